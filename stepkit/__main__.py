@@ -1,0 +1,13 @@
+"""Let ``python -m stepkit`` do what ``stepkit`` does."""
+
+import os
+import sys
+
+# `python -m` puts the current directory first on sys.path: a cloned repository with its own
+# json.py would break every import that follows. `python -P` leaves it out; without -P we do.
+if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109
+    del sys.path[0]
+
+from stepkit.cli import main
+
+raise SystemExit(main())

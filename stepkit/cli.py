@@ -1,0 +1,258 @@
+"""The command line: one sub-command for each step."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import stepkit
+from stepkit import local, log, options, results, runner
+from stepkit.errors import Cancelled, StepError
+from stepkit.options import Declared, declared
+from stepkit.redaction import redact
+from stepkit.steps import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
+
+    from _typeshed import DataclassInstance
+
+    from stepkit.step import Step, StepResult
+
+COMMANDS: Mapping[str, Step] = {**STEPS, "run-local": local}
+
+_EPILOG = """\
+exit codes:
+  0    done
+  1    a bug in stepkit; the traceback says where
+  2    the options, or what they point at, are wrong
+  3    the notebook or a test failed, or a check found a defect
+  4    a tool, the network or the machine gave up: a second try may help
+  130  stopped by Ctrl-C (SIGINT); what was done so far is saved
+  143  stopped by SIGTERM; what was done so far is saved
+
+An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains one command.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step and return its exit code."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    step = COMMANDS[args.step]
+    secrets = _take_secrets(step)
+    log.configure(args.log_format, secrets.values())
+    try:
+        chosen = options.collect(step.Options, args, secrets)
+    except ValueError as error:
+        return _fail(args.step, str(error), 2)
+    with _signals_as_exceptions():
+        try:
+            return _run(args, step, chosen, tuple(secrets.values()))
+        except KeyboardInterrupt as stop:  # it came while results or report were written
+            return _fail(args.step, str(stop), Cancelled().exit_code)
+
+
+def _run(
+    args: argparse.Namespace, step: Step, chosen: DataclassInstance, secrets: tuple[str, ...]
+) -> int:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    unfinished = results.unfinished(args.step, started, chosen)
+    try:
+        if args.report:
+            results.write_report(unfinished, args.report, secrets)
+        result = results.complete(runner.execute(args.step, step, chosen), chosen)
+    except StepError as error:  # the report itself cannot be written
+        return _fail(args.step, str(error), error.exit_code)
+    except Exception as error:
+        if args.report:
+            results.write_report(results.bug(unfinished, error), args.report, secrets)
+        raise
+    return _hand_over(args, result, secrets)
+
+
+def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
+    """Write results and report; neither may hide how the step itself ended."""
+    trouble: StepError | None = None
+    writers: list[Callable[[], None]] = [
+        lambda: results.write_results(result, dict(args.results), secrets)
+    ]
+    if args.report:
+        writers.append(lambda: results.write_report(result, args.report, secrets))
+    for write in writers:
+        try:
+            write()
+        except StepError as error:
+            trouble = error
+            logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - no bug of ours
+    exit_code = result.exit_code or 0
+    for name, value in result.outputs.items():
+        if name in results.output_names(COMMANDS[args.step]):
+            print(f"{name}={redact(results.as_text(value), secrets)}")  # noqa: T201
+    if exit_code:
+        message = f"{result.message} [{result.reason}]"
+        return _fail(args.step, redact(message, secrets), exit_code)
+    verdict = f"{result.status} in {result.seconds:.1f} s"
+    print(f"stepkit {args.step}: {verdict}: {result.message}".rstrip(": "), file=sys.stderr)  # noqa: T201
+    return trouble.exit_code if trouble else 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and where the help is."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse, and name the flag or command that an unknown one may have meant."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            command: argparse.ArgumentParser = getattr(parsed, "parser", self)
+            known = list(command._option_string_actions)  # noqa: SLF001 - argparse lists them nowhere else
+            command.error(f"unknown option {flag}{_did_you_mean(flag, known)}")
+        assert isinstance(parsed, argparse.Namespace)
+        return parsed
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            hint = _did_you_mean(value, list(action.choices))
+            self.error(f"unknown command {value!r}{hint or ': ' + ', '.join(action.choices)}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make a sub-command for every registered step."""
+    parser = _Parser(
+        prog="stepkit",
+        description=stepkit.__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"stepkit {stepkit.__version__}")
+    commands = parser.add_subparsers(
+        dest="step", required=True, metavar="COMMAND", title="commands"
+    )
+    for name, step in COMMANDS.items():
+        text = step.__doc__ or ""
+        command = commands.add_parser(
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            epilog=_epilog(step),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(parser=command)
+        options.add_flags(command, step.Options)
+        _add_common_flags(command, step)
+    return parser
+
+
+def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
+    common = command.add_argument_group("every command takes")
+    common.add_argument(
+        "--result",
+        action="append",
+        default=[],
+        dest="results",
+        metavar="NAME=FILE",
+        type=_result_of(step),
+        help="write one output to a file, as Tekton wants it (repeatable)",
+    )
+    common.add_argument(
+        "--report", type=_path_or_none, metavar="FILE", help="write a JSON report of the step"
+    )
+    common.add_argument(
+        "--log-format",
+        choices=log.FORMATS,
+        default="auto",
+        help="how the log on stderr looks (default: auto, ci on GitHub and Tekton, else plain)",
+    )
+
+
+def _path_or_none(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _epilog(step: Step) -> str:
+    described = {o.field.name.replace("_", "-"): o for o in declared(step.Outputs)}
+    lines = ["outputs (for --result, and on stdout):"]
+    for name in results.output_names(step):
+        text = described[name].help if name in described else _COMMON_HELP[name]
+        lines.append(f"  {name:<20} {text}")
+    return "\n".join([*lines, *_environment(step)])
+
+
+_COMMON_HELP = {
+    "status": "succeeded, tolerated, failed or cancelled",
+    "reason": "why, in one word",
+    "message": "why, in one sentence",
+}
+
+
+def _environment(step: Step) -> list[str]:
+    secret: list[Declared] = [o for o in declared(step.Options) if o.secret]
+    if not secret:
+        return []
+    lines = [f"  {o.secret.variable:<20} {o.help}" for o in secret if o.secret]
+    return ["", "environment (secrets have no flag):", *lines]
+
+
+def _result_of(step: Step) -> Callable[[str], tuple[str, Path]]:
+    names = results.output_names(step)
+
+    def parse(text: str) -> tuple[str, Path]:
+        name, _, path = text.partition("=")
+        if name not in names or not path:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not NAME=FILE with NAME one of {', '.join(names)}"
+            )
+        return name, Path(path)
+
+    return parse
+
+
+def _take_secrets(step: Step) -> dict[str, str]:
+    """Move the secrets of every step out of the environment: no child inherits one."""
+    own = options.secrets(step.Options, os.environ)
+    for other in COMMANDS.values():
+        for variable in options.secrets(other.Options, os.environ):
+            del os.environ[variable]
+    return own
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Turn SIGTERM into :class:`Cancelled`, as Python does with SIGINT.
+
+    A second SIGTERM changes nothing: saving has begun, and Kubernetes follows with SIGKILL.
+    """
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Cancelled(signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _fail(step: str, message: str, exit_code: int) -> int:
+    print(f"stepkit {step}: error: {message}", file=sys.stderr)  # noqa: T201
+    return exit_code

@@ -1,0 +1,169 @@
+"""Hand a step's outcome to the pipeline: small results to Tekton, the whole of it to a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import stepkit
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.options import DETAIL, declared
+from stepkit.redaction import redact
+from stepkit.step import StepResult, kebab
+from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from _typeshed import DataclassInstance
+
+    from stepkit.step import Step
+
+SCHEMA: Final = "stepkit.report/1"
+
+# All results of a Task share one 4096-byte termination message with Tekton's own bookkeeping, and
+# the kubelet cuts 12 KiB among all containers of the pod (tektoncd/pipeline, docs/tasks.md).
+MAX_RESULT_BYTES: Final = 3072
+MAX_MESSAGE_BYTES: Final = 400
+
+COMMON_OUTPUTS: Final = ("status", "reason", "message")
+
+# Import name and distribution of the tools whose version a report names once a step used them.
+_TOOLS: Final = {
+    "git": "GitPython",
+    "tenacity": "tenacity",
+    "papermill": "papermill",
+    "nbclient": "nbclient",
+    "nbconvert": "nbconvert",
+    "nbformat": "nbformat",
+    "jupyter_client": "jupyter_client",
+    "ipykernel": "ipykernel",
+    "defusedxml": "defusedxml",
+}
+
+
+def output_names(step: Step) -> list[str]:
+    """Name what ``--result`` may ask for: the outputs of ``step`` and what every step has."""
+    small = [kebab(o.field.name) for o in declared(step.Outputs) if DETAIL not in o.notes]
+    return [*COMMON_OUTPUTS, *(name for name in small if name not in COMMON_OUTPUTS)]
+
+
+def as_text(value: Any) -> str:
+    """Spell an output as Tekton does: ``true``, ``""`` for None, JSON for a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list | dict):
+        return json.dumps(_jsonable(value))
+    return str(value)
+
+
+def write_results(result: StepResult, paths: Mapping[str, Path], secrets: Iterable[str]) -> None:
+    """Write each output that has a path, exactly: no newline is added.
+
+    An output that a failed step does not have is written empty, so that a ``finally`` task that
+    reads it is not skipped. Raises :class:`ConfigurationError` when Tekton has no room.
+    """
+    common = {"status": result.status, "reason": result.reason, "message": _short(result.message)}
+    values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
+    chosen = {path: redact(values.get(name, ""), secrets) for name, path in paths.items()}
+    size = sum(len(value.encode()) for value in chosen.values())
+    if size > MAX_RESULT_BYTES:
+        raise ConfigurationError(
+            f"results take {size} bytes, Tekton has room for {MAX_RESULT_BYTES}: "
+            "write a file to the workspace and return its path"
+        )
+    for path, value in chosen.items():
+        with files.explaining(f"cannot write the result {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(value)
+
+
+def complete(result: StepResult, options: DataclassInstance) -> StepResult:
+    """Add what the report says beyond the outcome: options, artifacts, versions."""
+    shown = {
+        kebab(option.field.name): getattr(options, option.field.name)
+        for option in declared(type(options))
+        if not option.secret
+    }
+    return dataclasses.replace(
+        result, options=shown, artifacts=tuple(_artifacts(result.outputs)), versions=_versions()
+    )
+
+
+def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None:
+    """Write ``result`` as JSON, for the summary step and for people."""
+    report = {"schema": SCHEMA, **_jsonable(dataclasses.asdict(result))}
+    report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    files.write_atomically(path, redact(text, secrets))
+
+
+def unfinished(name: str, started: str, options: DataclassInstance) -> StepResult:
+    """Say what is true if this process never gets to say anything else.
+
+    It is written before the step starts, and replaced at its end; what stays of it belongs to a
+    step that was killed at once: by the kernel's OOM killer, an eviction or a hard timeout.
+    """
+    result = StepResult(
+        step=name,
+        status="failed",
+        reason=Reason.KILLED,
+        message=f"started at {started} and never ended: killed from outside "
+        "(out of memory, eviction, or a hard timeout)",
+        exit_code=None,
+        started=started,
+        seconds=0,
+    )
+    return complete(result, options)
+
+
+def bug(started: StepResult, error: Exception) -> StepResult:
+    """Say that stepkit itself broke; the traceback is on stderr."""
+    message = f"a bug in stepkit: {type(error).__name__}: {error}"
+    return dataclasses.replace(started, reason=Reason.BUG, message=message, exit_code=1)
+
+
+def _short(message: str) -> str:
+    line = message.partition("\n")[0].encode()
+    if len(line) <= MAX_MESSAGE_BYTES:
+        return line.decode()
+    return line[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def _artifacts(outputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for value in outputs.values():
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) and path.is_file():
+                size, sha256 = path.stat().st_size, files.sha256(path)
+                yield {"path": str(path), "size": size, "sha256": sha256}
+
+
+def _versions() -> dict[str, str]:
+    used = {dist: _version(dist) for name, dist in _TOOLS.items() if name in sys.modules}
+    return {"stepkit": stepkit.__version__, "python": platform.python_version(), **used}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)

@@ -1,0 +1,57 @@
+"""The shape that every step has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from stepkit.errors import Reason
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
+
+
+class Step(Protocol):
+    """A module in :mod:`stepkit.steps`. Its docstring is the command's help text."""
+
+    __doc__: str | None
+
+    @property
+    def Options(self) -> type[DataclassInstance]:  # noqa: N802
+        """One field for each flag: ``Annotated[type, "help text"]``."""
+
+    @property
+    def Outputs(self) -> type[DataclassInstance]:  # noqa: N802
+        """One field for each Tekton result; one marked ``DETAIL`` goes to the report only."""
+
+    def run(self, options: Any, /) -> DataclassInstance:
+        """Do the step: return ``Outputs``, or raise a :class:`~stepkit.errors.StepError`."""
+
+
+def kebab(name: str) -> str:
+    """Spell a field's name as flags, Tekton params and Tekton results do."""
+    return name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """How one run of a step ended: what its report says.
+
+    ``started`` is an ISO-8601 time in UTC, ``seconds`` wall-clock time; ``artifacts`` are the
+    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``.
+    """
+
+    step: str
+    status: Status
+    reason: Reason = Reason.OK
+    message: str = ""
+    exit_code: int | None = 0
+    started: str
+    seconds: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,194 @@
+"""Change files and directories all at once or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp, mkstemp
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
+_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+_AT_FDCWD: Final = -100  # linux/fcntl.h
+_RENAME_EXCHANGE: Final = 2  # linux/fs.h, renameat2(2)
+
+
+def os_error(what: str, error: OSError) -> StepError:
+    """Say whose fault ``error`` is: a full disk may be emptied, a wrong path stays wrong."""
+    why = error.strerror or str(error)
+    if error.errno in _NO_SPACE:
+        return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
+    if error.errno in _DENIED:
+        return ConfigurationError(f"{what}: {why} for uid {os.getuid()}: choose a writable path")
+    return ConfigurationError(f"{what}: {why}")
+
+
+@contextmanager
+def explaining(what: str) -> Iterator[None]:
+    """Turn an :class:`OSError` of the block into a :class:`StepError` that begins with ``what``."""
+    try:
+        yield
+    except OSError as error:
+        raise os_error(what, error) from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` so that a reader sees the old file or the new one, never a part.
+
+    Missing directories are made. Raises :class:`StepError` when that fails.
+    """
+    data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    with explaining(f"cannot write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(scratch).chmod(0o666 & ~_umask())
+            Path(scratch).replace(path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+
+
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy one file so that ``target`` is the old file or the whole new one."""
+    with explaining(f"cannot copy {source} to {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            new = Path(scratch, "new")
+            shutil.copyfile(source, new)
+            new.replace(target)
+
+
+def check_writable(directory: Path) -> None:
+    """Make ``directory`` and a file in it, before any work depends on it."""
+    with explaining(f"cannot write to {directory}"):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, scratch = mkstemp(prefix=".stepkit-", dir=directory)
+        os.close(handle)
+        Path(scratch).unlink()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def near_names(path: Path) -> str:
+    """Say which files beside ``path`` it may have meant: `` (did you mean a.ipynb?)`` or ``""``."""
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    near = near or sorted(name for name in names if name.endswith(path.suffix or ".ipynb"))[:3]
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def is_mount_point(path: Path) -> bool:
+    """Tell whether something is mounted at ``path``, bind mounts of the same disk included.
+
+    :func:`os.path.ismount` compares device numbers and misses those, and a Kubernetes subPath
+    is one.
+    """
+    wanted = os.path.realpath(path)
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return path.is_mount()
+    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
+    return path.is_mount() or wanted in points
+
+
+def empty(directory: Path) -> None:
+    """Remove all that ``directory`` holds; a link in it is removed, never followed.
+
+    Raises :class:`ConfigurationError` when ``directory`` itself is a link or a file.
+    """
+    if directory.is_symlink() or not directory.is_dir():
+        raise ConfigurationError(f"{directory} is no directory of its own: not emptying it")
+    with explaining(f"cannot empty {directory}"):
+        for entry in directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the others wait. The lock dies with its holder."""
+    with explaining(f"cannot lock {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def replacing(destination: Path, *, backup: Path | None = None) -> Iterator[Path]:
+    """Yield an empty directory that takes ``destination``'s place if the block succeeds.
+
+    What stood there before moves to ``backup``, or is removed. At no moment is the destination
+    missing or half full, where the file system can exchange two directories (ext4, xfs, btrfs,
+    tmpfs, overlay); elsewhere it is missing between two renames.
+    """
+    scratch = _scratch_beside(destination)
+    try:
+        new = scratch / "new"
+        new.mkdir()
+        yield new
+        with explaining(f"cannot move the new {destination.name} to {destination}"):
+            if destination.exists():
+                _exchange(new, destination, old := scratch / "old")
+                if backup:
+                    old.rename(backup)
+            else:
+                new.rename(destination)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch_beside(destination: Path) -> Path:
+    with explaining(f"cannot make a directory beside {destination}"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=f".{destination.name}.stepkit-", dir=destination.parent))
+
+
+def _exchange(new: Path, destination: Path, old: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(new), os.fsencode(destination)
+    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        new.rename(old)
+        return
+    destination.rename(old)
+    try:
+        new.rename(destination)
+    except OSError:
+        old.rename(destination)
+        raise
+
+
+def _umask() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022

@@ -1,0 +1,134 @@
+"""Run a program as a child, in a process group of its own, and leave none of it behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.1  # how soon a child ends after another thread asked for it
+GRACE_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """How a child ended: ``code`` is negative for a signal, as in :mod:`subprocess`."""
+
+    code: int
+    output: str
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Completed:
+    """Run ``command`` to its end and return what it printed, stdout and stderr together.
+
+    ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
+    comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception such as
+    a signal's passes through, the child's whole process group is ended: SIGTERM, and SIGKILL
+    ``GRACE_SECONDS`` later.
+
+    Raises :class:`ConfigurationError` when there is no such program.
+    """
+    logger.debug("running %s", shlex.join(str(part) for part in command))
+    started = time.monotonic()
+    child = _start(command, cwd, env)
+    lines: list[str] = []
+    reader = threading.Thread(target=_read, args=(child, lines, on_line), daemon=True)
+    reader.start()
+    timed_out = False
+    try:
+        timed_out = not _wait(child, timeout, stop)
+    finally:
+        end(child)
+        reader.join(GRACE_SECONDS)  # a grandchild may hold the pipe open for ever
+    return Completed(
+        code=child.returncode,
+        output="".join(lines),
+        timed_out=timed_out,
+        seconds=time.monotonic() - started,
+    )
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """End what is left of the child's process group."""
+    _signal(child, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(GRACE_SECONDS)
+    _signal(child, signal.SIGKILL)
+    child.wait()
+
+
+def _start(
+    command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - an argument list, never a shell
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            bufsize=1,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        what = f"no directory {cwd}" if cwd and not cwd.is_dir() else f"no program {command[0]!s}"
+        raise ConfigurationError(f"cannot run {command[0]!s}: {what}") from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot run {command[0]!s}: {error.strerror}") from error
+
+
+def _wait(
+    child: subprocess.Popen[str], timeout: float | None, stop: threading.Event | None
+) -> bool:
+    """Return False if the child still runs after ``timeout``, True if it ended or must."""
+    deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
+    while (left := deadline - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(min(left, _POLL_SECONDS if stop else left))
+            return True
+        if stop and stop.is_set():
+            return True
+    return False
+
+
+def _read(
+    child: subprocess.Popen[str], lines: list[str], on_line: Callable[[str], None] | None
+) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        lines.append(line)
+        if on_line:
+            on_line(line.rstrip("\n"))
+
+
+def _signal(child: subprocess.Popen[str], signum: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signum)
