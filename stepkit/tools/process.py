@@ -47,9 +47,9 @@ def run(
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
 
     ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
-    comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception such as
-    a signal's passes through, the child's whole process group is ended: SIGTERM, and SIGKILL
-    ``GRACE_SECONDS`` later.
+    comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
+    such as a signal's passes through, the child's whole process group is ended: SIGTERM, and
+    SIGKILL ``GRACE_SECONDS`` later.
 
     Raises :class:`ConfigurationError` when there is no such program.
     """
