@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     secrets = _take_secrets(step)
     log.configure(args.log_format, secrets.values())
     try:
-        chosen = options.collect(step.Options, args, secrets)
+        chosen = options.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
         return _fail(args.step, str(error), 2)
     with _signals_as_exceptions():
@@ -96,7 +96,7 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
             logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - no bug of ours
     exit_code = result.exit_code or 0
     for name, value in result.outputs.items():
-        if name in results.output_names(COMMANDS[args.step]):
+        if name in results.output_names(COMMANDS[args.step]) and name not in results.COMMON_OUTPUTS:
             print(f"{name}={redact(results.as_text(value), secrets)}")  # noqa: T201
     if exit_code:
         message = f"{result.message} [{result.reason}]"

@@ -3,7 +3,8 @@
 A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--name``. Types are
 ``str``, ``int``, ``float``, ``bool``, ``Path``, a ``Literal`` of strings, ``X | None``, and
 ``tuple[X, ...]`` for a flag that takes several values. Further annotations refine it:
-:class:`FromEnv`, :class:`Also`, :class:`Pair`, :data:`POSITIONAL`, :data:`DURATION`.
+:class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :data:`POSITIONAL`,
+:data:`DURATION`.
 
 Every value may be a string and ``""`` means "not given", because that is all a Tekton Task
 can pass.
@@ -30,6 +31,13 @@ T = TypeVar("T", bound="DataclassInstance")
 @dataclass(frozen=True)
 class FromEnv:
     """Marks a secret: read from an environment variable, never from a flag, never reported."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class DefaultFromEnv:
+    """Takes an option's default from an environment variable that a CI system sets."""
 
     variable: str
 
@@ -141,6 +149,9 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
         return given
     if option.required:
         raise ValueError(f"--{kebab(option.field.name)} is empty: {option.help}")
+    for note in option.notes:
+        if isinstance(note, DefaultFromEnv) and env.get(note.variable):
+            return _converter(option.hint, option.notes)(env[note.variable])
     return option.field.default
 
 

@@ -66,6 +66,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             raise
 
 
+def append(path: Path, text: str) -> None:
+    """Add ``text`` to the end of a file, made if it is missing."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
 def copy_atomically(source: Path, target: Path) -> None:
     """Copy one file so that ``target`` is the old file or the whole new one."""
     with explaining(f"cannot copy {source} to {target}"):
@@ -94,11 +100,12 @@ def sha256(path: Path) -> str:
 def near_names(path: Path) -> str:
     """Say which files beside ``path`` it may have meant: `` (did you mean a.ipynb?)`` or ``""``."""
     try:
-        names = [other.name for other in path.parent.iterdir()]
+        beside = path.parent.iterdir()
+        names = [other.name for other in beside if other.suffix == path.suffix]
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    near = near or sorted(name for name in names if name.endswith(path.suffix or ".ipynb"))[:3]
+    near = near or sorted(names)[:3]
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 

@@ -1,0 +1,186 @@
+"""A run as Markdown, for GitHub's job summary and for people: the verdict first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from stepkit.report.model import Entry, Run
+
+_COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
+_SLOWEST: Final = 5
+_MOST_FAILURES: Final = 20
+_HASH_LENGTH: Final = 12  # characters of a sha256 that people compare
+_MOST_TEXT: Final = 400  # characters of a message in a table
+
+
+def render(run: Run, *, beside: Path) -> str:
+    """Return the summary of ``run``; artifacts below ``beside`` are linked by relative path."""
+    sections = [
+        _headline(run),
+        _steps(run),
+        *(_cells(entry) for entry in run.of_step("execute-notebook")),
+        *(_tests(entry) for entry in run.of_step("run-tests")),
+        _artifacts(run, beside),
+        _versions(run),
+    ]
+    return "\n\n".join("\n".join(section) for section in map(list, sections) if section) + "\n"
+
+
+def escape(text: str) -> str:
+    """Make foreign text one harmless line of Markdown: no HTML, table or link of its own.
+
+    What stands between two backticks stays code.
+    """
+    line = " ".join(text.split())
+    if len(line) > _MOST_TEXT:
+        line = line[: _MOST_TEXT - 3] + "..."
+    parts = line.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return _plain(line)
+    shown = (_code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
+    return "".join(shown)
+
+
+def _plain(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|\[\]*_~#`])", r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("|", r"\|") + "`" if text.strip() else ""
+
+
+def duration(seconds: float) -> str:
+    """Spell seconds for people: ``1.2 s``, ``3m05s``, ``1h02m``."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours}h{minutes_left:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+def size(count: float) -> str:
+    """Spell a number of bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table; cells are Markdown already."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join(' --- ' for _ in head)}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _headline(run: Run) -> Iterator[str]:
+    yield f"# {escape(run.title)}: {run.verdict}"
+    yield ""
+    if cause := run.cause:
+        code = "" if cause.exit_code is None else f", exit code {cause.exit_code}"
+        why = f"({cause.reason}{code}): {escape(cause.message)}"
+        yield f"**{escape(cause.name)} {cause.status}** {why}"
+    elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
+        yield f"**Not run:** {', '.join(map(escape, missing))}"
+    else:
+        said = (f"{escape(e.name)}: {escape(e.message)}" for e in run.entries if e.message)
+        yield "; ".join(said) or "All steps ran."
+
+
+def _steps(run: Run) -> Iterator[str]:
+    yield "## Steps"
+    yield ""
+    yield from table(("step", "status", "time", "what"), map(_step_row, run.entries))
+
+
+def _step_row(entry: Entry) -> tuple[str, str, str, str]:
+    status = f"**{entry.status}**" if entry.bad else entry.status
+    what = entry.message or f"commit {str(entry.output('commit'))[:_HASH_LENGTH]}"
+    if not entry.message and not entry.output("commit"):
+        what = ""
+    time = duration(entry.seconds) if entry.data else ""
+    return escape(entry.name), status, time, escape(what)
+
+
+def _cells(entry: Entry) -> Iterator[str]:
+    cells: list[dict[str, Any]] = entry.output("cells") or []
+    if not cells:
+        return
+    ran, total = entry.output("cells-run"), entry.output("cells-total")
+    yield f"## {_heading('Notebook', entry, 'execute-notebook')}: {ran} of {total} cells ran"
+    if failed := [cell for cell in cells if cell["status"] in {"error", "stopped"}]:
+        cell = failed[0]
+        error = f"{cell['ename']}: {cell['evalue']}".strip(": ")
+        yield ""
+        yield f"Cell {cell['number']} {escape(cell['status'])}: {escape(error or entry.message)}"
+        yield ""
+        yield f"    {cell['first_line']}"
+    timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
+    yield ""
+    rows = (
+        (f"{c['number']}", duration(c["seconds"]), c["status"], escape(c["first_line"]))
+        for c in timed
+    )
+    yield from table(("slowest cells", "time", "status", "first line"), rows)
+
+
+def _tests(entry: Entry) -> Iterator[str]:
+    total = entry.output("total")
+    heading = _heading("Tests", entry, "run-tests")
+    if total is None:
+        yield f"## {heading}: totals unknown"
+        yield ""
+        yield escape(entry.message)
+        return
+    yield f"## {heading}: {entry.output('passed')} of {total} passed"
+    yield ""
+    yield from table(_COUNTS, [[escape(str(entry.output(name))) for name in _COUNTS]])
+    failures: list[dict[str, Any]] = entry.output("failures") or []
+    if failures:
+        yield ""
+    for failure in failures[:_MOST_FAILURES]:
+        allowed = f" (allowed: {escape(str(failure['reason']))})" if failure.get("allowed") else ""
+        yield f"- {escape(failure['name'])}: {escape(failure['message'])}{allowed}"
+    if len(failures) > _MOST_FAILURES:
+        yield f"- and {len(failures) - _MOST_FAILURES} more"
+
+
+def _artifacts(run: Run, beside: Path) -> Iterator[str]:
+    files = {a["path"]: a for entry in run.entries for a in entry.data.get("artifacts", ())}
+    if not files:
+        return
+    yield "## Artifacts"
+    yield ""
+    rows = (
+        (_link(path, beside), size(a["size"]), f"`{a['sha256'][:_HASH_LENGTH]}`")
+        for path, a in files.items()
+    )
+    yield from table(("file", "size", "sha256"), rows)
+
+
+def _link(path: str, beside: Path) -> str:
+    try:
+        relative = Path(path).relative_to(beside).as_posix()
+    except ValueError:
+        return escape(path)
+    return f"[{escape(relative)}](<{relative}>)"
+
+
+def _versions(run: Run) -> Iterator[str]:
+    versions: dict[str, str] = {}
+    for entry in run.entries:
+        versions |= entry.data.get("versions", {})
+    if versions:
+        yield "Versions: " + ", ".join(f"{escape(n)} {escape(v)}" for n, v in versions.items())
+
+
+def _heading(what: str, entry: Entry, usual: str) -> str:
+    return what if entry.name == usual else f"{what} ({escape(entry.name)})"

@@ -1,0 +1,126 @@
+"""What a run did: the reports of its steps, put in order, and the verdict that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
+
+SCHEMA_FAMILY: Final = "stepkit.report/"
+_KNOWN_STATUSES: Final = {"succeeded", "tolerated", "failed", "cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One step of the run.
+
+    ``status`` is its report's, or ``not run`` when it left none; ``data`` is the whole report.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    seconds: float = 0.0
+    started: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def output(self, name: str) -> Any:
+        """Return one output of the step, None if it has none of that name."""
+        return self.data.get("outputs", {}).get(name)
+
+    @property
+    def bad(self) -> bool:
+        """Whether the step ended badly."""
+        return self.status in {"failed", "cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """All steps of a run, in order."""
+
+    title: str
+    entries: Sequence[Entry]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of what the steps say; a step that did not run leaves the run incomplete."""
+        statuses = {entry.status for entry in self.entries}
+        if "failed" in statuses:
+            return "failed"
+        if "cancelled" in statuses:
+            return "cancelled"
+        if "not run" in statuses or not statuses:
+            return "incomplete"
+        return "passed with tolerated errors" if "tolerated" in statuses else "passed"
+
+    @property
+    def cause(self) -> Entry | None:
+        """The step that decided the verdict: the first that ended badly."""
+        bad = [entry for entry in self.entries if entry.bad]
+        return next((entry for entry in bad if entry.status == "failed"), bad[0] if bad else None)
+
+    def of_step(self, step: str) -> list[Entry]:
+        """Return the entries of one kind of step that left a report."""
+        return [entry for entry in self.entries if entry.data.get("step") == step]
+
+
+def load(
+    directory: Path, *, expected: Sequence[str], statuses: Mapping[str, str], title: str
+) -> Run:
+    """Read ``NAME.json`` of each step in ``directory``.
+
+    The ``expected`` names come first, in that order; the rest follow by the time they started.
+    ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``.
+    A report that cannot be read counts as a failed step: what it said is not known.
+    """
+    found = {path.stem: _read(path) for path in sorted(directory.glob("*.json"))}
+    rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
+    names = dict.fromkeys([*expected, *rest])
+    entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
+    return Run(title=title, entries=entries)
+
+
+def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
+    """Join what the report and the pipeline say; the worse of the two is true."""
+    if entry is None:
+        if told == "Failed":
+            message = "the pipeline says that it failed; it left no report"
+            return Entry(name=name, status="failed", reason="killed", message=message)
+        return Entry(name=name, status="not run")
+    if told == "Failed" and not entry.bad:
+        message = f"its report says {entry.status}, the pipeline says that it failed"
+        return Entry(name=name, status="failed", reason="killed", message=message, data=entry.data)
+    return entry
+
+
+def _read(path: Path) -> Entry:
+    try:
+        return _entry(path.stem, json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"its report {path.name} cannot be read: {type(error).__name__}: {error}"
+        return Entry(name=path.stem, status="failed", reason="bad-input", message=message)
+
+
+def _entry(name: str, data: Mapping[str, Any]) -> Entry:
+    if not str(data["schema"]).startswith(SCHEMA_FAMILY):
+        raise ValueError(f"unknown schema {data['schema']!r}")
+    if data["status"] not in _KNOWN_STATUSES:
+        raise ValueError(f"unknown status {data['status']!r}")
+    return Entry(
+        name=name,
+        status=data["status"],
+        reason=str(data["reason"]),
+        message=str(data["message"]),
+        exit_code=data["exit_code"],
+        seconds=float(data["seconds"]),
+        started=str(data["started"]),
+        data=data,
+    )

@@ -1,0 +1,150 @@
+r"""Gather what is kept of a run, and list it with sizes, media types and checksums.
+
+Files named with --files are copied into the artifacts directory first. Everything in it is then
+listed in manifest.json (path, size, sha256, media type) and in SHA256SUMS, which
+`sha256sum --check` reads. An artifact named with --expect that is missing or empty fails the
+step, after all others are listed.
+
+For example:
+
+    stepkit collect-artifacts --artifacts out --files source/figures/umap.png \
+        --expect output_analysis.ipynb output_analysis.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.options import DETAIL
+from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+MANIFEST: Final = "manifest.json"
+CHECKSUMS: Final = "SHA256SUMS"
+SCHEMA: Final = "stepkit.manifest/1"
+
+_MEDIA_TYPES: Final = {
+    ".ipynb": "application/x-ipynb+json",  # jupyter/nbformat, "Media Type"
+    ".h5ad": "application/x-hdf5",
+    ".log": "text/plain",
+    ".md": "text/markdown",
+    ".xml": "application/xml",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which directory to list, and what must be in it."""
+
+    artifacts: Annotated[Path, "directory of the artifacts"]
+    files: Annotated[tuple[Path, ...], "files to copy into it first"] = ()
+    expect: Annotated[tuple[str, ...], "artifacts that must be there, by path in it"] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One file: ``path`` in the directory, ``size`` in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What was found."""
+
+    manifest: Annotated[Path, "absolute path of manifest.json"]
+    count: Annotated[int, "number of artifacts"]
+    size: Annotated[int, "their size in bytes, together"]
+    found: Annotated[tuple[Artifact, ...], "each artifact", DETAIL] = ()
+    message: Annotated[str, "what was collected, in one sentence"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Copy, list, then check that nothing expected is missing."""
+    directory = options.artifacts.absolute()
+    if not directory.is_dir():
+        raise ConfigurationError(f"there is no directory of artifacts {directory}")
+    _copy(options.files, directory)
+    found = tuple(_artifact(path, directory) for path in _regular_files(directory))
+    manifest = _write_lists(directory, found)
+    outputs = Outputs(
+        manifest=manifest,
+        count=len(found),
+        size=sum(artifact.size for artifact in found),
+        found=found,
+        message=f"{len(found)} artifacts, {sum(a.size for a in found) / 1e6:.1f} MB",
+    )
+    present = {artifact.path for artifact in found if artifact.size}
+    if missing := [name for name in options.expect if name not in present]:
+        raise UserCodeError(
+            f"{len(missing)} of {len(options.expect)} expected artifacts are missing or empty in "
+            f"{directory}: {', '.join(missing)}",
+            reason=Reason.ARTIFACT_MISSING,
+            outputs=outputs,
+        )
+    return outputs
+
+
+def _copy(sources: tuple[Path, ...], directory: Path) -> None:
+    targets: dict[str, Path] = {}
+    for source in sources:
+        if not source.is_file():
+            raise ConfigurationError(
+                f"there is no file {source} to collect{files.near_names(source)}",
+                reason=Reason.ARTIFACT_MISSING,
+            )
+        if other := targets.get(source.name):
+            raise ConfigurationError(f"{other} and {source} have the same name: rename one")
+        targets[source.name] = source
+    for name, source in targets.items():
+        if source.absolute() != directory / name:
+            files.copy_atomically(source, directory / name)
+
+
+def _regular_files(directory: Path) -> Iterator[Path]:
+    """Yield files below ``directory``; links could lead out of it, pipes would block a reader."""
+    for path in sorted(directory.rglob("*")):
+        if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
+            continue
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            logger.warning("left out %s: it is no regular file", path)
+        elif path.is_file():
+            yield path
+
+
+def _artifact(path: Path, directory: Path) -> Artifact:
+    guessed = _MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    with files.explaining(f"cannot read {path}"):
+        return Artifact(
+            path=path.relative_to(directory).as_posix(),
+            size=path.stat().st_size,
+            sha256=files.sha256(path),
+            media_type=guessed or "application/octet-stream",
+        )
+
+
+def _write_lists(directory: Path, found: tuple[Artifact, ...]) -> Path:
+    manifest = {"schema": SCHEMA, "artifacts": [vars(artifact) for artifact in found]}
+    files.write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    files.write_atomically(directory / CHECKSUMS, "".join(map(_checksum_line, found)))
+    return directory / MANIFEST
+
+
+def _checksum_line(artifact: Artifact) -> str:
+    """Spell one line of SHA256SUMS; coreutils mark a name with odd characters by a backslash."""
+    escaped = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+    mark = "\\" if escaped != artifact.path else ""
+    return f"{mark}{artifact.sha256}  {escaped}\n"

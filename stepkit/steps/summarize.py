@@ -1,0 +1,87 @@
+r"""Say how a run went, from the reports of its steps alone.
+
+Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
+steps, the cells, the tests, the artifacts. Nothing is estimated: an expected step without a
+report is shown as "not run". On GitHub the page also goes to the job's summary. The step itself
+succeeds whatever the verdict is; --result verdict=FILE hands the verdict on.
+
+For example:
+
+    stepkit summarize --reports out/reports --summary out/STEP_SUMMARY.md \
+        --expect git-clone execute-notebook convert-notebook run-tests
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.options import DefaultFromEnv
+from stepkit.report import markdown, model
+from stepkit.tools import files
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where the reports are, and where the summary goes."""
+
+    reports: Annotated[Path, "directory with the JSON reports of the steps"]
+    summary: Annotated[Path, "Markdown file to write"]
+    expect: Annotated[
+        tuple[str, ...], "steps that belong to the run, in order, by report name"
+    ] = ()
+    statuses: Annotated[
+        tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
+    ] = ()
+    title: Annotated[str, "first words of the page"] = "Notebook run"
+    github_summary: Annotated[
+        Path | None,
+        "file to append the page to; by default $GITHUB_STEP_SUMMARY",
+        DefaultFromEnv("GITHUB_STEP_SUMMARY"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The page, and the verdict on the whole run."""
+
+    summary: Annotated[Path, "absolute path of the Markdown page"]
+    verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
+    message: Annotated[str, "the verdict and its cause, in one sentence"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Read the reports, write the page, and hand on the verdict."""
+    statuses = _statuses(options.statuses)
+    reports, summary = options.reports.absolute(), options.summary.absolute()
+    found = model.load(reports, expected=options.expect, statuses=statuses, title=options.title)
+    page = markdown.render(found, beside=summary.parent)
+    files.write_atomically(summary, page)
+    if options.github_summary:
+        with files.explaining(f"cannot append to {options.github_summary}"):
+            files.append(options.github_summary, page)
+    outputs = Outputs(summary=summary, verdict=found.verdict, message=_message(found))
+    if not any(entry.data for entry in found.entries):
+        raise ConfigurationError(
+            f"there are no reports in {reports}: nothing ran, or --reports names another directory",
+            reason=Reason.NOT_FOUND,
+            outputs=outputs,
+        )
+    return outputs
+
+
+def _statuses(items: tuple[str, ...]) -> dict[str, str]:
+    for item in items:
+        if "=" not in item:
+            raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
+    return dict(item.split("=", 1) for item in items)
+
+
+def _message(found: model.Run) -> str:
+    cause = found.cause
+    return f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.verdict

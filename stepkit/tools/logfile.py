@@ -1,0 +1,37 @@
+"""A log file of one step's work, written by us and not by a shell's pipe."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[logging.Handler]:
+    """Write everything that is logged during the block to ``path``, a line for each event.
+
+    Yields the handler that does it, for loggers that do not reach the screen.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` when the file cannot be written.
+    """
+    with files.explaining(f"cannot write the log {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        root.removeHandler(handler)
+        handler.close()

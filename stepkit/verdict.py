@@ -1,0 +1,182 @@
+"""The verdict on a notebook: what the kernel answered, cell by cell, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from signal import SIGKILL, SIGTERM, Signals
+from typing import Final, Literal
+
+from stepkit.errors import Reason, StepError, ToolError, UserCodeError
+
+CellStatus = Literal["ok", "expected-error", "error", "stopped", "not-run"]
+
+_FROM_OUTSIDE: Final = {SIGKILL, SIGTERM}  # a crash of the kernel's own raises another signal
+_EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
+
+
+class Ending(StrEnum):
+    """How the execution as a whole ended."""
+
+    FINISHED = "finished"
+    KERNEL_DIED = "kernel-died"
+    CELL_TIMEOUT = "cell-timeout"
+    RUN_TIMEOUT = "run-timeout"
+    OUTPUT_TIMEOUT = "output-timeout"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRun:
+    """One code cell: what it is, and what the kernel answered.
+
+    ``number`` counts the notebook's own code cells from 1; the cell that papermill injects is 0.
+    ``index`` is the position among all cells of the executed notebook.
+    """
+
+    number: int
+    index: int
+    id: str
+    first_line: str
+    status: CellStatus = "not-run"
+    seconds: float | None = None
+    ename: str = ""
+    evalue: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """All that a verdict needs: the cells in order, and how the kernel ended.
+
+    ``cancelled_by`` is the signal that ended a cancelled run,
+    ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
+    seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile, and
+    ``memory_limit`` the container's limit in bytes.
+    """
+
+    cells: Sequence[CellRun]
+    ending: Ending
+    cancelled_by: int | None = None
+    exit_code: int | None = None
+    limit: float | None = None
+    oom_kills: int = 0
+    memory_limit: int | None = None
+
+    @property
+    def total(self) -> int:
+        """How many code cells the notebook itself has."""
+        return sum(1 for cell in self.cells if cell.number)
+
+    @property
+    def ran(self) -> int:
+        """How many of them ran to their end."""
+        done = ("ok", "expected-error")
+        return sum(1 for cell in self.cells if cell.number and cell.status in done)
+
+
+def judge(execution: Execution) -> str:
+    """Return the sentence of a success, or raise the error that says why it is none.
+
+    Raises :class:`UserCodeError` for what the notebook did, :class:`ToolError` for what was done
+    to it.
+    """
+    failed = _first(execution.cells, "error")
+    missing = _first(execution.cells, "not-run")
+    stopped = _first(execution.cells, "stopped")
+    if failed and failed.ename == "SystemExit":
+        return _judge_exit(execution, failed)
+    if failed:
+        raise UserCodeError(_cell_error(execution, failed), reason=Reason.CELL_ERROR)
+    if stopped or missing:
+        raise _unfinished(execution, stopped or missing)
+    return f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
+
+
+def _unfinished(execution: Execution, cell: CellRun | None) -> StepError:
+    assert cell is not None
+    where = _cell(execution, cell)
+    match execution.ending:
+        case Ending.KERNEL_DIED:
+            return _kernel_died(execution, where)
+        case Ending.CELL_TIMEOUT:
+            what = f"{where} was stopped after {_seconds(execution)} (--execution-timeout)"
+        case Ending.RUN_TIMEOUT:
+            what = (
+                f"the run was stopped after {_seconds(execution)} (--run-timeout), during {where}"
+            )
+        case Ending.OUTPUT_TIMEOUT:
+            return ToolError(
+                f"the outputs of {where} did not arrive within {_seconds(execution)} after it ended"
+                f"{_not_run(execution)}",
+                reason=Reason.TIMEOUT,
+            )
+        case Ending.FINISHED | Ending.CANCELLED:
+            count = sum(1 for other in execution.cells if other.status == "not-run")
+            return UserCodeError(
+                f"{count} of {execution.total} cells never ran: {where} is the first",
+                reason=Reason.CELLS_NOT_RUN,
+            )
+    return UserCodeError(what + _not_run(execution), reason=Reason.TIMEOUT)
+
+
+def _kernel_died(execution: Execution, where: str) -> StepError:
+    code, rest = execution.exit_code, _not_run(execution)
+    if execution.oom_kills and code == -SIGKILL:
+        limit = execution.memory_limit
+        size = f" of {limit / 2**30:.1f} GiB" if limit else ""
+        return ToolError(
+            f"the kernel ran out of memory in {where}: the OOM killer ended it at the "
+            f"container's limit{size}{rest}",
+            reason=Reason.OUT_OF_MEMORY,
+        )
+    if code is not None and code < 0:
+        name = Signals(-code).name
+        text = f"the kernel was killed by {name} in {where}"
+        if -code in _FROM_OUTSIDE:
+            text += ", most often a sign that the machine ran out of memory"
+            return ToolError(text + rest, reason=Reason.KERNEL_DIED)
+        return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
+    how = "died" if code is None else f"exited by itself with code {code}"
+    return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
+
+
+def _judge_exit(execution: Execution, cell: CellRun) -> str:
+    clean = cell.evalue in {"", "0", "None"}
+    call = f"sys.exit({'0' if clean else cell.evalue})"
+    if clean and cell is execution.cells[-1]:
+        total = execution.total
+        return f"{total} of {total} cells ran; the last one ended with {call}"
+    raise UserCodeError(
+        f"{_cell(execution, cell)} ended the notebook early with {call}{_not_run(execution)}",
+        reason=Reason.EARLY_EXIT,
+    )
+
+
+def _cell_error(execution: Execution, cell: CellRun) -> str:
+    evalue = " ".join(cell.evalue.split())[:_EVALUE_LENGTH]
+    error = f"{cell.ename}: {evalue}" if evalue else cell.ename
+    return f"{_cell(execution, cell)} raised {error}{_not_run(execution)}"
+
+
+def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
+    return next((cell for cell in cells if cell.status == status), None)
+
+
+def _cell(execution: Execution, cell: CellRun) -> str:
+    name = f"cell {cell.number} of {execution.total}" if cell.number else "the injected parameters"
+    return f"{name} (`{cell.first_line}`)"
+
+
+def _not_run(execution: Execution) -> str:
+    count = sum(1 for cell in execution.cells if cell.status == "not-run" and cell.number)
+    return f"; {count} {'cell' if count == 1 else 'cells'} after it did not run" if count else ""
+
+
+def _expected(execution: Execution) -> str:
+    count = sum(1 for cell in execution.cells if cell.status == "expected-error")
+    return f", {count} of them with an error that its tag raises-exception expects" if count else ""
+
+
+def _seconds(execution: Execution) -> str:
+    return f"{execution.limit or 0:g} s"
