@@ -3,7 +3,8 @@ r"""Say how a run went, from the reports of its steps alone.
 Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
 steps, the cells, the tests, the artifacts. Nothing is estimated: an expected step without a
 report is shown as "not run". On GitHub the page also goes to the job's summary. The step itself
-succeeds whatever the verdict is; --result verdict=FILE hands the verdict on.
+succeeds whatever the verdict is; with --enforce it fails as the step that decided the verdict
+did, which makes it the last word of a pipeline whose other tasks may fail and go on.
 
 For example:
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from stepkit.errors import ConfigurationError, Reason
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
 from stepkit.report import markdown, model
 from stepkit.tools import files
@@ -39,6 +40,7 @@ class Options:
         tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
     ] = ()
     title: Annotated[str, "first words of the page"] = "Notebook run"
+    enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
         Path | None,
         "file to append the page to; by default $GITHUB_STEP_SUMMARY",
@@ -72,7 +74,22 @@ def run(options: Options) -> Outputs:
             reason=Reason.NOT_FOUND,
             outputs=outputs,
         )
+    if options.enforce and not found.verdict.startswith("passed"):
+        raise _decided(found, outputs)
     return outputs
+
+
+def _decided(found: model.Run, outputs: Outputs) -> StepError:
+    """Return the error of the kind that the deciding step ended with."""
+    cause = found.cause
+    if cause is None:
+        missing = ", ".join(entry.name for entry in found.entries if entry.status == "not run")
+        return UserCodeError(f"not run: {missing}", reason=Reason.TASK_FAILED, outputs=outputs)
+    kinds: dict[int | None, type[StepError]] = {2: ConfigurationError, 3: UserCodeError}
+    known = set(Reason)
+    reason = Reason(cause.reason) if cause.reason in known else Reason.TASK_FAILED
+    message = f"{cause.name}: {cause.message}"
+    return kinds.get(cause.exit_code, ToolError)(message, reason=reason, outputs=outputs)
 
 
 def _statuses(items: tuple[str, ...]) -> dict[str, str]:
