@@ -8,6 +8,7 @@ from stepkit.steps import (
     convert_notebook,
     execute_notebook,
     git_clone,
+    run_tests,
     summarize,
 )
 
@@ -17,4 +18,5 @@ STEPS: Final[dict[str, Step]] = {
     "summarize": summarize,
     "execute-notebook": execute_notebook,
     "git-clone": git_clone,
+    "run-tests": run_tests,
 }

@@ -1,0 +1,57 @@
+"""Coverage reports in Cobertura's XML: the share of lines that the tests ran.
+
+A report that is missing or broken gives no number.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN: Final = "unknown"
+NOT_APPLICABLE: Final = "n/a"  # there were no lines to cover
+MAX_BYTES: Final = 200 * 2**20
+
+
+def read(path: Path) -> str:
+    """Return ``"87.5 %"`` (rounded down), ``"n/a"`` without lines, or ``"unknown"``."""
+    try:
+        valid, covered = _counts(path)
+    except (OSError, ValueError) as error:
+        logger.warning("the coverage is unknown: %s: %s", path, error)
+        return UNKNOWN
+    if not valid:
+        return NOT_APPLICABLE
+    permille = covered * 1000 // valid  # rounded down, so that only all lines make 100.0 %
+    return f"{permille // 10}.{permille % 10} %"
+
+
+def _counts(path: Path) -> tuple[int, int]:
+    """Return how many lines there are and how many ran; raises :class:`ValueError`."""
+    import xml.etree.ElementTree as ET
+
+    from defusedxml.ElementTree import iterparse
+
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    root = None
+    try:
+        # DTDs are allowed (Cobertura's own tools write one), entities are not. The whole file is
+        # read: one that was cut off says nothing true.
+        for event, element in iterparse(path, events=("start", "end")):
+            root = element if root is None else root
+            if event == "end":
+                element.clear() if element is not root else None
+    except (ET.ParseError, LookupError) as error:
+        raise ValueError(f"it is not XML that can be read ({error})") from error
+    if root is None or root.tag != "coverage":
+        raise ValueError("it is no coverage report")
+    valid, covered = (int(root.get(name, "?")) for name in ("lines-valid", "lines-covered"))
+    if not 0 <= covered <= valid:
+        raise ValueError(f"it claims {covered} of {valid} lines")
+    return valid, covered

@@ -1,0 +1,168 @@
+"""What a run of pytest amounts to: its exit code, its report and what it printed, together."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import Reason, StepError, ToolError, UserCodeError
+from stepkit.tools.tally import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepkit.tools.process import Completed
+    from stepkit.tools.tally import Tally
+
+_SHOWN_NAMES: Final = 5
+_FAILED, _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 1, 2, 3, 4, 5  # pytest.ExitCode
+
+# Signals that a process does not send itself by crashing.
+_FROM_OUTSIDE: Final = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_STOPPED: Final = re.compile(
+    r"^!{3,} (?:_pytest\.outcomes\.)?"
+    r"((?:Exit: |stopping after |Interrupted|.*KeyboardInterrupt).*?) !{3,}$",
+    re.MULTILINE,
+)
+_COVERAGE: Final = re.compile(
+    r"^.*(?:Required test coverage of .* not reached|Coverage failure).*$", re.MULTILINE
+)
+
+
+def judge(
+    done: Completed, counted: Tally, unread: StepError | None, *, out_of_memory: bool
+) -> StepError | None:
+    """Return what is wrong with the run, or None if it passed (with allowed failures or without).
+
+    ``unread`` says why the JUnit report could not be read, if it could not; ``out_of_memory``
+    that the OOM killer was at work meanwhile.
+    """
+    return (
+        _ended_badly(done, counted, out_of_memory=out_of_memory)
+        or unread
+        or _failed(done, counted)
+        or _stopped_early(done)
+        or _proved_nothing(counted)
+        or _contradicted(done, counted)
+    )
+
+
+def _ended_badly(done: Completed, counted: Tally, *, out_of_memory: bool) -> StepError | None:
+    last = _last_line(done.output)
+    if done.timed_out:
+        known = f" ({counted} by then)" if counted.total else ""
+        return UserCodeError(
+            f"pytest did not end within {done.seconds:.0f} s{known}; its last line: {last}: "
+            "allow more with --timeout, or find what hangs",
+            reason=Reason.TIMEOUT,
+        )
+    if done.code < 0:
+        return _killed(-done.code, last, out_of_memory=out_of_memory)
+    if done.code == _NOTHING:
+        return UserCodeError("pytest found no test to run", reason=Reason.NO_TESTS)
+    if done.code in {0, _FAILED}:
+        return None
+    return UserCodeError(_crash(done, counted), reason=Reason.TESTS_BROKEN)
+
+
+def _killed(signum: int, last: str, *, out_of_memory: bool) -> StepError:
+    name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
+    if signum == signal.SIGKILL and out_of_memory:
+        return ToolError(
+            f"pytest was killed because memory ran out; its last line: {last}",
+            reason=Reason.OUT_OF_MEMORY,
+        )
+    if signum in _FROM_OUTSIDE:
+        return ToolError(
+            f"pytest was killed by {name} from outside; its last line: {last}",
+            reason=Reason.KILLED,
+        )
+    return UserCodeError(
+        f"pytest crashed with {name}; its last line: {last}", reason=Reason.TESTS_BROKEN
+    )
+
+
+def _crash(done: Completed, counted: Tally) -> str:
+    raised = re.findall(r"^E {2,}(\S.*)$", done.output, re.MULTILINE)
+    why = raised[-1] if raised else _last_line(done.output)
+    broken = [f"{failure.name}: {failure.message}" for failure in counted.failures]
+    if done.code == _INTERRUPTED and broken:
+        return f"the tests could not be collected: {_some(broken, '; ')}"
+    if done.code == _USAGE and (
+        conftest := re.search(r"while loading conftest '(.*)'", done.output)
+    ):
+        return f"the tests could not be collected: {conftest[1]}: {why}"
+    if done.code == _USAGE:
+        said = re.search(r"^(?:.*: error: |ERROR: (?!usage))(.*)$", done.output, re.MULTILINE)
+        ini = re.search(r"^ *inifile: (.*)$", done.output, re.MULTILINE)
+        where = f"addopts in {ini[1]} and " if ini and ini[1] not in {"None", "/dev/null"} else ""
+        return f"pytest refused to start: {said[1] if said else why}: look at {where}--pytest-args"
+    if done.code == _INTERNAL:
+        internal = re.findall(r"^INTERNALERROR> (\w.*)$", done.output, re.MULTILINE)
+        return f"pytest or one of its plugins broke: {internal[-1] if internal else why}"
+    stopped = _STOPPED.search(done.output)
+    return f"pytest ended with exit code {done.code}: {stopped[1] if stopped else why}"
+
+
+def _failed(done: Completed, counted: Tally) -> StepError | None:
+    bad = [failure for failure in counted.failures if not failure.allowed]
+    if not bad:
+        return None
+    names = _some([failure.name.rpartition("::")[2] for failure in bad], ", ")
+    message = f"{len(bad)} of {count(counted.total, 'test')} failed: {names}"
+    if counted.errors:
+        message += f" ({counted.errors} in setup, teardown or collection)"
+    if counted.allowed:
+        message += f"; {count(counted.allowed, 'more failure')} allowed"
+    if stopped := _STOPPED.search(done.output):
+        message += f"; not all tests ran: {stopped[1]}"
+    return UserCodeError(message, reason=Reason.TESTS_FAILED)
+
+
+def _stopped_early(done: Completed) -> StepError | None:
+    if not (stopped := _STOPPED.search(done.output)):
+        return None
+    return UserCodeError(
+        f"pytest stopped before all tests ran: {stopped[1]}", reason=Reason.TESTS_BROKEN
+    )
+
+
+def _proved_nothing(counted: Tally) -> StepError | None:
+    if counted.total > counted.skipped:
+        return None
+    expected = sum(case.expected for case in counted.cases)
+    if not counted.total:
+        message = "pytest ran no test"
+    elif expected:
+        message = f"none of {count(counted.total, 'test')} passed: {expected} failed as expected"
+        message += f", {counted.skipped - expected} were skipped"
+    else:
+        message = f"all {count(counted.total, 'test')} were skipped: {counted.cases[0].message}"
+    return UserCodeError(message, reason=Reason.NO_TESTS)
+
+
+def _contradicted(done: Completed, counted: Tally) -> StepError | None:
+    """Find what the tests themselves do not show: a coverage too low, a plugin that objects."""
+    lacking = _COVERAGE.search(done.output)
+    if lacking and done.code:
+        why = re.sub(r"^(?:FAIL|ERROR:) ", "", lacking[0].strip())
+        return UserCodeError(f"{counted}, but: {why}", reason=Reason.TESTS_FAILED)
+    if done.code and not counted.allowed:
+        return UserCodeError(
+            f"pytest ended with exit code {done.code} though no test failed: "
+            f"{_last_line(done.output)}",
+            reason=Reason.TESTS_FAILED,
+        )
+    return None
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "(it printed nothing)"
+
+
+def _some(items: Sequence[str], separator: str) -> str:
+    more = len(items) - _SHOWN_NAMES
+    shown = separator.join(items[:_SHOWN_NAMES])
+    return f"{shown} and {more} more" if more > 0 else shown
