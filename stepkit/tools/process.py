@@ -43,13 +43,17 @@ def run(
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
+    grace: float = GRACE_SECONDS,
+    kill: threading.Event | None = None,
+    kill_on_timeout: bool = False,
 ) -> Completed:
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
 
     ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
     comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
     such as a signal's passes through, the child's whole process group is ended: SIGTERM, and
-    SIGKILL ``GRACE_SECONDS`` later.
+    SIGKILL ``grace`` seconds later, or as soon as another thread sets ``kill``. With
+    ``kill_on_timeout``, a timeout goes straight to SIGKILL.
 
     Raises :class:`ConfigurationError` when there is no such program.
     """
@@ -62,8 +66,10 @@ def run(
     timed_out = False
     try:
         timed_out = not _wait(child, timeout, stop)
+        if timed_out and kill_on_timeout:
+            _signal(child, signal.SIGKILL)
     finally:
-        end(child)
+        end(child, grace, kill)
         reader.join(GRACE_SECONDS)  # a grandchild may hold the pipe open for ever
     return Completed(
         code=child.returncode,
@@ -73,11 +79,14 @@ def run(
     )
 
 
-def end(child: subprocess.Popen[str]) -> None:
-    """End what is left of the child's process group."""
+def end(
+    child: subprocess.Popen[str],
+    grace: float = GRACE_SECONDS,
+    kill: threading.Event | None = None,
+) -> None:
+    """End what is left of the child's process group; ``kill`` cuts the ``grace`` seconds short."""
     _signal(child, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(GRACE_SECONDS)
+    _wait(child, grace, kill)
     _signal(child, signal.SIGKILL)
     child.wait()
 
@@ -123,10 +132,11 @@ def _read(
     child: subprocess.Popen[str], lines: list[str], on_line: Callable[[str], None] | None
 ) -> None:
     assert child.stdout is not None
-    for line in child.stdout:
-        lines.append(line)
-        if on_line:
-            on_line(line.rstrip("\n"))
+    with child.stdout as output:
+        for line in output:
+            lines.append(line)
+            if on_line:
+                on_line(line.rstrip("\n"))
 
 
 def _signal(child: subprocess.Popen[str], signum: int) -> None:
