@@ -1,5 +1,12 @@
 r"""Run a Tekton Pipeline on this machine, without a cluster.
 
+It reads the YAML that a cluster would read, and runs each step as a child process: tasks that do
+not wait for each other side by side, those in `finally` whatever happened. Tasks are looked up
+by name in the Pipeline's file, in its directory and in the directory above. Whatever cannot run
+here as it would on a cluster is refused before anything starts. `--dry-run` shows the plan.
+
+A first Ctrl-C ends the running tasks and still runs `finally`; a second one ends at once.
+
 For example:
 
     stepkit run-local tasks/pipelines/notebook-ci.yaml --workspace shared=/tmp/work \
@@ -8,11 +15,23 @@ For example:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from stepkit.options import POSITIONAL
+from stepkit.errors import ConfigurationError
+from stepkit.options import DETAIL, POSITIONAL
+
+if TYPE_CHECKING:
+    from stepkit.local.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +39,22 @@ class Options:
     """Which Pipeline to run, and with what."""
 
     pipeline: Annotated[Path, "file with the Tekton Pipeline", POSITIONAL]
+    param: Annotated[
+        tuple[str, ...],
+        'NAME=VALUE of a param; an array as JSON (NAME=["a", "b"]) or as its only item',
+    ] = ()
+    workspace: Annotated[
+        tuple[str, ...], "NAME=DIR: the directory that a workspace is; made if missing"
+    ] = ()
+    secret: Annotated[
+        tuple[str, ...], "NAME=DIR: a directory that stands for a Secret, one file for each key"
+    ] = ()
+    tasks: Annotated[
+        tuple[Path, ...], "directories with Tasks (default: the Pipeline's, and the one above)"
+    ] = ()
+    run: Annotated[str, "name of the run (default: PIPELINE-DATE-TIME)"] = ""
+    dry_run: Annotated[bool, "print the plan on stdout, and do nothing"] = False
+    jobs: Annotated[int | None, "how many tasks run at once (default: the number of CPUs)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +62,43 @@ class Outputs:
     """How the run went."""
 
     run: Annotated[str, "name of the run"]
+    results: Annotated[Mapping[str, Any], "the Pipeline's results, as JSON"] = field(
+        default_factory=dict
+    )
+    tasks: Annotated[tuple[Mapping[str, Any], ...], "how each task ended", DETAIL] = ()
+    status: Annotated[str, "succeeded, or tolerated if a failure was ignored"] = "succeeded"
+    message: Annotated[str, "how many tasks succeeded"] = ""
 
 
 def run(options: Options) -> Outputs:
-    """Run the Pipeline."""
-    return Outputs(run=str(options.pipeline))
+    """Run the Pipeline, or show how it would run."""
+    from stepkit.local import graph, session, show
+
+    if options.jobs is not None and options.jobs < 1:
+        raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")
+    plan = _plan(options)
+    waves, last = graph.rehearse(plan)
+    if options.dry_run:
+        sys.stdout.write(show.plan_text(plan, waves, last))
+        count = sum(len(wave) for wave in waves) + len(last)
+        return Outputs(run=plan.run, message=f"a plan of {count} tasks: nothing was run")
+    return session.run(plan, options.jobs or len(os.sched_getaffinity(0)), Outputs)
+
+
+def _plan(options: Options) -> Plan:
+    from stepkit.local import inputs
+    from stepkit.local.load import load
+    from stepkit.local.plan import Plan
+
+    pipeline = load(options.pipeline, options.tasks)
+    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
+    name = options.run or f"{pipeline.name}-{now}"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
+    return Plan(
+        pipeline=pipeline,
+        run=name,
+        params=inputs.params(options.param, pipeline),
+        workspaces=inputs.workspaces(options.workspace, pipeline),
+        secrets=inputs.Secrets(options.secret),
+    )

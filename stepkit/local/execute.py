@@ -1,0 +1,234 @@
+"""Run the steps of one TaskRun as child processes, and read back what it leaves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stepkit.errors import StepError
+from stepkit.local import verdict
+from stepkit.local.command import commands
+from stepkit.local.document import Value
+from stepkit.local.inputs import Secrets
+from stepkit.tools import files, process
+
+if TYPE_CHECKING:
+    from stepkit.local.command import Command
+    from stepkit.local.model import Result
+    from stepkit.local.plan import Unit
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 30.0  # a pod's terminationGracePeriodSeconds, between SIGTERM and SIGKILL
+_KILLED: Final = 255  # Tekton's exit code of a step that a signal ended
+
+Status = Literal["Succeeded", "Failed", "None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one TaskRun ended, in Tekton's words; ``error`` is our verdict on a failure."""
+
+    status: Status
+    reason: str
+    results: Mapping[str, Value] = field(default_factory=dict)
+    error: StepError | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the TaskRuns share; ``stop`` asks their processes to end, ``kill`` ends them."""
+
+    root: Path
+    secrets: Secrets
+    stop: threading.Event
+    kill: threading.Event
+
+
+def run_unit(unit: Unit, machine: Machine) -> Outcome:
+    """Run ``unit``, again after a failure as often as its retries say.
+
+    It never raises a :class:`StepError`: that would be an outcome.
+    """
+    started = time.monotonic()
+    if unit.combination:
+        shown = ", ".join(f"{name}={value}" for name, value in unit.combination.items())
+        logger.info("%s: started (%s)", unit.label, machine.secrets.redact(shown))
+    else:
+        logger.info("%s: started", unit.label)
+    attempts = unit.task.retries + 1
+    for attempt in range(attempts):
+        try:
+            outcome = _Attempt(unit, machine, attempt).run()
+        except StepError as error:
+            told = type(error)(f"task {unit.label}: {error}", reason=error.reason)
+            outcome = Outcome(status="Failed", reason="Failed", error=told)
+        if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
+            break
+        logger.warning(
+            "%s: attempt %d of %d failed: %s", unit.label, attempt + 1, attempts, outcome.error
+        )
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+class _Attempt:
+    """One try of a TaskRun, with directories of its own and the workspaces as they are."""
+
+    def __init__(self, unit: Unit, machine: Machine, attempt: int) -> None:
+        self.unit = unit
+        self.machine = machine
+        self.directory = machine.root / unit.label / str(attempt)
+        self.commands = commands(unit, self.directory, attempt)
+        limit = unit.task.timeout
+        self.deadline = time.monotonic() + limit if limit else None
+
+    def run(self) -> Outcome:
+        self._prepare()
+        try:
+            for command in self.commands:
+                failed = self._step(command)
+                if failed:
+                    return failed
+            return Outcome(status="Succeeded", reason="Succeeded", results=self._read())
+        except _InvalidResult as invalid:
+            error = verdict.invalid_result(self.unit.label, str(invalid))
+            return Outcome(status="Failed", reason="TaskRunValidationFailed", error=error)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        places = [place for place in self.unit.workspaces.values() if place]
+        wanted = [self.directory / "results", *places]
+        wanted += [self.directory / "steps" / command.step.name for command in self.commands]
+        for command in self.commands:
+            if command.directory and any(p in command.directory.parents for p in places):
+                wanted.append(command.directory)
+        for directory in wanted:
+            with files.explaining(f"cannot make {directory}"):
+                directory.mkdir(parents=True, exist_ok=True)
+
+    def _step(self, command: Command) -> Outcome | None:
+        """Run one step; return how the Task ended if it ends here."""
+        if self.machine.stop.is_set():
+            return self._cancelled()
+        argv, env = command.process(self.machine.secrets.read)
+        limit, own = self._limit(command)
+        done = process.run(
+            argv,
+            cwd=command.directory,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+            timeout=limit,
+            on_line=self._log,
+            stop=self.machine.stop,
+            grace=GRACE_SECONDS,
+            kill=self.machine.kill,
+            kill_on_timeout=own,
+        )
+        if self.machine.stop.is_set():
+            return self._cancelled()
+        if done.timed_out:
+            return self._timed_out(command, own=own)
+        return self._ended(command, done)
+
+    def _limit(self, command: Command) -> tuple[float | None, bool]:
+        """Return the seconds that are left, and whether the limit is the step's own."""
+        left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        own = command.step.timeout
+        if own is not None and (left is None or own < left):
+            return own, True
+        return left, False
+
+    def _ended(self, command: Command, done: process.Completed) -> Outcome | None:
+        code = _KILLED if done.code < 0 else done.code
+        size = self._size_of_results()
+        if size > (limit := verdict.room_for_results(len(self.commands))):
+            error = verdict.results_too_large(self.unit.label, size, limit)
+            return Outcome(status="Failed", reason="Failed", error=error)
+        if code and not command.tolerant:
+            results = self._written()
+            error = verdict.failure(self.unit.label, done, results, self.machine.secrets.redact)
+            found = self._read(strict=False)
+            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+        if code:
+            logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
+                           self.unit.label, command.step.name, code)  # fmt: skip
+        (self.directory / "steps" / command.step.name / "exitCode").write_text(str(code))
+        return None
+
+    def _timed_out(self, command: Command, *, own: bool) -> Outcome:
+        limit = command.step.timeout if own else self.unit.task.timeout
+        what = f"step {command.step.name}" if own else "the task"
+        error = verdict.timed_out(self.unit.label, what, limit or 0)
+        if own:  # the container ends, the pod reports what it has
+            found = self._read(strict=False)
+            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+        return Outcome(status="Failed", reason="TaskRunTimeout", error=error)
+
+    def _cancelled(self) -> Outcome:
+        error = verdict.cancelled(self.unit.label)
+        return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
+
+    def _log(self, line: str) -> None:
+        logger.info("[%s] %s", self.unit.label, self.machine.secrets.redact(line))
+
+    def _written(self) -> dict[str, str]:
+        found = {}
+        for name in self.unit.task.task.results:
+            with suppress(FileNotFoundError, IsADirectoryError):
+                found[name] = os.fsdecode((self.directory / "results" / name).read_bytes())
+        return found
+
+    def _read(self, *, strict: bool = True) -> dict[str, Value]:
+        """Return the results; those of another shape than declared fail a Task that did not."""
+        declared, written = self.unit.task.task.results, self._written()
+        if not strict:
+            return {n: _value(declared[n], t) for n, t in written.items() if _fits(declared[n], t)}
+        for name, result in declared.items():
+            if result.type == "object" and name not in written:
+                raise _InvalidResult(f"the result {name} of type object is missing")
+        return {name: _value(declared[name], text) for name, text in written.items()}
+
+    def _size_of_results(self) -> int:
+        entries = [{"key": k, "value": v, "type": 1} for k, v in self._written().items()]
+        text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+        return len(os.fsencode(text)) + verdict.OVERHEAD if entries else 0
+
+
+class _InvalidResult(Exception):  # noqa: N818 - it says what the Task did, not what went wrong here
+    """A result has another shape than the Task declares."""
+
+
+def _fits(result: Result, text: str) -> bool:
+    try:
+        _value(result, text)
+    except _InvalidResult:
+        return False
+    return True
+
+
+def _value(result: Result, text: str) -> Value:
+    if result.type == "string":
+        return text
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        value = None
+    wanted, entries = (
+        (list, value) if result.type == "array" else (dict, getattr(value, "values", list)())
+    )
+    if not isinstance(value, wanted) or not all(isinstance(entry, str) for entry in entries):
+        raise _InvalidResult(f"the result {result.name} is no {result.type} of strings in JSON")
+    lacking = [key for key in result.keys if key not in value]
+    if lacking:
+        raise _InvalidResult(f"the result {result.name} lacks the key {lacking[0]}")
+    return value
