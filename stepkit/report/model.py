@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
 
 SCHEMA_FAMILY: Final = "stepkit.report/"
+_OWN_STEP: Final = "summarize"  # it reads the reports while its own is not finished
 _KNOWN_STATUSES: Final = {"succeeded", "tolerated", "failed", "cancelled"}
 
 
@@ -81,7 +82,8 @@ def load(
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``.
     A report that cannot be read counts as a failed step: what it said is not known.
     """
-    found = {path.stem: _read(path) for path in sorted(directory.glob("*.json"))}
+    read = {path.stem: _read(path) for path in sorted(directory.glob("*.json"))}
+    found = {name: entry for name, entry in read.items() if entry.data.get("step") != _OWN_STEP}
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
     names = dict.fromkeys([*expected, *rest])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]

@@ -181,7 +181,7 @@ def _git(
         raise ConfigurationError("there is no git on PATH: install it (apt-get install git)")
     done = process.run([program, *args], cwd=cwd, env=env, timeout=timeout)
     if done.timed_out:
-        raise ToolError(f"git {args[0]} of {url} took over {timeout:.0f} s", reason=Reason.NETWORK)
+        raise ToolError(f"git {args[0]} of {url} took over {timeout:g} s", reason=Reason.NETWORK)
     if done.code:
         raise _translated(done.output, f"git {args[0]} of {url} failed", cwd)
     return done.output

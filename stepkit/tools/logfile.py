@@ -29,9 +29,12 @@ def recording(path: Path) -> Iterator[logging.Handler]:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     root = logging.getLogger()
+    level = root.level
+    root.setLevel(min(level, logging.INFO))
     root.addHandler(handler)
     try:
         yield handler
     finally:
         root.removeHandler(handler)
+        root.setLevel(level)
         handler.close()

@@ -47,7 +47,7 @@ def read(path: Path) -> Any:
     try:
         with quiet():
             return nbformat.read(str(path), as_version=4)
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         first = str(error).partition("\n")[0]
         raise ConfigurationError(
             f"{path} is not a notebook that nbformat can read: {first}"

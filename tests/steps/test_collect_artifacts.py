@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.steps import collect_artifacts
+from stepkit.steps.collect_artifacts import Options, Outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Path:
+    directory = tmp_path / "artifacts"
+    (directory / "plots").mkdir(parents=True)
+    (directory / "output_analysis.ipynb").write_text("{}")
+    (directory / "plots/umap.png").write_bytes(b"png")
+    (directory / "a\nb \\c.txt").write_text("odd name")
+    return directory
+
+
+def listed(directory: Path) -> dict[str, dict[str, object]]:
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["schema"] == "stepkit.manifest/1"
+    return {artifact["path"]: artifact for artifact in manifest["artifacts"]}
+
+
+def test_lists_every_file_with_size_hash_and_media_type(artifacts: Path) -> None:
+    outputs = collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert outputs.count == 3
+    assert outputs.size == 2 + 3 + 8
+    assert outputs.message == "3 artifacts, 0.0 MB"
+    umap = listed(artifacts)["plots/umap.png"]
+    assert umap.pop("sha256") == hashlib.sha256(b"png").hexdigest()
+    assert umap == {
+        "path": "plots/umap.png",
+        "size": 3,
+        "media_type": "image/png",
+    }
+    assert listed(artifacts)["output_analysis.ipynb"]["media_type"] == "application/x-ipynb+json"
+
+
+def test_sha256sum_itself_confirms_the_list(artifacts: Path) -> None:
+    collect_artifacts.run(Options(artifacts=artifacts))
+
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=artifacts, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": OK") == 3
+
+
+def test_running_twice_lists_the_same(artifacts: Path) -> None:
+    collect_artifacts.run(Options(artifacts=artifacts))
+    first = (artifacts / "manifest.json").read_bytes()
+
+    collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert (artifacts / "manifest.json").read_bytes() == first
+
+
+def test_copies_files_in_first(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "extra.csv").write_text("a,b")
+
+    collect_artifacts.run(Options(artifacts=artifacts, files=(tmp_path / "extra.csv",)))
+
+    assert (artifacts / "extra.csv").read_text() == "a,b"
+    assert listed(artifacts)["extra.csv"]["media_type"] == "text/csv"
+
+
+def test_a_missing_or_empty_expected_artifact_fails_after_all_are_listed(artifacts: Path) -> None:
+    (artifacts / "coverage.xml").touch()
+    expect = ("output_analysis.ipynb", "coverage.xml", "page.html")
+
+    with pytest.raises(UserCodeError, match=r"2 of 3 .*: coverage\.xml, page\.html") as caught:
+        collect_artifacts.run(Options(artifacts=artifacts, expect=expect))
+
+    assert caught.value.reason == Reason.ARTIFACT_MISSING
+    assert isinstance(caught.value.outputs, Outputs)
+    assert caught.value.outputs.count == 4
+    assert "coverage.xml" in listed(artifacts)
+
+
+def test_follows_no_link_and_waits_for_no_pipe(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("outside")
+    (artifacts / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(artifacts / "pipe")
+
+    outputs = collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert outputs.count == 3
+    assert {"link", "pipe"}.isdisjoint(listed(artifacts))
+
+
+def test_names_what_it_cannot_collect(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "umap.png").touch()
+    twice = (tmp_path / "umap.png", artifacts / "plots/umap.png")
+
+    with pytest.raises(ConfigurationError, match=r"no file .*umpa\.png.*did you mean umap\.png"):
+        collect_artifacts.run(Options(artifacts=artifacts, files=(tmp_path / "umpa.png",)))
+    with pytest.raises(ConfigurationError, match="have the same name: rename one"):
+        collect_artifacts.run(Options(artifacts=artifacts, files=twice))
+    with pytest.raises(ConfigurationError, match="no directory of artifacts"):
+        collect_artifacts.run(Options(artifacts=tmp_path / "gone"))
+    assert not (artifacts / "manifest.json").exists()

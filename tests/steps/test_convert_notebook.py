@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+
+from stepkit.errors import ConfigurationError
+from stepkit.steps import convert_notebook
+from stepkit.steps.convert_notebook import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    output = nbformat.v4.new_output("stream", text="42 cells kept")
+    cell = nbformat.v4.new_code_cell("print(count)", outputs=[output], execution_count=1)
+    path = tmp_path / "executed.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def test_writes_a_page_with_source_and_output_and_a_log(notebook: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pages/executed.html"
+
+    outputs = convert_notebook.run(Options(notebook=notebook, page=page))
+
+    assert outputs.page == page
+    assert outputs.size == page.stat().st_size
+    assert "42 cells kept" in page.read_text()
+    assert ">count<" in page.read_text()
+    assert f"wrote {page}" in (tmp_path / "pages/jupyter_nbconvert.log").read_text()
+
+
+def test_can_leave_out_the_source(notebook: Path, tmp_path: Path) -> None:
+    page = tmp_path / "executed.html"
+
+    convert_notebook.run(Options(notebook=notebook, page=page, hide_input=True))
+
+    assert "42 cells kept" in page.read_text()
+    assert ">count<" not in page.read_text()
+
+
+def test_code_that_report_mode_hid_stays_hidden(notebook: Path, tmp_path: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    nb.cells[0].metadata["jupyter"] = {"source_hidden": True}
+    nbformat.write(nb, notebook)
+
+    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
+
+    assert "42 cells kept" in (tmp_path / "page.html").read_text()
+    assert ">count<" not in (tmp_path / "page.html").read_text()
+
+
+def test_converts_what_a_failed_execution_left(notebook: Path, tmp_path: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    error = nbformat.v4.new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
+    nb.cells.append(nbformat.v4.new_code_cell("fail()", outputs=[error]))
+    nb.cells.append(nbformat.v4.new_code_cell("never()"))
+    nbformat.write(nb, notebook)
+
+    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
+
+    page = (tmp_path / "page.html").read_text()
+    assert "boom" in page
+    assert ">never<" in page
+
+
+@pytest.mark.parametrize("content", [None, "", "not json"])
+def test_names_the_notebook_it_cannot_read(tmp_path: Path, content: str | None) -> None:
+    notebook = tmp_path / "broken.ipynb"
+    if content is not None:
+        notebook.write_text(content)
+    options = Options(notebook=notebook, page=tmp_path / "page.html")
+
+    with pytest.raises(ConfigurationError, match=r"broken\.ipynb"):
+        convert_notebook.run(options)
+
+    assert not options.page.exists()
+
+
+def test_an_older_page_survives_a_failure(notebook: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("older")
+
+    with pytest.raises(ConfigurationError, match="no template 'labb': it has basic, classic, lab"):
+        convert_notebook.run(Options(notebook=notebook, page=page, template="labb"))
+
+    assert page.read_text() == "older"
+
+
+def test_refuses_a_directory_as_page(notebook: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is a directory: name the page"):
+        convert_notebook.run(Options(notebook=notebook, page=tmp_path))

@@ -1,0 +1,353 @@
+"""Real kernels: each test that runs one takes about a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from conftest import write_notebook
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.steps import execute_notebook
+from stepkit.steps.execute_notebook import Options, Outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(notebook: Path, **more: Any) -> Outputs:
+    output = notebook.parent / "out/executed.ipynb"
+    return execute_notebook.run(Options(notebook=notebook, output=output, **more))
+
+
+def failed(notebook: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        run(notebook, **more)
+    return caught.value
+
+
+def executed(notebook: Path) -> Any:
+    nb = nbformat.read(notebook.parent / "out/executed.ipynb", as_version=4)
+    nbformat.validate(nb)
+    return nb
+
+
+def statuses(notebook: Path) -> list[str]:
+    code = [cell for cell in executed(notebook).cells if cell.cell_type == "code"]
+    return [cell.metadata.papermill.status for cell in code]
+
+
+def text_of(notebook: Path) -> str:
+    outputs = [out for cell in executed(notebook).cells for out in cell.get("outputs", [])]
+    return "".join(out.get("text", "") for out in outputs)
+
+
+def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", "", "print('n is', n)")
+    before = notebook.read_bytes()
+
+    outputs = run(notebook)
+
+    assert outputs.message == "2 of 2 cells ran"
+    assert (outputs.cells_run, outputs.cells_total, outputs.kernel) == (2, 2, "python3")
+    assert text_of(notebook) == "n is 1\n"
+    assert notebook.read_bytes() == before
+    log = (tmp_path / "out/papermill.log").read_text()
+    assert "cell 2/2: print('n is', n)" in log
+    assert "verdict: 2 of 2 cells ran" in log
+
+
+def test_parameters_of_every_form_reach_the_notebook_in_papermills_order(tmp_path: Path) -> None:
+    names = ["guessed", "raw", "listed", "filed", "coded", "PAPERMILL_INPUT_PATH"]
+    first = "\n".join(f"{name} = None" for name in names)
+    shown = ", ".join(names[:-1])
+    notebook = write_notebook(
+        tmp_path / "a.ipynb", first, f"print([{shown}])", tags={0: ["parameters"]}
+    )
+    (tmp_path / "p.yaml").write_text("filed: {a: 1}\nraw: lost")
+
+    run(
+        notebook,
+        parameters=("guessed=007",),
+        parameters_raw=("raw=007",),
+        parameters_yaml=("{listed: [1, 2], guessed: lost}",),
+        parameters_file=(tmp_path / "p.yaml",),
+        parameters_base64=("Y29kZWQ6IDI=",),
+        inject_input_path=True,
+    )
+
+    assert text_of(notebook) == "[7, '007', [1, 2], {'a': 1}, 2]\n"
+    assert executed(notebook).metadata.papermill.parameters["PAPERMILL_INPUT_PATH"] == str(notebook)
+
+
+def test_a_cell_error_fails_and_leaves_everything_up_to_it(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", "# why\n{}['pca']", "3")
+
+    error = failed(notebook)
+
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.CELL_ERROR
+    assert str(error).startswith("cell 2 of 3 (`{}['pca']`) raised KeyError: 'pca'")
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.cells_run == 1
+    assert text_of(notebook) == "kept\n"
+    assert statuses(notebook) == ["completed", "failed", "pending"]
+    assert executed(notebook).metadata.papermill.exception is True
+    assert "KeyError: 'pca'" in (tmp_path / "out/papermill.log").read_text()
+
+
+def test_sys_exit_0_half_way_is_no_success(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "import sys; sys.exit(0)", "2")
+
+    error = failed(notebook)
+
+    assert error.reason == Reason.EARLY_EXIT
+    assert error.exit_code == 3
+    assert statuses(notebook) == ["failed", "pending"]
+
+
+def test_a_kernel_killed_from_outside_is_told_from_one_that_ended_itself(tmp_path: Path) -> None:
+    kill = "import os; os.kill(os.getpid(), 9)"
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3")
+
+    error = failed(notebook)
+
+    assert type(error) is ToolError
+    assert error.reason in {Reason.KERNEL_DIED, Reason.OUT_OF_MEMORY}
+    assert f"killed by SIGKILL in cell 2 of 3 (`{kill}`)" in str(error)
+    assert statuses(notebook) == ["completed", "failed", "pending"]
+    assert text_of(notebook) == "kept\n"
+
+
+def test_a_kernel_that_exits_by_itself_is_the_notebooks_fault(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "import os; os._exit(7)", "2")
+
+    error = failed(notebook)
+
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.KERNEL_DIED
+    assert "exited by itself with code 7" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"execution_timeout": 1.5}, "was stopped after 1.5 s (--execution-timeout)"),
+        ({"run_timeout": 2.5, "execution_timeout": 60.0}, "stopped after 2.5 s (--run-timeout)"),
+    ],
+)
+def test_a_time_limit_keeps_the_output_so_far(
+    tmp_path: Path, limits: dict[str, float], said: str
+) -> None:
+    hang = "import time; print('begun', flush=True); time.sleep(60)"
+    notebook = write_notebook(tmp_path / "a.ipynb", hang, "2")
+
+    error = failed(notebook, **limits)
+
+    assert error.reason == Reason.TIMEOUT
+    assert error.exit_code == 3
+    assert said in str(error)
+    assert text_of(notebook) == "begun\n"
+    assert statuses(notebook) == ["failed", "pending"]
+
+
+def test_declared_errors_and_skipped_cells_do_not_fail_the_notebook(tmp_path: Path) -> None:
+    tags = {0: ["raises-exception"], 1: ["skip-execution"]}
+    notebook = write_notebook(tmp_path / "a.ipynb", "1/0", "1/0", "print('end')", tags=tags)
+
+    outputs = run(notebook)
+
+    assert outputs.message.startswith("2 of 2 cells ran, 1 of them with an error")
+    assert len(executed(notebook).cells) == 3
+    assert text_of(notebook) == "end\n"
+
+
+def test_log_output_writes_what_cells_print_and_never_an_image(tmp_path: Path) -> None:
+    image = "from IPython.display import Image, display; display(Image(b'x' * 3000, format='png'))"
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('from the cell')", image)
+
+    run(notebook, log_output=True, stdout_file=tmp_path / "logs/stdout.txt")
+
+    log = (tmp_path / "out/papermill.log").read_text()
+    assert "from the cell" in log
+    assert "eHh4eHh4" not in log  # base64 of xxxxxx
+    assert (tmp_path / "logs/stdout.txt").read_text() == "from the cell\n"
+
+
+def test_report_mode_marks_the_code_as_hidden(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    run(notebook, report_mode=True)
+
+    assert executed(notebook).cells[0].metadata.jupyter.source_hidden is True
+
+
+def test_works_in_the_notebooks_folder_unless_told_otherwise(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "repo/a.ipynb", "import os; print(os.getcwd())")
+
+    run(notebook)
+    assert text_of(notebook) == f"{tmp_path}/repo\n"
+
+    run(notebook, cwd=tmp_path)
+    assert text_of(notebook) == f"{tmp_path}\n"
+
+
+def test_braces_in_a_path_are_just_characters(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "{x}/a.ipynb", "1")
+
+    assert run(notebook).notebook == tmp_path / "{x}/out/executed.ipynb"
+    assert (tmp_path / "{x}/out/executed.ipynb").is_file()
+
+
+def test_a_kernel_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "share/kernels/broken/kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-c", "print('no driver'); raise SystemExit(1)"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "b", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    error = failed(notebook, kernel="broken")
+
+    assert type(error) is ToolError
+    assert "kernel 'broken' did not start" in str(error)
+    assert "kernel: no driver" in (tmp_path / "out/papermill.log").read_text()
+
+
+def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "preprocessing.ipynb", "1")
+
+    error = failed(tmp_path / "preprocesing.ipynb")
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.NOT_FOUND
+    assert "did you mean preprocessing.ipynb?" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "the file is empty"),
+        ("not json", "it is not JSON"),
+        ("[1]", "it is JSON without cells"),
+        ('{"cells": []}', "it does not say its nbformat"),
+        ('{"cells": 3, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "not a notebook"),
+    ],
+)
+def test_refuses_what_is_no_notebook(tmp_path: Path, content: str, said: str) -> None:
+    notebook = tmp_path / "a.ipynb"
+    notebook.write_text(content)
+
+    error = failed(notebook)
+
+    assert type(error) is ConfigurationError
+    assert said in str(error)
+    assert str(notebook) in str(error)
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_a_notebook_that_names_no_kernel_needs_one(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')", metadata={})
+
+    error = failed(notebook)
+    assert type(error) is ConfigurationError
+    assert "choose one with --kernel (installed: python3" in str(error)
+
+    run(notebook, kernel="python3")
+    assert text_of(notebook) == "ran\n"
+
+
+def test_a_notebook_whose_kernelspec_lacks_the_language_runs(tmp_path: Path) -> None:
+    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = write_notebook(
+        tmp_path / "a.ipynb", "n = 1", metadata=spec, tags={0: ["parameters"]}
+    )
+
+    run(notebook, parameters=("n=2",))
+
+    assert executed(notebook).metadata.language_info.name == "python"
+
+
+def test_an_unknown_kernel_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    error = failed(notebook, kernel="pyton3")
+
+    assert type(error) is ConfigurationError
+    assert "--kernel asks for kernel 'pyton3', which is not installed: did you mean" in str(error)
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_an_unknown_parameter_is_refused_unless_allowed(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
+
+    error = failed(notebook, parameters=("m=2",))
+    assert type(error) is ConfigurationError
+    assert "no parameter 'm'" in str(error)
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+    assert run(notebook, parameters=("m=2",), allow_unknown_parameters=True).cells_run == 1
+
+
+def test_never_writes_over_the_notebook_itself(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+    before = notebook.read_bytes()
+
+    with pytest.raises(ConfigurationError, match="is the notebook itself"):
+        execute_notebook.run(Options(notebook=notebook, output=tmp_path / "." / "a.ipynb"))
+
+    assert notebook.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["out", "file/x.ipynb", "/proc/x.ipynb"])
+def test_refuses_an_output_that_cannot_be_written(tmp_path: Path, output: str) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationError, match=r"is a directory|cannot write to"):
+        execute_notebook.run(Options(notebook=notebook, output=tmp_path / output))
+
+
+def test_refuses_a_working_directory_that_is_not_there(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    assert "no working directory" in str(failed(notebook, cwd=tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
+    tmp_path: Path, signum: int, exit_code: int
+) -> None:
+    hang = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", hang)
+    log = tmp_path / "out/papermill.log"
+    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
+    flags = [f"--notebook={notebook}", f"--output={tmp_path}/out/executed.ipynb", "--log-output"]
+    child = subprocess.Popen([*command, *flags, f"--report={tmp_path}/report.json"])
+    while child.poll() is None and not (log.exists() and log.read_text().count("INFO") > 10):
+        time.sleep(0.05)
+    while child.poll() is None and "kept" not in log.read_text():
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+    child.send_signal(signum)
+
+    assert child.wait(20) == exit_code
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["status"], report["reason"]) == ("cancelled", "cancelled")
+    assert "1 of 2 cells had run" in report["message"]
+    kept, pid = text_of(notebook).splitlines()
+    assert kept == "kept"
+    assert statuses(notebook) == ["completed", "failed"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)

@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import subprocess
+import threading
+from base64 import b64encode
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.steps import git_clone
+from stepkit.steps.git_clone import Options, Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Origin
+
+
+def clone(url: str, destination: Path, **more: Any) -> Outputs:
+    return git_clone.run(Options(url=url, destination=destination, **more))
+
+
+def failed(url: str, destination: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        clone(url, destination, **more)
+    return caught.value
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_checks_out_the_default_branch_when_no_revision_is_named(
+    origin: Origin, tmp_path: Path
+) -> None:
+    origin.git("branch", "-m", "main", "trunk")
+    commit = origin.commit("second")
+
+    outputs = clone(origin.url, tmp_path / "work/source")
+
+    assert outputs == Outputs(commit=commit, checkout=tmp_path / "work/source", url=origin.url)
+    assert (tmp_path / "work/source/file.txt").read_text() == "second"
+    assert names(tmp_path / "work") == ["source"]
+
+
+@pytest.mark.parametrize("spelling", ["branch", "tag", "annotated", "refs/tags/tag", "commit"])
+def test_checks_out_exactly_the_revision_that_was_asked(
+    origin: Origin, tmp_path: Path, spelling: str
+) -> None:
+    first = origin.git("rev-parse", "HEAD")
+    origin.git("branch", "branch")
+    origin.git("tag", "tag")
+    origin.git("tag", "-a", "-m", "x", "annotated")
+    origin.commit("second")
+    revision = first if spelling == "commit" else spelling
+
+    outputs = clone(origin.url, tmp_path / "source", revision=revision)
+
+    assert outputs.commit == first
+    assert (tmp_path / "source/file.txt").read_text() == "first"
+
+
+def test_a_name_of_a_branch_and_another_tag_is_refused(origin: Origin, tmp_path: Path) -> None:
+    origin.git("tag", "v1")
+    origin.git("checkout", "-b", "v1")
+    commit = origin.commit("second")
+
+    error = failed(origin.url, tmp_path / "source", revision="v1")
+    assert "'v1' is both a branch and a tag" in str(error)
+    assert clone(origin.url, tmp_path / "source", revision="refs/heads/v1").commit == commit
+
+
+def test_replaces_an_older_checkout_of_its_own(origin: Origin, tmp_path: Path) -> None:
+    clone(origin.url, tmp_path / "source")
+    commit = origin.commit("second")
+
+    outputs = clone(origin.url, tmp_path / "source")
+
+    assert outputs.commit == commit
+    assert outputs.backup is None
+    assert names(tmp_path) == ["server", "source"]
+
+
+@pytest.mark.parametrize("change", ["edit", "new file", "commit"])
+def test_an_older_checkout_with_changes_is_kept_as_a_backup(
+    origin: Origin, tmp_path: Path, change: str
+) -> None:
+    source = tmp_path / "source"
+    clone(origin.url, source)
+    (source / ("new.txt" if change == "new file" else "file.txt")).write_text("precious")
+    if change == "commit":
+        origin.git("commit", "-a", "-m", "mine", cwd=source)
+
+    outputs = clone(origin.url, source)
+
+    assert outputs.backup is not None
+    kept = [path.read_text() for path in outputs.backup.glob("*.txt")]
+    assert "precious" in kept
+    assert (source / "file.txt").read_text() == "first"
+    assert names(tmp_path) == ["server", "source", outputs.backup.name]
+
+
+def test_failure_leaves_the_older_checkout_alone(origin: Origin, tmp_path: Path) -> None:
+    clone(origin.url, tmp_path / "source")
+
+    error = failed(origin.url, tmp_path / "source", revision="gone")
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.NOT_FOUND
+    assert str(error) == f"{origin.url} has no branch or tag 'gone' (branches: main)"
+    assert (tmp_path / "source/file.txt").read_text() == "first"
+    assert names(tmp_path) == ["server", "source"]
+
+
+def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, tmp_path: Path) -> None:
+    error = failed(origin.url, tmp_path / "source", revision="1" * 40)
+
+    assert type(error) is ConfigurationError
+    assert "not our ref" in str(error)
+    assert names(tmp_path) == ["server"]
+
+
+@pytest.mark.parametrize("work", ["files", "foreign checkout", "file", "link"])
+def test_refuses_to_replace_somebodys_work(origin: Origin, tmp_path: Path, work: str) -> None:
+    source = tmp_path / "source"
+    if work == "files":
+        source.mkdir()
+        (source / "results.csv").write_text("precious")
+    elif work == "foreign checkout":
+        subprocess.run(["git", "clone", "-q", origin.url, source], check=True)
+    elif work == "file":
+        source.write_text("precious")
+    else:
+        source.symlink_to(tmp_path / "server")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    error = failed(origin.url, source)
+
+    assert type(error) is ConfigurationError
+    assert str(source) in str(error)
+    assert before.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}.items() | {
+        (tmp_path, before.get(tmp_path))
+    }
+
+
+def test_an_empty_directory_is_nobodys_work(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+
+    assert clone(origin.url, tmp_path / "source").commit == origin.git("rev-parse", "HEAD")
+
+
+def test_refuses_to_replace_a_mount_point(origin: Origin) -> None:
+    error = failed(origin.url, Path("/proc"))
+
+    assert "mount point: name a directory inside it" in str(error)
+
+
+@pytest.mark.parametrize(
+    "revision", ["--upload-pack=touch pwned;", "-x", "a..b", "a b", "x\ny", "HEAD^"]
+)
+def test_a_revision_is_never_read_as_a_git_option(
+    origin: Origin, tmp_path: Path, revision: str
+) -> None:
+    error = failed(origin.url, tmp_path / "source", revision=revision)
+
+    assert type(error) is ConfigurationError
+    assert "is no branch, tag or full commit" in str(error)
+    assert names(tmp_path) == ["server"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ext::sh -c touch% pwned", "is no repository URL"),
+        ("/some/path", "is no repository URL"),
+        ("ssh://git@host/x", "is no repository URL"),
+        ("https://user:pa55w0rd@host/x", "holds credentials: pass the token in the environment"),
+        ("https://host/a%0ab", "blank or control character"),
+    ],
+)
+def test_refuses_a_url_that_is_dangerous_or_none(tmp_path: Path, url: str, said: str) -> None:
+    error = failed(url, tmp_path / "source")
+
+    assert type(error) is ConfigurationError
+    assert said in str(error)
+    assert "pa55w0rd" not in str(error)
+
+
+def test_a_token_does_not_travel_unencrypted(tmp_path: Path) -> None:
+    error = failed("http://git.example.org/x", tmp_path / "source", token="s3cret")
+
+    assert "a token must not travel unencrypted" in str(error)
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request with ``status``; remembers what it was sent and who was running."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 503
+        self.body = b""
+        self.location = ""
+        self.credentials: list[str | None] = []
+        self.processes = b""
+        self.url = f"http://127.0.0.1:{self.server_port}/repo.git"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.credentials.append(self.headers["Authorization"])
+        for file in ("cmdline", "environ"):
+            for path in Path("/proc").glob(f"[0-9]*/{file}"):
+                with suppress(OSError):  # it has ended meanwhile
+                    if b"git" in (content := path.read_bytes()):
+                        self.server.processes += content
+        unauthorised = self.server.status == 200 and not self.headers["Authorization"]
+        self.send_response(401 if unauthorised else self.server.status)
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Location", self.server.location)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    started = [Server(), Server()]
+    for server in started:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    yield started
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def server(servers: list[Server]) -> Server:
+    return servers[0]
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_tries_again_while_the_server_is_unavailable(
+    server: Server, tmp_path: Path, status: int
+) -> None:
+    server.status = status
+
+    error = failed(server.url, tmp_path / "source", attempts=2)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.NETWORK
+    assert f"error: {status}" in str(error)
+    assert len(server.credentials) == 2
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (403, Reason.AUTH)]
+)
+def test_does_not_try_again_what_will_not_change(
+    server: Server, tmp_path: Path, status: int, reason: Reason
+) -> None:
+    server.status = status
+
+    error = failed(server.url, tmp_path / "source")
+
+    assert type(error) is ConfigurationError
+    assert error.reason == reason
+    assert len(server.credentials) == 1
+
+
+def test_a_missing_token_is_a_matter_of_authorisation(server: Server, tmp_path: Path) -> None:
+    server.status = 401
+
+    error = failed(server.url, tmp_path / "source")
+
+    assert error.reason == Reason.AUTH
+    assert "is GIT_TOKEN set, valid, and allowed to read the repository?" in str(error)
+
+
+def test_a_login_page_does_not_pass_for_a_repository(server: Server, tmp_path: Path) -> None:
+    server.status, server.body = 200, b"<html>please log in</html>"
+
+    error = failed(server.url, tmp_path / "source", token="s3cret", attempts=1)
+
+    assert error.exit_code in {2, 4}
+    assert names(tmp_path) == []
+
+
+def test_sends_the_token_but_never_shows_it(server: Server, tmp_path: Path) -> None:
+    server.status = 200
+
+    error = failed(server.url, tmp_path / "source", token="s3cret-t0ken", attempts=1)
+
+    login = b64encode(b"x-access-token:s3cret-t0ken").decode()
+    shown = repr(error) + server.processes.decode(errors="replace")
+    assert f"Basic {login}" in server.credentials
+    assert "ls-remote" in shown
+    assert "s3cret" not in shown
+    assert login not in shown
+
+
+def test_the_token_does_not_follow_a_redirect_to_another_host(
+    servers: list[Server], tmp_path: Path
+) -> None:
+    first, other = servers
+    first.status, first.location = 302, other.url
+    other.status = 200
+
+    failed(first.url, tmp_path / "source", token="s3cret", attempts=1)
+
+    assert other.credentials
+    assert set(other.credentials) == {None}
+
+
+def test_reads_the_token_from_a_file(server: Server, tmp_path: Path) -> None:
+    server.status = 200
+    (tmp_path / "token").write_text("from-file\n")
+
+    failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token", username="oauth2")
+
+    login = b64encode(b"oauth2:from-file").decode()
+    assert f"Basic {login}" in server.credentials
+    gone = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "gone")
+    assert "cannot read the token file" in str(gone)
+
+
+def test_leaves_no_token_in_the_checkout(origin: Origin, tmp_path: Path) -> None:
+    clone(origin.url, tmp_path / "source", token="s3cret")
+
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(origin.url.encode() in content for content in written)
+    assert not any(b"s3cret" in content for content in written)
+
+
+def test_git_settings_of_the_user_do_not_apply(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+    (hooks / "post-checkout").chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[core]\n\thooksPath = {hooks}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+
+    clone(origin.url, tmp_path / "source")
+
+    assert not (tmp_path / "hooked").exists()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_server_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
+    import socket  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        error = failed(url, tmp_path / "source", attempts=1, timeout=0.5)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.NETWORK
+    assert "took over 0.5 s" in str(error)
+    assert names(tmp_path) == []
+
+
+def test_without_git_it_says_what_to_install(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert "no git on PATH: install it" in str(failed(origin.url, tmp_path / "source"))
+
+
+def test_eight_clones_into_one_place_leave_one_whole_checkout(
+    origin: Origin, tmp_path: Path
+) -> None:
+    results: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(clone(origin.url, tmp_path / "source").commit)
+        )
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert results == [origin.git("rev-parse", "HEAD")] * 8
+    assert (tmp_path / "source/file.txt").read_text() == "first"
+    assert names(tmp_path) == ["server", "source"]
