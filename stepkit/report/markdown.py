@@ -126,7 +126,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
     yield ""
     rows = (
-        (f"{c['number']}", duration(c["seconds"]), c["status"], escape(c["first_line"]))
+        (f"{c['number']}", duration(c["seconds"]), c["status"], escape(f"`{c['first_line']}`"))
         for c in timed
     )
     yield from table(("slowest cells", "time", "status", "first line"), rows)

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.steps import summarize
+from stepkit.steps.summarize import Options, Outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def report(directory: Path, name: str, **values: Any) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    usual: dict[str, Any] = {
+        "schema": "stepkit.report/1",
+        "step": name,
+        "status": "succeeded",
+        "reason": "ok",
+        "message": "",
+        "exit_code": 0,
+        "started": "2026-11-22T08:00:00+00:00",
+        "seconds": 1.5,
+        "options": {},
+        "outputs": {},
+        "artifacts": [],
+        "versions": {"stepkit": "0.1.0"},
+    }
+    (directory / f"{name}.json").write_text(json.dumps({**usual, **values}))
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    directory = tmp_path / "reports"
+    report(directory, "git-clone", outputs={"commit": "1234567890abcdef"})
+    fast = {"status": "ok", "ename": "", "evalue": ""}
+    cells = [
+        {"number": 1, "seconds": 75.0, "first_line": "load()", **fast},
+        {"number": 2, "seconds": 0.5, "first_line": "a | b", **fast},
+    ]
+    outputs = {"cells-run": 2, "cells-total": 2, "cells": cells}
+    report(directory, "execute-notebook", outputs=outputs, message="2 of 2 cells ran")
+    return directory
+
+
+def page(tmp_path: Path) -> str:
+    return (tmp_path / "out/STEP_SUMMARY.md").read_text()
+
+
+def run(reports: Path, **more: Any) -> Outputs:
+    summary = reports.parent / "out/STEP_SUMMARY.md"
+    return summarize.run(Options(reports=reports, summary=summary, **more))
+
+
+def test_a_run_whose_steps_all_succeeded_passed(reports: Path, tmp_path: Path) -> None:
+    outputs = run(reports, title="Analysis")
+
+    assert outputs.verdict == outputs.message == "passed"
+    text = page(tmp_path)
+    assert text.startswith("# Analysis: passed\n")
+    assert "| git-clone | succeeded | 1.5 s | commit 1234567890ab |" in text
+    assert "## Notebook: 2 of 2 cells ran" in text
+    assert "| 1 | 1m15s | ok | `load()` |" in text
+    assert r"`a \| b`" in text
+    assert "Versions: stepkit 0.1.0" in text
+
+
+def test_an_expected_step_without_a_report_did_not_run(reports: Path, tmp_path: Path) -> None:
+    outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
+
+    assert outputs.verdict == "incomplete"
+    assert "**Not run:** run-tests" in page(tmp_path)
+    assert "| run-tests | not run |  |  |" in page(tmp_path)
+    assert "## Tests" not in page(tmp_path)
+
+
+def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
+    broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
+    report(reports, "execute-notebook", **broken)
+    report(reports, "run-tests", status="failed", reason="tests-failed", exit_code=3, message="no")
+
+    outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
+
+    assert outputs.message == "failed: execute-notebook: cell 2 broke"
+    third = page(tmp_path).splitlines()[2]
+    assert third == "**execute-notebook failed** (cell-error, exit code 3): cell 2 broke"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "reason", "kind"),
+    [
+        (2, "bad-input", ConfigurationError),
+        (3, "cell-error", UserCodeError),
+        (4, "network", ToolError),
+    ],
+)
+def test_enforcing_ends_as_the_deciding_step_did(
+    reports: Path, tmp_path: Path, exit_code: int, reason: str, kind: type[StepError]
+) -> None:
+    values = {"status": "failed", "reason": reason, "exit_code": exit_code, "message": "broke"}
+    report(reports, "execute-notebook", **values)
+
+    with pytest.raises(kind, match="execute-notebook: broke") as caught:
+        run(reports, enforce=True)
+
+    assert caught.value.reason == reason
+    assert isinstance(caught.value.outputs, Outputs)
+    assert caught.value.outputs.verdict == "failed"
+    assert page(tmp_path).startswith("# Notebook run: failed")
+
+
+def test_enforcing_accepts_no_run_with_a_hole_in_it(reports: Path) -> None:
+    with pytest.raises(UserCodeError, match="not run: run-tests"):
+        run(reports, expect=("run-tests",), enforce=True)
+
+    assert run(reports, enforce=True).verdict == "passed"
+
+
+def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
+    report(reports, "run-tests", status="tolerated", message="1 allowed failure")
+
+    assert run(reports, enforce=True).verdict == "passed with tolerated errors"
+
+
+def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) -> None:
+    statuses = ("git-clone=Failed", "run-tests=Failed", "convert-notebook=None")
+
+    outputs = run(reports, expect=("run-tests", "convert-notebook"), statuses=statuses)
+
+    assert outputs.verdict == "failed"
+    assert "its report says succeeded, the pipeline says that it failed" in page(tmp_path)
+    assert "the pipeline says that it failed; it left no report" in page(tmp_path)
+    assert "| convert-notebook | not run |" in page(tmp_path)
+
+
+def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path: Path) -> None:
+    counts = {"total": 7, "passed": 5, "failed": 1, "errors": 0, "skipped": 0, "allowed": 1}
+    failures = [
+        {"name": "test_a", "message": "<b>5 | 6</b>", "allowed": False, "reason": ""},
+        {"name": "test_b", "message": "no", "allowed": True, "reason": "issue 5"},
+    ]
+    outputs = {**counts, "coverage": "87.5 %", "failures": failures}
+    report(reports, "run-tests", status="failed", reason="tests-failed", outputs=outputs)
+    report(reports, "other-tests", step="run-tests", status="failed", message="no JUnit file")
+
+    run(reports)
+
+    text = page(tmp_path)
+    assert "## Tests: 5 of 7 passed" in text
+    assert "| 7 | 5 | 1 | 0 | 0 | 1 | 87.5 % |" in text
+    assert r"- test\_a: &lt;b&gt;5 \| 6&lt;/b&gt;" in text
+    assert r"- test\_b: no (allowed: issue 5)" in text
+    assert "## Tests (other-tests): totals unknown" in text
+
+
+def test_artifacts_are_linked_when_they_lie_beside_the_summary(
+    reports: Path, tmp_path: Path
+) -> None:
+    inside = {"path": f"{tmp_path}/out/a.html", "size": 1_500_000, "sha256": "ab" * 32}
+    outside = {"path": "/elsewhere/b.log", "size": 10, "sha256": "cd" * 32}
+    report(reports, "convert-notebook", artifacts=[inside, outside])
+
+    run(reports)
+
+    assert "| [a.html](<a.html>) | 1.5 MB | `abababababab` |" in page(tmp_path)
+    assert "| /elsewhere/b.log | 10 B |" in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "not json", "[]", '{"schema": "other/1"}', '{"schema": "stepkit.report/1"}'],
+)
+def test_a_report_that_cannot_be_read_is_a_failure_not_a_gap(
+    reports: Path, tmp_path: Path, content: str
+) -> None:
+    (reports / "convert-notebook.json").write_text(content)
+
+    assert run(reports).verdict == "failed"
+    assert "its report convert-notebook.json cannot be read" in page(tmp_path)
+
+
+def test_its_own_unfinished_report_does_not_count(reports: Path) -> None:
+    report(reports, "summarize", status="failed", reason="killed", exit_code=None)
+
+    assert run(reports).verdict == "passed"
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_empty_workspace_is_an_error_and_still_has_its_page(tmp_path: Path, made: bool) -> None:  # noqa: FBT001
+    reports = tmp_path / "reports"
+    if made:
+        reports.mkdir()
+
+    with pytest.raises(
+        ConfigurationError, match=r"there are no reports in .*: nothing ran"
+    ) as caught:
+        run(reports, expect=("git-clone",))
+
+    assert caught.value.reason == Reason.NOT_FOUND
+    assert "| git-clone | not run |" in page(tmp_path)
+
+
+def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path: Path) -> None:
+    github = tmp_path / "github.md"
+    github.write_text("before\n")
+
+    run(reports, github_summary=github)
+
+    assert github.read_text() == "before\n" + page(tmp_path)
+
+
+def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/STEP_SUMMARY.md").write_text("of another run")
+
+    run(reports)
+
+    assert "of another run" not in page(tmp_path)
+
+
+def test_refuses_a_status_that_is_none(reports: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'Failed' is not NAME=STATUS"):
+        run(reports, statuses=("Failed",))

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.tools import files
+
+
+def test_writes_whole_with_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "new/report.json"
+    before = os.umask(0o027)
+    try:
+        files.write_atomically(path, "text")
+    finally:
+        os.umask(before)
+
+    assert path.read_text() == "text"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_keeps_the_older_file(tmp_path: Path, small_disk: Path) -> None:
+    path = small_disk / "report.json"
+    files.write_atomically(path, "older")
+
+    with pytest.raises(ToolError, match="No space left on device: free some space") as caught:
+        files.write_atomically(path, "x" * 4_000_000)
+
+    assert caught.value.reason == Reason.DISK_FULL
+    assert caught.value.exit_code == 4
+    assert path.read_text() == "older"
+    assert list(small_disk.iterdir()) == [path]
+    assert tmp_path.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """Return a file system of 1 MB, in a mount namespace of root's."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
+    return disk
+
+
+@pytest.fixture(autouse=True)
+def unmounted(tmp_path: Path) -> object:
+    yield
+    for path in tmp_path.iterdir():
+        if path.is_mount():
+            subprocess.run(["umount", str(path)], check=True)
+
+
+def test_says_who_may_not_write_where() -> None:
+    error = files.os_error("cannot write /x", PermissionError(errno.EACCES, "Permission denied"))
+
+    assert type(error) is ConfigurationError
+    assert str(error) == (
+        f"cannot write /x: Permission denied for uid {os.getuid()}: choose a writable path"
+    )
+
+
+def test_replaces_a_directory_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "old").touch()
+
+    with files.replacing(place) as new:
+        (new / "new").touch()
+        assert (place / "old").exists()
+
+    assert [path.name for path in place.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_keeps_the_replaced_directory_as_backup(tmp_path: Path) -> None:
+    place, backup = tmp_path / "place", tmp_path / "backup"
+    place.mkdir()
+    (place / "old").touch()
+
+    with files.replacing(place, backup=backup) as new:
+        (new / "new").touch()
+
+    assert [path.name for path in backup.iterdir()] == ["old"]
+
+
+def test_an_error_in_the_block_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "old").touch()
+
+    def fail() -> None:
+        with files.replacing(place) as new:
+            (new / "new").touch()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+
+    assert [path.name for path in place.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_emptying_a_directory_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").touch()
+    place = tmp_path / "place"
+    (place / "sub").mkdir(parents=True)
+    (place / "link").symlink_to(tmp_path / "precious")
+
+    files.empty(place)
+
+    assert list(place.iterdir()) == []
+    assert (tmp_path / "precious/file").exists()
+    (tmp_path / "alias").symlink_to(tmp_path / "precious")
+    with pytest.raises(ConfigurationError, match="not emptying it"):
+        files.empty(tmp_path / "alias")
+    assert (tmp_path / "precious/file").exists()
+
+
+def test_sees_a_bind_mount_of_the_same_disk(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    done = subprocess.run(["mount", "--bind", str(place), str(place)], check=False)
+    if done.returncode:
+        pytest.skip("cannot bind mount here")
+
+    assert files.is_mount_point(place)
+    assert not files.is_mount_point(tmp_path)
+
+
+def test_a_writable_directory_is_left_as_it_was(tmp_path: Path) -> None:
+    files.check_writable(tmp_path / "new")
+
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(ConfigurationError, match="cannot write to /proc"):
+        files.check_writable(Path("/proc"))

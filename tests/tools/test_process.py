@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stepkit.errors import ConfigurationError
+from stepkit.tools import process
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_returns_what_was_printed_and_the_exit_code() -> None:
+    seen: list[str] = []
+
+    done = process.run(["sh", "-c", "echo out; echo err >&2; exit 3"], on_line=seen.append)
+
+    assert (done.code, done.timed_out) == (3, False)
+    assert sorted(seen) == sorted(done.output.splitlines()) == ["err", "out"]
+
+
+def test_the_child_sees_the_given_environment_and_directory_alone(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "ONLY": "this"}
+
+    done = process.run(["sh", "-c", "pwd; echo $ONLY; echo $HOME"], env=env, cwd=tmp_path)
+
+    assert done.output.splitlines() == [str(tmp_path), "this", ""]
+
+
+def test_reads_no_input() -> None:
+    assert process.run(["cat"]).output == ""
+
+
+def test_output_that_is_no_text_does_not_break_it() -> None:
+    assert process.run(["printf", r"\377\n"]).output == "\ufffd\n"
+
+
+@pytest.mark.parametrize("how", ["timeout", "stop"])
+def test_ends_the_whole_process_group(how: str) -> None:
+    pids: list[int] = []
+    stop = threading.Event()
+
+    def seen(line: str) -> None:
+        pids.extend(map(int, line.split()))
+        if how == "stop":
+            stop.set()
+
+    script = "sleep 60 & echo $$ $!; wait"
+    limit = 1.0 if how == "timeout" else None
+    done = process.run(["sh", "-c", script], timeout=limit, stop=stop, on_line=seen)
+
+    assert done.timed_out == (how == "timeout")
+    assert len(pids) == 2
+    for _ in range(50):
+        if not any(map(alive, pids)):
+            break
+        time.sleep(0.05)
+    assert not any(map(alive, pids))
+
+
+def test_kills_a_child_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+
+    done = process.run(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=0.5)
+
+    assert done.timed_out
+    assert done.code == -9
+
+
+def test_leaves_nothing_behind_that_a_finished_child_started() -> None:
+    done = process.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 & echo $!"])
+
+    for _ in range(50):
+        if not alive(int(done.output)):
+            break
+        time.sleep(0.05)
+    assert not alive(int(done.output))
+
+
+def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no program no-such-program"):
+        process.run(["no-such-program"])
+    with pytest.raises(ConfigurationError, match=r"no directory .*gone"):
+        process.run(["true"], cwd=tmp_path / "gone")
+    (tmp_path / "data").write_text("x")
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        process.run([tmp_path / "data"])
