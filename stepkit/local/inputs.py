@@ -34,10 +34,14 @@ def params(given: Sequence[str], pipeline: Pipeline) -> Names:
                 f"--param {name}: the Pipeline {pipeline.name} has no such param"
                 f"{did_you_mean(name, pipeline.params)}"
             )
+    lacking = [
+        p.name for p in pipeline.params.values() if p.default is None and p.name not in texts
+    ]
+    error = _missing(" ".join(f"--param {name}=VALUE" for name in lacking), pipeline.name)
+    if lacking:
+        raise error
     values = {name: _param(pipeline.params[name], text) for name, text in texts.items()}
-    return with_defaults(
-        pipeline.params, values, lambda name: _missing(f"--param {name}=VALUE", pipeline.name)
-    )
+    return with_defaults(pipeline.params, values, lambda _: error)
 
 
 def workspaces(given: Sequence[str], pipeline: Pipeline) -> dict[str, Path]:

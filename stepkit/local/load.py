@@ -38,7 +38,8 @@ def load(path: Path, directories: Sequence[Path]) -> Pipeline:
     for directory in directories:
         if not directory.is_dir():
             raise ConfigurationError(f"--tasks {directory}: there is no such directory")
-    finder = _Finder(tasks, directories or (path.parent, path.parent.resolve().parent), path)
+    above = path.parent.parent if path.parent.name not in {"", ".."} else path.parent / ".."
+    finder = _Finder(tasks, directories or (path.parent, above), path)
     return read_pipeline(pipelines[0], finder.find)
 
 

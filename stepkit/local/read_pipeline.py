@@ -75,13 +75,17 @@ def _task(node: Node, find: Callable[[Node], Task], *, final: bool) -> PipelineT
     retries = fields["retries"].count() if "retries" in fields else 0
     if on_error and on_error.value == "continue" and retries:
         raise on_error.error("Tekton takes no onError: continue together with retries")
+    params = _values(fields.get("params"))
+    matrix = _matrix(fields["matrix"]) if "matrix" in fields else None
+    if matrix and (both := matrix.names() & set(params)):
+        raise fields["matrix"].error(f"{min(both)!r} is given by params and by matrix")
     return PipelineTask(
         name=name,
         task=task,
-        params=_values(fields.get("params")),
+        params=params,
         workspaces=_bindings(fields.get("workspaces")),
         when=tuple(_when(item) for item in fields["when"].items()) if "when" in fields else (),
-        matrix=_matrix(fields["matrix"]) if "matrix" in fields else None,
+        matrix=matrix,
         run_after=tuple(fields["runAfter"].texts()) if "runAfter" in fields else (),
         retries=retries,
         timeout=fields["timeout"].duration() if "timeout" in fields else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def _task(rehearsed: Rehearsed) -> Iterator[str]:
     if not rehearsed.units:
         yield "    runs: none, its matrix is empty"
     if task.task.results:
-        yield f"    leaves: {', '.join(f'result {name}' for name in task.task.results)}"
+        yield f"    leaves: results {', '.join(task.task.results)}"
     if task.task.unapplied:
         yield f"    not applied here: {', '.join(task.task.unapplied)}"
 
@@ -144,9 +145,7 @@ def _told(name: str, command: Command) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(str(item) for item in value)}]"
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _value(value: Value) -> str:
