@@ -138,7 +138,7 @@ def _source(checkout: Path) -> Source:
         return "poetry.lock"
     if (checkout / "uv.lock").exists():
         return "uv.lock"
-    if "project" not in project and "poetry" in project.get("tool", {}):
+    if "poetry" in project.get("tool", {}):
         return "poetry.lock"
     named = projects.requirements(project) or projects.requirement_files(checkout)
     return "requirements" if named else "nothing"

@@ -40,7 +40,7 @@ def judge(
     """
     return (
         _ended_badly(done, counted, out_of_memory=out_of_memory)
-        or unread
+        or _unread(done, unread)
         or _failed(done, counted)
         or _stopped_early(done)
         or _proved_nothing(counted)
@@ -64,6 +64,13 @@ def _ended_badly(done: Completed, counted: Tally, *, out_of_memory: bool) -> Ste
     if done.code in {0, _FAILED}:
         return None
     return UserCodeError(_crash(done, counted), reason=Reason.TESTS_BROKEN)
+
+
+def _unread(done: Completed, unread: StepError | None) -> StepError | None:
+    if unread is None:
+        return None
+    message = f"{unread}; pytest's last line: {_last_line(done.output)}"
+    return type(unread)(message, reason=unread.reason)
 
 
 def _killed(signum: int, last: str, *, out_of_memory: bool) -> StepError:

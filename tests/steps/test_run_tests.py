@@ -1,0 +1,588 @@
+"""Every test here runs a real pytest, on a repository of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.errors import (
+    Cancelled,
+    ConfigurationError,
+    Reason,
+    StepError,
+    ToolError,
+    UserCodeError,
+)
+from stepkit.steps import run_tests
+
+if TYPE_CHECKING:
+    from stepkit.steps.run_tests import Outputs
+
+
+class Repository:
+    """A test repository, and the run of its tests."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "repository"
+        self.artifacts = tmp_path / "artifacts"
+        (self.path / "tests").mkdir(parents=True)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def run(self, **options: Any) -> Outputs:
+        options = {"installer": "none", **options}
+        chosen = run_tests.Options(checkout=self.path, artifacts=self.artifacts, **options)
+        return run_tests.run(chosen)
+
+    def fail(self, kind: type[StepError], reason: Reason, **options: Any) -> tuple[str, Outputs]:
+        """Run the tests, which must fail so; return the message and what was left."""
+        with pytest.raises(kind) as caught:
+            self.run(**options)
+        assert caught.value.reason is reason
+        outputs = caught.value.outputs
+        assert isinstance(outputs, run_tests.Outputs)
+        assert outputs.log == self.artifacts / "pytest_output.log"
+        assert outputs.message == str(caught.value)
+        assert outputs.status == "failed"
+        return str(caught.value), outputs
+
+    def break_(self, **options: Any) -> tuple[str, Outputs]:
+        return self.fail(UserCodeError, Reason.TESTS_BROKEN, **options)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)
+
+
+MIXED = """
+import pytest
+
+pytestmark = pytest.mark.single_cell
+
+
+def test_good():
+    assert True
+
+
+class TestGroup:
+    @pytest.mark.parametrize("value", ["<a>", "x=1"])
+    def test_bad(self, value):
+        assert value == "right", "wrong\\nsecond line"
+
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("no fixture")
+
+
+def test_setup(broken):
+    pass
+
+
+@pytest.mark.skip(reason="no gpu")
+def test_skipped():
+    pass
+
+
+@pytest.mark.xfail
+def test_expected():
+    assert False
+"""
+
+
+def test_the_tests_of_a_marker_pass_on_the_staged_page(
+    repository: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = tmp_path / "output_analysis.html"
+    page.write_text("<html>fine</html>")
+    repository.write(
+        "tests/test_page.py",
+        """
+        import pathlib, pytest
+
+        def branch(x):
+            if x:
+                return 1
+            return 2
+
+        @pytest.mark.single_cell
+        def test_page():
+            assert branch(1) == 1
+            assert "fine" in pathlib.Path("input/std_output_analysis.html").read_text()
+
+        def test_other():
+            assert False
+        """,
+    )
+    with caplog.at_level("INFO"):
+        outputs = repository.run(
+            inputs=(page,), input_names=("std_{stem}.html",), marker="single_cell", suffix="_lite"
+        )
+    assert (outputs.total, outputs.passed, outputs.failed, outputs.skipped) == (1, 1, 0, 0)
+    assert (outputs.status, outputs.message) == ("succeeded", "1 test: 1 passed")
+    assert re.fullmatch(r"\d\d\.\d %", outputs.coverage)
+    assert outputs.junit == repository.artifacts / "pytest_results_lite.xml"
+    assert outputs.coverage_report == repository.artifacts / "coverage_lite.xml"
+    assert outputs.html_report == repository.artifacts / "pytest_report_lite.html"
+    assert outputs.log == repository.artifacts / "pytest_output.log"
+    assert {path.name for path in repository.artifacts.iterdir()} == {
+        "pytest_results_lite.xml", "coverage_lite.xml", "pytest_report_lite.html",
+        "pytest_output.log",
+    }  # fmt: skip
+    assert "1 passed, 1 deselected" in outputs.log.read_text()
+    assert "pytest: tests/test_page.py::test_page PASSED" in caplog.text
+    assert "uses the marker single_cell, but its markers do not list it" in caplog.text
+    left = {str(path.relative_to(repository.path)) for path in repository.path.rglob("*")}
+    assert left == {"tests", "tests/test_page.py", "input", "input/std_output_analysis.html"}
+
+
+def test_failures_are_counted_and_named(repository: Repository) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    message, outputs = repository.fail(
+        UserCodeError, Reason.TESTS_FAILED, marker="single_cell", pytest_args=("-W", "ignore")
+    )
+    assert message == (
+        "3 of 6 tests failed: test_bad[<a>], test_bad[x=1], test_setup "
+        "(1 in setup, teardown or collection)"
+    )
+    assert (outputs.total, outputs.passed, outputs.failed, outputs.errors) == (6, 1, 2, 1)
+    assert (outputs.skipped, outputs.allowed) == (2, 0)
+    assert [(failure.name, failure.message) for failure in outputs.failures] == [
+        ("tests/test_x.py::TestGroup::test_bad[<a>]", "AssertionError: wrong"),
+        ("tests/test_x.py::TestGroup::test_bad[x=1]", "AssertionError: wrong"),
+        ("tests/test_x.py::test_setup", 'failed on setup with "RuntimeError: no fixture"'),
+    ]
+    for path in (outputs.junit, outputs.coverage_report, outputs.html_report):
+        assert path
+        assert path.stat().st_size
+
+
+def test_allowed_failures_are_tolerated_and_shown(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    outputs = repository.run(
+        allow_failures=(
+            "tests/test_x.py::TestGroup::test_bad[x=1]=known, see issue=7",
+            "tests.test_x.TestGroup::test_bad[[]*",
+            "*::test_bad*=known, see issue=7",
+            "*::test_setup=no fixture yet",
+            "*::test_good",
+            "*::test_gone=reason",
+        )
+    )
+    assert (outputs.status, outputs.failed, outputs.errors, outputs.allowed) == (
+        "tolerated",
+        0,
+        0,
+        3,
+    )
+    assert outputs.message == (
+        "6 tests: 1 passed, 2 skipped, 3 allowed failures (known, see issue=7; no fixture yet)"
+    )
+    assert [failure.reason for failure in outputs.failures] == [
+        "known, see issue=7", "known, see issue=7", "no fixture yet",
+    ]  # fmt: skip
+    assert all(failure.allowed for failure in outputs.failures)
+    assert "--allow-failures *::test_gone matches no test that ran" in caplog.text
+    assert "--allow-failures *::test_good is not needed: it passed" in caplog.text
+
+
+def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    message, outputs = repository.fail(
+        UserCodeError, Reason.TESTS_FAILED, allow_failures=("*::test_bad*",)
+    )
+    assert message.startswith("1 of 6 tests failed: test_setup")
+    assert message.endswith("2 more failures allowed")
+    assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 1, 2)
+
+
+def test_a_run_that_stops_at_an_allowed_failure_proves_nothing(repository: Repository) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    message, _ = repository.break_(allow_failures=("*::test_bad*",), pytest_args=("-x",))
+    assert message == "pytest stopped before all tests ran: stopping after 1 failures"
+
+
+def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    repository.write("tests/test_bad.py", "import no_such_module\n")
+    message, outputs = repository.break_(allow_failures=("*",))
+    assert message == (
+        "the tests could not be collected: "
+        "tests/test_bad.py: ModuleNotFoundError: No module named 'no_such_module'"
+    )
+    assert outputs.passed == 0
+
+
+def test_a_broken_conftest_is_named(repository: Repository) -> None:
+    repository.write("tests/test_x.py", MIXED)
+    repository.write("conftest.py", "import no_such_module\n")
+    message, outputs = repository.break_()
+    assert "could not be collected" in message
+    assert "conftest.py: ModuleNotFoundError: No module named 'no_such_module'" in message
+    assert (outputs.total, outputs.coverage, outputs.junit) == (0, "unknown", None)
+
+
+def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
+    repository.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
+    message, _ = repository.break_()
+    assert "pytest refused to start: unrecognized arguments: --no-such-option" in message
+    assert f"look at addopts in {repository.path / 'pytest.ini'} and --pytest-args" in message
+
+
+@pytest.mark.slow
+def test_a_plugin_that_breaks_is_no_success(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_x(): pass\n")
+    repository.write("conftest.py", "def pytest_runtest_logfinish(): raise ValueError('boom')\n")
+    message, _ = repository.break_()
+    assert message == "pytest or one of its plugins broke: ValueError: boom"
+
+
+def test_a_marker_that_no_test_carries_lists_the_markers(repository: Repository) -> None:
+    repository.write("pytest.ini", "[pytest]\nmarkers =\n  single_cell: one cell\n  other\n")
+    repository.write("tests/test_x.py", MIXED)
+    message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS, marker="singel_cell")
+    assert message == (
+        "pytest found no test to run for the marker 'singel_cell': "
+        "the repository declares single_cell, other"
+    )
+    assert outputs.total == 0
+
+
+def test_a_repository_without_tests_fails(repository: Repository) -> None:
+    message, _ = repository.fail(UserCodeError, Reason.NO_TESTS)
+    assert message == "pytest found no test to run"
+
+
+def test_tests_that_were_all_skipped_prove_nothing(repository: Repository) -> None:
+    text = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_{0}(): pass\n"
+    repository.write("tests/test_x.py", text.format("a") + text.format("b"))
+    message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS)
+    assert message == "all 2 tests were skipped: no gpu"
+    assert outputs.skipped == 2
+
+
+@pytest.mark.slow
+def test_tests_that_all_failed_as_expected_prove_nothing(repository: Repository) -> None:
+    repository.write(
+        "tests/test_x.py", "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
+    )
+    message, _ = repository.fail(UserCodeError, Reason.NO_TESTS)
+    assert message == "none of 1 test passed: 1 failed as expected, 0 were skipped"
+
+
+@pytest.mark.slow
+def test_tests_that_were_only_collected_prove_nothing(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    message, _ = repository.fail(UserCodeError, Reason.NO_TESTS, pytest_args=("--collect-only",))
+    assert message == "pytest ran no test"
+
+
+def test_an_exit_from_inside_is_no_success_and_no_older_report_stands_in(
+    repository: Repository,
+) -> None:
+    test = repository.write("tests/test_x.py", "def test_a(): pass\n")
+    assert repository.run().junit
+    test.write_text("import os\ndef test_a(): os._exit(0)\n")
+    message, outputs = repository.break_()
+    assert "is missing: pytest ended without writing it" in message
+    assert (outputs.total, outputs.junit, outputs.html_report) == (0, None, None)
+    assert outputs.coverage == "unknown"
+
+
+def test_pytest_exit_with_code_0_is_no_success(repository: Repository) -> None:
+    repository.write(
+        "tests/test_x.py",
+        """
+        import pytest
+        def test_a(): pass
+        def test_b(): pytest.exit("enough", returncode=0)
+        def test_c(): assert False
+        """,
+    )
+    message, outputs = repository.break_()
+    assert message == "pytest stopped before all tests ran: Exit: enough"
+    assert outputs.failed == 0  # test_c never ran
+
+
+def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write(
+        "conftest.py",
+        """
+        def pytest_unconfigure(config):
+            with open(config.option.xmlpath, "w") as file:
+                file.write("<testsuites><testsuite tests='7'>")
+        """,
+    )
+    message, outputs = repository.break_()
+    assert "is not XML that can be read" in message
+    assert outputs.total == 0
+
+
+def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): assert 0\n")
+    repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 0\n")
+    message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED)
+    assert message == "1 of 1 test failed: test_a"
+
+
+@pytest.mark.slow
+def test_an_exit_code_that_no_test_explains_is_no_success(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 1\n")
+    message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED)
+    assert message.startswith("pytest ended with exit code 1 though no test failed")
+
+
+@pytest.mark.parametrize("allow", [pytest.param((), marks=pytest.mark.slow), ("*::test_b",)])
+def test_a_coverage_that_is_too_low_fails_the_run(
+    repository: Repository, allow: tuple[str, ...]
+) -> None:
+    bad = "def test_b(): assert 0\n" if allow else ""
+    repository.write("tests/test_x.py", f"def test_a(): pass\ndef never():\n    return 1\n{bad}")
+    repository.write(".coveragerc", "[report]\nfail_under = 99\n")
+    message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=allow)
+    assert "but: Required test coverage of 99" in message or "but: Coverage failure" in message
+
+
+@pytest.mark.slow
+def test_without_coverage_there_is_no_number(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    outputs = repository.run(pytest_args=("--no-cov",))
+    assert (outputs.coverage, outputs.coverage_report) == ("unknown", None)
+
+
+def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "import time\ndef test_hangs(): time.sleep(60)\n")
+    message, outputs = repository.fail(UserCodeError, Reason.TIMEOUT, timeout=5.0)
+    assert "did not end within 5 s; its last line: tests/test_x.py::test_hangs" in message
+    assert outputs.log
+    assert "test_hangs" in outputs.log.read_text()
+    assert outputs.junit is None
+
+
+@pytest.mark.slow
+def test_a_thread_that_outlives_the_tests_is_told_apart(repository: Repository) -> None:
+    repository.write(
+        "tests/test_x.py",
+        """
+        import threading, time
+        def test_a(): threading.Thread(target=time.sleep, args=[60]).start()
+        """,
+    )
+    message, outputs = repository.fail(UserCodeError, Reason.TIMEOUT, timeout=5.0)
+    assert "did not end within 5 s (1 test: 1 passed by then)" in message
+    assert outputs.passed == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason", "message"),
+    [
+        ("SIGKILL", ToolError, Reason.KILLED, "pytest was killed by SIGKILL from outside"),
+        ("SIGSEGV", UserCodeError, Reason.TESTS_BROKEN, "pytest crashed with SIGSEGV"),
+    ],
+)
+def test_a_signal_ends_the_run(
+    repository: Repository, name: str, kind: type[StepError], reason: Reason, message: str
+) -> None:
+    repository.write(
+        "tests/test_x.py",
+        f"import os, signal\ndef test_a(): os.kill(os.getpid(), signal.{name})\n",
+    )
+    assert repository.fail(kind, reason)[0].startswith(message)
+
+
+def test_variables_that_steer_pytest_do_not_reach_it(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--collect-only")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("COVERAGE_FILE", "/nowhere/at/all")
+    repository.write("helper.py", "VALUE = 1\n")
+    repository.write("tests/test_x.py", "import helper\ndef test_a(): assert helper.VALUE\n")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert repository.run().passed == 1
+
+
+def test_a_configuration_above_the_checkout_does_not_count(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    assert repository.run().passed == 1
+
+
+def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alone(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository.path)
+    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write("json.py", "raise RuntimeError('shadowed')\n")
+    message, _ = repository.break_()  # the preflight, which uses json too, is not disturbed
+    assert message.endswith("pytest's last line: RuntimeError: shadowed")
+
+
+def test_what_is_wrong_with_an_input_is_said_before_anything_is_touched(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "analysis.html").write_text("x")
+    (repository.path / "input").mkdir()
+    (repository.path / "input" / "old.html").touch()
+    with pytest.raises(ConfigurationError, match=r"analysis\.html\?") as caught:
+        repository.run(inputs=(tmp_path / "analysys.html",))
+    assert caught.value.reason is Reason.ARTIFACT_MISSING
+    assert (repository.path / "input" / "old.html").exists()
+    assert not repository.artifacts.exists()
+
+
+def test_artifacts_in_the_input_directory_are_refused(
+    repository: Repository, tmp_path: Path
+) -> None:
+    page = tmp_path / "a.html"
+    page.write_text("x")
+    repository.artifacts = repository.path / "input" / "artifacts"
+    with pytest.raises(ConfigurationError, match="is emptied first: keep it elsewhere"):
+        repository.run(inputs=(page,))
+
+
+def test_a_missing_checkout_names_the_one_that_was_meant(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.path = tmp_path / "repositroy"
+    with pytest.raises(ConfigurationError, match=r"there is no checkout .*repository\?") as caught:
+        repository.run()
+    assert caught.value.reason is Reason.NOT_FOUND
+
+
+def test_a_suffix_cannot_leave_the_artifacts_directory(repository: Repository) -> None:
+    with pytest.raises(ConfigurationError, match="is no part of a file's name"):
+        repository.run(suffix="/../x")
+
+
+def test_a_directory_where_a_report_goes_is_not_removed(repository: Repository) -> None:
+    (repository.artifacts / "coverage.xml").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"cannot remove the earlier .*coverage\.xml"):
+        repository.run()
+    assert (repository.artifacts / "coverage.xml").is_dir()
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_checkout_take_turns(repository: Repository, tmp_path: Path) -> None:
+    repository.write(
+        "tests/test_x.py",
+        """
+        import pathlib, time
+        def test_a():
+            time.sleep(1)
+            names = [path.name for path in pathlib.Path("input").iterdir()]
+            assert len(names) == 1
+        """,
+    )
+    pages = [tmp_path / "a.html", tmp_path / "b.html"]
+    commands: list[list[str | Path]] = []
+    for page in pages:
+        page.write_text("x")
+        commands.append([
+            sys.executable, "-P", "-m", "stepkit", "run-tests", "--checkout", repository.path,
+            "--artifacts", tmp_path / f"artifacts-{page.stem}", "--installer", "none",
+            "--inputs", page,
+        ])  # fmt: skip
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    assert [run.wait(60) for run in runs] == [0, 0]
+
+
+def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -> None:
+    repository.write(
+        "tests/test_x.py",
+        """
+        import os, pathlib, time
+        def test_a():
+            pathlib.Path("pid").write_text(str(os.getpid()))
+            time.sleep(60)
+        """,
+    )
+    pid = repository.path / "pid"
+
+    def interrupt() -> None:
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def cancel(*_: object) -> None:
+        raise Cancelled(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGUSR1, cancel)
+    try:
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(Cancelled) as caught:
+            repository.run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert isinstance(caught.value.outputs, run_tests.Outputs)
+    assert caught.value.outputs.log
+    assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+def test_the_tests_run_in_an_environment_of_their_own(repository: Repository) -> None:
+    repository.write(
+        "tests/test_x.py",
+        """
+        import os, shutil, sys
+        def test_a():
+            assert sys.prefix == os.environ["VIRTUAL_ENV"]
+            assert shutil.which("python") == sys.executable
+        """,
+    )
+    # The packages are ours, by a path file: no index is needed.
+    repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    project = repository.path.parent / "link"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+        "[project]\nname = 'linked'\nversion = '1'\n"
+    )
+    (project / "backend.py").write_text(BACKEND.replace("SITE", site))
+    outputs = repository.run(installer="uv", extra_packages=(str(project),))
+    assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
+    assert (repository.path.parent / ".repository.environment").is_dir()
+
+
+BACKEND = """
+import zipfile, pathlib
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    info = "linked-1.dist-info/"
+    texts = {
+        "linked.pth": "SITE\\n",
+        info + "METADATA": "Metadata-Version: 2.1\\nName: linked\\nVersion: 1\\n",
+        info + "WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    name = "linked-1-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
+        for path, text in texts.items():
+            wheel.writestr(path, text)
+        listed = [f"{path},,\\n" for path in [*texts, info + "RECORD"]]
+        wheel.writestr(info + "RECORD", "".join(listed))
+    return name
+"""
