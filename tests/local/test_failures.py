@@ -49,8 +49,10 @@ def writer(on_machine: Local, name: str, **fields: Any) -> dict[str, Any]:
             "task t failed with exit code 4: no GPU",
         ),
         (
-            "printf cell-error > $(results.reason.path); printf 'cell 3' > $(results.message.path);"
-            "echo error: other >&2; exit 3",
+            (
+                "printf cell-error > $(results.reason.path); printf 'cell 3' "
+                "> $(results.message.path); echo error: other >&2; exit 3"
+            ),
             UserCodeError,
             "cell-error",
             "task t failed with exit code 3: cell 3",
@@ -306,7 +308,7 @@ def test_a_tasks_timeout_covers_all_its_steps_and_a_retry_has_its_own(on_machine
 
 
 def test_background_processes_end_with_their_step(on_machine: Local) -> None:
-    on_machine.run(on_machine.task("t", f"(sleep 0.6; touch {W}/late) & true"), 
+    on_machine.run(on_machine.task("t", f"(sleep 0.6; touch {W}/late) & true"),
                    on_machine.task("u", "sleep 1", runAfter=["t"]))  # fmt: skip
     assert not (on_machine.shared / "late").exists()
 

@@ -181,8 +181,10 @@ def test_a_result_of_another_shape_fails_the_task(
     assert caught.value.outputs.tasks[0]["reason"] == "TaskRunValidationFailed"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("steps", "size", "fits"), [(1, 3900, True), (1, 4100, False),
-                                                     (3, 2200, True), (3, 2600, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("steps", "size", "fits"),
+    [(1, 3900, True), (1, 4100, False), (3, 2200, True), (3, 2600, False)],
+)
 def test_results_for_which_tekton_has_no_room_fail_the_task(
     on_machine: Local, steps: int, size: int, *, fits: bool
 ) -> None:
@@ -232,12 +234,16 @@ def test_an_optional_workspace_that_is_not_bound_has_an_empty_path(on_machine: L
     on_machine.run(
         on_machine.task(
             "t",
-            *dump("<$(workspaces.cache.path)>", "$(workspaces.cache.bound)", "$(workspaces.shared.bound)"),
+            *dump(
+                "<$(workspaces.cache.path)>",
+                "$(workspaces.cache.bound)",
+                "$(workspaces.shared.bound)",
+            ),
             _workspaces=[{"name": "cache", "optional": True}, {"name": "shared"}],
             workspaces=[{"name": "cache"}, {"name": "shared"}],
         ),
         workspaces=[{"name": "shared"}, {"name": "cache", "optional": True}],
-    )  # fmt: skip
+    )
     assert args(on_machine) == ["<>", "false", "true"]
 
 
@@ -287,7 +293,7 @@ def test_python_is_this_python_and_home_is_the_callers(
 
 def test_a_step_inherits_from_the_step_template(on_machine: Local) -> None:
     template = {"image": "t", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]}
-    step = {"name": "s", "command": ["sh", "-c", f"echo $A$B > {W}/out"]}
+    step: dict[str, Any] = {"name": "s", "command": ["sh", "-c", f"echo $A$B > {W}/out"]}
     step["env"] = [{"name": "B", "value": "2"}]
     on_machine.run(on_machine.task("t", _steps=[step], _stepTemplate=template))
     assert on_machine.read("out") == "12\n"
