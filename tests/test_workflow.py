@@ -1,0 +1,176 @@
+"""The whole Pipeline, as run-local runs it: the same YAML that a cluster gets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Origin, write_notebook
+
+PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
+
+ARTIFACTS = {
+    "output_analysis.ipynb",
+    "output_analysis.html",
+    "papermill.log",
+    "jupyter_nbconvert.log",
+    "coverage.xml",
+    "pytest_results.xml",
+    "pytest_report.html",
+    "pytest_output.log",
+    "STEP_SUMMARY.md",
+    "manifest.json",
+    "SHA256SUMS",
+}
+
+TESTS = """\
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.single_cell
+def test_page():
+    page = Path(__file__).with_name("input").joinpath("std_output_analysis{suffix}.html")
+    assert "{wanted}" in page.read_text()
+"""
+
+
+class Run:
+    """One run of the Pipeline, and what it left."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.place = directory / "work" / name
+        self.directory = directory
+        self.exit_code = -1
+        self.log = ""
+
+    @property
+    def artifacts(self) -> set[str]:
+        return {path.name for path in (self.place / "artifacts").iterdir()}
+
+    @property
+    def summary(self) -> str:
+        (path,) = (self.place / "artifacts").glob("STEP_SUMMARY*.md")
+        return path.read_text()
+
+    def report(self, task: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads((self.place / f"reports/{task}.json").read_text())
+        return report
+
+
+def run(tmp_path: Path, *sources: str, wanted: str, suffix: str = "", params: str = "[]") -> Run:
+    notebooks = Origin(tmp_path / "notebooks")
+    write_notebook(notebooks.path / "nb/a.ipynb", *sources, tags={0: ["parameters"]})
+    notebooks.commit("notebook")
+    tests = Origin(tmp_path / "tests")
+    (tests.path / "test_page.py").write_text(TESTS.format(suffix=suffix, wanted=wanted))
+    (tests.path / "pytest.ini").write_text("[pytest]\nmarkers = single_cell: of the page\n")
+    (tests.path / "input").mkdir()
+    (tests.path / "input/.gitkeep").touch()
+    tests.commit("tests")
+    outcome = Run(tmp_path, "ci-1")
+    given = {
+        "notebooks-url": notebooks.url,
+        "notebook": "nb/a.ipynb",
+        "tests-url": tests.url,
+        "installer": "none",
+        "suffix": suffix,
+        "parameters": params,
+    }
+    command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
+    command += [f"--workspace=shared={tmp_path}/work", f"--report={tmp_path}/report.json"]
+    command += ["--param", *(f"{name}={value}" for name, value in given.items())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    outcome.exit_code, outcome.log = done.returncode, done.stderr
+    return outcome
+
+
+def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> None:
+    done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="clusters: 1")
+
+    assert done.exit_code == 0, done.log
+    assert done.artifacts == ARTIFACTS
+    assert "a.ipynb: passed" in done.summary.splitlines()[0]
+    assert "## Tests: 1 of 1 passed" in done.summary
+    manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
+    listed = {artifact["path"] for artifact in manifest["artifacts"]}
+    assert listed == ARTIFACTS - {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
+
+
+def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> None:
+    sources = ("n = 1", "print('clusters:', n)")
+
+    done = run(tmp_path, *sources, wanted="clusters: 3", suffix="_lite", params='["n=3"]')
+
+    assert done.exit_code == 0, done.log
+    assert {"output_analysis_lite.ipynb", "output_analysis_lite.html"} <= done.artifacts
+    assert {"coverage_lite.xml", "pytest_results_lite.xml"} <= done.artifacts
+    assert {"papermill.log", "STEP_SUMMARY_lite.md"} <= done.artifacts
+
+
+def test_a_failed_notebook_has_its_page_and_its_tests_and_fails_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, "print('kept')", "{}['pca']", "3", wanted="clusters")
+
+    assert done.exit_code == 3
+    assert done.artifacts == ARTIFACTS
+    assert done.report("execute-notebook")["reason"] == "cell-error"
+    assert done.report("convert-notebook")["status"] == "succeeded"
+    assert done.report("run-tests")["reason"] == "tests-failed"
+    verdict = done.summary.splitlines()[2]
+    assert verdict.startswith("**execute-notebook failed** (cell-error, exit code 3): cell 2 of 3")
+    assert "KeyError: 'pca'" in verdict
+    final = json.loads((tmp_path / "report.json").read_text())
+    assert (final["status"], final["reason"], final["exit_code"]) == ("failed", "cell-error", 3)
+
+
+def test_a_failed_test_fails_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, "print('clusters: 1')", wanted="clusters: 9")
+
+    assert done.exit_code == 3
+    assert done.report("execute-notebook")["status"] == "succeeded"
+    assert done.summary.splitlines()[2].startswith(
+        "**run-tests failed** (tests-failed, exit code 3)"
+    )
+    assert "## Tests: 0 of 1 passed" in done.summary
+
+
+def test_a_killed_kernel_fails_the_run_as_trouble_of_the_machine(tmp_path: Path) -> None:
+    kill = "import os; os.kill(os.getpid(), 9)"
+
+    done = run(tmp_path, "print('clusters: 1')", kill, "3", wanted="clusters: 1")
+
+    assert done.exit_code == 4
+    assert done.artifacts == ARTIFACTS
+    verdict = done.summary.splitlines()[2]
+    assert "killed by SIGKILL in cell 2 of 3" in verdict
+    assert "exit code 4" in verdict
+    assert "## Notebook: 1 of 3 cells ran" in done.summary
+    assert "## Tests: 1 of 1 passed" in done.summary
+
+
+def test_bad_input_is_told_and_what_follows_from_it_did_not_run(tmp_path: Path) -> None:
+    done = run(tmp_path, "n = 1", wanted="x", params='["m=3"]')
+
+    assert done.exit_code == 2
+    assert "has no parameter 'm'" in done.summary.splitlines()[2]
+    for task in ("convert-notebook", "run-tests"):
+        assert f"| {task} | not run |" in done.summary
+
+
+@pytest.mark.parametrize("url", ["file:///no/such/repository"])
+def test_a_repository_that_is_not_there_stops_the_run_early(tmp_path: Path, url: str) -> None:
+    command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
+    given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={url}"]
+    flags = ["--workspace", f"shared={tmp_path}/work", "--param", *given]
+
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    summary = (tmp_path / "work/ci-1/artifacts/STEP_SUMMARY.md").read_text()
+    assert "**clone-notebooks failed** (not-found, exit code 2)" in summary
+    assert "| execute-notebook | not run |" in summary
