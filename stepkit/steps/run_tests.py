@@ -74,7 +74,9 @@ class Options:
         "default: .NAME.environment beside the checkout",
     ] = None
     extra_packages: Annotated[tuple[str, ...], "packages to install on top"] = ()
-    pytest_args: Annotated[tuple[str, ...], "further arguments for pytest"] = ()
+    pytest_args: Annotated[
+        tuple[str, ...], "further arguments for pytest, each as --pytest-args=-x"
+    ] = ()
     allow_failures: Annotated[
         tuple[str, ...],
         "tests that may fail, as PATTERN or PATTERN=reason; PATTERN is a test's name as pytest "

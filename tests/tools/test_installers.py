@@ -336,9 +336,14 @@ def test_a_package_that_does_not_exist_is_no_network_failure(checkout: Path, ind
         _prepare(checkout, "pip")
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def test_an_index_that_is_down_may_work_the_next_time(
-    checkout: Path, index: str, monkeypatch: pytest.MonkeyPatch, installer: str
+    checkout: Path,
+    index: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    installer: str,
 ) -> None:
     assert index
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")
@@ -346,8 +351,9 @@ def test_an_index_that_is_down_may_work_the_next_time(
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     (checkout / "requirements.txt").write_text("tinydep\n")
     with pytest.raises(ToolError) as caught:
-        _prepare(checkout, installer)
+        _prepare(checkout, installer, attempts=2)
     assert caught.value.reason is Reason.NETWORK
+    assert "attempt 1 failed" in caplog.text
     assert not venv.is_made_from(checkout.with_name("environment"), "")
 
 
