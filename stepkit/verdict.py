@@ -90,6 +90,8 @@ def judge(execution: Execution) -> str:
         raise UserCodeError(_cell_error(execution, failed), reason=Reason.CELL_ERROR)
     if stopped or missing:
         raise _unfinished(execution, stopped or missing)
+    if not execution.cells:
+        return "the notebook has no code cells"
     return f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
 
 

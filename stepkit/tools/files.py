@@ -45,10 +45,11 @@ def explaining(what: str) -> Iterator[None]:
         raise os_error(what, error) from error
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part.
 
-    Missing directories are made. Raises :class:`StepError` when that fails.
+    Missing directories are made. ``durable`` waits until the disk has it, for what must outlive a
+    power cut. Raises :class:`StepError` when that fails.
     """
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     with explaining(f"cannot write {path}"):
@@ -58,7 +59,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             Path(scratch).chmod(0o666 & ~_umask())
             Path(scratch).replace(path)
         except BaseException:

@@ -171,9 +171,11 @@ def _run(watch: _Watch, kernel_log: IO[str]) -> None:
 def _call_papermill(watch: _Watch, kernel_log: IO[str]) -> None:
     import papermill
     from papermill.engines import papermill_engines
+    from papermill.iorw import papermill_io
 
     request = watch.request
     papermill_engines.register("stepkit", _engine(watch, kernel_log))
+    papermill_io.register("/", _whole_files())  # all our paths are absolute
     with ExitStack() as stack:
         papermill.execute_notebook(
             _literal(request.notebook),
@@ -195,6 +197,19 @@ def _call_papermill(watch: _Watch, kernel_log: IO[str]) -> None:
             on_cell_execute=watch.cell_execute,
             on_cell_executed=watch.cell_executed,
         )
+
+
+def _whole_files() -> Any:
+    """Make papermill's saves all or nothing: its own truncate the file before they write."""
+    from pathlib import Path
+
+    from papermill.iorw import LocalHandler
+
+    class WholeFiles(LocalHandler):  # type: ignore[misc] # papermill is untyped
+        def write(self, text: str, path: str) -> None:
+            files.write_atomically(Path(path), text, durable=False)
+
+    return WholeFiles()
 
 
 def _status(replied: str, tags: Sequence[str]) -> CellStatus:

@@ -189,6 +189,20 @@ def test_report_mode_marks_the_code_as_hidden(tmp_path: Path) -> None:
     assert executed(notebook).cells[0].metadata.jupyter.source_hidden is True
 
 
+def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: Path) -> None:
+    big = ["print('x' * 300_000)", "print('y' * 300_000)", "print('z' * 300_000)"]
+    notebook = write_notebook(tmp_path / "a.ipynb", *big)
+    output = small_disk / "executed.ipynb"
+
+    with pytest.raises(ToolError, match="No space left on device: free some space") as caught:
+        execute_notebook.run(Options(notebook=notebook, output=output, log=tmp_path / "log"))
+
+    assert caught.value.reason == Reason.DISK_FULL
+    left = nbformat.read(output, as_version=4)
+    assert "x" * 300_000 in str(left.cells[0].outputs)
+    assert list(small_disk.iterdir()) == [output]
+
+
 def test_works_in_the_notebooks_folder_unless_told_otherwise(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "repo/a.ipynb", "import os; print(os.getcwd())")
 
