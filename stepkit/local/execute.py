@@ -126,7 +126,7 @@ class _Attempt:
         done = process.run(
             argv,
             cwd=command.directory,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+            env={**self._inherited(command), **env},
             timeout=limit,
             on_line=self._log,
             stop=self.machine.stop,
@@ -139,6 +139,12 @@ class _Attempt:
         if done.timed_out:
             return self._timed_out(command, own=own)
         return self._ended(command, done)
+
+    def _inherited(self, command: Command) -> dict[str, str]:
+        """Return the caller's environment, without namesakes of secrets that are not there."""
+        own = {name for name, _ in command.env}
+        kept = {name: value for name, value in os.environ.items() if name not in own}
+        return {**kept, "PYTHONUNBUFFERED": "1"}
 
     def _limit(self, command: Command) -> tuple[float | None, bool]:
         """Return the seconds that are left, and whether the limit is the step's own."""

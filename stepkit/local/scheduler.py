@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _SHOWN_RESULTS: Final = 3
 _SHOWN_CHARACTERS: Final = 40
+_SHOWN_HASH: Final = 7  # characters, as git does
+_HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +246,7 @@ def _shown(results: Mapping[str, Any]) -> str:
     parts = []
     for name, value in told[:_SHOWN_RESULTS]:
         line = " ".join(str(value).split())
-        short = line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
+        room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
+        short = line if len(line) <= room else f"{line[:room]}…"
         parts.append(f"{name}={short}")
     return f" ({', '.join(parts)})" if parts else ""

@@ -300,8 +300,9 @@ def test_a_step_inherits_from_the_step_template(on_machine: Local) -> None:
 
 
 def test_secrets_reach_one_child_and_nothing_else(
-    on_machine: Local, capsys: pytest.CaptureFixture[str]
+    on_machine: Local, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTHER", "the caller's, not the secret")
     key = on_machine.directory / "keys/token"
     key.parent.mkdir()
     key.write_text("s3cret-value")
