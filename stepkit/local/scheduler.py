@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.local import plan as planning
-from stepkit.local import variables
+from stepkit.local import progress, variables
 from stepkit.local.execute import Outcome, Status, run_unit
 from stepkit.local.graph import dependencies, waves
 from stepkit.local.model import PipelineTask
 from stepkit.local.variables import Missing, MissingResult, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from stepkit.local.execute import Machine
     from stepkit.local.plan import Plan, Unit
 
 logger = logging.getLogger(__name__)
-
-_SHOWN_RESULTS: Final = 3
-_SHOWN_CHARACTERS: Final = 40
-_SHOWN_HASH: Final = 7  # characters, as git does
-_HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +162,7 @@ class Scheduler:
         return self._end(_failed(task, "PipelineValidationFailed", error))
 
     def _record(self, unit: Unit, outcome: Outcome) -> None:
-        _log(unit, outcome, self.plan)
+        progress.log_end(unit, outcome, self.plan)
         outcomes = self.units[unit.task.name]
         number = next(n for n, (other, _) in enumerate(outcomes) if other is unit)
         outcomes[number] = (unit, outcome)
@@ -230,23 +224,3 @@ def _failed(task: PipelineTask, reason: str, error: StepError) -> Ended:
     return Ended(
         task=task, status="Failed", reason=reason, why=str(error), results=results, error=error
     )
-
-
-def _log(unit: Unit, outcome: Outcome, plan: Plan) -> None:
-    if outcome.error:
-        level = logging.WARNING if unit.ignored else logging.ERROR
-        logger.log(level, "%s: failed in %.1f s: %s", unit.label, outcome.seconds, outcome.error)
-        return
-    shown = plan.secrets.redact(_shown(outcome.results))
-    logger.info("%s: succeeded in %.1f s%s", unit.label, outcome.seconds, shown)
-
-
-def _shown(results: Mapping[str, Any]) -> str:
-    told = [(n, v) for n, v in results.items() if n not in {"status", "reason", "message"} and v]
-    parts = []
-    for name, value in told[:_SHOWN_RESULTS]:
-        line = " ".join(str(value).split())
-        room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
-        short = line if len(line) <= room else f"{line[:room]}…"
-        parts.append(f"{name}={short}")
-    return f" ({', '.join(parts)})" if parts else ""

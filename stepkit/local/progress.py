@@ -1,0 +1,41 @@
+"""The lines that tell people how a run is going."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stepkit.local.execute import Outcome
+    from stepkit.local.plan import Plan, Unit
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_RESULTS: Final = 3
+_SHOWN_CHARACTERS: Final = 40
+_SHOWN_HASH: Final = 7  # characters, as git does
+_HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def log_end(unit: Unit, outcome: Outcome, plan: Plan) -> None:
+    """Log how ``unit`` ended: why it failed, or the first of its results."""
+    if outcome.error:
+        level = logging.WARNING if unit.ignored else logging.ERROR
+        logger.log(level, "%s: failed in %.1f s: %s", unit.label, outcome.seconds, outcome.error)
+        return
+    shown = plan.secrets.redact(_shown(outcome.results))
+    logger.info("%s: succeeded in %.1f s%s", unit.label, outcome.seconds, shown)
+
+
+def _shown(results: Mapping[str, Any]) -> str:
+    told = [(n, v) for n, v in results.items() if n not in {"status", "reason", "message"} and v]
+    parts = []
+    for name, value in told[:_SHOWN_RESULTS]:
+        line = " ".join(str(value).split())
+        room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
+        short = line if len(line) <= room else f"{line[:room]}…"
+        parts.append(f"{name}={short}")
+    return f" ({', '.join(parts)})" if parts else ""
