@@ -123,7 +123,7 @@ def run(options: Options) -> Outputs:
     logger.info("installer: %s (%s)", choice.installer, choice.reason)
     with _alone(checkout, environment, choice):
         reports.clear()
-        python = installers.prepare(
+        python, choice = installers.prepare(
             choice,
             checkout,
             environment,

@@ -7,11 +7,12 @@ import json
 import logging
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.tools import files, pip, poetry, projects, uv, venv
 from stepkit.tools.retry import retrying
 
@@ -31,6 +32,7 @@ class Choice:
     installer: Installer
     source: Source
     reason: str
+    instead: Installer | None = None  # installs the same locked packages if the installer cannot
 
 
 def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice:
@@ -65,11 +67,43 @@ def prepare(
     extra_packages: Sequence[str],
     timeout: float,
     attempts: int,
-) -> Path:
-    """Return an interpreter that has the packages; ``timeout`` (s) is for each command.
+) -> tuple[Path, Choice]:
+    """Return an interpreter that has the packages, and what installed them.
 
-    An environment that was made from the same files before is taken as it is.
+    ``timeout`` (s) is for each command. An environment that was made from the same files before
+    is taken as it is. Where poetry was chosen but cannot install, pip or uv installs what the
+    same lock says, by hash; a lock that does not fit is an error all the same.
     """
+    prepared = partial(
+        _prepare,
+        checkout=checkout,
+        environment=environment,
+        extra_packages=extra_packages,
+        timeout=timeout,
+        attempts=attempts,
+    )
+    if choice.installer == "poetry":
+        poetry.check_lock(checkout, environment, timeout=timeout)
+    try:
+        return prepared(choice), choice
+    except StepError as error:
+        if choice.instead is None or error.reason in {Reason.CHECKSUM, Reason.DISK_FULL}:
+            raise
+        logger.warning("%s; %s installs what is locked instead", error, choice.instead)
+        reason = f"{choice.reason}; {choice.instead}, by its hashes, because {error}"
+        fallback = Choice(installer=choice.instead, source="poetry.lock", reason=reason)
+    return prepared(fallback), fallback
+
+
+def _prepare(
+    choice: Choice,
+    *,
+    checkout: Path,
+    environment: Path,
+    extra_packages: Sequence[str],
+    timeout: float,
+    attempts: int,
+) -> Path:
     if choice.installer == "none":
         return Path(sys.executable)
     digest = _digest(choice, checkout, extra_packages)
@@ -116,19 +150,20 @@ def _fitting(checkout: Path, extra_packages: Sequence[str]) -> Choice:
 def _for_poetry(checkout: Path) -> Choice:
     has_lock = (checkout / "poetry.lock").exists()
     what = "a poetry.lock" if has_lock else "[tool.poetry] in pyproject.toml"
+    by_hash: Installer = "pip" if pip.available() or not uv.program() else "uv"
     if poetry.program():
-        return Choice(installer="poetry", source="poetry.lock", reason=f"the repository has {what}")
+        reason = f"the repository has {what}"
+        return Choice(installer="poetry", source="poetry.lock", reason=reason, instead=by_hash)
     if not has_lock:
         raise ConfigurationError(
             f"the repository has {what} and no lock, and poetry is not installed: "
             "install poetry, or commit a poetry.lock"
         )
-    installer: Installer = "pip" if pip.available() or not uv.program() else "uv"
     return Choice(
-        installer=installer,
+        installer=by_hash,
         source="poetry.lock",
         reason=f"the repository has {what}, but poetry is not installed: "
-        f"{installer} installs what is locked, by hash",
+        f"{by_hash} installs what is locked, by hash",
     )
 
 

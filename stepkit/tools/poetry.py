@@ -25,18 +25,23 @@ def program() -> list[str]:
     return [sys.executable, "-P", "-m", "poetry"]  # -P: no file of the checkout shadows a module
 
 
-def install(checkout: Path, environment: Path, *, timeout: float) -> None:
-    """Install the locked packages of ``checkout``, but not its own, into ``environment``.
+def check_lock(checkout: Path, environment: Path, *, timeout: float) -> None:
+    """Check that poetry.lock belongs to the pyproject.toml beside it.
 
     Raises :class:`ConfigurationError` when poetry.lock is missing, broken, or no longer fits.
     """
     with TemporaryDirectory(prefix="stepkit-poetry-") as nowhere:
         env = _variables(environment, Path(nowhere))
-        check = process.run(
-            [*program(), "check", "--lock", *_QUIET], cwd=checkout, env=env, timeout=timeout
-        )
-        if check.code or check.timed_out:
-            raise _unfit(checkout, check.output)
+        command = [*program(), "check", "--lock", *_QUIET]
+        check = process.run(command, cwd=checkout, env=env, timeout=timeout)
+    if check.code or check.timed_out:
+        raise _unfit(checkout, check.output)
+
+
+def install(checkout: Path, environment: Path, *, timeout: float) -> None:
+    """Install the locked packages of ``checkout``, but not its own, into ``environment``."""
+    with TemporaryDirectory(prefix="stepkit-poetry-") as nowhere:
+        env = _variables(environment, Path(nowhere))
         command = [*program(), "install", "--no-root", *_QUIET]
         venv.fill(command, "poetry install", cwd=checkout, env=env, timeout=timeout)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import stepkit
-from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.tools import installers, projects, venv
 from stepkit.tools import pytest as runner
 
@@ -71,19 +72,31 @@ def _empty_wheel(name: str, version: str, simple: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a package index."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of a package index."""
     root = tmp_path_factory.mktemp("index")
     for name in SERVED:
         _wheel_of(name, root / "simple")
     _empty_wheel("colorama", "0.4.6", root / "simple")  # locked for Windows, installed nowhere
     _empty_wheel("tinydep", "1.0", root / "simple")
     _empty_wheel("tinydep", "2.0", root / "simple")
+    return root
+
+
+@contextmanager
+def _serving(root: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/simple/"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def served(wheels: Path) -> Iterator[str]:
+    """Yield the URL of a package index."""
+    with _serving(wheels) as url:
+        yield url
 
 
 @pytest.fixture
@@ -143,9 +156,10 @@ def _prepare(
 ) -> Path:
     environment = environment or checkout.with_name("environment")
     choice = installers.choose(wanted, checkout, extra)
-    return installers.prepare(
+    python, _ = installers.prepare(
         choice, checkout, environment, extra_packages=extra, timeout=120, attempts=attempts
     )
+    return python
 
 
 def _version(python: Path, module: str = "tinydep") -> str:
@@ -249,6 +263,28 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
     marker.touch()
     assert _prepare(checkout, "auto") == python
     assert marker.exists()  # nothing changed, so nothing was installed again
+
+
+@pytest.mark.slow
+def test_what_poetry_cannot_install_is_installed_by_hash_from_the_same_lock(
+    checkout: Path, index: str, wheels: Path
+) -> None:
+    assert index
+    with _serving(wheels) as gone_later:
+        _poetry_project(checkout, gone_later, "tinydep (<2)")
+        _lock(checkout, "poetry")
+    environment = checkout.with_name("environment")
+    wanted: dict[str, Any] = {"extra_packages": (), "timeout": 120, "attempts": 1}
+    chosen = installers.choose("auto", checkout, ())
+
+    python, used = installers.prepare(chosen, checkout, environment, **wanted)
+
+    assert _version(python) == "1.0"
+    assert used.installer == "pip"
+    assert "the repository has a poetry.lock; pip, by its hashes, because poetry" in used.reason
+    asked = installers.choose("poetry", checkout, ())
+    with pytest.raises(StepError, match="poetry install failed"):
+        installers.prepare(asked, checkout, environment.with_name("other"), **wanted)
 
 
 @pytest.mark.slow
