@@ -1,0 +1,35 @@
+"""How pages are read. Not marked: of no concern to a run of the pipeline."""
+
+from __future__ import annotations
+
+import pytest
+from analysis_page import PNG_START, parse, png_size
+
+
+def test_an_empty_page_shows_nothing() -> None:
+    page = parse("")
+    assert (page.headings, page.outputs, page.plots, page.unrun_cells) == ((), "", (), 0)
+    assert not page.raised
+    assert not page.stopped_by_papermill
+
+
+def test_the_last_number_printed_counts() -> None:
+    page = parse('<div class="jp-OutputArea-output"><pre>cells: 5\ncells: 7\n</pre></div>')
+    assert (page.number("cells"), page.number("genes")) == (7, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (PNG_START + b"\0\0\0\rIHDR" + b"\0\0\1\0" + b"\0\0\0\2", (256, 2)),
+        (PNG_START + b"\0\0\0\rIHDR", None),
+        (b"GIF89a" + bytes(40), None),
+    ],
+)
+def test_size_of_a_png(data: bytes, size: tuple[int, int] | None) -> None:
+    assert png_size(data) == size
+
+
+@pytest.mark.parametrize("source", ["data:image/png;base64,abc", "data:image/png;base64,", "x.png"])
+def test_what_is_no_png_is_no_plot(source: str) -> None:
+    assert parse(f'<img src="{source}">').plots == ()
