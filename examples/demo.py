@@ -1,0 +1,181 @@
+r"""Run the example notebook, and its tests, through the whole pipeline on this machine.
+
+The two example repositories are served by a git server of our own (the tests from a private
+one, with a token made up for this run), and `stepkit run-local` does the rest, as a cluster
+would with the same YAML: clone, execute, convert, test, collect, summarise.
+
+For example:
+
+    make demo
+    make demo DEMO_ARGS=--lite
+    make demo DEMO_ARGS="--notebook notebooks/failing/cell_error.ipynb"
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from examples.serve import GitServer, find_http_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+REPOSITORIES: Final = {
+    "notebooks": ROOT / "examples/notebooks-repository",
+    "tests": ROOT / "examples/tests-repository",
+}
+PIPELINE: Final = "tasks/pipelines/notebook-ci.yaml"
+NOTEBOOK: Final = "notebooks/scrna_preprocessing.ipynb"
+LITE_SUFFIX: Final = "_lite"
+LITE_PARAMETERS: Final = ("max_cells=300", "n_top_genes=200")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo and return the pipeline's exit code; 2 if something it needs is missing."""
+    arguments = _arguments(argv)
+    if missing := _missing():
+        print(f"demo: {missing}", file=sys.stderr)
+        return 2
+    directory = arguments.directory.absolute()
+    run = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    token = secrets.token_urlsafe(24)
+    with (
+        TemporaryDirectory(prefix="stepkit-demo-") as secret,
+        GitServer(REPOSITORIES, private={"tests"}, token=token) as server,
+    ):
+        Path(secret, "token").touch(mode=0o600)
+        Path(secret, "token").write_text(token)
+        command = _command(arguments, directory, run, Path(secret), server)
+        print(f"$ {_shown(command)}\n", flush=True)
+        code = _run(command)
+    _show_results(directory / run / "artifacts", "_lite" if arguments.lite else "")
+    return code
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--lite",
+        action="store_true",
+        help=f"the small variant: {', '.join(LITE_PARAMETERS)}; its artifacts end in {LITE_SUFFIX}",
+    )
+    parser.add_argument(
+        "--notebook",
+        default=NOTEBOOK,
+        metavar="PATH",
+        help="a notebook in examples/notebooks-repository (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("demo"),
+        metavar="DIR",
+        help="where the runs go, each into a directory of its own (default: %(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    if not (REPOSITORIES["notebooks"] / arguments.notebook).is_file():
+        known = sorted(REPOSITORIES["notebooks"].glob("notebooks/**/*.ipynb"))
+        names = ", ".join(str(path.relative_to(REPOSITORIES["notebooks"])) for path in known)
+        parser.error(f"there is no notebook {arguments.notebook!r}: choose from {names}")
+    return arguments
+
+
+def _missing() -> str | None:
+    """Name the first thing that the demo needs and that is not there, and what to do."""
+    if shutil.which("git") is None:
+        return "there is no git on PATH: install it (apt-get install git)"
+    if find_http_backend() is None:
+        return "git has no http-backend here: install the whole of git (apt-get install git)"
+    for package in ("stepkit", "scanpy", "igraph", "bs4"):
+        if find_spec(package) is None:
+            return f"{sys.executable} has no package {package}: run `make demo`, which installs it"
+    return None
+
+
+def _command(
+    arguments: argparse.Namespace, directory: Path, run: str, secret: Path, server: GitServer
+) -> list[str]:
+    params = {
+        "notebooks-url": server.url("notebooks"),
+        "notebook": arguments.notebook,
+        "tests-url": server.url("tests"),
+        "marker": "single_cell",
+        "token-secret": "git-token",  # the name that --secret gives the directory
+    }
+    if arguments.lite:
+        params |= {"suffix": LITE_SUFFIX, "parameters": json.dumps(LITE_PARAMETERS)}
+    command = [sys.executable, "-P", "-m", "stepkit", "run-local", PIPELINE]
+    command += ["--workspace", f"shared={directory}", "--run", run]
+    command += ["--secret", f"git-token={secret}"]
+    for name, value in params.items():
+        command += ["--param", f"{name}={value}"]
+    return command
+
+
+def _shown(command: Sequence[str]) -> str:
+    """Write a command as one would type it, one flag a line."""
+    return shlex.join(command).replace(" --", " \\\n    --")
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run the pipeline with live output; a signal to us goes on to it, once."""
+    with (
+        subprocess.Popen(  # noqa: S603 - an argument list, never a shell
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # or Ctrl-C in a terminal would reach it twice
+        ) as pipeline,
+        _signals_to(pipeline),
+    ):
+        code = pipeline.wait()
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    def forward(signum: int, _: FrameType | None) -> None:
+        child.send_signal(signum)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+def _show_results(artifacts: Path, suffix: str) -> None:
+    summary = artifacts / f"STEP_SUMMARY{suffix}.md"
+    if summary.is_file():
+        print(f"\n{summary.read_text(encoding='utf-8').rstrip()}")
+    found = sorted(path for path in artifacts.glob("*") if path.is_file())
+    if found:
+        print(f"\nartifacts in {artifacts}:")
+    for path in found:
+        print(f"  {path.name:<28} {path.stat().st_size / 1000:>8.1f} kB")
+    print(end="", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
