@@ -1,37 +1,14 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
+from samples import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
-
-
-class Origin:
-    """A git repository to clone from, with real commits."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = path.as_uri()
-        self.git("init", "--initial-branch=main", str(path), cwd=path.parent)
-
-    def git(self, *args: str, cwd: Path | None = None) -> str:
-        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-        command = ["git", *identity, *args]
-        done = subprocess.run(
-            command, cwd=cwd or self.path, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, content: str) -> str:
-        (self.path / "file.txt").write_text(content)
-        self.git("add", ".")
-        self.git("commit", "-m", content)
-        return self.git("rev-parse", "HEAD")
 
 
 @pytest.fixture
@@ -59,21 +36,3 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
-
-
-def write_notebook(
-    path: Path,
-    *sources: str,
-    tags: Mapping[int, list[str]] | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Path:
-    """Write a notebook of code cells for the python3 kernel; ``tags`` go by cell number from 0."""
-    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nb = nbformat.v4.new_notebook(metadata={"kernelspec": spec} if metadata is None else metadata)
-    for number, source in enumerate(sources):
-        cell = nbformat.v4.new_code_cell(source, id=f"cell-{number}")
-        cell.metadata["tags"] = (tags or {}).get(number, [])
-        nb.cells.append(cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nb, path)
-    return path

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Origin, write_notebook
+from samples import Origin, write_notebook
 
 PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
 

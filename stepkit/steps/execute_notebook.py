@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stepkit import verdict
 from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.options import DETAIL, DURATION, Also, Pair
-from stepkit.tools import files, kernels, logfile, notebook, papermill, parameters
+from stepkit.tools import cells, files, kernels, logfile, notebook, papermill, parameters
 from stepkit.verdict import CellRun, Execution
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _progress(execution: Execution) -> str:
 @contextmanager
 def _only_in_log(handler: logging.Handler, *, bar: bool) -> Iterator[None]:
     """While a bar is on the screen, keep the lines for each cell off it: the log file has them."""
-    progress = papermill.progress
+    progress = cells.progress
     if not bar:
         yield
         return

@@ -5,27 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Cancelled, Reason, ToolError
 from stepkit.tools import cgroup, files, notebook
-from stepkit.verdict import CellRun, CellStatus, Ending, Execution
+from stepkit.tools.cells import OUTPUT_SECONDS, Watch
+from stepkit.verdict import Ending, Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
-progress = logging.getLogger("stepkit.progress")
-
-# Seconds that outputs may take to arrive after the kernel's reply. nbclient's own 4 s is a total
-# and fails on one large output.
-_OUTPUT_SECONDS: Final = 120
 
 # What ipykernel says of every local kernel, and no reader of a log can act on.
 _NOISE: Final = (
@@ -56,85 +51,25 @@ class Request:
     stderr_file: Path | None
 
 
-@dataclass(kw_only=True)
-class _Watch:
-    """What happened so far, told by the hooks of nbclient."""
-
-    request: Request
-    started: float = field(default_factory=time.monotonic)
-    notebook: Any = None
-    process: Any = None
-    ending: Ending = Ending.FINISHED
-    limit: float | None = None
-    plan: dict[int, CellRun] = field(default_factory=dict)
-    running: int | None = None
-    clock: float = 0.0
-
-    def begin(self, nb: Any) -> None:
-        self.notebook = nb
-        self.plan = {cell.index: cell for cell in _plan(nb)}
-
-    def cell_execute(self, cell: Any, cell_index: int) -> None:  # noqa: ARG002 - nbclient's names
-        self.running, self.clock = cell_index, time.monotonic()
-        planned = self.plan[cell_index]
-        progress.info("%s: %s", self._place(planned), planned.first_line)
-
-    def cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        self.running = None
-        content = execute_reply["content"]
-        planned = self.plan[cell_index]
-        known = _status(content["status"], cell.metadata.get("tags", []))
-        self.plan[cell_index] = replace(
-            planned,
-            status=known,
-            seconds=round(time.monotonic() - self.clock, 3),
-            ename=str(content.get("ename", "")),
-            evalue=str(content.get("evalue", "")),
-        )
-        progress.info(
-            "%s: %s in %.1f s", self._place(planned), known, self.plan[cell_index].seconds
-        )
-
-    def timeout(self, _cell: Any = None) -> float | None:
-        """Return how many seconds the next cell may take: nbclient asks before each."""
-        limits = {Ending.CELL_TIMEOUT: self.request.execution_timeout}
-        if self.request.run_timeout is not None:
-            left = self.started + self.request.run_timeout - time.monotonic()
-            limits[Ending.RUN_TIMEOUT] = max(left, 0.001)  # 0 would mean no limit
-        set_limits = {ending: limit for ending, limit in limits.items() if limit is not None}
-        return min(set_limits.values(), default=None)
-
-    def stop(self, ending: Ending) -> None:
-        """Note that the execution ended before its time; the running cell is the one it hit."""
-        self.ending = ending
-        if self.running is not None:
-            seconds = round(time.monotonic() - self.clock, 3)
-            stopped = replace(self.plan[self.running], status="stopped", seconds=seconds)
-            self.plan[self.running] = stopped
-
-    def _place(self, cell: CellRun) -> str:
-        total = sum(1 for other in self.plan.values() if other.number)
-        return f"cell {cell.number}/{total}" if cell.number else "parameters"
-
-
 def execute(request: Request) -> Execution:
     """Execute the notebook and return what the kernel answered; the output file is written.
 
     Cell errors, dead kernels, time limits and signals are told in the result, not raised. Raises
     :class:`ToolError` when the kernel does not start or the disk is full.
     """
-    watch = _Watch(request=request)
+    watch = Watch(execution_timeout=request.execution_timeout, run_timeout=request.run_timeout)
     kills = cgroup.oom_kills() or 0
     cancelled_by = None
     try:
         with notebook.quiet(), _kernel_log() as kernel_log:
-            _run(watch, kernel_log)
+            _run(request, watch, kernel_log)
     except KeyboardInterrupt as stop:
         watch.stop(Ending.CANCELLED)
         cancelled_by = stop.signum if isinstance(stop, Cancelled) else SIGINT
     finally:
         if watch.notebook is not None:
-            _write_truth(watch)
+            watch.make_statuses_true()
+            notebook.write(watch.notebook, request.output)
     return Execution(
         cells=tuple(watch.plan.values()),
         ending=watch.ending,
@@ -146,34 +81,33 @@ def execute(request: Request) -> Execution:
     )
 
 
-def _run(watch: _Watch, kernel_log: IO[str]) -> None:
+def _run(request: Request, watch: Watch, kernel_log: IO[str]) -> None:
     """Call papermill, and note how it ended instead of raising."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        _call_papermill(watch, kernel_log)
+        _call_papermill(request, watch, kernel_log)
     except PapermillExecutionError:
         pass  # the kernel's replies say which cell, and whether its author expected the error
     except DeadKernelError:
         watch.stop(Ending.KERNEL_DIED)
     except CellTimeoutError as error:
-        _note_timeout(watch, str(error))
+        watch.timed_out(str(error))
     except OSError as error:
-        raise files.os_error(f"cannot save {watch.request.output}", error) from error
+        raise files.os_error(f"cannot save {request.output}", error) from error
     except (RuntimeError, TimeoutError) as error:
         raise ToolError(
-            f"kernel {watch.request.kernel!r} did not start: {str(error).splitlines()[0]}",
+            f"kernel {request.kernel!r} did not start: {str(error).splitlines()[0]}",
             reason=Reason.KERNEL_DIED,
         ) from error
 
 
-def _call_papermill(watch: _Watch, kernel_log: IO[str]) -> None:
+def _call_papermill(request: Request, watch: Watch, kernel_log: IO[str]) -> None:
     import papermill
     from papermill.engines import papermill_engines
     from papermill.iorw import papermill_io
 
-    request = watch.request
     papermill_engines.register("stepkit", _engine(watch, kernel_log))
     papermill_io.register("/", _whole_files())  # all our paths are absolute
     with ExitStack() as stack:
@@ -193,7 +127,7 @@ def _call_papermill(watch: _Watch, kernel_log: IO[str]) -> None:
             stdout_file=_opened(stack, request.stdout_file),
             stderr_file=_opened(stack, request.stderr_file),
             timeout_func=watch.timeout,
-            iopub_timeout=_OUTPUT_SECONDS,
+            iopub_timeout=OUTPUT_SECONDS,
             on_cell_execute=watch.cell_execute,
             on_cell_executed=watch.cell_executed,
         )
@@ -212,15 +146,7 @@ def _whole_files() -> Any:
     return WholeFiles()
 
 
-def _status(replied: str, tags: Sequence[str]) -> CellStatus:
-    if replied == "ok":
-        return "ok"
-    if replied != "error":  # "aborted": the kernel refused to run it
-        return "not-run"
-    return "expected-error" if "raises-exception" in tags else "error"
-
-
-def _engine(watch: _Watch, kernel_log: IO[str]) -> Any:
+def _engine(watch: Watch, kernel_log: IO[str]) -> Any:
     """Make papermill's own engine tell us the cells it will run and the kernel's process."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
@@ -249,73 +175,6 @@ def _engine(watch: _Watch, kernel_log: IO[str]) -> Any:
             return client.execute(stdout=kernel_log, stderr=kernel_log)
 
     return Engine
-
-
-def _plan(nb: Any) -> Iterator[CellRun]:
-    """Yield the cells that a kernel will be asked to run, as nbclient chooses them."""
-    number = 0
-    for index, cell in enumerate(nb.cells):
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type != "code" or not cell.source.strip() or "skip-execution" in tags:
-            continue
-        injected = "injected-parameters" in tags
-        number += not injected
-        yield CellRun(
-            number=0 if injected else number,
-            index=index,
-            id=cell.get("id", ""),
-            first_line=notebook.first_line(cell.source),
-        )
-
-
-def _note_timeout(watch: _Watch, message: str) -> None:
-    request = watch.request
-    elapsed = time.monotonic() - watch.started
-    if "IOPub" in message:
-        watch.limit = _OUTPUT_SECONDS
-        watch.stop(Ending.OUTPUT_TIMEOUT)
-    elif request.run_timeout is not None and elapsed >= request.run_timeout:
-        watch.limit = request.run_timeout
-        watch.stop(Ending.RUN_TIMEOUT)
-    else:
-        watch.limit = request.execution_timeout
-        watch.stop(Ending.CELL_TIMEOUT)
-
-
-def _write_truth(watch: _Watch) -> None:
-    """Write the output once more, its statuses made true.
-
-    papermill marks every cell of a killed kernel "completed", also those that never ran.
-    """
-    from papermill.execute import ERROR_MARKER_TAG, remove_error_markers
-
-    nb = watch.notebook
-    by_id = {id(nb_cell): cell for nb_cell, cell in _pairs(nb, watch.plan, ERROR_MARKER_TAG)}
-    failed = False
-    for cell in nb.cells:
-        if cell_run := by_id.get(id(cell)):
-            failed |= cell_run.status not in {"ok", "expected-error"}
-            _set_status(cell, cell_run)
-    nb.metadata.papermill["exception"] = True if failed else None
-    if not any(cell_run.status == "error" for cell_run in watch.plan.values()):
-        remove_error_markers(nb)
-    notebook.write(nb, watch.request.output)
-
-
-def _pairs(nb: Any, plan: Mapping[int, CellRun], marker: str) -> Iterator[tuple[Any, CellRun]]:
-    own = [cell for cell in nb.cells if marker not in cell.metadata.get("tags", [])]
-    for index, cell_run in plan.items():
-        yield own[index], cell_run
-
-
-def _set_status(cell: Any, cell_run: CellRun) -> None:
-    told = cell.metadata.papermill
-    if cell_run.status == "not-run":
-        cell.metadata.papermill = dict.fromkeys(told) | {"status": "pending"}
-    elif cell_run.status in {"error", "stopped"}:
-        told.update(status="failed", exception=True)
-    else:
-        told.update(status="completed", exception=False)
 
 
 @contextmanager

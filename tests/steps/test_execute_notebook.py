@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from conftest import write_notebook
+from samples import write_notebook
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
@@ -167,6 +167,19 @@ def test_declared_errors_and_skipped_cells_do_not_fail_the_notebook(tmp_path: Pa
     assert outputs.message.startswith("2 of 2 cells ran, 1 of them with an error")
     assert len(executed(notebook).cells) == 3
     assert text_of(notebook) == "end\n"
+
+
+def test_the_page_points_to_the_error_that_failed_not_to_the_expected_one(tmp_path: Path) -> None:
+    tags = {0: ["raises-exception"]}
+    notebook = write_notebook(tmp_path / "a.ipynb", "1/0", "{}['pca']", "3", tags=tags)
+
+    assert failed(notebook).reason == Reason.CELL_ERROR
+
+    cells = executed(notebook).cells
+    marks = [n for n, cell in enumerate(cells) if "papermill-error-cell-tag" in cell.metadata.tags]
+    assert marks == [0, 2]
+    assert "In [2]" in cells[0].source
+    assert [cells[n].id for n in (1, 3, 4)] == ["cell-0", "cell-1", "cell-2"]
 
 
 def test_log_output_writes_what_cells_print_and_never_an_image(tmp_path: Path) -> None:

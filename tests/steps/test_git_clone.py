@@ -17,7 +17,7 @@ from stepkit.steps.git_clone import Options, Outputs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Origin
+    from samples import Origin
 
 
 def clone(url: str, destination: Path, **more: Any) -> Outputs:

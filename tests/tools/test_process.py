@@ -67,10 +67,10 @@ def test_ends_the_whole_process_group(how: str) -> None:
     assert not any(map(alive, pids))
 
 
-def test_kills_a_child_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+def test_kills_a_child_that_ignores_sigterm() -> None:
+    stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
 
-    done = process.run(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=0.5)
+    done = process.run(stubborn, timeout=0.5, grace=0.3)
 
     assert done.timed_out
     assert done.code == -9

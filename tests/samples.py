@@ -1,0 +1,53 @@
+"""Things that many tests are made of: a git repository, a notebook."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Origin:
+    """A git repository to clone from, with real commits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = path.as_uri()
+        self.git("init", "--initial-branch=main", str(path), cwd=path.parent)
+
+    def git(self, *args: str, cwd: Path | None = None) -> str:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        command = ["git", *identity, *args]
+        done = subprocess.run(
+            command, cwd=cwd or self.path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, content: str) -> str:
+        (self.path / "file.txt").write_text(content)
+        self.git("add", ".")
+        self.git("commit", "-m", content)
+        return self.git("rev-parse", "HEAD")
+
+
+def write_notebook(
+    path: Path,
+    *sources: str,
+    tags: Mapping[int, list[str]] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Path:
+    """Write a notebook of code cells for the python3 kernel; ``tags`` go by cell number from 0."""
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nb = nbformat.v4.new_notebook(metadata={"kernelspec": spec} if metadata is None else metadata)
+    for number, source in enumerate(sources):
+        cell = nbformat.v4.new_code_cell(source, id=f"cell-{number}")
+        cell.metadata["tags"] = (tags or {}).get(number, [])
+        nb.cells.append(cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, path)
+    return path
