@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from stepkit.local.plan import Unit
 
 logger = logging.getLogger(__name__)
+
+_STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.log writes it
 
 GRACE_SECONDS: Final = 30.0  # a pod's terminationGracePeriodSeconds, between SIGTERM and SIGKILL
 _KILLED: Final = 255  # Tekton's exit code of a step that a signal ended
@@ -185,7 +188,12 @@ class _Attempt:
         return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
 
     def _log(self, line: str) -> None:
-        logger.info("[%s] %s", self.unit.label, self.machine.secrets.redact(line))
+        """Log a line of the child; what it stamped itself keeps its level and loses its time."""
+        stamp = _STAMP.match(line)
+        level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
+        text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
+        if text.strip():
+            logger.log(level, "[%s] %s", self.unit.label, text)
 
     def _written(self) -> dict[str, str]:
         found = {}

@@ -143,6 +143,10 @@ def _tests(entry: Entry) -> Iterator[str]:
     yield f"## {heading}: {entry.output('passed')} of {total} passed"
     yield ""
     yield from table(_COUNTS, [[escape(str(entry.output(name))) for name in _COUNTS]])
+    if installer := entry.output("installer"):
+        why = escape(str(entry.output("installer-reason")))
+        yield ""
+        yield f"Installed with {escape(installer)}: {why}."
     failures: list[dict[str, Any]] = entry.output("failures") or []
     if failures:
         yield ""

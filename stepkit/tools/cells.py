@@ -126,6 +126,18 @@ class Watch:
         return f"cell {cell.number}/{total}" if cell.number else "parameters"
 
 
+def printed_lines(output: Any) -> Iterator[str]:
+    """Yield the lines of an output for a log: text only, a progress bar as it stands at its end."""
+    if output.output_type == "stream":
+        text = output.text
+    else:
+        text = output.get("data", {}).get("text/plain", "")
+    for line in text.split("\n"):
+        shown = line.rstrip("\r").rpartition("\r")[2]
+        if shown.strip():
+            yield shown
+
+
 def _status(replied: str, tags: Sequence[str]) -> CellStatus:
     if replied == "ok":
         return "ok"

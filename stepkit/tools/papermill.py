@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Cancelled, Reason, ToolError
 from stepkit.tools import cgroup, files, notebook
-from stepkit.tools.cells import OUTPUT_SECONDS, Watch
+from stepkit.tools.cells import OUTPUT_SECONDS, Watch, printed_lines
 from stepkit.verdict import Ending, Execution
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _call_papermill(request: Request, watch: Watch, kernel_log: IO[str]) -> None
     from papermill.engines import papermill_engines
     from papermill.iorw import papermill_io
 
-    papermill_engines.register("stepkit", _engine(watch, kernel_log))
+    papermill_engines.register("stepkit", _engine(request, watch, kernel_log))
     papermill_io.register("/", _whole_files())  # all our paths are absolute
     with ExitStack() as stack:
         papermill.execute_notebook(
@@ -146,7 +146,7 @@ def _whole_files() -> Any:
     return WholeFiles()
 
 
-def _engine(watch: Watch, kernel_log: IO[str]) -> Any:
+def _engine(request: Request, watch: Watch, kernel_log: IO[str]) -> Any:
     """Make papermill's own engine tell us the cells it will run and the kernel's process."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
@@ -157,7 +157,16 @@ def _engine(watch: Watch, kernel_log: IO[str]) -> Any:
             watch.process = getattr(self.km.provisioner, "process", None)
             return super().start_new_kernel_client()
 
+        def log_output_message(self, output: Any) -> None:
+            self.log_output = False  # leaves it to write stdout_file and stderr_file
+            super().log_output_message(output)
+            self.log_output = request.log_output
+            if request.log_output:
+                for line in printed_lines(output):
+                    logger.info("| %s", line)
+
         def papermill_execute_cells(self) -> None:
+            self.nb_man.log_output = False  # no line for each cell, markdown cells included
             try:
                 super().papermill_execute_cells()
             except BaseException:

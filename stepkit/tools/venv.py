@@ -134,7 +134,10 @@ def _translated(what: str, output: str) -> StepError:
 
 def said(output: str) -> str:
     """Return the line that an installer printed about what is wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip(" |") for line in output.splitlines() if line.strip(" |")]
+    for line in lines:
+        if line.startswith("Unable to find installation candidates"):  # poetry advises after it
+            return line
     errors = [
         line for line in lines if re.match(r"(?:error|fatal)\b|.*\bError\b", line, re.IGNORECASE)
     ]

@@ -143,6 +143,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path
         {"name": "test_b", "message": "no", "allowed": True, "reason": "issue 5"},
     ]
     outputs = {**counts, "coverage": "87.5 %", "failures": failures}
+    outputs |= {"installer": "pip", "installer-reason": "the repository has a pyproject.toml"}
     report(reports, "run-tests", status="failed", reason="tests-failed", outputs=outputs)
     report(reports, "other-tests", step="run-tests", status="failed", message="no JUnit file")
 
@@ -151,6 +152,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path
     text = page(tmp_path)
     assert "## Tests: 5 of 7 passed" in text
     assert "| 7 | 5 | 1 | 0 | 0 | 1 | 87.5 % |" in text
+    assert "Installed with pip: the repository has a pyproject.toml." in text
     assert r"- test\_a: &lt;b&gt;5 \| 6&lt;/b&gt;" in text
     assert r"- test\_b: no (allowed: issue 5)" in text
     assert "## Tests (other-tests): totals unknown" in text
