@@ -117,12 +117,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     ran, total = entry.output("cells-run"), entry.output("cells-total")
     yield f"## {_heading('Notebook', entry, 'execute-notebook')}: {ran} of {total} cells ran"
     if failed := [cell for cell in cells if cell["status"] in {"error", "stopped"}]:
-        cell = failed[0]
-        error = f"{cell['ename']}: {cell['evalue']}".strip(": ")
-        yield ""
-        yield f"Cell {cell['number']} {escape(cell['status'])}: {escape(error or entry.message)}"
-        yield ""
-        yield f"    {cell['first_line']}"
+        yield from _failed_cell(failed[0])
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
     yield ""
     rows = (
@@ -130,6 +125,15 @@ def _cells(entry: Entry) -> Iterator[str]:
         for c in timed
     )
     yield from table(("slowest cells", "time", "status", "first line"), rows)
+
+
+def _failed_cell(cell: dict[str, Any]) -> Iterator[str]:
+    error = f"{cell['ename']}: {cell['evalue']}".strip(": ")
+    what = f"raised {escape(error)}" if error else "was running when the execution ended"
+    yield ""
+    yield f"Cell {cell['number']} {what}:"
+    yield ""
+    yield f"    {cell['first_line']}"
 
 
 def _tests(entry: Entry) -> Iterator[str]:
