@@ -1,0 +1,76 @@
+# From python3 (3.11 to 3.13, with venv), git and make alone. Nothing outside this directory changes.
+
+PYTHON ?= python3
+# An environment of its own for a Python that was named.
+VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+JOBS ?= auto
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-gpu lint types clean
+
+help:
+	@echo 'make demo             run the example notebook through the whole pipeline'
+	@echo '     DEMO_ARGS=--lite     the small variant; --help lists the rest'
+	@echo 'make test             run the fast tests'
+	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
+	@echo 'make test-gpu         run those that need an NVIDIA GPU'
+	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
+	@echo 'make lint             check style and format'
+	@echo 'make types            check types'
+	@echo 'make clean            remove the environment, caches and what the demo wrote'
+	@echo
+	@echo 'The first of them makes $(VENV) from uv.lock. For another Python:'
+	@echo '     make test PYTHON=python3.12     (in .venv-python3.12, or in VENV=DIR)'
+
+demo: $(READY)
+	@$(RUN) -m examples.demo $(DEMO_ARGS)
+
+test: $(READY)
+	$(RUN) -m pytest -m "not slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
+
+test-slow: $(READY)
+	$(RUN) -m pytest -m "slow and not gpu" $(PYTEST_ARGS)
+
+test-gpu: $(READY)
+	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(READY)
+	$(RUN) -m mypy
+
+clean:
+	rm -rf .venv .venv-* $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .coverage dist
+	find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# The environment, anew when the lock changed. Each line that can fail says what to do about it.
+UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock)
+STOP = { echo "make: $(1)" >&2; exit 1; }
+
+$(READY): pyproject.toml uv.lock
+	@command -v git >/dev/null || $(call STOP,there is no git: apt-get install git)
+	@command -v $(PYTHON) >/dev/null || \
+	    $(call STOP,there is no $(PYTHON): apt-get install python3$(COMMA) or name another with PYTHON=...)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	    $(call STOP,$(PYTHON) is $$($(PYTHON) -V 2>&1)$(COMMA) which is too old or too new: \
+	    install Python 3.11$(COMMA) 3.12 or 3.13 and name it: make PYTHON=python3.12)
+	@command -v uv >/dev/null || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    $(call STOP,$(PYTHON) cannot make environments: apt-get install python3-venv)
+	@echo 'making $(VENV) from uv.lock: takes a minute or two'
+	@test -x $(RUN) || if command -v uv >/dev/null; \
+	    then uv venv --quiet --python $(PYTHON) --no-python-downloads $(VENV); \
+	    else $(PYTHON) -m venv $(VENV); fi
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || \
+	    $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@PATH="$$PATH:$(CURDIR)/$(VENV)/bin" UV_PROJECT_ENVIRONMENT=$(VENV) \
+	    uv sync --quiet --frozen --extra demo --extra tests --compile-bytecode --python $(RUN)
+	@touch $@
+
+COMMA := ,

@@ -1,0 +1,126 @@
+"""What `make` says and does on a machine where something is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = ("echo", "env", "git", "make", "sed", "sh", "touch")
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a PATH on which there are these programs alone, and this Python."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in PROGRAMS:
+        found = shutil.which(name)
+        assert found
+        (directory / name).symlink_to(found)
+    (directory / "python3").symlink_to(sys.executable)
+    return directory
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    directory = tmp_path / "project"
+    directory.mkdir()
+    for name in ("Makefile", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, directory)
+    return directory
+
+
+def make(project: Path, programs: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [programs / "make", *args],
+        cwd=project,
+        env={"PATH": os.fspath(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def executable(path: Path, script: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def refused(project: Path, programs: Path, *args: str) -> str:
+    done = make(project, programs, "test", *args)
+    assert done.returncode == 2
+    assert not list(project.glob(".venv*"))
+    return done.stderr.partition("\n")[0]
+
+
+def test_make_alone_lists_what_there_is(project: Path, programs: Path) -> None:
+    done = make(project, programs)
+    assert done.returncode == 0
+    for target in ("demo", "test", "test-slow", "test-gpu", "lint", "types", "clean"):
+        assert f"make {target} " in done.stdout
+    assert not list(project.glob(".venv*"))
+
+
+def test_without_git_make_says_what_to_install(project: Path, programs: Path) -> None:
+    (programs / "git").unlink()
+    assert refused(project, programs) == "make: there is no git: apt-get install git"
+
+
+def test_without_python_make_says_what_to_install(project: Path, programs: Path) -> None:
+    (programs / "python3").unlink()
+    assert refused(project, programs).startswith(
+        "make: there is no python3: apt-get install python3, or name another"
+    )
+
+
+def test_a_python_that_is_not_there_is_named(project: Path, programs: Path) -> None:
+    message = refused(project, programs, "PYTHON=python3.12")
+    assert message.startswith("make: there is no python3.12: ")
+
+
+def test_a_python_that_is_too_old_is_named_with_its_version(project: Path, programs: Path) -> None:
+    executable(programs / "python3", 'test "$1" = -V && echo Python 3.9.2 && exit; exit 1')
+    assert refused(project, programs) == (
+        "make: python3 is Python 3.9.2, which is too old or too new: "
+        "install Python 3.11, 3.12 or 3.13 and name it: make PYTHON=python3.12"
+    )
+
+
+def test_without_venv_make_says_what_to_install(project: Path, programs: Path) -> None:
+    blocked = "import sys; sys.modules['ensurepip'] = None; exec(sys.argv[1])"
+    executable(
+        programs / "python3", f'test "$1" = -c && exec {sys.executable} -c "{blocked}" "$2"; exit 1'
+    )
+    assert refused(project, programs) == (
+        "make: python3 cannot make environments: apt-get install python3-venv"
+    )
+
+
+def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> None:
+    (project / ".venv").mkdir()
+    (project / ".venv/.ready").touch()
+    done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone")
+    assert done.stdout == (
+        '.venv/bin/python -m pytest -m "not slow and not gpu" -n auto -k clone\n'
+    )
+
+
+def test_a_changed_lock_makes_the_environment_anew(project: Path, programs: Path) -> None:
+    (project / ".venv").mkdir()
+    (project / ".venv/.ready").touch()
+    os.utime(project / ".venv/.ready", (0, 0))
+    assert "uv sync" in make(project, programs, "-n", "lint").stdout
+
+
+def test_another_python_gets_an_environment_of_its_own(project: Path, programs: Path) -> None:
+    planned = make(project, programs, "-n", "test", "PYTHON=/opt/bin/python3.12").stdout
+    assert "\n.venv-python3.12/bin/python -m pytest" in planned
+    planned = make(project, programs, "-n", "test", "PYTHON=python3.12", "VENV=.venv-3.12").stdout
+    assert "\n.venv-3.12/bin/python -m pytest" in planned
