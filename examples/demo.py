@@ -97,6 +97,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         known = sorted(REPOSITORIES["notebooks"].glob("notebooks/**/*.ipynb"))
         names = ", ".join(str(path.relative_to(REPOSITORIES["notebooks"])) for path in known)
         parser.error(f"there is no notebook {arguments.notebook!r}: choose from {names}")
+    if arguments.lite and arguments.notebook != NOTEBOOK:
+        parser.error(f"--lite sets parameters of {NOTEBOOK}: leave out --notebook")
     return arguments
 
 
@@ -174,6 +176,10 @@ def _show_results(artifacts: Path, suffix: str) -> None:
         print(f"\nartifacts in {artifacts}:")
     for path in found:
         print(f"  {path.name:<28} {path.stat().st_size / 1000:>8.1f} kB")
+    page = artifacts / f"output_analysis{suffix}.html"
+    for name, path in (("report", summary), ("page", page)):
+        if path.is_file():
+            print(f"{name}: {path.as_uri()}")
     print(end="", flush=True)
 
 

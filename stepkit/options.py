@@ -214,7 +214,7 @@ def _metavar(option: Declared) -> str:
     if get_origin(hint) is Literal:
         return "|".join(get_args(hint))
     if DURATION in option.notes:
-        return "SECONDS"
+        return "DURATION"
     return {int: "N", float: "X"}.get(hint) or option.field.name.rpartition("_")[2].upper()
 
 
@@ -223,6 +223,8 @@ def _shown_default(option: Declared) -> str:
     if default in (None, (), ""):
         return ""
     shown = str(default).lower() if isinstance(default, bool) else str(default)
+    if DURATION in option.notes:
+        shown = f"{default:g} seconds"
     return f" (default: {' '.join(default) if isinstance(default, tuple) else shown})"
 
 

@@ -9,8 +9,9 @@ A first Ctrl-C ends the running tasks and still runs `finally`; a second one end
 
 For example:
 
-    stepkit run-local tasks/pipelines/notebook-ci.yaml --workspace shared=/tmp/work \
-        --param notebook-url=https://github.com/NVIDIA-AI-Blueprints/single-cell-analysis-blueprint
+    stepkit run-local tasks/pipelines/notebook-ci.yaml --workspace shared=work \
+        --param notebooks-url=https://github.com/you/notebooks notebook=analysis.ipynb \
+                tests-url=https://github.com/you/tests 'parameters=["n_pcs=50"]' --dry-run
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 class Options:
     """Which Pipeline to run, and with what."""
 
-    pipeline: Annotated[Path, "file with the Tekton Pipeline", POSITIONAL]
+    pipeline: Annotated[Path, "file with the Tekton Pipeline; write it first", POSITIONAL]
     param: Annotated[
         tuple[str, ...],
         'NAME=VALUE of a param; an array as JSON (NAME=["a", "b"]) or as its only item',
@@ -52,7 +53,11 @@ class Options:
     tasks: Annotated[
         tuple[Path, ...], "directories with Tasks (default: the Pipeline's, and the one above)"
     ] = ()
-    run: Annotated[str, "name of the run (default: PIPELINE-DATE-TIME)"] = ""
+    run: Annotated[
+        str,
+        "name of the run: lower-case letters, digits, '-'; a new one each time "
+        "(default: PIPELINE-DATE-TIME)",
+    ] = ""
     dry_run: Annotated[bool, "print the plan on stdout, and do nothing"] = False
     jobs: Annotated[int | None, "how many tasks run at once (default: the number of CPUs)"] = None
 

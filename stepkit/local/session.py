@@ -44,6 +44,8 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
     ended = scheduler.in_order()
     for line in show.table(ended):
         logger.info("%s", plan.secrets.redact(line))
+    for path in (task.results["summary"] for task in ended if "summary" in task.results):
+        logger.info("summary: %s", path)
     results, trouble = _results(plan, ended)
     left = outputs(
         run=plan.run,

@@ -43,7 +43,7 @@ def table(ended: Iterable[Ended]) -> list[str]:
     rows = [("task", "status", "seconds", "reason")]
     for task in ended:
         status = "Skipped" if task.skipped else task.status
-        note = "failure ignored (onError): " if task.error and task.ignored else ""
+        note = "failed, and the run went on (onError): " if task.error and task.ignored else ""
         seconds = "-" if task.skipped else f"{task.seconds:.1f}"
         rows.append((task.task.name, status, seconds, note + (task.why or task.reason)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
 _SLOWEST: Final = 5
 _MOST_FAILURES: Final = 20
+_MOST_FAILURE_TEXT: Final = 160  # characters; the HTML report has the rest
 _HASH_LENGTH: Final = 12  # characters of a sha256 that people compare
 _MOST_TEXT: Final = 400  # characters of a message in a table
 
@@ -92,7 +93,7 @@ def _headline(run: Run) -> Iterator[str]:
         yield f"**Not run:** {', '.join(map(escape, missing))}"
     else:
         said = (f"{escape(e.name)}: {escape(e.message)}" for e in run.entries if e.message)
-        yield "; ".join(said) or "All steps ran."
+        yield "; ".join(said) or "There are no reports: nothing ran."
 
 
 def _steps(run: Run) -> Iterator[str]:
@@ -121,17 +122,22 @@ def _cells(entry: Entry) -> Iterator[str]:
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
     yield ""
     rows = (
-        (f"{c['number']}", duration(c["seconds"]), c["status"], escape(f"`{c['first_line']}`"))
+        (_number(c), duration(c["seconds"]), c["status"], escape(f"`{c['first_line']}`"))
         for c in timed
     )
     yield from table(("slowest cells", "time", "status", "first line"), rows)
+
+
+def _number(cell: dict[str, Any]) -> str:
+    return str(cell["number"] or "parameters")
 
 
 def _failed_cell(cell: dict[str, Any]) -> Iterator[str]:
     error = f"{cell['ename']}: {cell['evalue']}".strip(": ")
     what = f"raised {escape(error)}" if error else "was running when the execution ended"
     yield ""
-    yield f"Cell {cell['number']} {what}:"
+    name = f"Cell {cell['number']}" if cell["number"] else "The cell of injected parameters"
+    yield f"{name} {what}:"
     yield ""
     yield f"    {cell['first_line']}"
 
@@ -150,13 +156,14 @@ def _tests(entry: Entry) -> Iterator[str]:
     if installer := entry.output("installer"):
         why = escape(str(entry.output("installer-reason")))
         yield ""
-        yield f"Installed with {escape(installer)}: {why}."
+        yield f"Test packages by {escape(installer)}: {why}."
     failures: list[dict[str, Any]] = entry.output("failures") or []
     if failures:
         yield ""
     for failure in failures[:_MOST_FAILURES]:
         allowed = f" (allowed: {escape(str(failure['reason']))})" if failure.get("allowed") else ""
-        yield f"- {escape(failure['name'])}: {escape(failure['message'])}{allowed}"
+        text = str(failure["message"])[:_MOST_FAILURE_TEXT]
+        yield f"- {escape(failure['name'])}: {escape(text)}{allowed}"
     if len(failures) > _MOST_FAILURES:
         yield f"- and {len(failures) - _MOST_FAILURES} more"
 

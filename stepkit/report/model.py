@@ -97,6 +97,8 @@ def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
             message = "the pipeline says that it failed; it left no report"
             return Entry(name=name, status="failed", reason="killed", message=message)
         return Entry(name=name, status="not run")
+    if told == "None":  # the report is an earlier run's, in a directory that was used again
+        return Entry(name=name, status="not run")
     if told == "Failed" and not entry.bad:
         message = f"its report says {entry.status}, the pipeline says that it failed"
         return Entry(name=name, status="failed", reason="killed", message=message, data=entry.data)

@@ -1,4 +1,4 @@
-"""Every step, by the name of its command."""
+"""Every step, by the name of its command, in the order of a pipeline."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ from stepkit.steps import (
 )
 
 STEPS: Final[dict[str, Step]] = {
-    "collect-artifacts": collect_artifacts,
-    "convert-notebook": convert_notebook,
-    "summarize": summarize,
-    "execute-notebook": execute_notebook,
     "git-clone": git_clone,
+    "execute-notebook": execute_notebook,
+    "convert-notebook": convert_notebook,
     "run-tests": run_tests,
+    "collect-artifacts": collect_artifacts,
+    "summarize": summarize,
 }

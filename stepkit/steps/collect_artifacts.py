@@ -17,6 +17,7 @@ import json
 import logging
 import mimetypes
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -48,6 +49,7 @@ class Options:
 
     artifacts: Annotated[Path, "directory of the artifacts"]
     files: Annotated[tuple[Path, ...], "files to copy into it first"] = ()
+    exclude: Annotated[tuple[str, ...], "names to leave out, * and ? for anything"] = ()
     expect: Annotated[tuple[str, ...], "artifacts that must be there, by path in it"] = ()
 
 
@@ -78,7 +80,7 @@ def run(options: Options) -> Outputs:
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     _copy(options.files, directory)
-    found = tuple(_artifact(path, directory) for path in _regular_files(directory))
+    found = tuple(_artifact(path, directory) for path in _kept(directory, options.exclude))
     manifest = _write_lists(directory, found)
     outputs = Outputs(
         manifest=manifest,
@@ -122,6 +124,12 @@ def _regular_files(directory: Path) -> Iterator[Path]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             logger.warning("left out %s: it is no regular file", path)
         elif path.is_file():
+            yield path
+
+
+def _kept(directory: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
+    for path in _regular_files(directory):
+        if not any(fnmatchcase(path.name, pattern) for pattern in exclude):
             yield path
 
 

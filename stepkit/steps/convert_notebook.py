@@ -1,7 +1,8 @@
 r"""Convert an executed notebook to one HTML page with its images inside.
 
 A notebook that failed half way converts like any other: the page shows what it left, up to
-the error. Code that --report-mode hid stays hidden.
+the error. Code that --report-mode hid stays hidden. Formulas and widgets on the page load
+MathJax and require.js from a CDN.
 
 For example:
 

@@ -61,7 +61,9 @@ class Options:
         "{name}, {stem} and {suffix} are the input's own",
     ] = ("{name}",)
     marker: Annotated[str, "run the tests that carry this pytest marker; empty: all"] = ""
-    artifacts: Annotated[Path, "directory for the log and the three reports"]
+    artifacts: Annotated[
+        Path, "directory for the log and the three reports; older ones there are removed first"
+    ]
     suffix: Annotated[str, "goes before the extension of the reports' names, such as _lite"] = ""
     installer: Annotated[
         Literal["auto", "poetry", "uv", "pip", "none"],

@@ -20,6 +20,17 @@ progress = logging.getLogger("stepkit.progress")
 OUTPUT_SECONDS: Final = 120
 
 
+# What the executed notebook says at its top when papermill itself would say nothing.
+_STOPPED: Final = {
+    Ending.FINISHED: "Execution stopped at",
+    Ending.KERNEL_DIED: "The kernel died at",
+    Ending.CELL_TIMEOUT: "A time limit was hit at",
+    Ending.RUN_TIMEOUT: "A time limit was hit at",
+    Ending.OUTPUT_TIMEOUT: "Outputs did not arrive at",
+    Ending.CANCELLED: "Execution was cancelled at",
+}
+
+
 @dataclass(kw_only=True)
 class Watch:
     """What happened so far, told by the hooks of nbclient."""
@@ -111,11 +122,14 @@ class Watch:
         import nbformat
         from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_TEMPLATE
 
-        failed = next((c for c in self.plan.values() if c.status == "error"), None)
+        bad = {"error", "stopped"}
+        failed = next((c for c in self.plan.values() if c.status in bad), None)
         if failed is None:
             return
         cells = self.notebook.cells
         message = ERROR_MESSAGE_TEMPLATE % cells[failed.index].execution_count
+        if failed.status == "stopped":
+            message = message.replace("An Exception was encountered at", _STOPPED[self.ending])
         for index, text in ((failed.index, ERROR_ANCHOR_MSG), (0, message)):
             mark = nbformat.v4.new_markdown_cell(text)
             mark.metadata["tags"] = [ERROR_MARKER_TAG]

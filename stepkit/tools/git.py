@@ -75,7 +75,12 @@ def check_url(url: str, credential: Credential | None) -> None:
     parts = urlsplit(url)
     if parts.scheme not in PROTOCOLS:
         allowed = ", ".join(f"{name}://" for name in PROTOCOLS)
-        raise ConfigurationError(f"{url!r} is no repository URL: it begins with none of {allowed}")
+        hint = f" (write file://{Path(url).absolute()})" if Path(url).exists() else ""
+        if re.match(r"(ssh://|[\w.-]+@[\w.-]+:)", url):
+            hint = " (ssh is not supported: use https:// and a token)"
+        raise ConfigurationError(
+            f"{url!r} is no repository URL: it begins with none of {allowed}{hint}"
+        )
     if "@" in parts.netloc:
         raise ConfigurationError(
             f"the URL of {parts.hostname}{parts.path} holds credentials: "
@@ -248,7 +253,7 @@ def _known_refs(refs: Mapping[str, str]) -> str:
 def _translated(output: str, what: str, cwd: Path | None) -> StepError:
     said = re.findall(r"^(?:fatal|error|remote): *(.*)", output, re.MULTILINE)
     reason = said[-1] if said else (output.strip().splitlines() or ["no message"])[-1]
-    message = f"{what}: {reason}"
+    message = f"{what}: {reason.rstrip('.')}"
     if _LOCAL.search(output) or (cwd and shutil.disk_usage(cwd).free == 0):
         message += f": free space beside {cwd} and run again"
         return ToolError(message, reason=Reason.DISK_FULL)
@@ -256,7 +261,9 @@ def _translated(output: str, what: str, cwd: Path | None) -> StepError:
         message += ": is GIT_TOKEN set, valid, and allowed to read the repository?"
         return ConfigurationError(message, reason=Reason.AUTH)
     if _MISSING.search(output):
-        message += ": check the URL; a private repository without a valid token looks the same"
+        message += ": check the URL"
+        if "file://" not in what:
+            message += "; a private repository without a valid token looks the same"
         return ConfigurationError(message, reason=Reason.NOT_FOUND)
     if _TRANSIENT.search(output):
         return ToolError(message, reason=Reason.NETWORK)

@@ -143,7 +143,7 @@ def test_an_ignored_failure_does_not_fail_the_run_and_is_told(on_machine: Local)
     assert on_machine.read("f") == "Failed Failed"
     assert outputs.status == "tolerated"
     assert outputs.message == ("2 of 3 tasks succeeded, 1 failed and ignored (onError: continue)")
-    assert "failure ignored (onError)" in on_machine.log
+    assert "failed, and the run went on (onError)" in on_machine.log
 
 
 def test_finally_runs_after_a_failure_and_knows_how_tasks_ended(on_machine: Local) -> None:

@@ -136,6 +136,16 @@ def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) 
     assert "| convert-notebook | not run |" in page(tmp_path)
 
 
+def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path) -> None:
+    statuses = ("git-clone=Failed", "execute-notebook=None")
+    report(reports, "git-clone", status="failed", reason="network", exit_code=4, message="down")
+
+    run(reports, expect=("git-clone", "execute-notebook"), statuses=statuses)
+
+    assert "| execute-notebook | not run |" in page(tmp_path)
+    assert "## Notebook" not in page(tmp_path)
+
+
 def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path: Path) -> None:
     counts = {"total": 7, "passed": 5, "failed": 1, "errors": 0, "skipped": 0, "allowed": 1}
     failures = [
@@ -152,7 +162,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path
     text = page(tmp_path)
     assert "## Tests: 5 of 7 passed" in text
     assert "| 7 | 5 | 1 | 0 | 0 | 1 | 87.5 % |" in text
-    assert "Installed with pip: the repository has a pyproject.toml." in text
+    assert "Test packages by pip: the repository has a pyproject.toml." in text
     assert r"- test\_a: &lt;b&gt;5 \| 6&lt;/b&gt;" in text
     assert r"- test\_b: no (allowed: issue 5)" in text
     assert "## Tests (other-tests): totals unknown" in text
@@ -203,6 +213,7 @@ def test_an_empty_workspace_is_an_error_and_still_has_its_page(tmp_path: Path, m
 
     assert caught.value.reason == Reason.NOT_FOUND
     assert "| git-clone | not run |" in page(tmp_path)
+    assert "**Not run:** git-clone" in page(tmp_path)
 
 
 def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path: Path) -> None:
