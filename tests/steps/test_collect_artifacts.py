@@ -88,6 +88,15 @@ def test_a_missing_or_empty_expected_artifact_fails_after_all_are_listed(artifac
     assert "coverage.xml" in listed(artifacts)
 
 
+def test_leaves_out_what_it_is_told_to(artifacts: Path) -> None:
+    (artifacts / "STEP_SUMMARY_lite.md").write_text("of an earlier run")
+
+    outputs = collect_artifacts.run(Options(artifacts=artifacts, exclude=("STEP_SUMMARY*.md",)))
+
+    assert outputs.count == 3
+    assert "STEP_SUMMARY_lite.md" not in listed(artifacts)
+
+
 def test_follows_no_link_and_waits_for_no_pipe(artifacts: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("outside")
     (artifacts / "link").symlink_to(tmp_path / "secret")

@@ -34,6 +34,18 @@ def test_writes_a_page_with_source_and_output_and_a_log(notebook: Path, tmp_path
     assert f"wrote {page}" in (tmp_path / "pages/jupyter_nbconvert.log").read_text()
 
 
+def test_a_plot_without_alternative_text_is_no_warning(notebook: Path, tmp_path: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    image = nbformat.v4.new_output("display_data", data={"image/png": "iVBORw0KGgo="})
+    nb.cells[0].outputs.append(image)
+    nbformat.write(nb, notebook)
+
+    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
+
+    assert "data:image/png;base64,iVBORw0KGgo=" in (tmp_path / "page.html").read_text()
+    assert "WARNING" not in (tmp_path / "jupyter_nbconvert.log").read_text()
+
+
 def test_can_leave_out_the_source(notebook: Path, tmp_path: Path) -> None:
     page = tmp_path / "executed.html"
 

@@ -125,6 +125,7 @@ def test_a_kernel_killed_from_outside_is_told_from_one_that_ended_itself(tmp_pat
     assert f"killed by SIGKILL in cell 2 of 3 (`{kill}`)" in str(error)
     assert statuses(notebook) == ["completed", "failed", "pending"]
     assert text_of(notebook) == "kept\n"
+    assert "The kernel died at" in executed(notebook).cells[0].source
 
 
 def test_a_kernel_that_exits_by_itself_is_the_notebooks_fault(tmp_path: Path) -> None:

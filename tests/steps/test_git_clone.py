@@ -176,8 +176,10 @@ def test_a_revision_is_never_read_as_a_git_option(
     ("url", "said"),
     [
         ("ext::sh -c touch% pwned", "is no repository URL"),
-        ("/some/path", "is no repository URL"),
-        ("ssh://git@host/x", "is no repository URL"),
+        ("/no/such/path", "is no repository URL"),
+        ("/tmp", "(write file:///tmp)"),
+        ("ssh://git@host/x", "ssh is not supported: use https:// and a token"),
+        ("git@host.org:you/x.git", "ssh is not supported: use https:// and a token"),
         ("https://user:pa55w0rd@host/x", "holds credentials: pass the token in the environment"),
         ("https://host/a%0ab", "blank or control character"),
     ],
