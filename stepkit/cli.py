@@ -54,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         chosen = options.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
-        return _fail(args.step, str(error), 2)
+        return _fail(args, str(error), 2)
     with _signals_as_exceptions():
         try:
             return _run(args, step, chosen, tuple(secrets.values()))
         except KeyboardInterrupt as stop:  # it came while results or report were written
-            return _fail(args.step, str(stop), Cancelled().exit_code)
+            return _fail(args, str(stop), Cancelled().exit_code)
 
 
 def _run(
@@ -72,7 +72,7 @@ def _run(
             results.write_report(unfinished, args.report, secrets)
         result = results.complete(runner.execute(args.step, step, chosen), chosen)
     except StepError as error:  # the report itself cannot be written
-        return _fail(args.step, str(error), error.exit_code)
+        return _fail(args, str(error), error.exit_code)
     except Exception as error:
         if args.report:
             results.write_report(results.bug(unfinished, error), args.report, secrets)
@@ -100,9 +100,9 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
             print(f"{name}={redact(results.as_text(value), secrets)}")  # noqa: T201
     if exit_code:
         message = f"{result.message} [{result.reason}]"
-        return _fail(args.step, redact(message, secrets), exit_code)
-    verdict = f"{result.status} in {result.seconds:.1f} s"
-    print(f"stepkit {args.step}: {verdict}: {result.message}".rstrip(": "), file=sys.stderr)  # noqa: T201
+        return _fail(args, redact(message, secrets), exit_code)
+    verdict = f"{result.status} in {result.seconds:.1f} s: {redact(result.message, secrets)}"
+    _say(args, logging.INFO, verdict.rstrip(": "))
     return trouble.exit_code if trouble else 0
 
 
@@ -253,6 +253,11 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
     return f": did you mean {near[0]}?" if near else ""
 
 
-def _fail(step: str, message: str, exit_code: int) -> int:
-    print(f"stepkit {step}: error: {message}", file=sys.stderr)  # noqa: T201
+def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:
+    _say(args, logging.ERROR, f"error: {message}")
     return exit_code
+
+
+def _say(args: argparse.Namespace, level: int, text: str) -> None:
+    line = log.final_line(args.log_format, level, f"stepkit {args.step}: {text}")
+    print(line, file=sys.stderr)  # noqa: T201

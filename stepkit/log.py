@@ -32,6 +32,14 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
     root.setLevel(logging.INFO)
 
 
+def final_line(chosen: str, level: int, text: str) -> str:
+    """Return a command's last line on stderr: as it is for people, as one object for ``json``."""
+    if chosen != "json":
+        return text
+    record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
+    return _Formatter(chosen, ()).format(record)
+
+
 def _detected() -> str:
     in_ci = os.environ.get("GITHUB_ACTIONS") == "true" or Path("/tekton/steps").is_dir()
     return "ci" if in_ci else "plain"

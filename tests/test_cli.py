@@ -377,6 +377,7 @@ def test_the_log_is_json_or_annotations_when_asked(
     cli.main(["greet", "--name=you", "--log-format=ci"])
     assert "::warning::mind the step" in capsys.readouterr().err.splitlines()
     cli.main(["greet", "--name=you", "--log-format=json"])
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line[0] == "{"]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert lines[1]["severity"] == "WARNING"
     assert lines[1]["body"] == "mind the step"
+    assert lines[-1]["body"].startswith("stepkit greet: succeeded in ")
