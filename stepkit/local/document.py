@@ -63,8 +63,7 @@ def documents(path: Path) -> list[Node]:
 
     Raises :class:`ConfigurationError` when it cannot be read, or says one thing twice.
     """
-    with files.explaining(f"cannot read {path}"):
-        content = path.read_bytes()
+    content = files.read(path)
     try:
         found = list(yaml.load_all(content.decode(), _Loader))
     except UnicodeDecodeError as error:

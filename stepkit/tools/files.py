@@ -45,6 +45,17 @@ def explaining(what: str) -> Iterator[None]:
         raise os_error(what, error) from error
 
 
+def read(path: Path) -> bytes:
+    """Return what a regular file holds; a pipe would block for ever.
+
+    Raises :class:`ConfigurationError` when it cannot be read.
+    """
+    with explaining(f"cannot read {path}"):
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"cannot read {path}: it is no regular file")
+        return path.read_bytes()
+
+
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part.
 

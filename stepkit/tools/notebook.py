@@ -22,8 +22,7 @@ def check(path: Path) -> None:
         raise ConfigurationError(
             f"there is no notebook {path}{files.near_names(path)}", reason=Reason.NOT_FOUND
         )
-    with files.explaining(f"cannot read {path}"):
-        content = path.read_bytes()
+    content = files.read(path)
     if not content.strip():
         raise ConfigurationError(f"{path} is not a notebook: the file is empty")
     try:

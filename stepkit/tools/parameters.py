@@ -74,8 +74,7 @@ def from_file(path: Path) -> dict[str, Any]:
     """Read a YAML file of parameters. Raises :class:`ConfigurationError` that names it."""
     if not path.exists():
         raise ConfigurationError(f"there is no parameters file {path}{files.near_names(path)}")
-    with files.explaining(f"cannot read {path}"):
-        return from_yaml(path.read_text(), str(path))
+    return from_yaml(files.read(path).decode(errors="replace"), str(path))
 
 
 def check_known(notebook: Any, given: Iterable[str]) -> None:

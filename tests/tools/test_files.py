@@ -47,6 +47,16 @@ def test_says_who_may_not_write_where() -> None:
     )
 
 
+def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ConfigurationError, match="it is no regular file"):
+            files.read(path)
+    with pytest.raises(ConfigurationError, match=r"cannot read .*gone: No such file"):
+        files.read(tmp_path / "gone")
+
+
 def test_replaces_a_directory_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
