@@ -8,6 +8,10 @@ import sys
 if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109
     del sys.path[0]
 
-from stepkit.cli import main
+try:
+    from stepkit.cli import main
 
-raise SystemExit(main())
+    code = main()
+except KeyboardInterrupt:  # before there was anything to save
+    code = 130
+raise SystemExit(code)

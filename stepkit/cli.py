@@ -10,11 +10,12 @@ import signal
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import stepkit
-from stepkit import local, log, options, results, runner
+from stepkit import collisions, local, log, options, results, runner
 from stepkit.errors import Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
@@ -46,8 +47,10 @@ An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains on
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may be no text
+    args = build_parser().parse_args(argv)
     step = COMMANDS[args.step]
     secrets = _take_secrets(step)
     log.configure(args.log_format, secrets.values())
@@ -58,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _signals_as_exceptions():
         try:
             return _run(args, step, chosen, tuple(secrets.values()))
-        except KeyboardInterrupt as stop:  # it came while results or report were written
-            return _fail(args, str(stop), Cancelled().exit_code)
+        except KeyboardInterrupt as stop:  # it came before the step began
+            return _fail(args, "stopped", getattr(stop, "exit_code", Cancelled().exit_code))
 
 
 def _run(
@@ -68,6 +71,7 @@ def _run(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     unfinished = results.unfinished(args.step, started, chosen)
     try:
+        collisions.check(chosen, _written_by_the_edge(args))
         if args.report:
             results.write_report(unfinished, args.report, secrets)
         result = results.complete(runner.execute(args.step, step, chosen), chosen)
@@ -80,8 +84,15 @@ def _run(
     return _hand_over(args, result, secrets)
 
 
+def _written_by_the_edge(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    results_to = [(f"--result {name}", path) for name, path in args.results]
+    return [*results_to, *([("--report", args.report)] if args.report else [])]
+
+
 def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
-    """Write results and report; neither may hide how the step itself ended."""
+    """Write results and report; neither may hide how the step itself ended, nor may a signal."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)
     trouble: StepError | None = None
     writers: list[Callable[[], None]] = [
         lambda: results.write_results(result, dict(args.results), secrets)
@@ -97,7 +108,7 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
     exit_code = result.exit_code or 0
     for name, value in result.outputs.items():
         if name in results.output_names(COMMANDS[args.step]) and name not in results.COMMON_OUTPUTS:
-            print(f"{name}={redact(results.as_text(value), secrets)}")  # noqa: T201
+            _print(f"{name}={redact(results.as_text(value), secrets)}", sys.stdout)
     if exit_code:
         message = f"{result.message} [{result.reason}]"
         return _fail(args, redact(message, secrets), exit_code)
@@ -241,11 +252,13 @@ def _signals_as_exceptions() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Cancelled(signum)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, action in before.items():
+            signal.signal(signum, action)
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -260,4 +273,14 @@ def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:
 
 def _say(args: argparse.Namespace, level: int, text: str) -> None:
     line = log.final_line(args.log_format, level, f"stepkit {args.step}: {text}")
-    print(line, file=sys.stderr)  # noqa: T201
+    _print(line, sys.stderr)
+
+
+def _print(line: str, stream: TextIO | None) -> None:
+    """Print a line; a reader that has gone, or a full disk, does not change the verdict."""
+    try:
+        print(line, file=stream, flush=True)
+    except (OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        if stream is not None:
+            os.dup2(devnull, stream.fileno())  # or Python complains of the rest at its exit

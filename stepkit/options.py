@@ -22,6 +22,7 @@ from stepkit.step import kebab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from _typeshed import DataclassInstance
 
@@ -61,6 +62,8 @@ class Pair:
 
 POSITIONAL: Final = "\0positional"  # the option is an argument without a flag
 DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m or 1h30m
+READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
+WRITES: Final = "\0writes"  # a file that the step writes
 DETAIL: Final = "\0detail"  # an output for the report alone, too large for a Tekton result
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}  # Go's time.ParseDuration, as in Tekton
@@ -123,6 +126,16 @@ def secrets(cls: type[DataclassInstance], env: Mapping[str, str]) -> dict[str, s
     """Return the secrets of ``cls`` that ``env`` holds, by variable."""
     names = [option.secret.variable for option in declared(cls) if option.secret]
     return {name: env[name] for name in names if env.get(name)}
+
+
+def marked(options: DataclassInstance, mark: str) -> Iterator[tuple[str, Path]]:
+    """Yield the flag and the path of each option of ``options`` that carries ``mark``."""
+    for option in declared(type(options)):
+        value = getattr(options, option.field.name)
+        if mark in option.notes:
+            for path in value if isinstance(value, tuple) else (value,):
+                if path:
+                    yield "--" + kebab(option.field.name), path
 
 
 def seconds(text: str) -> float:

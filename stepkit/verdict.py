@@ -85,7 +85,7 @@ def judge(execution: Execution) -> str:
     missing = _first(execution.cells, "not-run")
     stopped = _first(execution.cells, "stopped")
     if failed and failed.ename == "SystemExit":
-        return _judge_exit(execution, failed)
+        raise _early_exit(execution, failed)
     if failed:
         raise UserCodeError(_cell_error(execution, failed), reason=Reason.CELL_ERROR)
     if stopped or missing:
@@ -143,13 +143,10 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
 
 
-def _judge_exit(execution: Execution, cell: CellRun) -> str:
-    clean = cell.evalue in {"", "0", "None"}
-    call = f"sys.exit({'0' if clean else cell.evalue})"
-    if clean and cell is execution.cells[-1]:
-        total = execution.total
-        return f"{total} of {total} cells ran; the last one ended with {call}"
-    raise UserCodeError(
+def _early_exit(execution: Execution, cell: CellRun) -> StepError:
+    """Judge sys.exit: what would have come after it is unknown, even with 0 in the last cell."""
+    call = f"sys.exit({cell.evalue if cell.evalue not in {'', 'None'} else ''})"
+    return UserCodeError(
         f"{_cell(execution, cell)} ended the notebook early with {call}{_not_run(execution)}",
         reason=Reason.EARLY_EXIT,
     )

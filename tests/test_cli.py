@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -381,3 +382,64 @@ def test_the_log_is_json_or_annotations_when_asked(
     assert lines[1]["severity"] == "WARNING"
     assert lines[1]["body"] == "mind the step"
     assert lines[-1]["body"].startswith("stepkit greet: succeeded in ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--log", "a.ipynb"], "--log and --notebook name the same file"),
+        (["--stdout-file", "a.ipynb"], "--stdout-file and --notebook name the same file"),
+        (["--report", "a.ipynb"], "--report and --notebook name the same file"),
+        (["--result", "status=./a.ipynb"], "--result status and --notebook name the same file"),
+        (["--report", "o.ipynb"], "--report and --output name the same file"),
+        (["--result", "status=r", "--result", "reason=r"], "name the same file r"),
+    ],
+)
+def test_no_file_is_written_over_another_of_the_same_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    notebook = tmp_path / "a.ipynb"
+    notebook.write_text("precious")
+
+    exit_code = cli.main(["execute-notebook", "--notebook=a.ipynb", "--output=o.ipynb", *flags])
+
+    assert exit_code == 2
+    assert said in capsys.readouterr().err
+    assert notebook.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [notebook]
+
+
+@pytest.mark.parametrize("redirection", ["| true", "> /dev/full", "2> /dev/full", "2>&-"])
+def test_a_reader_that_is_gone_does_not_change_the_verdict(
+    tmp_path: Path, redirection: str
+) -> None:
+    command = f"{sys.executable} -P -m stepkit collect-artifacts --artifacts {tmp_path}"
+    script = f"set -o pipefail; {command} {redirection}; exit $?"
+
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "manifest.json").exists()
+
+
+def test_a_signal_while_results_are_written_comes_too_late(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "artifacts").mkdir()
+    flags = [f"--artifacts={tmp_path}/artifacts", f"--report={tmp_path}/report.json"]
+    command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts", *flags]
+    child = subprocess.Popen([*command, f"--result=status={tmp_path}/pipe"])
+    while not (tmp_path / "artifacts/manifest.json").exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+    child.send_signal(signal.SIGTERM)
+    assert (tmp_path / "pipe").read_text() == "succeeded"
+
+    assert child.wait(10) == 0
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == "succeeded"

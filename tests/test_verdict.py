@@ -71,7 +71,7 @@ def test_a_cell_error_names_the_cell_its_first_line_and_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evalue", "call"), [("0", "sys.exit(0)"), ("", "sys.exit(0)"), ("3", "sys.exit(3)")]
+    ("evalue", "call"), [("0", "sys.exit(0)"), ("", "sys.exit()"), ("3", "sys.exit(3)")]
 )
 def test_an_early_exit_is_a_failure_even_with_code_0(evalue: str, call: str) -> None:
     ran = cells("ok", "error", "not-run", ename="SystemExit", evalue=evalue)
@@ -85,16 +85,8 @@ def test_an_early_exit_is_a_failure_even_with_code_0(evalue: str, call: str) -> 
     )
 
 
-def test_sys_exit_0_as_the_very_last_act_passes() -> None:
+def test_an_exit_in_the_last_cell_is_early_too() -> None:
     ran = cells("ok", "error", ename="SystemExit", evalue="0")
-
-    message = judge(Execution(cells=ran, ending=Ending.FINISHED))
-
-    assert message == "2 of 2 cells ran; the last one ended with sys.exit(0)"
-
-
-def test_sys_exit_1_as_the_very_last_act_fails() -> None:
-    ran = cells("ok", "error", ename="SystemExit", evalue="1")
 
     assert failure(Execution(cells=ran, ending=Ending.FINISHED)).reason == Reason.EARLY_EXIT
 

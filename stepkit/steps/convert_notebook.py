@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stepkit.errors import ConfigurationError
-from stepkit.options import Also
+from stepkit.options import READS, WRITES, Also
 from stepkit.tools import files, logfile, nbconvert, notebook
 
 logger = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ logger = logging.getLogger(__name__)
 class Options:
     """What to convert, and to where."""
 
-    notebook: Annotated[Path, "executed notebook (.ipynb)"]
-    page: Annotated[Path, "HTML file to write"]
+    notebook: Annotated[Path, "executed notebook (.ipynb)", READS]
+    page: Annotated[Path, "HTML file to write", WRITES]
     hide_input: Annotated[bool, "leave out the source of code cells", Also("--no-input")] = False
     template: Annotated[str, "nbconvert's template: lab, classic, basic or your own"] = "lab"
-    log: Annotated[Path | None, "log file; by default jupyter_nbconvert.log beside the page"] = None
+    log: Annotated[
+        Path | None, "log file; by default jupyter_nbconvert.log beside the page", WRITES
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

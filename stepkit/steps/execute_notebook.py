@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit import verdict
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION, Also, Pair
+from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, Pair
 from stepkit.tools import cells, files, kernels, logfile, notebook, papermill, parameters
 from stepkit.verdict import CellRun, Execution
 
@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 class Options:
     """What to execute, with which parameters, and within which limits."""
 
-    notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed"]
-    output: Annotated[Path, "where to write the executed notebook"]
+    notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]
+    output: Annotated[Path, "where to write the executed notebook", WRITES]
     parameters: Annotated[
         tuple[str, ...], "NAME=VALUE, with papermill's guess of the type", Pair("-p")
     ] = ()
@@ -50,7 +50,7 @@ class Options:
         tuple[str, ...], "NAME=VALUE, the value kept as text", Pair("-r")
     ] = ()
     parameters_file: Annotated[
-        tuple[Path, ...], "YAML file of parameters", Also("-f", "--parameters_file")
+        tuple[Path, ...], "YAML file of parameters", READS, Also("-f", "--parameters_file")
     ] = ()
     parameters_yaml: Annotated[
         tuple[str, ...], "YAML text of parameters", Also("-y", "--parameters_yaml")
@@ -67,16 +67,18 @@ class Options:
         None
     )
     cwd: Annotated[Path | None, "working directory; by default the notebook's folder"] = None
-    log: Annotated[Path | None, "log file; by default papermill.log beside the output"] = None
+    log: Annotated[Path | None, "log file; by default papermill.log beside the output", WRITES] = (
+        None
+    )
     log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
     progress_bar: Annotated[bool | None, "show a bar; by default on a terminal only"] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode")] = False
     start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
-    execution_timeout: Annotated[float | None, "limit for each cell", DURATION] = None
-    run_timeout: Annotated[float | None, "limit for the whole notebook", DURATION] = None
+    execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
+    run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
     autosave_cell_every: Annotated[int, "seconds between saves during a long cell"] = 30
-    stdout_file: Annotated[Path | None, "file for what cells print to stdout"] = None
-    stderr_file: Annotated[Path | None, "file for what cells print to stderr"] = None
+    stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
+    stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +104,13 @@ def run(options: Options) -> Outputs:
     given = _parameters(options)
     if language == "python" and not options.allow_unknown_parameters:
         parameters.check_known(original, given.keys() - _paths(options).keys())
-    bar = sys.stderr.isatty() if options.progress_bar is None else options.progress_bar
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    bar = on_terminal if options.progress_bar is None else options.progress_bar
     with logfile.recording(_log(options)) as handler, _only_in_log(handler, bar=bar):
         execution = papermill.execute(_request(options, given, kernel, language, bar=bar))
         outputs = _outputs(options, kernel, execution)
+        if execution.cancelled_by and not execution.cells:
+            raise Cancelled(execution.cancelled_by)  # nothing ran, nothing was written
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs, message=_progress(execution))
         try:
@@ -119,6 +124,11 @@ def run(options: Options) -> Outputs:
 
 def _check_paths(options: Options) -> None:
     notebook.check(options.notebook)
+    with files.explaining("cannot use a path"):  # one that is too long, say
+        _check_places(options)
+
+
+def _check_places(options: Options) -> None:
     output = options.output
     if output.is_dir():
         raise ConfigurationError(f"{output} is a directory: name the notebook to write in it")
@@ -132,7 +142,7 @@ def _check_paths(options: Options) -> None:
 def _parameters(options: Options) -> dict[str, Any]:
     """Join the parameters in papermill's order: what comes later wins."""
     guessed = parameters.pairs(options.parameters, "--parameters")
-    return parameters.merged(
+    given = parameters.merged(
         _paths(options),
         *(
             parameters.from_base64(text, "--parameters-base64")
@@ -143,6 +153,8 @@ def _parameters(options: Options) -> dict[str, Any]:
         {name: parameters.guess(value) for name, value in guessed.items()},
         parameters.pairs(options.parameters_raw, "--parameters-raw"),
     )
+    parameters.check_names(given)
+    return given
 
 
 def _paths(options: Options) -> dict[str, str]:
@@ -172,8 +184,8 @@ def _request(
         progress_bar=bar,
         report_mode=options.report_mode,
         start_timeout=options.start_timeout,
-        execution_timeout=options.execution_timeout,
-        run_timeout=options.run_timeout,
+        execution_timeout=options.execution_timeout or None,
+        run_timeout=options.run_timeout or None,
         autosave_cell_every=options.autosave_cell_every,
         stdout_file=options.stdout_file,
         stderr_file=options.stderr_file,

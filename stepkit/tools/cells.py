@@ -60,7 +60,7 @@ class Watch:
     def cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         """Note what the kernel answered."""
         self.running = None
-        content = execute_reply["content"]
+        content = _error_shown(cell, execute_reply["content"])
         planned = self.plan[cell_index]
         known = _status(content["status"], cell.metadata.get("tags", []))
         self.plan[cell_index] = replace(
@@ -150,6 +150,17 @@ def printed_lines(output: Any) -> Iterator[str]:
         shown = line.rstrip("\r").rpartition("\r")[2]
         if shown.strip():
             yield shown
+
+
+def _error_shown(cell: Any, content: Any) -> Any:
+    """Return the reply, or the error that IPython showed although it replied ok.
+
+    It does so for a failing ``%run``, and for errors inside ``%%capture``.
+    """
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    if content["status"] != "ok" or not errors:
+        return content
+    return {"status": "error", "ename": errors[0].ename, "evalue": errors[0].evalue}
 
 
 def _status(replied: str, tags: Sequence[str]) -> CellStatus:

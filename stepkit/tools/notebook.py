@@ -18,7 +18,9 @@ FIRST_LINE_LENGTH = 80  # characters of a cell's first line that messages show
 
 def check(path: Path) -> None:
     """Refuse a path that is no readable notebook. Raises :class:`ConfigurationError`."""
-    if not path.exists():
+    with files.explaining(f"cannot read {path}"):
+        missing = not path.exists()
+    if missing:
         raise ConfigurationError(
             f"there is no notebook {path}{files.near_names(path)}", reason=Reason.NOT_FOUND
         )
@@ -27,12 +29,13 @@ def check(path: Path) -> None:
         raise ConfigurationError(f"{path} is not a notebook: the file is empty")
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not a notebook: it is not JSON: {error}") from error
     if not isinstance(document, dict) or not {"cells", "worksheets"} & document.keys():
         raise ConfigurationError(f"{path} is not a notebook: it is JSON without cells")
-    if not isinstance(document.get("nbformat"), int):
-        raise ConfigurationError(f"{path} is not a notebook: it does not say its nbformat")
+    for name in ("nbformat", "nbformat_minor"):
+        if not isinstance(document.get(name, 0 if name == "nbformat_minor" else None), int):
+            raise ConfigurationError(f"{path} is not a notebook: it does not say its {name}")
 
 
 def read(path: Path) -> Any:
@@ -45,12 +48,46 @@ def read(path: Path) -> Any:
     check(path)
     try:
         with quiet():
-            return nbformat.read(str(path), as_version=4)
+            nb = nbformat.read(str(path), as_version=4)
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         first = str(error).partition("\n")[0]
         raise ConfigurationError(
             f"{path} is not a notebook that nbformat can read: {first}"
         ) from error
+    if wrong := _wrong_shape(nb):
+        raise ConfigurationError(f"{path} is not a notebook: {wrong}")
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.setdefault("outputs", [])
+    return nb
+
+
+def _wrong_shape(nb: Any) -> str:
+    """Say which part that we and our tools rely on has another type.
+
+    A full validation would refuse notebooks that every tool runs: those with fields of somebody's
+    own.
+    """
+    spec, language = nb.metadata.get("kernelspec", {}), nb.metadata.get("language_info", {})
+    if not isinstance(spec, dict) or not isinstance(spec.get("name", ""), str):
+        return "metadata.kernelspec is no mapping with a name"
+    if not isinstance(language, dict) or not isinstance(nb.metadata.get("papermill", {}), dict):
+        return "metadata.language_info or metadata.papermill is no mapping"
+    for number, cell in enumerate(nb.cells, 1):
+        if wrong := _wrong_cell(cell):
+            return f"its cell {number} {wrong}"
+    return ""
+
+
+def _wrong_cell(cell: Any) -> str:
+    tags = cell.get("metadata", {}).get("tags", [])
+    if cell.get("cell_type") not in {"code", "markdown", "raw"}:
+        return "is neither code, markdown nor raw"
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return "has tags that are no list of words"
+    if not isinstance(cell.get("source"), str):
+        return "has no source"
+    return "" if isinstance(cell.get("outputs", []), list) else "has outputs that are no list"
 
 
 def write(notebook: Any, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from signal import SIGINT
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Cancelled, Reason, ToolError
+from stepkit.errors import Cancelled, ConfigurationError, Reason, ToolError
 from stepkit.tools import cgroup, files, notebook
 from stepkit.tools.cells import OUTPUT_SECONDS, Watch, printed_lines
 from stepkit.verdict import Ending, Execution
@@ -59,6 +60,8 @@ def execute(request: Request) -> Execution:
     """
     watch = Watch(execution_timeout=request.execution_timeout, run_timeout=request.run_timeout)
     kills = cgroup.oom_kills() or 0
+    # A signal ends asyncio's tasks midway; what they then say of it is about no fault.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     cancelled_by = None
     try:
         with notebook.quiet(), _kernel_log() as kernel_log:
@@ -94,12 +97,18 @@ def _run(request: Request, watch: Watch, kernel_log: IO[str]) -> None:
         watch.stop(Ending.KERNEL_DIED)
     except CellTimeoutError as error:
         watch.timed_out(str(error))
-    except OSError as error:
-        raise files.os_error(f"cannot save {request.output}", error) from error
+    except OSError as error:  # saving raises a StepError of its own
+        raise ConfigurationError(
+            f"kernel {request.kernel!r} cannot be started: {error.strerror}: {error.filename}"
+        ) from error
+    except RecursionError as error:
+        raise ConfigurationError("a parameter holds itself, or nests too deep") from error
     except (RuntimeError, TimeoutError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        slow = isinstance(error, TimeoutError) or "didn't respond" in said
         raise ToolError(
-            f"kernel {request.kernel!r} did not start: {str(error).splitlines()[0]}",
-            reason=Reason.KERNEL_DIED,
+            f"kernel {request.kernel!r} did not start: {said}",
+            reason=Reason.TIMEOUT if slow else Reason.KERNEL_DIED,
         ) from error
 
 
@@ -122,7 +131,7 @@ def _call_papermill(request: Request, watch: Watch, kernel_log: IO[str]) -> None
             log_output=request.log_output,
             report_mode=request.report_mode,
             cwd=str(request.cwd),
-            start_timeout=request.start_timeout,
+            start_timeout=_start_timeout(request),
             autosave_cell_every=request.autosave_cell_every,
             stdout_file=_opened(stack, request.stdout_file),
             stderr_file=_opened(stack, request.stderr_file),
@@ -131,6 +140,11 @@ def _call_papermill(request: Request, watch: Watch, kernel_log: IO[str]) -> None
             on_cell_execute=watch.cell_execute,
             on_cell_executed=watch.cell_executed,
         )
+
+
+def _start_timeout(request: Request) -> int:
+    """Return the whole seconds that nbclient wants; the run's own limit holds here, too."""
+    return math.ceil(min(request.start_timeout, request.run_timeout or request.start_timeout))
 
 
 def _whole_files() -> Any:

@@ -6,6 +6,7 @@ import ast
 import base64
 import binascii
 import difflib
+import keyword
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -51,7 +52,7 @@ def from_yaml(text: str, source: str) -> dict[str, Any]:
 
     try:
         values = yaml.load(text, Loader=NoDatesSafeLoader)  # noqa: S506 - derived from SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         where = re.sub(r"\s+", " ", str(error))
         raise ConfigurationError(f"{source} is not YAML: {where}") from error
     if values is None:
@@ -59,6 +60,13 @@ def from_yaml(text: str, source: str) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ConfigurationError(f"{source} is not a mapping of parameter names to values")
     return values
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that no variable can have. Raises :class:`ConfigurationError`."""
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ConfigurationError(f"{name!r} cannot be the name of a parameter")
 
 
 def from_base64(text: str, flag: str) -> dict[str, Any]:

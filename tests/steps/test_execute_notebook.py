@@ -114,6 +114,29 @@ def test_sys_exit_0_half_way_is_no_success(tmp_path: Path) -> None:
     assert statuses(notebook) == ["failed", "pending"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%run bad.py",
+        "%%capture\n1/0",
+        "get_ipython().run_cell('1/0');",
+    ],
+)
+def test_an_error_that_the_reply_does_not_tell_fails_all_the_same(
+    tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "bad.py").write_text("1/0\n")
+    notebook = write_notebook(tmp_path / "a.ipynb", source, "print('went on')")
+
+    error = failed(notebook)
+
+    assert error.reason == Reason.CELL_ERROR
+    assert "cell 1 of 2" in str(error)
+    assert "ZeroDivisionError" in str(error)
+    assert statuses(notebook)[0] == "failed"
+    assert executed(notebook).metadata.papermill.exception is True
+
+
 def test_a_kernel_killed_from_outside_is_told_from_one_that_ended_itself(tmp_path: Path) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
     notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3")
@@ -272,6 +295,8 @@ def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
         ("not json", "it is not JSON"),
         ("[1]", "it is JSON without cells"),
         ('{"cells": []}', "it does not say its nbformat"),
+        ("[" * 100_000, "it is not JSON"),
+        ('{"cells": [], "nbformat": 4, "nbformat_minor": "5"}', "does not say its nbformat_minor"),
         ('{"cells": 3, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "not a notebook"),
     ],
 )
@@ -285,6 +310,94 @@ def test_refuses_what_is_no_notebook(tmp_path: Path, content: str, said: str) ->
     assert said in str(error)
     assert str(notebook) in str(error)
     assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cell", "said"),
+    [
+        ({"kernelspec": [1]}, {}, "metadata.kernelspec is no mapping"),
+        ({"kernelspec": {"name": 3}}, {}, "metadata.kernelspec is no mapping with a name"),
+        ({"language_info": "x"}, {}, "metadata.language_info or metadata.papermill is no mapping"),
+        ({}, {"metadata": {"tags": [3]}}, "its cell 1 has tags that are no list of words"),
+        ({}, {"source": 3}, "its cell 1 has no source"),
+        ({}, {"cell_type": "odd"}, "its cell 1 is neither code, markdown nor raw"),
+    ],
+)
+def test_refuses_a_notebook_of_another_shape(
+    tmp_path: Path, metadata: dict[str, Any], cell: dict[str, Any], said: str
+) -> None:
+    usual = {"cell_type": "code", "metadata": {}, "source": "1", "outputs": [], "id": "a"}
+    document = {"cells": [usual | cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "a.ipynb").write_text(json.dumps(document))
+
+    error = failed(tmp_path / "a.ipynb", kernel="python3")
+
+    assert type(error) is ConfigurationError
+    assert said in str(error)
+
+
+@pytest.mark.parametrize("names", [("class=1",), ("a b=1",)])
+def test_refuses_a_parameter_that_no_variable_can_be(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
+
+    error = failed(notebook, parameters=names, allow_unknown_parameters=True)
+    injected = failed(notebook, parameters_yaml=('{"x\\nraise ValueError\\ny": 1}',))
+
+    assert type(error) is type(injected) is ConfigurationError
+    assert "cannot be the name of a parameter" in str(injected)
+
+
+def test_a_parameter_that_holds_itself_is_bad_input(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
+
+    error = failed(notebook, parameters_yaml=("n: &x [*x]",))
+
+    assert type(error) is ConfigurationError
+    assert "a parameter holds itself" in str(error)
+
+
+def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1")
+    long = tmp_path / ("x" * 300)
+
+    for options in (Options(notebook=long, output=long), Options(notebook=notebook, output=long)):
+        with pytest.raises(ConfigurationError, match="File name too long"):
+            execute_notebook.run(options)
+
+
+def test_a_kernel_whose_program_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "share/kernels/broken/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(
+        json.dumps({"argv": ["/no/such/python"], "display_name": "b", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    error = failed(notebook, kernel="broken")
+
+    assert type(error) is ConfigurationError
+    assert "kernel 'broken' cannot be started: No such file or directory" in str(error)
+
+
+def test_the_limit_of_the_run_holds_for_the_kernels_start_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "share/kernels/slow/kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "b", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+
+    error = failed(notebook, kernel="slow", run_timeout=1.5)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.TIMEOUT
 
 
 def test_a_notebook_that_names_no_kernel_needs_one(tmp_path: Path) -> None:
