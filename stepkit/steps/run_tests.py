@@ -171,7 +171,7 @@ def _test(
 ) -> Outputs:
     kills = cgroup.oom_kills()
     try:
-        done = pytest.run(
+        done, seen = pytest.run(
             python,
             checkout,
             reports,
@@ -190,7 +190,7 @@ def _test(
     counted = tally.tally(cases, allowances)
     outputs = _outputs(counted, reports, choice)
     out_of_memory = kills != cgroup.oom_kills()
-    if trouble := pytest_verdict.judge(done, counted, unread, out_of_memory=out_of_memory):
+    if trouble := pytest_verdict.judge(done, counted, unread, seen, out_of_memory=out_of_memory):
         trouble = _explained(trouble, options, checkout, python)
         raise trouble.leaving(replace(outputs, status="failed", message=str(trouble)))
     return outputs

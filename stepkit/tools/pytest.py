@@ -14,12 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.tools import files, process
+from stepkit.tools import files, process, witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from stepkit.tools.process import Completed
+    from stepkit.tools.witness import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -135,16 +136,18 @@ def run(
     marker: str,
     arguments: Sequence[str],
     timeout: float,
-) -> Completed:
+) -> tuple[Completed, Seen | None]:
     """Run the tests of ``checkout`` that carry ``marker`` (all, if empty), within ``timeout`` s.
 
-    What pytest prints goes to ``reports.log`` and to our log, line by line.
+    What pytest prints goes to ``reports.log`` and to our log, line by line. Returned with it is
+    which tests ran, None if pytest did not end by itself.
     """
     with (
         files.explaining(f"cannot write {reports.log}"),
         reports.log.open("w", encoding="utf-8", errors="replace", buffering=1) as log,
-        TemporaryDirectory(prefix="stepkit-coverage-") as scratch,
+        TemporaryDirectory(prefix="stepkit-pytest-") as scratch,
     ):
+        witness.write(Path(scratch))
         lost: list[OSError] = []  # a full disk must not stop the tests, which print on and on
 
         def keep(line: str) -> None:
@@ -158,13 +161,20 @@ def run(
                     logger.warning("%s is not complete: %s", reports.log, error.strerror)
                 lost.append(error)
 
-        return process.run(
+        done = process.run(
             [python, "-m", "pytest", *_arguments(checkout, reports, marker, arguments)],
             cwd=checkout,
-            env=environment(python) | {"COVERAGE_FILE": str(Path(scratch, "coverage"))},
+            env=_with_scratch(environment(python), scratch),
             timeout=timeout,
             on_line=keep,
         )
+        return done, witness.read(Path(scratch))
+
+
+def _with_scratch(env: dict[str, str], scratch: str) -> dict[str, str]:
+    paths = [scratch, *filter(None, [env.get("PYTHONPATH")])]
+    coverage = str(Path(scratch, "coverage"))
+    return env | {"COVERAGE_FILE": coverage, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _arguments(
@@ -177,7 +187,7 @@ def _arguments(
     if marker:
         yield from ("-m", marker)
     yield from arguments
-    yield from ("-p", "no:cacheprovider", "--color=no")
+    yield from ("-p", witness.PLUGIN, "-p", "no:cacheprovider", "--color=no")
     yield from ("-o", "junit_family=xunit1", f"--junitxml={reports.junit}")  # 1 names the files
     yield from ("--cov=.", f"--cov-report=xml:{reports.coverage}", "--cov-report=term")
     yield from (f"--html={reports.html}", "--self-contained-html")

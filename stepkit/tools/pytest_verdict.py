@@ -1,4 +1,4 @@
-"""What a run of pytest amounts to: its exit code, its report and what it printed, together."""
+"""What a run of pytest amounts to: its exit code, its report and what a witness saw, together."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ if TYPE_CHECKING:
 
     from stepkit.tools.process import Completed
     from stepkit.tools.tally import Tally
+    from stepkit.tools.witness import Seen
 
 _SHOWN_NAMES: Final = 5
 _FAILED, _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 1, 2, 3, 4, 5  # pytest.ExitCode
 
 # Signals that a process does not send itself by crashing.
 _FROM_OUTSIDE: Final = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-_STOPPED: Final = re.compile(
-    r"^!{3,} (?:_pytest\.outcomes\.)?"
-    r"((?:Exit: |stopping after |Interrupted|.*KeyboardInterrupt).*?) !{3,}$",
-    re.MULTILINE,
-)
 _COVERAGE: Final = re.compile(
     r"^.*(?:Required test coverage of .* not reached|Coverage failure).*$", re.MULTILINE
 )
 
 
 def judge(
-    done: Completed, counted: Tally, unread: StepError | None, *, out_of_memory: bool
+    done: Completed,
+    counted: Tally,
+    unread: StepError | None,
+    seen: Seen | None,
+    *,
+    out_of_memory: bool,
 ) -> StepError | None:
     """Return what is wrong with the run, or None if it passed (with allowed failures or without).
 
-    ``unread`` says why the JUnit report could not be read, if it could not; ``out_of_memory``
-    that the OOM killer was at work meanwhile.
+    ``unread`` says why the JUnit report could not be read, if it could not; ``seen`` which
+    tests ran, if pytest got to its end; ``out_of_memory`` that the OOM killer was at work.
     """
     return (
-        _ended_badly(done, counted, out_of_memory=out_of_memory)
+        _ended_badly(done, counted, seen, out_of_memory=out_of_memory)
         or _unread(done, unread)
-        or _failed(done, counted)
-        or _stopped_early(done)
+        or _failed(counted, seen)
+        or _stopped_early(counted, seen)
         or _proved_nothing(counted)
-        or _contradicted(done, counted)
+        or _contradicted(done, counted, seen)
     )
 
 
-def _ended_badly(done: Completed, counted: Tally, *, out_of_memory: bool) -> StepError | None:
+def _ended_badly(
+    done: Completed, counted: Tally, seen: Seen | None, *, out_of_memory: bool
+) -> StepError | None:
     last = _last_line(done.output)
     if done.timed_out:
         known = f" ({counted} by then)" if counted.total else ""
@@ -63,7 +66,7 @@ def _ended_badly(done: Completed, counted: Tally, *, out_of_memory: bool) -> Ste
         return UserCodeError("pytest found no test to run", reason=Reason.NO_TESTS)
     if done.code in {0, _FAILED}:
         return None
-    return UserCodeError(_crash(done, counted), reason=Reason.TESTS_BROKEN)
+    return UserCodeError(_crash(done, counted, seen), reason=Reason.TESTS_BROKEN)
 
 
 def _unread(done: Completed, unread: StepError | None) -> StepError | None:
@@ -90,7 +93,7 @@ def _killed(signum: int, last: str, *, out_of_memory: bool) -> StepError:
     )
 
 
-def _crash(done: Completed, counted: Tally) -> str:
+def _crash(done: Completed, counted: Tally, seen: Seen | None) -> str:
     raised = re.findall(r"^E {2,}(\S.*)$", done.output, re.MULTILINE)
     why = raised[-1] if raised else _last_line(done.output)
     broken = [f"{failure.name}: {failure.message}" for failure in counted.failures]
@@ -108,11 +111,10 @@ def _crash(done: Completed, counted: Tally) -> str:
     if done.code == _INTERNAL:
         internal = re.findall(r"^INTERNALERROR> (\w.*)$", done.output, re.MULTILINE)
         return f"pytest or one of its plugins broke: {internal[-1] if internal else why}"
-    stopped = _STOPPED.search(done.output)
-    return f"pytest ended with exit code {done.code}: {stopped[1] if stopped else why}"
+    return f"pytest ended with exit code {done.code}: {(seen and seen.stopped) or why}"
 
 
-def _failed(done: Completed, counted: Tally) -> StepError | None:
+def _failed(counted: Tally, seen: Seen | None) -> StepError | None:
     bad = [failure for failure in counted.failures if not failure.allowed]
     if not bad:
         return None
@@ -122,17 +124,28 @@ def _failed(done: Completed, counted: Tally) -> StepError | None:
         message += f" ({counted.errors} in setup, teardown or collection)"
     if counted.allowed:
         message += f"; {count(counted.allowed, 'more failure')} allowed"
-    if stopped := _STOPPED.search(done.output):
-        message += f"; not all tests ran: {stopped[1]}"
+    if seen and not seen.complete:
+        message += f"; not all tests ran: {_why_stopped(seen)}"
     return UserCodeError(message, reason=Reason.TESTS_FAILED)
 
 
-def _stopped_early(done: Completed) -> StepError | None:
-    if not (stopped := _STOPPED.search(done.output)):
+def _stopped_early(counted: Tally, seen: Seen | None) -> StepError | None:
+    if seen is None:
+        return UserCodeError(
+            "pytest ended without saying which tests ran", reason=Reason.TESTS_BROKEN
+        )
+    if seen.complete or not (counted.total or seen.stopped):  # none ran: said better below
         return None
     return UserCodeError(
-        f"pytest stopped before all tests ran: {stopped[1]}", reason=Reason.TESTS_BROKEN
+        f"pytest stopped before all tests ran: {_why_stopped(seen)}", reason=Reason.TESTS_BROKEN
     )
+
+
+def _why_stopped(seen: Seen) -> str:
+    if seen.stopped or not seen.missing:
+        return seen.stopped or "it did not finish collecting them"
+    names = _some(seen.missing, ", ")
+    return f"{len(seen.missing)} of {count(seen.collected, 'test')} did not run: {names}"
 
 
 def _proved_nothing(counted: Tally) -> StepError | None:
@@ -149,15 +162,16 @@ def _proved_nothing(counted: Tally) -> StepError | None:
     return UserCodeError(message, reason=Reason.NO_TESTS)
 
 
-def _contradicted(done: Completed, counted: Tally) -> StepError | None:
+def _contradicted(done: Completed, counted: Tally, seen: Seen | None) -> StepError | None:
     """Find what the tests themselves do not show: a coverage too low, a plugin that objects."""
     lacking = _COVERAGE.search(done.output)
     if lacking and done.code:
         why = re.sub(r"^(?:FAIL|ERROR:) ", "", lacking[0].strip())
         return UserCodeError(f"{counted}, but: {why}", reason=Reason.TESTS_FAILED)
-    if done.code and not counted.allowed:
+    if done.code and (not counted.allowed or (seen and seen.overruled)):
+        failed = "only allowed tests" if counted.allowed else "no test"
         return UserCodeError(
-            f"pytest ended with exit code {done.code} though no test failed: "
+            f"pytest ended with exit code {done.code} though {failed} failed: "
             f"{_last_line(done.output)}",
             reason=Reason.TESTS_FAILED,
         )

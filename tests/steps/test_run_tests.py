@@ -320,6 +320,98 @@ def test_pytest_exit_with_code_0_is_no_success(repository: Repository) -> None:
     assert outputs.failed == 0  # test_c never ran
 
 
+STOPS_AT_B = """
+import pytest
+def test_a(): pass
+def test_b(): pytest.exit({0!r}, returncode=0)
+def test_c(): assert 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "addopts"),
+    [
+        ("x" * 100, ""),
+        ("two\nlines", ""),
+        ("enough", "-p no:terminal"),
+    ],
+)
+def test_an_exit_is_seen_whatever_pytest_prints_of_it(
+    repository: Repository, said: str, addopts: str
+) -> None:
+    repository.write("pytest.ini", f"[pytest]\naddopts = {addopts}\n")
+    repository.write("tests/test_x.py", STOPS_AT_B.format(said))
+    message, outputs = repository.break_()
+    assert message == f"pytest stopped before all tests ran: Exit: {' '.join(said.split())}"
+    assert outputs.failed == 0
+    assert not list(repository.path.rglob("*witness*"))
+
+
+@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+def test_tests_that_were_only_set_up_prove_nothing(repository: Repository, option: str) -> None:
+    repository.write("pytest.ini", f"[pytest]\naddopts = {option}\n")
+    repository.write("tests/test_x.py", "def test_a(): assert 0\n")
+    message, _ = repository.break_()
+    assert message == (
+        "pytest stopped before all tests ran: --setup-only and --setup-plan run no test"
+    )
+
+
+def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+    repository.write(
+        "conftest.py", "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
+    )
+    message, _ = repository.break_()
+    assert message == (
+        "pytest stopped before all tests ran: 1 of 2 tests did not run: tests/test_x.py::test_b"
+    )
+
+
+@pytest.mark.slow
+def test_tests_on_several_workers_are_all_accounted_for(repository: Repository) -> None:
+    pytest.importorskip("xdist")
+    test = repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): pass\n")
+    assert repository.run(pytest_args=("-n2",)).passed == 2
+    test.write_text("import os\ndef test_a(): pass\ndef test_b(): os._exit(0)\n")
+    message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, pytest_args=("-n2",))
+    assert message.startswith("1 of 2 tests failed: test_b")
+    test.write_text(STOPS_AT_B.format("enough"))
+    with pytest.raises(UserCodeError):
+        repository.run(pytest_args=("-n1",))
+
+
+def test_what_a_test_prints_stops_nothing_and_its_subprocesses_see_no_witness(
+    repository: Repository,
+) -> None:
+    repository.write("pytest.ini", "[pytest]\naddopts = -rP\n")
+    repository.write(
+        "tests/test_x.py",
+        """
+        import os
+        def test_a():
+            print("!!!!!!!!! Exit: something !!!!!!!!!")
+            assert "stepkit" not in os.environ.get("PYTHONPATH", "")
+        def test_b(): pass
+        """,
+    )
+    outputs = repository.run(pytest_args=("--deselect=tests/test_x.py::test_b",))
+    assert (outputs.total, outputs.passed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change", ["session.exitstatus = 1", "session.exitstatus = 1; session.testsfailed += 1"]
+)
+def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
+    repository: Repository, change: str
+) -> None:
+    repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+    assert repository.run(allow_failures=("*::test_b",)).status == "tolerated"
+    repository.write("conftest.py", f"def pytest_sessionfinish(session): {change}\n")
+    message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=("*::test_b",))
+    assert message.startswith("pytest ended with exit code 1 though only allowed tests failed")
+
+
 def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write(
