@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
 _DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -65,7 +66,7 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     with explaining(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, scratch = mkstemp(prefix=f".{path.name[:60]}-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -164,12 +165,16 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(destination: Path, *, backup: Path | None = None) -> Iterator[Path]:
+def replacing(
+    destination: Path, *, backup: Path | None = None, keep: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
     """Yield an empty directory that takes ``destination``'s place if the block succeeds.
 
-    What stood there before moves to ``backup``, or is removed. At no moment is the destination
-    missing or half full, where the file system can exchange two directories (ext4, xfs, btrfs,
-    tmpfs, overlay); elsewhere it is missing between two renames.
+    What stood there before becomes ``backup``, from where it is removed only if ``keep``, asked
+    about it there, says no; without ``backup`` it is removed at once. At no moment is the
+    destination missing or half full, where the file system can exchange two directories (ext4,
+    xfs, btrfs, tmpfs, overlay); elsewhere it is missing between two renames. Whenever this is
+    interrupted, what stood there before is either at ``destination`` or at ``backup``.
     """
     scratch = _scratch_beside(destination)
     try:
@@ -177,14 +182,26 @@ def replacing(destination: Path, *, backup: Path | None = None) -> Iterator[Path
         new.mkdir()
         yield new
         with explaining(f"cannot move the new {destination.name} to {destination}"):
-            if destination.exists():
-                _exchange(new, destination, old := scratch / "old")
-                if backup:
-                    old.rename(backup)
-            else:
+            if not os.path.lexists(destination):
                 new.rename(destination)
+                return
+            old = backup or scratch / "old"
+            _exchange(new, destination, old)
+            if backup and keep and not keep(backup):
+                backup.rename(scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_scratch(destination: Path) -> None:
+    """Remove what a killed run of :func:`replacing` left beside ``destination``.
+
+    Only the holder of the destination's lock may do so: another run's may be in use.
+    """
+    ours = re.compile(rf"\.{re.escape(destination.name)}\.stepkit-[a-z0-9_]{{8}}")
+    for path in destination.parent.iterdir():
+        if ours.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _scratch_beside(destination: Path) -> Path:
@@ -194,17 +211,28 @@ def _scratch_beside(destination: Path) -> Path:
 
 
 def _exchange(new: Path, destination: Path, old: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(new), os.fsencode(destination)
-    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
-        new.rename(old)
-        return
-    destination.rename(old)
+    """Move ``destination`` to ``old`` and ``new`` to ``destination``, or change nothing."""
+    made = new.stat().st_ino
+    new.rename(old)  # first, so that the exchange itself puts the older one where it belongs
     try:
-        new.rename(destination)
-    except OSError:
-        old.rename(destination)
+        if not _exchanged(old, destination):
+            old.rename(new)
+            destination.rename(old)
+            new.rename(destination)
+    except BaseException:
+        if not os.path.lexists(destination):
+            old.rename(destination)
         raise
+    finally:
+        if os.path.lexists(old) and old.lstat().st_ino == made:
+            old.rename(new)  # what failed; the caller removes it
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    done = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+    return bool(done == 0)
 
 
 def _umask() -> int:

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.tools import process
+from stepkit.tools.git_environment import (
+    PROTOCOLS,
+    Credential,
+    GitEnvironment,
+    environment,
+    without_credential,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
-PROTOCOLS: Final = ("https", "http", "file")
+__all__ = ["Credential", "call", "check_out", "check_revision", "check_url", "head", "resolve"]
+
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 _SHOWN_BRANCHES: Final = 8
-_FULL_COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_FULL_COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?", re.IGNORECASE)
+_NO_REF: Final = re.compile(r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$")
 
 # The section of .git/config that marks a checkout as ours, so that a later run may replace it.
 MARK: Final = "stepkit"
@@ -59,23 +65,19 @@ _TRANSIENT: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Credential:
-    """Who we are to a server; the token is shown by no ``repr``."""
-
-    username: str
-    token: str
-
-
 def check_url(url: str, credential: Credential | None) -> None:
     """Refuse a URL that holds credentials, that git would run as a command, or that is no URL.
 
     Raises :class:`ConfigurationError`.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # its text may hold a password: not shown
+        shown = re.sub(r"//.*@", "//", url, flags=re.DOTALL)
+        raise ConfigurationError(f"{shown!r} is no repository URL: its host is wrong") from error
     if parts.scheme not in PROTOCOLS:
         allowed = ", ".join(f"{name}://" for name in PROTOCOLS)
-        hint = f" (write file://{Path(url).absolute()})" if Path(url).exists() else ""
+        hint = f" (write file://{os.path.abspath(url)})" if os.path.exists(url) else ""  # noqa: PTH100, PTH110 - never raises
         if re.match(r"(ssh://|[\w.-]+@[\w.-]+:)", url):
             hint = " (ssh is not supported: use https:// and a token)"
         raise ConfigurationError(
@@ -93,10 +95,11 @@ def check_url(url: str, credential: Credential | None) -> None:
 
 
 def check_revision(revision: str) -> None:
-    """Refuse what git could read as an option or a range. Raises :class:`ConfigurationError`."""
-    if revision.startswith("-") or not re.fullmatch(r"[\w.][\w./+@#=-]*", revision):
-        raise ConfigurationError(f"{revision!r} is no branch, tag or full commit")
-    if ".." in revision or "@{" in revision:
+    """Refuse what no branch or tag can be called (git-check-ref-format(1)), options and ranges.
+
+    Raises :class:`ConfigurationError`.
+    """
+    if revision in {"", "@"} or _NO_REF.search(revision):
         raise ConfigurationError(f"{revision!r} is no branch, tag or full commit")
 
 
@@ -107,8 +110,8 @@ def resolve(url: str, revision: str, *, credential: Credential | None, timeout: 
     has no such revision, or both a branch and a tag of that name at different commits.
     """
     if _FULL_COMMIT.fullmatch(revision):
-        return revision
-    with _environment(url, credential) as env:
+        return revision.lower()
+    with environment(url, credential) as env:
         listed = _git("ls-remote", "--end-of-options", url, env=env, timeout=timeout, url=url)
     pairs = (line.split("\t", 1) for line in listed.splitlines() if "\t" in line)
     refs = {name: commit for commit, name in pairs}
@@ -130,19 +133,28 @@ def resolve(url: str, revision: str, *, credential: Credential | None, timeout: 
 
 
 def check_out(
-    url: str, commit: str, into: Path, *, credential: Credential | None, timeout: float
-) -> None:
-    """Fetch just ``commit`` into the empty directory ``into``, check it out, and verify it."""
-    with _environment(url, credential) as env:
-        _git("init", "--quiet", ".", cwd=into, env=env, timeout=timeout, url=url)
-        _git("remote", "add", "origin", url, cwd=into, env=env, timeout=timeout, url=url)
+    url: str, revision: str, into: Path, *, credential: Credential | None, timeout: float
+) -> str:
+    """Fetch just ``revision`` into the empty directory ``into``, check it out, and verify it.
+
+    ``revision`` is the full name of a commit, or of an annotated tag. Returns the commit.
+    """
+    with environment(url, credential) as env:
+        ask = partial(_git, cwd=into, env=env, timeout=timeout, url=url)
+        ask("init", "--quiet", "--template=", ".")
+        ask("remote", "add", "origin", url)
         fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--force", "--end-of-options")
-        _git(*fetch, "origin", commit, cwd=into, env=env, timeout=timeout, url=url)
-        checkout = ("checkout", "--quiet", "--detach", commit)
-        _git(*checkout, cwd=into, env=env, timeout=timeout, url=url)
-        _git("config", f"{MARK}.commit", commit, cwd=into, env=env, timeout=timeout, url=url)
+        ask(*fetch, "origin", revision)
+    local = partial(_git, cwd=into, env=without_credential(), timeout=timeout, url=url)
+    try:
+        commit = local("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}").strip()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{revision} of {url} is no commit") from error
+    local("checkout", "--quiet", "--detach", commit)
+    local("config", f"{MARK}.commit", commit)
     if head(into) != commit:  # a proxy's login page can pass for an empty repository
         raise ToolError(f"{url} did not send commit {commit}", reason=Reason.NETWORK)
+    return commit
 
 
 def head(checkout: Path) -> str | None:
@@ -150,99 +162,33 @@ def head(checkout: Path) -> str | None:
     import git
 
     try:
-        with git.Repo(checkout) as repo:
-            return str(repo.head.commit.hexsha)
+        with git.Repo(checkout) as repo:  # asks no git program, which would heed its settings
+            return str(git.HEAD.dereference_recursive(repo, "HEAD"))
     except (git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
         return None
 
 
-def made_by_stepkit(checkout: Path) -> bool:
-    """Tell whether :func:`check_out` made this checkout."""
-    import git
-
-    try:
-        with git.Repo(checkout) as repo, repo.config_reader("repository") as config:
-            return config.has_section(MARK)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
-        return False
+def call(*args: str, cwd: Path, timeout: float) -> str:
+    """Run git in ``cwd`` without a server and return what it printed. Raises a StepError."""
+    return _git(*args, cwd=cwd, env=without_credential(), timeout=timeout, url=str(cwd))
 
 
-def changed(checkout: Path) -> bool:
-    """Tell whether a checkout holds anything but its commit: edits, new files, new commits."""
-    import git
-
-    with git.Repo(checkout) as repo, repo.config_reader("repository") as config:
-        if repo.head.commit.hexsha != config.get_value(MARK, "commit"):
-            return True
-        with repo.git.custom_environment(**_BARE_ENVIRONMENT):
-            return bool(repo.git.status("--porcelain"))
-
-
-def _git(
-    *args: str, url: str, env: Mapping[str, str], timeout: float, cwd: Path | None = None
-) -> str:
+def _git(*args: str, url: str, env: GitEnvironment, timeout: float, cwd: Path | None = None) -> str:
     program = shutil.which("git")
     if program is None:
         raise ConfigurationError("there is no git on PATH: install it (apt-get install git)")
-    done = process.run([program, *args], cwd=cwd, env=env, timeout=timeout)
+    done = process.run(
+        [program, *args],
+        cwd=cwd,
+        env=env.variables,
+        timeout=timeout,
+        pass_fds=env.descriptors,
+    )
     if done.timed_out:
         raise ToolError(f"git {args[0]} of {url} took over {timeout:g} s", reason=Reason.NETWORK)
     if done.code:
         raise _translated(done.output, f"git {args[0]} of {url} failed", cwd)
     return done.output
-
-
-# Nothing of the user's or the image's git configuration applies: a hook or a helper of somebody
-# else's must not run, and an inherited GIT_DIR must not redirect us.
-_BARE_ENVIRONMENT: Final = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
-_SETTINGS: Final = {
-    "core.hooksPath": os.devnull,
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "transfer.fsckObjects": "true",
-    "http.followRedirects": "initial",
-    "safe.directory": "*",  # the workspace may belong to another uid
-}
-_KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "https_proxy", "HTTPS_PROXY", "http_proxy",
-                          "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "GIT_SSL_CAINFO")  # fmt: skip
-
-
-@contextmanager
-def _environment(url: str, credential: Credential | None) -> Iterator[dict[str, str]]:
-    """Yield the environment of a git call: ours alone, with a credential for ``url``'s host alone.
-
-    A credential helper scoped to one origin is the only way that leaks neither to argv, to
-    ``.git/config``, to children's environments, nor to another host after a redirect.
-    """
-    settings = dict(_SETTINGS)
-    with TemporaryDirectory(prefix="stepkit-git-") as private:
-        if credential:
-            secret = Path(private, "credential")
-            secret.touch(mode=0o600)
-            secret.write_text(f"username={credential.username}\npassword={credential.token}\n")
-            parts = urlsplit(url)
-            helper = f'!f() {{ test "$1" = get && cat {shlex.quote(str(secret))}; }}; f'
-            settings["credential.helper"] = ""  # forget any other helper first
-            settings[f"credential.{parts.scheme}://{parts.netloc}.helper"] = helper
-        yield _with_settings(settings)
-
-
-def _with_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    env |= _BARE_ENVIRONMENT | {
-        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
-        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second; slower than this for
-        "GIT_HTTP_LOW_SPEED_TIME": "30",  # so many seconds is a stall
-        "GIT_CONFIG_COUNT": str(len(settings)),
-    }
-    for number, (key, value) in enumerate(settings.items()):
-        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return env
 
 
 def _known_refs(refs: Mapping[str, str]) -> str:

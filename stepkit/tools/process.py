@@ -46,6 +46,7 @@ def run(
     grace: float = GRACE_SECONDS,
     kill: threading.Event | None = None,
     kill_on_timeout: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
 
@@ -53,13 +54,15 @@ def run(
     comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
     such as a signal's passes through, the child's whole process group is ended: SIGTERM, and
     SIGKILL ``grace`` seconds later, or as soon as another thread sets ``kill``. With
-    ``kill_on_timeout``, a timeout goes straight to SIGKILL.
+    ``kill_on_timeout``, a timeout goes straight to SIGKILL. The child inherits the open files
+    ``pass_fds``.
 
-    Raises :class:`ConfigurationError` when there is no such program.
+    Raises :class:`ConfigurationError` when there is no such program, or no process can be given
+    such an argument or variable.
     """
     logger.debug("running %s", shlex.join(str(part) for part in command))
     started = time.monotonic()
-    child = _start(command, cwd, env)
+    child = _start(command, cwd, env, pass_fds)
     lines: list[str] = []
     reader = threading.Thread(target=_read, args=(child, lines, on_line), daemon=True)
     reader.start()
@@ -92,7 +95,10 @@ def end(
 
 
 def _start(
-    command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
+    command: Sequence[str | Path],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    pass_fds: Sequence[int],
 ) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(  # noqa: S603 - an argument list, never a shell
@@ -106,12 +112,42 @@ def _start(
             errors="replace",
             bufsize=1,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
         what = f"no directory {cwd}" if cwd and not cwd.is_dir() else f"no program {command[0]!s}"
-        raise ConfigurationError(f"cannot run {command[0]!s}: {what}") from error
+        raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
     except OSError as error:
-        raise ConfigurationError(f"cannot run {command[0]!s}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot run {_shown(command[0])}: {error.strerror}") from error
+    except ValueError as error:
+        what = _impossible(command, cwd, env) or str(error)
+        raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
+
+
+def _shown(part: str | Path) -> str:
+    text = str(part)
+    return text if text.isprintable() else ascii(text)
+
+
+def _impossible(
+    command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
+) -> str:
+    """Say which text the system cannot hand over; never the text, which may be a secret."""
+    places = {f"argument {n}": str(part) for n, part in enumerate(command)}
+    places["the working directory"] = str(cwd or "")
+    for name, value in (env or {}).items():
+        places[f"the variable {_shown(name)}"] = value
+        if not name or "=" in name:
+            return f"{_shown(name)!r} is no name of a variable"
+        places[f"the name of the variable {_shown(name)}"] = name
+    for place, text in places.items():
+        if "\0" in text:
+            return f"{place} holds a NUL byte"
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            return f"{place} holds half a character (a lone surrogate)"
+    return ""
 
 
 def _wait(

@@ -5,11 +5,15 @@ import os
 import stat
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_writes_whole_with_the_permissions_of_the_umask(tmp_path: Path) -> None:
@@ -79,6 +83,106 @@ def test_keeps_the_replaced_directory_as_backup(tmp_path: Path) -> None:
         (new / "new").touch()
 
     assert [path.name for path in backup.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("exchange", ["atomic", "two renames"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_signal_around_the_exchange_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str, moment: str
+) -> None:
+    """The moment of a signal cannot be chosen but by a stand-in for the exchange."""
+    place, backup = tmp_path / "place", tmp_path / "backup"
+    place.mkdir()
+    (place / "old").touch()
+    real = files._exchanged
+
+    def interrupted(one: Path, other: Path) -> bool:
+        if moment == "before":
+            raise SystemExit(143)
+        if exchange == "atomic":
+            real(one, other)
+            raise SystemExit(143)
+        monkeypatch.setattr(Path, "rename", stop_after(Path.rename, destination_moved=place))
+        return False
+
+    def stop_after(rename: Callable[[Path, Path], Path], destination_moved: Path) -> Any:
+        def renaming(path: Path, target: Path) -> Path:
+            moved = rename(path, target)
+            if path == destination_moved:
+                raise SystemExit(143)
+            return moved
+
+        return renaming
+
+    monkeypatch.setattr(files, "_exchanged", interrupted)
+    with (
+        pytest.raises(SystemExit),
+        files.replacing(place, backup=backup, keep=lambda _: False) as new,
+    ):
+        (new / "new").touch()
+
+    kept = backup if moment == "after" and exchange == "atomic" else place
+    assert [path.name for path in kept.iterdir()] == ["old"]
+    assert {path.name for path in tmp_path.iterdir()} <= {"place", "backup"}
+    assert backup.exists() == (kept == backup)
+
+
+def test_a_backup_that_cannot_be_named_so_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "old").touch()
+
+    with (
+        pytest.raises(ConfigurationError, match="File name too long"),
+        files.replacing(place, backup=tmp_path / ("x" * 256)) as new,
+    ):
+        (new / "new").touch()
+
+    assert [path.name for path in place.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_asks_about_the_backup_once_it_is_out_of_reach(tmp_path: Path) -> None:
+    place, backup = tmp_path / "place", tmp_path / "backup"
+    place.mkdir()
+    asked: list[list[str]] = []
+
+    def keep(old: Path) -> bool:
+        asked.append([path.name for path in old.iterdir()])
+        return False
+
+    with files.replacing(place, backup=backup, keep=keep) as new:
+        (new / "new").touch()
+        (place / "late").touch()
+
+    assert asked == [["late"]]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_without_an_atomic_exchange_two_renames_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file system here can exchange: a stand-in says that this one cannot."""
+    place, backup = tmp_path / "place", tmp_path / "backup"
+    place.mkdir()
+    (place / "old").touch()
+    monkeypatch.setattr(files, "_exchanged", lambda *_: False)
+
+    with files.replacing(place, backup=backup) as new:
+        (new / "new").touch()
+
+    assert [path.name for path in backup.iterdir()] == ["old"]
+    assert [path.name for path in place.iterdir()] == ["new"]
+
+
+def test_removes_the_scratch_of_this_destination_alone(tmp_path: Path) -> None:
+    others = {".place.stepkit-other.stepkit-abcdefgh", ".place.stepkit-notes.txt", "place"}
+    for name in (".place.stepkit-abc_1234", *others):
+        (tmp_path / name / "new").mkdir(parents=True)
+
+    files.remove_scratch(tmp_path / "place")
+
+    assert {path.name for path in tmp_path.iterdir()} == others
 
 
 def test_an_error_in_the_block_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
