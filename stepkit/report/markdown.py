@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +39,7 @@ def escape(text: str) -> str:
 
     What stands between two backticks stays code.
     """
-    line = " ".join(text.split())
+    line = _one_line(text)
     if len(line) > _MOST_TEXT:
         line = line[: _MOST_TEXT - 3] + "..."
     parts = line.split("`")
@@ -45,6 +47,12 @@ def escape(text: str) -> str:
         return _plain(line)
     shown = (_code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
     return "".join(shown)
+
+
+def _one_line(text: str) -> str:
+    """Join lines, and show what no page can hold (control characters, half characters) as such."""
+    shown = " ".join(text.split())
+    return "".join("\ufffd" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in shown)
 
 
 def _plain(text: str) -> str:
@@ -87,7 +95,7 @@ def _headline(run: Run) -> Iterator[str]:
     yield ""
     if cause := run.cause:
         code = "" if cause.exit_code is None else f", exit code {cause.exit_code}"
-        why = f"({cause.reason}{code}): {escape(cause.message)}"
+        why = f"({escape(cause.reason)}{code}): {escape(cause.message)}"
         yield f"**{escape(cause.name)} {cause.status}** {why}"
     elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
         yield f"**Not run:** {', '.join(map(escape, missing))}"
@@ -116,13 +124,14 @@ def _cells(entry: Entry) -> Iterator[str]:
     if not cells:
         return
     ran, total = entry.output("cells-run"), entry.output("cells-total")
-    yield f"## {_heading('Notebook', entry, 'execute-notebook')}: {ran} of {total} cells ran"
+    heading = _heading("Notebook", entry, "execute-notebook")
+    yield f"## {heading}: {escape(str(ran))} of {escape(str(total))} cells ran"
     if failed := [cell for cell in cells if cell["status"] in {"error", "stopped"}]:
         yield from _failed_cell(failed[0])
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
     yield ""
     rows = (
-        (_number(c), duration(c["seconds"]), c["status"], escape(f"`{c['first_line']}`"))
+        (_number(c), duration(c["seconds"]), escape(c["status"]), escape(f"`{c['first_line']}`"))
         for c in timed
     )
     yield from table(("slowest cells", "time", "status", "first line"), rows)
@@ -139,7 +148,7 @@ def _failed_cell(cell: dict[str, Any]) -> Iterator[str]:
     name = f"Cell {cell['number']}" if cell["number"] else "The cell of injected parameters"
     yield f"{name} {what}:"
     yield ""
-    yield f"    {cell['first_line']}"
+    yield f"    {_one_line(cell['first_line'])}"
 
 
 def _tests(entry: Entry) -> Iterator[str]:
@@ -150,7 +159,7 @@ def _tests(entry: Entry) -> Iterator[str]:
         yield ""
         yield escape(entry.message)
         return
-    yield f"## {heading}: {entry.output('passed')} of {total} passed"
+    yield f"## {heading}: {escape(str(entry.output('passed')))} of {escape(str(total))} passed"
     yield ""
     yield from table(_COUNTS, [[escape(str(entry.output(name))) for name in _COUNTS]])
     if installer := entry.output("installer"):
@@ -175,7 +184,7 @@ def _artifacts(run: Run, beside: Path) -> Iterator[str]:
     yield "## Artifacts"
     yield ""
     rows = (
-        (_link(path, beside), size(a["size"]), f"`{a['sha256'][:_HASH_LENGTH]}`")
+        (_link(path, beside), size(a["size"]), escape(f"`{a['sha256'][:_HASH_LENGTH]}`"))
         for path, a in files.items()
     )
     yield from table(("file", "size", "sha256"), rows)
@@ -186,7 +195,7 @@ def _link(path: str, beside: Path) -> str:
         relative = Path(path).relative_to(beside).as_posix()
     except ValueError:
         return escape(path)
-    return f"[{escape(relative)}](<{relative}>)"
+    return f"[{escape(relative)}](<{quote(relative, errors='replace')}>)"
 
 
 def _versions(run: Run) -> Iterator[str]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from stepkit.report import shape
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
 
-SCHEMA_FAMILY: Final = "stepkit.report/"
+_GOOD: Final = {"succeeded", "tolerated"}
 _OWN_STEP: Final = "summarize"  # it reads the reports while its own is not finished
-_KNOWN_STATUSES: Final = {"succeeded", "tolerated", "failed", "cancelled"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +108,32 @@ def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
 
 def _read(path: Path) -> Entry:
     try:
-        return _entry(path.stem, json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"its report {path.name} cannot be read: {type(error).__name__}: {error}"
-        return Entry(name=path.stem, status="failed", reason="bad-input", message=message)
+        if not path.is_file():  # a pipe would block for ever
+            raise ValueError("it is no regular file")  # noqa: TRY301
+        return _entry(path.stem, shape.check(json.loads(path.read_bytes())))
+    except OSError as error:
+        why = error.strerror or str(error)
+    except RecursionError:
+        why = "it nests too deep"
+    except ValueError as error:
+        why = str(error)
+    message = f"its report {path.name} cannot be read: {why}"
+    return Entry(name=path.stem, status="failed", reason="bad-input", message=message)
 
 
 def _entry(name: str, data: Mapping[str, Any]) -> Entry:
-    if not str(data["schema"]).startswith(SCHEMA_FAMILY):
-        raise ValueError(f"unknown schema {data['schema']!r}")
-    if data["status"] not in _KNOWN_STATUSES:
-        raise ValueError(f"unknown status {data['status']!r}")
+    status, message = data["status"], " ".join(data["message"].split())
+    reason = " ".join(data["reason"].split())
+    if status in _GOOD and data["exit_code"] != 0:  # the exit code is what a pipeline acts on
+        message = f"its report says {status}, but its exit code is {data['exit_code']}"
+        status, reason = "failed", "task-failed"
     return Entry(
         name=name,
-        status=data["status"],
-        reason=str(data["reason"]),
-        message=str(data["message"]),
+        status=status,
+        reason=reason,
+        message=message,
         exit_code=data["exit_code"],
         seconds=float(data["seconds"]),
-        started=str(data["started"]),
+        started=data["started"],
         data=data,
     )

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +13,7 @@ from stepkit.steps import summarize
 from stepkit.steps.summarize import Options, Outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -237,3 +241,116 @@ def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
 def test_refuses_a_status_that_is_none(reports: Path) -> None:
     with pytest.raises(ConfigurationError, match="'Failed' is not NAME=STATUS"):
         run(reports, statuses=("Failed",))
+
+
+CELL = {"number": 1, "seconds": 7.5, "first_line": "x", "status": "error",
+        "ename": "E", "evalue": "v"}  # fmt: skip
+FULL: dict[str, dict[str, Any]] = {
+    "execute-notebook": {"cells-run": 1, "cells-total": 2, "cells": [CELL]},
+    "run-tests": {
+        "total": 1, "passed": 0, "failed": 1, "errors": 0, "skipped": 0, "allowed": 0,
+        "coverage": "1 %", "installer": "pip", "installer-reason": "r",
+        "failures": [{"name": "t", "message": "m", "allowed": True, "reason": "r"}],
+    },
+    "git-clone": {"commit": "1234"},
+}  # fmt: skip
+HOSTILE = "a\n\n<script>x</script> | [l](http://x) \x1b \ud800 # `"
+ODD: list[Any] = [None, True, -1, 3, 1.5, float("nan"), float("inf"), 10**400, HOSTILE, "", [],
+                  [[]], {},
+                  {"a": HOSTILE}]  # fmt: skip
+MISSING = object()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in list(pairs):
+            yield from places(inner, (*path, key))
+
+
+def changed(data: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[str, Any]:
+    data = copy.deepcopy(data)
+    inner: Any = data
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is MISSING:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize("step", FULL)
+def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
+    tmp_path: Path, step: str
+) -> None:
+    directory = tmp_path / "reports"
+    report(directory, "other")
+    artifact = {"path": str(tmp_path / "out/a"), "size": 1, "sha256": "ab" * 32}
+    report(directory, step, outputs=FULL[step], artifacts=[artifact])
+    usual = json.loads((directory / f"{step}.json").read_text())
+    (directory / f"{step}.json").unlink()
+    for path in places(usual):
+        for value in [*ODD, MISSING]:
+            text = json.dumps(changed(usual, path, value))
+            (directory / "odd.json").write_text(text)
+
+            run(directory, github_summary=tmp_path / "github.md")
+
+            shown = page(tmp_path)
+            text = "".join(line for line in shown.splitlines() if not line.startswith("    "))
+            assert "<script>" not in re.sub(r"`[^`]*`", "", text), (path, value)
+            assert "\x1b" not in shown, (path, value)
+            assert "| other | succeeded |" in shown, (path, value)
+            row = next(line for line in shown.splitlines() if line.startswith("| odd |"))
+            assert row.endswith(" |"), (path, value)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"outputs": []}, "outputs is no object"),
+        ({"seconds": float("nan")}, "seconds cannot be nan"),
+        ({"artifacts": None}, "artifacts is no list"),
+        ({"versions": {"a": 1}}, "versions.a cannot be 1"),
+        ({"step": "execute-notebook", "outputs": {"cells": [{}]}},
+         r"outputs.cells\[0\].number is missing"),
+    ],
+)  # fmt: skip
+def test_the_part_of_a_report_that_is_wrong_is_named(
+    reports: Path, tmp_path: Path, values: dict[str, Any], why: str
+) -> None:
+    report(reports, "bad", **values)
+
+    assert run(reports).verdict == "failed"
+    assert f"its report bad.json cannot be read: {why}" in page(tmp_path)
+
+
+def test_a_report_that_nests_too_deep_or_is_a_pipe_is_one_failure(
+    reports: Path, tmp_path: Path
+) -> None:
+    (reports / "deep.json").write_text("[" * 200_000)
+    os.mkfifo(reports / "pipe.json")
+
+    assert run(reports).verdict == "failed"
+    assert "its report deep.json cannot be read: it nests too deep" in page(tmp_path)
+    assert "its report pipe.json cannot be read: it is no regular file" in page(tmp_path)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "tolerated"])
+def test_a_success_with_another_exit_code_is_a_failure(reports: Path, status: str) -> None:
+    report(reports, "run-tests", status=status, exit_code=3)
+
+    with pytest.raises(UserCodeError, match=f"says {status}, but its exit code is 3"):
+        run(reports, enforce=True)
+
+
+def test_a_file_name_cannot_break_out_of_its_link(reports: Path, tmp_path: Path) -> None:
+    name = f"{tmp_path}/out/a>)<script>|\n.html"
+    report(reports, "x", artifacts=[{"path": name, "size": 1, "sha256": "`<b>`"}])
+
+    run(reports)
+
+    assert "(<a%3E%29%3Cscript%3E%7C%0A.html>)" in page(tmp_path)

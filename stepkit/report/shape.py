@@ -1,0 +1,118 @@
+"""What a step's report must look like to be shown; anything else is refused in one line.
+
+A report may be half written, edited by hand or from another version: whoever renders it relies
+on what is checked here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SCHEMA_FAMILY: Final = "stepkit.report/"
+KNOWN_STATUSES: Final = frozenset({"succeeded", "tolerated", "failed", "cancelled"})
+
+_MOST: Final = 10**15  # no count, size or duration of ours is larger
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= _MOST and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+_REPORT: Final = {
+    "schema": _text, "step": _text, "status": _text, "reason": _text, "message": _text,
+    "started": _text, "exit_code": _or_none(_whole), "seconds": _number,
+}  # fmt: skip
+_ARTIFACT: Final = {"path": _text, "size": _number, "sha256": _text}
+_CELL: Final = {
+    "number": _or_none(_whole), "seconds": _or_none(_number), "status": _text,
+    "first_line": _text, "ename": _text, "evalue": _text,
+}  # fmt: skip
+_FAILURE: Final = {"name": _text, "message": _text, "allowed": _flag, "reason": _text}
+_OUTPUTS: Final = {
+    "git-clone": {"commit": _text},
+    "execute-notebook": {"cells-run": _whole, "cells-total": _whole},
+    "run-tests": {
+        **dict.fromkeys(("total", "passed", "failed", "errors", "skipped", "allowed"), _whole),
+        **dict.fromkeys(("coverage", "installer", "installer-reason"), _text),
+    },
+}
+_ITEMS: Final[Mapping[str, tuple[str, Mapping[str, Callable[[Any], bool]]]]] = {
+    "execute-notebook": ("cells", _CELL),
+    "run-tests": ("failures", _FAILURE),
+}
+
+
+def check(data: Any) -> Mapping[str, Any]:
+    """Return ``data``, a report that can be shown.
+
+    Raises :class:`ValueError` that names the part which is not as it must be.
+    """
+    report = _mapping(data, "the report")
+    _fields(report, _REPORT, "")
+    if not report["schema"].startswith(SCHEMA_FAMILY):
+        raise ValueError(f"unknown schema {report['schema']!r}")
+    if report["status"] not in KNOWN_STATUSES:
+        raise ValueError(f"unknown status {report['status']!r}")
+    for name, version in _mapping(report.get("versions", {}), "versions").items():
+        _fields({name: version}, {name: _text}, "versions.")
+    _items(report.get("artifacts", []), _ARTIFACT, "artifacts")
+    outputs = _mapping(report.get("outputs", {}), "outputs")
+    wanted: Mapping[str, Callable[[Any], bool]] = _OUTPUTS.get(report["step"], {})
+    given = {name: value for name, value in outputs.items() if value is not None}
+    _fields(given, {name: test for name, test in wanted.items() if name in given}, "outputs.")
+    if report["step"] in _ITEMS:
+        name, shape = _ITEMS[report["step"]]
+        _items(given.get(name, []), shape, f"outputs.{name}")
+    return report
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is no object")  # noqa: TRY004 - the file's fault, not ours
+    return value
+
+
+def _items(value: Any, shape: Mapping[str, Callable[[Any], bool]], where: str) -> None:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is no list")  # noqa: TRY004 - the file's fault, not ours
+    for number, item in enumerate(value):
+        _fields(_mapping(item, f"{where}[{number}]"), shape, f"{where}[{number}].")
+
+
+def _fields(
+    data: Mapping[str, Any], shape: Mapping[str, Callable[[Any], bool]], where: str
+) -> None:
+    for name, right in shape.items():
+        if name not in data:
+            raise ValueError(f"{where}{name} is missing")
+        if not right(data[name]):
+            raise ValueError(f"{where}{name} cannot be {_shown(data[name])}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > _MOST:
+        return "so large a number"  # Python refuses to print a very long one
+    shown = ascii(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."  # noqa: PLR2004
