@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MASK = "***"
-SHORTEST_SECRET = 4  # characters; masking shorter ones would only garble the text
+MASK: Final = "***"
+SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would only garble the text
+_SHORTEST_BASE64: Final = 8  # characters; fewer of them may stand in any text by chance
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s\"']+@")
+_USERINFO: Final = re.compile(r"(?<=://)[^/@\s\"']+@")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask ``secrets`` in ``text``, and whatever stands before the host in a URL."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
+    """Mask ``secrets`` in ``text``, and whatever stands before the host in a URL.
+
+    A secret is also masked as JSON, Python, a shell, a URL or base64 would spell it.
+    """
+    spelled = {form for secret in secrets for form in forms(secret)}
+    for form in sorted(spelled, key=len, reverse=True):
+        text = text.replace(form, MASK)
     return _USERINFO.sub(f"{MASK}@", text)
+
+
+@lru_cache(maxsize=1024)  # each line of a log asks for the same few secrets
+def forms(secret: str) -> frozenset[str]:
+    """Return how ``secret`` may be spelled in a text; none if it is too short to be masked."""
+    if len(secret) < SHORTEST_SECRET:
+        return frozenset()
+    raw = secret.encode("utf-8", "surrogateescape")
+    return frozenset(
+        {
+            secret,
+            raw.decode(errors="replace"),  # how the output of a child shows bytes that are no text
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],
+            repr(f'"{secret}')[2:-1],  # as part of a text with the other quotes in it
+            ascii(secret)[1:-1],
+            repr(raw)[2:-1],
+            secret.replace("'", "'\"'\"'"),  # shlex.quote
+            quote(raw, safe=""),
+            quote(raw),
+            *_base64(raw),
+        }
+    )
+
+
+def _base64(raw: bytes) -> set[str]:
+    """Return what base64 makes of ``raw``, alone or anywhere inside of something longer."""
+    found = {base64.b64encode(raw).decode()}
+    for before, first in enumerate((0, 2, 3)):  # bytes, and the characters that they change
+        last = (before + len(raw)) * 8 // 6  # the next one depends on what follows
+        inner = base64.b64encode(bytes(before) + raw).decode()[first:last]
+        if len(inner) >= _SHORTEST_BASE64:
+            found.add(inner)
+    return found | {text.translate(str.maketrans("+/", "-_")) for text in found}

@@ -70,10 +70,11 @@ def write_results(result: StepResult, paths: Mapping[str, Path], secrets: Iterab
     An output that a failed step does not have is written empty, so that a ``finally`` task that
     reads it is not skipped. Raises :class:`ConfigurationError` when Tekton has no room.
     """
-    common = {"status": result.status, "reason": result.reason, "message": _short(result.message)}
+    message = _short(redact(result.message, secrets))  # a cut secret would not be recognised
+    common = {"status": result.status, "reason": result.reason, "message": message}
     values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
-    chosen = {path: redact(values.get(name, ""), secrets) for name, path in paths.items()}
-    size = sum(len(value.encode()) for value in chosen.values())
+    chosen = {path: _bytes(redact(values.get(name, ""), secrets)) for name, path in paths.items()}
+    size = sum(map(len, chosen.values()))
     if size > MAX_RESULT_BYTES:
         raise ConfigurationError(
             f"results take {size} bytes, Tekton has room for {MAX_RESULT_BYTES}: "
@@ -82,7 +83,7 @@ def write_results(result: StepResult, paths: Mapping[str, Path], secrets: Iterab
     for path, value in chosen.items():
         with files.explaining(f"cannot write the result {path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(value)
+            path.write_bytes(value)
 
 
 def complete(result: StepResult, options: DataclassInstance) -> StepResult:
@@ -98,11 +99,17 @@ def complete(result: StepResult, options: DataclassInstance) -> StepResult:
 
 
 def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None:
-    """Write ``result`` as JSON, for the summary step and for people."""
+    """Write ``result`` as JSON, for the summary step and for people.
+
+    Secrets are masked in texts alone, so that one such as ``null`` leaves valid JSON behind, and
+    not in the words that stepkit itself chose: step, status, reason.
+    """
     report = {"schema": SCHEMA, **_jsonable(dataclasses.asdict(result))}
     report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    files.write_atomically(path, redact(text, secrets))
+    hidden = tuple(secrets)
+    for field in ("message", "options", "outputs", "artifacts"):
+        report[field] = _masked(report[field], hidden)
+    files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def unfinished(name: str, started: str, options: DataclassInstance) -> StepResult:
@@ -130,10 +137,28 @@ def bug(started: StepResult, error: Exception) -> StepResult:
     return dataclasses.replace(started, reason=Reason.BUG, message=message, exit_code=1)
 
 
+def _masked(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value]
+    if isinstance(value, str):  # a name with bytes that are no text must not spoil the JSON
+        return redact(value, secrets).encode(errors="backslashreplace").decode()
+    return value
+
+
+def _bytes(text: str) -> bytes:
+    """Encode a name of a file as it is on disk, and what is no text at all with ``?``."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
+
+
 def _short(message: str) -> str:
-    line = message.partition("\n")[0].encode()
+    line = _bytes(message.partition("\n")[0])
     if len(line) <= MAX_MESSAGE_BYTES:
-        return line.decode()
+        return line.decode(errors="surrogateescape")
     return line[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
 
 

@@ -94,3 +94,29 @@ def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
     with pytest.raises(ConfigurationError, match="Permission denied"):
         process.run([tmp_path / "data"])
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "problem"),
+    [
+        (["true", "a\0b"], {}, "cannot run true: argument 1 holds a NUL byte"),
+        (["tr\0ue"], {}, r"cannot run 'tr\x00ue': argument 0 holds a NUL byte"),
+        (["true", "\ud800"], {}, "cannot run true: argument 1 holds half a character"),
+        (["true"], {"K": "s3cret\0"}, "cannot run true: the variable K holds a NUL byte"),
+        (["true"], {"K": "\ud800"}, "cannot run true: the variable K holds half a character"),
+        (["true"], {"K=": "v"}, "cannot run true: 'K=' is no name of a variable"),
+    ],
+)
+def test_refuses_what_no_process_can_be_given(
+    command: list[str], env: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        process.run(command, env={"PATH": os.environ["PATH"], **env})
+    assert str(caught.value).startswith(problem)
+    assert "\n" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_refuses_a_directory_whose_name_cannot_exist() -> None:
+    with pytest.raises(ConfigurationError, match="the working directory holds a NUL byte"):
+        process.run(["true"], cwd=Path("a\0b"))

@@ -1,0 +1,96 @@
+"""A secret stays hidden however it is spelled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from stepkit.redaction import redact
+from stepkit.results import write_report, write_results
+from stepkit.step import StepResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SECRET = "p@ss\"w\\o'rd/\u00e9+"
+
+
+def result(**fields: Any) -> StepResult:
+    return StepResult(step="s", status="succeeded", started="now", seconds=1, **fields)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        json.dumps,
+        lambda s: json.dumps([f"a {s} b"], ensure_ascii=False),
+        repr,
+        lambda s: repr([s]),
+        ascii,
+        lambda s: repr(s.encode()),
+        shlex.quote,
+        lambda s: quote(s, safe=""),
+        lambda s: base64.b64encode(s.encode()).decode(),
+        lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
+    ],
+)
+def test_a_secret_is_masked_in_every_spelling(spell: Callable[[str], str]) -> None:
+    shown = redact(f"before {spell(SECRET)} after", [SECRET])
+    assert "***" in shown
+    assert shown.strip("before after[]\"'*b=") == ""
+    assert shown.startswith("before ")
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use"])
+def test_a_password_is_masked_in_a_basic_authorization_header(user: str) -> None:
+    header = base64.b64encode(f"{user}:long-s3cret-value!".encode()).decode()
+    shown = redact(f"Authorization: Basic {header}", ["long-s3cret-value"])
+    assert len(shown.partition("***")[2]) < 5
+    assert "***" in shown
+
+
+def test_a_secret_that_is_no_text_is_masked_as_a_log_shows_it() -> None:
+    assert redact("says p\ufffdssword", ["p\udcffssword"]) == "says ***"
+
+
+def test_short_secrets_and_other_text_stay() -> None:
+    assert redact('a "b" c', ["a", ""]) == 'a "b" c'
+    assert redact("https://user:pass@host/x") == "https://***@host/x"
+
+
+def test_a_report_stays_json_whatever_the_secret_is(tmp_path: Path) -> None:
+    for secret in ("null", "succeeded", '",\n\t', "seconds", "true"):
+        report = tmp_path / "report.json"
+        outputs = {"said": f"<{secret}>", "list": ["x", secret], "none": None, "flag": True}
+        write_report(result(outputs=outputs, message=f"it was {secret}!"), report, [secret])
+        read = json.loads(report.read_text())
+        assert read["outputs"] == {"said": "<***>", "list": ["x", "***"], "none": None,
+                                   "flag": True}  # fmt: skip
+        assert read["message"] == "it was ***!"
+        assert read["status"] == "succeeded"
+
+
+def test_a_report_with_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    write_report(result(message="no file \udcff\ud800"), report, [])
+    assert json.loads(report.read_text("utf-8"))["message"] == r"no file \udcff\ud800"
+
+
+def test_results_keep_bytes_that_are_no_text(tmp_path: Path) -> None:
+    paths = {"path": tmp_path / "path", "message": tmp_path / "message"}
+    write_results(result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800"), paths, [])
+    assert paths["path"].read_bytes() == b"a\xff"
+    assert paths["message"].read_bytes() == b"odd ??"
+
+
+def test_a_long_message_is_cut_after_the_secret_in_it_is_masked(tmp_path: Path) -> None:
+    paths = {"message": tmp_path / "message"}
+    write_results(result(message="x" * 390 + "s3cret-value"), paths, ["s3cret-value"])
+    assert paths["message"].read_text() == "x" * 390 + "***"
