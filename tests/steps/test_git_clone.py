@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from base64 import b64encode
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,6 +106,235 @@ def test_an_older_checkout_with_changes_is_kept_as_a_backup(
     assert names(tmp_path) == ["server", "source", outputs.backup.name]
 
 
+def hide_work(origin: Origin, source: Path, kind: str) -> None:
+    """Change a checkout in a way that a plain ``git status`` does not show."""
+    file, new = source / "file.txt", source / "new.txt"
+    if kind.startswith("ignored"):
+        name = ".git/info/exclude" if kind == "ignored by exclude" else ".gitignore"
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("new.txt\n.gitignore\n")
+        new.write_text("precious")
+    elif kind in {"--skip-worktree", "--assume-unchanged"}:
+        origin.git("update-index", kind, "file.txt", cwd=source)
+        file.write_text("precious")
+    elif kind == "untracked files not shown":
+        origin.git("config", "status.showUntrackedFiles", "no", cwd=source)
+        new.write_text("precious")
+    elif kind == "submodule":
+        origin.git("init", str(source / "module"), cwd=source)
+        (source / "module/new.txt").write_text("precious")
+    else:
+        file.write_text("precious")
+        hide_commit(origin, source, kind)
+
+
+def hide_commit(origin: Origin, source: Path, kind: str) -> None:
+    if kind == "stash":
+        origin.git("stash", cwd=source)
+        return
+    if kind == "branch":
+        origin.git("checkout", "-b", "mine", cwd=source)
+    origin.git("commit", "-a", "-m", "mine", cwd=source)
+    if kind == "tag":
+        origin.git("tag", "mine", cwd=source)
+    back = origin.git("config", "stepkit.commit", cwd=source)
+    origin.git("checkout", "--detach", back, cwd=source)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ignored",
+        "ignored by exclude",
+        "--skip-worktree",
+        "--assume-unchanged",
+        "untracked files not shown",
+        "stash",
+        "branch",
+        "tag",
+        "reflog",
+        "submodule",
+    ],
+)
+def test_work_that_git_does_not_show_is_kept_too(origin: Origin, tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "source"
+    module = f"160000,{origin.git('rev-parse', 'HEAD')},module"
+    if kind == "submodule":
+        origin.git("update-index", "--add", "--cacheinfo", module)
+        origin.git("commit", "-m", "module")
+    clone(origin.url, source)
+    assert clone(origin.url, source).backup is None
+    hide_work(origin, source, kind)
+    before = {path.relative_to(source) for path in source.rglob("*")}
+
+    outputs = clone(origin.url, source)
+
+    assert outputs.backup is not None
+    assert {path.relative_to(outputs.backup) for path in outputs.backup.rglob("*")} == before
+    assert (source / "file.txt").read_text() == "first"
+    assert names(tmp_path) == ["server", "source", outputs.backup.name]
+
+
+@pytest.mark.parametrize(
+    "damage", ["index", "objects", "HEAD", "orphan", "no mark", "owner", "worktree", "hook"]
+)
+def test_a_broken_checkout_is_kept(origin: Origin, tmp_path: Path, damage: str) -> None:
+    source = tmp_path / "source"
+    clone(origin.url, source)
+    if damage in {"index", "HEAD"}:
+        (source / ".git" / damage).write_bytes(b"\xff broken")
+    elif damage == "objects":
+        for path in (source / ".git/objects").rglob("*"):
+            if path.is_file():
+                path.unlink()
+    elif damage == "orphan":
+        origin.git("checkout", "--orphan", "none", cwd=source)
+    elif damage == "no mark":
+        origin.git("config", "--rename-section", "stepkit", "stepkit.other", cwd=source)
+    elif damage == "owner":
+        give_away(source)
+    elif damage == "worktree":
+        origin.git("worktree", "add", str(source / "tree"), cwd=source)
+    else:
+        (source / ".git/hooks").mkdir()
+        (source / ".git/hooks/pre-commit").touch()
+
+    outputs = clone(origin.url, source)
+
+    assert outputs.commit == origin.git("rev-parse", "HEAD")
+    assert (outputs.backup is None) == (damage == "owner")
+
+
+def give_away(directory: Path) -> None:
+    try:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, 12345, 12345)
+    except PermissionError:
+        pytest.skip("only root can give files to another user")
+
+
+@pytest.mark.parametrize("config", [b"[core\n", b"\xff\xfe\0", b""])
+def test_a_checkout_with_broken_settings_is_somebodys_work(
+    origin: Origin, tmp_path: Path, config: bytes
+) -> None:
+    clone(origin.url, tmp_path / "source")
+    (tmp_path / "source/.git/config").write_bytes(config)
+
+    assert "holds somebody's work" in str(failed(origin.url, tmp_path / "source"))
+    assert (tmp_path / "source/.git/config").read_bytes() == config
+
+
+@pytest.mark.parametrize("plant", ["fsmonitor", "filter", "include", "submodule"])
+def test_runs_no_program_that_was_planted_in_the_older_checkout(
+    origin: Origin, tmp_path: Path, plant: str
+) -> None:
+    source = tmp_path / "source"
+    if plant == "submodule":
+        commit = origin.git("rev-parse", "HEAD")
+        origin.git("update-index", "--add", "--cacheinfo", f"160000,{commit},module")
+        origin.git("commit", "-m", "module")
+    clone(origin.url, source)
+    program = tmp_path / "server/planted"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
+    program.chmod(0o755)
+    if plant == "filter":
+        (source / ".git/info").mkdir(exist_ok=True)
+        (source / ".git/info/attributes").write_text("* filter=x\n")
+        origin.git("config", "filter.x.clean", str(program), cwd=source)
+        os.utime(source / "file.txt", (1, 1))
+    elif plant == "include":
+        (source / "more").write_text(f"[core]\n\tfsmonitor = {program}\n")
+        origin.git("config", "include.path", "../more", cwd=source)
+    else:
+        place = source
+        if plant == "submodule":
+            place = source / "module"
+            origin.git("clone", origin.url, str(place), cwd=tmp_path)
+        origin.git("config", "core.fsmonitor", str(program), cwd=place)
+
+    outputs = clone(origin.url, source)
+
+    assert outputs.backup is not None
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_edited_during_the_fetch_is_kept(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moment is chosen by a wrapper; the fetch is a real one."""
+    source = tmp_path / "source"
+    clone(origin.url, source)
+    fetch = git_clone._fetch
+
+    def editing(*args: Any) -> str:
+        (source / "file.txt").write_text("precious")
+        return fetch(*args)
+
+    monkeypatch.setattr(git_clone, "_fetch", editing)
+    outputs = clone(origin.url, source)
+
+    assert outputs.backup is not None
+    assert (outputs.backup / "file.txt").read_text() == "precious"
+
+
+def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / ("\u00e9" * 115)  # 230 bytes
+    clone(origin.url, source)
+    (source / "file.txt").write_text("precious")
+
+    outputs = clone(origin.url, source)
+
+    assert outputs.backup is not None
+    assert (outputs.backup / "file.txt").read_text() == "precious"
+
+
+def test_removes_what_a_killed_run_left(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / ".source.stepkit-abcd1234/new").mkdir(parents=True)
+
+    clone(origin.url, tmp_path / "source")
+
+    assert names(tmp_path) == ["server", "source"]
+
+
+@pytest.mark.parametrize("attempts", [0, -3])
+def test_refuses_to_try_less_than_once(origin: Origin, tmp_path: Path, attempts: int) -> None:
+    error = failed(origin.url, tmp_path / "source", attempts=attempts)
+
+    assert type(error) is ConfigurationError
+    assert str(error) == f"--attempts is {attempts}: it must be 1 or more"
+    assert names(tmp_path) == ["server"]
+
+
+@pytest.mark.parametrize("name", ["feat/a,b", "we#ird!(x)", "q'uote", "pct%20", "\u00e9", "a@b"])
+def test_takes_every_name_that_git_allows(origin: Origin, tmp_path: Path, name: str) -> None:
+    origin.git("checkout", "-b", name)
+    commit = origin.commit("second")
+    origin.git("checkout", "main")
+
+    assert clone(origin.url, tmp_path / "source", revision=name).commit == commit
+
+
+def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
+    origin: Origin, tmp_path: Path
+) -> None:
+    origin.git("tag", "-a", "-m", "x", "annotated")
+    tag, commit = origin.git("rev-parse", "annotated"), origin.git("rev-parse", "HEAD")
+
+    assert clone(origin.url, tmp_path / "a", revision=tag).commit == commit
+    assert clone(origin.url, tmp_path / "a", revision=commit.upper()).commit == commit
+    assert clone(origin.url, tmp_path / "a", revision=commit).backup is None
+
+
+def test_a_file_of_the_repository_is_no_commit(origin: Origin, tmp_path: Path) -> None:
+    blob = origin.git("rev-parse", "HEAD:file.txt")
+    origin.git("tag", "blob", blob)
+
+    error = failed(origin.url, tmp_path / "source", revision=blob)
+
+    assert type(error) is ConfigurationError
+    assert names(tmp_path) == ["server"]
+
+
 def test_failure_leaves_the_older_checkout_alone(origin: Origin, tmp_path: Path) -> None:
     clone(origin.url, tmp_path / "source")
 
@@ -160,7 +391,29 @@ def test_refuses_to_replace_a_mount_point(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize(
-    "revision", ["--upload-pack=touch pwned;", "-x", "a..b", "a b", "x\ny", "HEAD^"]
+    "revision",
+    [
+        "--upload-pack=touch pwned;",
+        "-x",
+        "a..b",
+        "a b",
+        "x\ny",
+        "HEAD^",
+        "",
+        "@",
+        "a@{1}",
+        "a~1",
+        "a:b",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "a.",
+        "a*",
+        "a\0b",
+    ],
 )
 def test_a_revision_is_never_read_as_a_git_option(
     origin: Origin, tmp_path: Path, revision: str
@@ -181,6 +434,9 @@ def test_a_revision_is_never_read_as_a_git_option(
         ("ssh://git@host/x", "ssh is not supported: use https:// and a token"),
         ("git@host.org:you/x.git", "ssh is not supported: use https:// and a token"),
         ("https://user:pa55w0rd@host/x", "holds credentials: pass the token in the environment"),
+        ("https://[x", "is no repository URL: its host is wrong"),
+        ("https://user:pa55w0rd@[x", "is no repository URL: its host is wrong"),
+        ("x" * 5000, "is no repository URL"),
         ("https://host/a%0ab", "blank or control character"),
     ],
 )
@@ -208,6 +464,7 @@ class Server(ThreadingHTTPServer):
         self.location = ""
         self.credentials: list[str | None] = []
         self.processes = b""
+        self.token_files: list[Path] = []
         self.url = f"http://127.0.0.1:{self.server_port}/repo.git"
 
 
@@ -221,6 +478,7 @@ class Handler(BaseHTTPRequestHandler):
                 with suppress(OSError):  # it has ended meanwhile
                     if b"git" in (content := path.read_bytes()):
                         self.server.processes += content
+        self.server.token_files += Path(gettempdir()).glob("stepkit-git-*/*")
         unauthorised = self.server.status == 200 and not self.headers["Authorization"]
         self.send_response(401 if unauthorised else self.server.status)
         self.send_header("WWW-Authenticate", 'Basic realm="x"')
@@ -309,6 +567,7 @@ def test_sends_the_token_but_never_shows_it(server: Server, tmp_path: Path) -> N
     assert "ls-remote" in shown
     assert "s3cret" not in shown
     assert login not in shown
+    assert server.token_files == []  # SIGKILL would leave such a file behind
 
 
 def test_the_token_does_not_follow_a_redirect_to_another_host(
@@ -334,6 +593,13 @@ def test_reads_the_token_from_a_file(server: Server, tmp_path: Path) -> None:
     assert f"Basic {login}" in server.credentials
     gone = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "gone")
     assert "cannot read the token file" in str(gone)
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
+    assert type(error) is ConfigurationError
+    assert str(error) == f"cannot read the token file {tmp_path}/token: it is no UTF-8 text"
+    (tmp_path / "token").write_text("one\nhost=other")
+    error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
+    assert "holds a line break" in str(error)
 
 
 def test_leaves_no_token_in_the_checkout(origin: Origin, tmp_path: Path) -> None:
