@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -44,8 +45,7 @@ def result(**fields: Any) -> StepResult:
 def test_a_secret_is_masked_in_every_spelling(spell: Callable[[str], str]) -> None:
     shown = redact(f"before {spell(SECRET)} after", [SECRET])
     assert "***" in shown
-    assert shown.strip("before after[]\"'*b=") == ""
-    assert shown.startswith("before ")
+    assert re.fullmatch(r"""before [b\['"]*(a )?\*\*\*( b)?['"\]]* after""", shown)
 
 
 @pytest.mark.parametrize("user", ["", "u", "us", "use"])

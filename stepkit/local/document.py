@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from stepkit.errors import ConfigurationError
+from stepkit.local.strict_yaml import Loader
 from stepkit.options import seconds
 from stepkit.tools import files
 
@@ -21,41 +22,9 @@ if TYPE_CHECKING:
 Value = str | list[str] | dict[str, str]
 
 _DURATION: Final = re.compile(r"0|(\d+(\.\d+)?(ms|s|m|h))+")
+_DEEPEST: Final = 64  # levels; a Pipeline needs a dozen
+_MOST: Final = 100_000  # values, those that aliases repeat included
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-class _Loader(yaml.SafeLoader):
-    """The scalars of a Kubernetes client: ``y`` is a boolean, a date or ``1:30`` is a string."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's shape
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                _refuse(key_node, f"the key {key!r} is no string: put it in quotes")
-            if key in seen:
-                _refuse(key_node, f"{key!r} stands here twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _refuse(node: Any, problem: str) -> None:
-    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"(?i:y|yes|on|true|n|no|off|false)", "yYnNtTfFoO"),
-    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
-    ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
-_Loader.add_constructor(
-    "tag:yaml.org,2002:bool",
-    lambda _, node: node.value.lower() in {"y", "yes", "on", "true"},
-)
 
 
 def documents(path: Path) -> list[Node]:
@@ -65,7 +34,8 @@ def documents(path: Path) -> list[Node]:
     """
     content = files.read(path)
     try:
-        found = list(yaml.load_all(content.decode(), _Loader))
+        found = list(yaml.load_all(content.decode(), Loader))
+        _check_extent(found)
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is no UTF-8 text") from error
     except yaml.MarkedYAMLError as error:
@@ -73,7 +43,28 @@ def documents(path: Path) -> list[Node]:
         raise ConfigurationError(f"{path}, line {line}: no valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: no valid YAML: {str(error).splitlines()[0]}") from error
+    except (ValueError, OverflowError) as error:  # \UFFFFFFFF in quotes
+        raise ConfigurationError(f"{path}: no valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path}: no valid YAML: it is nested too deeply") from error
     return [Node(value, str(path)) for value in found if value is not None]
+
+
+def _check_extent(value: Any) -> None:
+    """Refuse what no reader ends with: aliases that hold themselves or multiply."""
+    level, depth, count = [value], 0, 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > _DEEPEST:
+            raise RecursionError
+        if count > _MOST:
+            raise ValueError(f"it holds more than {_MOST} values")
+        level = [
+            item
+            for entry in level
+            if isinstance(entry, list | dict)
+            for item in (entry.values() if isinstance(entry, dict) else entry)
+        ]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -10,13 +10,12 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import StepError
-from stepkit.local import verdict
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.local import verdict, written
 from stepkit.local.command import commands
 from stepkit.local.document import Value
 from stepkit.local.inputs import Secrets
@@ -24,7 +23,6 @@ from stepkit.tools import files, process
 
 if TYPE_CHECKING:
     from stepkit.local.command import Command
-    from stepkit.local.model import Result
     from stepkit.local.plan import Unit
 
 logger = logging.getLogger(__name__)
@@ -74,7 +72,8 @@ def run_unit(unit: Unit, machine: Machine) -> Outcome:
         try:
             outcome = _Attempt(unit, machine, attempt).run()
         except StepError as error:
-            told = type(error)(f"task {unit.label}: {error}", reason=error.reason)
+            shown = machine.secrets.redact(str(error))
+            told = type(error)(f"task {unit.label}: {shown}", reason=error.reason)
             outcome = Outcome(status="Failed", reason="Failed", error=told)
         if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
             break
@@ -103,7 +102,7 @@ class _Attempt:
                 if failed:
                     return failed
             return Outcome(status="Succeeded", reason="Succeeded", results=self._read())
-        except _InvalidResult as invalid:
+        except written.InvalidResult as invalid:
             error = verdict.invalid_result(self.unit.label, str(invalid))
             return Outcome(status="Failed", reason="TaskRunValidationFailed", error=error)
         finally:
@@ -118,7 +117,7 @@ class _Attempt:
                 wanted.append(command.directory)
         for directory in wanted:
             with files.explaining(f"cannot make {directory}"):
-                directory.mkdir(parents=True, exist_ok=True)
+                _make(directory)
 
     def _step(self, command: Command) -> Outcome | None:
         """Run one step; return how the Task ended if it ends here."""
@@ -159,19 +158,21 @@ class _Attempt:
 
     def _ended(self, command: Command, done: process.Completed) -> Outcome | None:
         code = _KILLED if done.code < 0 else done.code
-        size = self._size_of_results()
+        left = self._written()
+        size = _size(left)
         if size > (limit := verdict.room_for_results(len(self.commands))):
             error = verdict.results_too_large(self.unit.label, size, limit)
             return Outcome(status="Failed", reason="Failed", error=error)
         if code and not command.tolerant:
-            results = self._written()
-            error = verdict.failure(self.unit.label, done, results, self.machine.secrets.redact)
+            error = verdict.failure(self.unit.label, done, left.texts, self.machine.secrets.redact)
             found = self._read(strict=False)
             return Outcome(status="Failed", reason="Failed", results=found, error=error)
         if code:
             logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
                            self.unit.label, command.step.name, code)  # fmt: skip
-        (self.directory / "steps" / command.step.name / "exitCode").write_text(str(code))
+        # The step may have removed the directory, or put a pipe there.
+        path = self.directory / "steps" / command.step.name / "exitCode"
+        files.write_atomically(path, str(code), durable=False)
         return None
 
     def _timed_out(self, command: Command, *, own: bool) -> Outcome:
@@ -195,54 +196,38 @@ class _Attempt:
         if text.strip():
             logger.log(level, "[%s] %s", self.unit.label, text)
 
-    def _written(self) -> dict[str, str]:
-        found = {}
-        for name in self.unit.task.task.results:
-            with suppress(FileNotFoundError, IsADirectoryError):
-                found[name] = os.fsdecode((self.directory / "results" / name).read_bytes())
-        return found
+    def _written(self) -> written.Written:
+        limit = verdict.room_for_results(len(self.commands))
+        return written.read(self.directory / "results", self.unit.task.task.results, limit)
 
     def _read(self, *, strict: bool = True) -> dict[str, Value]:
         """Return the results; those of another shape than declared fail a Task that did not."""
-        declared, written = self.unit.task.task.results, self._written()
+        declared, left = self.unit.task.task.results, self._written()
+        texts = left.texts
         if not strict:
-            return {n: _value(declared[n], t) for n, t in written.items() if _fits(declared[n], t)}
+            return {
+                n: written.value(declared[n], t)
+                for n, t in texts.items()
+                if written.fits(declared[n], t)
+            }
+        for name, problem in left.problems.items():
+            raise written.InvalidResult(f"cannot read the result {name}: {problem}")
         for name, result in declared.items():
-            if result.type == "object" and name not in written:
-                raise _InvalidResult(f"the result {name} of type object is missing")
-        return {name: _value(declared[name], text) for name, text in written.items()}
-
-    def _size_of_results(self) -> int:
-        entries = [{"key": k, "value": v, "type": 1} for k, v in self._written().items()]
-        text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
-        return len(os.fsencode(text)) + verdict.OVERHEAD if entries else 0
+            if result.type == "object" and name not in texts:
+                raise written.InvalidResult(f"the result {name} of type object is missing")
+        return {name: written.value(declared[name], text) for name, text in texts.items()}
 
 
-class _InvalidResult(Exception):  # noqa: N818 - it says what the Task did, not what went wrong here
-    """A result has another shape than the Task declares."""
-
-
-def _fits(result: Result, text: str) -> bool:
+def _make(directory: Path) -> None:
     try:
-        _value(result, text)
-    except _InvalidResult:
-        return False
-    return True
+        directory.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:  # a NUL byte or half a character, out of a result
+        name = ascii(str(directory))
+        raise ConfigurationError(f"cannot make {name}: no directory can have this name") from error
 
 
-def _value(result: Result, text: str) -> Value:
-    if result.type == "string":
-        return text
-    try:
-        value: Any = json.loads(text)
-    except ValueError:
-        value = None
-    wanted, entries = (
-        (list, value) if result.type == "array" else (dict, getattr(value, "values", list)())
-    )
-    if not isinstance(value, wanted) or not all(isinstance(entry, str) for entry in entries):
-        raise _InvalidResult(f"the result {result.name} is no {result.type} of strings in JSON")
-    lacking = [key for key in result.keys if key not in value]
-    if lacking:
-        raise _InvalidResult(f"the result {result.name} lacks the key {lacking[0]}")
-    return value
+def _size(left: written.Written) -> int:
+    """Return how many bytes Tekton needs for the results."""
+    entries = [{"key": k, "value": v, "type": 1} for k, v in left.texts.items()]
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+    return len(os.fsencode(text)) + left.unread + verdict.OVERHEAD if entries else 0

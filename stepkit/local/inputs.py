@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.local import variables
 from stepkit.local.document import Node, did_you_mean
+from stepkit.local.strict_yaml import is_text
 from stepkit.local.variables import Names, Unknown, type_of
 from stepkit.redaction import redact
 from stepkit.tools import files
@@ -19,6 +20,7 @@ from stepkit.tools import files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from stepkit.errors import StepError
     from stepkit.local.document import Value
     from stepkit.local.model import Param, Pipeline
 
@@ -179,6 +181,10 @@ class Secrets:
         """Mask every secret that was read so far."""
         return redact(text, self._seen)
 
+    def redacted(self, error: StepError) -> StepError:
+        """Return ``error`` with every secret in its message masked."""
+        return type(error)(self.redact(str(error)), reason=error.reason, outputs=error.outputs)
+
     def _path(self, use: SecretUse) -> Path | None:
         directory = self.directories.get(use.name)
         return directory / use.key if directory else None
@@ -207,11 +213,14 @@ def _param(param: Param, text: str) -> Value:
     kind, node = (list if param.type == "array" else dict), Node(text, f"--param {param.name}")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for [[[[...
         value = None
     entries = value.values() if isinstance(value, dict) else value
     if not isinstance(value, kind) or not all(isinstance(entry, str) for entry in entries):
         raise node.error(f"the param is of type {param.type}: write strings as JSON: {wanted}")
+    for entry in entries:
+        if not is_text(entry):
+            raise node.error(f"{entry!a} holds a NUL byte or half a character")
     check_type(param, value, node)
     return value
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stepkit.local.execute import Outcome
     from stepkit.local.plan import Plan, Unit
@@ -26,15 +26,15 @@ def log_end(unit: Unit, outcome: Outcome, plan: Plan) -> None:
         level = logging.WARNING if unit.ignored else logging.ERROR
         logger.log(level, "%s: failed in %.1f s: %s", unit.label, outcome.seconds, outcome.error)
         return
-    shown = plan.secrets.redact(_shown(outcome.results))
+    shown = _shown(outcome.results, plan.secrets.redact)
     logger.info("%s: succeeded in %.1f s%s", unit.label, outcome.seconds, shown)
 
 
-def _shown(results: Mapping[str, Any]) -> str:
+def _shown(results: Mapping[str, Any], redact: Callable[[str], str]) -> str:
     told = [(n, v) for n, v in results.items() if n not in {"status", "reason", "message"} and v]
     parts = []
     for name, value in told[:_SHOWN_RESULTS]:
-        line = " ".join(str(value).split())
+        line = " ".join(redact(str(value)).split())  # first: a cut secret is not recognised
         room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
         short = line if len(line) <= room else f"{line[:room]}…"
         parts.append(f"{name}={short}")

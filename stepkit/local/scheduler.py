@@ -146,7 +146,8 @@ class Scheduler:
         except MissingResult as missing:
             return self._without_result(task, missing)
         except StepError as error:
-            return self._end(_failed(task, "PipelineValidationFailed", error))
+            hidden = self.plan.secrets.redacted(error)  # it may show a result
+            return self._end(_failed(task, "PipelineValidationFailed", hidden))
         if not units:
             return self._skip(task, "its matrix is empty")
         self.units[task.name] = [(unit, None) for unit in units]

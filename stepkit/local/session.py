@@ -35,7 +35,7 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
         with files.explaining(f"cannot make the workspace {directory}"):
             directory.mkdir(parents=True, exist_ok=True)
     stop, kill = Event(), Event()
-    with TemporaryDirectory(prefix="stepkit-run-") as private:
+    with TemporaryDirectory(prefix="stepkit-run-", ignore_cleanup_errors=True) as private:
         root = Path(private)
         tasks = Machine(root=root, secrets=plan.secrets, stop=stop, kill=kill)
         last = Machine(root=root, secrets=plan.secrets, stop=kill, kill=kill)
@@ -45,7 +45,7 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
     for line in show.table(ended):
         logger.info("%s", plan.secrets.redact(line))
     for path in (task.results["summary"] for task in ended if "summary" in task.results):
-        logger.info("summary: %s", path)
+        logger.info("summary: %s", plan.secrets.redact(str(path)))
     results, trouble = _results(plan, ended)
     left = outputs(
         run=plan.run,
@@ -58,7 +58,7 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
     if signal is not None:
         raise signal_with(signal, left) from error
     if error:
-        raise error.leaving(left)
+        raise plan.secrets.redacted(error).leaving(left)
     return left
 
 
