@@ -1,9 +1,10 @@
 r"""Gather what is kept of a run, and list it with sizes, media types and checksums.
 
-Files named with --files are copied into the artifacts directory first. Everything in it is then
+Files named with --files are copied into the artifacts directory first; none takes the place of
+another file there. Everything in it is then
 listed in manifest.json (path, size, sha256, media type) and in SHA256SUMS, which
 `sha256sum --check` reads. An artifact named with --expect that is missing or empty fails the
-step, after all others are listed.
+step, after all others are listed. This step's own report is not listed: it is not finished yet.
 
 For example:
 
@@ -16,6 +17,8 @@ from __future__ import annotations
 import json
 import logging
 import mimetypes
+import os
+import posixpath
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,6 +36,9 @@ logger = logging.getLogger(__name__)
 MANIFEST: Final = "manifest.json"
 CHECKSUMS: Final = "SHA256SUMS"
 SCHEMA: Final = "stepkit.manifest/1"
+
+_OWN_STEP: Final = "collect-artifacts"
+_MAX_REPORT_BYTES: Final = 50 * 2**20  # a larger JSON file is no report of ours
 
 _MEDIA_TYPES: Final = {
     ".ipynb": "application/x-ipynb+json",  # jupyter/nbformat, "Media Type"
@@ -90,7 +96,7 @@ def run(options: Options) -> Outputs:
         message=f"{len(found)} artifacts, {sum(a.size for a in found) / 1e6:.1f} MB",
     )
     present = {artifact.path for artifact in found if artifact.size}
-    if missing := [name for name in options.expect if name not in present]:
+    if missing := [name for name in options.expect if _inside(name, directory) not in present]:
         raise UserCodeError(
             f"{len(missing)} of {len(options.expect)} expected artifacts are missing or empty in "
             f"{directory}: {', '.join(missing)}",
@@ -98,6 +104,12 @@ def run(options: Options) -> Outputs:
             outputs=outputs,
         )
     return outputs
+
+
+def _inside(name: str, directory: Path) -> str:
+    """Spell an expected path as it is listed: ``./a`` and the absolute path are ``a``."""
+    path = posixpath.normpath(name)
+    return posixpath.relpath(path, directory) if posixpath.isabs(path) else path
 
 
 def _copy(sources: tuple[Path, ...], directory: Path) -> None:
@@ -111,9 +123,26 @@ def _copy(sources: tuple[Path, ...], directory: Path) -> None:
         if other := targets.get(source.name):
             raise ConfigurationError(f"{other} and {source} have the same name: rename one")
         targets[source.name] = source
+        _check_target(source, directory / source.name)
     for name, source in targets.items():
-        if source.absolute() != directory / name:
+        if not os.path.lexists(directory / name):
             files.copy_atomically(source, directory / name)
+
+
+def _check_target(source: Path, target: Path) -> None:
+    """Make sure that the copy destroys nothing: a file of that name must hold the same."""
+    if target.name in {MANIFEST, CHECKSUMS}:
+        raise ConfigurationError(
+            f"{source} cannot be collected: this step writes its own {target.name}; rename it"
+        )
+    if not os.path.lexists(target):
+        return
+    with files.explaining(f"cannot compare {source} with {target}"):
+        alike = target.is_file() and files.sha256(target) == files.sha256(source)
+    if not alike or (target.is_symlink() and source.absolute() != target):
+        raise ConfigurationError(
+            f"{target} is there already and differs from {source}: rename one, or remove it first"
+        )
 
 
 def _regular_files(directory: Path) -> Iterator[Path]:
@@ -129,8 +158,26 @@ def _regular_files(directory: Path) -> Iterator[Path]:
 
 def _kept(directory: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
     for path in _regular_files(directory):
-        if not any(fnmatchcase(path.name, pattern) for pattern in exclude):
+        if any(fnmatchcase(path.name, pattern) for pattern in exclude):
+            continue
+        if _is_own_report(path):
+            logger.info("left out %s: the report of this step", path)
+        else:
             yield path
+
+
+def _is_own_report(path: Path) -> bool:
+    """Tell whether ``path`` is what --report writes, which changes after it would be listed."""
+    if path.suffix != ".json":
+        return False
+    try:
+        if path.stat().st_size > _MAX_REPORT_BYTES:
+            return False
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    own = isinstance(data, dict) and data.get("step") == _OWN_STEP
+    return own and str(data.get("schema")).startswith("stepkit.report/")
 
 
 def _artifact(path: Path, directory: Path) -> Artifact:
@@ -147,12 +194,12 @@ def _artifact(path: Path, directory: Path) -> Artifact:
 def _write_lists(directory: Path, found: tuple[Artifact, ...]) -> Path:
     manifest = {"schema": SCHEMA, "artifacts": [vars(artifact) for artifact in found]}
     files.write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    files.write_atomically(directory / CHECKSUMS, "".join(map(_checksum_line, found)))
+    files.write_atomically(directory / CHECKSUMS, b"".join(map(_checksum_line, found)))
     return directory / MANIFEST
 
 
-def _checksum_line(artifact: Artifact) -> str:
+def _checksum_line(artifact: Artifact) -> bytes:
     """Spell one line of SHA256SUMS; coreutils mark a name with odd characters by a backslash."""
     escaped = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
     mark = "\\" if escaped != artifact.path else ""
-    return f"{mark}{artifact.sha256}  {escaped}\n"
+    return os.fsencode(f"{mark}{artifact.sha256}  {escaped}\n")  # a name may be no UTF-8

@@ -4,16 +4,14 @@ import hashlib
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.steps import collect_artifacts
 from stepkit.steps.collect_artifacts import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -119,3 +117,70 @@ def test_names_what_it_cannot_collect(artifacts: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no directory of artifacts"):
         collect_artifacts.run(Options(artifacts=tmp_path / "gone"))
     assert not (artifacts / "manifest.json").exists()
+
+
+def check_sums(directory: Path) -> bytes:
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_its_own_report_is_not_listed_unfinished(artifacts: Path) -> None:
+    (artifacts / "other.json").write_text('{"schema": "stepkit.report/1", "step": "run-tests"}')
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-P", "-m", "stepkit", "collect-artifacts", "--artifacts", artifacts,
+             "--report", artifacts / "collect.json"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        assert (artifacts / "collect.json").exists()
+        assert check_sums(artifacts).count(b": OK") == 4
+
+
+def test_a_name_that_is_no_utf_8_is_listed_byte_by_byte(artifacts: Path) -> None:
+    Path(os.fsdecode(os.fsencode(artifacts) + b"/\xff.txt")).write_text("x")
+
+    assert collect_artifacts.run(Options(artifacts=artifacts)).count == 4
+    assert b"  \xff.txt\n" in (artifacts / "SHA256SUMS").read_bytes()
+    assert check_sums(artifacts).count(b": OK") == 4
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "SHA256SUMS"])
+def test_a_file_with_the_name_of_a_list_is_refused(
+    artifacts: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+
+    with pytest.raises(ConfigurationError, match=f"this step writes its own {name}; rename it"):
+        collect_artifacts.run(Options(artifacts=artifacts, files=(tmp_path / name,)))
+    assert not (artifacts / name).exists()
+
+
+def test_a_copy_takes_no_other_files_place(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("new")
+    (tmp_path / "b.txt").write_text("b")
+    (artifacts / "a.txt").write_text("old")
+    both = Options(artifacts=artifacts, files=(tmp_path / "b.txt", tmp_path / "a.txt"))
+
+    with pytest.raises(ConfigurationError, match=r"a\.txt is there already and differs from"):
+        collect_artifacts.run(both)
+    assert (artifacts / "a.txt").read_text() == "old"
+    assert not (artifacts / "b.txt").exists()
+
+    (artifacts / "a.txt").write_text("new")
+    assert collect_artifacts.run(both).count == 5  # the same again is no other file
+
+
+def test_a_link_in_the_directory_is_not_taken_for_a_copy(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    (artifacts / "a.txt").symlink_to(tmp_path / "a.txt")
+
+    with pytest.raises(ConfigurationError, match="is there already"):
+        collect_artifacts.run(Options(artifacts=artifacts, files=(tmp_path / "a.txt",)))
+
+
+def test_expected_paths_may_be_spelled_otherwise(artifacts: Path) -> None:
+    expect = ("./output_analysis.ipynb", "plots//umap.png", str(artifacts / "plots/umap.png"))
+
+    assert collect_artifacts.run(Options(artifacts=artifacts, expect=expect)).count == 3
