@@ -80,16 +80,23 @@ def stage(checkout: Path, directory: str, planned: Mapping[str, Path]) -> None:
     """
     path = checkout / directory
     with files.explaining(f"cannot stage inputs in {path}"), _opened(checkout, directory) as handle:
-        with os.scandir(handle) as entries:
-            code = sorted(entry.name for entry in entries if entry.name.endswith(".py"))
-        if code:
+        if code := _code(handle):
             raise ConfigurationError(
-                f"{path} holds code ({code[0]}): not emptying it; "
+                f"{path} holds code ({code}): not emptying it; "
                 "name the directory that is meant for inputs"
             )
         _empty(handle)
         for name, source in planned.items():
             _copy(source, name, handle)
+
+
+def _code(directory: int) -> str:
+    """Name a file of Python code at any depth below the open ``directory``, or nothing."""
+    for folder, _, names, _ in os.fwalk(dir_fd=directory, follow_symlinks=False):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                return str(PurePosixPath(folder, name))
+    return ""
 
 
 def _check_source(source: Path) -> None:

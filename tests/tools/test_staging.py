@@ -93,6 +93,17 @@ def test_a_directory_of_code_is_not_emptied(checkout: Path, page: Path) -> None:
     assert _tree(checkout) == {"tests", "tests/test_x.py"}
 
 
+def test_code_further_down_is_not_removed_either(checkout: Path, page: Path) -> None:
+    (checkout / "src" / "pkg" / "deep").mkdir(parents=True)
+    (checkout / "src" / "old.html").touch()
+    (checkout / "src" / "pkg" / "deep" / "m.py").touch()
+    with pytest.raises(ConfigurationError, match=r"holds code \(pkg/deep/m.py\): not emptying it"):
+        staging.stage(checkout, "src", {"a.html": page})
+    assert _tree(checkout) == {
+        "src", "src/old.html", "src/pkg", "src/pkg/deep", "src/pkg/deep/m.py",
+    }  # fmt: skip
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_read_only_checkout_says_who_may_not_write(checkout: Path, page: Path) -> None:
     checkout.chmod(0o555)
