@@ -68,7 +68,7 @@ def run(options: Options) -> Outputs:
         with files.explaining(f"cannot append to {options.github_summary}"):
             files.append(options.github_summary, page)
     outputs = Outputs(summary=summary, verdict=found.verdict, message=_message(found))
-    if not any(entry.data for entry in found.entries):
+    if not any(entry.data or entry.reason == Reason.BAD_INPUT for entry in found.entries):
         raise ConfigurationError(
             f"there are no reports in {reports}: nothing ran, or --reports names another directory",
             reason=Reason.NOT_FOUND,

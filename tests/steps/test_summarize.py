@@ -354,3 +354,10 @@ def test_a_file_name_cannot_break_out_of_its_link(reports: Path, tmp_path: Path)
     run(reports)
 
     assert "(<a%3E%29%3Cscript%3E%7C%0A.html>)" in page(tmp_path)
+
+
+def test_a_lone_report_that_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/bad.json").write_text("{")
+
+    assert "bad: its report bad.json cannot be read" in run(tmp_path / "reports").message
