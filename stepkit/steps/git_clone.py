@@ -134,4 +134,4 @@ def _holds_work(old: Path) -> bool:
 def _backup_of(destination: Path) -> Path:
     suffix = datetime.now(UTC).strftime(".backup-%Y%m%dT%H%M%S%fZ")
     name = os.fsencode(destination.name)[: _LONGEST_NAME - len(suffix)]
-    return destination.with_name(os.fsdecode(name) + suffix)
+    return destination.with_name(name.decode(errors="ignore") + suffix)  # cuts no character

@@ -285,6 +285,7 @@ def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> Non
     outputs = clone(origin.url, source)
 
     assert outputs.backup is not None
+    assert outputs.backup.name.encode().startswith("\u00e9".encode() * 100)
     assert (outputs.backup / "file.txt").read_text() == "precious"
 
 
