@@ -50,6 +50,13 @@ def text_of(notebook: Path) -> str:
     return "".join(out.get("text", "") for out in outputs)
 
 
+def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str) -> None:
+    spec = tmp_path / f"share/kernels/{name}/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+
+
 def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", "", "print('n is', n)")
     before = notebook.read_bytes()
@@ -264,11 +271,14 @@ def test_braces_in_a_path_are_just_characters(tmp_path: Path) -> None:
 def test_a_kernel_that_does_not_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = tmp_path / "share/kernels/broken/kernel.json"
-    spec.parent.mkdir(parents=True)
-    argv = [sys.executable, "-c", "print('no driver'); raise SystemExit(1)"]
-    spec.write_text(json.dumps({"argv": argv, "display_name": "b", "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    install_kernel(
+        tmp_path,
+        monkeypatch,
+        "broken",
+        sys.executable,
+        "-c",
+        "print('no driver'); raise SystemExit(1)",
+    )
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     error = failed(notebook, kernel="broken")
@@ -370,12 +380,7 @@ def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:
 def test_a_kernel_whose_program_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = tmp_path / "share/kernels/broken/kernel.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text(
-        json.dumps({"argv": ["/no/such/python"], "display_name": "b", "language": "python"})
-    )
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    install_kernel(tmp_path, monkeypatch, "broken", "/no/such/python")
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     error = failed(notebook, kernel="broken")
@@ -387,11 +392,9 @@ def test_a_kernel_whose_program_is_missing_is_named(
 def test_the_limit_of_the_run_holds_for_the_kernels_start_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = tmp_path / "share/kernels/slow/kernel.json"
-    spec.parent.mkdir(parents=True)
-    argv = [sys.executable, "-c", "import time; time.sleep(60)"]
-    spec.write_text(json.dumps({"argv": argv, "display_name": "b", "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    install_kernel(
+        tmp_path, monkeypatch, "slow", sys.executable, "-c", "import time; time.sleep(60)"
+    )
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     error = failed(notebook, kernel="slow", run_timeout=1.5)
