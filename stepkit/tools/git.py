@@ -198,6 +198,7 @@ def _known_refs(refs: Mapping[str, str]) -> str:
 
 def _translated(output: str, what: str, cwd: Path | None) -> StepError:
     said = re.findall(r"^(?:fatal|error|remote): *(.*)", output, re.MULTILINE)
+    said = [line for line in said if "Could not read from remote" not in line]  # says nothing
     reason = said[-1] if said else (output.strip().splitlines() or ["no message"])[-1]
     message = f"{what}: {reason.rstrip('.')}"
     if _LOCAL.search(output) or (cwd and shutil.disk_usage(cwd).free == 0):

@@ -297,6 +297,14 @@ def test_removes_what_a_killed_run_left(origin: Origin, tmp_path: Path) -> None:
     assert names(tmp_path) == ["server", "source"]
 
 
+def test_names_a_repository_that_is_not_there(tmp_path: Path) -> None:
+    error = failed(f"file://{tmp_path}/gone", tmp_path / "source")
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.NOT_FOUND
+    assert str(error).endswith("does not appear to be a git repository: check the URL")
+
+
 @pytest.mark.parametrize("attempts", [0, -3])
 def test_refuses_to_try_less_than_once(origin: Origin, tmp_path: Path, attempts: int) -> None:
     error = failed(origin.url, tmp_path / "source", attempts=attempts)
