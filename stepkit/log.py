@@ -6,16 +6,15 @@ import json
 import logging
 import os
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from stepkit.redaction import redact
+from stepkit.tools.logfile import StampedFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Format = Literal["auto", "plain", "ci", "json"]
 FORMATS: Final = ("auto", "plain", "ci", "json")
 
 
@@ -45,11 +44,9 @@ def _detected() -> str:
     return "ci" if in_ci else "plain"
 
 
-class _Formatter(logging.Formatter):
-    converter = staticmethod(time.gmtime)
-
+class _Formatter(StampedFormatter):
     def __init__(self, chosen: str, secrets: Iterable[str]) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        super().__init__()
         self.chosen = chosen
         self.secrets = tuple(secrets)
 

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class StampedFormatter(logging.Formatter):
+    """A line for each event: time in UTC, level, message."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+
 @contextmanager
 def recording(path: Path) -> Iterator[logging.Handler]:
     """Write everything that is logged during the block to ``path``, a line for each event.
@@ -25,9 +34,7 @@ def recording(path: Path) -> Iterator[logging.Handler]:
     with files.explaining(f"cannot write the log {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
+    handler.setFormatter(StampedFormatter())
     root = logging.getLogger()
     level = root.level
     root.setLevel(min(level, logging.INFO))
