@@ -36,6 +36,7 @@ class Reason(StrEnum):
     ARTIFACT_MISSING = "artifact-missing"
     TASK_FAILED = "task-failed"
 
+    KERNEL_HUNG = "kernel-hung"
     OUT_OF_MEMORY = "out-of-memory"
     NETWORK = "network"
     CHECKSUM = "checksum"

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 
-CellStatus = Literal["ok", "expected-error", "error", "stopped", "not-run"]
+CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run"]
 
 _FROM_OUTSIDE: Final = {SIGKILL, SIGTERM}  # a crash of the kernel's own raises another signal
 _EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
@@ -23,6 +23,7 @@ class Ending(StrEnum):
     KERNEL_DIED = "kernel-died"
     CELL_TIMEOUT = "cell-timeout"
     RUN_TIMEOUT = "run-timeout"
+    HUNG = "hung"
     OUTPUT_TIMEOUT = "output-timeout"
     CANCELLED = "cancelled"
 
@@ -31,8 +32,9 @@ class Ending(StrEnum):
 class CellRun:
     """One code cell: what it is, and what the kernel answered.
 
-    ``number`` counts the notebook's own code cells from 1; the cell that papermill injects is 0.
-    ``index`` is the position among all cells of the executed notebook.
+    ``number`` counts the notebook's own code cells from 1; a cell that was injected, by papermill
+    for the parameters or by a rule, is 0. ``index`` is the position among all cells of the
+    executed notebook. ``tolerance`` is the reason why a tolerated error was declared so.
     """
 
     number: int
@@ -43,6 +45,7 @@ class CellRun:
     seconds: float | None = None
     ename: str = ""
     evalue: str = ""
+    tolerance: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,9 @@ class Execution:
 
     ``cancelled_by`` is the signal that ended a cancelled run,
     ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
-    seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile, and
-    ``memory_limit`` the container's limit in bytes.
+    seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile,
+    ``memory_limit`` the container's limit in bytes, and ``messages_lost`` how many messages of the
+    kernel never arrived.
     """
 
     cells: Sequence[CellRun]
@@ -62,6 +66,7 @@ class Execution:
     limit: float | None = None
     oom_kills: int = 0
     memory_limit: int | None = None
+    messages_lost: int = 0
 
     @property
     def total(self) -> int:
@@ -71,8 +76,13 @@ class Execution:
     @property
     def ran(self) -> int:
         """How many of them ran to their end."""
-        done = ("ok", "expected-error")
+        done = ("ok", "expected-error", "tolerated")
         return sum(1 for cell in self.cells if cell.number and cell.status in done)
+
+    @property
+    def tolerated(self) -> Sequence[CellRun]:
+        """The cells whose error was declared tolerable."""
+        return [cell for cell in self.cells if cell.status == "tolerated"]
 
 
 def judge(execution: Execution) -> str:
@@ -92,7 +102,8 @@ def judge(execution: Execution) -> str:
         raise _unfinished(execution, stopped or missing)
     if not execution.cells:
         return "the notebook has no code cells"
-    return f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
+    ran = f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
+    return f"{_tolerated(execution)}{ran}{_lost(execution)}"
 
 
 def _unfinished(execution: Execution, cell: CellRun | None) -> StepError:
@@ -106,6 +117,12 @@ def _unfinished(execution: Execution, cell: CellRun | None) -> StepError:
         case Ending.RUN_TIMEOUT:
             what = (
                 f"the run was stopped after {_seconds(execution)} (--run-timeout), during {where}"
+            )
+        case Ending.HUNG:
+            return ToolError(
+                f"the kernel hung in {where}: no answer, no output and no work for "
+                f"{_seconds(execution)} (--hang-timeout){_not_run(execution)}",
+                reason=Reason.KERNEL_HUNG,
             )
         case Ending.OUTPUT_TIMEOUT:
             return ToolError(
@@ -163,7 +180,7 @@ def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
 
 
 def _cell(execution: Execution, cell: CellRun) -> str:
-    name = f"cell {cell.number} of {execution.total}" if cell.number else "the injected parameters"
+    name = f"cell {cell.number} of {execution.total}" if cell.number else "the injected cell"
     return f"{name} (`{cell.first_line}`)"
 
 
@@ -175,6 +192,16 @@ def _not_run(execution: Execution) -> str:
 def _expected(execution: Execution) -> str:
     count = sum(1 for cell in execution.cells if cell.status == "expected-error")
     return f", {count} of them with an error that its tag raises-exception expects" if count else ""
+
+
+def _tolerated(execution: Execution) -> str:
+    count = len(execution.tolerated)
+    return f"passed with {count} tolerated error{'s' if count > 1 else ''}: " if count else ""
+
+
+def _lost(execution: Execution) -> str:
+    count = execution.messages_lost
+    return f"; {count} messages of the kernel were lost: outputs are incomplete" if count else ""
 
 
 def _seconds(execution: Execution) -> str:

@@ -147,3 +147,35 @@ def test_a_time_limit_says_which_and_how_long(
     assert error.reason == Reason.TIMEOUT
     assert said in str(error)
     assert "cell 1 of 2 (`step_1()`)" in str(error)
+
+
+def test_names_the_tolerated_errors_before_anything_else() -> None:
+    execution = Execution(cells=cells("ok", "tolerated"), ending=Ending.FINISHED)
+
+    assert judge(execution) == "passed with 1 tolerated error: 2 of 2 cells ran"
+
+
+def test_a_tolerated_error_excuses_no_other() -> None:
+    error = failure(Execution(cells=cells("tolerated", "error"), ending=Ending.FINISHED))
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.CELL_ERROR)
+
+
+def test_says_how_many_messages_were_lost() -> None:
+    execution = Execution(cells=cells("ok"), ending=Ending.FINISHED, messages_lost=3)
+
+    assert judge(execution) == (
+        "1 of 1 cells ran; 3 messages of the kernel were lost: outputs are incomplete"
+    )
+
+
+def test_a_hung_kernel_may_work_the_next_time() -> None:
+    execution = Execution(cells=cells("ok", "stopped"), ending=Ending.HUNG, limit=600)
+
+    error = failure(execution)
+
+    assert (type(error), error.reason) == (ToolError, Reason.KERNEL_HUNG)
+    assert str(error) == (
+        "the kernel hung in cell 2 of 2 (`step_2()`): no answer, no output and no work for 600 s "
+        "(--hang-timeout)"
+    )
