@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 JOBS ?= auto
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu lint types clean
+.PHONY: help demo test test-slow test-gpu bench lint types clean
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -20,6 +21,8 @@ help:
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
+	@echo 'make bench            measure beside papermill, nbclient and nbconvert: about half an hour'
+	@echo '     BENCH_ARGS=--quick   small notebooks, a minute; --help lists the rest'
 	@echo 'make lint             check style and format'
 	@echo 'make types            check types'
 	@echo 'make clean            remove the environment, caches and what the demo wrote'
@@ -38,6 +41,9 @@ test-slow: $(READY)
 
 test-gpu: $(READY)
 	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
+
+bench: $(READY)
+	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 lint: $(READY)
 	$(RUN) -m ruff check .

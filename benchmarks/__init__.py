@@ -1,0 +1,1 @@
+"""Measure stepkit beside the tools that it replaces; see README.md in this directory."""

@@ -1,0 +1,129 @@
+"""A measurement as a whole, and as the JSON file that keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import cache_from_source, find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import Usage
+from benchmarks.suite import Sample
+from benchmarks.targets import Proof, Result
+
+if TYPE_CHECKING:
+    from benchmarks.cases import Case
+
+SCHEMA: Final = "stepkit.benchmarks/1"
+
+_PACKAGES: Final = (
+    "stepkit",
+    "papermill",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+    "ipykernel",
+    "jupyter_client",
+    "pyzmq",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a table has to know of a case."""
+
+    what: str
+    stock: str
+    runners: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Everything that was measured, where, and what follows from it.
+
+    ``load`` is the machine's load average over one minute, before and after.
+    """
+
+    date: str
+    machine: dict[str, str]
+    versions: dict[str, str]
+    load: tuple[float, float]
+    cases: dict[str, About]
+    samples: list[Sample]
+    skipped: dict[str, str]
+    proofs: list[Proof]
+    targets: list[Result]
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read(path: Path) -> Record:
+    """Read what :meth:`Record.write` wrote.
+
+    Raises :class:`ValueError` when it is something else.
+    """
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+        raise ValueError(f"{path} is no {SCHEMA}")
+    content["samples"] = [
+        Sample(**{**sample, "usage": Usage(**sample["usage"])}) for sample in content["samples"]
+    ]
+    content["cases"] = {
+        name: About(**{**about, "runners": tuple(about["runners"])})
+        for name, about in content["cases"].items()
+    }
+    content["proofs"] = [Proof(**proof) for proof in content["proofs"]]
+    content["targets"] = [Result(**result) for result in content["targets"]]
+    content["load"] = tuple(content["load"])
+    return Record(**content)
+
+
+def today() -> str:
+    """Return the date in UTC: ``2026-01-31``."""
+    return datetime.now(tz=UTC).date().isoformat()
+
+
+def machine() -> dict[str, str]:
+    """Describe the machine's kind, nothing that names it."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return {
+        "kind": f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cpu",
+        "cores": str(len(os.sched_getaffinity(0))),
+        "GiB": f"{memory:.0f}",
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "bytecode": "compiled" if _compiled() else "missing",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is measured."""
+    return {name: version(name) for name in _PACKAGES}
+
+
+def about(case: Case) -> About:
+    """Return what the tables need of a case."""
+    names = tuple(runner.name for runner in case.runners)
+    return About(what=case.what, stock=case.stock, runners=names)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _compiled() -> bool:
+    spec = find_spec("papermill")
+    return bool(spec and spec.origin and Path(cache_from_source(spec.origin)).exists())
