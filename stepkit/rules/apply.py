@@ -1,0 +1,244 @@
+"""Rules applied to a copy of a notebook, each with the number of matches that it expects."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stepkit.errors import ConfigurationError
+from stepkit.rules import assignments, cells, mismatch, python_cells, shutdown, subsample
+from stepkit.rules.draft import Draft
+from stepkit.rules.model import (
+    AnyRule,
+    Book,
+    Change,
+    Inject,
+    Replace,
+    Selector,
+    Set,
+    Skip,
+    Tolerance,
+    Variant,
+    shortened,
+)
+from stepkit.rules.tolerances import Tolerances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stepkit.rules.cells import Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched:
+    """A changed copy of a notebook, and what else the variant says."""
+
+    notebook: Any
+    changes: tuple[Change, ...]
+    tolerances: Tolerances
+    parameters: Mapping[str, Any]
+    suffix: str
+
+
+def apply(
+    nb: Any,
+    book: Book,
+    *,
+    variant: str | None = None,
+    extra_tolerances: Sequence[Tolerance] = (),
+    strip_shutdown: bool = True,
+    language: str = "",
+) -> Patched:
+    """Return a copy of ``nb`` with the rules of ``book`` and of its ``variant`` applied.
+
+    ``language`` is the kernel's, where the notebook does not say it or another one is used.
+    Raises :class:`ConfigurationError` when a rule meets something else than it expects.
+    """
+    chosen = _variant(book, variant) if variant else Variant(suffix="")
+    python = (language or _language(nb)).lower() in {"python", "ipython", ""}
+    draft = Draft(nb)
+    for hook in chosen.hooks:
+        _hook(draft, hook, python=python, source=book.source)
+    for rule in (*book.rules, *chosen.rules):
+        _apply(draft, rule, python=python)
+    if strip_shutdown and python:
+        _strip_shutdown(draft)
+    declared = (*book.tolerate, *chosen.tolerate, *extra_tolerances)
+    return Patched(
+        notebook=draft.finished(),
+        changes=tuple(draft.changes),
+        tolerances=Tolerances([(item, _tolerant_cells(draft, item)) for item in declared]),
+        parameters=dict(chosen.parameters),
+        suffix=chosen.suffix,
+    )
+
+
+def _variant(book: Book, name: str) -> Variant:
+    if name in book.variants:
+        return book.variants[name]
+    if not book.variants:
+        where = (
+            f"{book.source} declares none" if book.source else "there is no rules file (--rules)"
+        )
+        raise ConfigurationError(f"there is no variant {name!r}: {where}")
+    near = difflib.get_close_matches(name, book.variants, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(book.variants)}"
+    raise ConfigurationError(f"{book.source} has no variant {name!r}: {hint}")
+
+
+def _language(nb: Any) -> str:
+    told = nb.metadata.get("kernelspec", {}).get("language")
+    return str(told or nb.metadata.get("language_info", {}).get("name") or "")
+
+
+def _hook(draft: Draft, hook: Any, *, python: bool, source: str) -> None:
+    if not python:
+        raise ConfigurationError(
+            f"{source}: the hook {subsample.NAME} is for Python notebooks, and this is none"
+        )
+    text = subsample.source(hook)
+    name = draft.inject(text, -1, "before")
+    draft.changes.append(Change(rule=subsample.NAME, cell=0, id=name, what=subsample.told(hook)))
+
+
+def _apply(draft: Draft, rule: AnyRule, *, python: bool) -> None:
+    match rule:
+        case Set():
+            _set(draft, rule, python=python)
+        case Replace():
+            _replace(draft, rule, python=python)
+        case Skip():
+            for cell in _expected(draft, rule, rule.cells):
+                draft.skip(cell)
+                why = f": {rule.reason}" if rule.reason else ""
+                draft.note("skip", cell, f"{cell} is skipped{why}")
+        case Inject():
+            _inject(draft, rule, python=python)
+
+
+def _set(draft: Draft, rule: Set, *, python: bool) -> None:
+    if not python:
+        raise ConfigurationError(
+            f"{rule.where} (set {', '.join(rule.values)}) reads Python, and this notebook is in "
+            "another language: use replace"
+        )
+    for name, value in rule.values.items():
+        found = []
+        chosen = cells.choose(draft.cells, rule.cells)
+        for cell in _running(draft, chosen):
+            parsed = python_cells.parse(draft.source(cell))
+            found += [(cell, place) for place in (assignments.find(parsed, name) if parsed else ())]
+        if len(found) != rule.expect:
+            hint = mismatch.near_assignment(draft, chosen, name)
+            matched = [cell for cell, _ in found]
+            raise mismatch.error(
+                rule, f"set {name}", unit="top-level assignment", found=matched, hint=hint
+            )
+        for cell in dict.fromkeys(cell for cell, _ in found):
+            _put_value(draft, rule, cell, name, value)
+
+
+def _put_value(draft: Draft, rule: Set, cell: Cell, name: str, value: str) -> None:
+    old = draft.source(cell)
+    parsed = python_cells.parse(old)
+    assert parsed is not None
+    for place in assignments.find(parsed, name):
+        also = f", which {' and '.join(place.also)} shares" if place.also else ""
+        was = shortened(old[place.begin : place.end])
+        what = f"{name} = {shortened(value)} instead of {was}{also}"
+        draft.note(f"set {name}", cell, what)
+    try:
+        draft.put(cell, assignments.put(old, name, value))
+    except ValueError as error:
+        raise ConfigurationError(f"{rule.where} (set {name}): in {cell}, {error}") from error
+
+
+def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
+    pattern = re.compile(rule.old if rule.regex else re.escape(rule.old), re.MULTILINE)
+    new = rule.new if rule.regex else rule.new.replace("\\", r"\\")
+    chosen = cells.choose(draft.cells, rule.cells)
+    changed, found = [], []
+    for cell in _running(draft, chosen):
+        source, number = pattern.subn(new, draft.source(cell))
+        if number:
+            changed.append((cell, source, number))
+            found += [cell] * number
+    if len(found) != rule.expect:
+        hint = mismatch.near_text(draft, chosen, rule)
+        raise mismatch.error(rule, rule.title, unit="place", found=found, hint=hint)
+    for cell, source, number in changed:
+        if python and python_cells.parse(draft.source(cell)) and not _readable(source):
+            raise ConfigurationError(f"{rule.where} ({rule.title}): after it {cell} is no Python")
+        draft.put(cell, source)
+        times = f", {number} times" if number > 1 else ""
+        what = f"{shortened(rule.old)!r} became {shortened(rule.new)!r}{times}"
+        draft.note("replace", cell, what)
+
+
+def _readable(source: str) -> bool:
+    return source.lstrip().startswith("%%") or python_cells.parse(source) is not None
+
+
+def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
+    if python and not _readable(rule.source):
+        raise ConfigurationError(f"{rule.where} ({rule.title}): its source is no Python")
+    title = f"inject {rule.place}"
+    if rule.cells is None:
+        start = rule.place == "before"
+        position = -1 if start else len(draft.notebook.cells)
+        name = draft.inject(rule.source, position, "before" if start else "after")
+        where = "at the notebook's start" if start else "at the notebook's end"
+        draft.note_injected(title, name, rule.source, where)
+        return
+    for cell in _expected(draft, rule, rule.cells):
+        side = "before" if rule.place == "before" else "after"
+        name = draft.inject(rule.source, cell.position, "before" if side == "before" else "after")
+        if rule.place == "instead-of":
+            draft.skip(cell)
+            draft.note(title, cell, f"{cell} is skipped: {name} runs instead")
+        draft.note_injected(title, name, rule.source, f"{rule.place} {cell}")
+
+
+def _expected(draft: Draft, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:
+    found = cells.choose(draft.cells, selector)
+    if len(found) != rule.expect:
+        hint = mismatch.near_selector(draft, selector)
+        raise mismatch.error(rule, rule.title, unit="cell", found=found, hint=hint)
+    return found
+
+
+def _running(draft: Draft, chosen: Iterable[Cell]) -> list[Cell]:
+    """Leave out the cells that do not run: a change there would change nothing."""
+    return [cell for cell in chosen if not draft.skipped(cell)]
+
+
+def _strip_shutdown(draft: Draft) -> None:
+    for cell in _running(draft, draft.cells):
+        found = shutdown.found(draft.source(cell))
+        if found == "alone":
+            draft.skip(cell)
+            draft.note(shutdown.RULE, cell, f"{cell} is skipped: it only shuts the kernel down")
+        elif found:
+            what = f"{cell} shuts the kernel down and does other things: it was left as it is"
+            draft.note(shutdown.RULE, cell, what, applied=False)
+
+
+def _tolerant_cells(draft: Draft, declared: Tolerance) -> frozenset[str] | None:
+    if declared.cell is None:
+        return None
+    found = cells.choose(draft.cells, declared.cell)
+    ids = frozenset(cell.id for cell in found)
+    if not found:
+        hint = mismatch.near_selector(draft, declared.cell)
+        raise ConfigurationError(
+            f"{declared.where} (tolerate {declared.ename} in {declared.cell}) means no cell: {hint}"
+        )
+    if sum(cell.id in ids for cell in draft.cells) > len(found):
+        raise ConfigurationError(
+            f"{declared.where} (tolerate {declared.ename} in {declared.cell}): other cells have "
+            f"the same id as {cells.listed(found)}: give each cell an id of its own"
+        )
+    return ids

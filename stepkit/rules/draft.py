@@ -1,0 +1,84 @@
+"""A copy of a notebook that rules change; the notebook itself stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stepkit.rules.cells import INJECTED_TAG, SKIP_TAG, Cell, code_cells
+from stepkit.rules.model import Change
+from stepkit.tools import notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_IDS_SINCE: Final = 5  # nbformat 4.5
+
+
+class Draft:
+    """The copy, its code cells as they came, and what was done to it."""
+
+    def __init__(self, nb: Any) -> None:
+        self.notebook = copy.deepcopy(nb)
+        self.cells: Sequence[Cell] = code_cells(nb)
+        self.changes: list[Change] = []
+        self._ids = {str(cell.get("id", "")) for cell in nb.cells}
+        self._beside: defaultdict[tuple[int, str], list[Any]] = defaultdict(list)
+
+    def source(self, cell: Cell) -> str:
+        """Return the cell's source as it is now."""
+        return str(self.notebook.cells[cell.position].source)
+
+    def skipped(self, cell: Cell) -> bool:
+        """Tell whether the cell will be left out of the run."""
+        return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
+
+    def put(self, cell: Cell, source: str) -> None:
+        """Give the cell another source."""
+        self.notebook.cells[cell.position].source = source
+
+    def skip(self, cell: Cell) -> None:
+        """Leave the cell out of the run."""
+        if not self.skipped(cell):
+            metadata = self.notebook.cells[cell.position].metadata
+            metadata["tags"] = [*metadata.get("tags", ()), SKIP_TAG]
+
+    def inject(self, source: str, position: int, side: Literal["before", "after"]) -> str:
+        """Add a code cell beside the cell at ``position`` and return its id.
+
+        What several rules put on one side of a cell comes in the order of the rules.
+        """
+        import nbformat
+
+        number = 1
+        while f"stepkit-injected-{number}" in self._ids:
+            number += 1
+        name = f"stepkit-injected-{number}"
+        self._ids.add(name)
+        new = nbformat.v4.new_code_cell(source, id=name, metadata={"tags": [INJECTED_TAG]})
+        if (self.notebook.nbformat, self.notebook.nbformat_minor) < (4, _IDS_SINCE):
+            del new["id"]
+        self._beside[position, side].append(new)
+        return name
+
+    def note(self, rule: str, cell: Cell, what: str, *, applied: bool = True) -> None:
+        """Report what was done to a cell of the notebook's own."""
+        self.changes.append(
+            Change(rule=rule, cell=cell.number, id=cell.id, what=what, applied=applied)
+        )
+
+    def note_injected(self, rule: str, name: str, source: str, where: str) -> None:
+        """Report a cell that was added."""
+        what = f"a cell `{notebook.first_line(source)}` was added {where}"
+        self.changes.append(Change(rule=rule, cell=0, id=name, what=what))
+
+    def finished(self) -> Any:
+        """Return the copy with the added cells in their places."""
+        last = len(self.notebook.cells)
+        cells = [*self._beside[-1, "before"]]
+        for position, cell in enumerate(self.notebook.cells):
+            around = self._beside
+            cells += [*around[position, "before"], cell, *around[position, "after"]]
+        self.notebook.cells = [*cells, *self._beside[last, "after"]]
+        return self.notebook

@@ -1,0 +1,37 @@
+"""Values of a rules file as Python source."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from typing import Any
+
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast.parse, on bad source
+
+
+def literal(value: Any) -> str:
+    """Return Python source of a value of text, numbers, booleans, None, lists and mappings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        items = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    return repr(value)
+
+
+def expression(text: str) -> str:
+    """Return the source of one expression. Raises :class:`ValueError` that says why it is none."""
+    source = text.strip()
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            parsed = ast.parse(source, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"{source!r} is no Python expression: {error.msg}") from error
+    except _UNPARSABLE as error:
+        raise ValueError(f"{source!r} is no Python expression: {error}") from error
+    if isinstance(parsed, ast.Tuple | ast.Yield | ast.YieldFrom):
+        return f"({source})"
+    return source

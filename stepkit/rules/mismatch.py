@@ -1,0 +1,88 @@
+"""What to say when a rule meets another notebook than it was written for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepkit.errors import ConfigurationError
+from stepkit.rules import assignments, cells, python_cells
+from stepkit.rules.model import Selector, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepkit.rules.cells import Cell
+    from stepkit.rules.draft import Draft
+    from stepkit.rules.model import Replace, Rule
+
+
+def error(
+    rule: Rule, title: str, *, unit: str, found: Sequence[Cell], hint: str
+) -> ConfigurationError:
+    """Return the error for a rule that matched another number of times than expected.
+
+    ``found`` has a cell once for each match in it.
+    """
+    number = len(found)
+    told = cells.listed(list(dict.fromkeys(found))) if found else hint
+    more = "no notebook cell was run"
+    if number < rule.expect:
+        todo = "correct the rule"
+    else:
+        kind = "a narrower selector" if rule.kind in {"skip", "inject"} else "cells: {index: N}"
+        todo = f"narrow it with {kind}"
+    return ConfigurationError(
+        f"{rule.where} ({title}) expects {rule.expect} {unit}{_s(rule.expect)} and found "
+        f"{number}{': ' + told if told else ''}; {todo}, or give expect: {max(number, 1)} if that "
+        f"is meant; {more}"
+    )
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
+
+
+def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
+    """Say where else the notebook has ``name``, or a name like it."""
+    import difflib
+
+    hints: list[str] = []
+    known: dict[str, Cell] = {}
+    unread: list[Cell] = []
+    for cell in draft.cells:
+        parsed = python_cells.parse(draft.source(cell))
+        if parsed is None:
+            unread.append(cell)
+            continue
+        for assignment in assignments.find(parsed):
+            known.setdefault(assignment.name, cell)
+            if assignment.name == name and cell not in chosen:
+                hints.append(f"{cell} assigns it and is not among the cells")
+            elif assignment.name == name and draft.skipped(cell):
+                hints.append(f"{cell} assigns it and is skipped")
+        if how := assignments.near(parsed, name):
+            hints.append(f"in {cell}, {how}")
+    if not hints:
+        alike = difflib.get_close_matches(name, [key for key in known if key != name], n=1)
+        hints += [f"the nearest is {key} in {known[key]}" for key in alike]
+    if unread and not hints:
+        hints.append(f"no Python was found in {cells.listed(unread)}")
+    return "; ".join(hints[:3])
+
+
+def near_text(draft: Draft, chosen: Sequence[Cell], rule: Replace) -> str:
+    """Say where else the notebook has the text, or a line like it."""
+    if rule.regex:
+        return f"no cell matches {shortened(rule.old)!r}"
+    elsewhere = [cell for cell in draft.cells if rule.old in draft.source(cell)]
+    if elsewhere:
+        why = "is skipped" if elsewhere[0] in chosen else "is not among the cells"
+        return f"{elsewhere[0]} has it and {why}"
+    if any(rule.old in cell.source for cell in draft.cells):
+        return "an earlier rule has changed it"
+    return cells.near_text(draft.cells, rule.old)
+
+
+def near_selector(draft: Draft, selector: Selector) -> str:
+    """Say which part of the selector means nothing."""
+    return cells.near(draft.cells, selector)

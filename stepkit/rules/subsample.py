@@ -1,0 +1,34 @@
+"""The stock hook anndata-subsample, as the source of a first cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from stepkit.rules.model import Subsample
+
+NAME: Final = "anndata-subsample"
+_SOURCE: Final = Path(__file__).parent / "in_kernel" / "anndata_subsample.py"
+
+
+def source(hook: Subsample) -> str:
+    """Return a cell that defines the hook, sets it up, and leaves no name behind."""
+    text = _SOURCE.read_text(encoding="utf-8")
+    arguments = f"max_obs={hook.max_obs}, max_vars={hook.max_vars}, seed={hook.seed}"
+    return (
+        f"# Injected by stepkit: {told(hook)}.\n"
+        f"{text[text.index('class ') :]}\n\n"
+        f"_StepkitAnndataSubsample({arguments}).install()\n"
+        "del _StepkitAnndataSubsample"
+    )
+
+
+def told(hook: Subsample) -> str:
+    """Say in a few words what the hook does."""
+    sizes = [
+        f"{size:,} {what}"
+        for size, what in ((hook.max_obs, "rows"), (hook.max_vars, "columns"))
+        if size is not None
+    ]
+    return f"{NAME}: what anndata reads is cut to at most {' and '.join(sizes)} (seed {hook.seed})"

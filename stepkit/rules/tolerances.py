@@ -1,0 +1,84 @@
+"""Declared tolerance: which errors of which cells may be, and how often."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError
+from stepkit.rules.model import Tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+
+_FROM_FLAG: Final = "declared on the command line"
+_NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # what an exception's class never holds
+
+
+class Tolerances:
+    """The errors that are tolerated in one run; it counts those that were."""
+
+    def __init__(self, declared: Sequence[tuple[Tolerance, AbstractSet[str] | None]] = ()) -> None:
+        self._declared = declared
+        self._used = [0] * len(declared)
+
+    def accept(self, cell_id: str, ename: str, evalue: str) -> Tolerance | None:
+        """Return the declaration that covers this error and count it, or None.
+
+        The first in order counts that matches and is not used up.
+        """
+        for number, (tolerance, ids) in enumerate(self._declared):
+            if self._used[number] >= tolerance.max or (ids is not None and cell_id not in ids):
+                continue
+            if tolerance.ename == ename and re.search(tolerance.evalue, evalue):
+                self._used[number] += 1
+                return tolerance
+        return None
+
+    def unused(self) -> tuple[Tolerance, ...]:
+        """Return the declarations that no error needed."""
+        pairs = zip(self._declared, self._used, strict=True)
+        return tuple(tolerance for (tolerance, _), used in pairs if not used)
+
+    def __bool__(self) -> bool:
+        """Tell whether anything was declared."""
+        return bool(self._declared)
+
+
+def tolerance(text: str) -> Tolerance:
+    """Read ``KeyError:.*pca``: a class, and a regular expression for the error's text.
+
+    Without the expression any text will do. Raises :class:`ConfigurationError`.
+    """
+    ename, _, evalue = text.partition(":")
+    where = f"--tolerate {text!r}"
+    declared = Tolerance(ename=ename.strip(), evalue=evalue.strip(), reason=_FROM_FLAG, where=where)
+    check(declared)
+    return declared
+
+
+def check(declared: Tolerance) -> None:
+    """Refuse a declaration that could never match. Raises :class:`ConfigurationError`."""
+    where, ename = declared.where, declared.ename
+    if not ename.strip() or _NO_NAME.search(ename):
+        raise ConfigurationError(
+            f"{where}: {ename!r} is no error's class: write KeyError, and what its text holds "
+            "apart, as in KeyError:.*pca"
+        )
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", ename):
+        raise ConfigurationError(
+            f"{where}: kernels tell an error's class without its module: "
+            f"write {ename.rpartition('.')[2]}"
+        )
+    check_regex(declared.evalue, where)
+
+
+def check_regex(pattern: str, where: str) -> None:
+    """Refuse what is no regular expression. Raises :class:`ConfigurationError`."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{where}: {pattern!r} is no regular expression: {error}"
+        ) from error
