@@ -199,7 +199,7 @@ def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
         if rule.place == "instead-of":
             draft.skip(cell)
             draft.note(title, cell, f"{cell} is skipped: {name} runs instead")
-        draft.note_injected(title, name, rule.source, f"{rule.place} {cell}")
+        draft.note_injected(title, name, rule.source, f"{rule.place.replace('-', ' ')} {cell}")
 
 
 def _expected(draft: Draft, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:

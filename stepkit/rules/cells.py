@@ -73,11 +73,13 @@ def _meant(cell: Cell, selector: Selector) -> bool:
     )
 
 
-def listed(cells: Sequence[Cell]) -> str:
-    """Name several cells for people."""
+def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
+    """Name several cells for people, each with how many ``times`` it was met."""
     names = [str(cell) for cell in cells[:_SHOWN]]
+    met = [f" {count} times" if count > 1 else "" for count in times] or [""] * len(cells)
     more = len(cells) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
+    named = ", ".join(name + often for name, often in zip(names, met, strict=False))
+    return named + (f" and {more} more" if more else "")
 
 
 def near(cells: Sequence[Cell], selector: Selector) -> str:

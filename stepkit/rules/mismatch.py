@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
@@ -24,18 +25,22 @@ def error(
     ``found`` has a cell once for each match in it.
     """
     number = len(found)
-    told = cells.listed(list(dict.fromkeys(found))) if found else hint
-    more = "no notebook cell was run"
-    if number < rule.expect:
-        todo = "correct the rule"
-    else:
+    todo = "correct the rule" if found else "correct the rule or take it out"
+    if number > rule.expect:
         kind = "a narrower selector" if rule.kind in {"skip", "inject"} else "cells: {index: N}"
         todo = f"narrow it with {kind}"
+    if found:
+        todo += f", or give expect: {number} if that is meant"
     return ConfigurationError(
         f"{rule.where} ({title}) expects {rule.expect} {unit}{_s(rule.expect)} and found "
-        f"{number}{': ' + told if told else ''}; {todo}, or give expect: {max(number, 1)} if that "
-        f"is meant; {more}"
+        f"{number}: {_counted(found) if found else hint}; {todo}; nothing was run"
     )
+
+
+def _counted(found: Sequence[Cell]) -> str:
+    """Name the cells with matches, and how many there are in each."""
+    times = Counter(found)
+    return cells.listed(list(times), list(times.values()))
 
 
 def _s(number: int) -> str:
@@ -67,7 +72,7 @@ def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
         hints += [f"the nearest is {key} in {known[key]}" for key in alike]
     if unread and not hints:
         hints.append(f"no Python was found in {cells.listed(unread)}")
-    return "; ".join(hints[:3])
+    return "; ".join(hints[:3]) or "no cell assigns it"
 
 
 def near_text(draft: Draft, chosen: Sequence[Cell], rule: Replace) -> str:

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import shapes
+
+from stepkit import rules
+from stepkit.steps import execute_notebook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("number", shapes.NUMBERS)
+def test_the_shapes_have_the_blueprints_sizes(number: int) -> None:
+    nb = shapes.blueprint(number)
+
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert (len(nb.cells), len(code)) == (shapes.CELLS[number], shapes.CODE_CELLS[number])
+    assert not any(cell.metadata.get("tags") for cell in nb.cells)
+    assert sum(shapes.CODE_CELLS.values()) == 191
+
+
+@pytest.mark.parametrize("number", shapes.NUMBERS)
+def test_the_only_thing_done_unasked_is_to_skip_the_shutdown_cell(number: int) -> None:
+    nb = shapes.blueprint(number)
+
+    patched = rules.apply(nb, rules.EMPTY)
+
+    stripped = [(change.rule, change.cell) for change in patched.changes]
+    last = shapes.CODE_CELLS[number] - 1
+    wanted = [] if number == shapes.WITHOUT_SHUTDOWN else [("strip-kernel-shutdown", last)]
+    assert stripped == wanted
+    assert [cell.source for cell in patched.notebook.cells] == [cell.source for cell in nb.cells]
+
+
+def test_the_first_shape_runs_without_a_gpu(tmp_path: Path) -> None:
+    source = shapes.write(1, tmp_path / "in.ipynb")
+
+    outputs = execute_notebook.run(
+        execute_notebook.Options(notebook=source, output=tmp_path / "out.ipynb")
+    )
+
+    assert outputs.cells_run == shapes.CODE_CELLS[1] - 1  # all but the blank one
