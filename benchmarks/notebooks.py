@@ -58,6 +58,10 @@ _SHOW_PNG: Final = 'show("image/png", png({seed}, {size}), "<Figure {seed}>")'
 _SHOW_TABLE: Final = 'show("text/html", table({seed}, {rows}), "table {seed}")'
 _FLOOD: Final = 'for i in range({lines}):\n    print(f"line {{i:05d}}", flush=True)'
 _DISPLAYS: Final = "from IPython.display import display\nfor i in range({count}):\n    display(i)"
+_WORKER: Final = """\
+import subprocess
+worker = subprocess.Popen(["sleep", "600"], start_new_session=True)"""
+_GREEDY: Final = 'taken = []\nwhile True:\n    taken.append(b"x" * 10_000_000)'
 
 
 def trivial_cells(path: Path, count: int) -> Tally:
@@ -128,6 +132,20 @@ def paced(path: Path, count: int, size: int, seconds: float) -> Tally:
     source = f'import time\nprint("x" * {size - 1})\ntime.sleep({seconds})'
     _write(path, [source for _ in range(count)])
     return Tally(cells=count, stream=count * size)
+
+
+def with_workers(path: Path, count: int, size: int, seconds: float) -> Tally:
+    """Like :func:`paced`, after a cell that starts a worker in its own session, as dask does."""
+    source = f'import time\nprint("x" * {size - 1})\ntime.sleep({seconds})'
+    _write(path, [_WORKER, *(source for _ in range(count))])
+    return Tally(cells=count + 1, stream=count * size)
+
+
+def greedy(path: Path, before: int, seconds: float) -> Tally:
+    """``before`` cells of ``seconds`` each, and one that takes all the memory there is."""
+    source = f'import time\nprint("x")\ntime.sleep({seconds})'
+    _write(path, [*(source for _ in range(before)), _GREEDY, 'print("after")'])
+    return Tally(cells=before + 2, stream=2 * before + len("after\n"))
 
 
 def tables(path: Path, count: int, rows: int = 1100) -> Tally:

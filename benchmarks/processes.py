@@ -9,7 +9,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MARK: Final = "STEPKIT_BENCHMARK"  # in the environment of everything that is started here
 
@@ -68,14 +71,19 @@ def marked(mark: str) -> list[int]:
     return [pid for pid in pids if wanted in _read(pid, "environ").split(b"\0")]
 
 
-def gone(mark: str, seconds: float) -> bool:
-    """Wait until no process with ``mark`` is left; False when one outlives ``seconds``."""
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until ``condition`` holds; False when it still does not after ``seconds``."""
     deadline = time.monotonic() + seconds
-    while marked(mark):
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def gone(mark: str, seconds: float) -> bool:
+    """Wait until no process with ``mark`` is left; False when one outlives ``seconds``."""
+    return until(lambda: not marked(mark), seconds)
 
 
 def kill_marked(mark: str) -> None:
