@@ -20,15 +20,18 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit import verdict
+from stepkit.engine import execute as engine
+from stepkit.engine.request import Request
+from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, Pair
-from stepkit.tools import cells, files, kernels, logfile, notebook, papermill, parameters
+from stepkit.tools import files, kernels, logfile, notebook, parameters
 from stepkit.verdict import CellRun, Execution
 
 if TYPE_CHECKING:
@@ -107,10 +110,8 @@ def run(options: Options) -> Outputs:
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     bar = on_terminal if options.progress_bar is None else options.progress_bar
     with logfile.recording(_log(options)) as handler, _only_in_log(handler, bar=bar):
-        execution = papermill.execute(_request(options, given, kernel, language, bar=bar))
+        execution = _execute(options, original, given, kernel, language, bar=bar)
         outputs = _outputs(options, kernel, execution)
-        if execution.cancelled_by and not execution.cells:
-            raise Cancelled(execution.cancelled_by)  # nothing ran, nothing was written
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs, message=_progress(execution))
         try:
@@ -120,6 +121,37 @@ def run(options: Options) -> Outputs:
             raise error.leaving(outputs) from None
         logger.info("verdict: %s", message)
     return replace(outputs, message=message)
+
+
+def _execute(
+    options: Options, nb: Any, given: dict[str, Any], kernel: str, language: str, *, bar: bool
+) -> Execution:
+    cwd = (options.cwd or options.notebook.parent).absolute()
+    strays: list[str] = []
+    with ExitStack() as stack:
+        running = stack.enter_context(engine.started(kernel, cwd, strays))
+        ready = engine.prepared(
+            nb,
+            given,
+            source=options.notebook.absolute(),
+            output=options.output.absolute(),
+            kernel=kernel,
+            language=language,
+            report_mode=options.report_mode,
+        )
+        request = Request(
+            notebook=ready,
+            output=options.output.absolute(),
+            log_output=options.log_output,
+            progress_bar=bar,
+            start_timeout=options.start_timeout,
+            execution_timeout=options.execution_timeout or None,
+            run_timeout=options.run_timeout or None,
+            checkpoint_interval=options.autosave_cell_every,
+            stdout_file=files.opened(stack, options.stdout_file),
+            stderr_file=files.opened(stack, options.stderr_file),
+        )
+        return engine.execute(request, running, strays).execution
 
 
 def _check_paths(options: Options) -> None:
@@ -170,28 +202,6 @@ def _log(options: Options) -> Path:
     return (options.log or options.output.with_name("papermill.log")).absolute()
 
 
-def _request(
-    options: Options, given: dict[str, Any], kernel: str, language: str, *, bar: bool
-) -> papermill.Request:
-    return papermill.Request(
-        notebook=options.notebook.absolute(),
-        output=options.output.absolute(),
-        parameters=given,
-        kernel=kernel,
-        language=language,
-        cwd=(options.cwd or options.notebook.parent).absolute(),
-        log_output=options.log_output,
-        progress_bar=bar,
-        report_mode=options.report_mode,
-        start_timeout=options.start_timeout,
-        execution_timeout=options.execution_timeout or None,
-        run_timeout=options.run_timeout or None,
-        autosave_cell_every=options.autosave_cell_every,
-        stdout_file=options.stdout_file,
-        stderr_file=options.stderr_file,
-    )
-
-
 def _outputs(options: Options, kernel: str, execution: Execution) -> Outputs:
     return Outputs(
         notebook=options.output.absolute(),
@@ -212,7 +222,6 @@ def _progress(execution: Execution) -> str:
 @contextmanager
 def _only_in_log(handler: logging.Handler, *, bar: bool) -> Iterator[None]:
     """While a bar is on the screen, keep the lines for each cell off it: the log file has them."""
-    progress = cells.progress
     if not bar:
         yield
         return

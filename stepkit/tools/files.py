@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Final
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import ExitStack
+    from typing import IO
 
 _NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
 _DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -57,23 +59,29 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+def write_atomically(
+    path: Path, content: str | bytes | Iterable[str], *, durable: bool = True
+) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part.
 
-    Missing directories are made. ``durable`` waits until the disk has it, for what must outlive a
-    power cut. Raises :class:`StepError` when that fails.
+    Content in pieces is never held whole. Missing directories are made. ``durable`` waits until
+    the disk has it, for what must outlive a power cut. Raises :class:`StepError` when that fails.
     """
-    data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    parts = [content] if isinstance(content, str | bytes) else content
     with explaining(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = mkstemp(prefix=f".{path.name[:60]}-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                for part in parts:
+                    data = (
+                        part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+                    )
+                    file.write(data)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            Path(scratch).chmod(0o666 & ~_umask())
+            Path(scratch).chmod(0o666 & ~umask())
             Path(scratch).replace(path)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
@@ -84,6 +92,18 @@ def append(path: Path, text: str) -> None:
     """Add ``text`` to the end of a file, made if it is missing."""
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+
+
+def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
+    """Open a file for writing until ``stack`` ends; None stays None.
+
+    Raises :class:`StepError` when it cannot be written.
+    """
+    if path is None:
+        return None
+    with explaining(f"cannot write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return stack.enter_context(path.open("w"))
 
 
 def copy_atomically(source: Path, target: Path) -> None:
@@ -235,7 +255,8 @@ def _exchanged(one: Path, other: Path) -> bool:
     return bool(done == 0)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the process's umask without changing it for a moment, as :func:`os.umask` does."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)

@@ -2,60 +2,113 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, UserCodeError
-from stepkit.tools import notebook
+from stepkit.tools import files, notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+_LOADING: Final = threading.Lock()
 
-def to_html(path: Path, *, hide_input: bool, template: str) -> str:
-    """Render the notebook in ``path`` with its images embedded.
 
-    Code that report mode marked as hidden stays hidden; nbconvert itself ignores that mark.
+def preload(template: str = "lab") -> None:
+    """Import what a page needs and warm it up, in a thread while something else runs.
 
-    Raises :class:`~stepkit.errors.ConfigurationError` when ``path`` is no notebook, and
-    :class:`UserCodeError` when nbconvert cannot render what is in it.
+    What goes wrong here goes wrong again, and is told, when a page is made.
+    """
+    import nbformat
+
+    with _LOADING:
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1  # warm")])
+        for _ in pieces(nb, name="preload", directory=None, template=template):
+            pass
+
+
+def render(
+    nb: Any,
+    *,
+    name: str,
+    directory: Path | None,
+    hide_input: bool = False,
+    template: str = "lab",
+    trust_scripts: bool = False,
+) -> str:
+    """Return the page of ``nb`` as one string; see :func:`pieces`."""
+    return "".join(
+        pieces(
+            nb,
+            name=name,
+            directory=directory,
+            hide_input=hide_input,
+            template=template,
+            trust_scripts=trust_scripts,
+        )
+    )
+
+
+def pieces(
+    nb: Any,
+    *,
+    name: str,
+    directory: Path | None,
+    hide_input: bool = False,
+    template: str = "lab",
+    trust_scripts: bool = False,
+) -> Iterator[str]:
+    """Yield the page of ``nb``, which is not changed, cell by cell.
+
+    ``name`` is what the page calls itself when the notebook has no heading. Images that the
+    notebook's text names are read below ``directory`` only. Code that report mode marked as hidden
+    stays hidden. Without ``trust_scripts`` the page runs and loads nothing.
+
+    Raises :class:`UserCodeError` when nbconvert cannot render what is in the notebook.
     """
     from jinja2 import TemplateError
-    from nbconvert import HTMLExporter
     from nbconvert.utils.exceptions import ConversionException
 
-    nb = notebook.read(path)
-    _hide_marked_sources(nb)
-    exporter = HTMLExporter(embed_images=True, exclude_input=hide_input, template_name=template)
-    resources = {"metadata": {"name": path.stem, "path": str(path.absolute().parent)}}
-    logging.getLogger("traitlets").addFilter(_is_about_the_notebook)
+    from stepkit.tools.page import head, prepare
+    from stepkit.tools.page.exporter import PageExporter
+    from stepkit.tools.page.images import Images
+
+    known = (ConversionException, TemplateError, LookupError, ValueError)
     try:
         with notebook.quiet():
-            html, _ = exporter.from_notebook_node(nb, resources=resources)
-    except (ConversionException, TemplateError, KeyError, ValueError) as error:
+            page = prepare.prepared(nb, name=name, trusted=trust_scripts)
+            exporter = PageExporter(
+                template=template,
+                hide_input=hide_input,
+                images=Images(directory),
+                trusted=trust_scripts,
+            )
+            rendered = exporter.pieces(
+                page.notebook, name=name, top=page.top, trusted=trust_scripts
+            )
+            yield from head.with_head(rendered, trusted=trust_scripts)
+    except (*known, AttributeError, TypeError) as error:
+        wrong = notebook.first_fault(nb)
+        if not wrong and not isinstance(error, known):
+            raise  # ours
+        why = f"the notebook is not valid: {wrong}" if wrong else f"{type(error).__name__}: {error}"
         raise UserCodeError(
-            f"nbconvert cannot render {path}: {type(error).__name__}: {error}",
-            reason=Reason.TOOL_FAILED,
+            f"nbconvert cannot render {name}: {why}", reason=Reason.TOOL_FAILED
         ) from error
-    return str(html)
+
+
+def write(path: Path, content: Iterator[str]) -> int:
+    """Write a page whole or not at all, without holding it whole. Returns its size in bytes."""
+    files.write_atomically(path, content)
+    return path.stat().st_size
 
 
 def templates() -> list[str]:
     """Return the names of the templates that nbconvert finds for HTML."""
     from pathlib import Path
 
-    from nbconvert.exporters.templateexporter import TemplateExporter
+    from jupyter_core.paths import jupyter_path
 
-    roots = [Path(root) for root in TemplateExporter().template_data_paths]
+    roots = [Path(root) for root in jupyter_path("nbconvert", "templates")]
     return sorted({p.parent.name for root in roots for p in root.glob("*/index.html.j2")})
-
-
-def _hide_marked_sources(nb: Any) -> None:
-    for cell in nb.cells:
-        if cell.metadata.get("jupyter", {}).get("source_hidden"):
-            cell.metadata["transient"] = {"remove_source": True}  # what TagRemovePreprocessor sets
-
-
-def _is_about_the_notebook(record: logging.LogRecord) -> bool:
-    """Keep nbconvert's complaint off every green run: plots have no alternative text anywhere."""
-    return "Alternative text is missing" not in record.getMessage()

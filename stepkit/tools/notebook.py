@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,21 +14,29 @@ from stepkit.tools import files
 if TYPE_CHECKING:
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 FIRST_LINE_LENGTH = 80  # characters of a cell's first line that messages show
 
 
 def check(path: Path) -> None:
     """Refuse a path that is no readable notebook. Raises :class:`ConfigurationError`."""
+    _document(path)
+
+
+def _document(path: Path) -> dict[str, Any]:
     with files.explaining(f"cannot read {path}"):
         missing = not path.exists()
     if missing:
         raise ConfigurationError(
             f"there is no notebook {path}{files.near_names(path)}", reason=Reason.NOT_FOUND
         )
-    content = files.read(path)
-    if not content.strip():
+    content: bytes | str = files.read(path)
+    if not content or content.isspace():
         raise ConfigurationError(f"{path} is not a notebook: the file is empty")
     try:
+        if isinstance(content, bytes):  # not held beside its text: it may be large
+            content = content.decode(json.detect_encoding(content), "surrogatepass")
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not a notebook: it is not JSON: {error}") from error
@@ -36,6 +45,7 @@ def check(path: Path) -> None:
     for name in ("nbformat", "nbformat_minor"):
         if not isinstance(document.get(name, 0 if name == "nbformat_minor" else None), int):
             raise ConfigurationError(f"{path} is not a notebook: it does not say its {name}")
+    return document
 
 
 def read(path: Path) -> Any:
@@ -45,10 +55,10 @@ def read(path: Path) -> Any:
     """
     import nbformat
 
-    check(path)
+    document = _document(path)
     try:
         with quiet():
-            nb = nbformat.read(str(path), as_version=4)
+            nb = _upgraded(document)
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         first = str(error).partition("\n")[0]
         raise ConfigurationError(
@@ -60,6 +70,30 @@ def read(path: Path) -> Any:
         if cell.cell_type == "code":
             cell.setdefault("outputs", [])
     return nb
+
+
+def _upgraded(document: dict[str, Any]) -> Any:
+    """Do what nbformat.reads does with the text, which would parse and hold all of it again."""
+    import nbformat
+
+    major = document["nbformat"]
+    if major not in nbformat.versions:
+        raise nbformat.NBFormatError(f"Unsupported nbformat version {major}")
+    minor = document.get("nbformat_minor", 0)
+    nb = nbformat.convert(nbformat.versions[major].to_notebook_json(document, minor=minor), 4)
+    try:
+        nbformat.validate(nb)
+    except nbformat.ValidationError as error:
+        logger.error("Notebook JSON is invalid: %s", error)  # noqa: TRY400 - it is read all the same
+    return nb
+
+
+def first_fault(nb: Any) -> str:
+    """Say in what ``nb`` breaks the notebook format, fields of somebody's own aside; or ``""``."""
+    from nbformat.validator import iter_validate
+
+    fault = next(iter(iter_validate(nb, relax_add_props=True)), None)
+    return str(fault).partition("\n")[0] if fault else ""
 
 
 def _wrong_shape(nb: Any) -> str:

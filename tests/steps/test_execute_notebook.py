@@ -238,7 +238,7 @@ def test_report_mode_marks_the_code_as_hidden(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: Path) -> None:
-    big = ["print('x' * 300_000)", "print('y' * 300_000)", "print('z' * 300_000)"]
+    big = [f"print('{letter}' * 300_000)" for letter in "vwxyz"]
     notebook = write_notebook(tmp_path / "a.ipynb", *big)
     output = small_disk / "executed.ipynb"
 
@@ -247,7 +247,8 @@ def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: 
 
     assert caught.value.reason == Reason.DISK_FULL
     left = nbformat.read(output, as_version=4)
-    assert "x" * 300_000 in str(left.cells[0].outputs)
+    assert "v" * 300_000 in str(left.cells[0].outputs)
+    assert "there is no space left on the disk" in left.cells[-1].outputs[0].text
     assert list(small_disk.iterdir()) == [output]
 
 

@@ -1,0 +1,78 @@
+"""Keep one cell's outputs from outgrowing the notebook: what is cut goes to files beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, TYPE_CHECKING, Any
+
+from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Cap:
+    """Lets through ``limit`` bytes of each cell's outputs; the whole goes to ``directory``.
+
+    A text file holds all that the cell printed, a JSON file each other output that found no room.
+    Nothing is written for cells within the limit.
+    """
+
+    def __init__(self, limit: int, directory: Path) -> None:
+        self._limit = limit
+        self._directory = directory
+        self._cell = ""
+        self._used = 0
+        self._printed: list[str] = []
+        self._text: IO[str] | None = None
+        self._files = 0
+
+    def begin(self, cell: str) -> None:
+        """Start the count for a cell; its files are named after ``cell``."""
+        self._cell, self._used, self._files, self._printed = cell, 0, 0, []
+
+    def stream(self, text: str) -> str:
+        """Return the part of ``text`` that the notebook keeps."""
+        if self._text:
+            self._text.write(text)
+            return ""
+        self._printed.append(text)
+        if self._used + len(text) <= self._limit:
+            self._used += len(text)
+            return text
+        kept = text[: self._limit - self._used]
+        self._used = self._limit
+        path = self._path(".txt")
+        with files.explaining(f"cannot write {path}"):
+            self._text = path.open("w", errors="surrogatepass")
+            self._text.writelines(self._printed)
+        self._printed = []
+        return kept + self._note(path)
+
+    def fits(self, data: Mapping[str, Any]) -> str:
+        """Return an empty text if the notebook keeps the output, else the note in its place."""
+        size = sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in data.values())
+        if self._used + size <= self._limit:
+            self._used += size
+            return ""
+        self._files += 1
+        path = self._path(f"-output-{self._files}.json")
+        files.write_atomically(path, json.dumps(data, ensure_ascii=False), durable=False)
+        return self._note(path)
+
+    def end(self) -> None:
+        """Close the cell's file."""
+        if self._text:
+            self._text.close()
+            self._text = None
+        self._printed = []
+
+    def _path(self, ending: str) -> Path:
+        with files.explaining(f"cannot make {self._directory}"):
+            self._directory.mkdir(parents=True, exist_ok=True)
+        return self._directory / f"cell-{self._cell}{ending}"
+
+    def _note(self, path: Path) -> str:
+        where = f"{path.parent.name}/{path.name}"
+        return f"\n[stepkit: cut after {self._limit:,} bytes of outputs; the whole is in {where}]\n"

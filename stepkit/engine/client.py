@@ -1,0 +1,244 @@
+"""nbclient, with every output at its place and none of them copied twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractContextManager, contextmanager, suppress
+from queue import Empty
+from typing import TYPE_CHECKING, Any, Final
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionComplete
+
+from stepkit.engine.losses import Losses
+from stepkit.engine.streams import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stepkit.engine.cap import Cap
+    from stepkit.engine.kernel import Kernel
+    from stepkit.engine.printed import Printed
+
+# Seconds that outputs may take to arrive after the kernel's reply. nbclient's own 4 s is a total
+# and fails on one large output.
+OUTPUT_SECONDS: Final = 120
+
+_NUDGE_SECONDS: Final = 0.25  # until the kernel is asked once more whether it is there
+_QUIET_SECONDS: Final = 0.05  # without a message: a dead kernel's last outputs have arrived
+_LAST_WORDS_SECONDS: Final = 5.0  # at most, for those
+_ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
+
+
+class Client(NotebookClient):
+    """Executes cells in ``kernel``.
+
+    ``lock`` is held while a notebook changes, and ``changed`` is told of a cell that changes
+    after its end.
+    """
+
+    def __init__(
+        self,
+        nb: Any,
+        kernel: Kernel,
+        *,
+        lock: AbstractContextManager[Any],
+        printed: Printed,
+        cap: Cap | None,
+        changed: Callable[[Any], None],
+        **hooks: Any,
+    ) -> None:
+        super().__init__(
+            nb, km=kernel.km, kernel_name=kernel.name, iopub_timeout=OUTPUT_SECONDS, **hooks
+        )
+        self.losses = Losses(kernel.pid)
+        self.last_message = time.monotonic()
+        self._kernel = kernel
+        self._lock = lock
+        self._printed = printed
+        self._cap = cap
+        self._changed = changed
+        self._cells: dict[str, int] = {}  # execute request: index of its cell
+        self._stream: tuple[Any, Text] | None = None  # the output that still grows
+
+    @contextmanager
+    def channels(self) -> Iterator[None]:
+        """Open the channels to the kernel for the block."""
+        self.kc = self._kernel.km.client()
+        self.kc.start_channels(stdin=False, hb=False)
+        self.kc.allow_stdin = False
+        try:
+            yield
+        finally:
+            self.kc.stop_channels()
+
+    async def connect(self, seconds: float) -> None:
+        """Wait until the kernel answers and its outputs arrive.
+
+        Raises :class:`TimeoutError`, or :class:`RuntimeError` if it ended instead.
+        """
+        dead = asyncio.ensure_future(self._kernel.dead())
+        ready = asyncio.ensure_future(self._ready())
+        done, _ = await asyncio.wait(
+            {dead, ready}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in (dead, ready):
+            task.cancel()
+        if ready in done:
+            self.nb.metadata["language_info"] = ready.result()
+        elif dead in done:
+            raise RuntimeError(f"it exited with code {self._kernel.exit_code}")
+        else:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+
+    async def _ready(self) -> Any:
+        """Ask until there is a reply, and a message on the channel of the outputs."""
+        kc: Any = self.kc
+        asked: set[str] = set()
+        reply = None
+        while True:
+            asked.add(kc.kernel_info())
+            end = time.monotonic() + _NUDGE_SECONDS
+            while (left := end - time.monotonic()) > 0:
+                with suppress(Empty):
+                    reply = reply or await kc.get_shell_msg(timeout=left)
+                    message = await kc.get_iopub_msg(timeout=left)
+                    if message["parent_header"].get("msg_id") in asked:
+                        return reply["content"].get("language_info", {})
+
+    async def execute_in_place(self, cell: Any, index: int) -> None:
+        """Execute one cell. Raises what nbclient raises."""
+        try:
+            await self.async_execute_cell(cell, index)
+        finally:
+            with self._lock:
+                self._close_stream()
+            self._printed.cell_ended()
+            if self._cap:
+                self._cap.end()
+
+    def give_up(self) -> None:
+        """Wait no longer for the running cell: its execution ends with DeadKernelError."""
+        if self.task_poll_for_reply:
+            self.task_poll_for_reply.cancel()
+
+    def settle(self) -> None:
+        """Bring the output that still grows up to date; the lock must be held."""
+        if self._stream:
+            node, text = self._stream
+            node["text"] = text.value()
+
+    async def answers(self) -> bool:
+        """Tell whether the kernel's interpreter is free to answer on its control channel."""
+        assert self.kc is not None
+        request = self.kc.session.msg("kernel_info_request")
+        self.kc.control_channel.send(request)
+        with suppress(Empty):
+            while True:
+                reply = await self.kc.control_channel.get_msg(timeout=_ANSWER_SECONDS)
+                self.losses.saw(reply)
+                if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+                    return True
+        return False
+
+    async def _async_poll_kernel_alive(self) -> None:
+        await self._kernel.dead()
+        until = time.monotonic() + _LAST_WORDS_SECONDS
+        self.last_message = time.monotonic()
+        while True:
+            await asyncio.sleep(_QUIET_SECONDS)
+            now = time.monotonic()
+            if now - self.last_message > _QUIET_SECONDS or now > until:
+                break
+        self.give_up()
+
+    async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
+        assert self.kc is not None
+        self._cells[parent_msg_id] = cell_index
+        while True:
+            message = await self.kc.iopub_channel.get_msg(timeout=None)
+            self.last_message = time.monotonic()
+            parent = message["parent_header"].get("msg_id")
+            if parent == parent_msg_id:
+                self.losses.begin(message)
+            self.losses.saw(message)
+            with self._lock:
+                if parent == parent_msg_id:
+                    try:
+                        self._take(message, cell, cell_index)
+                    except CellExecutionComplete:
+                        return
+                elif parent in self._cells:
+                    self._take_late(message, self._cells[parent])
+
+    def _take(self, message: Any, cell: Any, index: int) -> None:
+        shown = message["content"].get("transient") or {}
+        if message["msg_type"] == "update_display_data":
+            for other in self._display_id_map.get(str(shown.get("display_id")), {}):
+                if other != index:
+                    self._changed(self.nb.cells[other])
+        self.process_message(message, cell, index)
+
+    def _take_late(self, message: Any, index: int) -> None:
+        """Put what a thread of an earlier cell shows into that cell, as Jupyter does."""
+        if message["msg_type"] in {"status", "execute_input"}:
+            return
+        self._close_stream()
+        waits, self.clear_before_next_output = self.clear_before_next_output, False
+        cell = self.nb.cells[index]
+        self._take(message, cell, index)
+        self._close_stream()
+        self.clear_before_next_output = waits
+        self._changed(cell)
+
+    def output(self, outs: Any, msg: Any, display_id: str | None, cell_index: int) -> Any:
+        """Add an output to its cell; what a stream prints is joined to what it printed before."""
+        content = msg["content"]
+        hooked = bool(self.output_hook_stack.get(msg["parent_header"].get("msg_id")))
+        if msg["msg_type"] != "stream" or hooked:
+            self._close_stream()
+            if not hooked and "data" in content:
+                self._printed.output(content["data"])
+                msg = self._capped(msg)
+            return super().output(outs, msg, display_id, cell_index)
+        name, text = content["name"], content["text"]
+        self._printed.stream(name, text)
+        if self._cap:
+            text = self._cap.stream(text)
+        if not text:
+            return None
+        if self._stream and self._continues(outs, name):
+            self._stream[1].feed(text)
+            return self._stream[0]
+        self._close_stream()
+        empty = {**msg, "content": {**content, "text": ""}}
+        node: Any = super().output(outs, empty, None, cell_index)
+        grows = Text()
+        grows.feed(text)
+        self._stream = (node, grows)
+        return node
+
+    def clear_output(self, outs: Any, msg: Any, cell_index: int) -> None:
+        """Clear a cell's outputs, also the one that still grows."""
+        self._close_stream()
+        super().clear_output(outs, msg, cell_index)
+
+    def _continues(self, outs: Any, name: str) -> bool:
+        assert self._stream is not None
+        node: Any = self._stream[0]
+        last: Any = outs[-1] if outs else None
+        return last is node and node["name"] == name and not self.clear_before_next_output
+
+    def _close_stream(self) -> None:
+        self.settle()
+        self._stream = None
+
+    def _capped(self, msg: Any) -> Any:
+        if not self._cap or msg["msg_type"] == "error":
+            return msg
+        note = self._cap.fits(msg["content"]["data"])
+        if not note:
+            return msg
+        content = {"data": {"text/plain": note.strip()}, "metadata": {}}
+        return {**msg, "content": {**msg["content"], **content}}

@@ -1,0 +1,113 @@
+"""Execute a notebook in a kernel that was started before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.engine.request import Outcome, Request
+from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.tools import cgroup, gpu
+from stepkit.verdict import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from stepkit.engine.kernel import Kernel
+    from stepkit.engine.session import Session
+
+logger = logging.getLogger(__name__)
+
+_GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
+
+
+@contextmanager
+def started(name: str, cwd: Path, strays: list[str]) -> Iterator[Kernel]:
+    """Start a kernel that boots while its notebook is prepared, and end all it started.
+
+    What its notebook left running is added to ``strays``. Raises :class:`ConfigurationError` when
+    the kernel's program cannot be started.
+    """
+    from stepkit.engine import kernel, processes
+
+    before = gpu.memory()
+    with processes.supervised(strays), kernel.started(name, cwd) as running:
+        yield running
+    _check_gpu(before)
+
+
+def prepared(
+    nb: Any,
+    parameters: Mapping[str, Any],
+    *,
+    source: Path,
+    output: Path,
+    kernel: str,
+    language: str,
+    report_mode: bool,
+) -> Any:
+    """Return ``nb`` as papermill would execute it: parameters injected, metadata as it writes it.
+
+    Raises :class:`ConfigurationError` when a parameter cannot be written as code.
+    """
+    from papermill.execute import prepare_notebook_metadata, remove_error_markers
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []  # they would only be copied, and dropped at the start
+    ready = load_notebook_node(nb)
+    if parameters:
+        try:
+            ready = parameterize_notebook(
+                ready, dict(parameters), report_mode, kernel_name=kernel, language=language
+            )
+        except RecursionError as error:
+            raise ConfigurationError("a parameter holds itself, or nests too deep") from error
+    ready = prepare_notebook_metadata(ready, str(source), str(output), report_mode)
+    return remove_error_markers(ready)
+
+
+def execute(request: Request, kernel: Kernel, strays: list[str]) -> Outcome:
+    """Execute the notebook and return what the kernel answered; the output file is written.
+
+    Cell errors, dead kernels, time limits and signals are told in the result, not raised. Raises
+    :class:`~stepkit.errors.ToolError` when the kernel does not start or the disk is full.
+    """
+    from stepkit.engine.session import Session
+
+    # nbclient's own tasks end with the run, not with a result that somebody waits for.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    kills = cgroup.oom_kills() or 0
+    session = Session(request, kernel)
+    try:
+        kernel.runner.run(session.run())
+    except asyncio.CancelledError:
+        raise Cancelled(session.watch.cancelled_by or 2) from None  # it never began
+    return Outcome(execution=_execution(session, kernel, kills), notebook=session.nb, strays=strays)
+
+
+def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:
+    watch = session.watch
+    return Execution(
+        cells=tuple(watch.plan.values()),
+        ending=watch.ending,
+        cancelled_by=watch.cancelled_by,
+        exit_code=kernel.exit_code,
+        limit=watch.limit,
+        oom_kills=(cgroup.oom_kills() or 0) - kills,
+        memory_limit=cgroup.memory_limit(),
+        messages_lost=session.client.losses.count,
+    )
+
+
+def _check_gpu(before: tuple[int, int] | None) -> None:
+    """Say what the run left in the GPUs' memory: the next one finds it missing."""
+    after = before and gpu.memory()
+    if before and after and after[0] - before[0] > _GPU_SLACK:
+        left = (after[0] - before[0]) / 2**30
+        logger.warning("GPU memory: %.1f GiB more in use than before the run", left)

@@ -1,0 +1,100 @@
+"""Say now and then that a long cell is alive, and notice one that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from stepkit.engine import processes
+from stepkit.tools import gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stepkit.engine.client import Client
+    from stepkit.engine.watch import Watch
+
+progress = logging.getLogger("stepkit.progress")
+
+_IDLE: Final = 0.01  # of a core: less than that is no work
+_GIB: Final = 2**30
+
+
+class Heartbeat:
+    """Logs a line every ``interval`` seconds of a cell, 0 for none.
+
+    The kernel hangs when it neither answers on its control channel, nor prints, nor uses the CPU:
+    a long cell does at least one of them. After ``hang_timeout`` seconds of that, ``hung`` is
+    called; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        watch: Watch,
+        pid: int,
+        *,
+        interval: float,
+        hang_timeout: float | None,
+        hung: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._watch = watch
+        self._pid = pid
+        self._interval = interval
+        self._hang_timeout = hang_timeout
+        self._hung = hung
+        self._alive_at = time.monotonic()
+        self._checked_at = time.monotonic()
+        self._cpu = 0.0
+
+    async def beat(self) -> None:
+        """Go on until cancelled."""
+        steps = [self._interval, (self._hang_timeout or 0) / 4]
+        step = min((seconds for seconds in steps if seconds), default=None)
+        if step is None:
+            return
+        spoken = time.monotonic()
+        while True:
+            await asyncio.sleep(step)
+            await self._check()
+            if self._interval and time.monotonic() - spoken >= self._interval * 0.9:
+                spoken = time.monotonic()
+                self._speak()
+
+    async def _check(self) -> None:
+        if self._watch.running is None:
+            self._alive_at = time.monotonic()
+            return
+        cpu, now = processes.cpu_seconds(self._pid), time.monotonic()
+        works = cpu - self._cpu > _IDLE * (now - self._checked_at)
+        prints = self._client.last_message > self._checked_at
+        self._cpu, self._checked_at = cpu, now
+        if works or prints or await self._client.answers():
+            self._alive_at = time.monotonic()
+        elif self._hang_timeout and time.monotonic() - self._alive_at >= self._hang_timeout:
+            self._hung()
+
+    def _speak(self) -> None:
+        if self._watch.running is None:
+            return
+        where = self._watch.place(self._watch.running)
+        seconds = time.monotonic() - self._watch.clock
+        silent = time.monotonic() - self._alive_at
+        told = f"{where} running {duration(seconds)}, {processes.memory(self._pid) / _GIB:.1f} GiB"
+        if memory := gpu.memory():
+            told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
+        if silent > self._interval:
+            told += f"; no answer, no output and no work for {duration(silent)}: it may hang"
+        progress.info("%s", told)
+
+
+def duration(seconds: float) -> str:
+    """Spell seconds for people: ``45s``, ``2m03s``, ``1h02m``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes_left:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

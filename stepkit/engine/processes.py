@@ -1,0 +1,98 @@
+"""The processes of a notebook: what they use, and what is left of them afterwards."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+_GRACE_SECONDS: Final = 2.0
+_ROUNDS: Final = 3  # what is ended may have started something meanwhile
+_SHOWN_COMMAND: Final = 80  # characters
+
+
+@contextmanager
+def supervised(strays: list[str]) -> Iterator[None]:
+    """Adopt every process that the block starts, and end with it those that are left.
+
+    A dask worker that detached itself from the kernel becomes a child of this process when its
+    parent dies, instead of init's; what had to be ended is added to ``strays`` and logged.
+    """
+    before = set(psutil.Process().children(recursive=True))
+    _adopt(yes=True)
+    try:
+        yield
+    finally:
+        for _ in range(_ROUNDS):
+            left = [p for p in psutil.Process().children(recursive=True) if p not in before]
+            strays += [_described(process) for process in left if _alive(process)]
+            _end(left)
+        for stray in strays:
+            logger.warning("left running by the notebook, ended now: %s", stray)
+        _adopt(yes=False)
+
+
+def memory(pid: int) -> int:
+    """Return the resident memory of a process and its descendants in bytes."""
+    return int(sum(_of(process, lambda p: p.memory_info().rss) for process in _tree(pid)))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process and its descendants have used."""
+    return sum(
+        _of(process, lambda p: p.cpu_times().user + p.cpu_times().system) for process in _tree(pid)
+    )
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _of(process: psutil.Process, ask: Callable[[psutil.Process], float]) -> float:
+    with suppress(psutil.Error):  # it ended meanwhile
+        return ask(process)
+    return 0
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        command = " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        command = "ended meanwhile"
+    return f"process {process.pid} ({command[:_SHOWN_COMMAND]})"
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Ask each by its own id, then insist. psutil checks that an id was not given away."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=_GRACE_SECONDS)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+
+
+def _adopt(*, yes: bool) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)

@@ -1,0 +1,95 @@
+"""Text as a terminal would show it, joined in linear time."""
+
+from __future__ import annotations
+
+
+class Text:
+    """What a stream printed so far, carriage returns resolved.
+
+    Of a line that was written over, what follows its last carriage return stays, so a progress
+    bar is kept as it stood at its end. The cost is linear in what is fed, however it is cut.
+    """
+
+    def __init__(self) -> None:
+        self._done: list[str] = []  # whole lines
+        self._line: list[str] = []  # the parts of the last line
+        self._returned = False  # the cursor is back at the start of that line
+        self.size = 0  # characters kept, about
+
+    def feed(self, text: str) -> None:
+        """Add what was printed next."""
+        if "\r" not in text and not self._returned:
+            self._add_plain(text)
+            return
+        *lines, rest = text.split("\n")
+        for line in lines:
+            self._write_over(line)
+            self._end_line()
+        self._write_over(rest)
+
+    def value(self) -> str:
+        """Return the text; a carriage return at its very end is kept for what may follow."""
+        text = "".join([*self._done, *self._line])
+        self._done, self._line = self._split(text)
+        return text + "\r" if self._returned else text
+
+    def _add_plain(self, text: str) -> None:
+        self.size += len(text)
+        head, newline, tail = text.rpartition("\n")
+        if newline:
+            self._done.extend((*self._line, head, newline))
+            self._line = []
+        if tail:
+            self._line.append(tail)
+
+    def _write_over(self, part: str) -> None:
+        """Write one part of a line, in which only carriage returns are special."""
+        kept = part.rstrip("\r")
+        if kept and (self._returned or "\r" in kept):
+            self.size -= sum(map(len, self._line))
+            self._line = []
+            self._returned = False
+        if kept:
+            shown = kept.rpartition("\r")[2]
+            self._line.append(shown)
+            self.size += len(shown)
+        self._returned = self._returned or part.endswith("\r")
+
+    def _end_line(self) -> None:
+        self._done.extend((*self._line, "\n"))
+        self._line = []
+        self._returned = False
+        self.size += 1
+
+    @staticmethod
+    def _split(text: str) -> tuple[list[str], list[str]]:
+        head, newline, tail = text.rpartition("\n")
+        return ([head + newline] if newline else []), ([tail] if tail else [])
+
+
+class Lines:
+    """Text cut into the lines that a log shows, each when it is whole."""
+
+    def __init__(self) -> None:
+        self._open = Text()
+
+    def feed(self, text: str) -> list[str]:
+        """Return the lines that are whole now, without empty ones."""
+        head, newline, tail = text.rpartition("\n")
+        if not newline:
+            self._open.feed(text)
+            return []
+        self._open.feed(head)
+        lines = self.rest()
+        self._open.feed(tail)
+        return lines
+
+    def rest(self) -> list[str]:
+        """Return what no newline ended."""
+        text, self._open = self._open.value(), Text()
+        return _shown(text)
+
+
+def _shown(text: str) -> list[str]:
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return [line for line in lines if line.strip()]

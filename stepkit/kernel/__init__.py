@@ -1,0 +1,1 @@
+"""What runs inside the notebook's kernel process: it imports nothing of stepkit."""

@@ -1,0 +1,38 @@
+"""Start ipykernel so that it drops no output, and can say where it hangs.
+
+Run as a script, by the kernel's own Python: that may be another environment's, so only ipykernel
+and zmq are imported.
+"""
+
+import faulthandler
+import os
+import signal
+import sys
+from typing import Any
+
+# The script's directory must not be where the notebook's imports are looked up first.
+del sys.path[0]
+
+import zmq  # noqa: E402
+from ipykernel.kernelapp import IPKernelApp  # noqa: E402
+
+
+class LosslessKernelApp(IPKernelApp):
+    """IPython's kernel, whose output socket waits where the stock one drops.
+
+    ZeroMQ throws away what exceeds 1000 queued messages for a slow reader, without a word; with
+    XPUB_NODROP the kernel waits for the reader instead (zmq_setsockopt(3)).
+    """
+
+    name = "ipython-kernel"  # so that users' ipython_kernel_config applies
+
+    def init_iopub(self, context: Any) -> None:
+        """Make the output socket; options set on the context hold for it."""
+        context.setsockopt(zmq.XPUB_NODROP, 1)
+        super().init_iopub(context)  # type: ignore[no-untyped-call] # ipykernel is half typed
+
+
+if __name__ == "__main__":
+    # ipykernel takes over the file behind fd 2: the stacks must go where the process itself prints.
+    faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
+    LosslessKernelApp.launch_instance()
