@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.report import shape
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
 
 _GOOD: Final = {"succeeded", "tolerated"}
+_AGREEING: Final = {"passed": "succeeded", "tolerated": "tolerated", "failed": "failed",
+                    "cancelled": "cancelled"}  # fmt: skip
 _OWN_STEP: Final = "summarize"  # it reads the reports while its own is not finished
 
 
@@ -43,6 +46,22 @@ class Entry:
         """Whether the step ended badly."""
         return self.status in {"failed", "cancelled"}
 
+    @property
+    def notebooks(self) -> Sequence[Mapping[str, Any]]:
+        """The notebooks of a step that runs several."""
+        items: Sequence[Mapping[str, Any]] = self.output("notebooks") or ()
+        return items if self.data.get("step") == "execute-notebooks" else ()
+
+    @property
+    def tolerated(self) -> int:
+        """How many errors the step tolerated, because they were declared."""
+        step, cells = self.data.get("step"), self.output("cells") or ()
+        if step == "execute-notebook":
+            return sum(cell["status"] == "tolerated" for cell in cells)
+        if step == "run-tests":
+            return int(self.output("allowed") or 0)
+        return sum(int(item["tolerated"]) for item in self.notebooks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -64,6 +83,27 @@ class Run:
         return "passed with tolerated errors" if "tolerated" in statuses else "passed"
 
     @property
+    def tolerated(self) -> int:
+        """How many errors the run tolerated; a notebook with a report of its own counts once."""
+        told_twice = sum(int(item["tolerated"]) for item, own in self.parts() if own)
+        return sum(entry.tolerated for entry in self.entries) - told_twice
+
+    @property
+    def headline(self) -> str:
+        """The verdict with the number of tolerated errors, where the reports tell it."""
+        uncounted = (e for e in self.entries if e.status == "tolerated" and e.tolerated < 1)
+        if self.verdict != "passed with tolerated errors" or any(uncounted):
+            return self.verdict
+        count = self.tolerated
+        return f"passed with {count} tolerated error{'s' if count > 1 else ''}"
+
+    @property
+    def steps(self) -> Sequence[Entry]:
+        """The entries without notebooks of which the step that ran them says the same."""
+        told = {own.name for item, own in self.parts() if own and _agree(item, own)}
+        return [entry for entry in self.entries if entry.name not in told]
+
+    @property
     def cause(self) -> Entry | None:
         """The step that decided the verdict: the first that ended badly."""
         bad = [entry for entry in self.entries if entry.bad]
@@ -72,6 +112,15 @@ class Run:
     def of_step(self, step: str) -> list[Entry]:
         """Return the entries of one kind of step that left a report."""
         return [entry for entry in self.entries if entry.data.get("step") == step]
+
+    def parts(self) -> list[tuple[Mapping[str, Any], Entry | None]]:
+        """Return each notebook of the steps that ran several, with its own report if it is here."""
+        own = {entry.name: entry for entry in self.of_step("execute-notebook")}
+        return [
+            (item, own.get(PurePath(item["report"] or "").stem))
+            for entry in self.entries
+            for item in entry.notebooks
+        ]
 
 
 def load(
@@ -83,8 +132,8 @@ def load(
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``.
     A report that cannot be read counts as a failed step: what it said is not known.
     """
-    read = {path.stem: _read(path) for path in sorted(directory.glob("*.json"))}
-    found = {name: entry for name, entry in read.items() if entry.data.get("step") != _OWN_STEP}
+    by_name = {path.stem: read(path) for path in sorted(directory.glob("*.json"))}
+    found = {name: entry for name, entry in by_name.items() if entry.data.get("step") != _OWN_STEP}
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
     names = dict.fromkeys([*expected, *rest])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
@@ -106,7 +155,8 @@ def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
     return entry
 
 
-def _read(path: Path) -> Entry:
+def read(path: Path) -> Entry:
+    """Read one report; one that cannot be read is a failure, and its ``data`` is empty."""
     try:
         if not path.is_file():  # a pipe would block for ever
             raise ValueError("it is no regular file")  # noqa: TRY301
@@ -119,6 +169,10 @@ def _read(path: Path) -> Entry:
         why = str(error)
     message = f"its report {path.name} cannot be read: {why}"
     return Entry(name=path.stem, status="failed", reason="bad-input", message=message)
+
+
+def _agree(item: Mapping[str, Any], own: Entry) -> bool:
+    return _AGREEING.get(item["status"]) == own.status
 
 
 def _entry(name: str, data: Mapping[str, Any]) -> Entry:

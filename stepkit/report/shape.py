@@ -49,18 +49,34 @@ _CELL: Final = {
     "first_line": _text, "ename": _text, "evalue": _text,
 }  # fmt: skip
 _FAILURE: Final = {"name": _text, "message": _text, "allowed": _flag, "reason": _text}
+_CHANGE: Final = {
+    "rule": _text, "cell": _or_none(_whole), "id": _or_none(_text), "what": _text,
+}  # fmt: skip
+_NOTEBOOK: Final = {
+    **dict.fromkeys(("name", "status", "message", "until"), _text), "seconds": _number,
+    "cells_run": _or_none(_whole), "cells_total": _or_none(_whole), "tolerated": _whole,
+    "report": _or_none(_text),
+}  # fmt: skip
 _OUTPUTS: Final = {
     "git-clone": {"commit": _text},
-    "execute-notebook": {"cells-run": _whole, "cells-total": _whole},
+    "execute-notebook": {"cells-run": _whole, "cells-total": _whole, "variant": _text},
+    "execute-notebooks": dict.fromkeys(
+        ("total", "passed", "tolerated", "failed", "cancelled", "skipped", "not-run"), _whole
+    ),
     "run-tests": {
         **dict.fromkeys(("total", "passed", "failed", "errors", "skipped", "allowed"), _whole),
         **dict.fromkeys(("coverage", "installer", "installer-reason"), _text),
     },
 }
-_ITEMS: Final[Mapping[str, tuple[str, Mapping[str, Callable[[Any], bool]]]]] = {
-    "execute-notebook": ("cells", _CELL),
-    "run-tests": ("failures", _FAILURE),
+_ITEMS: Final[Mapping[str, Mapping[str, Mapping[str, Callable[[Any], bool]]]]] = {
+    "execute-notebook": {"cells": _CELL, "changes": _CHANGE},
+    "execute-notebooks": {"notebooks": _NOTEBOOK},
+    "run-tests": {"failures": _FAILURE},
 }
+_ADDED_LATER: Final = {
+    "tolerance": _text,
+    "applied": _flag,
+}  # to items; reports of older versions lack it
 
 
 def check(data: Any) -> Mapping[str, Any]:
@@ -81,8 +97,7 @@ def check(data: Any) -> Mapping[str, Any]:
     wanted: Mapping[str, Callable[[Any], bool]] = _OUTPUTS.get(report["step"], {})
     given = {name: value for name, value in outputs.items() if value is not None}
     _fields(given, {name: test for name, test in wanted.items() if name in given}, "outputs.")
-    if report["step"] in _ITEMS:
-        name, shape = _ITEMS[report["step"]]
+    for name, shape in _ITEMS.get(report["step"], {}).items():
         _items(given.get(name, []), shape, f"outputs.{name}")
     return report
 
@@ -97,7 +112,10 @@ def _items(value: Any, shape: Mapping[str, Callable[[Any], bool]], where: str) -
     if not isinstance(value, list):
         raise ValueError(f"{where} is no list")  # noqa: TRY004 - the file's fault, not ours
     for number, item in enumerate(value):
-        _fields(_mapping(item, f"{where}[{number}]"), shape, f"{where}[{number}].")
+        place = f"{where}[{number}]"
+        _fields(_mapping(item, place), shape, f"{place}.")
+        later = {name: right for name, right in _ADDED_LATER.items() if name in item}
+        _fields(item, later, f"{place}.")
 
 
 def _fields(

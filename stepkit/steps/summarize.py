@@ -54,6 +54,7 @@ class Outputs:
 
     summary: Annotated[Path, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
+    tolerated: Annotated[int, "tolerated errors and allowed test failures of the whole run"] = 0
     message: Annotated[str, "the verdict and its cause, in one sentence"] = ""
 
 
@@ -67,7 +68,12 @@ def run(options: Options) -> Outputs:
     if options.github_summary:
         with files.explaining(f"cannot append to {options.github_summary}"):
             files.append(options.github_summary, page)
-    outputs = Outputs(summary=summary, verdict=found.verdict, message=_message(found))
+    outputs = Outputs(
+        summary=summary,
+        verdict=found.verdict,
+        tolerated=found.tolerated,
+        message=_message(found),
+    )
     if not any(entry.data or entry.reason == Reason.BAD_INPUT for entry in found.entries):
         raise ConfigurationError(
             f"there are no reports in {reports}: nothing ran, or --reports names another directory",
@@ -101,4 +107,4 @@ def _statuses(items: tuple[str, ...]) -> dict[str, str]:
 
 def _message(found: model.Run) -> str:
     cause = found.cause
-    return f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.verdict
+    return f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.headline

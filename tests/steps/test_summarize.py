@@ -128,6 +128,11 @@ def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
 
     assert run(reports, enforce=True).verdict == "passed with tolerated errors"
 
+    report(reports, "run-tests", status="tolerated", outputs={"allowed": 2})
+    outputs = run(reports, enforce=True)
+    assert (outputs.verdict, outputs.tolerated) == ("passed with tolerated errors", 2)
+    assert outputs.message == "passed with 2 tolerated errors"
+
 
 def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) -> None:
     statuses = ("git-clone=Failed", "run-tests=Failed", "convert-notebook=None")
@@ -245,8 +250,16 @@ def test_refuses_a_status_that_is_none(reports: Path) -> None:
 
 CELL = {"number": 1, "seconds": 7.5, "first_line": "x", "status": "error",
         "ename": "E", "evalue": "v"}  # fmt: skip
+TOLERATED = {**CELL, "status": "tolerated", "tolerance": "r"}
+CHANGE = {"rule": "set", "cell": 1, "id": "i", "what": "w", "applied": False}
+NOTEBOOK = {"name": "n", "status": "tolerated", "message": "m", "until": "u", "seconds": 1.5,
+            "cells_run": 1, "cells_total": 2, "tolerated": 1, "report": "/r/odd.json"}  # fmt: skip
 FULL: dict[str, dict[str, Any]] = {
-    "execute-notebook": {"cells-run": 1, "cells-total": 2, "cells": [CELL]},
+    "execute-notebook": {
+        "cells-run": 1, "cells-total": 2, "cells": [CELL, TOLERATED], "variant": "v",
+        "changes": [CHANGE],
+    },
+    "execute-notebooks": {"total": 1, "notebooks": [NOTEBOOK]},
     "run-tests": {
         "total": 1, "passed": 0, "failed": 1, "errors": 0, "skipped": 0, "allowed": 0,
         "coverage": "1 %", "installer": "pip", "installer-reason": "r",
