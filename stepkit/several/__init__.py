@@ -1,0 +1,1 @@
+"""Several notebooks in one run: which, in what order, each in a process of its own."""

@@ -1,0 +1,43 @@
+"""The command line of one notebook's own process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepkit.tools import documents
+
+if TYPE_CHECKING:
+    from stepkit.several.model import Places, Planned
+
+
+def arguments(one: Planned, places: Places, *, page: bool, log_output: bool) -> list[str]:
+    """Return what follows ``stepkit``; the variables of the environment are not part of it.
+
+    Values stand behind ``=``, so that one which begins with a dash is no flag.
+    """
+    settings = one.settings
+    flags: dict[str, object] = {
+        "--notebook": one.path,
+        "--output": places.executed(one.name),
+        "--log": places.log(one.name),
+        "--report": places.report(one.name),
+        "--page": places.page(one.name) if page else None,
+        "--parameters-yaml": documents.written(settings.parameters),
+        "--rules": settings.rules,
+        "--variant": settings.variant,
+        "--kernel": settings.kernel,
+        "--cwd": settings.cwd,
+        "--execution-timeout": _seconds(settings.execution_timeout),
+        "--run-timeout": _seconds(settings.run_timeout),
+        "--log-output": "true" if log_output else None,
+    }
+    return [
+        "execute-notebook",
+        *(f"{flag}={value}" for flag, value in flags.items() if value not in {None, ""}),
+        *(f"--tolerate={text}" for text in settings.tolerate),
+        *(f"--parameters={text}" for text in settings.given),
+    ]
+
+
+def _seconds(limit: float | None) -> str | None:
+    return None if limit is None else f"{limit:.3f}"

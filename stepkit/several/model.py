@@ -1,0 +1,112 @@
+"""The vocabulary: a notebook as it was planned, where it writes, and how it ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from stepkit.errors import Reason
+
+Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a notebook is executed; what is None or empty is left to ``execute-notebook``.
+
+    ``parameters`` have the types of YAML, ``given`` are ``NAME=VALUE`` from the command line and
+    win over them. Time limits are in seconds; 0 is none.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
+    rules: Path | None = None
+    variant: str | None = None
+    kernel: str | None = None
+    cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    execution_timeout: float | None = None
+    run_timeout: float | None = None
+    tolerate: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One notebook of the run.
+
+    ``inputs`` and ``outputs`` are relative to its working directory. ``exempt`` is the reason why
+    it is skipped, empty if it is not; ``until`` the last day of that, as ISO-8601 writes it.
+    """
+
+    name: str
+    path: Path
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    exempt: str = ""
+    until: str = ""
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def cwd(self) -> Path:
+        """Where the notebook runs."""
+        return self.settings.cwd or self.path.parent
+
+    def place(self, file: str) -> Path:
+        """Return where one of its inputs or outputs lies."""
+        return self.cwd.absolute() / file
+
+    def has(self, file: str) -> bool:
+        """Tell whether one of its inputs or outputs is there; a directory counts."""
+        return os.path.exists(self.place(file))  # noqa: PTH110 - Path.exists raises for a long name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the notebooks of a run write; ``suffix`` ends the names of a variant's files."""
+
+    directory: Path
+    reports: Path
+    suffix: str = ""
+
+    def executed(self, name: str) -> Path:
+        """Return where the executed notebook goes."""
+        return self.directory / f"{name}{self.suffix}.ipynb"
+
+    def page(self, name: str) -> Path:
+        """Return where the page goes."""
+        return self.directory / f"{name}{self.suffix}.html"
+
+    def log(self, name: str) -> Path:
+        """Return where the log goes."""
+        return self.directory / f"{name}{self.suffix}.log"
+
+    def report(self, name: str) -> Path:
+        """Return where the notebook's own report goes."""
+        return self.reports / f"{name}{self.suffix}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotebookRun:
+    """How one notebook ended.
+
+    ``reason`` is the word of its report, empty for one that did not run; ``message`` says why in
+    a sentence. ``exit_code`` is None for a notebook that did not run. ``tolerated`` counts its
+    tolerated errors. ``report`` is its own report, if it left one.
+    """
+
+    name: str
+    path: Path
+    status: Status
+    reason: Reason | Literal[""] = ""
+    message: str = ""
+    seconds: float = 0.0
+    exit_code: int | None = None
+    until: str = ""
+    cells_run: int | None = None
+    cells_total: int | None = None
+    tolerated: int = 0
+    report: Path | None = None

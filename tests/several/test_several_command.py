@@ -1,0 +1,60 @@
+"""What the child is told; that it obeys is shown in tests/steps/test_execute_notebooks.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from stepkit.several.command import arguments
+from stepkit.several.model import Places, Planned, Settings
+
+PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
+
+
+def test_a_plain_notebook_needs_little() -> None:
+    one = Planned(name="a b", path=Path("-source/{a} b.ipynb"))
+
+    assert arguments(one, PLACES, page=False, log_output=False) == [
+        "execute-notebook",
+        "--notebook=-source/{a} b.ipynb",
+        "--output=/out/a b_lite.ipynb",
+        "--log=/out/a b_lite.log",
+        "--report=/reports/a b_lite.json",
+    ]
+
+
+def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
+    settings = Settings(
+        parameters={"list": [1, 2], "text": "2026-01-01", "big": 1e22, "yes": "no", "none": None},
+        given=("n=5", "text=-x"),
+        rules=Path("rules.yaml"),
+        variant="lite",
+        kernel="python3",
+        cwd=Path("work dir"),
+        env={"FLAVOUR": "vanilla"},
+        execution_timeout=0.0,
+        run_timeout=5400.0,
+        tolerate=("KeyError:.*pca", "-x:y"),
+    )
+    one = Planned(name="a", path=Path("a.ipynb"), settings=settings)
+
+    argv = arguments(one, PLACES, page=True, log_output=True)
+
+    (parameters,) = [item for item in argv if item.startswith("--parameters-yaml=")]
+    assert yaml.safe_load(parameters.partition("=")[2]) == dict(settings.parameters)
+    assert [item for item in argv[5:] if item != parameters] == [
+        "--page=/out/a_lite.html",
+        "--rules=rules.yaml",
+        "--variant=lite",
+        "--kernel=python3",
+        "--cwd=work dir",
+        "--execution-timeout=0.000",
+        "--run-timeout=5400.000",
+        "--log-output=true",
+        "--tolerate=KeyError:.*pca",
+        "--tolerate=-x:y",
+        "--parameters=n=5",
+        "--parameters=text=-x",
+    ]
+    assert "vanilla" not in " ".join(argv)
