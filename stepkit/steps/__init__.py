@@ -7,6 +7,7 @@ from stepkit.steps import (
     collect_artifacts,
     convert_notebook,
     execute_notebook,
+    execute_notebooks,
     git_clone,
     run_tests,
     summarize,
@@ -15,6 +16,7 @@ from stepkit.steps import (
 STEPS: Final[dict[str, Step]] = {
     "git-clone": git_clone,
     "execute-notebook": execute_notebook,
+    "execute-notebooks": execute_notebooks,
     "convert-notebook": convert_notebook,
     "run-tests": run_tests,
     "collect-artifacts": collect_artifacts,

@@ -1,0 +1,353 @@
+"""Real processes and kernels: each notebook that runs costs more than a second."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import write_notebook
+
+from stepkit.errors import (
+    ConfigurationError,
+    Reason,
+    StepError,
+    ToolError,
+    UserCodeError,
+)
+from stepkit.several import child
+from stepkit.steps import execute_notebooks
+from stepkit.steps.execute_notebooks import Options, Outputs
+
+if TYPE_CHECKING:
+    from stepkit.several.model import NotebookRun
+
+
+class Run:
+    """A directory of notebooks, and what became of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.out = directory / "out"
+
+    def notebook(self, name: str, *sources: str) -> Path:
+        return write_notebook(self.directory / f"source/{name}.ipynb", *sources)
+
+    def plan(self, *notebooks: dict[str, Any], **more: Any) -> Path:
+        path = self.directory / "source/plan.yaml"
+        path.write_text(json.dumps({"notebooks": notebooks, **more}))  # JSON is YAML
+        return path
+
+    def run(self, **options: Any) -> Outputs:
+        return execute_notebooks.run(Options(directory=self.out, **options))
+
+    def failed(self, **options: Any) -> StepError:
+        with pytest.raises(StepError) as caught:
+            self.run(**options)
+        return caught.value
+
+    def report(self, name: str) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads((self.out / f"reports/{name}.json").read_text())
+        return data
+
+    def left(self) -> set[str]:
+        return {str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def by_name(outputs: Any) -> dict[str, NotebookRun]:
+    assert isinstance(outputs, Outputs)
+    runs = {run.name: run for run in outputs.notebooks}
+    counts = (outputs.passed, outputs.tolerated, outputs.failed, outputs.cancelled,
+              outputs.skipped, outputs.not_run)  # fmt: skip
+    assert sum(counts) == outputs.total == len(runs)
+    return runs
+
+
+def test_a_pattern_runs_each_notebook_in_a_process_of_its_own(
+    several: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    several.notebook("02 {b} [x]", "print(open('x').read())")
+    several.notebook("01", "open('x', 'w').write('written by 01')", "n = 1")
+    before = [path.read_bytes() for path in sorted((several.directory / "source").iterdir())]
+
+    with caplog.at_level(logging.INFO):
+        outputs = several.run(
+            notebooks=(f"{several.directory}/source/*.ipynb",), suffix="_lite", log_output=True
+        )
+
+    assert outputs.message == "2 of 2 notebooks passed"
+    assert (outputs.total, outputs.passed, outputs.status) == (2, 2, "succeeded")
+    names = ["01_lite", "02 {b} [x]_lite"]
+    assert several.left() == {f"{n}{end}" for n in names for end in (".ipynb", ".log")} | {
+        f"reports/{n}.json" for n in names
+    }
+    assert several.report("01_lite")["step"] == "execute-notebook"
+    assert by_name(outputs)["01"].cells_run == 2
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "notebook 1/2 01: started"
+    assert "02 {b} [x] | cell 1/1: print(open('x').read())" in lines
+    assert any("| written by 01" in line for line in lines)
+    assert not any("cells-total=" in line for line in lines)
+    assert lines.index("notebook 2/2 02 {b} [x]: started") > lines.index("01 | cell 2/2: n = 1")
+    assert lines[-2:] == [
+        f"{line}  passed     {run.seconds:>7.1f} s  {run.message}"
+        for line, run in zip(("01        ", "02 {b} [x]"), outputs.notebooks, strict=True)
+    ]
+    after = [p.read_bytes() for p in sorted((several.directory / "source").glob("*.ipynb"))]
+    assert after == before
+
+
+def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(several: Run) -> None:
+    several.notebook("01", "1/0", "2")
+    several.notebook("02", "2")
+    several.notebook("03", "import os", "os.environ['MODE'] + str(n)")
+    plan = several.plan(
+        {"path": "01.ipynb"},
+        {"path": "02.ipynb", "needs": ["01"]},
+        {"path": "03.ipynb", "env": {"MODE": "quick"}, "parameters": {"n": 7}},
+        {"path": "gone.ipynb", "enabled": False, "reason": "UCX", "until": "2999-01-01"},
+    )
+
+    error = several.failed(plan=plan)
+
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.CELL_ERROR
+    assert str(error) == (
+        "01: cell 1 of 2 (`1/0`) raised ZeroDivisionError: division by zero; 1 cell after it did "
+        "not run; 1 of 4 notebooks passed, 1 failed, 1 skipped, 1 not run"
+    )
+    runs = by_name(error.outputs)
+    assert {name: run.status for name, run in runs.items()} == {
+        "01": "failed", "02": "not-run", "03": "passed", "gone": "skipped",
+    }  # fmt: skip
+    assert (runs["01"].exit_code, runs["01"].reason) == (3, "cell-error")
+    assert runs["02"].message == "needs 01, which failed"
+    assert (runs["gone"].message, runs["gone"].until) == ("UCX", "2999-01-01")
+    assert several.left() == {
+        "01.ipynb", "01.log", "reports/01.json", "03.ipynb", "03.log", "reports/03.json",
+    }  # fmt: skip
+
+
+def test_independent_notebooks_run_side_by_side(several: Run) -> None:
+    wait = (
+        "import pathlib, time\npathlib.Path('{}').touch()\nwhile not pathlib.Path('{}').exists():"
+    )
+    several.notebook("a", f"{wait.format('a', 'b')}\n    time.sleep(0.02)")
+    several.notebook("b", f"{wait.format('b', 'a')}\n    time.sleep(0.02)")
+    plan = several.plan({"path": "a.ipynb"}, {"path": "b.ipynb"})
+
+    outputs = several.run(plan=plan, jobs=2, run_timeout=60.0)
+
+    assert outputs.passed == 2
+
+
+def test_an_input_that_is_gone_and_an_output_that_never_came_fail_their_notebooks(
+    several: Run,
+) -> None:
+    data = several.directory / "source/data.csv"
+    several.notebook("01", "import os; os.remove('data.csv')")
+    several.notebook("02", "1")
+    data.touch()
+    plan = several.plan(
+        {"path": "01.ipynb", "outputs": ["h5/x.h5ad"]},
+        {"path": "02.ipynb", "inputs": ["data.csv"]},
+    )
+
+    error = several.failed(plan=plan)
+
+    runs = by_name(error.outputs)
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.ARTIFACT_MISSING
+    assert str(error).startswith("01: 1 of 1 cells ran, but it did not write h5/x.h5ad (")
+    assert (runs["02"].reason, runs["02"].exit_code) == ("bad-input", 2)
+    assert runs["02"].message == f"its input data.csv is not there ({data})"
+    assert runs["02"].seconds == 0
+    report = several.report("01")
+    assert (report["status"], report["reason"], report["exit_code"]) == (
+        "failed", "artifact-missing", 3,
+    )  # fmt: skip
+    assert report["outputs"]["cells-run"] == 1
+    assert several.left() == {"01.ipynb", "01.log", "reports/01.json"}
+
+
+def test_an_output_of_an_earlier_run_is_accepted_but_told(
+    several: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    several.notebook("01", "open('new', 'w').write('2')")
+    (several.directory / "source/old").touch()
+    (several.directory / "source/new").touch()
+    plan = several.plan({"path": "01.ipynb", "outputs": ["old", "new"]})
+
+    several.run(plan=plan)
+
+    assert "01 did not write old, which was there before" in caplog.text
+    assert "did not write new" not in caplog.text
+
+
+def test_a_killed_process_has_not_passed_whatever_was_there_before(several: Run) -> None:
+    several.notebook("01", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    reports = several.out / "reports"
+    reports.mkdir(parents=True)
+    earlier = {"step": "execute-notebook", "status": "succeeded", "exit_code": 0}
+    (reports / "01.json").write_text(json.dumps(earlier))
+    (reports / "02.json").write_text(json.dumps(earlier))
+    (several.out / "02.ipynb").touch()
+    several.notebook("02", "2")
+    plan = several.plan({"path": "01.ipynb"}, {"path": "02.ipynb", "needs": ["01"]})
+
+    error = several.failed(plan=plan)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.KILLED
+    assert "01: its process was killed by SIGKILL; 0 of 2 notebooks passed" in str(error)
+    assert by_name(error.outputs)["01"].exit_code == -9
+    assert several.report("01")["reason"] == "killed"
+    assert not (reports / "02.json").exists()
+
+
+def test_what_a_notebook_that_did_not_run_left_in_an_earlier_run_is_told(
+    several: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    several.out.mkdir()
+    (several.out / "a.ipynb").touch()
+    plan_file = several.directory / "source"
+    plan_file.mkdir()
+    plan = several.plan({"path": "a.ipynb", "enabled": False, "reason": "UCX"})
+
+    error = several.failed(plan=plan)
+
+    assert type(error) is ConfigurationError
+    assert str(error) == "0 of 1 notebooks ran, all skipped: a: UCX"
+    assert by_name(error.outputs)["a"].status == "skipped"
+    assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in caplog.text
+
+
+def test_what_a_child_refuses_without_a_kernel_is_its_verdict(several: Run) -> None:
+    several.notebook("01", "n = 1")
+
+    error = several.failed(
+        notebooks=(str(several.directory / "source/01.ipynb"),), parameters=("m=2",)
+    )
+
+    assert type(error) is ConfigurationError
+    assert str(error).startswith("01: the notebook never uses the parameter 'm'")
+    assert by_name(error.outputs)["01"].exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, "by --notebooks or by --plan, one of the two"),
+        ({"notebooks": ("a",), "plan": Path("p")}, "one of the two"),
+        ({"notebooks": ("a",), "jobs": 0}, "--jobs 0"),
+        ({"notebooks": ("a",), "suffix": "/x"}, "--suffix '/x' cannot end the name"),
+        ({"notebooks": ("a.ipynb",)}, "there is no notebook a.ipynb"),
+    ],
+)
+def test_bad_options_leave_nothing(several: Run, options: dict[str, Any], problem: str) -> None:
+    error = several.failed(**options)
+
+    assert type(error) is ConfigurationError
+    assert problem in str(error)
+    assert not several.out.exists()
+
+
+def command(several: Run, *args: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "stepkit", "execute-notebooks", "--directory=out", *args],
+        cwd=several.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def test_sigterm_saves_what_runs_and_starts_nothing_more(several: Run) -> None:
+    several.notebook("01", "print('kept')", "open('on', 'w'); import time; time.sleep(600)", "3")
+    several.notebook("02", "2")
+    process = command(several, "--notebooks", "source/01.ipynb", "source/02.ipynb",
+                      "--report=report.json")  # fmt: skip
+
+    wait_for(several.directory / "source/on", process)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert "Traceback" not in stderr
+    last = stderr.splitlines()[-1]
+    assert last.endswith(
+        "stopped by SIGTERM: 0 of 2 notebooks passed, 1 stopped, 1 not run [cancelled]"
+    )
+    report = json.loads((several.directory / "report.json").read_text())
+    assert report["status"] == "cancelled"
+    first, second = report["outputs"]["notebooks"]
+    assert (first["status"], first["exit_code"], first["cells_run"]) == ("cancelled", 143, 1)
+    assert (second["status"], second["message"]) == ("not-run", "the run was stopped")
+    assert several.report("01")["status"] == "cancelled"
+    assert "kept" in (several.out / "01.ipynb").read_text()
+    assert not (several.out / "02.ipynb").exists()
+
+
+def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> None:
+    several.notebook(
+        "01",
+        "import os, pathlib; proc = pathlib.Path('/proc')",
+        "above = (proc / str(os.getppid()) / 'stat').read_text().split()[3]\n"
+        "for p in (os.getppid(), above): print((proc / str(p) / 'cmdline').read_bytes())",
+        "print(os.environ.get('GIT_TOKEN'), os.environ['FLAVOUR'])",
+    )
+    several.plan({"path": "01.ipynb", "env": {"FLAVOUR": "vanilla-7"}})
+    secret = "tok-en-1234567890"
+    process = command(several, "--plan=source/plan.yaml", "--report=out/reports/all.json",
+                      "--log-output=true", GIT_TOKEN=secret)  # fmt: skip
+    stdout, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 0, stderr
+    executed = (several.out / "01.ipynb").read_text()
+    assert "None vanilla-7" in executed
+    assert "execute-notebook\\\\x00" in executed
+    assert executed.count("vanilla-7") == 1
+    reports = "".join(path.read_text() for path in (several.out / "reports").iterdir())
+    assert "vanilla-7" not in reports
+    assert secret not in executed + reports + stdout + stderr
+    assert "passed=1\n" in stdout
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(several: Run) -> None:
+    freeze = "os.kill(os.getppid(), signal.SIGSTOP)"
+    several.notebook("01", f"import os, signal, time; {freeze}; open('on', 'w'); time.sleep(600)")
+    process = command(several, "--notebooks=source/01.ipynb")
+    wait_for(several.directory / "source/on", process)
+    started = time.monotonic()
+
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # or the two signals are one
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert time.monotonic() - started < child.GRACE_SECONDS
+    assert process.returncode == 130
+    assert "stopped by SIGINT: 0 of 1 notebooks passed, 1 stopped" in stderr
+    assert "Traceback" not in stderr
