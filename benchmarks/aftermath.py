@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from benchmarks.poller import Poller
     from benchmarks.tally import Tally
 
-STOP_SECONDS: Final = 10.0  # the longest that an asked run may take to end
+_STOP_SECONDS: Final = 10.0  # the longest that an asked run may take to end
+_ENDING_SECONDS: Final = 1.5  # a run that was asked to stop while it ended may as well succeed
 _TIDY_SECONDS: Final = 2.0
 _ORPHAN_SECONDS: Final = 15.0
 _STATUSES: Final = {0: {"succeeded", "tolerated"}, 130: {"cancelled"}, 143: {"cancelled"}}
@@ -29,7 +30,8 @@ class Outcome:
     """One round: what was done, how the runner ended, and every promise that it broke.
 
     ``left_workers`` counts processes of the notebook that outlived a killed runner and
-    ``left_files`` what it could not remove: facts, not faults.
+    ``left_files`` what it could not remove: facts, not faults. ``log`` is the end of what a bad
+    run logged.
     """
 
     number: int
@@ -42,6 +44,7 @@ class Outcome:
     left_workers: int = 0
     left_files: tuple[str, ...] = ()
     next_run: str = ""
+    log: str = ""
     problems: tuple[str, ...] = field(default=())
 
 
@@ -58,6 +61,16 @@ def judge(scenario: Scenario, stage: Stage, poller: Poller, code: int | None) ->
     yield from _code(scenario, stage, code, found, hurt=hurt)
     if scenario.orderly and code >= 0:
         yield from _report(scenario, stage, code, found)
+
+
+def late(scenario: Scenario, code: int | None, took: float | None) -> Iterator[str]:
+    """Yield what is wrong with the ``took`` seconds that a run needed after a signal."""
+    if not scenario.asks or took is None or code is None:
+        return
+    if code == 0 and took > _ENDING_SECONDS:
+        yield f"it went on for {took:.1f} s as if it had not been asked to stop"
+    elif took > _STOP_SECONDS:
+        yield f"it took {took:.1f} s to stop"
 
 
 def left_processes(scenario: Scenario, stage: Stage) -> tuple[list[str], int]:

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,12 +31,16 @@ from benchmarks.poller import Poller
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LIMIT_SECONDS: Final = 90.0
+_LIMIT_SECONDS: Final = 60.0
+_ABORT_SECONDS: Final = 3.0
+_LOG_CHARACTERS: Final = 6000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the rounds, print the summary; return 1 if any promise was broken."""
     options = _parser().parse_args(arguments)
+    # A shell lets its background jobs ignore SIGINT, and so would everything that is run here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     scenarios = _usable(options.only)
     if not scenarios:
         return 1
@@ -46,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for outcome in pool.map(one, numbers):
             outcomes.append(outcome)
             print(_line(outcome), flush=True)
+            if options.verbose and outcome.log:
+                print(outcome.log)
     print(*_summary(outcomes), sep="\n")
     if options.json:
         content = [dataclasses.asdict(outcome) for outcome in outcomes]
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", help=f"scenarios: {names}; may be repeated")
     add("--option", action="append", default=[], help="a further option of execute-notebook")
     add("--jobs", type=int, default=1, help="rounds at the same time (default 1)")
+    add("--verbose", action="store_true", help="print what bad rounds logged")
     add("--json", type=Path, metavar="FILE", help="write every round here")
     return parser
 
@@ -108,13 +116,13 @@ def _play(number: int, scenario: Scenario, stage: Stage, extra: Sequence[str]) -
     poller.stop()
     problems = list(aftermath.judge(scenario, stage, poller, code))
     took = ended - stage.done_at if stage.done_at and scenario.orderly else None
-    if scenario.name in {"sigterm", "sigint"} and took and took > aftermath.STOP_SECONDS:
-        problems.append(f"it took {took:.1f} s to stop")
+    problems += aftermath.late(scenario, code, took)
     running, workers = aftermath.left_processes(scenario, stage)
     files = aftermath.left_files(stage)
     if files and scenario.orderly and code is not None and code >= 0:
         problems.append(f"left {', '.join(files)}")
     after = _next_run(stage, extra) if files and not scenario.orderly else ""
+    log = stage.log.read_text(errors="replace")[-_LOG_CHARACTERS:] if problems or running else ""
     return Outcome(
         number=number,
         scenario=scenario.name,
@@ -126,6 +134,7 @@ def _play(number: int, scenario: Scenario, stage: Stage, extra: Sequence[str]) -
         left_workers=workers,
         left_files=files,
         next_run=after,
+        log=log,
         problems=(*problems, *running, *([after] if after.startswith("the next run") else [])),
     )
 
@@ -139,8 +148,8 @@ def _command(stage: Stage, extra: Sequence[str]) -> list[str]:
 def _run(scenario: Scenario, stage: Stage, command: Sequence[str]) -> tuple[int | None, float]:
     """Run and hurt; return the exit code, None for a run without end, and when it ended."""
     env = runners.environment(stage.home)
-    own = {"TMPDIR": str(stage.scratch), processes.MARK: stage.mark}
-    with (stage.directory / "log").open("wb") as log:
+    own = {"TMPDIR": str(stage.scratch), processes.MARK: stage.mark, "PYTHONFAULTHANDLER": "1"}
+    with stage.log.open("wb") as log:
         stage.child = subprocess.Popen(
             command, env=env | own, cwd=stage.directory, stdout=log, stderr=log
         )
@@ -152,6 +161,8 @@ def _run(scenario: Scenario, stage: Stage, command: Sequence[str]) -> tuple[int 
         code = None
     ended = time.monotonic()
     if code is None:
+        stage.child.send_signal(signal.SIGABRT)  # faulthandler says where it stands
+        processes.until(lambda: not stage.running(), _ABORT_SECONDS)
         processes.kill_marked(stage.mark)
         stage.child.wait()
     hurting.join()

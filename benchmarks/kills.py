@@ -60,6 +60,11 @@ class Stage:
         return self.directory / "report.json"
 
     @property
+    def log(self) -> Path:
+        """What the run prints."""
+        return self.directory / "log"
+
+    @property
     def scratch(self) -> Path:
         """The directory for temporary files of the run."""
         return self.directory / "tmp"
@@ -188,7 +193,7 @@ class Scenario:
 
     ``codes`` are the exit codes that are promised when it was hurt in time and ``reasons`` those
     of its report; ``early`` are those allowed before the kernel started. ``orderly`` is whether
-    the runner lives on to tidy up.
+    the runner lives on to tidy up, ``asks`` whether it is asked to stop.
     """
 
     name: str
@@ -196,6 +201,7 @@ class Scenario:
     reasons: frozenset[str]
     early: frozenset[int] = frozenset()
     orderly: bool = True
+    asks: bool = False
     stage: Callable[[Stage], None] = _plain
     command: Callable[[Stage, list[str]], list[str]] = _in_shell
     hurt: Callable[[Stage], None] = _nothing
@@ -223,6 +229,7 @@ SCENARIOS: Final = (
         codes=frozenset({143}),
         reasons=frozenset({"cancelled"}),
         early=frozenset({-signal.SIGTERM}),
+        asks=True,
         hurt=_signal_at_random(signal.SIGTERM),
     ),
     Scenario(
@@ -230,6 +237,7 @@ SCENARIOS: Final = (
         codes=frozenset({130}),
         reasons=frozenset({"cancelled"}),
         early=frozenset({-signal.SIGINT}),
+        asks=True,
         hurt=_signal_at_random(signal.SIGINT),
     ),
     Scenario(
