@@ -1,8 +1,13 @@
 r"""Convert an executed notebook to one HTML page with its images inside.
 
-A notebook that failed half way converts like any other: the page shows what it left, up to
-the error. Code that --report-mode hid stays hidden. Formulas and widgets on the page load
-MathJax and require.js from a CDN.
+A notebook that failed half way converts like any other: the page begins with a link to the
+first error, and shows what the notebook left. Code that --report-mode hid stays hidden. Cells
+have the anchors #cell-1, #cell-2 and so on, as messages count them.
+
+The page is complete in itself: it loads nothing, and by its Content-Security-Policy nothing of
+an untrusted notebook runs in it. Formulas are MathML; widgets are shown by their text. With
+--trust-scripts, plots that bring their library along (plotly, bokeh) are interactive; they
+still cannot load anything.
 
 For example:
 
@@ -14,11 +19,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import ConfigurationError
 from stepkit.options import READS, WRITES, Also
 from stepkit.tools import files, logfile, nbconvert, notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +39,12 @@ class Options:
     page: Annotated[Path, "HTML file to write", WRITES]
     hide_input: Annotated[bool, "leave out the source of code cells", Also("--no-input")] = False
     template: Annotated[str, "nbconvert's template: lab, classic, basic or your own"] = "lab"
+    trust_scripts: Annotated[
+        bool, "let scripts in outputs run, for interactive plots that bring their library along"
+    ] = False
+    images: Annotated[
+        Path | None, "directory of the images that the text names; by default the notebook's"
+    ] = None
     log: Annotated[
         Path | None, "log file; by default jupyter_nbconvert.log beside the page", WRITES
     ] = None
@@ -48,7 +62,7 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Render the page, then write it whole."""
-    notebook.check(options.notebook)
+    nb = notebook.read(options.notebook)
     if options.page.is_dir():
         raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
     if options.template not in nbconvert.templates():
@@ -59,11 +73,18 @@ def run(options: Options) -> Outputs:
     log = (options.log or page.with_name("jupyter_nbconvert.log")).absolute()
     with logfile.recording(log):
         logger.info("converting %s with template %s", options.notebook, options.template)
-        html = nbconvert.to_html(
-            options.notebook, hide_input=options.hide_input, template=options.template
-        )
-        files.write_atomically(page, html)
-        size = page.stat().st_size
+        size = nbconvert.write(page, _pieces(options, nb))
         logger.info("wrote %s: %d bytes", page, size)
     message = f"{page.name}: {size / 1e6:.1f} MB"
     return Outputs(page=page, size=size, log=log, message=message)
+
+
+def _pieces(options: Options, nb: Any) -> Iterator[str]:
+    return nbconvert.pieces(
+        nb,
+        name=options.notebook.stem,
+        directory=(options.images or options.notebook.absolute().parent),
+        hide_input=options.hide_input,
+        template=options.template,
+        trust_scripts=options.trust_scripts,
+    )

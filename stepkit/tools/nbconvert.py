@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Reason, UserCodeError
+from stepkit.errors import Reason, StepError, UserCodeError
 from stepkit.tools import files, notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _LOADING: Final = threading.Lock()
 
@@ -24,8 +28,21 @@ def preload(template: str = "lab") -> None:
 
     with _LOADING:
         nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1  # warm")])
-        for _ in pieces(nb, name="preload", directory=None, template=template):
-            pass
+        try:
+            render(nb, name="preload", directory=None, template=template)
+        except (StepError, ImportError) as error:
+            logger.info("cannot prepare for the page: %s", error)
+
+
+@contextmanager
+def preloading() -> Iterator[None]:
+    """Call :func:`preload` while the block runs, and wait for it at the end."""
+    thread = threading.Thread(target=preload, name="preload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def render(
@@ -76,18 +93,15 @@ def pieces(
 
     known = (ConversionException, TemplateError, LookupError, ValueError)
     try:
-        with notebook.quiet():
-            page = prepare.prepared(nb, name=name, trusted=trust_scripts)
-            exporter = PageExporter(
-                template=template,
-                hide_input=hide_input,
-                images=Images(directory),
-                trusted=trust_scripts,
-            )
-            rendered = exporter.pieces(
-                page.notebook, name=name, top=page.top, trusted=trust_scripts
-            )
-            yield from head.with_head(rendered, trusted=trust_scripts)
+        page = prepare.prepared(nb, name=name, trusted=trust_scripts)
+        exporter = PageExporter(
+            template=template,
+            hide_input=hide_input,
+            images=Images(directory),
+            trusted=trust_scripts,
+        )
+        rendered = exporter.pieces(page.notebook, name=name, top=page.top, trusted=trust_scripts)
+        yield from head.with_head(rendered, trusted=trust_scripts)
     except (*known, AttributeError, TypeError) as error:
         wrong = notebook.first_fault(nb)
         if not wrong and not isinstance(error, known):

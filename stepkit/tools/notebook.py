@@ -24,6 +24,18 @@ def check(path: Path) -> None:
     _document(path)
 
 
+def metadata(path: Path) -> dict[str, Any]:
+    """Return a notebook's own metadata, without nbformat, which takes a while to import.
+
+    Raises :class:`ConfigurationError` when it is no notebook.
+    """
+    found = _document(path).get("metadata", {})
+    wrong = _wrong_metadata(found) if isinstance(found, dict) else "metadata is no mapping"
+    if wrong:
+        raise ConfigurationError(f"{path} is not a notebook: {wrong}")
+    return dict(found)
+
+
 def _document(path: Path) -> dict[str, Any]:
     with files.explaining(f"cannot read {path}"):
         missing = not path.exists()
@@ -42,6 +54,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not a notebook: it is not JSON: {error}") from error
     if not isinstance(document, dict) or not {"cells", "worksheets"} & document.keys():
         raise ConfigurationError(f"{path} is not a notebook: it is JSON without cells")
+    if not isinstance(document.get("cells", []), list):
+        raise ConfigurationError(f"{path} is not a notebook: its cells are no list")
     for name in ("nbformat", "nbformat_minor"):
         if not isinstance(document.get(name, 0 if name == "nbformat_minor" else None), int):
             raise ConfigurationError(f"{path} is not a notebook: it does not say its {name}")
@@ -102,14 +116,20 @@ def _wrong_shape(nb: Any) -> str:
     A full validation would refuse notebooks that every tool runs: those with fields of somebody's
     own.
     """
-    spec, language = nb.metadata.get("kernelspec", {}), nb.metadata.get("language_info", {})
-    if not isinstance(spec, dict) or not isinstance(spec.get("name", ""), str):
-        return "metadata.kernelspec is no mapping with a name"
-    if not isinstance(language, dict) or not isinstance(nb.metadata.get("papermill", {}), dict):
-        return "metadata.language_info or metadata.papermill is no mapping"
+    if wrong := _wrong_metadata(nb.metadata):
+        return wrong
     for number, cell in enumerate(nb.cells, 1):
         if wrong := _wrong_cell(cell):
             return f"its cell {number} {wrong}"
+    return ""
+
+
+def _wrong_metadata(told: dict[str, Any]) -> str:
+    spec, language = told.get("kernelspec", {}), told.get("language_info", {})
+    if not isinstance(spec, dict) or not isinstance(spec.get("name", ""), str):
+        return "metadata.kernelspec is no mapping with a name"
+    if not isinstance(language, dict) or not isinstance(told.get("papermill", {}), dict):
+        return "metadata.language_info or metadata.papermill is no mapping"
     return ""
 
 
@@ -122,6 +142,14 @@ def _wrong_cell(cell: Any) -> str:
     if not isinstance(cell.get("source"), str):
         return "has no source"
     return "" if isinstance(cell.get("outputs", []), list) else "has outputs that are no list"
+
+
+def with_ids(nb: Any) -> Any:
+    """Give every cell of ``nb`` an id, as format 4.5 wants it; those without one are numbered."""
+    for position, cell in enumerate(nb.cells):
+        cell.setdefault("id", f"cell-{position}")
+    nb.nbformat, nb.nbformat_minor = 4, max(nb.nbformat_minor, 5)
+    return nb
 
 
 def write(notebook: Any, path: Path) -> None:

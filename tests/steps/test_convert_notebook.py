@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, UserCodeError
 from stepkit.steps import convert_notebook
 from stepkit.steps.convert_notebook import Options
 
@@ -106,3 +107,49 @@ def test_an_older_page_survives_a_failure(notebook: Path, tmp_path: Path) -> Non
 def test_refuses_a_directory_as_page(notebook: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a directory: name the page"):
         convert_notebook.run(Options(notebook=notebook, page=tmp_path))
+
+
+def test_images_come_from_the_directory_that_is_named(notebook: Path, tmp_path: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    nb.cells.append(nbformat.v4.new_markdown_cell("![a plot](plot.png)"))
+    nbformat.write(nb, notebook)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "plot.png").write_bytes(b"plot")
+    page = tmp_path / "page.html"
+
+    convert_notebook.run(Options(notebook=notebook, page=page))
+    assert 'src="plot.png"' in page.read_text()
+
+    convert_notebook.run(Options(notebook=notebook, page=page, images=source))
+    assert 'src="data:image/png;base64,cGxvdA=="' in page.read_text()
+
+
+def test_scripts_run_only_where_they_are_trusted(notebook: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+
+    convert_notebook.run(Options(notebook=notebook, page=page))
+    assert "script-src" not in page.read_text()
+
+    convert_notebook.run(Options(notebook=notebook, page=page, trust_scripts=True))
+    assert "script-src 'unsafe-inline'" in page.read_text()
+
+
+def test_a_notebook_that_cannot_be_rendered_leaves_the_older_page(
+    notebook: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("older")
+    document = json.loads(notebook.read_text())
+    document["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}}]
+    notebook.write_text(json.dumps(document))
+
+    with pytest.raises(UserCodeError, match="cannot render executed: the notebook is not valid"):
+        convert_notebook.run(Options(notebook=notebook, page=page))
+
+    assert page.read_text() == "older"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "executed.ipynb",
+        "jupyter_nbconvert.log",
+        "page.html",
+    }

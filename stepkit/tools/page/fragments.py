@@ -1,0 +1,65 @@
+"""Pieces of HTML that come from the notebook, made fit for a page: by linear passes, no parser."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+# What acts without a script and without being loaded: a refresh leaves the page, a link connects.
+# ``wbr`` is as empty as they are, shows nothing and does nothing.
+_ACTING: Final = re.compile(r"<(?=(?:meta|link|base)[\s/>])(?:meta|link|base)", re.IGNORECASE)
+
+_IMAGE: Final = re.compile(r"<img(?=[\s/>])(?![^<>]*\salt\s*[=\s/>])", re.IGNORECASE)
+
+# Elements whose content is no markup: left open, they swallow the rest of the page.
+_SWALLOWING: Final = re.compile(
+    r"</?(?:script|style|textarea|title|iframe|noscript|xmp)(?=[\s/>])|<!--|-->", re.IGNORECASE
+)
+
+_FLAGS: Final = re.DOTALL | re.IGNORECASE
+_SCRIPT: Final = re.compile(r"<script\b.*?</script\s*>|<style\b.*?</style\s*>", _FLAGS)
+_VISIBLE: Final = re.compile(r"<(?:img|svg|table|canvas|video|audio|input|button|math)\b", _FLAGS)
+
+
+def settled(fragment: str, *, alt: str, trusted: bool) -> str:
+    """Return the fragment closed, with alternative texts, and with nothing that acts by itself."""
+    if not trusted and "<" in fragment:
+        fragment = _ACTING.sub("<wbr", fragment)
+    scripted = trusted and "<script" in fragment  # which may write images itself
+    if not scripted and ("<img" in fragment or "<IMG" in fragment):
+        fragment = _IMAGE.sub(lambda _: f'<img alt="{html.escape(alt)}"', fragment)
+    return fragment + _closing(fragment)
+
+
+def drawn_by_script(fragment: str) -> bool:
+    """Tell whether nothing of the fragment is there before a script runs."""
+    if "<script" not in fragment.lower():
+        return False
+    rest = _SCRIPT.sub("", fragment)
+    return not _VISIBLE.search(rest) and not re.sub(r"<[^<>]*>", "", rest).strip()
+
+
+def plain(markdown: str) -> str:
+    """Return the words of one line of Markdown."""
+    words = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)", r"\1", markdown)
+    words = re.sub(r"<[^<>]*>", "", words)
+    return " ".join(html.unescape(re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", words)).split())
+
+
+def _closing(fragment: str) -> str:
+    """Return the end of what the fragment left open."""
+    within = ""
+    for match in _SWALLOWING.finditer(fragment):
+        mark = match[0].lower()
+        if not within:
+            within = "" if mark.startswith(("</", "--")) else mark.removeprefix("<")
+        elif mark == _end(within):
+            within = ""
+    if not within:
+        return ""
+    return _end(within) + (">" if within != "!--" else "")
+
+
+def _end(opened: str) -> str:
+    return "-->" if opened == "!--" else f"</{opened}"

@@ -1,0 +1,153 @@
+"""Text that a terminal would show: streams joined, progress bars resolved, colours kept."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# A colour code, another control sequence, or an operating system command (a hyperlink's target).
+_CODE: Final = re.compile(
+    r"\x1b\[([\d;:]*)m|\x1b\[[^@-~\n]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)"
+)
+
+_NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+_COLOURS: Final = (*_NAMES, *(f"{name}-intense" for name in _NAMES))
+
+Colour = int | tuple[int, int, int] | None
+
+
+def joined(outputs: Sequence[Any]) -> Iterator[Any]:
+    """Yield the outputs with each run of chunks of one stream as one output."""
+    for stream, run in groupby(outputs, _stream_name):
+        if stream is None:
+            yield from run
+            continue
+        chunks = list(run)
+        text = "".join(chunk["text"] for chunk in chunks)
+        yield type(chunks[0])(output_type="stream", name=stream, text=resolved(text))
+
+
+def resolved(text: str) -> str:
+    """Return what is left of lines that were overwritten: the text after the last return."""
+    if "\r" not in text:
+        return text
+    lines = text.split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+def to_html(text: str) -> str:
+    """Escape the text, and turn a terminal's colours into spans with nbconvert's classes."""
+    if "\x1b" not in text:
+        return html.escape(text)
+    return "".join(_coloured(text))
+
+
+def _stream_name(output: Any) -> str | None:
+    return output["name"] if output["output_type"] == "stream" else None
+
+
+def _coloured(text: str) -> Iterator[str]:
+    style, end = _Style(), 0
+    for code in _CODE.finditer(text):
+        yield style.wrap(text[end : code.start()])
+        end = code.end()
+        if code[1] is not None:
+            style = style.after([int(n or 0) for n in re.split("[;:]", code[1])])
+    yield style.wrap(text[end:])
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How the next text looks. Colours are 0 to 15, or red, green and blue."""
+
+    fore: Colour = None
+    back: Colour = None
+    bold: bool = False
+    underline: bool = False
+    inverse: bool = False
+
+    def after(self, numbers: list[int]) -> _Style:
+        style, rest = self, iter(numbers)
+        for number in rest:
+            if number == 0:
+                style = _PLAIN
+            elif change := _change(number, rest):
+                style = replace(style, **change)
+        return style
+
+    def wrap(self, text: str) -> str:
+        if not text:
+            return ""
+        if self == _PLAIN:
+            return html.escape(text)
+        classes, rules = self._looks()
+        marks = f' class="{" ".join(classes)}"' if classes else ""
+        marks += f' style="{"; ".join(rules)}"' if rules else ""
+        return f"<span{marks}>{html.escape(text)}</span>"
+
+    def _looks(self) -> tuple[list[str], list[str]]:
+        fore, back = self.fore, self.back
+        if self.bold and isinstance(fore, int) and fore < len(_NAMES):
+            fore += len(_NAMES)
+        if self.inverse:
+            fore, back = back, fore
+        classes, rules = [], []
+        for colour, suffix, rule in ((fore, "fg", "color"), (back, "bg", "background-color")):
+            if isinstance(colour, int):
+                classes.append(f"ansi-{_COLOURS[colour]}-{suffix}")
+            elif colour:
+                rules.append(f"{rule}: rgb{colour}")
+            elif self.inverse:
+                classes.append(f"ansi-default-inverse-{suffix}")
+        classes += ["ansi-bold"] * self.bold + ["ansi-underline"] * self.underline
+        return classes, rules
+
+
+_PLAIN: Final = _Style()
+_CHANGES: Final[dict[int, dict[str, Any]]] = {
+    1: {"bold": True},
+    5: {"bold": True},
+    21: {"bold": False},
+    22: {"bold": False},
+    4: {"underline": True},
+    24: {"underline": False},
+    7: {"inverse": True},
+    27: {"inverse": False},
+    39: {"fore": None},
+    49: {"back": None},
+    **{30 + n: {"fore": n} for n in range(8)},
+    **{90 + n: {"fore": 8 + n} for n in range(8)},
+    **{40 + n: {"back": n} for n in range(8)},
+    **{100 + n: {"back": 8 + n} for n in range(8)},
+}
+
+
+def _change(number: int, rest: Iterator[int]) -> dict[str, Any]:
+    """Say what a code of ECMA-48 changes; a colour of many takes more numbers from ``rest``."""
+    if number in {38, 48}:
+        return {"fore" if number == 38 else "back": _extended(rest)}  # noqa: PLR2004
+    return _CHANGES.get(number, {})
+
+
+def _extended(numbers: Iterator[int]) -> Colour:
+    """Read the rest of a colour of 256 (``5;n``) or of all (``2;red;green;blue``)."""
+    kind = next(numbers, None)
+    if kind == 2:  # noqa: PLR2004 - ECMA-48's codes
+        red, green, blue = (next(numbers, 0) & 255 for _ in range(3))
+        return red, green, blue
+    index = next(numbers, -1)
+    if not 0 <= index <= 255:  # noqa: PLR2004
+        return None
+    if index < len(_COLOURS):
+        return index
+    if index >= 232:  # noqa: PLR2004 - xterm's greys
+        return (8 + (index - 232) * 10,) * 3
+    steps = (index - 16) // 36, (index - 16) // 6 % 6, (index - 16) % 6
+    red, green, blue = (55 + step * 40 if step else 0 for step in steps)
+    return red, green, blue

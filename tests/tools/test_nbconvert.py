@@ -1,0 +1,513 @@
+from __future__ import annotations
+
+import copy
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup, Tag
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from stepkit.errors import UserCodeError
+from stepkit.tools import nbconvert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PNG = "iVBORw0KGgo="
+GIF = "R0lGODlhAQABAAAAACw="
+
+
+def page(*cells: Any, directory: Path | None = None, **options: Any) -> str:
+    nb = new_notebook(metadata=options.pop("metadata", {}))
+    nb.cells.extend(cells)
+    return nbconvert.render(nb, name="analysis", directory=directory, **options)
+
+
+def soup(*cells: Any, **options: Any) -> BeautifulSoup:
+    return BeautifulSoup(page(*cells, **options), "html.parser")
+
+
+def only(found: BeautifulSoup, selector: str) -> Tag:
+    tag = found.select_one(selector)
+    assert tag is not None, selector
+    return tag
+
+
+def displaying(data: dict[str, str], **metadata: Any) -> Any:
+    output = new_output("display_data", data=data, metadata=metadata)
+    return new_code_cell("show()", outputs=[output])
+
+
+def streaming(*chunks: str) -> Any:
+    outputs = [new_output("stream", name="stdout", text=chunk) for chunk in chunks]
+    return new_code_cell("go()", outputs=outputs)
+
+
+# Formulas
+
+
+@pytest.mark.parametrize(
+    ("source", "display"),
+    [
+        ("so $x^2$ it is", "inline"),
+        ("$$x^2$$", "block"),
+        (r"so \\(x^2\\) it is", "inline"),
+        (r"\\[x^2\\]", "block"),
+        (r"\begin{equation} x^2 \end{equation}", "block"),
+        (r"\begin{align} x^2 &= 1 \\ y &= 2 \end{align}", "block"),
+    ],
+)
+def test_formulas_become_mathml(source: str, display: str) -> None:
+    math = only(soup(new_markdown_cell(source)), "math")
+
+    assert math["display"] == display
+    assert math.select_one("msup") is not None
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\left( x",
+        r"\frac",
+        r"\unknown{x}",
+        "{" * 2000,
+        "x" * 10_000,
+        r"\begin{tabular}{l} a \end{tabular}",
+    ],
+)
+def test_a_formula_that_cannot_be_converted_stays_readable(formula: str) -> None:
+    found = soup(new_markdown_cell(f"before $${formula}$$ after"))
+
+    assert only(found, "code.stepkit-latex").get_text() == f"$${formula}$$"
+    assert "after" in only(found, ".jp-RenderedMarkdown").get_text()
+
+
+def test_a_formula_cannot_smuggle_markup_or_links() -> None:
+    text = r"$\text{<script>x()</script>}$ $\href{javascript:x()}{y}$ $\text{&lt;b&gt;}$"
+
+    html = page(new_markdown_cell(text))
+
+    assert "<script>" not in html
+    assert "javascript:" not in html
+    assert "<b>" not in html
+
+
+def test_prices_are_no_formula() -> None:
+    found = soup(new_markdown_cell("It costs $5 and then $6."))
+
+    assert found.select("math") == []
+    assert "It costs $5 and then $6." in found.get_text()
+
+
+def test_a_formula_among_outputs_becomes_mathml() -> None:
+    found = soup(displaying({"text/latex": r"$\displaystyle \frac{a}{b}$", "text/plain": "a/b"}))
+
+    assert only(found, ".jp-OutputArea-output math")["display"] == "block"
+
+
+def test_an_image_of_a_formula_is_preferred_to_its_source() -> None:
+    found = soup(displaying({"text/latex": r"$\left( x$", "image/png": PNG}))
+
+    assert only(found, ".jp-RenderedImage img")["src"] == f"data:image/png;base64,{PNG}"
+
+
+def test_a_formula_in_a_heading_keeps_the_headings_anchor() -> None:
+    heading = only(soup(new_markdown_cell("## Step $x$ done")), "h2")
+
+    assert heading.select_one("math") is not None
+    assert heading["id"] == "Step-x-done"
+
+
+# What a page loads and runs
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    state: dict[str, Any] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+
+    for template in nbconvert.templates():
+        html = page(new_markdown_cell("```mermaid\nA-->B\n```"), metadata={"widgets": state})
+        assert (
+            re.findall(r"""(?:src|href)=["']?https?://|<script|@import|url\(["']?http""", html)
+            == []
+        ), template
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_a_policy_stands_before_anything_of_the_notebook(template: str) -> None:
+    cell = new_markdown_cell("<head><title>mine</title></head> # Title")
+
+    html = page(cell, template=template)
+
+    before = html[: html.index("Content-Security-Policy")]
+    assert re.fullmatch(
+        r'<!DOCTYPE html>\s*(<html lang="en">\s*<head>)?\s*'
+        r'<meta charset="utf-8">\s*<meta http-equiv="',
+        before,
+    )
+    assert "default-src 'none'; img-src data:" in html
+    assert "script-src" not in html
+
+
+def test_trusting_scripts_lets_them_run_but_not_load() -> None:
+    html = page(displaying({"text/html": "<script>draw()</script>"}), trust_scripts=True)
+
+    policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert len(policy) == 1
+    assert "script-src 'unsafe-inline'" in policy[0]
+    assert "http" not in policy[0]
+    assert "<script>draw()</script>" in html
+    assert "It does not run" not in html
+
+
+def test_what_acts_without_a_script_is_taken_out() -> None:
+    hostile = (
+        '<meta http-equiv="refresh" content="0;url=http://evil"><LINK rel=preconnect href=//evil>'
+        '<base href="http://evil/"><table><tr><td>kept</td></tr></table>'
+    )
+    found = soup(displaying({"text/html": hostile}), new_markdown_cell(hostile))
+
+    assert found.select("main meta, main link, main base") == []
+    assert len(found.select("main td")) == 2
+
+
+def test_an_output_that_only_a_script_draws_is_named_as_such() -> None:
+    drawn = '<div style="height:525px"></div><script>draw()</script>'
+
+    found = soup(
+        displaying({"text/html": drawn, "text/plain": "Figure({...})"}),
+        displaying({"application/javascript": "draw()", "text/plain": "<Javascript object>"}),
+    )
+
+    notes = [tag.get_text() for tag in found.select(".stepkit-note")]
+    assert len(notes) == 2
+    assert all("--trust-scripts" in note for note in notes)
+    assert "draw()" not in str(found)
+
+
+def test_the_image_beside_a_script_is_shown_without_a_note() -> None:
+    found = soup(displaying({"text/html": "<script>draw()</script>", "image/png": PNG}))
+
+    assert str(only(found, ".jp-RenderedImage img")["src"]).endswith(PNG)
+    assert found.select(".stepkit-note") == []
+
+
+def test_a_widget_is_shown_by_its_text() -> None:
+    view = {"model_id": "a", "version_major": 2, "version_minor": 0}
+    cell = displaying({"text/plain": "IntSlider(value=3)"})
+    cell.outputs[0].data["application/vnd.jupyter.widget-view+json"] = view
+
+    found = soup(cell)
+
+    assert "IntSlider(value=3)" in found.get_text()
+    assert "widget" in only(found, ".stepkit-note").get_text()
+
+
+def test_a_form_that_no_page_can_show_is_named() -> None:
+    found = soup(displaying({"application/vnd.plotly.v1+json": "{}"}))
+
+    assert "application/vnd.plotly.v1+json" in only(found, ".stepkit-note").get_text()
+
+
+@pytest.mark.parametrize("left_open", ["<!-- ", "<script>x", "<STYLE>", "<textarea>", "<title>"])
+def test_an_output_cannot_swallow_the_cells_after_it(left_open: str) -> None:
+    found = soup(displaying({"text/html": f"<b>bold</b>{left_open}"}), new_code_cell("after_it"))
+
+    assert "after_it" in only(found, "main").get_text()
+    assert len(found.select(".jp-CodeCell")) == 2
+
+
+# Images and their descriptions
+
+
+def test_attachments_are_found_by_names_with_spaces() -> None:
+    cell = new_markdown_cell(
+        '![a](attachment:my%20plot.png) <img src="attachment:my plot.png" alt="b">',
+        attachments={"my plot.png": {"image/png": PNG}},
+    )
+
+    images = soup(cell).select("img")
+
+    assert [image["src"] for image in images] == [f"data:image/png;base64,{PNG}"] * 2
+    assert [image["alt"] for image in images] == ["a", "b"]
+
+
+def test_images_are_embedded_from_below_the_directory_only(tmp_path: Path) -> None:
+    inside = tmp_path / "repository"
+    (inside / "figures").mkdir(parents=True)
+    (inside / "figures/a b.png").write_bytes(b"inside")
+    (tmp_path / "secret.png").write_bytes(b"outside")
+    (inside / "link.png").symlink_to(tmp_path / "secret.png")
+    (inside / "key.txt").write_bytes(b"outside")
+    cell = new_markdown_cell(
+        "![](figures/a%20b.png) ![](../secret.png) ![](link.png) ![](key.txt) ![](missing.png)\n"
+        f'\n<img src="figures/a b.png"> <img src="{tmp_path}/secret.png">'
+    )
+
+    sources = [str(tag["src"]) for tag in soup(cell, directory=inside).select("img")]
+
+    assert sources == [
+        "data:image/png;base64,aW5zaWRl",
+        "../secret.png",
+        "link.png",
+        "key.txt",
+        "missing.png",
+        "data:image/png;base64,aW5zaWRl",
+        f"{tmp_path}/secret.png",
+    ]
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+@pytest.mark.parametrize(
+    "form", ["image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp"]
+)
+def test_every_image_is_described_by_its_author(form: str, template: str) -> None:
+    content = "<svg/>" if form == "image/svg+xml" else GIF
+    cells = [
+        displaying({form: content, "text/plain": "<Figure>"}, **{form: {"alt": 'one "1"'}}),
+        displaying({form: content, "text/plain": "<Figure>"}, alt="two"),
+        displaying({form: content, "text/plain": "three"}),
+        displaying({form: content, "text/plain": "<Figure size 640x480>"}),
+        new_code_cell(
+            "x",
+            metadata={"alt": "five"},
+            outputs=[new_output("display_data", data={form: content})],
+        ),
+    ]
+
+    images = soup(*cells, template=template).select("img")
+
+    wanted = ['one "1"', "two", "three", "Output 1 of cell 4: no description", "five"]
+    assert [image["alt"] for image in images] == wanted
+    assert all(str(image["src"]).startswith(f"data:{form};base64,") for image in images)
+
+
+def test_images_in_html_are_described_too() -> None:
+    html = '<img src="data:image/png;base64,AA=="><img alt="" src="x.png">'
+
+    images = soup(displaying({"text/html": html})).select("img")
+
+    assert [image["alt"] for image in images] == ["Output 1 of cell 1: no description", ""]
+
+
+# Text
+
+
+def test_chunks_of_a_stream_become_one_output_with_the_last_state_of_a_bar() -> None:
+    found = soup(streaming("a\n", " 10%|#  |\r", "100%|###|\r\n", *["b\n"] * 20_000))
+
+    (output,) = found.select(".jp-OutputArea-output pre")
+    assert output.get_text() == "a\n100%|###|\n" + "b\n" * 20_000
+
+
+def test_colours_of_a_terminal_are_kept() -> None:
+    found = soup(
+        streaming(
+            "\x1b[31mred\x1b[0m\x1b[1;32mbold\x1b[22;39m<\x1b[38;2;1;2;3mrgb\x1b[0;48;5;196mback"
+            "\x1b[0;7mturned\x1b[m\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\x1b[2Kend"
+        )
+    )
+
+    output = only(found, ".jp-OutputArea-output pre")
+    assert output.get_text() == "redbold<rgbbackturnedlinkend"
+    spans = {tag.get_text(): tag.get("class") or tag["style"] for tag in output.select("span")}
+    assert spans == {
+        "red": ["ansi-red-fg"],
+        "bold": ["ansi-green-intense-fg", "ansi-bold"],
+        "rgb": "color: rgb(1, 2, 3)",
+        "back": "background-color: rgb(255, 0, 0)",
+        "turned": ["ansi-default-inverse-fg", "ansi-default-inverse-bg"],
+    }
+
+
+def test_an_error_without_a_traceback_still_shows() -> None:
+    error = new_output("error", ename="TimeoutError", evalue="too long", traceback=[])
+
+    assert "TimeoutError: too long" in soup(new_code_cell("x", outputs=[error])).get_text()
+
+
+def test_markdown_too_long_for_a_person_is_shown_as_it_is() -> None:
+    found = soup(new_markdown_cell(r"\begin{x}" * 20_000))
+
+    assert only(found, ".jp-RenderedMarkdown pre").get_text().startswith(r"\begin{x}\begin{x}")
+
+
+# Anchors, titles, failures
+
+
+def test_cells_are_numbered_as_a_verdict_does() -> None:
+    found = soup(
+        new_markdown_cell("# Title"),
+        new_code_cell("a", id="first"),
+        new_code_cell("p = 1", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell(" "),
+        new_code_cell("left out", metadata={"tags": ["skip-execution"]}),
+        new_code_cell("b", id="second"),
+    )
+
+    anchors = [tag for tag in found.select("[id]") if re.fullmatch(r"cell-\d+", str(tag["id"]))]
+    assert [tag["id"] for tag in anchors] == ["cell-1", "cell-2"]
+    followers = [tag.find_next("div") for tag in anchors]
+    assert [tag and tag["id"] for tag in followers] == ["cell-id=first", "cell-id=second"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "title", "has_own"),
+    [
+        (["# The *first* [one](x)", "# Second"], "The first one", True),
+        (["```\n# no heading\n```\n## Low"], "Low", False),
+        (["Under\n====="], "Under", True),
+        (["only text"], "analysis", False),
+    ],
+)
+def test_a_page_has_a_title_and_a_main_heading(
+    cells: list[str], title: str, *, has_own: bool
+) -> None:
+    found = soup(*map(new_markdown_cell, cells))
+
+    assert only(found, "title").get_text() == title
+    first = only(found, "h1")
+    assert first.get_text().removesuffix("\N{PILCROW SIGN}") == title
+    assert (first.get("class") == ["stepkit-title"]) is not has_own
+
+
+def test_the_language_of_the_notebook_is_the_pages() -> None:
+    assert only(soup(metadata={"lang": "de-CH"}), "html")["lang"] == "de"
+    assert only(soup(metadata={"lang": '"><script>'}), "html")["lang"] == "en"
+
+
+def failed_cells() -> list[Any]:
+    error = new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
+    return [
+        new_code_cell("ok", metadata={"papermill": {"status": "completed"}}),
+        new_code_cell("bad", outputs=[error], metadata={"papermill": {"status": "failed"}}),
+        new_code_cell("never", metadata={"papermill": {"status": "pending"}}),
+    ]
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_a_failed_notebook_says_so_first_and_leads_to_the_cell(template: str) -> None:
+    found = soup(*failed_cells(), template=template)
+
+    bar = only(found, "[role=alert]")
+    assert bar.get_text() == "1 cell failed, 1 did not run. First error: cell 2\n".strip()
+    target = only(found, "#" + str(only(found, "[role=alert] a")["href"]).removeprefix("#"))
+    following = target.find_next("a")
+    assert following is not None
+    assert following["id"] == "cell-2"
+
+
+def test_expected_and_tolerated_errors_are_no_failure() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    tagged = new_code_cell("a", outputs=[error], metadata={"tags": ["raises-exception"]})
+    tolerated = new_code_cell("b", outputs=[error], metadata={"papermill": {"status": "completed"}})
+
+    assert soup(tagged, tolerated).select("[role=alert]") == []
+
+
+# The whole
+
+
+def test_the_notebook_is_not_changed() -> None:
+    nb = new_notebook(
+        cells=[
+            *failed_cells(),
+            streaming("a\r", "b"),
+            new_code_cell("%%bash\nls", metadata={"jupyter": {"source_hidden": True}}),
+            displaying({"image/png": PNG}, alt="x"),
+        ],
+        metadata={"widgets": {}},
+    )
+    before = copy.deepcopy(nb)
+
+    nbconvert.render(nb, name="x", directory=None)
+
+    assert nb == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda cell: cell.outputs[0].pop("data"),
+        lambda cell: cell.outputs[0].update(data=["no mapping"]),
+        lambda cell: cell.outputs[0].update(data={"text/html": 5}),
+        lambda cell: cell.update(metadata=None),
+        lambda cell: cell.outputs.append({"output_type": "stream", "name": "stdout"}),
+    ],
+)
+def test_a_notebook_that_is_none_is_named_in_one_line(damage: Callable[[Any], Any]) -> None:
+    cell = displaying({"text/plain": "x"})
+    damage(cell)
+
+    with pytest.raises(UserCodeError, match=r"^nbconvert cannot render analysis: [^\n]+$"):
+        page(cell)
+
+
+def test_a_template_of_ones_own_is_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "nbconvert/templates/own"
+    own.mkdir(parents=True)
+    (own / "conf.json").write_text('{"base_template": "lab", "mimetypes": {"text/html": true}}')
+    (own / "index.html.j2").write_text(
+        "{% extends 'lab/index.html.j2' %}"
+        "{% block data_png %}<figure>{{ super() }}</figure>{% endblock %}"
+        "{% block html_head_css %}<style>.own{}</style>{% endblock %}"
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+
+    found = soup(displaying({"image/png": PNG}, alt="x"), template="own")
+
+    assert "own" in nbconvert.templates()
+    assert only(found, "figure img")["alt"] == "x"
+    assert ".own{}" in str(found)
+    assert found.select("script") == []
+
+
+def test_a_template_that_is_broken_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "nbconvert/templates/own"
+    own.mkdir(parents=True)
+    (own / "conf.json").write_text('{"base_template": "lab", "mimetypes": {"text/html": true}}')
+    (own / "index.html.j2").write_text("{% extends 'lab/index.html.j2' %}{% block %}")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+
+    with pytest.raises(UserCodeError, match="cannot render analysis: TemplateSyntaxError"):
+        page(new_code_cell("x"), template="own")
+
+
+def test_a_template_in_the_working_directory_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/index.html.j2").write_text("planted")
+    (tmp_path / "stepkit_page.html.j2").write_text("planted")
+    monkeypatch.chdir(tmp_path)
+
+    assert "planted" not in page(new_code_cell("x"))
+
+
+def test_pages_can_be_made_while_it_is_being_loaded() -> None:
+    thread = threading.Thread(target=nbconvert.preload)
+    thread.start()
+    html = page(new_code_cell("x"))
+    thread.join()
+
+    assert "cell-1" in html
+
+
+def test_an_older_notebook_without_ids_converts() -> None:
+    nb = nbformat.from_dict(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 2,
+            "metadata": {},
+            "cells": [{"cell_type": "code", "source": "x", "metadata": {}, "outputs": []}],
+        }
+    )
+
+    assert 'id="cell-1"' in nbconvert.render(nb, name="x", directory=None)
