@@ -36,8 +36,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
 
         options.pop("input_path", None)
         local = output_path is not None and "://" not in output_path
-        strays: list[str] = []
-        with execute.started(kernel_name, Path.cwd(), strays) as kernel:
+        with execute.started(kernel_name, Path.cwd()) as started:
             request = Request(
                 notebook=nb,
                 output=Path(output_path).absolute() if output_path and local else None,
@@ -46,7 +45,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
                 checkpoint_interval=autosave_cell_every,
                 **options,
             )
-            outcome = execute.execute(request, kernel, strays)
+            outcome = execute.execute(request, started)
         _raise_for(outcome)
         return nb
 

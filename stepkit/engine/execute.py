@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.engine.request import Outcome, Request
 from stepkit.errors import Cancelled, ConfigurationError
-from stepkit.tools import cgroup, gpu
+from stepkit.tools import cgroup, gpu, notebook
 from stepkit.verdict import Execution
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stepkit.engine.kernel import Kernel
+    from stepkit.engine.processes import Family
     from stepkit.engine.session import Session
 
 logger = logging.getLogger(__name__)
@@ -24,19 +25,30 @@ logger = logging.getLogger(__name__)
 _GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
 
 
+class Started:
+    """A kernel that boots, and all processes that it will start."""
+
+    def __init__(self, kernel: Kernel, family: Family) -> None:
+        self.kernel = kernel
+        self.family = family
+        self.gpu_before = gpu.memory()
+
+
 @contextmanager
-def started(name: str, cwd: Path, strays: list[str]) -> Iterator[Kernel]:
+def started(name: str, cwd: Path) -> Iterator[Started]:
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
-    What its notebook left running is added to ``strays``. Raises :class:`ConfigurationError` when
-    the kernel's program cannot be started.
+    Raises :class:`ConfigurationError` when the kernel's program cannot be started.
     """
-    from stepkit.engine import kernel, processes
+    from stepkit.engine import kernel
+    from stepkit.engine.processes import Family
 
-    before = gpu.memory()
-    with processes.supervised(strays), kernel.started(name, cwd) as running:
-        yield running
-    _check_gpu(before)
+    family = Family()
+    try:
+        with kernel.started(name, cwd) as running:
+            yield Started(running, family)
+    finally:
+        family.close()
 
 
 def prepared(
@@ -60,7 +72,8 @@ def prepared(
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs = []  # they would only be copied, and dropped at the start
-    ready = load_notebook_node(nb)
+    with notebook.quiet():
+        ready = load_notebook_node(nb)
     if parameters:
         try:
             ready = parameterize_notebook(
@@ -72,23 +85,34 @@ def prepared(
     return remove_error_markers(ready)
 
 
-def execute(request: Request, kernel: Kernel, strays: list[str]) -> Outcome:
+def execute(request: Request, started: Started) -> Outcome:
     """Execute the notebook and return what the kernel answered; the output file is written.
 
     Cell errors, dead kernels, time limits and signals are told in the result, not raised. Raises
-    :class:`~stepkit.errors.ToolError` when the kernel does not start or the disk is full.
+    :class:`~stepkit.errors.ToolError` when the kernel does not start or the disk is full, and
+    :class:`Cancelled` when a signal came before the first cell.
     """
+    import asyncio
+
     from stepkit.engine.session import Session
 
     # nbclient's own tasks end with the run, not with a result that somebody waits for.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    kills = cgroup.oom_kills() or 0
+    kernel, kills = started.kernel, cgroup.oom_kills() or 0
     session = Session(request, kernel)
     try:
         kernel.runner.run(session.run())
     except asyncio.CancelledError:
-        raise Cancelled(session.watch.cancelled_by or 2) from None  # it never began
-    return Outcome(execution=_execution(session, kernel, kills), notebook=session.nb, strays=strays)
+        raise Cancelled(session.watch.cancelled_by or signal.SIGINT) from None
+    finally:
+        kernel.tell()
+    started.family.end()
+    _check_gpu(started.gpu_before)
+    return Outcome(
+        execution=_execution(session, kernel, kills),
+        notebook=session.nb,
+        strays=tuple(started.family.strays),
+    )
 
 
 def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:

@@ -51,6 +51,7 @@ class Kernel:
         self.process: Any = self.km.provisioner.process
         self.pidfd = os.pidfd_open(self.process.pid)
         self.ended = False
+        self._told = 0  # lines of its log
 
     @property
     def pid(self) -> int:
@@ -110,6 +111,14 @@ class Kernel:
         lines = [line for line in _lines(self.log) if not is_noise(line)]
         return f": {lines[-1]}" if lines else ""
 
+    def tell(self) -> None:
+        """Log what the process itself printed since the last time."""
+        lines = _lines(self.log)
+        for line in lines[self._told :]:
+            if not is_noise(line):
+                logger.warning("kernel: %s", line)
+        self._told = len(lines)
+
     def close(self) -> None:
         """Free what the process needed."""
         os.close(self.pidfd)
@@ -134,7 +143,7 @@ def started(name: str, cwd: Path) -> Iterator[Kernel]:
     What its process prints is logged afterwards. Raises :class:`ConfigurationError` when its
     program cannot be started.
     """
-    with asyncio.Runner() as runner, _log_of_process() as log:
+    with asyncio.Runner() as runner, tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
             kernel = Kernel(name, cwd, log, runner)
         except OSError as error:
@@ -145,18 +154,8 @@ def started(name: str, cwd: Path) -> Iterator[Kernel]:
             yield kernel
         finally:
             runner.run(kernel.end(patience=0))
+            kernel.tell()
             kernel.close()
-
-
-@contextmanager
-def _log_of_process() -> Iterator[IO[str]]:
-    with tempfile.TemporaryFile("w+", errors="replace") as file:
-        try:
-            yield file
-        finally:
-            for line in _lines(file):
-                if not is_noise(line):
-                    logger.warning("kernel: %s", line)
 
 
 def is_noise(line: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -20,24 +20,31 @@ _ROUNDS: Final = 3  # what is ended may have started something meanwhile
 _SHOWN_COMMAND: Final = 80  # characters
 
 
-@contextmanager
-def supervised(strays: list[str]) -> Iterator[None]:
-    """Adopt every process that the block starts, and end with it those that are left.
+class Family:
+    """All processes that this one starts from now on, also those that detach themselves.
 
-    A dask worker that detached itself from the kernel becomes a child of this process when its
-    parent dies, instead of init's; what had to be ended is added to ``strays`` and logged.
+    A dask worker that left the kernel's process group becomes a child of this process when its
+    parent dies, instead of init's.
     """
-    before = set(psutil.Process().children(recursive=True))
-    _adopt(yes=True)
-    try:
-        yield
-    finally:
+
+    def __init__(self) -> None:
+        self._before = set(psutil.Process().children(recursive=True))
+        self.strays: list[str] = []
+        _adopt(yes=True)
+
+    def end(self) -> None:
+        """End those that are left, and note and log which they were."""
         for _ in range(_ROUNDS):
-            left = [p for p in psutil.Process().children(recursive=True) if p not in before]
-            strays += [_described(process) for process in left if _alive(process)]
+            left = [p for p in psutil.Process().children(recursive=True) if p not in self._before]
+            found = [_described(process) for process in left if _alive(process)]
+            for stray in found:
+                logger.warning("left running by the notebook, ended now: %s", stray)
+            self.strays += found
             _end(left)
-        for stray in strays:
-            logger.warning("left running by the notebook, ended now: %s", stray)
+
+    def close(self) -> None:
+        """End those that are left, and adopt no more."""
+        self.end()
         _adopt(yes=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,4 +42,4 @@ class Outcome:
 
     execution: Execution
     notebook: Any
-    strays: list[str] = field(default_factory=list)
+    strays: tuple[str, ...] = ()

@@ -14,17 +14,16 @@ from stepkit.rules import python_cells
 
 RULE: Final = "strip-kernel-shutdown"
 
-_KILLED: Final = {"9", "signal.SIGKILL", "15", "signal.SIGTERM"}
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_HINT: Final = re.compile(r"do_shutdown|_exit|os\.kill")  # spares parsing all the other cells
+_HINT: Final = re.compile(r"do_shutdown|_exit")  # spares parsing all the other cells
 
 
 def found(source: str) -> Literal["alone", "among others", ""]:
     """Tell whether a cell shuts the kernel down, and whether it does anything else.
 
     What belongs to a shutdown: imports, a name for the application or the kernel, a pause, and
-    a printed text. ``sys.exit``, ``exit()`` and an exit code other than 0 are no shutdown: they
-    say how the notebook ends.
+    a printed text. ``sys.exit``, ``exit()``, an exit code other than 0 and a signal are no
+    shutdown: they say how the notebook ends.
     """
     parsed = python_cells.parse(source) if _HINT.search(source) else None
     if parsed is None or not any(map(_shuts_down, parsed.tree.body)):
@@ -52,8 +51,6 @@ def _is_shutdown(node: ast.AST) -> bool:
     arguments = [ast.unparse(argument) for argument in node.args]
     if called == "os._exit":
         return arguments == ["0"]
-    if called == "os.kill":
-        return len(arguments) == 2 and arguments[0] == "os.getpid()" and arguments[1] in _KILLED  # noqa: PLR2004 - the process and the signal
     if called.rpartition(".")[2] != "do_shutdown":
         return False
     values = [*node.args, *(keyword.value for keyword in node.keywords)]

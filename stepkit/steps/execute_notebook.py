@@ -1,7 +1,8 @@
 r"""Execute a notebook with papermill, and tell truly how it ended.
 
 The verdict comes from the kernel's own replies: a notebook passes when every one of its code
-cells ran. The executed notebook is written in every case, with all outputs up to the failure.
+cells ran. The executed notebook is written in every case, with all outputs up to the failure,
+and every few seconds on the way.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
@@ -9,10 +10,17 @@ Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=Tr
 error. Cells tagged skip-execution are left out; an error in a cell tagged raises-exception is
 expected.
 
+A notebook that you do not own is changed on its way to the kernel, never on disk: --rules names
+a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
+and which variants there are. What was changed is written beside the output.
+
 For example:
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
         --parameters n_pcs=50 resolution=0.8 --execution-timeout 30m --run-timeout 2h
+
+    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
+        --rules rules.yaml --variant lite --page out/analysis.html
 """
 
 from __future__ import annotations
@@ -20,22 +28,26 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from stepkit import verdict
+from stepkit import rules, verdict
 from stepkit.engine import execute as engine
 from stepkit.engine.request import Request
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, Pair
-from stepkit.tools import files, kernels, logfile, notebook, parameters
+from stepkit.rules import Change
+from stepkit.step import Status
+from stepkit.tools import files, kernels, logfile, nbconvert, notebook, parameters
 from stepkit.verdict import CellRun, Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from stepkit.engine.execute import Started
+    from stepkit.engine.request import Outcome
+    from stepkit.rules import Book, Patched
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +91,23 @@ class Options:
     start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
-    autosave_cell_every: Annotated[int, "seconds between saves during a long cell"] = 30
+    hang_timeout: Annotated[
+        float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
+    ] = None
+    heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
+    autosave_cell_every: Annotated[int, "seconds between saves; 0 saves first and last only"] = 5
+    cell_output_limit: Annotated[
+        int | None, "megabytes of outputs that a cell may keep; the whole goes to files beside"
+    ] = None
+    rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
+    variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
+    tolerate: Annotated[
+        tuple[str, ...], "ENAME:REGEX of an error to go on past, such as 'KeyError:.*pca'"
+    ] = ()
+    keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
+    page: Annotated[Path | None, "HTML page to make of the result, as convert-notebook", WRITES] = (
+        None
+    )
     stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
     stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
@@ -93,65 +121,141 @@ class Outputs:
     kernel: Annotated[str, "kernel that was used"]
     cells_total: Annotated[int, "code cells of the notebook"]
     cells_run: Annotated[int, "code cells that ran to their end"]
+    tolerated: Annotated[int, "tolerated errors among them"] = 0
+    variant: Annotated[str, "variant of the rules that was run"] = ""
+    page: Annotated[Path | None, "absolute path of the page"] = None
+    patched: Annotated[Path | None, "the notebook as the rules changed it"] = None
+    diff: Annotated[Path | None, "what the rules changed, as a unified diff"] = None
     cells: Annotated[tuple[CellRun, ...], "each code cell", DETAIL] = ()
+    changes: Annotated[tuple[Change, ...], "what the rules did to each cell", DETAIL] = ()
+    strays: Annotated[tuple[str, ...], "processes that the notebook left running", DETAIL] = ()
+    messages_lost: Annotated[int, "messages of the kernel that never arrived", DETAIL] = 0
+    status: Annotated[Status, "succeeded, tolerated, failed or cancelled"] = "succeeded"
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
 
 def run(options: Options) -> Outputs:
-    """Check everything that can be checked before the kernel starts, execute, and judge."""
+    """Check everything that can be checked before the first cell, execute, and judge."""
+    book = rules.load(options.rules) if options.rules else rules.EMPTY
+    options = _named_after(book, options)
     _check_paths(options)
-    original = notebook.read(options.notebook)
     kernel, language = kernels.choose(
-        original.metadata, kernel=options.kernel, language=options.language
+        notebook.metadata(options.notebook), kernel=options.kernel, language=options.language
     )
-    given = _parameters(options)
-    if language == "python" and not options.allow_unknown_parameters:
-        parameters.check_known(original, given.keys() - _paths(options).keys())
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar = on_terminal if options.progress_bar is None else options.progress_bar
-    with logfile.recording(_log(options)) as handler, _only_in_log(handler, bar=bar):
-        execution = _execute(options, original, given, kernel, language, bar=bar)
-        outputs = _outputs(options, kernel, execution)
-        if execution.cancelled_by:
-            raise Cancelled(execution.cancelled_by, outputs=outputs, message=_progress(execution))
-        try:
-            message = verdict.judge(execution)
-        except StepError as error:
-            logger.info("verdict: %s", error)
-            raise error.leaving(outputs) from None
-        logger.info("verdict: %s", message)
-    return replace(outputs, message=message)
+    cwd = (options.cwd or options.notebook.parent).absolute()
+    with engine.started(kernel, cwd) as started:  # it boots while the notebook is prepared
+        original = notebook.with_ids(notebook.read(options.notebook))
+        patched = _patched(options, book, original, language)
+        given = _parameters(options, patched)
+        if language == "python" and not options.allow_unknown_parameters:
+            parameters.check_known(patched.notebook, given.keys() - _paths(options).keys())
+        with logfile.recording(_log(options)) as handler:
+            outputs = _outputs(options, kernel, original, patched)
+            prepared = engine.prepared(
+                patched.notebook,
+                given,
+                source=options.notebook.absolute(),
+                output=options.output.absolute(),
+                kernel=kernel,
+                language=language,
+                report_mode=options.report_mode,
+            )
+            outcome = _execute(options, prepared, patched, started, handler)
+            return _judged(options, outputs, outcome)
+
+
+def _named_after(book: Book, options: Options) -> Options:
+    """Give the files the suffix of the variant, unless they have it."""
+    variant = book.variants.get(options.variant or "")
+    return replace(
+        options,
+        output=files.with_suffix(options.output, variant.suffix if variant else ""),
+        page=options.page and files.with_suffix(options.page, variant.suffix if variant else ""),
+    )
+
+
+def _patched(options: Options, book: Book, original: Any, language: str) -> Patched:
+    return rules.apply(
+        original,
+        book,
+        variant=options.variant,
+        extra_tolerances=[rules.tolerance(text) for text in options.tolerate],
+        strip_shutdown=not options.keep_shutdown_cells,
+        language=language,
+    )
 
 
 def _execute(
-    options: Options, nb: Any, given: dict[str, Any], kernel: str, language: str, *, bar: bool
-) -> Execution:
-    cwd = (options.cwd or options.notebook.parent).absolute()
-    strays: list[str] = []
+    options: Options, prepared: Any, patched: Patched, started: Started, handler: logging.Handler
+) -> Outcome:
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    bar = on_terminal if options.progress_bar is None else options.progress_bar
+    megabytes = options.cell_output_limit
     with ExitStack() as stack:
-        running = stack.enter_context(engine.started(kernel, cwd, strays))
-        ready = engine.prepared(
-            nb,
-            given,
-            source=options.notebook.absolute(),
-            output=options.output.absolute(),
-            kernel=kernel,
-            language=language,
-            report_mode=options.report_mode,
-        )
         request = Request(
-            notebook=ready,
+            notebook=prepared,
             output=options.output.absolute(),
             log_output=options.log_output,
             progress_bar=bar,
             start_timeout=options.start_timeout,
             execution_timeout=options.execution_timeout or None,
             run_timeout=options.run_timeout or None,
+            hang_timeout=options.hang_timeout or None,
             checkpoint_interval=options.autosave_cell_every,
+            heartbeat=options.heartbeat,
+            cell_output_limit=megabytes and megabytes * 10**6,
             stdout_file=files.opened(stack, options.stdout_file),
             stderr_file=files.opened(stack, options.stderr_file),
+            tolerances=patched.tolerances,
         )
-        return engine.execute(request, running, strays).execution
+        if bar:  # while it is on the screen, the lines for each cell are not
+            stack.enter_context(logfile.only_to(handler, progress))
+        if options.page:
+            stack.enter_context(nbconvert.preloading())
+        return engine.execute(request, started)
+
+
+def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
+    """Judge the run; a page that cannot be made never hides what the verdict says."""
+    execution = outcome.execution
+    outputs = replace(
+        outputs,
+        cells_total=execution.total,
+        cells_run=execution.ran,
+        tolerated=len(execution.tolerated),
+        cells=tuple(execution.cells),
+        strays=outcome.strays,
+        messages_lost=execution.messages_lost,
+        status="tolerated" if execution.tolerated else "succeeded",
+    )
+    if execution.cancelled_by:
+        raise Cancelled(execution.cancelled_by, outputs=outputs, message=_progress(execution))
+    outputs, trouble = _with_page(options, outputs, outcome.notebook)
+    try:
+        message = verdict.judge(execution)
+    except StepError as error:
+        logger.info("verdict: %s", error)
+        raise error.leaving(outputs) from None
+    logger.info("verdict: %s", message)
+    if trouble:
+        said = f"{message}, but there is no page: {trouble}"
+        raise type(trouble)(said, reason=trouble.reason, outputs=outputs)
+    return replace(outputs, message=message)
+
+
+def _with_page(options: Options, outputs: Outputs, nb: Any) -> tuple[Outputs, StepError | None]:
+    if not options.page:
+        return outputs, None
+    page = options.page.absolute()
+    try:
+        pieces = nbconvert.pieces(
+            nb, name=options.output.stem, directory=options.notebook.absolute().parent
+        )
+        nbconvert.write(page, pieces)
+    except StepError as error:
+        logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
+        return outputs, error
+    return replace(outputs, page=page), None
 
 
 def _check_paths(options: Options) -> None:
@@ -171,22 +275,15 @@ def _check_places(options: Options) -> None:
     files.check_writable(output.absolute().parent)
 
 
-def _parameters(options: Options) -> dict[str, Any]:
-    """Join the parameters in papermill's order: what comes later wins."""
-    guessed = parameters.pairs(options.parameters, "--parameters")
-    given = parameters.merged(
-        _paths(options),
-        *(
-            parameters.from_base64(text, "--parameters-base64")
-            for text in options.parameters_base64
-        ),
-        *(parameters.from_file(path) for path in options.parameters_file),
-        *(parameters.from_yaml(text, "--parameters-yaml") for text in options.parameters_yaml),
-        {name: parameters.guess(value) for name, value in guessed.items()},
-        parameters.pairs(options.parameters_raw, "--parameters-raw"),
+def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
+    return parameters.joined(
+        {**patched.parameters, **_paths(options)},
+        base64_texts=options.parameters_base64,
+        paths=options.parameters_file,
+        yaml_texts=options.parameters_yaml,
+        guessed=options.parameters,
+        raw=options.parameters_raw,
     )
-    parameters.check_names(given)
-    return given
 
 
 def _paths(options: Options) -> dict[str, str]:
@@ -202,33 +299,29 @@ def _log(options: Options) -> Path:
     return (options.log or options.output.with_name("papermill.log")).absolute()
 
 
-def _outputs(options: Options, kernel: str, execution: Execution) -> Outputs:
-    return Outputs(
+def _outputs(options: Options, kernel: str, original: Any, patched: Patched) -> Outputs:
+    outputs = Outputs(
         notebook=options.output.absolute(),
         log=_log(options),
         kernel=kernel,
-        cells_total=execution.total,
-        cells_run=execution.ran,
-        cells=tuple(execution.cells),
+        cells_total=0,
+        cells_run=0,
+        variant=options.variant or "",
+        changes=patched.changes,
     )
+    for change in patched.changes:
+        logger.info("rule %s: %s", change.rule, change.what)
+    if not any(change.applied for change in patched.changes):
+        return outputs
+    output = options.output.absolute()
+    ready = output.with_name(f"{output.stem}.patched.ipynb")
+    diff = output.with_name(f"{output.stem}.patched.diff")
+    notebook.write(patched.notebook, ready)
+    files.write_atomically(diff, rules.diff(original, patched.notebook, options.notebook.name))
+    return replace(outputs, patched=ready, diff=diff)
 
 
 def _progress(execution: Execution) -> str:
     name = signal.Signals(execution.cancelled_by or signal.SIGINT).name
     done = f"{execution.ran} of {execution.total} cells had run"
     return f"stopped by {name} when {done}; their outputs are saved"
-
-
-@contextmanager
-def _only_in_log(handler: logging.Handler, *, bar: bool) -> Iterator[None]:
-    """While a bar is on the screen, keep the lines for each cell off it: the log file has them."""
-    if not bar:
-        yield
-        return
-    progress.propagate = False
-    progress.addHandler(handler)
-    try:
-        yield
-    finally:
-        progress.propagate = True
-        progress.removeHandler(handler)

@@ -94,6 +94,11 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
+def with_suffix(path: Path, suffix: str) -> Path:
+    """Return ``path`` with ``suffix`` before its extension, unless it is there already."""
+    return path if path.stem.endswith(suffix) else path.with_stem(path.stem + suffix)
+
+
 def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
     """Open a file for writing until ``stack`` ends; None stays None.
 

@@ -45,3 +45,15 @@ def recording(path: Path) -> Iterator[logging.Handler]:
         root.removeHandler(handler)
         root.setLevel(level)
         handler.close()
+
+
+@contextmanager
+def only_to(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
+    """Send what ``logger`` says to ``handler`` alone, for the block."""
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)

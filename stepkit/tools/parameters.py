@@ -21,6 +21,32 @@ if TYPE_CHECKING:
 _WORDS: Final = {"True": True, "False": False, "None": None}
 
 
+def joined(
+    first: Mapping[str, Any],
+    *,
+    base64_texts: Sequence[str],
+    paths: Sequence[Path],
+    yaml_texts: Sequence[str],
+    guessed: Sequence[str],
+    raw: Sequence[str],
+) -> dict[str, Any]:
+    """Join parameters from all flags in papermill's order: what comes later wins.
+
+    Raises :class:`ConfigurationError` that names the flag.
+    """
+    sources = [
+        first,
+        *(from_base64(text, "--parameters-base64") for text in base64_texts),
+        *(from_file(path) for path in paths),
+        *(from_yaml(text, "--parameters-yaml") for text in yaml_texts),
+        {name: guess(value) for name, value in pairs(guessed, "--parameters").items()},
+        pairs(raw, "--parameters-raw"),
+    ]
+    given = {name: value for source in sources for name, value in source.items()}
+    check_names(given)
+    return given
+
+
 def pairs(items: Sequence[str], flag: str) -> dict[str, str]:
     """Split ``NAME=VALUE`` items. Raises :class:`ConfigurationError` that names ``flag``."""
     split = {}
@@ -166,8 +192,3 @@ def _overwritten(tree: ast.Module) -> set[str]:
         )
 
     return {name for name, value in _assignments(tree) if not uses(value, name)}
-
-
-def merged(*sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Join parameters; a later source wins, in papermill's order."""
-    return {name: value for source in sources for name, value in source.items()}
