@@ -98,7 +98,7 @@ def _ended(one: Planned, done: Completed, report: Path) -> NotebookRun:
     run = replace(run, **_counts(entry))
     reason = Reason(entry.reason) if entry.reason in set(Reason) else Reason.TOOL_FAILED
     if done.code < 0:
-        message = f"its process was killed by {Signals(-done.code).name}"
+        message = f"its process was killed by {_signal(done)}"
         return replace(run, reason=Reason.KILLED, message=message)
     if entry.exit_code != done.code:
         said = f"{entry.status}, exit code {entry.exit_code}"
@@ -109,13 +109,17 @@ def _ended(one: Planned, done: Completed, report: Path) -> NotebookRun:
 
 def _without_report(done: Completed) -> dict[str, Any]:
     if done.code < 0:
-        name = Signals(-done.code).name
-        message = f"its process was killed by {name} before it could report"
+        message = f"its process was killed by {_signal(done)} before it could report"
         return {"reason": Reason.KILLED, "message": message}
     said = [line for line in done.output.splitlines() if "error:" in line]
     why = f": {_text(said[-1])}" if said else ""
     reason = Reason.BAD_INPUT if done.code == 2 else Reason.TOOL_FAILED  # noqa: PLR2004 - a usage error
     return {"reason": reason, "message": f"it ended with {done.code} and left no report{why}"}
+
+
+def _signal(done: Completed) -> str:
+    number = -done.code
+    return Signals(number).name if number in set(Signals) else f"signal {number}"
 
 
 def _text(line: str) -> str:

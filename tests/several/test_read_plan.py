@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ from stepkit.several import read_plan
 from stepkit.several.model import Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stepkit.several.model import Planned
 
 TODAY = date(2026, 11, 22)
@@ -184,3 +183,14 @@ notebooks:
   - {<<: *first, path: b.ipynb}
 """
     assert [one.settings.kernel for one in read(tmp_path, plan)] == ["k", "k"]
+
+
+def test_the_example_of_the_documentation_is_a_plan(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/several.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+
+    plan = read(tmp_path, example)
+
+    assert [one.name for one in plan] == ["01", "02_decoupler", "05_out_of_core"]
+    assert plan[2].exempt
+    assert {one.settings.run_timeout for one in plan} == {3600}

@@ -148,16 +148,18 @@ def test_nothing_starts_once_the_run_is_stopped() -> None:
 
 def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_not_hidden() -> None:
     stop = threading.Event()
+    asked: list[bool] = []
 
     def execute(one: Planned) -> NotebookRun:
         if one.name == "bug":
             raise RuntimeError("boom")
-        assert stop.wait(20)
+        asked.append(stop.wait(20))
         return NotebookRun(name=one.name, path=one.path, status="cancelled")
 
     plan = [planned("slow"), planned("bug")]
     with pytest.raises(RuntimeError, match="boom"):
         Schedule(plan, execute, jobs=2, fail_fast=False, stop=stop).run()
+    assert asked == [True]
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
