@@ -119,9 +119,15 @@ def near_text(cells: Iterable[Cell], text: str) -> str:
         for line in cell.source.splitlines():
             if len(line) > _LONGEST_LINE:
                 continue
+            if _bare(wanted) in _bare(line):  # but for spaces and capitals
+                return f"the nearest line is `{notebook.first_line(line)}` in {cell}"
             matcher = difflib.SequenceMatcher(None, wanted, line.strip(), autojunk=False)
             if matcher.real_quick_ratio() > best[0] and matcher.quick_ratio() > best[0]:
                 best = max(best, (matcher.ratio(), cell, line), key=lambda item: item[0])
     if best[1] is None:
         return "no cell holds such text"
     return f"the nearest line is `{notebook.first_line(best[2])}` in {best[1]}"
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).casefold()

@@ -1,0 +1,460 @@
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+from stepkit import rules
+from stepkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Written = Callable[[str], rules.Book]
+    Made = Callable[..., Any]
+
+
+def sources(patched: rules.Patched) -> list[str]:
+    return [cell.source for cell in patched.notebook.cells]
+
+
+SET = [
+    ("X = 1", "X = 5"),
+    ("X=1  # one", "X=5  # one"),
+    ("X: int = 1", "X: int = 5"),
+    ("a = X = 1", "a = X = 5"),
+    ("X, y = 1, 2", "X, y = 5, 2"),
+    ("[y, X] = [1, 2]", "[y, X] = [1, 5]"),
+    ("y = 0; X = 1; z = 2", "y = 0; X = 5; z = 2"),
+    ("X = (\n    1  # one\n    + 2\n)  # end", "X = (\n    5\n)  # end"),
+    ("X = [\n    1,\n    2,\n]\ny = X", "X = 5\ny = X"),
+    ('X = """\n%foo\n!bar"""\ny = 1', "X = 5\ny = 1"),
+    ("é = 'ü'; X = 'ß'; z = 'é'", "é = 'ü'; X = 5; z = 'é'"),
+    ("!ls\nX = 1\n%matplotlib inline\n?X\nX?", "!ls\nX = 5\n%matplotlib inline\n?X\nX?"),
+    ("%%time\nX = 1", "%%time\nX = 5"),
+    ("X = !ls \\\n  -l é\ny = 1", "X = 5\ny = 1"),
+    ("X = %who\ny = !ls", "X = 5\ny = !ls"),
+    ("X = 1\r\n!ls\r\ny = 2\r\n", "X = 5\r\n!ls\r\ny = 2\r\n"),
+    ("  X = 1\n  y = 2", "  X = 5\n  y = 2"),
+    ("!echo it's (\nX = 1", "!echo it's (\nX = 5"),
+    ("# why \\\n%time\nX = 1", "# why \\\n%time\nX = 5"),
+    ("if y:\n    !ls\nelse:\n    %cd ..\nX = 1", "if y:\n    !ls\nelse:\n    %cd ..\nX = 5"),
+    ("X = await f()\nX2 = X", "X = 5\nX2 = X"),
+    ("X = '\\d'\nX += 1", "X = 5\nX += 1"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), SET)
+def test_set_changes_the_value_and_not_a_character_more(
+    written: Written, notebook: Made, before: str, after: str
+) -> None:
+    patched = rules.apply(notebook(before), written("rules: [{set: {X: 5}}]"))
+
+    assert sources(patched) == [after]
+    assert patched.changes[0].rule == "set X"
+
+
+@pytest.mark.parametrize(
+    ("value", "literal"),
+    [
+        ("it's", '"it\'s"'),
+        ('"a\\nb"', "'a\\nb'"),
+        ("null", "None"),
+        (".nan", "float('nan')"),
+        ("-.inf", "float('-inf')"),
+        ("-0.5", "-0.5"),
+        ("{a: [1, {b: true}], c: .inf}", "{'a': [1, {'b': True}], 'c': float('inf')}"),
+        ("{expr: 'Path.home() / \"x\"'}", 'Path.home() / "x"'),
+        ("{expr: '1, 2'}", "(1, 2)"),
+        ("{expr: 'lambda: 0'}", "lambda: 0"),
+        ('{expr: "f(\\n  1)"}', "f(\n  1)"),
+    ],
+)
+def test_a_value_becomes_a_literal_and_an_expression_stays_source(
+    written: Written, notebook: Made, value: str, literal: str
+) -> None:
+    patched = rules.apply(notebook("X, y = 0, 1"), written(f"rules: [{{set: {{X: {value}}}}}]"))
+
+    assert sources(patched) == [f"X, y = {literal}, 1"]
+
+
+def test_an_expression_that_would_swallow_its_line_is_refused(
+    written: Written, notebook: Made
+) -> None:
+    book = written("rules: [{set: {X: {expr: '1 # one'}}}]")
+
+    assert sources(rules.apply(notebook("X = 0"), book)) == ["X = 1 # one"]
+    with pytest.raises(ConfigurationError, match="'1 # one' does not fit into its line"):
+        rules.apply(notebook("X = 0; y = 1"), book)
+
+
+MISMATCHES = [
+    ("set: {DAAT: 1}", "the nearest is DATA in cell 1 (`DATA = 1`); correct the rule"),
+    ("set: {n: 1}", "in cell 2 (`if DATA:`), line 2 assigns it inside another statement, not at"),
+    ("set: {total: 1}", "in cell 3 (`total += 1`), line 1 only adds to it"),
+    ("set: {left: 1}", "in cell 4 (`left, right = pair`), line 1 assigns it as one of several"),
+    ("set: {OUT: 1}", "and found 2: cell 5 (`OUT = 1; OUT = 2`) 2 times; narrow it with cells"),
+    ("set: {zzzzzz: 1}", "found 0: no Python was found in cell 6 (`%%bash`)"),
+    ("{set: {DATA: 1}, cells: {index: 2}}", "cell 1 (`DATA = 1`) assigns it and is not among"),
+    ("{set: {KEPT: 1}}", "the uncounted cell with id c7 assigns it and is skipped"),
+    ("{set: {DATA: 1}, expect: 2}", "expects 2 top-level assignments and found 1: cell 1 (`DATA"),
+    ("{replace: DATA, with: x}", "(replace 'DATA') expects 1 place and found 2: cell 1"),
+    ("{replace: 'total  += 1', with: x}", "the nearest line is `total += 1` in cell 3"),
+    ("{replace: 'n+m', with: x, regex: true}", "found 0: no cell matches 'n+m'"),
+    ("{replace: KEPT, with: x}", "the uncounted cell with id c7 has it and is skipped"),
+    ("{replace: total, with: x, cells: {index: 1}}", "cell 3 (`total += 1`) has it and is not"),
+    ("skip: {index: 9}", "(skip {index: 9}) expects 1 cell and found 0: the notebook has 6 such"),
+    ("skip: {id: c99}", "the nearest id is c9; correct the rule or take it out; nothing was run"),
+    ("skip: {tag: plots}", "the nearest tag is plot;"),
+    ("skip: {text: Total}", "the nearest line is `total += 1` in cell 3"),
+    ("skip: {regex: ^zz}", "no cell matches '^zz'"),
+    ("skip: {tag: plot, index: 1}", "no cell meets all of it"),
+    ("skip: {text: '= '}", "narrow it with a narrower selector, or give expect: 6 if that"),
+    ("{inject: {before: {index: 9}}, source: x}", "(inject before {index: 9}) expects 1 cell"),
+]
+
+
+@pytest.mark.parametrize(("rule", "told"), MISMATCHES)
+def test_a_rule_that_meets_another_notebook_says_what_it_found(
+    written: Written, notebook: Made, rule: str, told: str
+) -> None:
+    nb = notebook(
+        "DATA = 1",
+        "if DATA:\n    n = 1",
+        "total += 1",
+        "left, right = pair",
+        "OUT = 1; OUT = 2",
+        "%%bash\necho hello",
+        "KEPT = 1",
+        "",
+        tags={7: ["skip-execution"], 8: ["plot"]},
+    )
+    nb.cells[7]["id"] = "c9"
+    book = written(f"rules:\n- {rule}\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        rules.apply(nb, book)
+
+    message = str(caught.value)
+    assert told in message
+    assert f"{book.source}, line 2: rule 1 (" in message
+    assert "\n" not in message
+
+
+def test_replace_takes_text_as_text_and_a_regex_with_groups(
+    written: Written, notebook: Made
+) -> None:
+    book = written(
+        "rules:\n"
+        "- {replace: 'a[:1]', with: 'r\"\\1\"'}\n"
+        "- {replace: '^n = (\\d+)$', with: 'n = \\1_0', regex: true, expect: 2}\n"
+    )
+
+    patched = rules.apply(notebook("b = a[:1]\nn = 1", "n = 22"), book)
+
+    assert sources(patched) == ['b = r"\\1"\nn = 1_0', "n = 22_0"]
+    assert patched.changes[0].what == "'a[:1]' became 'r\"\\\\1\"'"
+
+
+def test_a_replacement_that_breaks_the_cell_is_refused_before_the_run(
+    written: Written, notebook: Made
+) -> None:
+    book = written("rules: [{replace: 'f(1)', with: 'f('}]")
+
+    with pytest.raises(ConfigurationError, match=r"after it cell 1 \(`f\(1\)`\) is no Python"):
+        rules.apply(notebook("f(1)"), book)
+    assert sources(rules.apply(notebook("%%bash\nf(1)"), book)) == ["%%bash\nf("]
+    assert sources(rules.apply(notebook("f(1)", language="R"), book)) == ["f("]
+
+
+def test_rules_work_in_order_on_sources_and_select_by_the_notebook_as_it_came(
+    written: Written, notebook: Made
+) -> None:
+    book = written(
+        "rules:\n"
+        "- {set: {X: 2}}\n"
+        "- {replace: X = 2, with: X = 3, cells: {text: X = 1}}\n"
+        "- {inject: {before: start}, source: X = 1}\n"
+        "- {skip: {text: X = 1}}\n"
+    )
+
+    assert sources(rules.apply(notebook("X = 1"), book)) == ["X = 1", "X = 3"]
+
+
+def test_skip_tags_the_cell_and_keeps_its_source_and_tags(written: Written, notebook: Made) -> None:
+    book = written("rules: [{skip: {tag: slow}, expect: 2, reason: takes an hour}]")
+    nb = notebook("a", "b", "c", tags={1: ["slow", "x"], 3: ["skip-execution", "slow"]})
+
+    patched = rules.apply(nb, book)
+
+    tags = [cell.metadata.get("tags") for cell in patched.notebook.cells]
+    assert tags == [["slow", "x", "skip-execution"], None, ["skip-execution", "slow"]]
+    assert patched.changes[0].what == "cell 1 (`a`) is skipped: takes an hour"
+    assert sources(patched) == ["a", "b", "c"]
+
+
+def test_injected_cells_stand_where_they_were_asked_for_in_the_order_of_the_rules(
+    written: Written, notebook: Made
+) -> None:
+    book = written(
+        "rules:\n"
+        + "".join(
+            f"- {{inject: {{{place}}}, source: {name}}}\n"
+            for place, name in [
+                ("before: start", "s1"),
+                ("before: start", "s2"),
+                ("after: end", "e1"),
+                ("after: end", "e2"),
+                ("before: {index: 1}", "b1"),
+                ("before: {index: 1}", "b2"),
+                ("after: {index: 1}", "a1"),
+                ("instead-of: {index: 2}", "i"),
+            ]
+        )
+    )
+    nb = notebook("one", "two")
+    nb.cells.insert(0, nbformat.v4.new_markdown_cell("# title", id="stepkit-injected-1"))
+
+    patched = rules.apply(nb, book)
+
+    wanted = ["s1", "s2", "# title", "b1", "b2", "one", "a1", "two", "i", "e1", "e2"]
+    assert sources(patched) == wanted
+    nbformat.validate(patched.notebook)
+    assert len({cell.id for cell in patched.notebook.cells}) == len(wanted)
+    injected = [
+        c for c in patched.notebook.cells if c.metadata.get("tags") == ["injected-by-stepkit"]
+    ]
+    assert [cell.source for cell in injected] == ["s1", "s2", "b1", "b2", "a1", "i", "e1", "e2"]
+    assert patched.notebook.cells[7].metadata.tags == ["skip-execution"]
+    told = {change.what for change in patched.changes}
+    assert "a cell `i` was added instead of cell 2 (`two`)" in told
+    assert "a cell `s1` was added at the notebook's start" in told
+
+
+def test_an_injected_cell_that_is_no_python_is_refused(written: Written, notebook: Made) -> None:
+    book = written("rules: [{inject: {after: end}, source: 'x ='}]")
+
+    with pytest.raises(ConfigurationError, match=r"\(inject after end\): its source is no Python"):
+        rules.apply(notebook("x"), book)
+    assert sources(rules.apply(notebook("x", language="julia"), book)) == ["x", "x ="]
+
+
+def test_set_is_for_python_and_says_so(written: Written, notebook: Made) -> None:
+    book = written("rules: [{set: {X: 1}}]")
+
+    with pytest.raises(ConfigurationError, match=r"set X\) reads Python, .* use replace"):
+        rules.apply(notebook("X = 0", language="R"), book)
+    with pytest.raises(ConfigurationError, match="reads Python"):
+        rules.apply(notebook("X = 0"), book, language="R")
+
+
+@pytest.mark.parametrize("source", ["", "# Title"])
+def test_a_notebook_without_code_meets_no_rule(
+    written: Written, notebook: Made, source: str
+) -> None:
+    nb = notebook()
+    if source:
+        nb.cells.append(nbformat.v4.new_markdown_cell("X = 1\n[title]"))
+
+    assert rules.apply(nb, rules.EMPTY).notebook == nb
+    for rule in ("set: {X: 1}", "replace: X, with: Y", "skip: {text: X}", "skip: {index: 1}"):
+        with pytest.raises(ConfigurationError, match="found 0"):
+            rules.apply(nb, written(f"rules: [{{{rule}}}]"))
+
+
+def test_the_number_of_a_cell_is_the_one_that_messages_tell(
+    written: Written, notebook: Made
+) -> None:
+    nb = notebook("", "one", "two", "three", tags={3: ["skip-execution"]})
+
+    patched = rules.apply(nb, written("rules: [{skip: {index: 2}}]"))
+
+    assert patched.changes[0].id == "c4"
+
+
+def test_an_error_is_tolerated_as_declared_and_no_more_often(
+    written: Written, notebook: Made
+) -> None:
+    book = written(
+        "tolerate:\n"
+        "- {ename: KeyError, evalue: X_pca, cell: {index: 2}, reason: no PCA on few, max: 2}\n"
+        "- {ename: KeyError, evalue: umap, reason: nor UMAP}\n"
+    )
+    tolerances = rules.apply(notebook("a", "b"), book).tolerances
+
+    assert tolerances.accept("c1", "KeyError", "'X_pca'") is None
+    assert tolerances.accept("c2", "ValueError", "'X_pca'") is None
+    assert tolerances.accept("c2", "KeyError", "'X_lda'") is None
+    for _ in range(2):
+        accepted = tolerances.accept("c2", "KeyError", "'X_pca'")
+        assert accepted
+        assert accepted.reason == "no PCA on few"
+    assert tolerances.accept("c2", "KeyError", "'X_pca'") is None
+    assert [item.evalue for item in tolerances.unused()] == ["umap"]
+    assert tolerances.accept("c1", "KeyError", "no umap here")
+    assert tolerances.accept("c1", "KeyError", "no umap here") is None
+
+
+def test_each_run_counts_for_itself(written: Written, notebook: Made) -> None:
+    book = written("tolerate: [{ename: KeyError, reason: known}]")
+
+    for _ in range(2):
+        tolerances = rules.apply(notebook("a"), book).tolerances
+        assert tolerances
+        assert tolerances.accept("c1", "KeyError", "")
+        assert not tolerances.accept("c1", "KeyError", "")
+
+
+def test_a_tolerance_of_the_command_line_comes_with_its_reason(notebook: Made) -> None:
+    given = [rules.tolerance("KeyError: .*pca"), rules.tolerance("ValueError")]
+
+    tolerances = rules.apply(notebook("a"), rules.EMPTY, extra_tolerances=given).tolerances
+
+    accepted = tolerances.accept("c1", "KeyError", "'X_pca'")
+    assert accepted
+    assert accepted.reason == "declared on the command line"
+    assert tolerances.accept("c1", "ValueError", "anything\nat all")
+    assert not rules.apply(notebook("a"), rules.EMPTY).tolerances
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "'' is no error's class"),
+        (":x", "'' is no error's class"),
+        ("KeyError.*pca", "'KeyError.*pca' is no error's class: write KeyError, and what its"),
+        ("cupy.cuda.OutOfMemoryError:x", "without its module: write OutOfMemoryError"),
+        ("KeyError:(", "'(' is no regular expression: missing ), unterminated subpattern"),
+    ],
+)
+def test_a_tolerance_that_could_never_match_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        rules.tolerance(text)
+
+    assert told in str(caught.value)
+    assert str(caught.value).startswith("--tolerate ")
+
+
+def test_a_tolerance_for_a_cell_that_is_not_there_or_not_alone_is_refused(
+    written: Written, notebook: Made
+) -> None:
+    book = written("tolerate: [{ename: KeyError, reason: x, cell: {text: pca}}]")
+
+    with pytest.raises(
+        ConfigurationError, match=r"in \{text: pca\}\) means no cell: no cell holds"
+    ):
+        rules.apply(notebook("a"), book)
+    nb = notebook("pca", "b")
+    nb.cells[1]["id"] = "c1"
+    with pytest.raises(ConfigurationError, match="other cells have the same id as cell 1"):
+        rules.apply(nb, book)
+
+
+def test_a_variant_adds_its_rules_after_the_files_own(written: Written, notebook: Made) -> None:
+    book = written(
+        "rules: [{set: {X: 1}}]\n"
+        "variants:\n"
+        "  lite:\n"
+        "    parameters: {n: 5}\n"
+        "    rules: [{set: {X: 2}}, {inject: {before: start}, source: first()}]\n"
+        "    tolerate: [{ename: ValueError, reason: small}]\n"
+        "    hooks: [{anndata-subsample: {max_obs: 1000, max_vars: 50}}]\n"
+    )
+
+    plain = rules.apply(notebook("X = 0"), book)
+    lite = rules.apply(notebook("X = 0"), book, variant="lite")
+
+    assert (sources(plain), plain.suffix, plain.parameters) == (["X = 1"], "", {})
+    hook, first, own = sources(lite)
+    assert hook.startswith(
+        "# Injected by stepkit: anndata-subsample: what anndata reads is cut to "
+    )
+    assert "at most 1,000 rows and 50 columns (seed 0)" in hook.splitlines()[0]
+    assert (first, own) == ("first()", "X = 2")
+    assert (lite.suffix, lite.parameters) == ("_lite", {"n": 5})
+    assert lite.tolerances.accept("c1", "ValueError", "")
+    with pytest.raises(ConfigurationError, match="is for Python notebooks, and this is none"):
+        rules.apply(
+            notebook(language="R"),
+            written("variants: {lite: {hooks: [{anndata-subsample: {max_obs: 1}}]}}"),
+            variant="lite",
+        )
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(
+    written: Written, notebook: Made
+) -> None:
+    book = written("variants: {lite: {}, full: {}}")
+
+    with pytest.raises(ConfigurationError, match="has no variant 'light': did you mean lite"):
+        rules.apply(notebook(), book, variant="light")
+    with pytest.raises(ConfigurationError, match="has no variant 'zzz': known: lite, full"):
+        rules.apply(notebook(), book, variant="zzz")
+    with pytest.raises(ConfigurationError, match="no variant 'lite': there is no rules file"):
+        rules.apply(notebook(), rules.EMPTY, variant="lite")
+    with pytest.raises(ConfigurationError, match=r"no variant 'lite': .*rules.yaml declares none"):
+        rules.apply(notebook(), written(""), variant="lite")
+
+
+def test_an_older_notebook_gets_no_ids(written: Written, notebook: Made) -> None:
+    nb = notebook("x = 1")
+    nb.nbformat_minor = 4
+    del nb.cells[0]["id"]
+
+    patched = rules.apply(nb, written("rules: [{inject: {before: start}, source: y}]"))
+
+    nbformat.validate(patched.notebook)
+    assert "id" not in patched.notebook.cells[0]
+
+
+def test_a_change_can_go_into_a_report(written: Written, notebook: Made) -> None:
+    patched = rules.apply(notebook("X = 0"), written("rules: [{set: {X: ü}}]"))
+
+    told = json.loads(json.dumps([asdict(change) for change in patched.changes]))
+    assert told == [
+        {"rule": "set X", "cell": 1, "id": "c1", "what": "X = 'ü' instead of 0", "applied": True}
+    ]
+
+
+def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
+    written: Written, notebook: Made
+) -> None:
+    book = written(
+        "rules:\n"
+        "- set: {X: 1}\n"
+        "- skip: {index: 2}\n"
+        "- {inject: {after: end}, source: done()}\n"
+        "- {replace: old, with: new}\n"
+        "- {skip: {index: 4}}\n"
+    )
+    nb = notebook("a = 0\nX = 0", "load()", "same()", "old()")
+
+    assert (
+        rules.diff(nb, rules.apply(nb, book).notebook, "a.ipynb")
+        == """\
+--- a.ipynb, cell 1 (id c1)
++++ a.ipynb, cell 1 (id c1)
+@@ -1,2 +1,2 @@
+ a = 0
+-X = 0
++X = 1
+--- a.ipynb, cell 2 (id c2)
++++ a.ipynb, cell 2 (id c2), skipped: source unchanged, tagged skip-execution
+@@ -1,1 +1,1 @@
+ load()
+--- a.ipynb, cell 4 (id c4)
++++ a.ipynb, cell 4 (id c4), skipped
+@@ -1 +1 @@
+-old()
++new()
+--- /dev/null
++++ a.ipynb, injected cell (id stepkit-injected-1)
+@@ -0,0 +1,1 @@
++done()
+"""
+    )
+    assert rules.diff(nb, copy.deepcopy(nb), "a.ipynb") == ""

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no types
+
+from stepkit import rules
+from stepkit.errors import ConfigurationError
+from stepkit.rules.model import Inject, Replace, Selector, Set, Skip, Subsample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Written = Callable[[str], rules.Book]
+
+FULL = """\
+# yaml-language-server: $schema=schema.json
+rules:
+  - set: {DATA: ./small.h5ad, SIZE: 1e5, FLAGS: [true, null, -.inf], HOME: {expr: os.getcwd()}}
+    cells: {index: 2, tag: setup}
+    expect: 2
+  - replace: "1_000_000"
+    with: "500_000"
+  - replace: (\\d+) GB
+    with: \\1 MB
+    regex: true
+  - skip: {text: "!wget"}
+    reason: the data is there
+  - inject: {before: start}
+    source: |
+      x = 1
+  - inject: {instead-of: {id: plot}}
+    source-file: cells/plot.py
+tolerate:
+  - {ename: KeyError, evalue: pca, cell: {index: 7}, reason: "known\\n upstream", max: 2}
+variants:
+  lite:
+    parameters: {n_pcs: 10}
+    rules:
+      - set: {DATA: tiny.h5ad}
+    tolerate:
+      - {ename: ValueError, reason: too small}
+    hooks:
+      - anndata-subsample: {max_obs: 1000, seed: 7}
+  full: {suffix: ""}
+"""
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells/plot.py").write_bytes(b"\xef\xbb\xbfplot()\r\nshow()\n")
+    path = tmp_path / "rules.yaml"
+    path.write_text(FULL)
+
+    book = rules.load(path)
+
+    setter, replace, by_regex, skip, start, instead = book.rules
+    assert isinstance(setter, Set)
+    assert setter.values == {
+        "DATA": "'./small.h5ad'",
+        "SIZE": "100000.0",
+        "FLAGS": "[True, None, float('-inf')]",
+        "HOME": "os.getcwd()",
+    }
+    assert (setter.cells, setter.expect) == (Selector(index=2, tag="setup"), 2)
+    assert isinstance(replace, Replace)
+    assert (replace.old, replace.new, replace.regex) == ("1_000_000", "500_000", False)
+    assert isinstance(by_regex, Replace)
+    assert by_regex.regex
+    assert isinstance(skip, Skip)
+    assert skip.reason == "the data is there"
+    assert isinstance(start, Inject)
+    assert (start.place, start.cells, start.source) == ("before", None, "x = 1")
+    assert isinstance(instead, Inject)
+    assert instead.source == "plot()\nshow()"
+    assert (book.tolerate[0].reason, book.tolerate[0].max) == ("known upstream", 2)
+    lite = book.variants["lite"]
+    assert (lite.suffix, dict(lite.parameters)) == ("_lite", {"n_pcs": 10})
+    assert lite.hooks == (Subsample(max_obs=1000, seed=7),)
+    assert book.variants["full"].suffix == ""
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "rules: []\n", "{}"])
+def test_a_file_without_rules_is_an_empty_book(written: Written, text: str) -> None:
+    book = written(text)
+
+    assert (book.rules, book.tolerate, dict(book.variants)) == ((), (), {})
+
+
+def test_an_anchor_is_an_ordinary_value(written: Written) -> None:
+    text = "tolerate:\n- &k {ename: KeyError, reason: known}\n- {<<: *k, ename: ValueError}\n"
+
+    assert [item.ename for item in written(text).tolerate] == ["KeyError", "ValueError"]
+
+
+REFUSED = {
+    "rules: 1": "line 1: rules must be a list, not 1",
+    "rules: [1]": "rule 1 must be a mapping, not 1",
+    "[]": "the file must be a mapping, not []",
+    "rule: []": "the file has an unknown key 'rule': did you mean rules?",
+    "rules:\n- set: {A: 1}\n- skipp: {index: 1}": "line 3: rule 2 has none of set, replace, skip, "
+    "inject (did you mean skip?)",
+    "rules: [{set: {A: 1}, skip: {index: 1}}]": "rule 1 is both set and skip: write one rule",
+    "rules: [{set: {A: 1}, expct: 1}]": "rule 1 has an unknown key 'expct': did you mean expect?",
+    "rules: [{set: {A: 1}, expect: true}]": "expect must be a whole number, not true",
+    "rules: [{set: {A: 1}, expect: 0}]": "expect must be at least 1, not 0",
+    "rules: [{set: {}}]": "rule 1, set must not be empty",
+    "rules: [{set: {1a: 1}}]": "'1a': is no name that a Python variable can have",
+    "rules: [{set: {class: 1}}]": "class is no name that a Python variable can have",
+    "rules: [{set: {A: {expr: 1 +}}}]": "expr '1 +' is no Python expression",
+    "rules: [{set: {A: {expr: x, more: 1}}}]": "has an unknown key 'more'",
+    "rules: [{replace: x}]": "rule 1 needs with",
+    "rules: [{replace: 5, with: x}]": "rule 1, replace must be text, not 5",
+    "rules: [{replace: (, with: x, regex: true}]": "'(' is no regular expression: missing )",
+    "rules: [{replace: x, with: '\\2', regex: true}]": "with does not fit the regular expression",
+    "rules: [{skip: {idx: 1}}]": "skip has an unknown key 'idx': did you mean id?",
+    "rules: [{skip: {index: 0}}]": "rule 1, skip, index must be at least 1, not 0",
+    "rules: [{skip: {}}]": "rule 1, skip must not be empty",
+    "rules: [{skip: {regex: '*'}}]": "'*' is no regular expression: nothing to repeat",
+    "rules: [{inject: {before: strat}, source: x}]": 'such as {index: 1}, or start, not "strat"',
+    "rules: [{inject: {before: start, after: end}, source: x}]": "must be one of before, after",
+    "rules: [{inject: {before: start}}]": "rule 1 needs one of source and source-file",
+    "rules: [{inject: {before: start}, source-file: ../x.py}]": "../x.py lies outside",
+    "rules: [{inject: {before: start}, source-file: /etc/passwd}]": "/etc/passwd lies outside",
+    "rules: [{inject: {before: start}, source-file: no.py}]": "no.py does not exist",
+    "tolerate: [{ename: KeyError}]": "tolerate 1 needs reason",
+    "tolerate: [{ename: KeyError, reason: ' '}]": "tolerate 1, reason must not be empty",
+    "tolerate: [{ename: 'KeyError.*', reason: x}]": "'KeyError.*' is no error's class",
+    "tolerate: [{ename: a.B, reason: x}]": "without its module: write B",
+    "tolerate: [{ename: B, reason: x, evalue: '['}]": "'[' is no regular expression",
+    "variants: {lite: {suffix: a/b}}": "variant lite, suffix 'a/b': must be letters, digits",
+    "variants: {../x: {}}": "variants '../x': a variant's name has letters",
+    "variants: {lite: null}": "variant lite must be a mapping, not null",
+    "variants: {lite: {rules: [{}]}}": "variant lite, rule 1 has none of set",
+    "variants: {lite: {parameters: {a b: 1}}}": "'a b': is no name",
+    "variants: {lite: {hooks: [{anndata-subsample: {}}]}}": "needs max_obs, max_vars or both",
+    "variants: {lite: {hooks: [{anndata-subsample: {max_obs: true}}]}}": "not true",
+    "a: [": "line 1: this is not YAML",
+    "rules: []\nrules: []": "line 2: the key 'rules' stands here twice",
+    "rules: &x [*x]": "this refers to itself",
+    "- a\n---\n- b": "this is not YAML: but found another document",
+    "rules: [{set: {A: no}}]": "readers of YAML disagree on no: put it in quotes",
+    "rules: [{set: {A: 007}}]": "readers of YAML disagree on 007",
+    "rules: [{set: {A: 1:30}}]": "readers of YAML disagree on 1:30",
+    "rules: [{set: {A: !!binary aGk=}}]": "no rule can hold tag:yaml.org,2002:binary",
+    "rules: [{set: {A: !!timestamp 2024-01-01}}]": "no rule can hold",
+    "rules: [{set: {A: !!python/name:os.system x}}]": "no rule can hold",
+    "rules: [{set: {A: {1: 2}}}]": "the key '1' is no text: put it in quotes",
+    'rules: [{set: {A: "\\0"}}]': "a NUL byte or half a character",
+    'rules: [{replace: "\\ud800", with: x}]': "a NUL byte or half a character",
+    f"rules: [{{set: {{A: {'9' * 5000}}}}}]": "is no number that a rule can hold",
+    "[" * 5000: "nested too deeply",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:60])
+def test_a_mistake_is_told_with_file_line_and_rule(
+    written: Written, tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        written(text)
+
+    message = str(caught.value)
+    assert REFUSED[text] in message
+    assert message.startswith(str(tmp_path / "rules.yaml"))
+    assert "\n" not in message
+
+
+def test_a_small_file_that_stands_for_billions_of_values_is_refused_at_once(
+    written: Written,
+) -> None:
+    text = "a: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    for level in range(1, 30):
+        text += f"b{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n"
+
+    with pytest.raises(ConfigurationError, match="with its aliases this holds more than 20000"):
+        written(text)
+
+
+def test_a_date_is_text_as_for_papermill(written: Written) -> None:
+    (rule,) = written("rules: [{set: {DAY: 2024-01-31}}]").rules
+
+    assert isinstance(rule, Set)
+    assert rule.values == {"DAY": "'2024-01-31'"}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"rules: \xff", "is no text in UTF-8"),
+        (b"rules: \x01", "is not YAML: special characters"),
+        (b"#" * 2**20 + b"#", "is larger than 1 MiB"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "rules.yaml").write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=why):
+        rules.load(tmp_path / "rules.yaml")
+
+
+def test_a_missing_file_is_told_with_those_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").touch()
+
+    with pytest.raises(ConfigurationError, match=r"no rules file .*rulse.yaml .*mean rules.yaml"):
+        rules.load(tmp_path / "rulse.yaml")
+    with pytest.raises(ConfigurationError, match="it is no regular file"):
+        rules.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b" \n", "is empty"), (b"\xff", "is no text in UTF-8"), (b"x\0", "is no text")],
+)
+def test_a_source_file_that_is_no_source_is_refused(
+    written: Written, tmp_path: Path, content: bytes, why: str
+) -> None:
+    (tmp_path / "cell.py").write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=f"source-file cell.py {why}"):
+        written("rules: [{inject: {before: start}, source-file: cell.py}]")
+
+
+def test_a_link_out_of_the_directory_is_not_followed(written: Written, tmp_path: Path) -> None:
+    (tmp_path / "cell.py").symlink_to("/etc/hostname")
+
+    with pytest.raises(ConfigurationError, match=r"cell.py lies outside the directory"):
+        written("rules: [{inject: {before: start}, source-file: cell.py}]")
+
+
+def test_the_schema_is_sound_and_explains_itself() -> None:
+    schema = json.loads(rules.SCHEMA.read_text())
+
+    Draft202012Validator.check_schema(schema)
+    for name, part in _properties(schema):
+        assert "$ref" in part or part.get("description"), name
+
+
+def _properties(schema: object) -> Iterator[tuple[str, dict[str, object]]]:
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        if isinstance(properties, dict):
+            yield from properties.items()
+        for part in schema.values():
+            yield from _properties(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _properties(part)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALONE = [
+    "import IPython\n\napp = IPython.Application.instance()\napp.kernel.do_shutdown(True)",
+    "from IPython import Application\nApplication.instance().kernel.do_shutdown(restart=False)",
+    "# done\nget_ipython().kernel.do_shutdown(True)  # free the GPU",
+    "kernel = IPython.Application.instance().kernel\nkernel.do_shutdown(True)",
+    "import os, time\nprint('restarting')\ntime.sleep(1)\nos._exit(00)",
+]
+AMONG_OTHERS = [
+    "save()\nget_ipython().kernel.do_shutdown(True)",
+    "if finished:\n    get_ipython().kernel.do_shutdown(True)",
+    "!rm -rf out\nget_ipython().kernel.do_shutdown(True)",
+    "x = 1\nos._exit(0)",
+]
+NONE = [
+    "import sys\nsys.exit(0)",
+    "exit()",
+    "quit()",
+    "import os\nos._exit(1)",
+    "import os\nos.kill(os.getpid(), 9)",
+    "os.kill(worker, 9)",
+    "def stop():\n    get_ipython().kernel.do_shutdown(True)",
+    "print('do_shutdown(True)')",
+    "%%bash\nos._exit(0)",
+    "# app.kernel.do_shutdown(True)",
+    "",
+]
+
+
+@pytest.mark.parametrize("source", ALONE)
+def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(
+    notebook: Callable[..., Any], source: str
+) -> None:
+    patched = rules.apply(notebook("x = 1", source, ""), rules.EMPTY)
+
+    assert patched.notebook.cells[1].metadata["tags"] == ["skip-execution"]
+    assert patched.notebook.cells[1].source == source
+    (change,) = patched.changes
+    assert (change.rule, change.cell, change.applied) == ("strip-kernel-shutdown", 2, True)
+
+
+@pytest.mark.parametrize("source", AMONG_OTHERS)
+def test_a_shutdown_among_other_code_is_left_and_told(
+    notebook: Callable[..., Any], source: str
+) -> None:
+    nb = notebook(source)
+
+    patched = rules.apply(nb, rules.EMPTY)
+
+    assert patched.notebook == nb
+    (change,) = patched.changes
+    assert not change.applied
+    assert "does other things: it was left as it is" in change.what
+
+
+@pytest.mark.parametrize("source", NONE)
+def test_what_is_no_shutdown_is_left_alone(notebook: Callable[..., Any], source: str) -> None:
+    assert rules.apply(notebook(source), rules.EMPTY).changes == ()
+
+
+def test_it_is_left_on_request_in_other_languages_and_where_it_never_runs(
+    notebook: Callable[..., Any],
+) -> None:
+    nb = notebook(ALONE[0])
+
+    assert rules.apply(nb, rules.EMPTY, strip_shutdown=False).notebook == nb
+    assert rules.apply(nb, rules.EMPTY, language="R").notebook == nb
+    skipped = notebook(ALONE[0], tags={1: ["skip-execution"]})
+    assert rules.apply(skipped, rules.EMPTY).changes == ()
