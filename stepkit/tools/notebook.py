@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LARGE = 2**20  # bytes of a file whose memory matters
 FIRST_LINE_LENGTH = 80  # characters of a cell's first line that messages show
 
 
@@ -43,12 +44,11 @@ def _document(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"there is no notebook {path}{files.near_names(path)}", reason=Reason.NOT_FOUND
         )
-    content: bytes | str = files.read(path)
+    content: Any = files.read(path)
     if not content or content.isspace():
         raise ConfigurationError(f"{path} is not a notebook: the file is empty")
     try:
-        if isinstance(content, bytes):  # not held beside its text: it may be large
-            content = content.decode(json.detect_encoding(content), "surrogatepass")
+        content = _text(content)  # the bytes are not held beside it: they may be many
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not a notebook: it is not JSON: {error}") from error
@@ -60,6 +60,18 @@ def _document(path: Path) -> dict[str, Any]:
         if not isinstance(document.get(name, 0 if name == "nbformat_minor" else None), int):
             raise ConfigurationError(f"{path} is not a notebook: it does not say its {name}")
     return document
+
+
+def _text(content: bytes) -> str:
+    """Decode JSON. One emoji makes Python hold all of a text in four bytes a character."""
+    encoding = json.detect_encoding(content)
+    if encoding != "utf-8" or len(content) < _LARGE or content.isascii():
+        return content.decode(encoding, "surrogatepass")
+    return re.sub(rb"[\x80-\xff]+", _escaped, content).decode("ascii")
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return json.dumps(match[0].decode("utf-8", "surrogatepass"))[1:-1].encode("ascii")
 
 
 def read(path: Path) -> Any:

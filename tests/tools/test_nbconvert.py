@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup, Tag
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from stepkit.errors import UserCodeError
-from stepkit.tools import nbconvert
+from stepkit.tools import nbconvert, notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -511,3 +511,12 @@ def test_an_older_notebook_without_ids_converts() -> None:
     )
 
     assert 'id="cell-1"' in nbconvert.render(nb, name="x", directory=None)
+
+
+def test_a_large_file_keeps_every_character(tmp_path: Path) -> None:
+    text = 'caf\u00e9 \u4e2d\u6587 \U0001f600 \\ " \ud83d ' + "x" * 2**20
+    nb = new_notebook(cells=[new_markdown_cell(text)])
+    path = tmp_path / "large.ipynb"
+    path.write_bytes(nbformat.writes(nb).encode("utf-8", "surrogatepass"))
+
+    assert notebook.read(path).cells[0].source == text
