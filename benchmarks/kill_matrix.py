@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -142,7 +143,8 @@ def _play(number: int, scenario: Scenario, stage: Stage, extra: Sequence[str]) -
 def _command(stage: Stage, extra: Sequence[str]) -> list[str]:
     paths = {"--notebook": stage.notebook, "--output": stage.output, "--report": stage.report}
     flags = [text for flag, path in paths.items() for text in (flag, str(path))]
-    return [sys.executable, "-P", "-m", "stepkit", "execute-notebook", *flags, *extra]
+    often = ["--autosave-cell-every", "1"]  # seconds: checkpoints are what this is about
+    return [sys.executable, "-P", "-m", "stepkit", "execute-notebook", *flags, *often, *extra]
 
 
 def _run(scenario: Scenario, stage: Stage, command: Sequence[str]) -> tuple[int | None, float]:
@@ -171,6 +173,7 @@ def _run(scenario: Scenario, stage: Stage, command: Sequence[str]) -> tuple[int 
 
 def _next_run(stage: Stage, extra: Sequence[str]) -> str:
     """Say what the next run makes of the files that a killed one left."""
+    before = _beside(stage)
     expected = notebooks.trivial_cells(stage.notebook, 2)
     env = runners.environment(stage.home) | {processes.MARK: stage.mark}
     command = _command(stage, extra)
@@ -180,8 +183,14 @@ def _next_run(stage: Stage, extra: Sequence[str]) -> str:
     content = json.loads(stage.output.read_bytes())
     if lost := expected.differs(tally.of_notebook(content)):
         return f"the next run wrote {lost}"
-    beside = [name for name in aftermath.left_files(stage) if not name.startswith("tmp/")]
-    return f"ignored {', '.join(beside)}" if beside else "removed what was beside the output"
+    if not before:
+        return "there was nothing beside the output"
+    after = _beside(stage)
+    return f"ignored {', '.join(after)}" if after else "removed what was beside the output"
+
+
+def _beside(stage: Stage) -> list[str]:
+    return [name for name in aftermath.left_files(stage) if not name.startswith("tmp/")]
 
 
 def _line(outcome: Outcome) -> str:
@@ -201,8 +210,15 @@ def _summary(outcomes: Sequence[Outcome]) -> list[str]:
     bad = [outcome for outcome in outcomes if outcome.problems]
     problems = Counter(problem for outcome in bad for problem in outcome.problems)
     counts = [f"  {count} x {problem}" for problem, count in problems.most_common(20)]
+    after = Counter(_unnamed(outcome.next_run) for outcome in outcomes if outcome.next_run)
+    counts += [f"  the run after a killed one: {count} x {what}" for what, count in after.items()]
     verdict = f"{len(bad)} of {len(outcomes)} rounds broke a promise"
     return ["", *table.lines(rows), "", verdict, *counts]
+
+
+def _unnamed(text: str) -> str:
+    """Leave out random parts of file names, so that equal things count as equal."""
+    return re.sub(r"[a-z0-9_]{8}(?=\b)", "*", text)
 
 
 def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def _nothing(_: Stage) -> None:
 def _plain(stage: Stage) -> None:
     """Write the notebook that most rounds run: a few seconds, and workers as dask has them."""
     cells = stage.dice.randint(10, 30)
-    pace = stage.dice.choice([0.02, 0.1, 0.2])
+    pace = stage.dice.choice([0.02, 0.1, 0.3])
     size = stage.dice.choice([1_000, 50_000])
     stage.expected = notebooks.with_workers(stage.notebook, cells, size, pace)
     stage.seconds = _START_SECONDS + cells * pace

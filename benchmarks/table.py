@@ -34,6 +34,7 @@ def of_record(record: Record) -> Iterator[str]:
         yield from _case(record, name)
     for name, why in record.skipped.items():
         yield f"\nnot measured: {name}: {why}"
+    yield f"\nload average {record.load[0]:.1f} before, {record.load[1]:.1f} after"
     for proof in record.proofs:
         yield f"\n{proof.name}, {proof.runner}: {proof.text}"
     yield from ("", *_targets(record.targets))
@@ -79,8 +80,12 @@ def _row(record: Record, case: str, runner: str) -> list[str]:
 
 
 def _targets(results: Sequence[Result]) -> Iterator[str]:
-    rows = [(r.text, r.wanted, r.measured, r.verdict) for r in results]
-    yield from lines([("target", "wanted", "measured (median)", ""), *rows])
+    measured = [result for result in results if result.verdict != "not measured"]
+    rows = [(r.text, r.wanted, r.measured, r.verdict) for r in measured]
+    if rows:
+        yield from lines([("target", "wanted", "measured (median)", ""), *rows])
+    if missing := len(results) - len(measured):
+        yield f"{missing} of {len(results)} targets were not measured"
 
 
 def _median(value: Spread | None, digits: int = 2) -> str:
