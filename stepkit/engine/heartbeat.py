@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 progress = logging.getLogger("stepkit.progress")
 
-_IDLE: Final = 0.01  # of a core: less than that is no work
+# Of a core; less than that is no work. Threads that wait for the interpreter's lock, which a hung
+# call holds, wake up 200 times a second (sys.getswitchinterval).
+_IDLE: Final = 0.05
 _GIB: Final = 2**30
 
 
@@ -83,7 +85,7 @@ class Heartbeat:
         where = self._watch.place(self._watch.running)
         seconds = time.monotonic() - self._watch.clock
         silent = time.monotonic() - self._alive_at
-        told = f"{where} running {duration(seconds)}, {processes.memory(self._pid) / _GIB:.1f} GiB"
+        told = f"{where} running {duration(seconds)}, {processes.memory(self._pid) / _GIB:.2f} GiB"
         if memory := gpu.memory():
             told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
         if silent > self._interval:
