@@ -34,13 +34,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Patched:
-    """A changed copy of a notebook, and what else the variant says."""
+    """A changed copy of a notebook, and what else the variant says.
+
+    ``numbers`` tells each cell's number by its id: in the notebook as it came, so that skipping
+    one cell does not give the next ones other numbers.
+    """
 
     notebook: Any
     changes: tuple[Change, ...]
     tolerances: Tolerances
     parameters: Mapping[str, Any]
     suffix: str
+    numbers: Mapping[str, int]
 
 
 def apply(
@@ -73,6 +78,7 @@ def apply(
         tolerances=Tolerances([(item, _tolerant_cells(draft, item)) for item in declared]),
         parameters=dict(chosen.parameters),
         suffix=chosen.suffix,
+        numbers={cell.id: cell.number for cell in draft.cells if cell.number},
     )
 
 

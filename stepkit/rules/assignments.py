@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepkit.rules import python_cells
 
@@ -63,13 +63,27 @@ def put(source: str, name: str, value: str) -> str:
         text = text[: place.begin] + value + text[place.end :]
     after = python_cells.parse(text)
     wanted = ast.parse(value, mode="eval").body
-    if after is None or ast.dump(after.tree) != _dump_with(before.tree, name, wanted):
+    if after is None or _flat(after.tree) != _flat(_with(before.tree, name, wanted)):
         raise ValueError(f"{value!r} does not fit into its line")
     return text
 
 
-def _dump_with(tree: ast.Module, name: str, value: ast.expr) -> str:
-    """Dump the tree with ``value`` for ``name``. The tree is changed: it is not used again."""
+def _flat(tree: ast.Module) -> list[Any]:
+    """List a tree without positions; ast.dump would run out of stack on a long sum."""
+
+    def shape(value: Any) -> Any:
+        if isinstance(value, list):
+            return [shape(item) for item in value]
+        return type(value) if isinstance(value, ast.AST) else repr(value)
+
+    return [
+        (type(node), [shape(value) for _, value in ast.iter_fields(node)])
+        for node in ast.walk(tree)
+    ]
+
+
+def _with(tree: ast.Module, name: str, value: ast.expr) -> ast.Module:
+    """Put ``value`` into the tree for ``name``; the tree itself is changed."""
     for statement in tree.body:
         for target, old, _ in list(_given(statement)):
             if target != name:
@@ -81,7 +95,7 @@ def _dump_with(tree: ast.Module, name: str, value: ast.expr) -> str:
                 assert isinstance(statement.value, ast.Tuple | ast.List)
                 elements = statement.value.elts
                 elements[next(i for i, node in enumerate(elements) if node is old)] = value
-    return ast.dump(tree)
+    return tree
 
 
 def _given(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, tuple[str, ...]]]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.rules import python_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RULE: Final = "strip-kernel-shutdown"
 
@@ -26,11 +29,18 @@ def found(source: str) -> Literal["alone", "among others", ""]:
     shutdown: they say how the notebook ends.
     """
     parsed = python_cells.parse(source) if _HINT.search(source) else None
-    if parsed is None or not any(map(_shuts_down, parsed.tree.body)):
+    try:
+        return _judged(parsed.tree.body, masked=parsed.text != source) if parsed else ""
+    except RecursionError:  # a cell with a sum of a thousand terms does more than shut down
         return ""
-    others = (part for part in parsed.tree.body if not _is_call(part) and not _belongs(part))
-    masked = parsed.text != source  # a magic or shell line is something else
-    return "among others" if masked or any(True for _ in others) else "alone"
+
+
+def _judged(body: Sequence[ast.stmt], *, masked: bool) -> Literal["alone", "among others", ""]:
+    if not any(map(_shuts_down, body)):
+        return ""
+    # A magic or a shell line, which is masked, is something else, too.
+    only = not masked and all(_is_call(part) or _belongs(part) for part in body)
+    return "alone" if only else "among others"
 
 
 def _is_call(statement: ast.stmt) -> bool:

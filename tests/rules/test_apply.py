@@ -58,6 +58,15 @@ def test_set_changes_the_value_and_not_a_character_more(
     assert patched.changes[0].rule == "set X"
 
 
+@pytest.mark.parametrize("deep", ["+".join(["1"] * 2000), "(" * 190 + ")" * 190])
+def test_a_deep_expression_is_no_obstacle(written: Written, notebook: Made, deep: str) -> None:
+    book = written("rules: [{set: {X: 5}}]")
+
+    patched = rules.apply(notebook(f"y = {deep}\nX = 1\nos._exit(0)"), book)
+
+    assert sources(patched) == [f"y = {deep}\nX = 5\nos._exit(0)"]
+
+
 @pytest.mark.parametrize(
     ("value", "literal"),
     [
@@ -274,6 +283,7 @@ def test_the_number_of_a_cell_is_the_one_that_messages_tell(
     patched = rules.apply(nb, written("rules: [{skip: {index: 2}}]"))
 
     assert patched.changes[0].id == "c4"
+    assert patched.numbers == {"c2": 1, "c4": 2}
 
 
 def test_an_error_is_tolerated_as_declared_and_no_more_often(

@@ -42,4 +42,4 @@ def test_the_first_shape_runs_without_a_gpu(tmp_path: Path) -> None:
         execute_notebook.Options(notebook=source, output=tmp_path / "out.ipynb")
     )
 
-    assert outputs.cells_run == shapes.CODE_CELLS[1] - 1  # all but the blank one
+    assert outputs.cells_run == shapes.CODE_CELLS[1] - 2  # all but the shutdown and the blank one
