@@ -11,7 +11,7 @@ from stepkit.errors import ConfigurationError, Reason
 from stepkit.tools import documents, files, notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from stepkit.several.model import Places, Planned
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _STEP: Final = "execute-notebook"  # whose reports may be written over
 
 
-def check(plan: Sequence[Planned], places: Places) -> None:
-    """Refuse a run that cannot end well. Raises :class:`ConfigurationError`.
+def check(plan: Sequence[Planned]) -> None:
+    """Refuse notebooks that cannot run together. Raises :class:`ConfigurationError`.
 
     A notebook that is skipped need not even exist.
     """
@@ -36,9 +36,38 @@ def check(plan: Sequence[Planned], places: Places) -> None:
     for one in running:
         if not needed[one.name] & skipped:  # or it is skipped too
             _check_inputs(one, plan, needed)
+
+
+def check_places(plan: Sequence[Planned], places: Places) -> None:
+    """Refuse to write over what a notebook of the run reads, or over another step's report.
+
+    Raises :class:`ConfigurationError`, also for a directory that cannot be written.
+    """
     for directory in (places.directory, places.reports):
-        files.check_writable(directory.absolute())
-    _check_places(plan, places)
+        files.check_writable(directory)
+    read = {_real(one.path): f"the notebook {one.path}" for one in plan}
+    read |= {_real(one.place(f)): f"an input of {one.name}" for one in plan for f in one.inputs}
+    taken: dict[str, str] = {}
+    for one in plan:
+        for path in _written(one, places):
+            real = _real(path)
+            if path.is_dir():
+                raise ConfigurationError(f"{path} is a directory: {one.name} would write there")
+            if what := read.get(real) or taken.get(real):
+                raise ConfigurationError(
+                    f"{one.name} would write over {what} ({path}): choose another --directory, "
+                    "--reports or --suffix"
+                )
+            taken[real] = f"a file of {one.name}"
+        _check_report(places.report(one))
+
+
+def _written(one: Planned, places: Places) -> Iterator[Path]:
+    yield places.executed(one)
+    yield places.page(one)
+    yield places.log(one)
+    yield places.report(one)
+    yield from places.patched(one)
 
 
 def closure(plan: Sequence[Planned]) -> dict[str, set[str]]:
@@ -125,26 +154,6 @@ def _check_written(plan: Sequence[Planned], needed: Mapping[str, set[str]]) -> N
                 raise ConfigurationError(
                     f"{one.name} and {other.name} both write {file}, and neither needs the other"
                 )
-
-
-def _check_places(plan: Sequence[Planned], places: Places) -> None:
-    """Refuse to write over what a notebook of the run reads, or over another step's report."""
-    read = {_real(one.path): f"the notebook {one.path}" for one in plan}
-    read |= {_real(one.place(f)): f"an input of {one.name}" for one in plan for f in one.inputs}
-    taken: dict[str, str] = {}
-    for one in plan:
-        written = (places.executed, places.page, places.log, places.report)
-        for path in (place(one.name) for place in written):
-            real = _real(path)
-            if path.is_dir():
-                raise ConfigurationError(f"{path} is a directory: {one.name} would write there")
-            if what := read.get(real) or taken.get(real):
-                raise ConfigurationError(
-                    f"{one.name} would write over {what} ({path}): choose another --directory, "
-                    "--reports or --suffix"
-                )
-            taken[real] = f"a file of {one.name}"
-        _check_report(places.report(one.name))
 
 
 def _check_report(path: Path) -> None:

@@ -42,7 +42,7 @@ class Run:
 
     def execute(self, one: Planned) -> NotebookRun:
         """Execute ``one`` once and judge it. It never raises a :class:`StepError`."""
-        report = self.places.report(one.name)
+        report = self.places.report(one)
         try:
             if missing := _missing(one, one.inputs):
                 message = f"its input {missing} is not there ({one.place(missing)})"

@@ -18,10 +18,10 @@ def arguments(one: Planned, places: Places, *, page: bool, log_output: bool) -> 
     settings = one.settings
     flags: dict[str, object] = {
         "--notebook": one.path,
-        "--output": places.executed(one.name),
-        "--log": places.log(one.name),
-        "--report": places.report(one.name),
-        "--page": places.page(one.name) if page else None,
+        "--output": places.executed(one),
+        "--log": places.log(one),
+        "--report": places.report(one),
+        "--page": places.page(one) if page else None,
         "--parameters-yaml": documents.written(settings.parameters),
         "--rules": settings.rules,
         "--variant": settings.variant,

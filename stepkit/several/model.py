@@ -39,6 +39,7 @@ class Planned:
 
     ``inputs`` and ``outputs`` are relative to its working directory. ``exempt`` is the reason why
     it is skipped, empty if it is not; ``until`` the last day of that, as ISO-8601 writes it.
+    ``suffix`` is that of its variant.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Planned:
     outputs: tuple[str, ...] = ()
     exempt: str = ""
     until: str = ""
+    suffix: str = ""
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -66,27 +68,42 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the notebooks of a run write; ``suffix`` ends the names of a variant's files."""
+    """Where the notebooks of a run write; ``suffix`` ends the names of all files."""
 
     directory: Path
     reports: Path
     suffix: str = ""
 
-    def executed(self, name: str) -> Path:
+    def executed(self, one: Planned) -> Path:
         """Return where the executed notebook goes."""
-        return self.directory / f"{name}{self.suffix}.ipynb"
+        return self._in_directory(one, ".ipynb")
 
-    def page(self, name: str) -> Path:
+    def page(self, one: Planned) -> Path:
         """Return where the page goes."""
-        return self.directory / f"{name}{self.suffix}.html"
+        return self._in_directory(one, ".html")
 
-    def log(self, name: str) -> Path:
+    def log(self, one: Planned) -> Path:
         """Return where the log goes."""
-        return self.directory / f"{name}{self.suffix}.log"
+        return self._in_directory(one, ".log")
 
-    def report(self, name: str) -> Path:
+    def patched(self, one: Planned) -> tuple[Path, Path]:
+        """Return where execute-notebook shows what rules changed."""
+        return (
+            self._in_directory(one, ".patched.ipynb"),
+            self._in_directory(one, ".patched.diff"),
+        )
+
+    def report(self, one: Planned) -> Path:
         """Return where the notebook's own report goes."""
-        return self.reports / f"{name}{self.suffix}.json"
+        return self.reports / f"{self._stem(one)}.json"
+
+    def _in_directory(self, one: Planned, ending: str) -> Path:
+        return self.directory / f"{self._stem(one)}{ending}"
+
+    def _stem(self, one: Planned) -> str:
+        """Return the name with the suffixes of the run and of its variant, the same one once."""
+        stem = f"{one.name}{self.suffix}"
+        return stem if stem.endswith(one.suffix) else f"{stem}{one.suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)

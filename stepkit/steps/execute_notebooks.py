@@ -6,7 +6,8 @@ in which they run, or by --plan, a YAML file that also says what needs what, whi
 reads and writes, and which notebooks are skipped, why and until when.
 
 Everything that can be known is checked before the first one starts: that the notebooks are there,
-that their needs form no circle, that each input exists or is written by a notebook before it.
+that their needs form no circle, that each input exists or is written by a notebook before it,
+that the kernels are installed, that rules and parameters fit.
 When one fails, those that need it are not run and the others go on. With --jobs above 1 they
 share the GPU: nothing keeps them from using its memory up.
 
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.options import DETAIL, DURATION, READS, Pair
-from stepkit.several import check, choose, read_plan, schedule, verdict
+from stepkit.several import check, choose, read_plan, rehearse, schedule, verdict
 from stepkit.several.child import Run
 from stepkit.several.model import NotebookRun, Places, Settings
 from stepkit.tools import files
@@ -64,8 +65,8 @@ class Options:
     parameters: Annotated[
         tuple[str, ...], "NAME=VALUE for every notebook, as execute-notebook takes it", Pair("-p")
     ] = ()
-    rules: Annotated[Path | None, "file of rules for notebooks one does not own", READS] = None
-    variant: Annotated[str | None, "variant of the rules to run"] = None
+    rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
+    variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[tuple[str, ...], "ENAME:REGEX of errors to go on past"] = ()
     kernel: Annotated[str | None, "kernel to use instead of the notebooks' own"] = None
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
@@ -100,7 +101,9 @@ def run(options: Options) -> Outputs:
         raise ConfigurationError(f"--jobs {options.jobs}: at least 1 notebook has to run")
     places = _places(options)
     plan = _plan(options)
-    check.check(plan, places)
+    check.check(plan)
+    plan = rehearse.rehearsed(plan)
+    check.check_places(plan, places)
     _forget_reports(plan, places)
     stop, kill = Event(), Event()
     runner = Run(
@@ -111,7 +114,7 @@ def run(options: Options) -> Outputs:
     )
     stopped_by = schedule.supervise(work.run, stop, kill)
     runs = work.in_order()
-    _tell(runs, places)
+    _tell(plan, runs, places)
     outputs = _outputs(runs, places)
     if stopped_by is not None:
         message = f"{Cancelled(stopped_by)}: {verdict.counts(runs)}"
@@ -149,14 +152,14 @@ def _plan(options: Options) -> Sequence[Planned]:
 def _forget_reports(plan: Sequence[Planned], places: Places) -> None:
     """Remove the reports of an earlier run: nobody may take one for this run's."""
     for one in plan:
-        path = places.report(one.name)
+        path = places.report(one)
         with files.explaining(f"cannot remove the earlier report {path}"):
             path.unlink(missing_ok=True)
 
 
-def _tell(runs: Sequence[NotebookRun], places: Places) -> None:
-    for run in runs:
-        earlier = places.executed(run.name)
+def _tell(plan: Sequence[Planned], runs: Sequence[NotebookRun], places: Places) -> None:
+    for one, run in zip(plan, runs, strict=True):
+        earlier = places.executed(one)
         if run.status in {"skipped", "not-run"} and os.path.lexists(earlier):
             logger.warning("%s did not run: %s is an earlier run's", run.name, earlier)
     for line in verdict.table(runs):

@@ -24,8 +24,12 @@ def planned(tmp_path: Path, name: str, **more: Any) -> Planned:
 
 
 def refused(places: Places, *plan: Planned) -> str:
+    def both() -> None:
+        check.check(plan)
+        check.check_places(plan, places)
+
     with pytest.raises(ConfigurationError) as caught:
-        check.check(plan, places)
+        both()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -36,7 +40,8 @@ def test_a_plan_in_which_all_fits_is_accepted(tmp_path: Path, places: Places) ->
     two = planned(tmp_path, "two", needs=("one",))
     three = planned(tmp_path, "three", needs=("two",), inputs=("./h5/../h5/a",), outputs=("h5/a",))
 
-    check.check([three, one, two], places)
+    check.check([three, one, two])
+    check.check_places([three, one, two], places)
 
     assert places.reports.is_dir()
 
@@ -81,16 +86,16 @@ def test_inputs_are_relative_to_the_working_directory(tmp_path: Path, places: Pl
     (tmp_path / "elsewhere/x").touch()
     there = Settings(cwd=tmp_path / "elsewhere")
 
-    check.check([planned(tmp_path, "02", inputs=("x",), settings=there)], places)
+    check.check([planned(tmp_path, "02", inputs=("x",), settings=there)])
 
     assert "02 reads x" in refused(places, planned(tmp_path, "02", inputs=("x",)))
 
 
-def test_a_skipped_notebook_and_what_needs_it_read_nothing(tmp_path: Path, places: Places) -> None:
+def test_a_skipped_notebook_and_what_needs_it_read_nothing(tmp_path: Path) -> None:
     skipped = Planned(name="01", path=tmp_path / "gone.ipynb", exempt="broken", outputs=("x",))
     second = planned(tmp_path, "02", needs=("01",), inputs=("x", "y"))
 
-    check.check([skipped, second], places)
+    check.check([skipped, second])
 
 
 @pytest.mark.parametrize("content", [None, "", "no notebook"])
@@ -127,7 +132,9 @@ def test_a_notebook_is_never_written_over(tmp_path: Path) -> None:
     places = Places(directory=tmp_path, reports=tmp_path / "reports")
 
     assert f"one would write over the notebook {one.path}" in refused(places, one)
-    check.check([one], Places(directory=tmp_path, reports=tmp_path / "reports", suffix="_lite"))
+    check.check_places(
+        [one], Places(directory=tmp_path, reports=tmp_path / "reports", suffix="_lite")
+    )
 
 
 def test_nor_is_an_input_or_a_directory(tmp_path: Path, places: Places) -> None:
@@ -137,6 +144,21 @@ def test_nor_is_an_input_or_a_directory(tmp_path: Path, places: Places) -> None:
 
     assert "one.html is a directory" in refused(places, planned(tmp_path, "one"))
     assert "two would write over an input of two" in refused(places, two)
+
+
+def test_what_rules_changed_is_written_over_nothing_either(tmp_path: Path, places: Places) -> None:
+    plan = planned(tmp_path, "a"), planned(tmp_path, "a.patched")
+
+    assert "a.patched would write over a file of a" in refused(places, *plan)
+
+
+def test_a_variant_ends_the_names_once(tmp_path: Path) -> None:
+    places = Places(directory=tmp_path, reports=tmp_path / "reports", suffix="_a")
+
+    one = Planned(name="x", path=tmp_path / "x", suffix="_lite")
+    assert places.executed(one).name == "x_a_lite.ipynb"
+    same = Planned(name="x", path=tmp_path / "x", suffix="_a")
+    assert places.report(same).name == "x_a.json"
 
 
 def test_two_names_cannot_mean_one_file(tmp_path: Path) -> None:
@@ -163,7 +185,7 @@ def test_the_report_of_another_step_is_left_alone(
     assert f"one.json is there and is {whose}" in refused(places, planned(tmp_path, "one"))
     assert report.read_text() == content
     report.write_text(json.dumps({"step": "execute-notebook"}))
-    check.check([planned(tmp_path, "one")], places)
+    check.check_places([planned(tmp_path, "one")], places)
 
 
 def test_rules_and_working_directory_have_to_be_there(tmp_path: Path, places: Places) -> None:
@@ -173,7 +195,7 @@ def test_rules_and_working_directory_have_to_be_there(tmp_path: Path, places: Pl
     long = planned(tmp_path, "a", settings=Settings(rules=tmp_path / ("x" * 300)))
 
     with pytest.raises(ConfigurationError, match=r"did you mean rules\.yaml") as caught:
-        check.check([rules], places)
+        check.check([rules])
     assert caught.value.reason == Reason.NOT_FOUND
     assert "there is no working directory" in refused(places, cwd)
     assert "cannot use a path: File name too long" in refused(places, long)

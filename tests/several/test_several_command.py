@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from stepkit import cli
 from stepkit.several.command import arguments
 from stepkit.several.model import Places, Planned, Settings
 
@@ -58,3 +59,7 @@ def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
         "--parameters=text=-x",
     ]
     assert "vanilla" not in " ".join(argv)
+    parsed = cli.build_parser().parse_args(argv)
+    assert parsed.tolerate == ["KeyError:.*pca", "-x:y"]
+    assert parsed.parameters == ["n=5", "text=-x"]
+    assert (parsed.execution_timeout, parsed.run_timeout) == (0, 5400)

@@ -22,6 +22,7 @@ from stepkit.errors import (
     ToolError,
     UserCodeError,
 )
+from stepkit.report import markdown, model
 from stepkit.several import child
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
@@ -234,16 +235,80 @@ def test_what_a_notebook_that_did_not_run_left_in_an_earlier_run_is_told(
     assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in caplog.text
 
 
-def test_what_a_child_refuses_without_a_kernel_is_its_verdict(several: Run) -> None:
-    several.notebook("01", "n = 1")
-
-    error = several.failed(
-        notebooks=(str(several.directory / "source/01.ipynb"),), parameters=("m=2",)
+def test_rules_variants_tolerance_and_pages_reach_every_notebook(several: Run) -> None:
+    several.notebook("01", "n = 1", "{}['pca']", "print('n is', n)")
+    rules = several.directory / "source/rules.yaml"
+    rules.write_text("variants: {lite: {rules: [{set: {n: 7}}]}}")
+    plan = several.plan(
+        {"path": "01.ipynb", "rules": "rules.yaml", "variant": "lite"},
+        {"path": "01.ipynb", "name": "again", "rules": "rules.yaml"},
+        defaults={"tolerate": ["KeyError:pca"]},
     )
 
+    outputs = several.run(plan=plan, page=True, jobs=2)
+
+    assert outputs.status == "tolerated"
+    assert outputs.message == (
+        "passed with 2 tolerated errors: 0 of 2 notebooks passed, 2 with tolerated errors"
+    )
+    assert [run.tolerated for run in outputs.notebooks] == [1, 1]
+    assert several.left() == {
+        "01_lite.ipynb", "01_lite.html", "01_lite.log", "01_lite.patched.ipynb",
+        "01_lite.patched.diff", "reports/01_lite.json",
+        "again.ipynb", "again.html", "again.log", "reports/again.json",
+    }  # fmt: skip
+    assert "n is 7" in (several.out / "01_lite.html").read_text()
+    assert "n is 1" in (several.out / "again.html").read_text()
+    assert several.report("01_lite")["outputs"]["changes"][0]["what"]
+    run = model.load(several.out / "reports", expected=(), statuses={}, title="Run")
+    page = markdown.render(run, beside=several.out)
+    assert page.startswith("# Run: passed with 2 tolerated errors")
+    assert "### Changed by rules (variant lite)" in page
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"parameters": {"m": 2}}, "never uses the parameter 'm'"),
+        ({"kernel": "none-such"}, "kernel 'none-such', which is not installed"),
+        ({"variant": "lite"}, "there is no variant 'lite'"),
+        ({"rules": "rules.yaml"}, "rules.yaml, line 1"),
+        ({"tolerate": ["KeyError:["]}, "KeyError:["),
+    ],
+)
+def test_what_does_not_fit_the_last_notebook_is_said_before_the_first_runs(
+    several: Run, more: dict[str, Any], problem: str
+) -> None:
+    several.notebook("01", "n = 1")
+    (several.directory / "source/rules.yaml").write_text("rules: [{set: {absent: 1}}]")
+    plan = several.plan({"path": "01.ipynb"}, {"path": "01.ipynb", "name": "02", **more})
+
+    error = several.failed(plan=plan)
+
     assert type(error) is ConfigurationError
-    assert str(error).startswith("01: the notebook never uses the parameter 'm'")
-    assert by_name(error.outputs)["01"].exit_code == 2
+    assert str(error).startswith("02: ")
+    assert problem in str(error)
+    assert not several.out.exists()
+
+
+def test_a_kernel_that_the_plan_brings_along_is_looked_for_by_the_child(several: Run) -> None:
+    spec = several.directory / "share/kernels/own/kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "own", "language": "python"}))
+    several.notebook("01", "n = 1")
+    env = {"JUPYTER_PATH": str(several.directory / "share")}
+    plan = several.plan(
+        {"path": "01.ipynb", "kernel": "own", "env": env},
+        {"path": "01.ipynb", "name": "02", "kernel": "other", "env": env},
+    )
+
+    error = several.failed(plan=plan)
+
+    runs = by_name(error.outputs)
+    assert type(error) is ConfigurationError
+    assert str(error).startswith("02: --kernel asks for kernel 'other', which is not installed")
+    assert (runs["01"].status, runs["02"].exit_code) == ("passed", 2)
 
 
 @pytest.mark.parametrize(
