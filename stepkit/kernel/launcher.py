@@ -10,8 +10,10 @@ import signal
 import sys
 from typing import Any
 
-# The script's directory must not be where the notebook's imports are looked up first.
-del sys.path[0]
+# The script's directory must not be where the notebook's imports are looked up first. A safe
+# path (PYTHONSAFEPATH) leaves it out itself.
+if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
+    del sys.path[0]
 
 import zmq  # noqa: E402
 from ipykernel.ipkernel import IPythonKernel  # noqa: E402
