@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _GRACE_SECONDS: Final = 2.0
+_LAST_SECONDS: Final = 0.5  # for helpers that end when they see that the kernel has
 _ROUNDS: Final = 3  # what is ended may have started something meanwhile
 _SHOWN_COMMAND: Final = 80  # characters
 
@@ -34,8 +35,10 @@ class Family:
 
     def end(self) -> None:
         """End those that are left, and note and log which they were."""
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             left = [p for p in psutil.Process().children(recursive=True) if p not in self._before]
+            if not number:
+                _, left = psutil.wait_procs(left, timeout=_LAST_SECONDS)
             found = [_described(process) for process in left if _alive(process)]
             for stray in found:
                 logger.warning("left running by the notebook, ended now: %s", stray)

@@ -15,27 +15,29 @@ from typing import Any
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
     del sys.path[0]
 
-import zmq  # noqa: E402
-from ipykernel.ipkernel import IPythonKernel  # noqa: E402
-from ipykernel.kernelapp import IPKernelApp  # noqa: E402
+import zmq
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
 
 
 class Kernel(IPythonKernel):
-    """IPython's kernel, whose end does not wait for children that have ended themselves.
+    """IPython's kernel, whose end does not wait for children that need no help to end.
 
-    The stock one signals the zombies of forgotten subprocesses for half a minute.
+    The stock one signals the zombies of forgotten subprocesses for half a minute, and Python's
+    resource tracker, which ignores SIGTERM and ends with its parent, for a quarter of one.
     """
 
     def _process_children(self) -> list[Any]:
         children: list[Any] = super()._process_children()  # type: ignore[no-untyped-call]
-        return [child for child in children if not _is_zombie(child)]
+        return [child for child in children if not _ends_by_itself(child)]
 
 
-def _is_zombie(process: Any) -> bool:
+def _ends_by_itself(process: Any) -> bool:
     from psutil import STATUS_ZOMBIE, Error  # noqa: PLC0415 - there is none without children
 
     try:
-        return bool(process.status() == STATUS_ZOMBIE)
+        tracks = any("multiprocessing.resource_tracker" in part for part in process.cmdline())
+        return bool(tracks or process.status() == STATUS_ZOMBIE)
     except Error:
         return True
 
