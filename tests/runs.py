@@ -1,0 +1,62 @@
+"""Runs of a notebook by the engine itself, in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from samples import write_notebook
+
+from stepkit.engine import execute as engine
+from stepkit.engine.request import Outcome, Request
+from stepkit.tools import notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+OUTPUT = "out/executed.ipynb"
+
+
+def execute(
+    directory: Path,
+    *sources: str,
+    tags: Mapping[int, list[str]] | None = None,
+    kernel: str = "python3",
+    **request: Any,
+) -> Outcome:
+    """Execute code cells in ``directory``; the file written must be the notebook returned."""
+    source = write_notebook(directory / "a.ipynb", *sources, tags=tags)
+    output = directory / OUTPUT
+    output.parent.mkdir(exist_ok=True)
+    with engine.started(kernel, directory) as started:
+        ready = engine.prepared(
+            notebook.read(source),
+            {},
+            source=source,
+            output=output,
+            kernel=kernel,
+            language="python",
+            report_mode=False,
+        )
+        asked = {"heartbeat": 0, **request}
+        outcome = engine.execute(Request(notebook=ready, output=output, **asked), started)
+    assert output.read_bytes() == as_stored(outcome.notebook)
+    nbformat.validate(nbformat.read(output, as_version=4))
+    return outcome
+
+
+def as_stored(nb: Any) -> bytes:
+    """Return what nbformat would write of ``nb``."""
+    text: str = nbformat.v4.writes(nb) + "\n"
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text_of(cell: Any) -> str:
+    """Return what a cell printed."""
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def statuses(outcome: Outcome) -> list[str]:
+    """Return the verdict on each code cell."""
+    return [cell.status for cell in outcome.execution.cells]
