@@ -68,9 +68,9 @@ class StepError(Exception):
         self.reason = reason or self.usual
         self.outputs = outputs
 
-    def leaving(self, outputs: DataclassInstance) -> StepError:
+    def leaving(self, outputs: DataclassInstance, *, prefix: str = "") -> StepError:
         """Return the same error, carrying what the step left behind."""
-        return type(self)(str(self), reason=self.reason, outputs=outputs)
+        return type(self)(prefix + str(self), reason=self.reason, outputs=outputs)
 
 
 class ConfigurationError(StepError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Final, Literal
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
@@ -104,6 +104,13 @@ def judge(execution: Execution) -> str:
         return "the notebook has no code cells"
     ran = f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
     return f"{_tolerated(execution)}{ran}{_lost(execution)}"
+
+
+def interrupted(execution: Execution) -> str:
+    """Return the sentence of a run that a signal ended."""
+    name = Signals(execution.cancelled_by or SIGINT).name
+    done = f"{execution.ran} of {execution.total} cells had run"
+    return f"stopped by {name} when {done}; their outputs are saved"
 
 
 def _unfinished(execution: Execution, cell: CellRun | None) -> StepError:

@@ -5,6 +5,7 @@
 """
 
 from stepkit.rules.apply import Patched, apply
+from stepkit.rules.artifacts import write
 from stepkit.rules.differences import diff
 from stepkit.rules.load import load
 from stepkit.rules.model import EMPTY, Book, Change, Tolerance
@@ -23,4 +24,5 @@ __all__ = [
     "diff",
     "load",
     "tolerance",
+    "write",
 ]

@@ -26,8 +26,6 @@ For example:
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +40,7 @@ from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, Pair
 from stepkit.rules import Change
 from stepkit.step import Status
 from stepkit.tools import files, kernels, logfile, nbconvert, notebook, parameters
-from stepkit.verdict import CellRun, Execution
+from stepkit.verdict import CellRun
 
 if TYPE_CHECKING:
     from stepkit.engine.execute import Started
@@ -105,9 +103,7 @@ class Options:
         tuple[str, ...], "ENAME:REGEX of an error to go on past, such as 'KeyError:.*pca'"
     ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
-    page: Annotated[Path | None, "HTML page to make of the result, as convert-notebook", WRITES] = (
-        None
-    )
+    page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
     stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
     stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
@@ -188,8 +184,7 @@ def _patched(options: Options, book: Book, original: Any, language: str) -> Patc
 def _execute(
     options: Options, prepared: Any, patched: Patched, started: Started, handler: logging.Handler
 ) -> Outcome:
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar = on_terminal if options.progress_bar is None else options.progress_bar
+    bar = logfile.on_terminal() if options.progress_bar is None else options.progress_bar
     megabytes = options.cell_output_limit
     with ExitStack() as stack:
         request = Request(
@@ -212,7 +207,10 @@ def _execute(
             stack.enter_context(logfile.only_to(handler, progress))
         if options.page:
             stack.enter_context(nbconvert.preloading())
-        return engine.execute(request, started)
+        outcome = engine.execute(request, started)
+    for declared in patched.tolerances.unused():
+        logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
+    return outcome
 
 
 def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
@@ -229,7 +227,9 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         status="tolerated" if execution.tolerated else "succeeded",
     )
     if execution.cancelled_by:
-        raise Cancelled(execution.cancelled_by, outputs=outputs, message=_progress(execution))
+        raise Cancelled(
+            execution.cancelled_by, outputs=outputs, message=verdict.interrupted(execution)
+        )
     outputs, trouble = _with_page(options, outputs, outcome.notebook)
     try:
         message = verdict.judge(execution)
@@ -238,20 +238,16 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         raise error.leaving(outputs) from None
     logger.info("verdict: %s", message)
     if trouble:
-        said = f"{message}, but there is no page: {trouble}"
-        raise type(trouble)(said, reason=trouble.reason, outputs=outputs)
+        raise trouble.leaving(outputs, prefix=f"{message}, but there is no page: ")
     return replace(outputs, message=message)
 
 
 def _with_page(options: Options, outputs: Outputs, nb: Any) -> tuple[Outputs, StepError | None]:
     if not options.page:
         return outputs, None
-    page = options.page.absolute()
+    page, directory = options.page.absolute(), options.notebook.absolute().parent
     try:
-        pieces = nbconvert.pieces(
-            nb, name=options.output.stem, directory=options.notebook.absolute().parent
-        )
-        nbconvert.write(page, pieces)
+        nbconvert.write(page, nbconvert.pieces(nb, name=page.stem, directory=directory))
     except StepError as error:
         logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
         return outputs, error
@@ -260,19 +256,9 @@ def _with_page(options: Options, outputs: Outputs, nb: Any) -> tuple[Outputs, St
 
 def _check_paths(options: Options) -> None:
     notebook.check(options.notebook)
-    with files.explaining("cannot use a path"):  # one that is too long, say
-        _check_places(options)
-
-
-def _check_places(options: Options) -> None:
-    output = options.output
-    if output.is_dir():
-        raise ConfigurationError(f"{output} is a directory: name the notebook to write in it")
-    if output.exists() and output.samefile(options.notebook):
-        raise ConfigurationError(f"the output {output} is the notebook itself: name another file")
+    notebook.check_output(options.output, options.notebook)
     if options.cwd and not options.cwd.is_dir():
         raise ConfigurationError(f"there is no working directory {options.cwd}")
-    files.check_writable(output.absolute().parent)
 
 
 def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
@@ -287,12 +273,11 @@ def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
 
 
 def _paths(options: Options) -> dict[str, str]:
-    paths = {}
-    if options.inject_input_path or options.inject_paths:
-        paths["PAPERMILL_INPUT_PATH"] = str(options.notebook)
-    if options.inject_output_path or options.inject_paths:
-        paths["PAPERMILL_OUTPUT_PATH"] = str(options.output)
-    return paths
+    wanted = {
+        "PAPERMILL_INPUT_PATH": (options.inject_input_path, options.notebook),
+        "PAPERMILL_OUTPUT_PATH": (options.inject_output_path, options.output),
+    }
+    return {n: str(path) for n, (asked, path) in wanted.items() if asked or options.inject_paths}
 
 
 def _log(options: Options) -> Path:
@@ -311,17 +296,6 @@ def _outputs(options: Options, kernel: str, original: Any, patched: Patched) -> 
     )
     for change in patched.changes:
         logger.info("rule %s: %s", change.rule, change.what)
-    if not any(change.applied for change in patched.changes):
-        return outputs
-    output = options.output.absolute()
-    ready = output.with_name(f"{output.stem}.patched.ipynb")
-    diff = output.with_name(f"{output.stem}.patched.diff")
-    notebook.write(patched.notebook, ready)
-    files.write_atomically(diff, rules.diff(original, patched.notebook, options.notebook.name))
-    return replace(outputs, patched=ready, diff=diff)
-
-
-def _progress(execution: Execution) -> str:
-    name = signal.Signals(execution.cancelled_by or signal.SIGINT).name
-    done = f"{execution.ran} of {execution.total} cells had run"
-    return f"stopped by {name} when {done}; their outputs are saved"
+    output, name = options.output.absolute(), options.notebook.name
+    written = rules.write(original, patched, name=name, output=output)
+    return replace(outputs, patched=written[0], diff=written[1]) if written else outputs

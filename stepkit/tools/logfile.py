@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -45,6 +46,11 @@ def recording(path: Path) -> Iterator[logging.Handler]:
         root.removeHandler(handler)
         root.setLevel(level)
         handler.close()
+
+
+def on_terminal() -> bool:
+    """Tell whether a person sees what is logged, as it comes."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager

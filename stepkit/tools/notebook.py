@@ -25,6 +25,19 @@ def check(path: Path) -> None:
     _document(path)
 
 
+def check_output(output: Path, source: Path) -> None:
+    """Refuse an output that cannot be written, or that is ``source``.
+
+    Raises :class:`~stepkit.errors.StepError`.
+    """
+    with files.explaining("cannot use a path"):  # one that is too long, say
+        if output.is_dir():
+            raise ConfigurationError(f"{output} is a directory: name the notebook to write in it")
+        if output.exists() and output.samefile(source):
+            raise ConfigurationError(f"the output {output} is the notebook: name another file")
+        files.check_writable(output.absolute().parent)
+
+
 def metadata(path: Path) -> dict[str, Any]:
     """Return a notebook's own metadata, without nbformat, which takes a while to import.
 

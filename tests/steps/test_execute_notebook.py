@@ -451,7 +451,7 @@ def test_never_writes_over_the_notebook_itself(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
     before = notebook.read_bytes()
 
-    with pytest.raises(ConfigurationError, match="is the notebook itself"):
+    with pytest.raises(ConfigurationError, match="is the notebook: name another"):
         execute_notebook.run(Options(notebook=notebook, output=tmp_path / "." / "a.ipynb"))
 
     assert notebook.read_bytes() == before
