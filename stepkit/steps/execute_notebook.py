@@ -296,6 +296,5 @@ def _outputs(options: Options, kernel: str, original: Any, patched: Patched) -> 
     )
     for change in patched.changes:
         logger.info("rule %s: %s", change.rule, change.what)
-    output, name = options.output.absolute(), options.notebook.name
-    written = rules.write(original, patched, name=name, output=output)
+    written = rules.write(original, patched, options.notebook.name, beside=outputs.notebook)
     return replace(outputs, patched=written[0], diff=written[1]) if written else outputs
