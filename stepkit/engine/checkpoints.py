@@ -54,6 +54,7 @@ class Checkpoints:
         self._waiting: dict[int, bytes] = {}  # id of a cell that has not run: its JSON
         self._finished: deque[Any] = deque()  # cells that are not in the draft yet
         self._done: set[int] = set()  # ids of all cells that finished
+        self._stale: set[int] = set()  # ids of cells that changed since they were encoded
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
@@ -84,7 +85,7 @@ class Checkpoints:
         """Note that a cell was changed although it had finished, or never ran."""
         with self.lock:
             self._waiting.pop(id(node), None)
-            self._places.pop(id(node), None)
+            self._stale.add(id(node))
 
     def pause(self) -> None:
         """Save nothing more in the background."""
@@ -102,7 +103,7 @@ class Checkpoints:
         self.pause()
         try:
             with files.explaining(f"cannot write {self._target}"):
-                self._save()
+                self._save_or_start_over()
         except ToolError:
             self._forget()
             with suppress(OSError):
@@ -110,6 +111,13 @@ class Checkpoints:
             raise
         finally:
             self._forget()
+
+    def _save_or_start_over(self) -> None:
+        try:
+            self._save()
+        except OSError:  # the draft may be what is broken: its directory was removed, say
+            self._forget()
+            self._save()
 
     def _save_what_fits(self) -> None:
         room = shutil.disk_usage(self._target.parent).free - _ROOM_FOR_THE_REST
@@ -152,6 +160,7 @@ class Checkpoints:
         while self._finished:
             with self.lock:
                 node = self._finished.popleft()
+                self._stale.discard(id(node))
                 data = encoding.cell(node)
             self._append(self._continued(), node, data)
 
@@ -176,6 +185,11 @@ class Checkpoints:
         self._append_finished()
         with self.lock:
             self._settle()
+            for (
+                changed
+            ) in self._stale:  # places are this thread's alone, drafts are written unlocked
+                self._places.pop(changed, None)
+            self._stale.clear()
             nodes = list(self._notebook.cells)
             encoded = {
                 id(node): self._waiting.get(id(node)) or encoding.cell(node)

@@ -26,6 +26,7 @@ class Draft:
     def __init__(self, target: Path) -> None:
         self._target = target
         self._named: str | None = None
+        target.parent.mkdir(parents=True, exist_ok=True)  # a notebook may have removed it
         try:
             self.fd = os.open(target.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
         except OSError:  # NFS and some FUSE file systems
@@ -55,6 +56,7 @@ class Draft:
     def publish(self) -> None:
         """Put the file in its target's place once the disk has all of it."""
         os.fsync(self.fd)
+        self._target.parent.mkdir(parents=True, exist_ok=True)
         directory = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             name = self._named or self._give_name(directory)

@@ -1,0 +1,468 @@
+"""The file is whole at every moment, and each cell is encoded once for each of its states."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from runs import as_stored
+
+from stepkit.engine import checkpoints, encoding
+from stepkit.engine.checkpoints import Checkpoints
+from stepkit.engine.draft import Draft
+from stepkit.errors import ConfigurationError, Reason, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOON = 20  # seconds that a busy machine may take for what is immediate
+
+
+def book(cells: int) -> Any:
+    nodes = [nbformat.v4.new_code_cell(f"{n}", id=f"cell-{n}") for n in range(cells)]
+    return nbformat.v4.new_notebook(cells=nodes)
+
+
+def prints(node: Any, text: str) -> None:
+    node.outputs.append(nbformat.v4.new_output("stream", text=text))
+
+
+class Run:
+    """A notebook that is saved while its cells are run by hand."""
+
+    def __init__(self, nb: Any, target: Path, interval: float = 0.01) -> None:
+        self.nb = nb
+        self.target = target
+        self.settled = 0
+        self.saving = Checkpoints(nb, target, interval=interval, settle=self._settle)
+
+    def _settle(self) -> None:
+        self.settled += 1
+
+    def cell(self, number: int, text: str = "") -> None:
+        node = self.nb.cells[number]
+        with self.saving.lock:
+            self.saving.cell_started(node)
+        with self.saving.lock:
+            prints(node, text or f"output {number}\n")
+            self.saving.cell_finished(node)
+
+    def change(self, number: int, text: str) -> None:
+        with self.saving.lock:
+            prints(self.nb.cells[number], text)
+            self.saving.cell_changed(self.nb.cells[number])
+
+    def is_saved(self) -> bool:
+        with self.saving.lock:
+            return self.target.exists() and self.target.read_bytes() == as_stored(self.nb)
+
+    def wait_until_saved(self) -> None:
+        until(self.is_saved)
+
+    def finish(self) -> None:
+        self.saving.finish()
+        assert self.is_saved()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    """Yield where to save; nothing else may be left beside it."""
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out/executed.ipynb"
+    yield target
+    assert [path.name for path in target.parent.iterdir()] in ([target.name], [])
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the id of each cell that is encoded."""
+    ids: list[str] = []
+    really = encoding.cell
+
+    def counted(node: Any) -> bytes:
+        ids.append(node["id"])
+        return really(node)
+
+    monkeypatch.setattr(encoding, "cell", counted)
+    return ids
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let checkpoints take all the time there is, so that there are many."""
+    monkeypatch.setattr(checkpoints, "SHARE", 1.0)
+
+
+@pytest.fixture(params=["nameless", "named", "named, copied by hand"])
+def _file_systems(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behave as NFS, which knows no O_TMPFILE, and as what cannot copy within the kernel."""
+    if "named," in request.param or request.param == "named":
+        without_nameless_files(monkeypatch)
+    if "by hand" in request.param:
+
+        def refused(*_: Any, **__: Any) -> int:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(os, "copy_file_range", refused)
+
+
+def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.open
+
+    def refused(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return really(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refused)
+
+
+@pytest.mark.usefixtures("_file_systems", "eager")
+def test_the_file_is_what_nbformat_writes_after_every_cell(target: Path) -> None:
+    run = Run(book(5), target)
+    run.saving.begin()
+    assert run.is_saved()
+    for number in range(5):
+        run.cell(number)
+        run.wait_until_saved()
+
+    run.finish()
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_reader_never_sees_a_torn_file(target: Path) -> None:
+    run = Run(book(30), target, interval=0.001)
+    run.saving.begin()
+    seen = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            content = target.read_bytes()
+            seen.add(len(nbformat.reads(content.decode(), as_version=4).cells[29].outputs))
+            assert content.endswith(b"}\n")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(30):
+        run.cell(number, "x" * 20_000)
+        time.sleep(0.003)
+    run.finish()
+    done.set()
+    reader.join()
+    assert seen <= {0, 1}
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_cell_is_encoded_before_it_runs_and_when_it_ended(
+    target: Path, encoded: list[str]
+) -> None:
+    run = Run(book(6), target)
+    run.saving.begin()
+    for number in range(6):
+        run.cell(number)
+        run.wait_until_saved()
+    run.finish()
+
+    assert sorted(encoded) == sorted([f"cell-{n}" for n in range(6)] * 2)
+
+
+def test_cells_are_encoded_once_though_nothing_is_saved_in_between(
+    target: Path, encoded: list[str]
+) -> None:
+    run = Run(book(6), target, interval=0)
+    run.saving.begin()
+    first = target.read_bytes()
+    for number in range(6):
+        run.cell(number)
+        assert target.read_bytes() == first
+    run.finish()
+
+    assert sorted(encoded) == sorted([f"cell-{n}" for n in range(6)] * 2)
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_growing_output_of_a_long_cell_is_saved_while_it_runs(target: Path) -> None:
+    run = Run(book(2), target)
+    run.saving.begin()
+    run.saving.cell_started(run.nb.cells[0])
+    for _ in range(3):
+        with run.saving.lock:
+            prints(run.nb.cells[0], "more\n")
+        run.wait_until_saved()
+    settled = run.settled
+
+    assert settled >= 4
+    run.saving.cell_finished(run.nb.cells[0])
+    run.finish()
+
+
+@pytest.mark.usefixtures("_file_systems", "eager")
+@pytest.mark.parametrize("changed", [0, 1, 2, 3])
+def test_a_cell_that_changes_after_its_end_is_saved_again(target: Path, changed: int) -> None:
+    run = Run(book(6), target)
+    run.saving.begin()
+    for number in range(3):
+        run.cell(number)
+    run.wait_until_saved()
+    run.change(changed, "late\n")
+    run.wait_until_saved()
+    for number in range(3, 6):
+        run.cell(number)
+        run.change(changed, "later\n")
+        run.wait_until_saved()
+
+    run.finish()
+
+
+def test_a_cell_that_changes_before_it_was_first_saved_is_saved_as_it_is(target: Path) -> None:
+    run = Run(book(3), target, interval=0)
+    run.saving.begin()
+    run.cell(0)
+    run.change(0, "late\n")
+    run.cell(1)
+    until(lambda: not run.saving._finished)
+    run.change(0, "later\n")
+
+    run.finish()
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_change_while_the_file_is_being_written_is_not_lost(
+    target: Path, monkeypatch: pytest.MonkeyPatch, changed: int
+) -> None:
+    """The copy of a large notebook takes seconds, and the kernel does not wait for it."""
+    run = Run(book(3), target, interval=0)
+    run.saving.begin()
+    run.cell(0)
+    run.cell(1)
+    run.saving.pause()
+    run.saving._save()
+    really = Draft.copy
+
+    def changed_meanwhile(draft: Draft, source: Draft, offset: int, length: int) -> None:
+        run.change(changed, "meanwhile\n")
+        really(draft, source, offset, length)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Draft, "copy", changed_meanwhile)
+        run.saving._save()
+        run.cell(2)
+        run.saving._save()
+
+    run.finish()
+
+
+@pytest.mark.usefixtures("eager")
+def test_changes_and_ends_at_any_moment_lose_nothing(target: Path) -> None:
+    run = Run(book(40), target, interval=0.001)
+    run.saving.begin()
+    for number in range(40):
+        run.cell(number, "x" * 1000)
+        run.change(number // 2, "late\n")
+        run.change(number, "late\n")
+
+    run.wait_until_saved()
+    assert run.saving._thread.is_alive()
+    run.finish()
+
+
+@pytest.mark.usefixtures("_file_systems")
+def test_cells_that_are_inserted_at_the_end_are_saved_in_their_places(target: Path) -> None:
+    run = Run(book(4), target)
+    run.saving.begin()
+    for number in range(3):
+        run.cell(number)
+    run.wait_until_saved()
+    run.saving.pause()
+    for index in (2, 0):
+        run.nb.cells.insert(index, nbformat.v4.new_markdown_cell("mark", id=f"mark-{index}"))
+
+    run.finish()
+
+
+def test_a_notebook_without_cells_is_saved(target: Path) -> None:
+    run = Run(book(0), target)
+    run.saving.begin()
+    run.finish()
+
+
+def test_finished_cells_are_copied_and_not_encoded_again_when_others_change(
+    target: Path, encoded: list[str]
+) -> None:
+    run = Run(book(50), target, interval=0)
+    run.saving.begin()
+    for number in range(50):
+        run.cell(number)
+    run.saving.pause()
+    run.saving._save()
+    encoded.clear()
+    run.change(7, "late\n")
+    run.finish()
+
+    assert encoded == ["cell-7"]
+
+
+def test_a_full_disk_keeps_the_last_file_and_what_fits_at_the_end(small_disk: Path) -> None:
+    target = small_disk / "executed.ipynb"
+    run = Run(book(3), target)
+    run.saving.begin()
+    run.cell(0, "a" * 100_000)
+    run.wait_until_saved()
+    run.cell(1, "b" * 2_000_000)
+    time.sleep(0.2)
+    assert len(nbformat.read(target, as_version=4).cells[0].outputs) == 1
+
+    with pytest.raises(ToolError, match=f"cannot write {target}: No space left") as caught:
+        run.finish()
+
+    assert caught.value.reason == Reason.DISK_FULL
+    left = nbformat.read(target, as_version=4)
+    assert left.cells[0].outputs[0].text == "a" * 100_000
+    assert "there is no space left" in left.cells[1].outputs[0].text
+    assert list(small_disk.iterdir()) == [target]
+
+
+def test_saving_goes_on_when_a_full_disk_has_space_again(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = small_disk / "executed.ipynb"
+    run = Run(book(4), target)
+    run.saving.begin()
+    run.cell(0)
+    run.wait_until_saved()
+    other = small_disk / "other"
+    with suppress(OSError):
+        other.write_bytes(b"x" * 2_000_000)
+    run.cell(1, "b" * 300_000)
+    until(lambda: "cannot save" in caplog.text)
+    other.unlink()
+    run.wait_until_saved()
+    run.cell(2)
+    run.wait_until_saved()
+
+    run.finish()
+    assert list(small_disk.iterdir()) == [target]
+
+
+@pytest.mark.usefixtures("_file_systems")
+def test_a_directory_that_the_notebook_removed_is_made_again(target: Path) -> None:
+    run = Run(book(3), target, interval=0)
+    run.saving.begin()
+    run.cell(0)
+    until(lambda: not run.saving._finished)
+    for path in target.parent.iterdir():
+        path.unlink()
+    target.parent.rmdir()
+    run.cell(1)
+
+    run.finish()
+
+
+def test_a_directory_in_the_files_place_is_told_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    target = tmp_path / "executed.ipynb"
+    run = Run(book(1), target, interval=0)
+    run.saving.begin()
+    target.unlink()
+    target.mkdir()
+
+    with pytest.raises(ConfigurationError, match=f"cannot write {target}: Is a directory"):
+        run.saving.finish()
+
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077, 0o002])
+@pytest.mark.usefixtures("_file_systems")
+def test_who_may_read_the_file_follows_the_umask(target: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        run = Run(book(1), target)
+        run.saving.begin()
+        run.finish()
+    finally:
+        os.umask(before)
+
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.usefixtures("_file_systems")
+def test_a_link_in_the_files_place_is_replaced_and_its_file_left_alone(tmp_path: Path) -> None:
+    """As everywhere in stepkit: what stands at the path is replaced, never written through."""
+    (tmp_path / "shared.ipynb").write_text("somebody's")
+    (tmp_path / "soft.ipynb").symlink_to("shared.ipynb")
+    os.link(tmp_path / "shared.ipynb", tmp_path / "hard.ipynb")
+    for name in ("soft.ipynb", "hard.ipynb"):
+        run = Run(book(1), tmp_path / name)
+        run.saving.begin()
+        run.finish()
+        assert not (tmp_path / name).is_symlink()
+
+    assert (tmp_path / "shared.ipynb").read_text() == "somebody's"
+
+
+def test_a_relative_path_is_that_of_the_start(
+    target: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(target.parent)
+    run = Run(book(1), Path(target.name).absolute())
+    run.saving.begin()
+    monkeypatch.chdir(tmp_path)
+    run.finish()
+
+    assert target.exists()
+
+
+def test_a_draft_that_is_dropped_leaves_nothing(target: Path) -> None:
+    for named in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if named:
+                without_nameless_files(patch)
+            draft = Draft(target)
+        draft.write(b"x" * 100)
+        draft.close()
+
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_draft_can_be_copied_from_after_it_was_published(target: Path) -> None:
+    first = Draft(target)
+    first.write(b"0123456789")
+    first.publish()
+    second = Draft(target)
+    second.copy(first, 2, 5)
+    second.write(b"!")
+    second.publish()
+
+    assert target.read_bytes() == b"23456!"
+    assert second.size == 6
+    first.close()
+    second.close()
+
+
+def test_a_published_file_that_somebody_cut_is_noticed(target: Path) -> None:
+    first = Draft(target)
+    first.write(b"0123456789")
+    first.publish()
+    os.truncate(target, 3)
+    second = Draft(target)
+
+    with pytest.raises(OSError, match="became shorter"):
+        second.copy(first, 0, 10)
+
+    first.close()
+    second.close()
