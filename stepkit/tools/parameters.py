@@ -6,6 +6,7 @@ import ast
 import base64
 import binascii
 import difflib
+import json
 import keyword
 import re
 from contextlib import suppress
@@ -44,6 +45,7 @@ def joined(
     ]
     given = {name: value for source in sources for name, value in source.items()}
     check_names(given)
+    _check_storable(given)
     return given
 
 
@@ -93,6 +95,24 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigurationError(f"{name!r} cannot be the name of a parameter")
+
+
+def _check_storable(given: Mapping[str, Any]) -> None:
+    """Refuse values that a notebook's metadata cannot hold: sets, keys of several types."""
+    for name, value in given.items():
+        try:
+            with suppress(ValueError, RecursionError):  # it holds itself: papermill's code says so
+                json.dumps(value, sort_keys=True, default=_from_bytes)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"the parameter {name!r} cannot be stored in a notebook: {error}"
+            ) from error
+
+
+def _from_bytes(value: object) -> str:
+    if isinstance(value, bytes) and value.isascii():
+        return value.decode("ascii")
+    raise TypeError(f"a {type(value).__name__} is no JSON")
 
 
 def from_base64(text: str, flag: str) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def test_yaml_that_names_no_parameters_is_refused(text: str, said: str) -> None:
         parameters.from_yaml(text, "--parameters-yaml")
 
 
+@pytest.mark.parametrize("text", ["n: {1: a, b: 2}", "n: !!set {a, b}", "n: !!binary /w=="])
+def test_a_value_that_no_notebook_can_store_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the parameter 'n' cannot be stored"):
+        parameters.joined({}, base64_texts=(), paths=(), yaml_texts=(text,), guessed=(), raw=())
+
+
 def test_reads_base64_of_yaml() -> None:
     text = base64.b64encode(b"n: 3").decode()
 
