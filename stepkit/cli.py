@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import stepkit
-from stepkit import collisions, local, log, options, results, runner
+from stepkit import collisions, log, options, results, runner
 from stepkit.errors import Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
-from stepkit.steps import STEPS
+from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from stepkit.step import Step, StepResult
 
-COMMANDS: Mapping[str, Step] = {**STEPS, "run-local": local}
+COMMANDS: Mapping[str, Step] = Registry({**MODULES, "run-local": "stepkit.local"})
 
 _EPILOG = """\
 exit codes:
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may be no text
-    args = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    named = given[0] if given and given[0] in COMMANDS else None
+    args = build_parser(named).parse_args(given)
     step = COMMANDS[args.step]
     secrets = _take_secrets(step)
     log.configure(args.log_format, secrets.values())
@@ -139,8 +141,8 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unknown command {value!r}{hint or ': ' + ', '.join(action.choices)}")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Make a sub-command for every registered step."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Make a sub-command for every registered step, or for ``only`` one: that starts at once."""
     parser = _Parser(
         prog="stepkit",
         description=stepkit.__doc__,
@@ -152,7 +154,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="step", required=True, metavar="COMMAND", title="commands"
     )
-    for name, step in COMMANDS.items():
+    for name in [only] if only else COMMANDS:
+        step = COMMANDS[name]
         text = step.__doc__ or ""
         command = commands.add_parser(
             name,
@@ -235,9 +238,8 @@ def _result_of(step: Step) -> Callable[[str], tuple[str, Path]]:
 def _take_secrets(step: Step) -> dict[str, str]:
     """Move the secrets of every step out of the environment: no child inherits one."""
     own = options.secrets(step.Options, os.environ)
-    for other in COMMANDS.values():
-        for variable in options.secrets(other.Options, os.environ):
-            del os.environ[variable]
+    for variable in SECRET_VARIABLES | own.keys():
+        os.environ.pop(variable, None)
     return own
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +33,8 @@ def forms(secret: str) -> frozenset[str]:
     """Return how ``secret`` may be spelled in a text; none if it is too short to be masked."""
     if len(secret) < SHORTEST_SECRET:
         return frozenset()
+    from urllib.parse import quote  # noqa: PLC0415 - most commands start without a secret
+
     raw = secret.encode("utf-8", "surrogateescape")
     return frozenset(
         {
@@ -56,6 +56,8 @@ def forms(secret: str) -> frozenset[str]:
 
 def _base64(raw: bytes) -> set[str]:
     """Return what base64 makes of ``raw``, alone or anywhere inside of something longer."""
+    import base64  # noqa: PLC0415 - as above
+
     found = {base64.b64encode(raw).decode()}
     for before, first in enumerate((0, 2, 3)):  # bytes, and the characters that they change
         last = (before + len(raw)) * 8 // 6  # the next one depends on what follows

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from stepkit.step import Step
+
+_PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 
 SCHEMA: Final = "stepkit.report/1"
 
@@ -172,10 +172,12 @@ def _artifacts(outputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _versions() -> dict[str, str]:
     used = {dist: _version(dist) for name, dist in _TOOLS.items() if name in sys.modules}
-    return {"stepkit": stepkit.__version__, "python": platform.python_version(), **used}
+    return {"stepkit": stepkit.__version__, "python": _PYTHON, **used}
 
 
 def _version(distribution: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - it takes longer than all the rest of the start
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

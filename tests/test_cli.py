@@ -16,7 +16,8 @@ import pytest
 
 from stepkit import cli
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
-from stepkit.options import DETAIL, DURATION, Also, DefaultFromEnv, FromEnv, Pair
+from stepkit.options import DETAIL, DURATION, Also, DefaultFromEnv, FromEnv, Pair, declared
+from stepkit.steps import SECRET_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -443,3 +444,14 @@ def test_a_signal_while_results_are_written_comes_too_late(tmp_path: Path) -> No
 
     assert child.wait(10) == 0
     assert json.loads((tmp_path / "report.json").read_text())["status"] == "succeeded"
+
+
+def test_every_secret_of_every_step_is_hidden_from_children() -> None:
+    taken = {
+        option.secret.variable
+        for step in cli.COMMANDS.values()
+        for option in declared(step.Options)
+        if option.secret
+    }
+
+    assert taken == SECRET_VARIABLES

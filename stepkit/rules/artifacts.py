@@ -10,7 +10,7 @@ from stepkit.tools import files, notebook
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stepkit.rules.apply import Patched
+    from stepkit.rules.applying import Patched
 
 
 def write(original: Any, patched: Patched, name: str, *, beside: Path) -> tuple[Path, Path] | None:

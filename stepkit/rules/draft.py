@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.rules.cells import INJECTED_TAG, SKIP_TAG, Cell, code_cells
-from stepkit.rules.model import Change
+from stepkit.rules.change import Change
 from stepkit.tools import notebook
 
 if TYPE_CHECKING:

@@ -149,21 +149,6 @@ class Book:
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One thing that was done to a cell, or with ``applied`` false that was left, and why.
-
-    ``cell`` is its number in the notebook as it came, as messages count: from 1, without blank
-    cells and those tagged skip-execution. It is 0 for those and for an injected cell.
-    """
-
-    rule: str
-    cell: int
-    id: str
-    what: str
-    applied: bool = True
-
-
 EMPTY = Book()
 
 _SHOWN = 60  # characters of a rule's own text that a message shows

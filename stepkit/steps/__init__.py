@@ -1,24 +1,45 @@
 """Every step, by the name of its command, in the order of a pipeline."""
 
-from typing import Final
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Final, cast
 
 from stepkit.step import Step
-from stepkit.steps import (
-    collect_artifacts,
-    convert_notebook,
-    execute_notebook,
-    execute_notebooks,
-    git_clone,
-    run_tests,
-    summarize,
-)
 
-STEPS: Final[dict[str, Step]] = {
-    "git-clone": git_clone,
-    "execute-notebook": execute_notebook,
-    "execute-notebooks": execute_notebooks,
-    "convert-notebook": convert_notebook,
-    "run-tests": run_tests,
-    "collect-artifacts": collect_artifacts,
-    "summarize": summarize,
+MODULES: Final = {
+    "git-clone": "stepkit.steps.git_clone",
+    "execute-notebook": "stepkit.steps.execute_notebook",
+    "execute-notebooks": "stepkit.steps.execute_notebooks",
+    "convert-notebook": "stepkit.steps.convert_notebook",
+    "run-tests": "stepkit.steps.run_tests",
+    "collect-artifacts": "stepkit.steps.collect_artifacts",
+    "summarize": "stepkit.steps.summarize",
 }
+
+# The environment variables of all steps' secrets: each is hidden from every child, also by a step
+# that does not need it.
+SECRET_VARIABLES: Final = frozenset({"GIT_TOKEN"})
+
+
+class Registry(Mapping[str, Step]):
+    """Steps by name; the module of one is imported when it is asked for."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = modules
+
+    def __getitem__(self, name: str) -> Step:
+        """Return the step of that name."""
+        return cast("Step", import_module(self._modules[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._modules)
+
+
+STEPS: Final = Registry(MODULES)

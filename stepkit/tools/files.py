@@ -1,18 +1,17 @@
-"""Change files and directories all at once or not at all."""
+"""Change files and directories all at once or not at all.
+
+What few commands need is imported where it is used: this module is part of every command's start.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import difflib
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
@@ -68,6 +67,8 @@ def write_atomically(
     the disk has it, for what must outlive a power cut. Raises :class:`StepError` when that fails.
     """
     parts = [content] if isinstance(content, str | bytes) else content
+    from tempfile import mkstemp
+
     with explaining(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = mkstemp(prefix=f".{path.name[:60]}-", dir=path.parent)
@@ -113,6 +114,8 @@ def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
 
 def copy_atomically(source: Path, target: Path) -> None:
     """Copy one file so that ``target`` is the old file or the whole new one."""
+    from tempfile import TemporaryDirectory
+
     with explaining(f"cannot copy {source} to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
@@ -123,6 +126,8 @@ def copy_atomically(source: Path, target: Path) -> None:
 
 def check_writable(directory: Path) -> None:
     """Make ``directory`` and a file in it, before any work depends on it."""
+    from tempfile import mkstemp
+
     with explaining(f"cannot write to {directory}"):
         directory.mkdir(parents=True, exist_ok=True)
         handle, scratch = mkstemp(prefix=".stepkit-", dir=directory)
@@ -132,12 +137,16 @@ def check_writable(directory: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def near_names(path: Path) -> str:
     """Say which files beside ``path`` it may have meant: `` (did you mean a.ipynb?)`` or ``""``."""
+    import difflib
+
     try:
         beside = path.parent.iterdir()
         names = [other.name for other in beside if other.suffix == path.suffix]
@@ -230,6 +239,8 @@ def remove_scratch(destination: Path) -> None:
 
 
 def _scratch_beside(destination: Path) -> Path:
+    from tempfile import mkdtemp
+
     with explaining(f"cannot make a directory beside {destination}"):
         destination.parent.mkdir(parents=True, exist_ok=True)
         return Path(mkdtemp(prefix=f".{destination.name}.stepkit-", dir=destination.parent))
@@ -254,6 +265,8 @@ def _exchange(new: Path, destination: Path, old: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(one), os.fsencode(other)
     done = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)

@@ -520,3 +520,22 @@ def test_a_large_file_keeps_every_character(tmp_path: Path) -> None:
     path.write_bytes(nbformat.writes(nb).encode("utf-8", "surrogatepass"))
 
     assert notebook.read(path).cells[0].source == text
+
+
+@pytest.mark.parametrize(
+    "start", ["<script", "<script>", "<img ", "<!--", "<a href='", "\x1b[1;", "\\[", "# #", "![a]("]
+)
+def test_no_text_makes_the_time_grow_faster_than_itself(start: str) -> None:
+    """Each of these would take minutes where a step is quadratic."""
+    text = start * 100_000
+
+    found = soup(
+        displaying({"text/html": text}),
+        displaying({"text/latex": text}),
+        displaying({"text/markdown": text}),
+        displaying({"text/plain": text}),
+        new_markdown_cell(text),
+        new_code_cell("after_it", outputs=[new_output("stream", name="stdout", text=text)]),
+    )
+
+    assert "after_it" in only(found, "main").get_text()

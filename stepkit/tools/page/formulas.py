@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # Longer ones are data, and latex2mathml nests calls as deep as the formula goes.
 _LONGEST: Final = 5_000
-_LONGEST_TEXT: Final = 50_000
+_LONGEST_TEXT: Final = 20_000
 
 _ENVIRONMENTS: Final = re.compile(
     r"(equation|align|aligned|alignat|gather|gathered|multline|eqnarray|split|cases|array|"

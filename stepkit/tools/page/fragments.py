@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What acts without a script and without being loaded: a refresh leaves the page, a link connects.
 # ``wbr`` is as empty as they are, shows nothing and does nothing.
@@ -18,7 +21,7 @@ _SWALLOWING: Final = re.compile(
 )
 
 _FLAGS: Final = re.DOTALL | re.IGNORECASE
-_SCRIPT: Final = re.compile(r"<script\b.*?</script\s*>|<style\b.*?</style\s*>", _FLAGS)
+_SCRIPT: Final = re.compile(r"<(/?)(script|style)\b[^<>]*>?", _FLAGS)
 _VISIBLE: Final = re.compile(r"<(?:img|svg|table|canvas|video|audio|input|button|math)\b", _FLAGS)
 
 
@@ -36,8 +39,21 @@ def drawn_by_script(fragment: str) -> bool:
     """Tell whether nothing of the fragment is there before a script runs."""
     if "<script" not in fragment.lower():
         return False
-    rest = _SCRIPT.sub("", fragment)
+    rest = "".join(_outside_scripts(fragment))
     return not _VISIBLE.search(rest) and not re.sub(r"<[^<>]*>", "", rest).strip()
+
+
+def _outside_scripts(fragment: str) -> Iterator[str]:
+    end, within = 0, ""
+    for match in _SCRIPT.finditer(fragment):
+        closing, name = bool(match[1]), match[2].lower()
+        if not within and not closing:
+            yield fragment[end : match.start()]
+            within = name
+        elif within == name and closing:
+            end, within = match.end(), ""
+    if not within:
+        yield fragment[end:]
 
 
 def plain(markdown: str) -> str:

@@ -16,7 +16,7 @@ KEY: Final = outputs.KEY
 FIRST_ERROR: Final = "first-error"  # the anchor of the first cell that failed
 _INJECTED: Final = {"injected-parameters", "injected-by-stepkit"}
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?!#)[ \t]*(.*?)[ \t#]*$")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?!#)[ \t]*(.*)")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
 _RAW_H1: Final = re.compile(r"<h1[\s>]", re.IGNORECASE)
 
@@ -95,7 +95,7 @@ def _headings_in(source: str) -> Iterator[tuple[int, str]]:
     for line in source.splitlines():
         fenced ^= bool(_FENCE.match(line))
         heading = None if fenced else _HEADING.match(line)
-        words = fragments.plain(heading[2] if heading else before)
+        words = fragments.plain(heading[2].rstrip(" \t#") if heading else before)
         if heading and words:
             yield len(heading[1]), words
         elif before.strip() and not fenced and re.fullmatch(r" {0,3}(=+|-+)[ \t]*", line) and words:

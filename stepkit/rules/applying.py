@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
 from stepkit.rules import assignments, cells, mismatch, python_cells, shutdown, subsample
+from stepkit.rules.change import Change
 from stepkit.rules.draft import Draft
 from stepkit.rules.model import (
     AnyRule,
     Book,
-    Change,
     Inject,
     Replace,
     Selector,
