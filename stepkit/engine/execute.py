@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_GPU_SECONDS: Final = 2.0  # until a driver has taken back what a dead process held
 _GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
 
 
@@ -131,7 +133,17 @@ def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:
 
 def _check_gpu(before: tuple[int, int] | None) -> None:
     """Say what the run left in the GPUs' memory: the next one finds it missing."""
-    after = before and gpu.memory()
-    if before and after and after[0] - before[0] > _GPU_SLACK:
-        left = (after[0] - before[0]) / 2**30
-        logger.warning("GPU memory: %.1f GiB more in use than before the run", left)
+    if before is None:
+        return
+    until = time.monotonic() + _GPU_SECONDS
+    left = _gpu_left(before)
+    while left > _GPU_SLACK and time.monotonic() < until:
+        time.sleep(_GPU_SECONDS / 10)
+        left = _gpu_left(before)
+    if left > _GPU_SLACK:
+        logger.warning("GPU memory: %.1f GiB more in use than before the run", left / 2**30)
+
+
+def _gpu_left(before: tuple[int, int]) -> int:
+    after = gpu.memory()
+    return after[0] - before[0] if after else 0
