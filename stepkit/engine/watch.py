@@ -43,6 +43,7 @@ class Watch:
     tolerances: Tolerances | None = None
     started: float = field(default_factory=time.monotonic)
     plan: dict[int, CellRun] = field(default_factory=dict)
+    total: int = 0
     ending: Ending = Ending.FINISHED
     limit: float | None = None
     cancelled_by: int | None = None
@@ -52,6 +53,7 @@ class Watch:
     def begin(self, nb: Any) -> None:
         """Note the cells that the kernel will get."""
         self.plan = {cell.index: cell for cell in _plan(nb)}
+        self.total = sum(1 for cell in self.plan.values() if cell.number)
 
     def cell_execute(self, cell: Any, cell_index: int) -> None:  # noqa: ARG002 - nbclient's names
         """Note that a cell was sent to the kernel."""
@@ -94,9 +96,8 @@ class Watch:
 
     def place(self, index: int) -> str:
         """Name a cell for people: ``cell 3/17``."""
-        total = sum(1 for other in self.plan.values() if other.number)
         number = self.plan[index].number
-        return f"cell {number}/{total}" if number else "injected cell"
+        return f"cell {number}/{self.total}" if number else "injected cell"
 
     def _status(self, cell: Any, replied: str, ename: str, evalue: str) -> tuple[CellStatus, str]:
         if replied == "ok":
