@@ -50,7 +50,12 @@ class Client(NotebookClient):
         **hooks: Any,
     ) -> None:
         super().__init__(
-            nb, km=kernel.km, kernel_name=kernel.name, iopub_timeout=OUTPUT_SECONDS, **hooks
+            nb,
+            km=kernel.km,
+            kernel_name=kernel.name,
+            iopub_timeout=OUTPUT_SECONDS,
+            raise_on_iopub_timeout=True,
+            **hooks,
         )
         self.losses = Losses(kernel.pid)
         self.last_message = time.monotonic()
@@ -60,7 +65,9 @@ class Client(NotebookClient):
         self._cap = cap
         self._changed = changed
         self._cells: dict[str, int] = {}  # execute request: index of its cell
-        self._stream: tuple[Any, Text] | None = None  # the output that still grows
+        self._streams: dict[int, tuple[Any, Text]] = {}  # outputs that still grow, by cell
+        self._clears: set[int] = set()  # ended cells that the next late output clears
+        self._unanswered = 0  # requests on the control channel
 
     @contextmanager
     def channels(self) -> Iterator[None]:
@@ -113,7 +120,10 @@ class Client(NotebookClient):
             await self.async_execute_cell(cell, index)
         finally:
             with self._lock:
-                self._close_stream()
+                self.settle()
+                self._streams.pop(index, None)
+            if self.clear_before_next_output:
+                self._clears.add(index)
             self._printed.cell_ended()
             if self._cap:
                 self._cap.end()
@@ -124,23 +134,26 @@ class Client(NotebookClient):
             self.task_poll_for_reply.cancel()
 
     def settle(self) -> None:
-        """Bring the output that still grows up to date; the lock must be held."""
-        if self._stream:
-            node, text = self._stream
+        """Bring the outputs that still grow up to date; the lock must be held."""
+        for node, text in self._streams.values():
             node["text"] = text.value()
 
     async def answers(self) -> bool:
         """Tell whether the kernel's interpreter is free to answer on its control channel."""
         assert self.kc is not None
-        request = self.kc.session.msg("kernel_info_request")
-        self.kc.control_channel.send(request)
+        self.kc.control_channel.send(self.kc.session.msg("kernel_info_request"))
+        self._unanswered += 1
+        return await self.all_answered(_ANSWER_SECONDS)
+
+    async def all_answered(self, seconds: float = _QUIET_SECONDS) -> bool:
+        """Take the answers that are due; one that nobody takes would count as lost."""
+        assert self.kc is not None
         with suppress(Empty):
-            while True:
-                reply = await self.kc.control_channel.get_msg(timeout=_ANSWER_SECONDS)
+            while self._unanswered:
+                reply = await self.kc.control_channel.get_msg(timeout=seconds)
+                self._unanswered -= 1
                 self.losses.saw(reply)
-                if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
-                    return True
-        return False
+        return not self._unanswered
 
     async def _async_poll_kernel_alive(self) -> None:
         await self._kernel.dead()
@@ -184,11 +197,12 @@ class Client(NotebookClient):
         """Put what a thread of an earlier cell shows into that cell, as Jupyter does."""
         if message["msg_type"] in {"status", "execute_input"}:
             return
-        self._close_stream()
-        waits, self.clear_before_next_output = self.clear_before_next_output, False
+        waits, self.clear_before_next_output = self.clear_before_next_output, index in self._clears
         cell = self.nb.cells[index]
         self._take(message, cell, index)
-        self._close_stream()
+        self._clears.discard(index)
+        if self.clear_before_next_output:
+            self._clears.add(index)
         self.clear_before_next_output = waits
         self._changed(cell)
 
@@ -197,7 +211,7 @@ class Client(NotebookClient):
         content = msg["content"]
         hooked = bool(self.output_hook_stack.get(msg["parent_header"].get("msg_id")))
         if msg["msg_type"] != "stream" or hooked:
-            self._close_stream()
+            self._close_stream(cell_index)
             if not hooked and "data" in content:
                 self._printed.output(content["data"])
                 msg = self._capped(msg)
@@ -208,31 +222,33 @@ class Client(NotebookClient):
             text = self._cap.stream(text)
         if not text:
             return None
-        if self._stream and self._continues(outs, name):
-            self._stream[1].feed(text)
-            return self._stream[0]
-        self._close_stream()
+        if self._continues(outs, name, cell_index):
+            self._streams[cell_index][1].feed(text)
+            return self._streams[cell_index][0]
+        self._close_stream(cell_index)
         empty = {**msg, "content": {**content, "text": ""}}
         node: Any = super().output(outs, empty, None, cell_index)
         grows = Text()
         grows.feed(text)
-        self._stream = (node, grows)
+        self._streams[cell_index] = (node, grows)
         return node
 
     def clear_output(self, outs: Any, msg: Any, cell_index: int) -> None:
         """Clear a cell's outputs, also the one that still grows."""
-        self._close_stream()
+        self._close_stream(cell_index)
         super().clear_output(outs, msg, cell_index)
 
-    def _continues(self, outs: Any, name: str) -> bool:
-        assert self._stream is not None
-        node: Any = self._stream[0]
+    def _continues(self, outs: Any, name: str, index: int) -> bool:
+        if index not in self._streams or self.clear_before_next_output:
+            return False
+        node: Any = self._streams[index][0]
         last: Any = outs[-1] if outs else None
-        return last is node and node["name"] == name and not self.clear_before_next_output
+        return last is node and bool(node["name"] == name)
 
-    def _close_stream(self) -> None:
-        self.settle()
-        self._stream = None
+    def _close_stream(self, index: int) -> None:
+        if index in self._streams:
+            node, text = self._streams.pop(index)
+            node["text"] = text.value()
 
     def _capped(self, msg: Any) -> Any:
         if not self._cap or msg["msg_type"] == "error":

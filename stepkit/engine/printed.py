@@ -6,6 +6,7 @@ import logging
 from typing import IO, TYPE_CHECKING
 
 from stepkit.engine.streams import Lines
+from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +26,14 @@ class Printed:
         self._lines = {"stdout": Lines(), "stderr": Lines()}
 
     def stream(self, name: str, text: str) -> None:
-        """Take what a cell printed to ``stdout`` or ``stderr``."""
+        """Take what a cell printed to ``stdout`` or ``stderr``.
+
+        Raises :class:`~stepkit.errors.StepError` when its file cannot be written.
+        """
         if file := self._files.get(name):
-            file.write(text)
-            file.flush()
+            with files.explaining(f"cannot write {file.name}"):
+                file.write(text)
+                file.flush()
         if self._log and name in self._lines:
             self._say(self._lines[name].feed(text))
 

@@ -119,6 +119,7 @@ class Session:
                     break
         finally:
             beating.cancel()
+            await self.client.all_answered()
 
     async def _cell(self, index: int, cell: Any) -> bool:
         """Execute one cell, and tell whether the next one is to follow."""
