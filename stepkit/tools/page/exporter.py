@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,6 +75,7 @@ class PageExporter(HTMLExporter):
         yield from theirs()
         yield "ansi2html", text.to_html
         yield "clean_html", _clean_html
+        yield "strip_files_prefix", _strip_files_prefix
         yield "filter_data_type", _forms
         yield "stepkit_output", _output
         yield "stepkit_focusable", _focusable
@@ -124,6 +126,11 @@ _COMPILED: Final = _Compiled()
 
 def _forms(data: Any) -> list[str]:
     return list(data)  # one, since the outputs were prepared
+
+
+def _strip_files_prefix(markup: str) -> str:
+    """Do what nbconvert's does; its search for links in Markdown, which this is not, is slow."""
+    return re.sub(r"(src|href)=(['\"]?)/?files/", r"\1=\2", markup)
 
 
 def _clean_html(element: Any) -> str:
