@@ -6,8 +6,8 @@ have the anchors #cell-1, #cell-2 and so on, as messages count them.
 
 The page is complete in itself: it loads nothing, and by its Content-Security-Policy nothing of
 an untrusted notebook runs in it. Formulas are MathML; widgets are shown by their text. With
---trust-scripts, plots that bring their library along (plotly, bokeh) are interactive; they
-still cannot load anything.
+--trust-scripts, plots that bring their library along, such as plotly's with renderer "notebook",
+are interactive; they still cannot load anything.
 
 For example:
 
@@ -65,6 +65,8 @@ def run(options: Options) -> Outputs:
     nb = notebook.read(options.notebook)
     if options.page.is_dir():
         raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
+    if options.images and not options.images.is_dir():
+        raise ConfigurationError(f"there is no directory of images {options.images}")
     if options.template not in nbconvert.templates():
         known = ", ".join(nbconvert.templates())
         raise ConfigurationError(f"nbconvert has no template {options.template!r}: it has {known}")
