@@ -158,7 +158,7 @@ def test_a_notebook_that_cannot_be_rendered_leaves_the_older_page(
 def test_names_a_directory_of_images_that_is_not_there(notebook: Path, tmp_path: Path) -> None:
     options = Options(notebook=notebook, page=tmp_path / "p.html", images=tmp_path / "missing")
 
-    with pytest.raises(ConfigurationError, match="there is no directory of images .*missing"):
+    with pytest.raises(ConfigurationError, match=r"there is no directory of images .*missing"):
         convert_notebook.run(options)
 
     assert not options.page.exists()
