@@ -31,6 +31,7 @@ _NOISE: Final = (
     "Debugger warning:",
     "NOTE: When using",
     "Kernel is listening on a Unix",
+    "IOStream.flush timed out",
 )
 
 

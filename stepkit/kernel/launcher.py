@@ -56,6 +56,17 @@ class LosslessKernelApp(IPKernelApp):
         context.setsockopt(zmq.XPUB_NODROP, 1)
         super().init_iopub(context)  # type: ignore[no-untyped-call] # ipykernel is half typed
 
+    def close(self) -> None:
+        """Close all channels; the thread that answers the shutdown request before the outputs'.
+
+        The stock order is the other way round: on a busy machine that thread then waits for ever
+        for somebody to send its answer.
+        """
+        if self.control_thread and self.control_thread.is_alive():
+            self.control_thread.stop()
+            self.control_thread.join()
+        super().close()  # type: ignore[no-untyped-call]
+
 
 if __name__ == "__main__":
     # ipykernel takes over the file behind fd 2: the stacks must go where the process itself prints.
