@@ -24,7 +24,13 @@ LAUNCHER: Final = Path(_inside).with_name("launcher.py")
 # Seconds for a kernel that was asked to end: its atexit handlers may close a dask cluster.
 GRACEFUL_SECONDS: Final = 30.0
 _TERM_SECONDS: Final = 2.0
+_SPOKEN_SECONDS: Final = 3.0  # after which the wait for a kernel's end is told
 _STACK_SECONDS: Final = 0.2
+_SOCKET_DIRECTORY: Final = 90  # characters of its path: a socket's own may have 107 (unix(7))
+
+# No history file, which runs at the same time would wait for. Large messages are copied into the
+# queue: pyzmq frees what it lends to it when Python ends, and the last outputs arrive torn.
+_ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_threshold={1 << 62}")
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -96,7 +102,7 @@ class Kernel:
         self.ended = True
         if patience and self.exit_code is None:
             await self.km.request_shutdown()
-            if not await self._ends_within(patience):
+            if not await self._ends_patiently(patience):
                 await self.km.provisioner.send_signal(SIGTERM)
                 await self._ends_within(min(patience, _TERM_SECONDS))
         await self.km.shutdown_kernel(now=True)
@@ -130,10 +136,20 @@ class Kernel:
             await asyncio.wait_for(self.dead(), seconds)
         return self.exit_code is not None
 
+    async def _ends_patiently(self, seconds: float) -> bool:
+        if await self._ends_within(min(seconds, _SPOKEN_SECONDS)):
+            return True
+        if seconds <= _SPOKEN_SECONDS:
+            return False
+        logger.info("waiting up to %.0f s for the kernel to end", seconds)
+        return await self._ends_within(seconds - _SPOKEN_SECONDS)
+
     async def _start(self, cwd: Path) -> None:
-        quiet = ["--HistoryManager.hist_file=:memory:"] if self.lossless else []
         await self.km.start_kernel(
-            extra_arguments=quiet, cwd=str(cwd), stdout=self.log, stderr=self.log
+            extra_arguments=list(_ARGUMENTS) if self.lossless else [],
+            cwd=str(cwd),
+            stdout=self.log,
+            stderr=self.log,
         )
 
 
@@ -186,7 +202,8 @@ def _prepared(name: str, directory: str) -> tuple[Any, bool]:
         at = argv.index("ipykernel_launcher")
         argv[at - 1 : at + 1] = [str(LAUNCHER)]
         km.kernel_spec.argv = argv
-        km.transport, km.ip = "ipc", str(Path(directory, "k"))
+        if len(directory) <= _SOCKET_DIRECTORY:
+            km.transport, km.ip = "ipc", str(Path(directory, "k"))
         return km, True
     return km, False
 

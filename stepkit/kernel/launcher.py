@@ -4,6 +4,7 @@ Run as a script, by the kernel's own Python: that may be another environment's, 
 and what it brings along are imported.
 """
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -18,6 +19,8 @@ if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, P
 import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+
+_JOIN_SECONDS = 5.0
 
 
 class Kernel(IPythonKernel):
@@ -56,16 +59,20 @@ class LosslessKernelApp(IPKernelApp):
         context.setsockopt(zmq.XPUB_NODROP, 1)
         super().init_iopub(context)  # type: ignore[no-untyped-call] # ipykernel is half typed
 
-    def close(self) -> None:
-        """Close all channels; the thread that answers the shutdown request before the outputs'.
+    def initialize(self, argv: Any = None) -> None:
+        """Set the kernel up, and the order in which its threads end.
 
-        The stock order is the other way round: on a busy machine that thread then waits for ever
-        for somebody to send its answer.
+        The stock kernel ends the thread that sends its messages first, so on a busy machine the
+        one that answers the shutdown request may wait for it for ever.
         """
+        super().initialize(argv)  # type: ignore[no-untyped-call]
+        atexit.register(self.end_control)  # what was registered last runs first
+
+    def end_control(self) -> None:
+        """End the thread that answers the shutdown request."""
         if self.control_thread and self.control_thread.is_alive():
             self.control_thread.stop()
-            self.control_thread.join()
-        super().close()  # type: ignore[no-untyped-call]
+            self.control_thread.join(_JOIN_SECONDS)
 
 
 if __name__ == "__main__":
