@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from stepkit.errors import ConfigurationError
-from stepkit.local.strict_yaml import Loader
 from stepkit.options import seconds
-from stepkit.tools import files
+from stepkit.tools import documents
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,58 +19,16 @@ if TYPE_CHECKING:
 Value = str | list[str] | dict[str, str]
 
 _DURATION: Final = re.compile(r"0|(\d+(\.\d+)?(ms|s|m|h))+")
-_DEEPEST: Final = 64  # levels; a Pipeline needs a dozen
-_MOST: Final = 100_000  # values, those that aliases repeat included
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def documents(path: Path) -> list[Node]:
+def nodes(path: Path) -> list[Node]:
     """Read every document of a YAML file.
 
     Raises :class:`ConfigurationError` when it cannot be read, or says one thing twice.
     """
-    content = files.read(path)
-    try:
-        found = list(yaml.load_all(content.decode(), Loader))
-        _check_extent(found)
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is no UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigurationError(f"{path}, line {line}: no valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: no valid YAML: {str(error).splitlines()[0]}") from error
-    except (ValueError, OverflowError) as error:  # \UFFFFFFFF in quotes
-        raise ConfigurationError(f"{path}: no valid YAML: {error}") from error
-    except RecursionError as error:
-        raise ConfigurationError(f"{path}: no valid YAML: it is nested too deeply") from error
-    return [Node(value, str(path)) for value in found if value is not None]
-
-
-def _check_extent(value: Any) -> None:
-    """Refuse what no reader ends with: aliases that hold themselves or multiply."""
-    level, depth, count = [value], 0, 0
-    while level:
-        depth, count = depth + 1, count + len(level)
-        if depth > _DEEPEST:
-            raise RecursionError
-        if count > _MOST:
-            raise ValueError(f"it holds more than {_MOST} values")
-        level = [
-            item
-            for entry in level
-            if isinstance(entry, list | dict)
-            for item in (entry.values() if isinstance(entry, dict) else entry)
-        ]
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name what ``word`` may have meant, or everything it could have been."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f": did you mean {near[0]}?"
-    return f" (known: {', '.join(names)})" if names else ""
+    found = documents.read_manifests(path)
+    return [Node(one.value, str(path)) for one in found if one.value is not None]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from stepkit.local import plan as planning
 from stepkit.local import variables
 from stepkit.local.command import Command, commands
-from stepkit.local.document import did_you_mean
 from stepkit.local.inputs import SecretUse
 from stepkit.local.model import PipelineTask
 from stepkit.local.plan import Unit
 from stepkit.local.variables import Names, Unknown
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.local import variables
-from stepkit.local.document import Node, did_you_mean
-from stepkit.local.strict_yaml import is_text
+from stepkit.local.document import Node
 from stepkit.local.variables import Names, Unknown, type_of
 from stepkit.redaction import redact
 from stepkit.tools import files
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -219,10 +219,21 @@ def _param(param: Param, text: str) -> Value:
     if not isinstance(value, kind) or not all(isinstance(entry, str) for entry in entries):
         raise node.error(f"the param is of type {param.type}: write strings as JSON: {wanted}")
     for entry in entries:
-        if not is_text(entry):
+        if not _is_text(entry):
             raise node.error(f"{entry!a} holds a NUL byte or half a character")
     check_type(param, value, node)
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether a process can be given ``value``: no NUL byte, no half of a character.
+
+    Bytes that are no UTF-8, as :func:`os.fsdecode` shows them, can be given.
+    """
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _missing(flag: str, pipeline: str) -> ConfigurationError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
-from stepkit.local.document import Node, did_you_mean, documents
+from stepkit.local.document import Node, nodes
 from stepkit.local.read_pipeline import object_name, read_pipeline
 from stepkit.local.read_task import read_task
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def load(path: Path, directories: Sequence[Path]) -> Pipeline:
     """
     pipelines: list[Node] = []
     tasks: dict[str, Node] = {}
-    for node in documents(path):
+    for node in nodes(path):
         kind, name = object_name(node, str(path))
         named = node.named(f"{path}: {kind} {name}")
         if kind == "Pipeline":
@@ -89,7 +90,7 @@ class _Finder:
     def _in_file(self, file: Path) -> list[tuple[str, Node]]:
         found = []
         try:
-            for node in documents(file):
+            for node in nodes(file):
                 if isinstance(node.value, dict) and node.value.get("kind") == "Task":
                     name = object_name(node, str(file))[1]
                     found.append((name, node.named(f"{file}: Task {name}")))

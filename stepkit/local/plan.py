@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.local import matrix, variables
-from stepkit.local.document import did_you_mean
 from stepkit.local.inputs import Secrets, check_type, with_defaults
 from stepkit.local.model import Pipeline, PipelineTask
 from stepkit.local.variables import Names, Unknown
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from stepkit.errors import ConfigurationError

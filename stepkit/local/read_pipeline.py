@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stepkit.local.document import Node, did_you_mean, unique
+from stepkit.local.document import Node, unique
 from stepkit.local.model import Binding, Matrix, Pipeline, PipelineTask, Task, When
 from stepkit.local.read_interface import read_params, read_workspaces
 from stepkit.local.read_task import read_task
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

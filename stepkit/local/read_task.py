@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stepkit.local.document import Node, did_you_mean, unique
+from stepkit.local.document import Node, unique
 from stepkit.local.model import SecretKey, Step, Task, Variable
 from stepkit.local.read_interface import read_params, read_results, read_workspaces
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

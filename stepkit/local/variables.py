@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.local.document import Node, did_you_mean
 from stepkit.local.model import Type
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from stepkit.local.document import Value
+    from stepkit.local.document import Node, Value
 
 _REFERENCE: Final = re.compile(
     r"\$\(((?:params|tasks|finally|workspaces|results|context|steps|step|artifacts|inputs|outputs)"

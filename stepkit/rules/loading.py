@@ -25,14 +25,14 @@ from stepkit.rules.model import (
     Tolerance,
     Variant,
 )
-from stepkit.tools import files
+from stepkit.tools import documents, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from stepkit.rules.documents import Document
-    from stepkit.rules.shape import Keys
+    from stepkit.tools.documents import Document
+    from stepkit.tools.schemas import Keys
 
 
 def load(path: Path) -> Book:
@@ -40,8 +40,6 @@ def load(path: Path) -> Book:
 
     Raises :class:`ConfigurationError` that names the file, the line, the rule and what is wrong.
     """
-    from stepkit.rules import documents
-
     return _Reader(documents.read(path)).book()
 
 

@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.tools import documents, files, notebook
+from stepkit.tools import files, notebook
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -79,7 +80,7 @@ def closure(plan: Sequence[Planned]) -> dict[str, set[str]]:
     for one in plan:
         for need in one.needs:
             if need not in names:
-                hint = documents.did_you_mean(need, names)
+                hint = did_you_mean(need, names)
                 raise ConfigurationError(f"{one.name} needs {need!r}, which is no notebook{hint}")
     found: dict[str, set[str]] = {}
     left = list(plan)

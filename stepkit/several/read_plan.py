@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import replace
@@ -13,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.errors import ConfigurationError
 from stepkit.options import seconds
 from stepkit.several.model import Planned, Settings
-from stepkit.tools import documents
+from stepkit.tools import documents, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stepkit.tools.documents import Document
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,13 @@ def planned(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     :class:`ConfigurationError` for a file that is wrong anywhere.
     """
     document = documents.read(path)
-    documents.check(document, json.loads(SCHEMA.read_text()), path)
-    folder = path.parent
-    defaults = document.get("defaults", {})
-    _check_env(defaults, f"{path}: defaults")
+    _check_shape(document)
+    plan, folder = document.value, path.parent
+    defaults = plan.get("defaults", {})
+    _check_env(defaults, _place(document, "defaults"))
     found = []
-    for number, entry in enumerate(document["notebooks"]):
-        where = f"{path}: notebooks[{number}]"
+    for number, entry in enumerate(plan["notebooks"]):
+        where = _place(document, "notebooks", number)
         _check_env(entry, where)
         settings = _overlaid(_settings({**defaults, **_joined(defaults, entry)}, folder), flags)
         notebook = folder / entry["path"]
@@ -60,6 +61,20 @@ def planned(path: Path, flags: Settings, *, today: date) -> list[Planned]:
             )
         )
     return found
+
+
+def _check_shape(document: Document) -> None:
+    found = schemas.problems(document.value, SCHEMA)
+    if found:
+        keys, wrong = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ConfigurationError(f"{_place(document, *keys)} {wrong}{more}")
+
+
+def _place(document: Document, *keys: str | int) -> str:
+    """Name file, line and key, as ``plan.yaml, line 3: notebooks[0].until``."""
+    named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return f"{document.place(keys)}: {named.removeprefix('.') or 'the file'}"
 
 
 def _joined(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,53 +1,109 @@
-"""Files of YAML that people write for stepkit: read strictly, checked against a JSON Schema."""
+"""Files of YAML that people write for stepkit: read strictly, with the line of every value."""
 
 from __future__ import annotations
 
-import difflib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.tools import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-_TYPES: Final = {"null", "bool", "int", "float", "str", "seq", "map", "merge"}
-_KINDS: Final = {
-    "array": "a list", "object": "a mapping", "string": "a text", "boolean": "true or false",
-    "integer": "a whole number", "number": "a number", "null": "empty",
-}  # fmt: skip
-_SHOWN: Final = 60  # characters of a wrong value
-_DEEPEST: Final = 64  # levels
-_MOST: Final = 100_000  # values, those that aliases repeat included
+    from stepkit.tools.strict_yaml import Dialect
+
+_LARGEST_FILE: Final = 2**20  # bytes
 
 
-def read(path: Path) -> Any:
-    """Return the one document of a YAML file, in the types of JSON; dates stay text.
+@dataclass(frozen=True)
+class Document:
+    """What a YAML file holds, and where."""
 
-    Raises :class:`ConfigurationError` when there is no such file, when it is no YAML, or when a
-    key stands in one mapping twice.
+    path: Path
+    value: Any
+    node: Any  # PyYAML's; None in an empty file
+
+    def place(self, keys: Sequence[str | int]) -> str:
+        """Name the file and the line where the value under ``keys`` stands."""
+        node, line = self.node, 1
+        for key in (None, *keys):
+            node = node if key is None else _child(node, key)
+            if node is None:
+                break
+            line = node.start_mark.line + 1
+        return f"{self.path}, line {line}"
+
+
+def read(path: Path) -> Document:
+    """Read a YAML file of mappings, lists, text, numbers, booleans and null; dates stay text.
+
+    Raises :class:`ConfigurationError` that names the file and the line.
     """
-    if not path.exists():
+    from stepkit.tools.strict_yaml import PLAIN
+
+    found = _documents(path, PLAIN)
+    if len(found) > 1:
+        line = found[1].node.start_mark.line + 1
+        raise ConfigurationError(f"{path}, line {line}: a second document starts here: write one")
+    return found[0] if found else Document(path, None, None)
+
+
+def read_manifests(path: Path) -> list[Document]:
+    """Read every document of a YAML file as a Kubernetes client does.
+
+    Raises :class:`ConfigurationError` that names the file and the line.
+    """
+    from stepkit.tools.strict_yaml import KUBERNETES
+
+    return _documents(path, KUBERNETES)
+
+
+def _documents(path: Path, dialect: Dialect) -> list[Document]:
+    import yaml
+
+    from stepkit.tools.strict_yaml import Refused, parsed
+
+    text = _text(path)
+    try:
+        return [Document(path, value, node) for node, value in parsed(text, dialect)]
+    except Refused as error:
+        raise ConfigurationError(f"{path}, line {error.line}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where}: no valid YAML: {error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        raise ConfigurationError(f"{path}: no valid YAML: {error.reason}") from error
+    except (ValueError, OverflowError) as error:  # \UFFFFFFFF in quotes
+        raise ConfigurationError(f"{path}: no valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path}: no valid YAML: it is nested too deeply") from error
+
+
+def _text(path: Path) -> str:
+    with files.explaining(f"cannot read {path}"):
+        missing = not path.exists()
+    if missing:
         raise ConfigurationError(
             f"there is no file {path}{files.near_names(path)}", reason=Reason.NOT_FOUND
         )
-    import yaml
-
+    content = files.read(path)
+    if len(content) > _LARGEST_FILE:
+        raise ConfigurationError(f"{path} is larger than 1 MiB, too large to be written by hand")
     try:
-        document = yaml.load(files.read(path).decode(), _loader())  # noqa: S506 - a SafeLoader
-        _check_extent(document)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is no UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigurationError(f"{path}, line {line}: no valid YAML: {error.problem}") from error
-    except RecursionError as error:
-        raise ConfigurationError(f"{path}: no valid YAML: it is nested too deeply") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        first = str(error).partition("\n")[0]
-        raise ConfigurationError(f"{path}: no valid YAML: {first}") from error
-    return document
+        raise ConfigurationError(f"{path} is no UTF-8 text: {error.reason}") from error
+
+
+def _child(node: Any, key: str | int) -> Any:
+    """Return the node under ``key``, or None."""
+    if node.id == "sequence" and isinstance(key, int):
+        return node.value[key] if key < len(node.value) else None
+    pairs = node.value if node.id == "mapping" else []
+    return next((value for name, value in pairs if name.value == key), None)
 
 
 def written(values: Mapping[str, Any]) -> str:
@@ -57,140 +113,3 @@ def written(values: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(dict(values), default_flow_style=True, width=2**31, sort_keys=False)
-
-
-def _loader() -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-            seen = set()
-            for key, _ in node.value:
-                name = key.value if isinstance(key, yaml.ScalarNode) else None
-                if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
-                    problem = f"the key {name or '?'} is no text: put it in quotes"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                if name in seen:
-                    problem = f"{name!r} stands here twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(name)
-            return super().construct_mapping(node, deep)
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in pairs if tag.rpartition(":")[2] in _TYPES]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return Loader
-
-
-def _check_extent(value: Any) -> None:
-    """Refuse what no reader ends with: aliases that hold themselves or multiply."""
-    level, depth, count = [value], 0, 0
-    while level:
-        depth, count = depth + 1, count + len(level)
-        if depth > _DEEPEST:
-            raise RecursionError
-        if count > _MOST:
-            raise ValueError(f"it holds more than {_MOST} values")
-        for text in (entry for entry in level if isinstance(entry, str)):
-            _check_text(text)
-        level = [
-            item
-            for entry in level
-            if isinstance(entry, list | dict)
-            for item in ((*entry, *entry.values()) if isinstance(entry, dict) else entry)
-        ]
-
-
-def _check_text(text: str) -> None:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{text!a} holds a NUL byte or half a character")
-
-
-def check(document: Any, schema: Mapping[str, Any], source: Path) -> None:
-    """Check ``document`` against ``schema``.
-
-    Raises :class:`ConfigurationError` that names the first place where it does not fit, and for
-    an unknown key the one that it may have meant.
-    """
-    import jsonschema  # type: ignore[import-untyped]  # its stubs are no dependency of ours
-
-    found = list(jsonschema.Draft202012Validator(schema).iter_errors(document))
-    if found:
-        # An unknown key explains more than what is missing because of it.
-        found.sort(key=lambda e: (list(map(str, e.absolute_path)), e.validator != _UNKNOWN))
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise ConfigurationError(f"{source}: {_problem(found[0])}{more}")
-
-
-_UNKNOWN: Final = "additionalProperties"
-
-
-def _problem(error: Any) -> str:
-    where = _place(error.absolute_path)
-    wrong: Any = _PROBLEMS.get(error.validator)
-    what = wrong(error) if wrong else f"is wrong: {error.message[: 2 * _SHOWN]}"
-    return f"{where or 'the file'} {what}"
-
-
-def _unknown(error: Any) -> str:
-    known = error.schema.get("properties", {})
-    name = next(key for key in error.instance if key not in known)
-    return f"has an unknown key {name!r}{did_you_mean(name, known)}"
-
-
-def _without(error: Any) -> str:
-    return f"has no {next(name for name in error.validator_value if name not in error.instance)!r}"
-
-
-def _half(error: Any) -> str:
-    key, missing = next(
-        (key, name)
-        for key, names in error.validator_value.items()
-        for name in names
-        if key in error.instance and name not in error.instance
-    )
-    return f"has {key!r} without {missing!r}"
-
-
-def _mistyped(error: Any) -> str:
-    wanted = error.validator_value
-    kinds = [wanted] if isinstance(wanted, str) else wanted
-    return f"must be {' or '.join(_KINDS[kind] for kind in kinds)}, not {_shown(error)}"
-
-
-def _misspelt(error: Any) -> str:
-    why = error.schema.get("description") or error.validator_value
-    return f"cannot be {_shown(error)}: {why}"
-
-
-_PROBLEMS: Final = {
-    _UNKNOWN: _unknown,
-    "required": _without,
-    "dependentRequired": _half,
-    "type": _mistyped,
-    "pattern": _misspelt,
-    "minLength": lambda _: "is empty",
-    "minItems": lambda _: "is an empty list",
-}
-
-
-def _shown(error: Any) -> str:
-    if error.instance is None:
-        return "empty"
-    text = ascii(error.instance)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-
-
-def _place(path: Iterable[str | int]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name what ``word`` may have meant, or everything it could have been."""
-    names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f": did you mean {near[0]}?"
-    return f" (known: {', '.join(names)})" if names else ""

@@ -312,7 +312,7 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
     [
         ("a: 1\nb: [", "line 2: no valid YAML"),
         ("a: 1\na: 2", "'a' stands here twice"),
-        ("1: a", "the key 1 is no string"),
+        ("1: a", "the key '1' is no text"),
         ("- a", "must be a mapping, not a list"),
         ("kind: Pipeline", "no kind or no apiVersion"),
         (f"{V1}Pipeline", "a Pipeline has no metadata"),
@@ -333,7 +333,7 @@ def test_a_file_that_is_no_pipeline_is_refused(on_machine: Local, text: str, pro
 
 
 def test_a_missing_file_and_a_binary_one_are_refused(on_machine: Local) -> None:
-    assert "No such file" in refused(on_machine)
+    assert "there is no file" in refused(on_machine)
     on_machine.file.write_bytes(b"\xff\xfe")
     assert "no UTF-8 text" in refused(on_machine)
 

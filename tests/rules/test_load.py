@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no types
+from jsonschema import Draft202012Validator
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
@@ -108,7 +108,7 @@ REFUSED = {
     "rules: [{set: {A: 1}, expect: true}]": "expect must be a whole number, not true",
     "rules: [{set: {A: 1}, expect: 0}]": "expect must be at least 1, not 0",
     "rules: [{set: {}}]": "rule 1, set must not be empty",
-    "rules: [{set: {1a: 1}}]": "'1a': is no name that a Python variable can have",
+    "rules: [{set: {1a: 1}}]": 'set cannot have the key "1a": no Python variable',
     "rules: [{set: {class: 1}}]": "class is no name that a Python variable can have",
     "rules: [{set: {A: {expr: 1 +}}}]": "expr '1 +' is no Python expression",
     "rules: [{set: {A: {expr: x, more: 1}}}]": "has an unknown key 'more'",
@@ -131,28 +131,15 @@ REFUSED = {
     "tolerate: [{ename: 'KeyError.*', reason: x}]": "'KeyError.*' is no error's class",
     "tolerate: [{ename: a.B, reason: x}]": "without its module: write B",
     "tolerate: [{ename: B, reason: x, evalue: '['}]": "'[' is no regular expression",
-    "variants: {lite: {suffix: a/b}}": "variant lite, suffix 'a/b': must be letters, digits",
-    "variants: {../x: {}}": "variants '../x': a variant's name has letters",
+    "variants: {lite: {suffix: a/b}}": 'variant lite, suffix cannot be "a/b": use letters',
+    "variants: {../x: {}}": 'variants cannot have the key "../x": a variant',
     "variants: {lite: null}": "variant lite must be a mapping, not null",
     "variants: {lite: {rules: [{}]}}": "variant lite, rule 1 has none of set",
-    "variants: {lite: {parameters: {a b: 1}}}": "'a b': is no name",
+    "variants: {lite: {parameters: {a b: 1}}}": 'parameters cannot have the key "a b": no Python',
     "variants: {lite: {hooks: [{anndata-subsample: {}}]}}": "needs max_obs, max_vars or both",
     "variants: {lite: {hooks: [{anndata-subsample: {max_obs: true}}]}}": "not true",
-    "a: [": "line 1: this is not YAML",
+    "a: [": "line 1: no valid YAML",
     "rules: []\nrules: []": "line 2: the key 'rules' stands here twice",
-    "rules: &x [*x]": "this refers to itself",
-    "- a\n---\n- b": "this is not YAML: but found another document",
-    "rules: [{set: {A: no}}]": "readers of YAML disagree on no: put it in quotes",
-    "rules: [{set: {A: 007}}]": "readers of YAML disagree on 007",
-    "rules: [{set: {A: 1:30}}]": "readers of YAML disagree on 1:30",
-    "rules: [{set: {A: !!binary aGk=}}]": "no rule can hold tag:yaml.org,2002:binary",
-    "rules: [{set: {A: !!timestamp 2024-01-01}}]": "no rule can hold",
-    "rules: [{set: {A: !!python/name:os.system x}}]": "no rule can hold",
-    "rules: [{set: {A: {1: 2}}}]": "the key '1' is no text: put it in quotes",
-    'rules: [{set: {A: "\\0"}}]': "a NUL byte or half a character",
-    'rules: [{replace: "\\ud800", with: x}]': "a NUL byte or half a character",
-    f"rules: [{{set: {{A: {'9' * 5000}}}}}]": "is no number that a rule can hold",
-    "[" * 5000: "nested too deeply",
 }
 
 
@@ -169,46 +156,11 @@ def test_a_mistake_is_told_with_file_line_and_rule(
     assert "\n" not in message
 
 
-def test_a_small_file_that_stands_for_billions_of_values_is_refused_at_once(
-    written: Written,
-) -> None:
-    text = "a: &a0 [x, x, x, x, x, x, x, x, x]\n"
-    for level in range(1, 30):
-        text += f"b{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n"
-
-    with pytest.raises(ConfigurationError, match="with its aliases this holds more than 20000"):
-        written(text)
-
-
 def test_a_date_is_text_as_for_papermill(written: Written) -> None:
     (rule,) = written("rules: [{set: {DAY: 2024-01-31}}]").rules
 
     assert isinstance(rule, Set)
     assert rule.values == {"DAY": "'2024-01-31'"}
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"rules: \xff", "is no text in UTF-8"),
-        (b"rules: \x01", "is not YAML: special characters"),
-        (b"#" * 2**20 + b"#", "is larger than 1 MiB"),
-    ],
-)
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
-    (tmp_path / "rules.yaml").write_bytes(content)
-
-    with pytest.raises(ConfigurationError, match=why):
-        rules.load(tmp_path / "rules.yaml")
-
-
-def test_a_missing_file_is_told_with_those_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").touch()
-
-    with pytest.raises(ConfigurationError, match=r"no rules file .*rulse.yaml .*mean rules.yaml"):
-        rules.load(tmp_path / "rulse.yaml")
-    with pytest.raises(ConfigurationError, match="it is no regular file"):
-        rules.load(tmp_path)
 
 
 @pytest.mark.parametrize(
