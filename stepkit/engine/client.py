@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import AbstractContextManager, contextmanager, suppress
 from queue import Empty
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from stepkit.engine.kernel import Kernel
     from stepkit.engine.printed import Printed
 
+logger = logging.getLogger(__name__)
+
 # Seconds that outputs may take to arrive after the kernel's reply. nbclient's own 4 s is a total
 # and fails on one large output.
 OUTPUT_SECONDS: Final = 120
 
 _NUDGE_SECONDS: Final = 0.25  # until the kernel is asked once more whether it is there
-_QUIET_SECONDS: Final = 0.05  # without a message: a dead kernel's last outputs have arrived
-_LAST_WORDS_SECONDS: Final = 5.0  # at most, for those
+_QUIET_SECONDS: Final = 0.05
+_QUIET_TIMES: Final = 3  # in a row without a message: a dead kernel's last outputs have arrived
 _ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
 
 
@@ -157,20 +160,22 @@ class Client(NotebookClient):
 
     async def _async_poll_kernel_alive(self) -> None:
         await self._kernel.dead()
-        until = time.monotonic() + _LAST_WORDS_SECONDS
-        self.last_message = time.monotonic()
-        while True:
+        quiet = 0
+        while quiet < _QUIET_TIMES:  # not a time: a message of 30 MB takes the loop for a second
+            before = self.last_message
             await asyncio.sleep(_QUIET_SECONDS)
-            now = time.monotonic()
-            if now - self.last_message > _QUIET_SECONDS or now > until:
-                break
+            quiet = quiet + 1 if self.last_message == before else 0
         self.give_up()
 
     async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
         assert self.kc is not None
         self._cells[parent_msg_id] = cell_index
         while True:
-            message = await self.kc.iopub_channel.get_msg(timeout=None)
+            try:
+                message = await self.kc.iopub_channel.get_msg(timeout=None)
+            except ValueError as error:  # a kernel that ends may tear what it still sends
+                logger.warning("a message of the kernel arrived broken: %s", error)
+                continue
             self.last_message = time.monotonic()
             parent = message["parent_header"].get("msg_id")
             if parent == parent_msg_id:
