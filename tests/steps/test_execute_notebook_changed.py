@@ -1,0 +1,192 @@
+"""Rules, variants, tolerance and the page, through the step: each test runs a kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+import shapes
+from samples import write_notebook
+
+from stepkit.errors import ConfigurationError, Reason, StepError, UserCodeError
+from stepkit.steps import execute_notebook
+from stepkit.steps.execute_notebook import Options, Outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = """\
+rules:
+  - set: {path: /data/x}
+tolerate:
+  - {ename: KeyError, evalue: pca, reason: no PCA upstream}
+variants:
+  lite:
+    suffix: _lite
+    parameters: {n: 2}
+    rules:
+      - replace: "* 10"
+        with: "* 2"
+"""
+SHUTDOWN = "import IPython\nIPython.Application.instance().kernel.do_shutdown(True)"
+
+
+def run(notebook: Path, **more: Any) -> Outputs:
+    output = notebook.parent / "out/executed.ipynb"
+    return execute_notebook.run(Options(notebook=notebook, output=output, **more))
+
+
+def failed(notebook: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        run(notebook, **more)
+    return caught.value
+
+
+def printed(path: Path) -> str:
+    nb = nbformat.read(path, as_version=4)
+    return "".join(out.get("text", "") for cell in nb.cells for out in cell.get("outputs", []))
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    sources = ["n = 1", "path = '/home/me/x'  # mine", "print(n * 10, path)", "{}['pca']", SHUTDOWN]
+    return write_notebook(tmp_path / "a.ipynb", *sources, tags={0: ["parameters"]})
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: Path) -> None:
+    before = notebook.read_bytes()
+
+    outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
+
+    assert (outputs.status, outputs.tolerated, outputs.variant) == ("tolerated", 1, "lite")
+    assert outputs.message == "passed with 1 tolerated error: 4 of 4 cells ran"
+    assert outputs.notebook.name == "executed_lite.ipynb"
+    assert printed(outputs.notebook) == "4 /data/x\n"
+    assert outputs.page == notebook.parent / "out/page_lite.html"
+    assert "/data/x" in outputs.page.read_text()
+    assert notebook.read_bytes() == before
+    assert [change.rule for change in outputs.changes] == [
+        "set path",
+        "replace",
+        "strip-kernel-shutdown",
+    ]
+
+
+def test_what_was_changed_lies_beside_the_output(notebook: Path, rules: Path) -> None:
+    outputs = run(notebook, rules=rules)
+
+    assert outputs.patched is not None
+    assert outputs.diff is not None
+    assert outputs.patched.name == "executed.patched.ipynb"
+    patched = nbformat.read(outputs.patched, as_version=4)
+    assert patched.cells[1].source == "path = '/data/x'  # mine"
+    assert "-path = '/home/me/x'  # mine\n+path = '/data/x'  # mine" in outputs.diff.read_text()
+
+
+def test_nothing_is_left_beside_the_output_of_a_notebook_that_nothing_changed(
+    tmp_path: Path,
+) -> None:
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
+
+    assert (outputs.patched, outputs.diff, outputs.changes) == (None, None, ())
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"executed.ipynb", "papermill.log"}
+
+
+def test_a_rule_that_fits_no_more_ends_the_run_before_a_cell_runs(
+    tmp_path: Path, rules: Path
+) -> None:
+    source = f"open({str(tmp_path / 'ran')!r}, 'w')"
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", source), rules=rules)
+
+    assert type(error) is ConfigurationError
+    assert "path" in str(error)
+    assert str(rules) in str(error)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_an_error_is_tolerated_as_often_as_declared(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "{}['pca']", "{}['pca']", "3")
+
+    error = failed(notebook, tolerate=("KeyError:pca",))
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.CELL_ERROR)
+    assert "cell 2 of 3" in str(error)
+    assert isinstance(error.outputs, Outputs)
+    assert [cell.status for cell in error.outputs.cells] == ["tolerated", "error", "not-run"]
+
+
+def test_another_error_is_not_tolerated(tmp_path: Path) -> None:
+    error = failed(write_notebook(tmp_path / "a.ipynb", "{}['x']"), tolerate=("KeyError:pca",))
+
+    assert error.reason == Reason.CELL_ERROR
+
+
+def test_a_shutdown_cell_may_run_where_it_is_the_last(notebook: Path, rules: Path) -> None:
+    outputs = run(notebook, rules=rules, keep_shutdown_cells=True)
+
+    assert outputs.message == "passed with 1 tolerated error: 5 of 5 cells ran"
+
+
+def test_a_page_that_cannot_be_made_fails_a_run_that_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.tools.nbconvert.pieces", _no_page)
+    page = tmp_path / "page.html"
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), page=page)
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.TOOL_FAILED)
+    assert str(error) == "1 of 1 cells ran, but there is no page: no such template"
+    assert not page.exists()
+    assert (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_a_page_that_cannot_be_made_never_hides_why_a_run_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.tools.nbconvert.pieces", _no_page)
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1/0"), page=tmp_path / "page.html")
+
+    assert error.reason == Reason.CELL_ERROR
+    assert "there is no page" not in str(error)
+
+
+def test_a_failed_run_has_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1/0"), page=page)
+
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.page == page
+    assert "ZeroDivisionError" in page.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", shapes.NUMBERS)
+def test_the_blueprints_notebooks_run_as_they_are(tmp_path: Path, number: int) -> None:
+    notebook = shapes.write(number, tmp_path / "a.ipynb")
+    before = nbformat.read(notebook, as_version=4)
+
+    outputs = run(notebook)
+
+    assert outputs.status == "succeeded"
+    after = nbformat.read(outputs.notebook, as_version=4)
+    assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
+    stripped = [change.rule for change in outputs.changes]
+    assert stripped == ([] if number == shapes.WITHOUT_SHUTDOWN else ["strip-kernel-shutdown"])
+
+
+def _no_page(*_: object, **__: object) -> None:
+    """Fail as nbconvert may: no notebook that runs makes it do so."""
+    raise UserCodeError("no such template", reason=Reason.TOOL_FAILED)
