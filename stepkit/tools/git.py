@@ -183,6 +183,7 @@ def _git(*args: str, url: str, env: GitEnvironment, timeout: float, cwd: Path | 
         env=env.variables,
         timeout=timeout,
         pass_fds=env.descriptors,
+        keep=None,  # a large repository has megabytes of refs, and each one counts
     )
     if done.timed_out:
         raise ToolError(f"git {args[0]} of {url} took over {timeout:g} s", reason=Reason.NETWORK)

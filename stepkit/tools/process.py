@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
+from stepkit.tools.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +24,15 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.1  # how soon a child ends after another thread asked for it
 GRACE_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
+KEPT: Final = 2**20  # characters of a child's first output, and as many of its last
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """How a child ended: ``code`` is negative for a signal, as in :mod:`subprocess`."""
+    """How a child ended: ``code`` is negative for a signal, as in :mod:`subprocess`.
+
+    Of a long ``output`` the middle is missing, and a line in its place says so.
+    """
 
     code: int
     output: str
@@ -47,8 +52,11 @@ def run(
     kill: threading.Event | None = None,
     kill_on_timeout: bool = False,
     pass_fds: Sequence[int] = (),
+    keep: int | None = KEPT,
 ) -> Completed:
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
+
+    Of that, the first and the last ``keep`` characters are kept in whole lines; None keeps all.
 
     ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
     comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
@@ -57,14 +65,18 @@ def run(
     ``kill_on_timeout``, a timeout goes straight to SIGKILL. The child inherits the open files
     ``pass_fds``.
 
+    A SIGKILL of ours leaves the child running: Linux can tie a child to its parent
+    (PR_SET_PDEATHSIG) only from inside the child, and Python code between fork and exec may
+    deadlock in a program with threads. Such a child meets a closed pipe when it prints.
+
     Raises :class:`ConfigurationError` when there is no such program, or no process can be given
     such an argument or variable.
     """
     logger.debug("running %s", shlex.join(str(part) for part in command))
     started = time.monotonic()
     child = _start(command, cwd, env, pass_fds)
-    lines: list[str] = []
-    reader = threading.Thread(target=_read, args=(child, lines, on_line), daemon=True)
+    printed = Transcript(keep)
+    reader = threading.Thread(target=_read, args=(child, printed, on_line), daemon=True)
     reader.start()
     timed_out = False
     try:
@@ -76,7 +88,7 @@ def run(
         reader.join(GRACE_SECONDS)  # a grandchild may hold the pipe open for ever
     return Completed(
         code=child.returncode,
-        output="".join(lines),
+        output=printed.text(),
         timed_out=timed_out,
         seconds=time.monotonic() - started,
     )
@@ -165,12 +177,12 @@ def _wait(
 
 
 def _read(
-    child: subprocess.Popen[str], lines: list[str], on_line: Callable[[str], None] | None
+    child: subprocess.Popen[str], printed: Transcript, on_line: Callable[[str], None] | None
 ) -> None:
     assert child.stdout is not None
     with child.stdout as output:
         for line in output:
-            lines.append(line)
+            printed.add(line)
             if on_line:
                 on_line(line.rstrip("\n"))
 

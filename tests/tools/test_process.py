@@ -44,6 +44,32 @@ def test_output_that_is_no_text_does_not_break_it() -> None:
     assert process.run(["printf", r"\377\n"]).output == "\ufffd\n"
 
 
+def test_keeps_the_beginning_and_the_end_of_endless_output() -> None:
+    lines: list[str] = []
+    script = ["sh", "-c", "echo begin; seq 100000 130000; echo end"]
+
+    done = process.run(script, on_line=lines.append, keep=50)
+
+    gap = "[stepkit left out 209923 characters here]"
+    assert done.output.splitlines() == [
+        "begin", *map(str, range(100000, 100006)), gap, *map(str, range(129995, 130001)), "end",
+    ]  # fmt: skip
+    assert len(lines) == 30003
+    assert process.run(script, keep=None).output.splitlines() == lines
+
+
+def test_output_that_just_fits_is_kept_whole() -> None:
+    assert process.run(["printf", r"12\n345\n6\n"], keep=6).output == "12\n345\n6\n"
+    assert process.run(["seq", "1", "4"], keep=4).output == "1\n2\n3\n4\n"
+
+
+def test_a_line_too_long_to_keep_is_left_out_whole() -> None:
+    """Half of it might be half of a secret, which nobody would recognise."""
+    done = process.run(["printf", r"ab\n123456789\nc\n"], keep=5)
+
+    assert done.output == "ab\n[stepkit left out 10 characters here]\nc\n"
+
+
 @pytest.mark.parametrize("how", ["timeout", "stop"])
 def test_ends_the_whole_process_group(how: str) -> None:
     pids: list[int] = []

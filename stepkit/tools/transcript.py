@@ -1,0 +1,44 @@
+"""What a child printed, in bounded memory: how it began and how it ended."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+
+class Transcript:
+    """Keeps whole lines: the first and the last ``limit`` characters of them, or all for None.
+
+    One thread adds while another may read. A line longer than ``limit`` is left out: half of it
+    might show half of a secret, which nobody would recognise and mask.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._room = limit or 0  # characters that the head can still take
+        self._held = 0  # characters of the tail
+        self._left_out = 0
+
+    def add(self, line: str) -> None:
+        """Add a line, with its end."""
+        with self._lock:
+            if self._limit is None or (len(line) <= self._room and not self._tail):
+                self._head.append(line)
+                self._room -= len(line)
+                return
+            self._tail.append(line)
+            self._held += len(line)
+            while self._held > self._limit:
+                dropped = len(self._tail.popleft())
+                self._held -= dropped
+                self._left_out += dropped
+                self._room = 0  # the head is over
+
+    def text(self) -> str:
+        """Return what was kept, with a line that says how much was not."""
+        with self._lock:
+            gap = f"[stepkit left out {self._left_out} characters here]\n" if self._left_out else ""
+            return "".join([*self._head, gap, *self._tail])
