@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -38,6 +37,7 @@ from benchmarks.suite import Sample, Suite
 from benchmarks.tally import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 USAGE = Usage(
@@ -166,25 +166,31 @@ def test_a_runner_that_loses_output_is_shown_and_not_timed(tmp_path: Path) -> No
     assert suite.compare(tmp_path / "torn.ipynb", expected).startswith("torn.ipynb cannot be read")
 
 
-def test_each_notebook_gives_what_its_generator_promises(tmp_path: Path) -> None:
-    made = {
-        "real": notebooks.real_shaped(tmp_path / "real.ipynb"),
-        "text": notebooks.text(tmp_path / "text.ipynb", 2, size=1000),
-        "stream": notebooks.stream(tmp_path / "stream.ipynb", 30),
-        "displays": notebooks.displays(tmp_path / "displays.ipynb", 20),
-    }
-    env = runners.environment(tmp_path)
+GENERATORS: dict[str, Callable[[Path], Tally]] = {
+    "displays": lambda path: notebooks.displays(path, 20),
+    "real": notebooks.real_shaped,
+    "stream": lambda path: notebooks.stream(path, 30),
+    "text": lambda path: notebooks.text(path, 2, size=1000),
+}
 
-    def lost(name: str) -> str:
-        output = tmp_path / f"{name}.out.ipynb"
-        files = runners.Files(notebook=tmp_path / f"{name}.ipynb", output=output, page=output)
-        (floor,) = runners.EXECUTE[0].commands(files)
-        done = measure.run(floor, env=env, cwd=tmp_path, limit=120)
-        return done.output if done.code else suite.compare(output, made[name])
 
-    with ThreadPoolExecutor() as pool:
-        assert dict(zip(made, pool.map(lost, made), strict=True)) == dict.fromkeys(made, "")
-    assert len(nbformat.read(tmp_path / "real.ipynb", as_version=4).cells) == 90
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "displays" else pytest.param(name, marks=pytest.mark.slow)
+     for name in GENERATORS],
+)  # fmt: skip
+def test_each_notebook_gives_what_its_generator_promises(tmp_path: Path, name: str) -> None:
+    notebook, output = tmp_path / "a.ipynb", tmp_path / "a.out.ipynb"
+    expected = GENERATORS[name](notebook)
+    files = runners.Files(notebook=notebook, output=output, page=output)
+    (floor,) = runners.EXECUTE[0].commands(files)
+
+    done = measure.run(floor, env=runners.environment(tmp_path), cwd=tmp_path, limit=120)
+
+    assert done.code == 0, done.output
+    assert suite.compare(output, expected) == ""
+    if name == "real":
+        assert len(nbformat.read(notebook, as_version=4).cells) == 90
 
 
 def test_a_notebook_of_tables_is_written_with_its_outputs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stepkit import rules
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stepkit.rules.model import AnyRule
-
-quick = settings(max_examples=120, deadline=None, derandomize=True)
 
 NAMES = ("alpha", "béta", "X")
 values: st.SearchStrategy[Any] = st.recursive(
@@ -138,7 +136,6 @@ def fitting(nb: Any, drawn: Sequence[AnyRule]) -> Book:
     return Book(rules=tuple(fit))
 
 
-@quick
 @given(notebooks(), st.lists(anything, min_size=2, max_size=5))
 def test_no_rule_touches_its_notebook_or_a_cell_that_it_does_not_name(
     nb: Any, drawn: Sequence[AnyRule]
@@ -165,7 +162,6 @@ def test_no_rule_touches_its_notebook_or_a_cell_that_it_does_not_name(
     nbformat.validate(patched.notebook)
 
 
-@quick
 @given(notebooks(), st.lists(anything, min_size=2, max_size=5))
 def test_the_diff_is_empty_exactly_when_nothing_changed(nb: Any, drawn: Sequence[AnyRule]) -> None:
     patched = rules.apply(nb, fitting(nb, drawn))
@@ -173,7 +169,6 @@ def test_the_diff_is_empty_exactly_when_nothing_changed(nb: Any, drawn: Sequence
     assert bool(rules.diff(nb, patched.notebook, "a.ipynb")) == (patched.notebook != nb)
 
 
-@settings(quick, max_examples=200)
 @given(cell_sources(), st.sampled_from(NAMES), values)
 def test_set_changes_the_value_alone_and_twice_is_once(source: str, name: str, value: Any) -> None:
     if not source.startswith("%%bash"):
@@ -195,7 +190,6 @@ def test_set_changes_the_value_alone_and_twice_is_once(source: str, name: str, v
             assert line in text
 
 
-@quick
 @given(notebooks(), anything)
 def test_any_other_number_of_matches_than_expected_is_an_error(nb: Any, rule: AnyRule) -> None:
     impossible = {"expect": 10_000}
@@ -203,7 +197,6 @@ def test_any_other_number_of_matches_than_expected_is_an_error(nb: Any, rule: An
         rules.apply(nb, Book(rules=(type(rule)(**(vars(rule) | impossible)),)))
 
 
-@quick
 @given(st.text() | cell_sources())
 def test_a_mask_keeps_every_line_as_long_as_it_is(source: str) -> None:
     masked = python_cells.mask(source)
@@ -211,7 +204,6 @@ def test_a_mask_keeps_every_line_as_long_as_it_is(source: str) -> None:
     assert [len(line) for line in masked.split("\n")] == [len(line) for line in source.split("\n")]
 
 
-@quick
 @given(values)
 def test_a_literal_is_python_for_the_value(value: Any) -> None:
     made = eval(literal(value), {"float": float})  # noqa: S307, RUF100 - of a literal just made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,54 +16,115 @@ from stepkit.rules.model import Subsample
 if TYPE_CHECKING:
     from pathlib import Path
 
-WRITE = """\
-import anndata, numpy as np, warnings
+HOOK = subsample.source(Subsample(max_obs=10, max_vars=5, seed=3))
+
+# One process for all, because to import anndata takes a second.
+SCRIPT = f"""\
+{HOOK}
+import sys
+print(sorted({{'anndata', 'pandas', 'numpy'}} & sys.modules.keys()))
+print('_StepkitAnndataSubsample' in globals())
+import warnings
 warnings.simplefilter("ignore")
+import anndata, anndata.io, numpy as np
 data = anndata.AnnData(np.arange(5000.0).reshape(100, 50))
 data.write_h5ad("a.h5ad")
 data.write_zarr("a.zarr")
+data[:10, :5].write_h5ad("small.h5ad")
+
+print("--- cut")
+readers = [(anndata.read_h5ad, 'a.h5ad'), (anndata.read_zarr, 'a.zarr'),
+    (anndata.io.read_h5ad, 'a.h5ad')]
+read = [reader(path) for reader, path in readers]
+assert all(data.shape == (10, 5) and not data.is_view for data in read)
+assert all((data.X == read[0].X).all() for data in read)
+assert (read[0].X[1:] > read[0].X[:-1]).all() and (read[0].X[:, 1:] > read[0].X[:, :-1]).all()
+
+print("--- small")
+print(anndata.read_h5ad("small.h5ad").shape)
+
+print("--- backed")
+for args, options in (("r",), {{}}), ((), {{"backed": "r"}}):
+    try:
+        anndata.read_h5ad("a.h5ad", *args, **options)
+    except ValueError as error:
+        print(error)
+
+print("--- again")
+{HOOK}
+data = anndata.read_h5ad("a.h5ad")
 """
 
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("scanpy")
-    path = tmp_path_factory.mktemp("data")
-    subprocess.run([sys.executable, "-c", WRITE], cwd=path, check=True)
-    return path
+needs_anndata = pytest.mark.skipif(find_spec("anndata") is None, reason="anndata is not installed")
 
 
-def run(directory: Path, hook: Subsample, code: str) -> str:
-    """Run the hook's cell and then ``code``; return what both print."""
-    source = f"{subsample.source(hook)}\nimport warnings\nwarnings.simplefilter('ignore')\n{code}"
+def run(directory: Path, source: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=directory, capture_output=True, text=True, check=False
     )
     return done.stdout + done.stderr
 
 
-def test_every_reader_is_cut_to_the_same_rows_in_their_order(directory: Path) -> None:
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return what each part of the script printed."""
+    first, *parts = run(tmp_path_factory.mktemp("data"), SCRIPT).split("--- ")
+    lines = {name: rest for name, *rest in (part.splitlines() for part in parts)}
+    return {"import": first.splitlines(), **lines}
+
+
+@needs_anndata
+def test_every_reader_is_cut_to_the_same_rows_in_their_order(printed: dict[str, list[str]]) -> None:
+    kept = "10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
+    assert printed["cut"] == [
+        f"stepkit: {reader}: {kept}" for reader in ("read_h5ad", "read_zarr", "read_h5ad")
+    ]
+
+
+@needs_anndata
+def test_small_data_is_not_touched_and_said_to_be_small(printed: dict[str, list[str]]) -> None:
+    assert printed["small"] == [
+        "stepkit: read_h5ad: 10 x 5 is small enough (anndata-subsample)",
+        "(10, 5)",
+    ]
+
+
+@needs_anndata
+def test_a_backed_file_is_refused_in_words(printed: dict[str, list[str]]) -> None:
+    refused = (
+        "stepkit's anndata-subsample cannot cut what read_h5ad opens with backed='r': "
+        "read it into memory, or run without this variant"
+    )
+    assert printed["backed"] == [refused, refused]
+
+
+@needs_anndata
+def test_a_second_run_of_the_cell_wraps_nothing_twice(printed: dict[str, list[str]]) -> None:
+    assert printed["again"] == [
+        "stepkit: read_h5ad: 10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
+    ]
+
+
+@needs_anndata
+def test_the_cell_imports_neither_anndata_nor_pandas_itself_and_leaves_no_name(
+    printed: dict[str, list[str]],
+) -> None:
+    assert printed["import"] == ["[]", "False"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("scanpy") is None, reason="scanpy is not installed")
+def test_the_readers_of_scanpy_are_cut_too(tmp_path: Path) -> None:
     printed = run(
-        directory,
-        Subsample(max_obs=10, max_vars=5, seed=3),
-        "import scanpy, anndata, anndata.io\n"
-        "readers = [(anndata.read_h5ad, 'a.h5ad'), (anndata.read_zarr, 'a.zarr'),\n"
-        "    (anndata.io.read_h5ad, 'a.h5ad'), (scanpy.read_h5ad, 'a.h5ad'),\n"
-        "    (scanpy.read, 'a.h5ad')]\n"
-        "read = [reader(path) for reader, path in readers]\n"
-        "assert all(data.shape == (10, 5) and not data.is_view for data in read)\n"
-        "assert all((data.X == read[0].X).all() for data in read)\n"
-        "assert (read[0].X[1:] > read[0].X[:-1]).all() and (read[0].X[:, 1:] > read[0].X[:, :-1])"
-        ".all()\n"
-        "print(anndata.read_h5ad.__doc__[:20].strip(), '_StepkitAnndataSubsample' in globals())",
+        tmp_path,
+        f"{HOOK}\nimport warnings; warnings.simplefilter('ignore')\n"
+        "import scanpy, anndata, numpy as np\n"
+        "anndata.AnnData(np.ones((100, 50))).write_h5ad('a.h5ad')\n"
+        "print(scanpy.read_h5ad('a.h5ad').shape, scanpy.read('a.h5ad').shape)",
     )
 
-    lines = printed.splitlines()
-    assert lines.count(
-        "stepkit: read_h5ad: 10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
-    ) == (4)
-    assert lines[1] == "stepkit: read_zarr: 10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
-    assert lines[-1].endswith("False")
+    kept = "stepkit: read_h5ad: 10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
+    assert printed.splitlines() == [kept, kept, "(10, 5) (10, 5)"]
 
 
 def test_the_seed_decides_what_is_kept_and_rows_do_not_move_columns() -> None:
@@ -77,42 +139,10 @@ def test_the_seed_decides_what_is_kept_and_rows_do_not_move_columns() -> None:
     assert kept(1) != kept(1, seed=1)
 
 
-def test_small_data_is_not_touched_and_said_to_be_small(directory: Path) -> None:
-    printed = run(
-        directory,
-        Subsample(max_obs=100),
-        "import anndata; print(anndata.read_h5ad('a.h5ad').shape)",
-    )
-
-    assert printed.splitlines() == [
-        "stepkit: read_h5ad: 100 x 50 is small enough (anndata-subsample)",
-        "(100, 50)",
-    ]
-
-
-def test_a_backed_file_is_refused_in_words(directory: Path) -> None:
-    printed = run(
-        directory,
-        Subsample(max_obs=10),
-        "import anndata\n"
-        "for args, options in (('r',), {}), ((), {'backed': 'r'}):\n"
-        "    try:\n"
-        "        anndata.read_h5ad('a.h5ad', *args, **options)\n"
-        "    except ValueError as error:\n"
-        "        print(error)",
-    )
-
-    refused = (
-        "stepkit's anndata-subsample cannot cut what read_h5ad opens with backed='r': "
-        "read it into memory, or run without this variant"
-    )
-    assert printed.splitlines() == [refused, refused]
-
-
-def test_without_anndata_the_cell_only_says_so(directory: Path) -> None:
+def test_without_anndata_the_cell_only_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", subsample.source(Subsample(max_obs=1)) + "\nprint('on')"],
-        cwd=directory,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
@@ -121,26 +151,3 @@ def test_without_anndata_the_cell_only_says_so(directory: Path) -> None:
     assert done.stdout == (
         "stepkit: anndata is not installed: anndata-subsample does nothing\non\n"
     )
-
-
-def test_the_cell_imports_neither_anndata_nor_pandas_itself(directory: Path) -> None:
-    printed = run(
-        directory,
-        Subsample(max_obs=1),
-        "import sys; print({'anndata', 'pandas', 'numpy'} & sys.modules.keys())",
-    )
-
-    assert printed == "set()\n"
-
-
-def test_a_second_run_of_the_cell_wraps_nothing_twice(directory: Path) -> None:
-    hook = Subsample(max_obs=10)
-    printed = run(
-        directory,
-        hook,
-        f"import anndata\n{subsample.source(hook)}\nanndata.read_h5ad('a.h5ad')",
-    )
-
-    assert printed.splitlines() == [
-        "stepkit: read_h5ad: 10 x 50 of 100 x 50 kept (anndata-subsample, seed 0)"
-    ]
