@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from stepkit.rules.model import (
     shortened,
 )
 from stepkit.rules.tolerances import Tolerances
+from stepkit.tools.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,9 +90,8 @@ def _variant(book: Book, name: str) -> Variant:
             f"{book.source} declares none" if book.source else "there is no rules file (--rules)"
         )
         raise ConfigurationError(f"there is no variant {name!r}: {where}")
-    near = difflib.get_close_matches(name, book.variants, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(book.variants)}"
-    raise ConfigurationError(f"{book.source} has no variant {name!r}: {hint}")
+    hint = did_you_mean(name, book.variants)
+    raise ConfigurationError(f"{book.source} has no variant {name!r}{hint}")
 
 
 def _language(nb: Any) -> str:

@@ -1,4 +1,9 @@
-"""Run a program as a child, in a process group of its own, and leave none of it behind."""
+"""Run a program as a child, in a process group of its own, and leave none of it behind.
+
+Only a SIGKILL of stepkit itself leaves the child running, until it prints into the closed pipe:
+Linux ties a child to its parent (PR_SET_PDEATHSIG) only from inside the child, and Python code
+between fork and exec may deadlock in a program with threads.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +69,6 @@ def run(
     SIGKILL ``grace`` seconds later, or as soon as another thread sets ``kill``. With
     ``kill_on_timeout``, a timeout goes straight to SIGKILL. The child inherits the open files
     ``pass_fds``.
-
-    A SIGKILL of ours leaves the child running: Linux can tie a child to its parent
-    (PR_SET_PDEATHSIG) only from inside the child, and Python code between fork and exec may
-    deadlock in a program with threads. Such a child meets a closed pipe when it prints.
 
     Raises :class:`ConfigurationError` when there is no such program, or no process can be given
     such an argument or variable.

@@ -19,6 +19,13 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def wait_for_the_end_of(*pids: int) -> None:
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, f"{pids} still run"
+        time.sleep(0.02)
+
+
 def test_returns_what_was_printed_and_the_exit_code() -> None:
     seen: list[str] = []
 
@@ -86,11 +93,7 @@ def test_ends_the_whole_process_group(how: str) -> None:
 
     assert done.timed_out == (how == "timeout")
     assert len(pids) == 2
-    for _ in range(50):
-        if not any(map(alive, pids)):
-            break
-        time.sleep(0.05)
-    assert not any(map(alive, pids))
+    wait_for_the_end_of(*pids)
 
 
 def test_kills_a_child_that_ignores_sigterm() -> None:
@@ -105,11 +108,7 @@ def test_kills_a_child_that_ignores_sigterm() -> None:
 def test_leaves_nothing_behind_that_a_finished_child_started() -> None:
     done = process.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 & echo $!"])
 
-    for _ in range(50):
-        if not alive(int(done.output)):
-            break
-        time.sleep(0.05)
-    assert not alive(int(done.output))
+    wait_for_the_end_of(int(done.output))
 
 
 def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
