@@ -61,8 +61,7 @@ def run(
 ) -> Completed:
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
 
-    Of that, the first and the last ``keep`` characters are kept in whole lines; None keeps all.
-
+    Of that, whole lines of the first and the last ``keep`` characters are kept; None keeps all.
     ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
     comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
     such as a signal's passes through, the child's whole process group is ended: SIGTERM, and
