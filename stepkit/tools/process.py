@@ -78,7 +78,6 @@ def run(
     printed = Transcript(keep)
     reader = threading.Thread(target=_read, args=(child, printed, on_line), daemon=True)
     reader.start()
-    timed_out = False
     try:
         timed_out = not _wait(child, timeout, stop)
         if timed_out and kill_on_timeout:
