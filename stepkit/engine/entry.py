@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from papermill.engines import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
@@ -29,25 +34,54 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
     ) -> Any:
         """Run the cells; papermill itself raises for those that failed.
 
-        Raises what nbclient raises: DeadKernelError, CellTimeoutError, and KeyboardInterrupt.
+        Raises what nbclient raises, DeadKernelError and CellTimeoutError, and
+        :class:`ConfigurationError` for an option that nobody knows. A signal is raised once more
+        when all is saved.
         """
+        from papermill.execute import remove_error_markers
+        from papermill.iorw import write_ipynb
+
         from stepkit.engine import execute
         from stepkit.engine.request import Request
 
         options.pop("input_path", None)
-        local = output_path is not None and "://" not in output_path
+        _check_options(options)
+        local = _local(output_path)
         with execute.started(kernel_name, Path.cwd()) as started:
             request = Request(
                 notebook=nb,
-                output=Path(output_path).absolute() if output_path and local else None,
+                output=local,
                 progress_bar=progress_bar,
                 log_output=log_output,
                 checkpoint_interval=autosave_cell_every,
                 **options,
             )
             outcome = execute.execute(request, started)
+        if output_path and not local:
+            write_ipynb(nb, output_path)  # papermill would not, of a dead kernel or after a signal
         _raise_for(outcome)
-        return nb
+        return remove_error_markers(nb)  # papermill sets its own
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    from stepkit.engine.request import Request
+    from stepkit.errors import ConfigurationError
+
+    known = {field.name for field in fields(Request)} - {"notebook", "output"}
+    for name in options.keys() - known:
+        raise ConfigurationError(
+            f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
+        )
+
+
+def _local(output_path: str | None) -> Path | None:
+    """Return the path of a file; papermill's are relative to where it was started."""
+    from papermill.iorw import LocalHandler, papermill_io
+
+    handler = papermill_io.get_handler(output_path)
+    if not output_path or not isinstance(handler, LocalHandler):
+        return None
+    return Path(handler._cwd or "", output_path).absolute()  # noqa: SLF001 - its method sets it
 
 
 def _raise_for(outcome: Any) -> None:
@@ -57,8 +91,9 @@ def _raise_for(outcome: Any) -> None:
     from stepkit import verdict
     from stepkit.errors import Cancelled, Reason, StepError
 
-    if outcome.execution.cancelled_by:
-        raise Cancelled(outcome.execution.cancelled_by)
+    if signum := outcome.execution.cancelled_by:
+        signal.raise_signal(signum)
+        raise Cancelled(signum)  # whoever handles the signal made nothing of it
     try:
         verdict.judge(outcome.execution)
     except StepError as error:

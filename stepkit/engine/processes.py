@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import psutil
 
@@ -22,21 +23,30 @@ _SHOWN_COMMAND: Final = 80  # characters
 
 
 class Family:
-    """All processes that this one starts from now on, also those that detach themselves.
+    """All processes that this one's notebooks start from now on, also those that detach themselves.
 
     A dask worker that left the kernel's process group becomes a child of this process when its
-    parent dies, instead of init's.
+    parent dies, instead of init's. Kernels run in sessions of their own, which nothing leaves for
+    this process's session: what is in that one was started by somebody else, and is left alone.
     """
+
+    _families: ClassVar[list[Family]] = []  # of the notebooks that run now, in several threads
 
     def __init__(self) -> None:
         self._before = set(psutil.Process().children(recursive=True))
         self.strays: list[str] = []
+        self._families.append(self)
         _adopt(yes=True)
 
     def end(self) -> None:
-        """End those that are left, and note and log which they were."""
+        """End those that are left, and note and log which they were.
+
+        While other notebooks run, nobody knows whose a process is: the last one ends them all.
+        """
+        if self._families != [self]:
+            return
         for number in range(_ROUNDS):
-            left = [p for p in psutil.Process().children(recursive=True) if p not in self._before]
+            left = self._left()
             if not number:
                 _, left = psutil.wait_procs(left, timeout=_LAST_SECONDS)
             found = [_described(process) for process in left if _alive(process)]
@@ -48,7 +58,15 @@ class Family:
     def close(self) -> None:
         """End those that are left, and adopt no more."""
         self.end()
-        _adopt(yes=False)
+        self._families.remove(self)
+        for other in self._families:
+            other._before &= self._before  # noqa: SLF001 - it ends what this one leaves
+        if not self._families:
+            _adopt(yes=False)
+
+    def _left(self) -> list[psutil.Process]:
+        now = psutil.Process().children(recursive=True)
+        return [p for p in now if p not in self._before and _session(p) != os.getsid(0)]
 
 
 def memory(pid: int) -> int:
@@ -82,6 +100,12 @@ def _alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _session(process: psutil.Process) -> int:
+    with suppress(ProcessLookupError):
+        return os.getsid(process.pid)
+    return 0
 
 
 def _described(process: psutil.Process) -> str:
