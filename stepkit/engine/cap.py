@@ -33,9 +33,13 @@ class Cap:
         self._cell, self._used, self._files, self._printed = cell, 0, 0, []
 
     def stream(self, text: str) -> str:
-        """Return the part of ``text`` that the notebook keeps."""
+        """Return the part of ``text`` that the notebook keeps.
+
+        Raises :class:`~stepkit.errors.StepError` when the rest cannot be written.
+        """
         if self._text:
-            self._text.write(text)
+            with files.explaining(f"cannot write {self._text.name}"):
+                self._text.write(text)
             return ""
         self._printed.append(text)
         if self._used + len(text) <= self._limit:
@@ -50,11 +54,14 @@ class Cap:
         self._printed = []
         return kept + self._note(path)
 
-    def fits(self, data: Mapping[str, Any]) -> str:
-        """Return an empty text if the notebook keeps the output, else the note in its place."""
+    def fits(self, data: Mapping[str, Any], *, replaces: bool = False) -> str:
+        """Return an empty text if the notebook keeps the output, else the note in its place.
+
+        One that ``replaces`` another, as a progress bar does all the time, only has to fit itself.
+        """
         size = sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in data.values())
-        if self._used + size <= self._limit:
-            self._used += size
+        if (0 if replaces else self._used) + size <= self._limit:
+            self._used += 0 if replaces else size
             return ""
         self._files += 1
         path = self._path(f"-output-{self._files}.json")
@@ -62,11 +69,11 @@ class Cap:
         return self._note(path)
 
     def end(self) -> None:
-        """Close the cell's file."""
-        if self._text:
-            self._text.close()
-            self._text = None
-        self._printed = []
+        """Close the cell's file. Raises :class:`~stepkit.errors.StepError` on a full disk."""
+        text, self._text, self._printed = self._text, None, []
+        if text:
+            with files.explaining(f"cannot write {text.name}"):
+                text.close()
 
     def _path(self, ending: str) -> Path:
         with files.explaining(f"cannot make {self._directory}"):

@@ -193,6 +193,7 @@ class Client(NotebookClient):
     def _take(self, message: Any, cell: Any, index: int) -> None:
         shown = message["content"].get("transient") or {}
         if message["msg_type"] == "update_display_data":
+            message = self._capped(message, replaces=True)
             for other in self._display_id_map.get(str(shown.get("display_id")), {}):
                 if other != index:
                     self._changed(self.nb.cells[other])
@@ -255,10 +256,10 @@ class Client(NotebookClient):
             node, text = self._streams.pop(index)
             node["text"] = text.value()
 
-    def _capped(self, msg: Any) -> Any:
+    def _capped(self, msg: Any, *, replaces: bool = False) -> Any:
         if not self._cap or msg["msg_type"] == "error":
             return msg
-        note = self._cap.fits(msg["content"]["data"])
+        note = self._cap.fits(msg["content"]["data"], replaces=replaces)
         if not note:
             return msg
         content = {"data": {"text/plain": note.strip()}, "metadata": {}}
