@@ -103,13 +103,21 @@ def with_suffix(path: Path, suffix: str) -> Path:
 def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
     """Open a file for writing until ``stack`` ends; None stays None.
 
-    Raises :class:`StepError` when it cannot be written.
+    Raises :class:`StepError` when it cannot be written, and so does the end of ``stack``: what is
+    still held may find no room.
     """
     if path is None:
         return None
     with explaining(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return stack.enter_context(path.open("w"))
+        file = path.open("w", encoding="utf-8", errors="surrogatepass")
+    stack.callback(_close, file)
+    return file
+
+
+def _close(file: IO[str]) -> None:
+    with explaining(f"cannot write {file.name}"):
+        file.close()
 
 
 def copy_atomically(source: Path, target: Path) -> None:

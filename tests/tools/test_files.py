@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,3 +241,19 @@ def test_a_writable_directory_is_left_as_it_was(tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == []
     with pytest.raises(ConfigurationError, match="cannot write to /proc"):
         files.check_writable(Path("/proc"))
+
+
+def test_a_file_that_finds_no_room_when_it_is_closed_is_told(small_disk: Path) -> None:
+    stack = ExitStack()
+    file = files.opened(stack, small_disk / "new/log")
+    assert file
+    file.write("half of a \ud800 character")
+    with pytest.raises(OSError, match="No space"):
+        (small_disk / "other").write_bytes(b"x" * 2_000_000)
+    file.write("x" * 5000)
+
+    with pytest.raises(ToolError, match=r"cannot write .*log: No space left") as caught:
+        stack.close()
+
+    assert caught.value.reason == Reason.DISK_FULL
+    assert file.closed
