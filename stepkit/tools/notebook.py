@@ -120,6 +120,8 @@ def _upgraded(document: dict[str, Any]) -> Any:
         raise nbformat.NBFormatError(f"Unsupported nbformat version {major}")
     minor = document.get("nbformat_minor", 0)
     nb = nbformat.convert(nbformat.versions[major].to_notebook_json(document, minor=minor), 4)
+    if not isinstance(nb, nbformat.NotebookNode):  # format 3 has a class of its own
+        nb = nbformat.from_dict(nb)
     try:
         nbformat.validate(nb)
     except nbformat.ValidationError as error:
