@@ -198,8 +198,8 @@ def _prepared(name: str, directory: str) -> tuple[Any, bool]:
     km: Any = AsyncKernelManager(kernel_name=name)
     argv = list(km.kernel_spec.argv)
     km.client_factory = _client_class()
-    if argv[1:] and "ipykernel_launcher" in argv:
-        at = argv.index("ipykernel_launcher")
+    at = argv.index("ipykernel_launcher") if "ipykernel_launcher" in argv else 0
+    if argv[at - 1 : at] == ["-m"]:
         argv[at - 1 : at + 1] = [str(LAUNCHER)]
         km.kernel_spec.argv = argv
         if len(directory) <= _SOCKET_DIRECTORY:

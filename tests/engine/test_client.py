@@ -136,6 +136,7 @@ def test_a_thread_may_clear_and_update_what_its_cell_shows(tmp_path: Path) -> No
     assert text_of(nb.cells[1]) == "".join(f"kept {n}\n" for n in range(5))
 
 
+@pytest.mark.slow
 def test_what_a_child_process_prints_stands_in_the_cell_that_started_it(tmp_path: Path) -> None:
     nb = execute(
         tmp_path,
@@ -156,6 +157,7 @@ def test_no_output_is_no_message_lost(tmp_path: Path) -> None:
     assert outcome.execution.messages_lost == 0
 
 
+@pytest.mark.slow
 def test_a_kernel_that_holds_its_interpreter_for_long_loses_no_message(tmp_path: Path) -> None:
     """Its late answer to the heartbeat is no lost message."""
     outcome = execute(
@@ -191,6 +193,7 @@ def test_one_line_of_thirty_megabytes_arrives(tmp_path: Path) -> None:
     assert text_of(outcome.notebook.cells[1]) == "y\n"
 
 
+@pytest.mark.slow
 def test_outputs_that_do_not_arrive_after_the_reply_are_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +212,14 @@ def test_outputs_that_do_not_arrive_after_the_reply_are_no_success(
 
 
 @pytest.mark.parametrize(
-    "death", ["os.kill(os.getpid(), 9)", "os._exit(3)", "ctypes.string_at(0)", "os.abort()"]
+    "death",
+    [
+        "os.kill(os.getpid(), 9)",
+        *(
+            pytest.param(death, marks=pytest.mark.slow)
+            for death in ("os._exit(3)", "ctypes.string_at(0)", "os.abort()")
+        ),
+    ],
 )
 def test_the_last_words_of_a_dying_kernel_are_kept(tmp_path: Path, death: str) -> None:
     words = "import ctypes, os, sys\nfor n in range(2000): print('word', n)\nsys.stdout.flush()\n"

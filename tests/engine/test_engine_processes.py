@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 from runs import execute, statuses
 
 from stepkit.engine import processes
@@ -17,8 +18,6 @@ from stepkit.engine.processes import Family
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
@@ -51,6 +50,7 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
 
+@pytest.mark.slow
 def test_what_detached_itself_twice_is_ended_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,6 +109,7 @@ def test_the_exit_code_of_another_child_is_not_taken(tmp_path: Path) -> None:
     assert execute(tmp_path, "1").execution.exit_code == 0
 
 
+@pytest.mark.slow
 def test_one_that_ignores_the_request_is_killed() -> None:
     family = Family()
     child = detached(STUBBORN)

@@ -120,6 +120,7 @@ def test_a_dead_kernel_fails_and_the_statuses_say_so(tmp_path: Path) -> None:
     assert cells[0].outputs[0].text == "kept\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 1)])
 def test_a_signal_saves_what_there_is(tmp_path: Path, signum: signal.Signals, code: int) -> None:
     begins = "import os, time; print('begun', flush=True); open('begun', 'w'); time.sleep(60)"
@@ -217,6 +218,7 @@ def test_an_output_elsewhere_is_written_however_it_ends(
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
 
 
+@pytest.mark.slow
 def test_a_notebook_may_be_piped_through(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
 
@@ -232,6 +234,7 @@ def test_a_notebook_may_be_piped_through(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_here")
 def test_the_flags_of_papermill_and_of_the_engine_are_honoured(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "import time; time.sleep(60)")
@@ -311,6 +314,7 @@ def test_two_notebooks_may_run_in_two_threads(tmp_path: Path) -> None:
     assert "short" in ends
 
 
+@pytest.mark.slow
 def test_no_process_is_left(tmp_path: Path) -> None:
     notebook = write_notebook(
         tmp_path / "a.ipynb", "import os; open('pid', 'w').write(f'{os.getpid()}')"

@@ -46,6 +46,7 @@ def code_cells(outcome: Any) -> list[Any]:
     return [cell for cell in outcome.notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["execution_timeout", "run_timeout"])
 def test_a_limit_stops_the_cell_and_keeps_what_it_printed(tmp_path: Path, limit: str) -> None:
     given: dict[str, Any] = {limit: 1.5}
@@ -68,6 +69,7 @@ def test_a_cell_that_swallows_the_interrupt_is_stopped_all_the_same(tmp_path: Pa
     assert outcome.execution.ending == Ending.CELL_TIMEOUT
 
 
+@pytest.mark.slow
 def test_a_limit_for_each_cell_is_not_one_for_all(tmp_path: Path) -> None:
     outcome = execute(
         tmp_path, *["import time; time.sleep(0.6)"] * 3, execution_timeout=1.5, run_timeout=60
@@ -125,6 +127,7 @@ def test_a_long_cell_gives_signs_of_life(tmp_path: Path, caplog: pytest.LogCaptu
     assert all("GiB" in line and "it may hang" not in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_heartbeat_of_0_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     execute(tmp_path, "import time; time.sleep(0.5)", heartbeat=0)
@@ -151,6 +154,7 @@ def test_it_passes_with_outputs_that_take_long_to_save(tmp_path: Path) -> None:
         assert len(text_of(outcome.notebook.cells[1])) > 30_000_000
 
 
+@pytest.mark.slow
 def test_a_notebook_that_ends_its_kernel_half_way_fails(tmp_path: Path) -> None:
     outcome = execute(tmp_path, SHUTDOWN, "import time; time.sleep(3)", "3")
 
@@ -158,6 +162,7 @@ def test_a_notebook_that_ends_its_kernel_half_way_fails(tmp_path: Path) -> None:
     assert reason(outcome) == Reason.KERNEL_DIED
 
 
+@pytest.mark.slow
 def test_a_kernel_may_take_its_time_to_clean_up(tmp_path: Path) -> None:
     cleans = (
         "import atexit, pathlib, time\n"
@@ -237,9 +242,21 @@ def test_a_kernel_that_cannot_be_executed_is_named(
     "argv",
     [
         ["sh", "-c", f"exec {sys.executable} -m ipykernel_launcher -f {{connection_file}}"],
-        ["sh", "-c", f"{sys.executable} -m ipykernel_launcher -f {{connection_file}}; true"],
-        ["env", "A=b", sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        [sys.executable, "-m", "ipykernel", "-f", "{connection_file}"],
+        pytest.param(
+            ["sh", "-c", f"{sys.executable} -m ipykernel_launcher -f {{connection_file}}; true"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["env", "A=b", sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [sys.executable, "-Pm", "ipykernel_launcher", "-f", "{connection_file}"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [sys.executable, "-m", "ipykernel", "-f", "{connection_file}"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_kernel_that_is_started_in_another_way_works(
@@ -264,6 +281,7 @@ def test_the_kernel_works_where_the_temporary_directory_has_a_long_name(
     assert statuses(execute(tmp_path, "print('ran')")) == ["ok"]
 
 
+@pytest.mark.slow
 def test_modules_are_found_as_in_jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the notebook and in PYTHONPATH, and none of stepkit's own."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
@@ -281,6 +299,7 @@ def test_modules_are_found_as_in_jupyter(tmp_path: Path, monkeypatch: pytest.Mon
     assert [text_of(cell) for cell in nb.cells] == ["lib\n", "[] False\n"]
 
 
+@pytest.mark.slow
 def test_processes_that_the_notebook_spawns_find_their_modules(tmp_path: Path) -> None:
     """As dask's workers do; the launcher must not run again in them."""
     (tmp_path / "beside.py").write_text("import os\ndef work(n): return n + 1, os.getpid()\n")
@@ -359,6 +378,7 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., Runner]]:
         each.child.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_kernel_starts_ends_it(
     tmp_path: Path,
@@ -376,6 +396,7 @@ def test_a_signal_while_the_kernel_starts_ends_it(
     run.ends_with(128 + signum)
 
 
+@pytest.mark.slow
 def test_sigterm_in_a_cell_saves_all_that_it_printed(runner: Callable[..., Runner]) -> None:
     run = runner("print('one')", "import time; print('two', flush=True); time.sleep(60)", "3")
     run.wait_for(run.printed("two"))
@@ -388,6 +409,7 @@ def test_sigterm_in_a_cell_saves_all_that_it_printed(runner: Callable[..., Runne
     assert "two" in str(run.notebook().cells)
 
 
+@pytest.mark.slow
 def test_sigterm_between_two_cells_ends_the_run(runner: Callable[..., Runner]) -> None:
     run = runner(
         "print('go', flush=True)", *["import time; time.sleep(0.01)"] * 500, "print('end')"
@@ -401,6 +423,7 @@ def test_sigterm_between_two_cells_ends_the_run(runner: Callable[..., Runner]) -
     assert run.statuses()[0] == "completed"
 
 
+@pytest.mark.slow
 def test_sigterm_while_the_kernel_cleans_up_does_not_wait_for_it(
     runner: Callable[..., Runner],
 ) -> None:
@@ -440,6 +463,7 @@ def test_sigterm_ends_a_kernel_that_hangs(runner: Callable[..., Runner]) -> None
     assert run.statuses() == ["failed"]
 
 
+@pytest.mark.slow
 def test_a_second_signal_waits_for_nothing(runner: Callable[..., Runner]) -> None:
     run = runner(IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)")
     run.wait_for(run.printed("begun"))
@@ -453,6 +477,7 @@ def test_a_second_signal_waits_for_nothing(runner: Callable[..., Runner]) -> Non
     assert "begun" in str(run.notebook().cells)
 
 
+@pytest.mark.slow
 def test_killing_the_runner_leaves_the_last_checkpoint_and_no_kernel(
     runner: Callable[..., Runner],
 ) -> None:
@@ -497,6 +522,7 @@ def test_a_signal_in_this_process_cancels_its_run(tmp_path: Path) -> None:
     assert statuses(outcome) == ["ok", "stopped", "not-run"]
 
 
+@pytest.mark.slow
 def test_a_run_may_be_in_a_thread(tmp_path: Path) -> None:
     code = (
         "import sys, threading, pathlib\n"
