@@ -28,6 +28,13 @@ class Cap:
         self._text: IO[str] | None = None
         self._files = 0
 
+    @staticmethod
+    def forget(directory: Path) -> None:
+        """Remove the files of an earlier run: nobody may take one for this run's."""
+        with files.explaining(f"cannot empty {directory}"):
+            for path in directory.glob("cell-*"):
+                path.unlink()
+
     def begin(self, cell: str) -> None:
         """Start the count for a cell; its files are named after ``cell``."""
         self._cell, self._used, self._files, self._printed = cell, 0, 0, []

@@ -55,6 +55,7 @@ class Checkpoints:
         self._finished: deque[Any] = deque()  # cells that are not in the draft yet
         self._done: set[int] = set()  # ids of all cells that finished
         self._stale: set[int] = set()  # ids of cells that changed since they were encoded
+        self._saved: dict[int, int] = {}  # id of a cell: size of its JSON in the last checkpoint
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
@@ -97,8 +98,8 @@ class Checkpoints:
     def finish(self) -> None:
         """Save the last state; cells may have been inserted.
 
-        Raises :class:`~stepkit.errors.StepError`. On a full disk the outputs that found room are
-        saved all the same, and at worst the last checkpoint is what is left.
+        Raises :class:`~stepkit.errors.StepError`. On a full disk the outputs that find room are
+        saved all the same, unless the last checkpoint, which then stays, has more of a cell.
         """
         self.pause()
         try:
@@ -128,6 +129,8 @@ class Checkpoints:
                 data = encoding.cell(node)
                 if draft.size + len(data) > room:
                     data = encoding.cell(_without_outputs(node))
+                    if len(data) < self._saved.get(id(node), 0):
+                        return  # the last checkpoint shows more of this cell
                 draft.write((encoding.BETWEEN if number else encoding.FIRST) + data)
             draft.write(encoding.tail(self._notebook))
             draft.publish()
@@ -204,6 +207,8 @@ class Checkpoints:
             draft = self._rewritten(nodes, encoded)
         draft.write(tail)
         draft.publish()
+        self._saved = {key: len(data) for key, data in encoded.items()}
+        self._saved |= {key: length for key, (_, length) in self._places.items()}
         self._draft = None
         self._replace_published(draft)
 

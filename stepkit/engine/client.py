@@ -194,9 +194,10 @@ class Client(NotebookClient):
         shown = message["content"].get("transient") or {}
         if message["msg_type"] == "update_display_data":
             message = self._capped(message, replaces=True)
-            for other in self._display_id_map.get(str(shown.get("display_id")), {}):
-                if other != index:
-                    self._changed(self.nb.cells[other])
+        # One display may stand in several cells; showing it anew changes all of them.
+        for other in self._display_id_map.get(str(shown.get("display_id")), {}):
+            if other != index:
+                self._changed(self.nb.cells[other])
         self.process_message(message, cell, index)
 
     def _take_late(self, message: Any, index: int) -> None:

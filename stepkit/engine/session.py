@@ -204,7 +204,11 @@ class Session:
 
     def _cap(self) -> Cap | None:
         limit, output = self.request.cell_output_limit, self.request.output
-        return Cap(limit, output.with_suffix(".outputs")) if limit and output else None
+        if not output:
+            return None
+        directory = output.with_suffix(".outputs")
+        Cap.forget(directory)
+        return Cap(limit, directory) if limit else None
 
     def _stop(self, ending: Ending, *, limit: float | None = None) -> None:
         self.watch.stop(ending, limit=limit)

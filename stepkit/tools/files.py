@@ -70,6 +70,7 @@ def write_atomically(
     from tempfile import mkstemp
 
     with explaining(f"cannot write {path}"):
+        check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = mkstemp(prefix=f".{path.name[:60]}-", dir=path.parent)
         try:
@@ -87,6 +88,15 @@ def write_atomically(
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
             raise
+
+
+def check_regular(path: Path) -> None:
+    """Refuse to put a file in the place of a device, a pipe or a directory.
+
+    Raises :class:`ConfigurationError`.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"cannot write {path}: it is there and no regular file")
 
 
 def append(path: Path, text: str) -> None:

@@ -35,6 +35,7 @@ def check_output(output: Path, source: Path) -> None:
             raise ConfigurationError(f"{output} is a directory: name the notebook to write in it")
         if output.exists() and output.samefile(source):
             raise ConfigurationError(f"the output {output} is the notebook: name another file")
+        files.check_regular(output)
         files.check_writable(output.absolute().parent)
 
 

@@ -337,6 +337,24 @@ def test_a_full_disk_keeps_the_last_file_and_what_fits_at_the_end(small_disk: Pa
     assert list(small_disk.iterdir()) == [target]
 
 
+def test_a_full_disk_never_takes_back_what_the_last_checkpoint_had(small_disk: Path) -> None:
+    target = small_disk / "executed.ipynb"
+    run = Run(book(2), target)
+    run.saving.begin()
+    run.cell(0, "a" * 300_000)
+    run.wait_until_saved()
+    with suppress(OSError):
+        (small_disk / "other").write_bytes(b"x" * 2_000_000)
+    run.cell(1, "b" * 300_000)
+
+    with pytest.raises(ToolError, match="No space left"):
+        run.finish()
+
+    left = nbformat.read(target, as_version=4)
+    assert left.cells[0].outputs[0].text == "a" * 300_000
+    assert {path.name for path in small_disk.iterdir()} == {"executed.ipynb", "other"}
+
+
 def test_saving_goes_on_when_a_full_disk_has_space_again(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -257,3 +257,14 @@ def test_a_file_that_finds_no_room_when_it_is_closed_is_told(small_disk: Path) -
 
     assert caught.value.reason == Reason.DISK_FULL
     assert file.closed
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(ConfigurationError, match=f"cannot write {pipe}: it is there and no"):
+        files.write_atomically(pipe, "text")
+
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
