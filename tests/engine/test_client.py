@@ -55,6 +55,15 @@ def test_an_update_reaches_the_display_in_an_earlier_cell(tmp_path: Path) -> Non
     assert [out.data["text/plain"] for out in first.outputs if "data" in out] == ["'again'"] * 2
 
 
+def test_a_display_shown_anew_in_a_later_cell_changes_the_earlier_one(tmp_path: Path) -> None:
+    outcome = execute(
+        tmp_path, "h = display(1, display_id='q')\nh.update(49)", "h = display(7, display_id='q')"
+    )
+
+    shown = [cell.outputs[0].data["text/plain"] for cell in outcome.notebook.cells]
+    assert shown == ["7", "7"]  # execute() compares the file with it
+
+
 def test_clearing_an_output_takes_what_was_printed_too(tmp_path: Path) -> None:
     start = "from IPython.display import clear_output, display\nprint('old'); display('old')\n"
     nb = execute(
