@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import stepkit
 from stepkit import collisions, log, options, results, runner
-from stepkit.errors import Cancelled, StepError
+from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
 from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
@@ -38,6 +38,7 @@ exit codes:
   2    the options, or what they point at, are wrong
   3    the notebook or a test failed, or a check found a defect
   4    a tool, the network or the machine gave up: a second try may help
+  129  stopped by SIGHUP, a closed terminal; what was done so far is saved
   130  stopped by Ctrl-C (SIGINT); what was done so far is saved
   143  stopped by SIGTERM; what was done so far is saved
 
@@ -93,7 +94,7 @@ def _written_by_the_edge(args: argparse.Namespace) -> list[tuple[str, Path]]:
 
 def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
     """Write results and report; neither may hide how the step itself ended, nor may a signal."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in STOPPING:
         signal.signal(signum, signal.SIG_IGN)
     trouble: StepError | None = None
     writers: list[Callable[[], None]] = [
@@ -245,17 +246,21 @@ def _take_secrets(step: Step) -> dict[str, str]:
 
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Turn SIGTERM into :class:`Cancelled`, as Python does with SIGINT.
+    """Turn SIGTERM and SIGHUP into :class:`Cancelled`, as Python does with SIGINT.
 
-    A second SIGTERM changes nothing: saving has begun, and Kubernetes follows with SIGKILL.
+    A second one changes nothing: saving has begun, and Kubernetes follows with SIGKILL. A SIGHUP
+    that is ignored stays so: that is what nohup is for.
     """
 
     def stop(signum: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for taken in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(taken, signal.SIG_IGN)
         raise Cancelled(signum)
 
-    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
-    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+    before = {signum: signal.getsignal(signum) for signum in STOPPING}
+    signal.signal(signal.SIGTERM, stop)
+    if before[signal.SIGHUP] != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     try:
         yield
     finally:

@@ -7,11 +7,13 @@ Code 1 is left to Python, for an exception that nobody expected: a bug in stepki
 from __future__ import annotations
 
 from enum import StrEnum
-from signal import SIGINT, Signals
-from typing import TYPE_CHECKING, ClassVar
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+STOPPING: Final = (SIGINT, SIGTERM, SIGHUP)  # signals that ask to save and end
 
 
 class Reason(StrEnum):

@@ -429,6 +429,32 @@ def test_a_reader_that_is_gone_does_not_change_the_verdict(
     assert (tmp_path / "manifest.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("action", "code", "status"),
+    [(signal.SIG_DFL, 129, "cancelled"), (signal.SIG_IGN, 0, "succeeded")],
+)
+def test_a_closed_terminal_ends_a_step_unless_nohup_says_no(
+    register: Callable[..., None],
+    tmp_path: Path,
+    action: signal.Handlers,
+    code: int,
+    status: str,
+) -> None:
+    def hang_up(options: Options) -> Outputs:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return greet(options)
+
+    register(hang_up)
+    before = signal.signal(signal.SIGHUP, action)
+    try:
+        assert cli.main(["greet", "--name=x", f"--report={tmp_path}/report.json"]) == code
+        assert signal.getsignal(signal.SIGHUP) == action
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == status
+
+
 def test_a_signal_while_results_are_written_comes_too_late(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "artifacts").mkdir()

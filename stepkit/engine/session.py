@@ -18,7 +18,7 @@ from stepkit.engine.kernel import GRACEFUL_SECONDS
 from stepkit.engine.printed import Printed
 from stepkit.engine.record import Record
 from stepkit.engine.watch import Watch
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import STOPPING, Reason, ToolError
 from stepkit.verdict import Ending
 
 if TYPE_CHECKING:
@@ -216,19 +216,20 @@ class Session:
 
     def _on_signal(self, signum: int) -> None:
         if self._stopped.is_set():
-            self.client.give_up()  # asked twice: wait no longer for the kernel's last words
+            if signum != signal.SIGHUP:  # a terminal that closes may send it twice
+                self.client.give_up()  # asked twice: wait no longer for the kernel's last words
             return
         self.watch.cancelled_by = signum
         self._stop(Ending.CANCELLED)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as a request to stop; only a main thread can."""
+        """Take SIGINT, SIGTERM and SIGHUP as a request to stop; only a main thread can."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         loop = asyncio.get_running_loop()
-        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.getsignal(s) for s in STOPPING}
         taken = [s for s, action in before.items() if action is not signal.SIG_IGN]
         for signum in taken:
             loop.add_signal_handler(signum, self._on_signal, signum)

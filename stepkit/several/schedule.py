@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from stepkit.errors import STOPPING
 from stepkit.several.model import NotebookRun
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Schedule:
 def supervise(work: Callable[[], None], stop: Event, kill: Event) -> int | None:
     """Do ``work`` in a thread of its own; return the number of the signal that ended it, if any.
 
-    The first signal sets ``stop``; a second Ctrl-C sets ``kill``, a second SIGTERM changes nothing.
+    The first signal sets ``stop``; a second Ctrl-C sets ``kill``, another signal changes nothing.
     For that time no signal is an exception, so that none interrupts what is half done.
     """
     with ThreadPoolExecutor(1) as pool:
@@ -141,7 +142,10 @@ def _noting_signals(stop: Event, kill: Event) -> Iterator[list[int]]:
         seen.append(signum)
         stop.set()
 
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in STOPPING}
+    for signum, action in before.items():
+        if signum != signal.SIGHUP or action != signal.SIG_IGN:  # nohup ignores it
+            signal.signal(signum, note)
     try:
         yield seen
     finally:

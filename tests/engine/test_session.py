@@ -19,7 +19,7 @@ from runs import OUTPUT, execute, statuses, text_of
 from samples import write_notebook
 
 from stepkit import verdict
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import STOPPING, ConfigurationError, Reason, StepError, ToolError
 from stepkit.verdict import Ending
 
 if TYPE_CHECKING:
@@ -497,10 +497,10 @@ def test_killing_the_runner_leaves_the_last_checkpoint_and_no_kernel(
 
 
 def test_signals_are_as_before_when_the_run_is_over(tmp_path: Path) -> None:
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(s) for s in STOPPING]
     execute(tmp_path, "1")
 
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(s) for s in STOPPING] == before
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
@@ -512,6 +512,20 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
         signal.signal(signal.SIGINT, before)
 
     assert statuses(outcome) == ["ok"]
+
+
+def test_a_terminal_that_closes_twice_still_gets_the_kernels_last_words(tmp_path: Path) -> None:
+    stops = (
+        "import os, signal, time\n"
+        f"try: os.kill({os.getpid()}, signal.SIGHUP); time.sleep(60)\n"
+        f"except KeyboardInterrupt: os.kill({os.getpid()}, signal.SIGHUP); time.sleep(1)\n"
+        "finally: print('last words')"
+    )
+    outcome = execute(tmp_path, stops, "2")
+
+    assert outcome.execution.cancelled_by == signal.SIGHUP
+    assert statuses(outcome) == ["stopped", "not-run"]
+    assert "last words" in str(outcome.notebook.cells[-2].outputs)
 
 
 def test_a_signal_in_this_process_cancels_its_run(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def last(on_machine: Local, command: str, **params: str) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
     on_machine: Local,
     command: type[Command],

@@ -473,7 +473,9 @@ def test_refuses_a_working_directory_that_is_not_there(tmp_path: Path) -> None:
     assert "no working directory" in str(failed(notebook, cwd=tmp_path / "gone"))
 
 
-@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     tmp_path: Path, signum: int, exit_code: int
 ) -> None:
