@@ -20,6 +20,7 @@ from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
 from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
+from stepkit.tools import parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains on
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
+    parent.end_with_parent(os.environ)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may be no text

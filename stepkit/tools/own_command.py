@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stepkit.tools import process
+from stepkit.tools import parent, process
 
 if TYPE_CHECKING:
     import threading
@@ -33,12 +33,12 @@ def run(
     """Run ``stepkit ARGUMENTS`` to its end; each line of its log comes with ``prefix``.
 
     ``env`` is added to our own environment. When another thread sets ``stop``, the child gets
-    SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. Raises
-    :class:`~stepkit.errors.ConfigurationError` when it cannot be started.
+    SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. When we die, it
+    gets SIGTERM too. Raises :class:`~stepkit.errors.ConfigurationError` when it cannot be started.
     """
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json"],
-        env={**os.environ, **env},
+        env={**os.environ, **env, **parent.tied()},
         on_line=_relay(prefix),
         stop=stop,
         kill=kill,

@@ -1,8 +1,8 @@
 """Run a program as a child, in a process group of its own, and leave none of it behind.
 
 Only a SIGKILL of stepkit itself leaves the child running, until it prints into the closed pipe:
-Linux ties a child to its parent (PR_SET_PDEATHSIG) only from inside the child, and Python code
-between fork and exec may deadlock in a program with threads.
+Linux ties a child to its parent only from inside the child, as :mod:`stepkit.tools.parent` does
+for stepkit's own commands, and Python between fork and exec may deadlock in a program with threads.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from samples import write_notebook
 
@@ -359,6 +360,53 @@ def test_sigterm_saves_what_runs_and_starts_nothing_more(several: Run) -> None:
     assert not (several.out / "02.ipynb").exists()
 
 
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_parent_leaves_no_notebook_and_no_kernel_running(several: Run, jobs: int) -> None:
+    for name in ("01", "02"):
+        several.notebook(
+            name, "print('kept')", f"open('{name}', 'w'); import time; time.sleep(600)"
+        )
+    names = ("01", "02")[:jobs]
+    process = command(several, "--notebooks", "source/01.ipynb", "source/02.ipynb",
+                      f"--jobs={jobs}")  # fmt: skip
+    for name in names:
+        wait_for(several.directory / "source" / name, process)
+    below = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    assert len(below) >= 2 * jobs
+
+    process.kill()
+    process.communicate(timeout=60)
+
+    deadline = time.monotonic() + 60
+    while not all(gone(pid) for pid in below):
+        assert time.monotonic() < deadline, "something goes on without its parent"
+        time.sleep(0.05)
+    for name in names:
+        assert several.report(name)["status"] == "cancelled"
+        assert "kept" in (several.out / f"{name}.ipynb").read_text()
+
+
+def test_a_hangup_saves_what_runs(several: Run) -> None:
+    several.notebook("01", "print('kept')", "open('on', 'w'); import time; time.sleep(600)")
+    process = command(several, "--notebooks=source/01.ipynb")
+    wait_for(several.directory / "source/on", process)
+
+    process.send_signal(signal.SIGHUP)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 129
+    assert "stopped by SIGHUP: 0 of 1 notebooks passed, 1 stopped [cancelled]" in stderr
+    assert several.report("01")["status"] == "cancelled"
+    assert "kept" in (several.out / "01.ipynb").read_text()
+
+
 def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> None:
     several.notebook(
         "01",
@@ -366,6 +414,7 @@ def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> 
         "above = (proc / str(os.getppid()) / 'stat').read_text().split()[3]\n"
         "for p in (os.getppid(), above): print((proc / str(p) / 'cmdline').read_bytes())",
         "print(os.environ.get('GIT_TOKEN'), os.environ['FLAVOUR'])",
+        "print('tied:', os.environ.get('STEPKIT_PARENT_PID'))",
     )
     several.plan({"path": "01.ipynb", "env": {"FLAVOUR": "vanilla-7"}})
     secret = "tok-en-1234567890"
@@ -376,6 +425,7 @@ def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> 
     assert process.returncode == 0, stderr
     executed = (several.out / "01.ipynb").read_text()
     assert "None vanilla-7" in executed
+    assert "tied: None" in executed
     assert "execute-notebook\\\\x00" in executed
     assert executed.count("vanilla-7") == 1
     reports = "".join(path.read_text() for path in (several.out / "reports").iterdir())
