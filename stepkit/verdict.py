@@ -12,7 +12,11 @@ from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 
 CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run"]
 
-_FROM_OUTSIDE: Final = {SIGKILL, SIGTERM}  # a crash of the kernel's own raises another signal
+# A crash of the kernel's own raises another signal.
+_FROM_OUTSIDE: Final[dict[int, str]] = {
+    SIGKILL: "most often a sign that the machine ran out of memory",
+    SIGTERM: "from outside",
+}
 _EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
 
 
@@ -159,9 +163,8 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
     if code is not None and code < 0:
         name = Signals(-code).name
         text = f"the kernel was killed by {name} in {where}"
-        if -code in _FROM_OUTSIDE:
-            text += ", most often a sign that the machine ran out of memory"
-            return ToolError(text + rest, reason=Reason.KERNEL_DIED)
+        if why := _FROM_OUTSIDE.get(-code):
+            return ToolError(f"{text}, {why}{rest}", reason=Reason.KERNEL_DIED)
         return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     how = "died" if code is None else f"exited by itself with code {code}"
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
@@ -208,7 +211,10 @@ def _tolerated(execution: Execution) -> str:
 
 def _lost(execution: Execution) -> str:
     count = execution.messages_lost
-    return f"; {count} messages of the kernel were lost: outputs are incomplete" if count else ""
+    if not count:
+        return ""
+    lost = "1 message of the kernel was" if count == 1 else f"{count} messages of the kernel were"
+    return f"; {lost} lost: outputs are incomplete"
 
 
 def _seconds(execution: Execution) -> str:

@@ -102,14 +102,16 @@ def test_cells_that_never_ran_are_a_failure_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("exit_code", "oom_kills", "kind", "reason", "said"),
     [
-        (-9, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGKILL"),
-        (-15, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGTERM"),
+        (-9, 0, ToolError, Reason.KERNEL_DIED,
+         "by SIGKILL in cell 2 of 3 (`step_2()`), most often a sign that the machine ran out of"),
+        (-15, 0, ToolError, Reason.KERNEL_DIED,
+         "was killed by SIGTERM in cell 2 of 3 (`step_2()`), from outside; 1 cell"),
         (-9, 1, ToolError, Reason.OUT_OF_MEMORY, "at the container's limit of 2.0 GiB"),
         (-11, 0, UserCodeError, Reason.KERNEL_DIED, "was killed by SIGSEGV"),
         (7, 0, UserCodeError, Reason.KERNEL_DIED, "exited by itself with code 7"),
         (None, 0, UserCodeError, Reason.KERNEL_DIED, "the kernel died"),
     ],
-)
+)  # fmt: skip
 def test_a_dead_kernel_is_told_by_who_ended_it(
     exit_code: int | None, oom_kills: int, kind: type[StepError], reason: Reason, said: str
 ) -> None:
@@ -161,12 +163,12 @@ def test_a_tolerated_error_excuses_no_other() -> None:
     assert (type(error), error.reason) == (UserCodeError, Reason.CELL_ERROR)
 
 
-def test_says_how_many_messages_were_lost() -> None:
-    execution = Execution(cells=cells("ok"), ending=Ending.FINISHED, messages_lost=3)
+@pytest.mark.parametrize(("lost", "said"), [(1, "1 message of the kernel was"),
+                                            (3, "3 messages of the kernel were")])  # fmt: skip
+def test_says_how_many_messages_were_lost(lost: int, said: str) -> None:
+    execution = Execution(cells=cells("ok"), ending=Ending.FINISHED, messages_lost=lost)
 
-    assert judge(execution) == (
-        "1 of 1 cells ran; 3 messages of the kernel were lost: outputs are incomplete"
-    )
+    assert judge(execution) == f"1 of 1 cells ran; {said} lost: outputs are incomplete"
 
 
 def test_a_hung_kernel_may_work_the_next_time() -> None:
