@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SLOWEST: Final = 5
 _MOST_CHANGES: Final = 20  # more than these are folded away
+_INJECTED_BY_RULE: Final = "stepkit-injected-"  # how the id of such a cell begins
 _BAD: Final = {"failed", "cancelled"}
 
 
@@ -71,7 +72,12 @@ def _cells(entry: Entry, cells: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _number(cell: dict[str, Any]) -> str:
-    return str(cell["number"] or "parameters")
+    return str(cell["number"] or ("injected" if _by_rule(cell) else "parameters"))
+
+
+def _by_rule(cell: dict[str, Any]) -> bool:
+    """Tell a cell that a rule injected from papermill's with the parameters: both are number 0."""
+    return str(cell.get("id", "")).startswith(_INJECTED_BY_RULE)
 
 
 def _failed_cell(cell: dict[str, Any]) -> Iterator[str]:
@@ -91,7 +97,9 @@ def _tolerated_cell(cell: dict[str, Any]) -> str:
 
 
 def _name(cell: dict[str, Any]) -> str:
-    return f"Cell {cell['number']}" if cell["number"] else "The cell of injected parameters"
+    if cell["number"]:
+        return f"Cell {cell['number']}"
+    return "A cell injected by a rule" if _by_rule(cell) else "The cell of injected parameters"
 
 
 def _error(cell: dict[str, Any]) -> str:

@@ -60,6 +60,18 @@ def test_a_tolerated_error_is_counted_in_the_verdict_and_listed_with_its_reason(
     assert r"- Cell 5 (`step_5()`) raised KeyError: 'pca' \| x: see &lt;issue&gt; 7" in text
 
 
+def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: Path) -> None:
+    parameters = cell(0, first_line="n = 1", id="4c6d")
+    injected = cell(0, "error", first_line="seed()", id="stepkit-injected-1", ename="E")
+    write(tmp_path, "execute-notebook", outputs=cells(parameters, injected, cell(1)))
+
+    text = page(tmp_path)
+
+    assert "| parameters | 1.0 s | ok | `n = 1` |" in text
+    assert "| injected | 1.0 s | error | `seed()` |" in text
+    assert "A cell injected by a rule raised E:" in text
+
+
 def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None:
     failed = cell(6, "error", ename="E", evalue="v")
     write(tmp_path, "execute-notebook", status="failed", exit_code=3,
