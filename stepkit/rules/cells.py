@@ -86,7 +86,8 @@ def near(cells: Sequence[Cell], selector: Selector) -> str:
     """Say which part of a selector means no cell, and what comes nearest to it."""
     hints = []
     if selector.index is not None and not choose(cells, Selector(index=selector.index)):
-        hints.append(f"the notebook has {max((c.number for c in cells), default=0)} such cells")
+        count = max((cell.number for cell in cells), default=0)
+        hints.append(f"the notebook has {count} such cell{'' if count == 1 else 's'}")
     if selector.id is not None:
         hints.append(_alike("id", selector.id, [cell.id for cell in cells]))
     if selector.tag is not None:

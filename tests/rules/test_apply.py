@@ -127,6 +127,14 @@ MISMATCHES = [
 ]
 
 
+@pytest.mark.parametrize(("sources", "told"), [((), "0 such cells;"), (("1",), "1 such cell;")])
+def test_an_index_beyond_the_last_cell_says_how_many_there_are(
+    written: Written, notebook: Made, sources: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"the notebook has {told}"):
+        rules.apply(notebook(*sources), written("rules: [{skip: {index: 9}}]"))
+
+
 @pytest.mark.parametrize(("rule", "told"), MISMATCHES)
 def test_a_rule_that_meets_another_notebook_says_what_it_found(
     written: Written, notebook: Made, rule: str, told: str
