@@ -3,8 +3,8 @@
 A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--name``. Types are
 ``str``, ``int``, ``float``, ``bool``, ``Path``, a ``Literal`` of strings, ``X | None``, and
 ``tuple[X, ...]`` for a flag that takes several values. Further annotations refine it:
-:class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :data:`POSITIONAL`,
-:data:`DURATION`.
+:class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :class:`AtLeast`,
+:data:`POSITIONAL`, :data:`DURATION`.
 
 Every value may be a string and ``""`` means "not given", because that is all a Tekton Task
 can pass.
@@ -58,6 +58,13 @@ class Pair:
     """A second flag that takes NAME and VALUE apart and adds ``NAME=VALUE`` to the list."""
 
     flag: str
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The least number that an option takes; a lower one is refused before the step begins."""
+
+    least: int
 
 
 POSITIONAL: Final = "\0positional"  # the option is an argument without a flag
@@ -251,16 +258,20 @@ def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
         parse = _one_of(get_args(hint))
     elif DURATION in notes:
         parse = seconds
+    least = next((note.least for note in notes if isinstance(note, AtLeast)), None)
 
     def convert(text: str) -> Any:
         if not text:
             return _NOT_GIVEN
         try:
-            return parse(text)
+            value = parse(text)
         except ValueError as error:
             wanted = {int: "a whole number", float: "a number"}.get(parse)  # type: ignore[call-overload]
             message = f"{text!r} is not {wanted}" if wanted else str(error)
             raise argparse.ArgumentTypeError(message) from None
+        if least is not None and value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is too low: at least {least}")
+        return value
 
     return convert
 

@@ -16,7 +16,7 @@ import pytest
 
 from stepkit import cli
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
-from stepkit.options import DETAIL, DURATION, Also, DefaultFromEnv, FromEnv, Pair, declared
+from stepkit.options import DETAIL, DURATION, Also, AtLeast, DefaultFromEnv, FromEnv, Pair, declared
 from stepkit.steps import SECRET_VARIABLES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Options:
     name: Annotated[str, "whom to greet"]
     words: Annotated[tuple[str, ...], "what to say", Pair("-w")] = ()
     loud: Annotated[bool, "whether to shout"] = False
-    limit: Annotated[int | None, "how much to say", Also("-l")] = None
+    limit: Annotated[int | None, "how much to say", Also("-l"), AtLeast(1)] = None
     wait: Annotated[float, "how long", DURATION] = 1.5
     tone: Annotated[Literal["kind", "rude"], "how"] = "kind"
     place: Annotated[Path | None, "where", DefaultFromEnv("GREETING_PLACE")] = None
@@ -91,6 +91,7 @@ DEFAULTS = ["you", (), False, None, 1.5, "kind", None, None]
         (["--words"], {}),
         (["--words", ""], {}),
         (["-l", "3"], {3: 3}),
+        (["--limit=1"], {3: 1}),
         (["--wait=1h30m"], {4: 5400.0}),
         (["--wait", "250ms"], {4: 0.25}),
         (["--tone=rude"], {5: "rude"}),
@@ -105,6 +106,26 @@ def test_reads_flags_as_people_and_as_tekton_write_them(
     assert said(capsys, "--name=you", *flags) == repr(wanted)
 
 
+@pytest.mark.parametrize(
+    ("command", "flag", "least"),
+    [
+        ("execute-notebook", "--autosave-cell-every", 0),
+        ("execute-notebook", "--cell-output-limit", 1),
+        ("execute-notebooks", "--jobs", 1),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(
+    capsys: pytest.CaptureFixture[str], command: str, flag: str, least: int
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, flag, str(least - 1)])
+
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"stepkit {command}: error: argument {flag}: '{least - 1}' is too low")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.usefixtures("register")
 @pytest.mark.parametrize(
     ("flags", "message"),
@@ -113,6 +134,8 @@ def test_reads_flags_as_people_and_as_tekton_write_them(
         (["--name="], "--name is empty: whom to greet"),
         (["--name=x", "--loud=yes"], "'yes' is neither true nor false"),
         (["--name=x", "--limit=many"], "'many' is not a whole number"),
+        (["--name=x", "--limit=0"], "argument --limit/-l: '0' is too low: at least 1; see"),
+        (["--name=x", "--limit", "-3"], "argument --limit/-l: '-3' is too low: at least 1; see"),
         (["--name=x", "--wait=soon"], "'soon' is no duration: write 90, 90s, 5m or 1h30m"),
         (["--name=x", "--tone=odd"], "'odd' is none of kind, rude"),
         (["--name=x", "--result=typo=/tmp/x"], "is not NAME=FILE with NAME one of status, reason"),

@@ -36,7 +36,7 @@ from stepkit.engine import execute as engine
 from stepkit.engine.request import Request
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, Pair
+from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, AtLeast, Pair
 from stepkit.rules import Change
 from stepkit.step import Status
 from stepkit.tools import files, kernels, logfile, nbconvert, notebook, parameters
@@ -93,9 +93,9 @@ class Options:
         float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
     ] = None
     heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
-    autosave_cell_every: Annotated[int, "seconds between saves; 0 saves first and last only"] = 5
+    autosave_cell_every: Annotated[int, "seconds between saves; 0: first and last", AtLeast(0)] = 5
     cell_output_limit: Annotated[
-        int | None, "megabytes of outputs that a cell may keep; the whole goes to files beside"
+        int | None, "megabytes of outputs a cell may keep; the whole goes to files", AtLeast(1)
     ] = None
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None

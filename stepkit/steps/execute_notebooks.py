@@ -31,7 +31,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError
-from stepkit.options import DETAIL, DURATION, READS, Pair
+from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
 from stepkit.several import check, choose, read_plan, rehearse, schedule, verdict
 from stepkit.several.child import Run
 from stepkit.several.model import NotebookRun, Places, Settings
@@ -59,7 +59,7 @@ class Options:
     reports: Annotated[
         Path | None, "directory for the report of each notebook; by default DIRECTORY/reports"
     ] = None
-    jobs: Annotated[int, "how many run at once; they share the GPU"] = 1
+    jobs: Annotated[int, "how many run at once; they share the GPU", AtLeast(1)] = 1
     fail_fast: Annotated[bool, "start nothing more once a notebook failed"] = False
     suffix: Annotated[str, "end of the names of all files, such as _lite"] = ""
     parameters: Annotated[
@@ -97,8 +97,6 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Check the whole plan, execute what can be executed, and judge."""
-    if options.jobs < 1:
-        raise ConfigurationError(f"--jobs {options.jobs}: at least 1 notebook has to run")
     places = _places(options)
     plan = _plan(options)
     check.check(plan)

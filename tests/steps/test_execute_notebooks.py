@@ -302,7 +302,6 @@ def test_a_kernel_that_the_plan_brings_along_is_looked_for_by_the_child(several:
     [
         ({}, "by --notebooks or by --plan, one of the two"),
         ({"notebooks": ("a",), "plan": Path("p")}, "one of the two"),
-        ({"notebooks": ("a",), "jobs": 0}, "--jobs 0"),
         ({"notebooks": ("a",), "suffix": "/x"}, "--suffix '/x' cannot end the name"),
         ({"notebooks": ("a.ipynb",)}, "there is no notebook a.ipynb"),
     ],
