@@ -93,7 +93,7 @@ class Options:
         float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
     ] = None
     heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
-    autosave_cell_every: Annotated[int, "seconds between saves; 0: first and last", AtLeast(0)] = 5
+    autosave_cell_every: Annotated[int, "seconds between saves; 0 is none", AtLeast(0)] = 5
     cell_output_limit: Annotated[
         int | None, "megabytes of outputs a cell may keep; the whole goes to files", AtLeast(1)
     ] = None
