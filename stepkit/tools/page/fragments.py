@@ -6,19 +6,12 @@ import html
 import re
 from typing import TYPE_CHECKING, Final
 
+from stepkit.tools.page.closed import closed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What acts without a script and without being loaded: a refresh leaves the page, a link connects.
-# ``wbr`` is as empty as they are, shows nothing and does nothing.
-_ACTING: Final = re.compile(r"<(?=(?:meta|link|base)[\s/>])(?:meta|link|base)", re.IGNORECASE)
-
 _IMAGE: Final = re.compile(r"<img(?=[\s/>])(?![^<>]*\salt\s*[=\s/>])", re.IGNORECASE)
-
-# Elements whose content is no markup: left open, they swallow the rest of the page.
-_SWALLOWING: Final = re.compile(
-    r"</?(?:script|style|textarea|title|iframe|noscript|xmp)(?=[\s/>])|<!--|-->", re.IGNORECASE
-)
 
 _FLAGS: Final = re.DOTALL | re.IGNORECASE
 _SCRIPT: Final = re.compile(r"<(/?)(script|style)\b[^<>]*>?", _FLAGS)
@@ -27,12 +20,10 @@ _VISIBLE: Final = re.compile(r"<(?:img|svg|table|canvas|video|audio|input|button
 
 def settled(fragment: str, *, alt: str, trusted: bool) -> str:
     """Return the fragment closed, with alternative texts, and with nothing that acts by itself."""
-    if not trusted and "<" in fragment:
-        fragment = _ACTING.sub("<wbr", fragment)
     scripted = trusted and "<script" in fragment  # which may write images itself
     if not scripted and ("<img" in fragment or "<IMG" in fragment):
         fragment = _IMAGE.sub(lambda _: f'<img alt="{html.escape(alt)}"', fragment)
-    return fragment + _closing(fragment)
+    return closed(fragment, trusted=trusted)
 
 
 def drawn_by_script(fragment: str) -> bool:
@@ -61,21 +52,3 @@ def plain(markdown: str) -> str:
     words = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)", r"\1", markdown)
     words = re.sub(r"<[^<>]*>", "", words)
     return " ".join(html.unescape(re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", words)).split())
-
-
-def _closing(fragment: str) -> str:
-    """Return the end of what the fragment left open."""
-    within = ""
-    for match in _SWALLOWING.finditer(fragment):
-        mark = match[0].lower()
-        if not within:
-            within = "" if mark.startswith(("</", "--")) else mark.removeprefix("<")
-        elif mark == _end(within):
-            within = ""
-    if not within:
-        return ""
-    return _end(within) + (">" if within != "!--" else "")
-
-
-def _end(opened: str) -> str:
-    return "-->" if opened == "!--" else f"</{opened}"
