@@ -214,12 +214,134 @@ def test_a_form_that_no_page_can_show_is_named() -> None:
     assert "application/vnd.plotly.v1+json" in only(found, ".stepkit-note").get_text()
 
 
-@pytest.mark.parametrize("left_open", ["<!-- ", "<script>x", "<STYLE>", "<textarea>", "<title>"])
-def test_an_output_cannot_swallow_the_cells_after_it(left_open: str) -> None:
-    found = soup(displaying({"text/html": f"<b>bold</b>{left_open}"}), new_code_cell("after_it"))
+LEFT_OPEN = [
+    "<!-- ",
+    "<script>x",
+    "<STYLE>",
+    "<textarea>",
+    "<title>",
+    "<template>",
+    "<svg><desc>",
+    "<svg><![CDATA[",
+    "<svg><style><!--",
+    "<math><annotation-xml encoding='text/html'>",
+    "<math><svg><desc><style>",
+    '<table style="display:none"><tr><td>',
+    "<table><b style=display:none><tr><td>x</table>",
+    "<select><option>",
+    "<marquee>",
+    "<noscript>",
+    "<iframe>",
+    "<plaintext>",
+    "<xmp>",
+    "<frameset>",
+    "<details><div hidden>",
+    "</div></div></div></main></body>",
+    "<div></td></div></div></div></div>",
+    "<li><div><td><li></div></div></div></div>",
+    "<table><div><table></div></div></div></div>",
+    "<h3><div><h1><h2></h2></h1></div></div></div></div>",
+    "<button><div><button></div></div></div></div>",
+    '<p a="x"="y><template>">',
+    '<body style="display:none">',
+]
+
+
+@pytest.mark.parametrize("left_open", LEFT_OPEN)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_an_output_cannot_swallow_the_cells_after_it(left_open: str, *, trusted: bool) -> None:
+    hostile = f"<b>bold</b>{left_open}SHOWN"
+    found = soup(
+        displaying({"text/html": hostile}),
+        new_markdown_cell(hostile),
+        new_code_cell("after_it"),
+        trust_scripts=trusted,
+    )
 
     assert "after_it" in only(found, "main").get_text()
-    assert len(found.select(".jp-CodeCell")) == 2
+    assert len(found.select("main > .jp-Cell")) == 3
+    if not (trusted and "<template>" in left_open):  # which hides what it holds, for scripts
+        assert only(found, "main > .jp-Cell").get_text().count("SHOWN") == 1
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        (
+            '<div>\n<table border="1" class="dataframe">\n  <thead>\n    <tr style="a: b;">\n      '
+            "<th></th>\n    </tr>\n  </thead>\n  <tbody>\n    <tr>\n      <th>0</th>\n      <td>a"
+            " &lt; b</td>\n    </tr>\n  </tbody>\n</table>\n<p>2 rows</p>\n</div>"
+        ),
+        '<svg viewBox="0 0 1 1"><g><path d="M0"/><title>a</title><text>x</text></g></svg>',
+        '<ul><li>a<ul><li>b</li></ul></li></ul><p>x<br/>y <a href="#a">z</a></p>',
+        "<details open><summary>x</summary><pre>y</pre></details>",
+        "<p>x</p><script>if (a < b) { c(); }</script><textarea><b></textarea>",
+    ],
+)
+def test_usual_html_stays_as_it_is(usual: str) -> None:
+    assert usual in page(displaying({"text/html": usual}))
+
+
+def test_what_only_looks_like_markup_becomes_text() -> None:
+    found = soup(displaying({"text/html": "<i>1 <2 and 3<4</i> <a b'c> <?php x ?><!DOCTYPE html>"}))
+
+    assert "1 <2 and 3<4 <a b'c>" in only(found, ".jp-RenderedHTML").get_text()
+    assert "php" not in only(found, ".jp-RenderedHTML").get_text()
+
+
+# Styles that reach beyond an output
+
+
+def css(source: str, body: str = '<p id="T_a"></p>', **options: Any) -> tuple[str, bool]:
+    found = soup(displaying({"text/html": f"<style>{source}</style>{body}"}), **options)
+    noted = any("Style rules" in tag.get_text() for tag in found.select(".stepkit-note"))
+    return only(found, ".jp-RenderedHTML style").get_text(), noted
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "#T_a th { color: red; }\n#T_a tr:hover, #T_a .b > i {\n  background: rgb(1, 2, 3);\n}",
+        "#T_a td:after { content: 'a > b'; }",
+        (
+            ".dataframe tbody tr th:only-of-type {\n vertical-align: middle;\n}\n"
+            ".dataframe thead tr:last-of-type th { text-align: right; }"
+        ),
+        "",
+    ],
+)
+def test_rules_for_an_outputs_own_ids_are_kept(rules: str) -> None:
+    assert css(f"\n{rules}\n") == (f"\n{rules}" if rules else "", False)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ".jp-Cell { display: none !important }",
+        "body::before { content: 'All 12 cells passed' }",
+        "#T_a, body { color: red }",
+        "#T_b { color: red }",
+        r"#T_\61 { color: red }",
+        "@import url(x); #T_a { color: red }",
+        "@font-face { font-family: a }",
+        "@media all { #T_a { color: red } }",
+        "#T_a { color: url( }",
+        "#T_a { x: '} body { display: none }",
+        ".dataframe td { display: none }",
+        "}",
+        "body {",
+    ],
+)
+def test_rules_that_could_reach_further_are_left_out_and_named(rule: str) -> None:
+    kept, noted = css(f"{rule} #T_a {{ top: 0 }}")
+
+    assert kept.strip() in {"", "#T_a { top: 0 }"}
+    assert noted
+    assert css(rule, trust_scripts=True) == (rule, False)
+
+
+def test_an_output_gives_no_rule_for_the_pages_own_ids() -> None:
+    assert css("#cell-1 { display: none }", '<p id="cell-1"></p>') == ("", True)
 
 
 # Images and their descriptions
@@ -410,6 +532,39 @@ def test_expected_and_tolerated_errors_are_no_failure() -> None:
     assert soup(tagged, tolerated).select("[role=alert]") == []
 
 
+def test_tolerated_errors_are_counted_linked_and_explained() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    told = {"papermill": {"status": "failed"}, "stepkit": {"tolerated": "no <GPU> here"}}
+    cell = new_code_cell("b", outputs=[error], metadata=told)
+
+    found = soup(new_code_cell("a"), cell)
+
+    assert only(found, ".stepkit-bar").get_text() == "Passed with 1 tolerated error: cell 2"
+    target = only(found, "#" + str(only(found, ".stepkit-bar a")["href"]).removeprefix("#"))
+    note = target.find_next("p")
+    assert note is not None
+    assert note.get_text() == "Tolerated: no <GPU> here"
+    assert found.select("[role=alert]") == []
+
+
+def test_a_failure_beside_a_tolerated_error_is_the_failure() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": ""}})
+
+    found = soup(cell, *failed_cells())
+
+    assert "1 cell failed" in only(found, ".stepkit-bar").get_text()
+    assert "Tolerated: no reason was given" in found.get_text()
+
+
+@pytest.mark.parametrize("reason", [5, None, ["x"]])
+def test_a_reason_that_is_no_text_tolerates_nothing(reason: Any) -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": reason}})
+
+    assert "1 cell failed" in only(soup(cell), "[role=alert]").get_text()
+
+
 # The whole
 
 
@@ -515,6 +670,64 @@ def test_an_older_notebook_without_ids_converts() -> None:
     assert 'id="cell-1"' in nbconvert.render(nb, name="x", directory=None)
 
 
+MARK = '"><script>x</script><!--'
+
+
+def marked(value: Any) -> Any:
+    """Yield the notebook's JSON with the mark in place of one value, for each value."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            for other in marked(one):
+                yield {**value, key: other}
+            yield {**value, MARK: one}
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            for other in marked(one):
+                yield [*value[:place], other, *value[place + 1 :]]
+    else:
+        yield MARK
+        yield [MARK]
+
+
+@pytest.mark.parametrize("template", ["lab", "classic"])
+def test_no_field_of_a_notebook_reaches_the_page_unescaped(template: str) -> None:
+    error = new_output("error", ename="E", evalue="v", traceback=["boom"])
+    result = new_output(
+        "execute_result",
+        data={"image/png": PNG, "text/plain": "x"},
+        metadata={
+            "image/png": {"width": 5, "alt": "a"},
+            "height": 6,
+            "filenames": {"image/png": "a"},
+        },
+        execution_count=1,
+    )
+    stream = new_output("stream", name="stdout", text="t")
+    about = {
+        "tags": ["a"],
+        "stepkit": {"tolerated": "why"},
+        "papermill": {"status": "x"},
+        "alt": "b",
+    }
+    cell = new_code_cell("%%bash\nx", metadata=about, outputs=[error, result, stream])
+    cell.execution_count = 3
+    unknown = {**new_code_cell("y"), "cell_type": "heading", "type": "z"}
+    nb = new_notebook(metadata={"title": "t", "language_info": {"name": "python"}, "lang": "en"})
+    nb.cells = [cell, nbformat.from_dict(unknown)]
+    tried = 0
+    for damaged in marked(nb):
+        try:
+            html = nbconvert.render(
+                nbformat.from_dict(damaged), name="x", directory=None, template=template
+            )
+        except (UserCodeError, AttributeError, TypeError, KeyError):
+            continue  # told elsewhere
+        tried += 1
+        assert "<script" not in html
+        assert "<!--" not in re.sub(r"<!-- \w[^<>]* -->", "", html)
+    assert tried > 30
+
+
 def test_a_large_file_keeps_every_character(tmp_path: Path) -> None:
     text = 'caf\u00e9 \u4e2d\u6587 \U0001f600 \\ " \ud83d ' + "x" * 2**20
     nb = new_notebook(cells=[new_markdown_cell(text)])
@@ -525,7 +738,28 @@ def test_a_large_file_keeps_every_character(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["<script", "<script>", "<img ", "<!--", "<a href='", "\x1b[1;", "\\[", "# #", "![a]("]
+    "start",
+    [
+        "<script",
+        "<script>",
+        "<img ",
+        "<!--",
+        "<div>",
+        "<p><b>",
+        "<style>a{",
+        "<table><tr><td>",
+        "</p>",
+        '<a b=\'" c="\' d="',
+        "<svg><![CDATA[",
+        "<!",
+        "<li>",
+        "<style>#a{'",
+        "<a href='",
+        "\x1b[1;",
+        "\\[",
+        "# #",
+        "![a](",
+    ],
 )
 def test_no_text_makes_the_time_grow_faster_than_itself(start: str) -> None:
     """Each of these would take minutes where a step is quadratic."""

@@ -36,6 +36,8 @@ _NOTE_SCRIPT: Final = (
 _NOTE_WIDGET: Final = "This was an interactive widget: a page shows only its text."
 _NOTE_NOTHING: Final = "No form of this output can be shown on a page: "
 
+_SIZE: Final = re.compile(r"\d+(?:\.\d+)?(?:px|%|em)?")
+
 _CAPTION_LENGTH: Final = 200
 
 
@@ -61,9 +63,26 @@ def shown(output: Any, place: Place) -> Any:
     alt = _alt(output, place)
     form, note = _chosen(data, trusted=place.trusted)
     copy["data"] = type(output)(_rendered(form, data, alt, place)) if form else type(output)()
-    copy["metadata"] = type(output)(output.get("metadata", {}))
+    copy["metadata"] = type(output)(_sized(output.get("metadata", {})))
     copy[KEY] = {"alt": alt, "note": note}
     return copy
+
+
+def _sized(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what templates read of an output's metadata; they quote neither width nor height."""
+    kept: dict[str, Any] = {}
+    for form, told in metadata.items():
+        if form == "filenames":  # images are in the page
+            continue
+        if form in images.FORMS and isinstance(told, dict):
+            kept[form] = {
+                name: value
+                for name, value in told.items()
+                if name not in {"width", "height"} or _SIZE.fullmatch(str(value))
+            }
+        elif form not in {"width", "height"} or _SIZE.fullmatch(str(told)):
+            kept[form] = told
+    return kept
 
 
 def _error_line(output: Any) -> str:

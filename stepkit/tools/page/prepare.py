@@ -71,8 +71,14 @@ def _cell(cell: Any, number: int, *, trusted: bool) -> Any:
     jupyter = copy["metadata"].get("jupyter")
     if isinstance(jupyter, dict) and jupyter.get("source_hidden"):
         copy["metadata"]["transient"] = {"remove_source": True}  # what TagRemovePreprocessor sets
-    copy[KEY] = {"anchor": f"cell-{number}" if number else "", "number": number}
+    copy[KEY] = {
+        "anchor": f"cell-{number}" if number else "",
+        "number": number,
+        "tolerated": html.escape(_reason(cell) or ""),
+    }
+    copy.pop("type", None)  # a template shows it as it is
     if cell["cell_type"] == "code":
+        copy["execution_count"] = _count(cell.get("execution_count"))
         called = f"cell {number}" if number else "a cell without a number"
         copy["outputs"] = [
             outputs.shown(
@@ -81,6 +87,11 @@ def _cell(cell: Any, number: int, *, trusted: bool) -> Any:
             for place, output in enumerate(text.joined(cell["outputs"]), 1)
         ]
     return copy
+
+
+def _count(given: Any) -> int | None:
+    """Return an execution count, which a template shows as it is: no text, no list."""
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
 
 
 def _headings(cells: list[Any]) -> Iterator[tuple[int, str]]:
@@ -109,7 +120,7 @@ def _bar(cells: list[Any]) -> str:
     """Return the line that tells of a failed notebook, linked to the first cell that failed."""
     failed = [cell for cell in cells if _failed(cell)]
     if not failed:
-        return ""
+        return _bar_of_tolerated([cell for cell in cells if _reason(cell) is not None])
     failed[0][KEY]["error_anchor"] = FIRST_ERROR
     number = failed[0][KEY]["number"]
     missed = sum(1 for cell in cells if _runs(cell) and _status(cell) == "pending")
@@ -122,8 +133,34 @@ def _bar(cells: list[Any]) -> str:
     )
 
 
+def _bar_of_tolerated(cells: list[Any]) -> str:
+    """Return the line that counts errors which the run was told to pass, with links to them."""
+    links = []
+    for place, cell in enumerate(cells, 1):
+        told = cell[KEY]
+        told["error_anchor"] = f"tolerated-{place}"
+        name = f"cell {told['number']}" if told["number"] else "a cell without a number"
+        links.append(f'<a href="#tolerated-{place}">{name}</a>')
+    if not links:
+        return ""
+    count = f"{len(links)} tolerated error{'s' if len(links) > 1 else ''}"
+    return (
+        f'<div class="stepkit-bar stepkit-tolerated" role="status"><strong>Passed with {count}:'
+        f"</strong> {', '.join(links)}</div>\n"
+    )
+
+
+def _reason(cell: Any) -> str | None:
+    """Return why a cell's error was tolerated, as the run wrote it into the notebook."""
+    told = cell["metadata"].get("stepkit")
+    reason = told.get("tolerated") if isinstance(told, dict) else None
+    if not isinstance(reason, str) or cell["cell_type"] != "code":
+        return None
+    return reason.strip() or "no reason was given"
+
+
 def _failed(cell: Any) -> bool:
-    if cell["cell_type"] != "code":
+    if cell["cell_type"] != "code" or _reason(cell) is not None:
         return False
     if (status := _status(cell)) is not None:
         return status == "failed"
