@@ -282,6 +282,12 @@ def test_usual_html_stays_as_it_is(usual: str) -> None:
     assert usual in page(displaying({"text/html": usual}))
 
 
+def test_character_data_in_a_drawing_is_its_text() -> None:
+    html = page(displaying({"text/html": "<svg><text><![CDATA[a<b]]>c</text></svg>"}))
+
+    assert "<svg><text>a&lt;bc</text></svg>" in html
+
+
 def test_what_only_looks_like_markup_becomes_text() -> None:
     found = soup(displaying({"text/html": "<i>1 <2 and 3<4</i> <a b'c> <?php x ?><!DOCTYPE html>"}))
 

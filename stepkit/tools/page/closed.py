@@ -100,7 +100,7 @@ class _Writer:
         end = self._text.find("]]>", start)
         end = len(self._text) if end < 0 else end
         self._out.append(html.escape(self._text[start:end]))
-        return end
+        return min(end + len("]]>"), len(self._text))
 
     def _found(self, pattern: re.Pattern[str], name: str, start: int) -> re.Match[str] | None:
         """Search, once in vain for each name: a fragment may ask a hundred thousand times."""
