@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import assignments, cells, mismatch, python_cells, shutdown, subsample
+from stepkit.rules import assignments, cells, mismatch, patterns, python_cells, shutdown, subsample
 from stepkit.rules.change import Change
 from stepkit.rules.draft import Draft
 from stepkit.rules.model import (
@@ -132,7 +132,7 @@ def _set(draft: Draft, rule: Set, *, python: bool) -> None:
         )
     for name, value in rule.values.items():
         found = []
-        chosen = cells.choose(draft.cells, rule.cells)
+        chosen = cells.choose(draft.cells, rule.cells, rule.where)
         for cell in _running(draft, chosen):
             parsed = python_cells.parse(draft.source(cell))
             found += [(cell, place) for place in (assignments.find(parsed, name) if parsed else ())]
@@ -162,12 +162,9 @@ def _put_value(draft: Draft, rule: Set, cell: Cell, name: str, value: str) -> No
 
 
 def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
-    pattern = re.compile(rule.old if rule.regex else re.escape(rule.old), re.MULTILINE)
-    new = rule.new if rule.regex else rule.new.replace("\\", r"\\")
-    chosen = cells.choose(draft.cells, rule.cells)
+    chosen = cells.choose(draft.cells, rule.cells, rule.where)
     changed, found = [], []
-    for cell in _running(draft, chosen):
-        source, number = pattern.subn(new, draft.source(cell))
+    for cell, (source, number) in _replaced(draft, rule, _running(draft, chosen)):
         if number:
             changed.append((cell, source, number))
             found += [cell] * number
@@ -181,6 +178,20 @@ def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
         times = f", {number} times" if number > 1 else ""
         what = f"{shortened(rule.old)!r} became {shortened(rule.new)!r}{times}"
         draft.note("replace", cell, what)
+
+
+def _replaced(
+    draft: Draft, rule: Replace, running: Sequence[Cell]
+) -> Iterable[tuple[Cell, tuple[str, int]]]:
+    texts = [draft.source(cell) for cell in running]
+    if not rule.regex:
+        made = [(text.replace(rule.old, rule.new), text.count(rule.old)) for text in texts]
+        return zip(running, made, strict=True)
+    try:
+        made = patterns.replaced(rule.old, rule.new, texts, running, re.MULTILINE)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{rule.where} ({rule.title}): {error}") from error
+    return zip(running, made, strict=True)
 
 
 def _readable(source: str) -> bool:
@@ -208,7 +219,7 @@ def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
 
 
 def _expected(draft: Draft, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:
-    found = cells.choose(draft.cells, selector)
+    found = cells.choose(draft.cells, selector, rule.where)
     if len(found) != rule.expect:
         hint = mismatch.near_selector(draft, selector)
         raise mismatch.error(rule, rule.title, unit="cell", found=found, hint=hint)
@@ -234,7 +245,7 @@ def _strip_shutdown(draft: Draft) -> None:
 def _tolerant_cells(draft: Draft, declared: Tolerance) -> frozenset[str] | None:
     if declared.cell is None:
         return None
-    found = cells.choose(draft.cells, declared.cell)
+    found = cells.choose(draft.cells, declared.cell, declared.where)
     ids = frozenset(cell.id for cell in found)
     if not found:
         hint = mismatch.near_selector(draft, declared.cell)

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.errors import ConfigurationError
+from stepkit.rules import patterns
 from stepkit.rules.model import Selector
 from stepkit.tools import notebook
 
@@ -57,9 +59,20 @@ def code_cells(nb: Any) -> list[Cell]:
     return found
 
 
-def choose(cells: Iterable[Cell], selector: Selector) -> list[Cell]:
-    """Return the cells that ``selector`` means."""
-    return [cell for cell in cells if _meant(cell, selector)]
+def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[Cell]:
+    """Return the cells that ``selector`` means; ``where`` it stands is for messages.
+
+    Raises :class:`ConfigurationError` when its expression takes too long.
+    """
+    chosen = [cell for cell in cells if _meant(cell, selector)]
+    if selector.regex is None or not chosen:
+        return chosen
+    try:
+        texts = [cell.source for cell in chosen]
+        matches = patterns.found(selector.regex, texts, chosen, re.MULTILINE)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}" if where else str(error)) from error
+    return [cell for cell, match in zip(chosen, matches, strict=True) if match]
 
 
 def _meant(cell: Cell, selector: Selector) -> bool:
@@ -69,7 +82,6 @@ def _meant(cell: Cell, selector: Selector) -> bool:
         and wanted.index in {None, cell.number}
         and (wanted.tag is None or wanted.tag in cell.tags)
         and (wanted.text is None or wanted.text in cell.source)
-        and (wanted.regex is None or bool(re.search(wanted.regex, cell.source, re.MULTILINE)))
     )
 
 

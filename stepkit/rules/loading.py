@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import shape, tolerances
+from stepkit.rules import patterns, shape, tolerances
 from stepkit.rules.literals import expression, literal
 from stepkit.rules.model import (
     ANY,
@@ -113,7 +113,7 @@ class _Reader:
         if regex:
             tolerances.check_regex(old, self.where((*at, "replace")))
             try:
-                re.compile(old, re.MULTILINE).sub(new, "")
+                patterns.check_template(old, new)
             except (re.error, IndexError) as error:
                 self.refuse((*at, "with"), f"does not fit the regular expression: {error}")
         cells = self.cells(given, "cells", at)

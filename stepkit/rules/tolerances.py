@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.rules import patterns
 from stepkit.rules.model import Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+logger = logging.getLogger(__name__)
+
+LONGEST: Final = 10_000  # characters of an error's text in which an expression is searched
 _FROM_FLAG: Final = "declared on the command line"
 _NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # what an exception's class never holds
 
@@ -26,12 +31,13 @@ class Tolerances:
     def accept(self, cell_id: str, ename: str, evalue: str) -> Tolerance | None:
         """Return the declaration that covers this error and count it, or None.
 
-        The first in order counts that matches and is not used up.
+        The first in order counts that matches and is not used up. One whose expression takes too
+        long on this text covers nothing, which the log says.
         """
         for number, (tolerance, ids) in enumerate(self._declared):
             if self._used[number] >= tolerance.max or (ids is not None and cell_id not in ids):
                 continue
-            if tolerance.ename == ename and re.search(tolerance.evalue, evalue):
+            if tolerance.ename == ename and _matches(tolerance, evalue):
                 self._used[number] += 1
                 return tolerance
         return None
@@ -44,6 +50,15 @@ class Tolerances:
     def __bool__(self) -> bool:
         """Tell whether anything was declared."""
         return bool(self._declared)
+
+
+def _matches(declared: Tolerance, evalue: str) -> bool:
+    text = evalue[:LONGEST]
+    try:
+        return bool(patterns.found(declared.evalue, [text], ["the error's text"])[0])
+    except StepError as error:
+        logger.warning("%s: the error is not tolerated: %s", declared.where, error)
+        return False
 
 
 def tolerance(text: str) -> Tolerance:

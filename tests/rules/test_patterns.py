@@ -1,0 +1,214 @@
+"""Expressions that would run for years, on text that the notebook controls."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepkit import rules
+from stepkit.errors import ConfigurationError
+from stepkit.rules import patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Written = Callable[[str], rules.Book]
+    Made = Callable[..., Any]
+
+EXPONENTIAL = ("(a+)+$", "a" * 40 + "b")
+SLOW = {
+    "(a+)+$": "a" * 40 + "b",
+    "(a|a)*b": "a" * 40,
+    "(a|aa)+b": "a" * 40,
+    "(?:a?){40}b": "a" * 40,
+    "(?:(?:a|a|a){30}){2}b": "a" * 60,
+    r"(a)(?:\1|a)*b": "a" * 60,
+    "(?=(a+)+b)": "a" * 40,
+    "(?:a{1,30}?){30}b": "a" * 40,
+    ".*.*.*x": "a" * 10_000,
+    r"\d+\w*\d*x": "1" * 10_000,
+    ".*x": "a" * 10_000,
+}
+QUICK = {
+    "X_pca": True,
+    "^import rmm": False,
+    ".*pca": True,
+    "[a-z]+ (is|was) gone": False,
+    r"pcas?'": True,
+    "(?i:x_PCA)": True,
+    "(?:KeyError){2}": False,
+    "": True,
+}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "LIMIT_SECONDS", 2.0)  # time, to be spared
+
+
+def test_an_expression_that_takes_too_long_is_stopped_and_named() -> None:
+    pattern, text = EXPONENTIAL
+
+    with pytest.raises(ConfigurationError) as caught:
+        patterns.found(pattern, ["x", text, "x"], ["cell 1", "cell 2", "cell 3"])
+
+    assert str(caught.value) == (
+        "'(a+)+$' takes too long on cell 2 (more than 2 s): "
+        "rewrite it without a repeat inside of a repeat"
+    )
+
+
+@pytest.mark.parametrize("pattern", SLOW)
+def test_what_may_take_long_is_not_matched_in_process(
+    monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+
+    with pytest.raises(ConfigurationError, match="no program /nonexistent/python"):
+        patterns.found(pattern, [SLOW[pattern]], ["cell 1"])
+    with pytest.raises(ConfigurationError, match="no program /nonexistent/python"):
+        patterns.replaced(pattern, "", [SLOW[pattern]], ["cell 1"])
+
+
+@pytest.mark.parametrize("pattern", QUICK)
+def test_an_ordinary_expression_needs_no_process(
+    monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+
+    assert patterns.found(pattern, ["KeyError: 'X_pca' " * 10], [""]) == [QUICK[pattern]]
+
+
+def test_a_child_says_the_same_as_re(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_FEW", -1)
+    monkeypatch.setattr(patterns, "LIMIT_SECONDS", 60.0)
+    texts = ["aXb\nab", "", "é\ud800b", "x" * 300_000 + "ab"]
+
+    assert patterns.found("^ab|.b$", texts, texts, re.MULTILINE) == [True, False, True, True]
+    made = patterns.replaced("(?P<one>.)b", r"\g<one>\1", texts, texts)
+    assert [tuple(one) for one in made] == [re.subn("(?P<one>.)b", r"\1\1", t) for t in texts]
+    assert patterns.found("a", [], []) == []
+    assert patterns.found("[[a]", ["["], [""]) == [True]  # re warns of such a set
+
+
+def test_a_child_that_cannot_match_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_FEW", -1)
+
+    monkeypatch.setattr(patterns, "_CHILD", "raise MemoryError('none left')")
+    with pytest.raises(ConfigurationError, match="'a' cannot be matched: MemoryError: none left"):
+        patterns.found("a", ["a"], ["cell 1"])
+    monkeypatch.setattr(patterns, "_CHILD", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ConfigurationError, match="its process ended with code -9"):
+        patterns.found("a", ["a"], ["cell 1"])
+
+
+def test_without_res_own_parser_everything_is_matched_in_a_child(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(patterns, "import_module", missing)
+    monkeypatch.setattr(patterns, "LIMIT_SECONDS", 60.0)
+    patterns._parsed.cache_clear()
+    try:
+        assert patterns.found("a+", ["caab", "b"], ["", ""]) == [True, False]
+    finally:
+        patterns._parsed.cache_clear()
+
+
+@given(st.sampled_from([r"\1", r"\2", r"\g<n>", r"\g<m>", r"\g<0>", "\\", r"\q", "x"]))
+def test_a_template_is_checked_as_re_checks_it(new: str) -> None:
+    def verdict(check: Callable[[], object]) -> str:
+        try:
+            check()
+        except (re.error, IndexError) as error:
+            return str(error)
+        return ""
+
+    assert verdict(lambda: patterns.check_template("(?P<n>a)|b()", new)) == verdict(
+        lambda: re.sub("(?P<n>a)|b()", new, "")
+    )
+
+
+def test_an_error_is_not_tolerated_when_its_expression_takes_too_long(
+    written: Written, notebook: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    book = written(
+        "tolerate:\n"
+        "- {ename: KeyError, evalue: '(a+)+$', reason: slow}\n"
+        "- {ename: KeyError, evalue: b$, reason: quick}\n"
+    )
+    tolerances = rules.apply(notebook("x"), book).tolerances
+
+    with caplog.at_level(logging.WARNING):
+        accepted = tolerances.accept("c1", "KeyError", "a" * 40 + "b")
+        assert accepted
+        assert accepted.reason == "quick"
+        assert tolerances.accept("c1", "KeyError", "a" * 40 + "b") is None
+
+    (first, _) = [record.getMessage() for record in caplog.records]
+    assert "line 2: tolerate 1: the error is not tolerated: '(a+)+$' takes too long on" in first
+    assert tolerances.accept("c1", "KeyError", "aaa")
+
+
+def test_an_expression_sees_the_first_ten_thousand_characters(notebook: Made) -> None:
+    given = [rules.tolerance("KeyError:end")]
+
+    tolerances = rules.apply(notebook("a"), rules.EMPTY, extra_tolerances=given).tolerances
+
+    assert not tolerances.accept("c1", "KeyError", "-" * 9_998 + "end")
+    assert tolerances.accept("c1", "KeyError", "-" * 9_997 + "end")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "skip: {regex: '(a+)+$'}",
+        "{set: {X: 1}, cells: {regex: '(a+)+$'}}",
+        "{replace: '(a+)+$', with: '', regex: true}",
+    ],
+)
+def test_a_rule_whose_expression_takes_too_long_is_refused(
+    written: Written, notebook: Made, rule: str
+) -> None:
+    book = written(f"rules:\n- {rule}\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        rules.apply(notebook("x", "#" + "a" * 40 + "b"), book)
+
+    assert f"{book.source}, line 2: rule 1" in str(caught.value)
+    assert "'(a+)+$' takes too long on cell 2 (`#aaaa" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_run_ends_although_the_expression_never_would(tmp_path: Path, notebook: Made) -> None:
+    book = "tolerate: [{ename: KeyError, evalue: '(a+)+$', reason: r}]"
+    (tmp_path / "rules.yaml").write_text(book)
+    nb = json.dumps(notebook("raise KeyError('a'*40+'b')"))
+    (tmp_path / "in.ipynb").write_text(nb)
+
+    files = ["--notebook=in.ipynb", "--output=out.ipynb", "--rules=rules.yaml"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "stepkit", "execute-notebook", *files, "--kernel=python3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "raised KeyError" in done.stderr
+    assert "the error is not tolerated: '(a+)+$' takes too long" in done.stderr
+    assert (tmp_path / "out.ipynb").is_file()
