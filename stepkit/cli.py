@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -67,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(args, step, chosen, tuple(secrets.values()))
         except KeyboardInterrupt as stop:  # it came before the step began
-            return _fail(args, "stopped", getattr(stop, "exit_code", Cancelled().exit_code))
+            result = results.stopped(args.step, chosen, stop)
+            return _hand_over(args, result, tuple(secrets.values()))
 
 
 def _run(
     args: argparse.Namespace, step: Step, chosen: DataclassInstance, secrets: tuple[str, ...]
 ) -> int:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    unfinished = results.unfinished(args.step, started, chosen)
+    unfinished = results.unfinished(args.step, chosen)
     try:
         collisions.check(chosen, _written_by_the_edge(args))
         if args.report:

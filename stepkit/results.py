@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import stepkit
-from stepkit.errors import ConfigurationError, Reason
+from stepkit.errors import Cancelled, ConfigurationError, Reason
 from stepkit.options import DETAIL, declared
 from stepkit.redaction import redact
 from stepkit.step import StepResult, kebab
@@ -112,12 +113,13 @@ def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None
     files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def unfinished(name: str, started: str, options: DataclassInstance) -> StepResult:
+def unfinished(name: str, options: DataclassInstance) -> StepResult:
     """Say what is true if this process never gets to say anything else.
 
     It is written before the step starts, and replaced at its end; what stays of it belongs to a
     step that was killed at once: by the kernel's OOM killer, an eviction or a hard timeout.
     """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     result = StepResult(
         step=name,
         status="failed",
@@ -129,6 +131,18 @@ def unfinished(name: str, started: str, options: DataclassInstance) -> StepResul
         seconds=0,
     )
     return complete(result, options)
+
+
+def stopped(name: str, options: DataclassInstance, stop: KeyboardInterrupt) -> StepResult:
+    """Say that a signal came before the step began: nothing was done."""
+    cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
+    return dataclasses.replace(
+        unfinished(name, options),
+        status="cancelled",
+        reason=Reason.CANCELLED,
+        message=f"{cancelled} before it began",
+        exit_code=cancelled.exit_code,
+    )
 
 
 def bug(started: StepResult, error: Exception) -> StepResult:

@@ -504,3 +504,22 @@ def test_every_secret_of_every_step_is_hidden_from_children() -> None:
     }
 
     assert taken == SECRET_VARIABLES
+
+
+def test_a_signal_before_the_step_begins_is_reported_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Cancelled(signal.SIGTERM)
+
+    monkeypatch.setattr("stepkit.collisions.check", stop)
+    report, status = tmp_path / "report.json", tmp_path / "status"
+    flags = [f"--report={report}", f"--result=status={status}"]
+
+    code = cli.main(["collect-artifacts", f"--artifacts={tmp_path}", *flags])
+
+    assert code == 143
+    told = json.loads(report.read_text())
+    assert (told["status"], told["reason"], told["exit_code"]) == ("cancelled", "cancelled", 143)
+    assert told["message"] == "stopped by SIGTERM before it began"
+    assert status.read_text() == "cancelled"

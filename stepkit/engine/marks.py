@@ -33,6 +33,7 @@ def cell(node: Any, run: CellRun | None) -> None:
         told.update(status="failed", exception=True)
     elif run.status == "tolerated":
         told.update(exception=True)
+        node.metadata["stepkit"] = {"tolerated": run.tolerance}  # the page shows it
     elif run.status == "not-run":
         node.metadata.papermill = dict.fromkeys(told) | {"status": "pending"}
 
