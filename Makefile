@@ -37,7 +37,7 @@ test: $(READY)
 	$(RUN) -m pytest -m "not slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
 
 test-slow: $(READY)
-	$(RUN) -m pytest -m "slow and not gpu" $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
 
 test-gpu: $(READY)
 	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
