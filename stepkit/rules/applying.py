@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.rules import assignments, cells, mismatch, patterns, python_cells, shutdown, subsample
@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from stepkit.rules.cells import Cell
 
 
+_PARAMETERS: Final = "parameters"  # papermill puts what --parameters says behind this cell
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patched:
     """A changed copy of a notebook, and what else the variant says.
 
     ``numbers`` tells each cell's number by its id: in the notebook as it came, so that skipping
-    one cell does not give the next ones other numbers.
+    one cell does not give the next ones other numbers. ``names_set`` are the names that rules set
+    in the cell tagged parameters, where a parameter would win. ``skipped`` counts the code cells
+    that rules took out of the run, and ``runnable`` those that are left, with what was injected
+    instead of one; other injected cells and blank ones do not count.
     """
 
     notebook: Any
@@ -46,6 +52,9 @@ class Patched:
     parameters: Mapping[str, Any]
     suffix: str
     numbers: Mapping[str, int]
+    names_set: frozenset[str] = frozenset()
+    skipped: int = 0
+    runnable: int = 0
 
 
 def apply(
@@ -78,6 +87,9 @@ def apply(
         tolerances=Tolerances([(item, _tolerant_cells(draft, item)) for item in declared]),
         parameters=dict(chosen.parameters),
         suffix=chosen.suffix,
+        names_set=frozenset(draft.names_set),
+        skipped=draft.left_out(),
+        runnable=draft.runnable(),
         numbers={cell.id: cell.number for cell in draft.cells if cell.number},
     )
 
@@ -117,11 +129,20 @@ def _apply(draft: Draft, rule: AnyRule, *, python: bool) -> None:
             _replace(draft, rule, python=python)
         case Skip():
             for cell in _expected(draft, rule, rule.cells):
+                _check_unchanged(draft, rule, cell)
                 draft.skip(cell)
                 why = f": {rule.reason}" if rule.reason else ""
                 draft.note("skip", cell, f"{cell} is skipped{why}")
         case Inject():
             _inject(draft, rule, python=python)
+
+
+def _check_unchanged(draft: Draft, rule: Skip | Inject, cell: Cell) -> None:
+    if earlier := draft.changed_by(cell):
+        raise ConfigurationError(
+            f"{rule.where} ({rule.title}) would skip {cell}, which {earlier} changed to no effect "
+            "then: take one of the two rules out; nothing was run"
+        )
 
 
 def _set(draft: Draft, rule: Set, *, python: bool) -> None:
@@ -150,13 +171,22 @@ def _put_value(draft: Draft, rule: Set, cell: Cell, name: str, value: str) -> No
     old = draft.source(cell)
     parsed = python_cells.parse(old)
     assert parsed is not None
-    for place in assignments.find(parsed, name):
+    if _PARAMETERS in cell.tags:
+        draft.names_set.add(name)
+    places = assignments.find(parsed, name)
+    there = [place for place in places if assignments.same(old[place.begin : place.end], value)]
+    for _ in there:
+        draft.note(f"set {name}", cell, f"{name} is {shortened(value)} already", applied=False)
+    places = [place for place in places if place not in there]
+    if not places:
+        return
+    for place in places:
         also = f", which {' and '.join(place.also)} shares" if place.also else ""
         was = shortened(old[place.begin : place.end])
         what = f"{name} = {shortened(value)} instead of {was}{also}"
         draft.note(f"set {name}", cell, what)
     try:
-        draft.put(cell, assignments.put(old, name, value))
+        draft.put(cell, assignments.put(old, name, value), f"{rule.where} (set {name})")
     except ValueError as error:
         raise ConfigurationError(f"{rule.where} (set {name}): in {cell}, {error}") from error
 
@@ -174,7 +204,11 @@ def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
     for cell, source, number in changed:
         if python and python_cells.parse(draft.source(cell)) and not _readable(source):
             raise ConfigurationError(f"{rule.where} ({rule.title}): after it {cell} is no Python")
-        draft.put(cell, source)
+        if source == draft.source(cell):
+            what = f"{shortened(rule.old)!r} is {shortened(rule.new)!r} already"
+            draft.note("replace", cell, what, applied=False)
+            continue
+        draft.put(cell, source, f"{rule.where} ({rule.title})")
         times = f", {number} times" if number > 1 else ""
         what = f"{shortened(rule.old)!r} became {shortened(rule.new)!r}{times}"
         draft.note("replace", cell, what)
@@ -213,6 +247,8 @@ def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
         side = "before" if rule.place == "before" else "after"
         name = draft.inject(rule.source, cell.position, "before" if side == "before" else "after")
         if rule.place == "instead-of":
+            _check_unchanged(draft, rule, cell)
+            draft.stand_ins += bool(cell.number and not draft.skipped(cell))
             draft.skip(cell)
             draft.note(title, cell, f"{cell} is skipped: {name} runs instead")
         draft.note_injected(title, name, rule.source, f"{rule.place.replace('-', ' ')} {cell}")
@@ -234,7 +270,10 @@ def _running(draft: Draft, chosen: Iterable[Cell]) -> list[Cell]:
 def _strip_shutdown(draft: Draft) -> None:
     for cell in _running(draft, draft.cells):
         found = shutdown.found(draft.source(cell))
-        if found == "alone":
+        if found and draft.changed_by(cell):
+            what = f"{cell} shuts the kernel down, but a rule changed it: it was left as it is"
+            draft.note(shutdown.RULE, cell, what, applied=False)
+        elif found == "alone":
             draft.skip(cell)
             draft.note(shutdown.RULE, cell, f"{cell} is skipped: it only shuts the kernel down")
         elif found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepkit.rules import python_cells
+from stepkit.rules.literals import UNPARSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,16 @@ def put(source: str, name: str, value: str) -> str:
     if after is None or _flat(after.tree) != _flat(_with(before.tree, name, wanted)):
         raise ValueError(f"{value!r} does not fit into its line")
     return text
+
+
+def same(old: str, new: str) -> bool:
+    """Tell whether two expressions are the same but for spaces, quotes and comments."""
+    if old == new:
+        return True
+    try:
+        return _flat(ast.parse(f"({old}\n)")) == _flat(ast.parse(f"({new}\n)"))
+    except UNPARSABLE:  # as !ls is
+        return False
 
 
 def _flat(tree: ast.Module) -> list[Any]:

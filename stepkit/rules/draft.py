@@ -23,6 +23,9 @@ class Draft:
         self.notebook = copy.deepcopy(nb)
         self.cells: Sequence[Cell] = code_cells(nb)
         self.changes: list[Change] = []
+        self.names_set: set[str] = set()  # by rules, in the parameters cell
+        self.stand_ins = 0  # cells that were injected instead of one of the notebook's own
+        self._changed: dict[int, str] = {}
         self._ids = {str(cell.get("id", "")) for cell in nb.cells}
         self._beside: defaultdict[tuple[int, str], list[Any]] = defaultdict(list)
 
@@ -34,9 +37,23 @@ class Draft:
         """Tell whether the cell will be left out of the run."""
         return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
 
-    def put(self, cell: Cell, source: str) -> None:
-        """Give the cell another source."""
+    def put(self, cell: Cell, source: str, rule: str) -> None:
+        """Give the cell another source, as ``rule`` says."""
         self.notebook.cells[cell.position].source = source
+        self._changed[cell.position] = rule
+
+    def changed_by(self, cell: Cell) -> str:
+        """Return the last rule that changed the cell's source, or ``""``."""
+        return self._changed.get(cell.position, "")
+
+    def left_out(self) -> int:
+        """Count the cells that rules took out of the run."""
+        return sum(1 for cell in self.cells if cell.number and self.skipped(cell))
+
+    def runnable(self) -> int:
+        """Count the notebook's own cells that are left to run, and those in place of one."""
+        own = (c for c in self.cells if c.number and not self.skipped(c))
+        return self.stand_ins + sum(1 for cell in own if self.source(cell).strip())
 
     def skip(self, cell: Cell) -> None:
         """Leave the cell out of the run."""

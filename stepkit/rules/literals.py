@@ -7,7 +7,7 @@ import math
 import warnings
 from typing import Any
 
-_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast.parse, on bad source
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast.parse, on bad source
 
 
 def literal(value: Any) -> str:
@@ -30,7 +30,7 @@ def expression(text: str) -> str:
             parsed = ast.parse(source, mode="eval").body
     except SyntaxError as error:
         raise ValueError(f"{source!r} is no Python expression: {error.msg}") from error
-    except _UNPARSABLE as error:
+    except UNPARSABLE as error:
         raise ValueError(f"{source!r} is no Python expression: {error}") from error
     if isinstance(parsed, ast.Tuple | ast.Yield | ast.YieldFrom):
         return f"({source})"

@@ -13,6 +13,7 @@ from stepkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Written = Callable[[str], rules.Book]
     Made = Callable[..., Any]
@@ -196,10 +197,70 @@ def test_rules_work_in_order_on_sources_and_select_by_the_notebook_as_it_came(
         "- {set: {X: 2}}\n"
         "- {replace: X = 2, with: X = 3, cells: {text: X = 1}}\n"
         "- {inject: {before: start}, source: X = 1}\n"
-        "- {skip: {text: X = 1}}\n"
     )
 
     assert sources(rules.apply(notebook("X = 1"), book)) == ["X = 1", "X = 3"]
+
+
+@pytest.mark.parametrize("last", ["skip: {index: 1}", "inject: {instead-of: {id: c1}}, source: y"])
+def test_what_a_rule_changed_is_not_skipped_later(
+    written: Written, notebook: Made, last: str
+) -> None:
+    book = written(f"rules:\n- set: {{n: 3}}\nvariants:\n  v:\n    rules:\n    - {{{last}}}\n")
+    nb = notebook("n = 1")
+
+    with pytest.raises(ConfigurationError) as caught:
+        rules.apply(nb, book, variant="v")
+
+    assert "rules.yaml, line 6: variant v, rule 1 (" in str(caught.value)
+    assert "would skip cell 1 (`n = 1`), which" in str(caught.value)
+    assert "line 2: rule 1 (set n) changed" in str(caught.value)
+    assert sources(rules.apply(nb, book)) == ["n = 3"]
+    assert rules.apply(notebook("n = 3"), book, variant="v").skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("set: {n: 1, m: a}", ["n is 1 already", "m is 'a' already"]),
+        ("{replace: n, with: n}", ["'n' is 'n' already"]),
+        ("{replace: '(n) =', with: '\\1 =', regex: true}", ["'(n) =' is '\\\\1 =' already"]),
+    ],
+)
+def test_what_is_so_already_is_no_change(
+    written: Written, notebook: Made, tmp_path: Path, rule: str, told: list[str]
+) -> None:
+    nb = notebook('n = 1; m = "a"')
+
+    patched = rules.apply(
+        nb, written(f"rules: [{{{rule.strip('{}') if rule[0] == '{' else rule}}}]")
+    )
+
+    assert [(change.what, change.applied) for change in patched.changes] == [
+        (what, False) for what in told
+    ]
+    assert patched.notebook == nb
+    assert rules.write(nb, patched, "a.ipynb", beside=tmp_path / "out.ipynb") is None
+
+
+def test_names_set_in_the_parameters_cell_are_told(written: Written, notebook: Made) -> None:
+    nb = notebook("n = 1", "m = 1", tags={1: ["parameters"]})
+
+    assert rules.apply(nb, written("rules: [{set: {n: 5, m: 2}}]")).names_set == {"n"}
+
+
+def test_the_cells_that_rules_leave_are_counted(written: Written, notebook: Made) -> None:
+    nb = notebook("a", "b", "os._exit(0)", "", "kept", "d", tags={6: ["skip-execution"]})
+    book = written(
+        "rules:\n- skip: {text: a}\n- {inject: {instead-of: {text: b}}, source: x}\n"
+        "- {inject: {before: start}, source: y}\n- skip: {id: c6}\n"
+    )
+
+    patched = rules.apply(nb, book)
+
+    assert (patched.skipped, patched.runnable) == (3, 2)
+    everything = rules.apply(notebook("a"), written("rules: [{skip: {index: 1}}]"))
+    assert (everything.skipped, everything.runnable) == (1, 0)
 
 
 def test_skip_tags_the_cell_and_keeps_its_source_and_tags(written: Written, notebook: Made) -> None:
@@ -447,7 +508,6 @@ def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
         "- skip: {index: 2}\n"
         "- {inject: {after: end}, source: done()}\n"
         "- {replace: old, with: new}\n"
-        "- {skip: {index: 4}}\n"
     )
     nb = notebook("a = 0\nX = 0", "load()", "same()", "old()")
 
@@ -465,7 +525,7 @@ def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
 @@ -1,1 +1,1 @@
  load()
 --- a.ipynb, cell 4 (id c4)
-+++ a.ipynb, cell 4 (id c4), skipped
++++ a.ipynb, cell 4 (id c4)
 @@ -1 +1 @@
 -old()
 +new()

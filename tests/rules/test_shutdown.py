@@ -77,3 +77,15 @@ def test_it_is_left_on_request_in_other_languages_and_where_it_never_runs(
     assert rules.apply(nb, rules.EMPTY, language="R").notebook == nb
     skipped = notebook(ALONE[0], tags={1: ["skip-execution"]})
     assert rules.apply(skipped, rules.EMPTY).changes == ()
+
+
+def test_a_cell_that_a_rule_changed_is_not_skipped(
+    notebook: Callable[..., Any], written: Callable[[str], rules.Book]
+) -> None:
+    book = written("rules: [{replace: (True), with: (False)}]")
+
+    patched = rules.apply(notebook("get_ipython().kernel.do_shutdown(True)"), book)
+
+    assert "tags" not in patched.notebook.cells[0].metadata
+    assert "but a rule changed it: it was left" in patched.changes[1].what
+    assert not patched.changes[1].applied
