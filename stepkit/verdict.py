@@ -59,8 +59,8 @@ class Execution:
     ``cancelled_by`` is the signal that ended a cancelled run,
     ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
     seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile,
-    ``memory_limit`` the container's limit in bytes, and ``messages_lost`` how many messages of the
-    kernel never arrived.
+    ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages of the
+    kernel never arrived, and ``skipped`` how many cells rules took out of the run.
     """
 
     cells: Sequence[CellRun]
@@ -71,6 +71,7 @@ class Execution:
     oom_kills: int = 0
     memory_limit: int | None = None
     messages_lost: int = 0
+    skipped: int = 0
 
     @property
     def total(self) -> int:
@@ -107,6 +108,8 @@ def judge(execution: Execution) -> str:
     if not execution.cells:
         return "the notebook has no code cells"
     ran = f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
+    if execution.skipped:
+        ran += f", {execution.skipped} skipped by rules"
     return f"{_tolerated(execution)}{ran}{_lost(execution)}"
 
 

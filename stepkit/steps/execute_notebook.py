@@ -171,7 +171,7 @@ def _named_after(book: Book, options: Options) -> Options:
 
 
 def _patched(options: Options, book: Book, original: Any, language: str) -> Patched:
-    return rules.apply(
+    patched = rules.apply(
         original,
         book,
         variant=options.variant,
@@ -179,6 +179,9 @@ def _patched(options: Options, book: Book, original: Any, language: str) -> Patc
         strip_shutdown=not options.keep_shutdown_cells,
         language=language,
     )
+    if patched.skipped and not patched.runnable:
+        raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
+    return patched
 
 
 def _execute(
@@ -210,7 +213,7 @@ def _execute(
         outcome = engine.execute(request, started)
     for declared in patched.tolerances.unused():
         logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
-    return outcome
+    return replace(outcome, execution=replace(outcome.execution, skipped=patched.skipped))
 
 
 def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
@@ -230,7 +233,11 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         raise Cancelled(
             execution.cancelled_by, outputs=outputs, message=verdict.interrupted(execution)
         )
-    outputs, trouble = _with_page(options, outputs, outcome.notebook)
+    trouble = None
+    if options.page:
+        directory = options.notebook.absolute().parent
+        trouble = nbconvert.trouble_with(outcome.notebook, options.page, directory)
+        outputs = replace(outputs, page=None if trouble else options.page.absolute())
     try:
         message = verdict.judge(execution)
     except StepError as error:
@@ -242,18 +249,6 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
     return replace(outputs, message=message)
 
 
-def _with_page(options: Options, outputs: Outputs, nb: Any) -> tuple[Outputs, StepError | None]:
-    if not options.page:
-        return outputs, None
-    page, directory = options.page.absolute(), options.notebook.absolute().parent
-    try:
-        nbconvert.write(page, nbconvert.pieces(nb, name=page.stem, directory=directory))
-    except StepError as error:
-        logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
-        return outputs, error
-    return replace(outputs, page=page), None
-
-
 def _check_paths(options: Options) -> None:
     notebook.check(options.notebook)
     notebook.check_output(options.output, options.notebook)
@@ -262,7 +257,7 @@ def _check_paths(options: Options) -> None:
 
 
 def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
-    return parameters.joined(
+    given = parameters.joined(
         {**patched.parameters, **_paths(options)},
         base64_texts=options.parameters_base64,
         paths=options.parameters_file,
@@ -270,6 +265,9 @@ def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
         guessed=options.parameters,
         raw=options.parameters_raw,
     )
+    if twice := sorted(patched.names_set & given.keys()):
+        raise ConfigurationError(f"{twice[0]} is set by a rule and by a parameter: choose one")
+    return given
 
 
 def _paths(options: Options) -> dict[str, str]:

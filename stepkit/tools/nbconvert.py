@@ -112,6 +112,16 @@ def pieces(
         ) from error
 
 
+def trouble_with(nb: Any, page: Path, directory: Path) -> StepError | None:
+    """Write the page of ``nb``, and return what went wrong instead of raising it."""
+    try:
+        write(page, pieces(nb, name=page.stem, directory=directory))
+    except StepError as error:
+        logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
+        return error
+    return None
+
+
 def write(path: Path, content: Iterator[str]) -> int:
     """Write a page whole or not at all, without holding it whole. Returns its size in bytes."""
     files.write_atomically(path, content)

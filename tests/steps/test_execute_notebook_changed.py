@@ -67,7 +67,9 @@ def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: P
     outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
 
     assert (outputs.status, outputs.tolerated, outputs.variant) == ("tolerated", 1, "lite")
-    assert outputs.message == "passed with 1 tolerated error: 4 of 4 cells ran"
+    assert outputs.message == (
+        "passed with 1 tolerated error: 4 of 4 cells ran, 1 skipped by rules"
+    )
     assert outputs.notebook.name == "executed_lite.ipynb"
     assert printed(outputs.notebook) == "4 /data/x\n"
     assert outputs.page == notebook.parent / "out/page_lite.html"
@@ -112,6 +114,25 @@ def test_a_rule_that_fits_no_more_ends_the_run_before_a_cell_runs(
     assert str(rules) in str(error)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_rules_that_leave_nothing_to_run_are_an_error(tmp_path: Path, rules: Path) -> None:
+    rules.write_text("rules: [{skip: {index: 1}}]")
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), rules=rules)
+
+    assert type(error) is ConfigurationError
+    assert str(error) == "rules skip all cells (1): nothing would run"
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+def test_a_value_is_set_by_a_rule_or_by_a_parameter(notebook: Path, rules: Path) -> None:
+    rules.write_text("rules: [{set: {n: 5}}]")
+
+    error = failed(notebook, rules=rules, parameters=("n=7",))
+
+    assert type(error) is ConfigurationError
+    assert str(error) == "n is set by a rule and by a parameter: choose one"
 
 
 def test_an_error_is_tolerated_as_often_as_declared(tmp_path: Path) -> None:
