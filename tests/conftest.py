@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from samples import Origin
+
+# A shell ignores SIGINT for what it runs in the background, and a process that ignores it leaves it
+# ignored to its children: the tests send it to them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

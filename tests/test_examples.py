@@ -252,6 +252,7 @@ def test_without_a_page_the_tests_fail_and_none_is_skipped(checkout: Path) -> No
 
 
 @pytest.mark.parametrize("page", ["failed_notebook", "early_exit", "few_clusters", "no_plots"])
+@pytest.mark.slow
 def test_a_bad_page_fails_the_tests(checkout: Path, page: str) -> None:
     shutil.copy(checkout / f"tests/pages/{page}.html", checkout / "input/std_output_analysis.html")
     done = run_tests(checkout)

@@ -102,6 +102,7 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert listed == ARTIFACTS - {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
 
 
+@pytest.mark.slow
 def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> None:
     sources = ("n = 1", "print('clusters:', n)")
 
@@ -128,6 +129,7 @@ def test_a_failed_notebook_has_its_page_and_its_tests_and_fails_the_run(tmp_path
     assert (final["status"], final["reason"], final["exit_code"]) == ("failed", "cell-error", 3)
 
 
+@pytest.mark.slow
 def test_a_failed_test_fails_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, "print('clusters: 1')", wanted="clusters: 9")
 
@@ -139,6 +141,7 @@ def test_a_failed_test_fails_the_run(tmp_path: Path) -> None:
     assert "## Tests: 0 of 1 passed" in done.summary
 
 
+@pytest.mark.slow
 def test_a_killed_kernel_fails_the_run_as_trouble_of_the_machine(tmp_path: Path) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
 

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -170,8 +171,9 @@ class _Attempt:
         if code:
             logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
                            self.unit.label, command.step.name, code)  # fmt: skip
-        # The step may have removed the directory, or put a pipe there.
         path = self.directory / "steps" / command.step.name / "exitCode"
+        with suppress(OSError):
+            path.unlink()  # the step may have put a pipe there, or removed the directory
         files.write_atomically(path, str(code), durable=False)
         return None
 

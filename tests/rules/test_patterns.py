@@ -140,6 +140,7 @@ def test_a_template_is_checked_as_re_checks_it(new: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_error_is_not_tolerated_when_its_expression_takes_too_long(
     written: Written, notebook: Made, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +179,7 @@ def test_an_expression_sees_the_first_ten_thousand_characters(notebook: Made) ->
         "{replace: '(a+)+$', with: '', regex: true}",
     ],
 )
+@pytest.mark.slow
 def test_a_rule_whose_expression_takes_too_long_is_refused(
     written: Written, notebook: Made, rule: str
 ) -> None:

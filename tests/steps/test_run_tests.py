@@ -293,6 +293,7 @@ def test_tests_that_were_only_collected_prove_nothing(repository: Repository) ->
     assert message == "pytest ran no test"
 
 
+@pytest.mark.slow
 def test_an_exit_from_inside_is_no_success_and_no_older_report_stands_in(
     repository: Repository,
 ) -> None:
@@ -336,6 +337,7 @@ def test_c(): assert 0
         ("enough", "-p no:terminal"),
     ],
 )
+@pytest.mark.slow
 def test_an_exit_is_seen_whatever_pytest_prints_of_it(
     repository: Repository, said: str, addopts: str
 ) -> None:
@@ -348,6 +350,7 @@ def test_an_exit_is_seen_whatever_pytest_prints_of_it(
 
 
 @pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+@pytest.mark.slow
 def test_tests_that_were_only_set_up_prove_nothing(repository: Repository, option: str) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {option}\n")
     repository.write("tests/test_x.py", "def test_a(): assert 0\n")
@@ -402,6 +405,7 @@ def test_what_a_test_prints_stops_nothing_and_its_subprocesses_see_no_witness(
 @pytest.mark.parametrize(
     "change", ["session.exitstatus = 1", "session.exitstatus = 1; session.testsfailed += 1"]
 )
+@pytest.mark.slow
 def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
     repository: Repository, change: str
 ) -> None:
@@ -443,6 +447,7 @@ def test_an_exit_code_that_no_test_explains_is_no_success(repository: Repository
 
 
 @pytest.mark.parametrize("allow", [pytest.param((), marks=pytest.mark.slow), ("*::test_b",)])
+@pytest.mark.slow
 def test_a_coverage_that_is_too_low_fails_the_run(
     repository: Repository, allow: tuple[str, ...]
 ) -> None:
@@ -460,6 +465,7 @@ def test_without_coverage_there_is_no_number(repository: Repository) -> None:
     assert (outputs.coverage, outputs.coverage_report) == ("unknown", None)
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> None:
     repository.write("tests/test_x.py", "import time\ndef test_hangs(): time.sleep(60)\n")
     message, outputs = repository.fail(UserCodeError, Reason.TIMEOUT, timeout=10.0)

@@ -52,6 +52,7 @@ def test_a_driver_that_does_not_tell_is_none(driver: dict[str, str]) -> None:
     assert done.stdout == "None\n"
 
 
+@pytest.mark.slow
 def test_a_run_shows_the_gpus_memory_and_says_what_it_left_there(
     tmp_path: Path, driver: dict[str, str]
 ) -> None:

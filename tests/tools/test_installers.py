@@ -249,6 +249,7 @@ def test_without_uv_its_lock_is_given_up_loudly(checkout: Path) -> None:
     assert "versions are NOT the locked ones" in chosen
 
 
+@pytest.mark.slow
 def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
     checkout: Path, index: str
 ) -> None:
@@ -299,6 +300,7 @@ def test_a_changed_lock_makes_the_environment_again(checkout: Path, index: str) 
     assert _version(_prepare(checkout, "poetry")) == "2.0"
 
 
+@pytest.mark.slow
 def test_a_missing_or_broken_lock_says_how_to_lock(checkout: Path, index: str) -> None:
     _poetry_project(checkout, index, "tinydep")
     with pytest.raises(ConfigurationError, match=r"there is no poetry\.lock: run `poetry lock`"):
@@ -311,6 +313,7 @@ def test_a_missing_or_broken_lock_says_how_to_lock(checkout: Path, index: str) -
 
 
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
+@pytest.mark.slow
 def test_poetrys_lock_is_installed_by_hash_without_poetry(
     checkout: Path, index: str, installer: str
 ) -> None:

@@ -767,6 +767,7 @@ def test_a_large_file_keeps_every_character(tmp_path: Path) -> None:
         "![a](",
     ],
 )
+@pytest.mark.slow
 def test_no_text_makes_the_time_grow_faster_than_itself(start: str) -> None:
     """Each of these would take minutes where a step is quadratic."""
     text = start * 100_000
