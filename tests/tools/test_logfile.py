@@ -60,6 +60,8 @@ def test_a_full_disk_is_told_once_and_the_work_goes_on(
     small_disk: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filler = fill(small_disk)
+    for left in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
+        logging.root.removeHandler(left)  # a command's, from a test whose stderr is gone
 
     with logfile.recording(small_disk / "a.log"):
         for number in range(5000):
