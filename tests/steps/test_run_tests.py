@@ -202,6 +202,7 @@ def test_allowed_failures_are_tolerated_and_shown(
     assert "--allow-failures *::test_good is not needed: it passed" in caplog.text
 
 
+@pytest.mark.slow
 def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     message, outputs = repository.fail(
@@ -212,6 +213,7 @@ def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
     assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 1, 2)
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_at_an_allowed_failure_proves_nothing(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     message, _ = repository.break_(allow_failures=("*::test_bad*",), pytest_args=("-x",))
@@ -253,6 +255,7 @@ def test_a_plugin_that_breaks_is_no_success(repository: Repository) -> None:
     assert message == "pytest or one of its plugins broke: ValueError: boom"
 
 
+@pytest.mark.slow
 def test_a_marker_that_no_test_carries_lists_the_markers(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\nmarkers =\n  single_cell: one cell\n  other\n")
     repository.write("tests/test_x.py", MIXED)
@@ -269,6 +272,7 @@ def test_a_repository_without_tests_fails(repository: Repository) -> None:
     assert message == "pytest found no test to run"
 
 
+@pytest.mark.slow
 def test_tests_that_were_all_skipped_prove_nothing(repository: Repository) -> None:
     text = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_{0}(): pass\n"
     repository.write("tests/test_x.py", text.format("a") + text.format("b"))
@@ -306,6 +310,7 @@ def test_an_exit_from_inside_is_no_success_and_no_older_report_stands_in(
     assert outputs.coverage == "unknown"
 
 
+@pytest.mark.slow
 def test_pytest_exit_with_code_0_is_no_success(repository: Repository) -> None:
     repository.write(
         "tests/test_x.py",
@@ -360,6 +365,7 @@ def test_tests_that_were_only_set_up_prove_nothing(repository: Repository, optio
     )
 
 
+@pytest.mark.slow
 def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
     repository.write(
@@ -384,6 +390,7 @@ def test_tests_on_several_workers_are_all_accounted_for(repository: Repository) 
         repository.run(pytest_args=("-n1",))
 
 
+@pytest.mark.slow
 def test_what_a_test_prints_stops_nothing_and_its_subprocesses_see_no_witness(
     repository: Repository,
 ) -> None:
@@ -416,6 +423,7 @@ def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
     assert message.startswith("pytest ended with exit code 1 though only allowed tests failed")
 
 
+@pytest.mark.slow
 def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write(
@@ -431,6 +439,7 @@ def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -
     assert outputs.total == 0
 
 
+@pytest.mark.slow
 def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): assert 0\n")
     repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 0\n")
@@ -506,6 +515,7 @@ def test_a_signal_ends_the_run(
     assert repository.fail(kind, reason)[0].startswith(message)
 
 
+@pytest.mark.slow
 def test_variables_that_steer_pytest_do_not_reach_it(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,6 +529,7 @@ def test_variables_that_steer_pytest_do_not_reach_it(
     assert repository.run().passed == 1
 
 
+@pytest.mark.slow
 def test_a_configuration_above_the_checkout_does_not_count(
     repository: Repository, tmp_path: Path
 ) -> None:
