@@ -6,7 +6,8 @@ VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-JOBS ?= auto
+# Many tests wait for kernels and processes: one more than there are cores keeps those busy.
+JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready

@@ -244,6 +244,7 @@ def test_a_good_page_passes_and_what_is_not_marked_is_left_out(checkout: Path) -
     assert "19 passed, 8 deselected" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_a_page_the_tests_fail_and_none_is_skipped(checkout: Path) -> None:
     done = run_tests(checkout)
     assert done.returncode == 1

@@ -114,6 +114,7 @@ def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> Non
     assert {"papermill.log", "STEP_SUMMARY_lite.md"} <= done.artifacts
 
 
+@pytest.mark.slow
 def test_a_failed_notebook_has_its_page_and_its_tests_and_fails_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, "print('kept')", "{}['pca']", "3", wanted="clusters")
 

@@ -35,6 +35,7 @@ def test_the_only_thing_done_unasked_is_to_skip_the_shutdown_cell(number: int) -
     assert [cell.source for cell in patched.notebook.cells] == [cell.source for cell in nb.cells]
 
 
+@pytest.mark.slow
 def test_the_first_shape_runs_without_a_gpu(tmp_path: Path) -> None:
     source = shapes.write(1, tmp_path / "in.ipynb")
 

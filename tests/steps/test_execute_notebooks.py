@@ -367,6 +367,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.slow
 def test_a_killed_parent_leaves_no_notebook_and_no_kernel_running(several: Run, jobs: int) -> None:
     for name in ("01", "02"):
         several.notebook(
@@ -433,6 +434,7 @@ def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> 
     assert "passed=1\n" in stdout
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(several: Run) -> None:
     freeze = "os.kill(os.getppid(), signal.SIGSTOP)"
     several.notebook("01", f"import os, signal, time; {freeze}; open('on', 'w'); time.sleep(600)")

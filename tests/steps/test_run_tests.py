@@ -220,6 +220,7 @@ def test_a_run_that_stops_at_an_allowed_failure_proves_nothing(repository: Repos
     assert message == "pytest stopped before all tests ran: stopping after 1 failures"
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     repository.write("tests/test_bad.py", "import no_such_module\n")
@@ -267,6 +268,7 @@ def test_a_marker_that_no_test_carries_lists_the_markers(repository: Repository)
     assert outputs.total == 0
 
 
+@pytest.mark.slow
 def test_a_repository_without_tests_fails(repository: Repository) -> None:
     message, _ = repository.fail(UserCodeError, Reason.NO_TESTS)
     assert message == "pytest found no test to run"
@@ -505,6 +507,7 @@ def test_a_thread_that_outlives_the_tests_is_told_apart(repository: Repository) 
         ("SIGSEGV", UserCodeError, Reason.TESTS_BROKEN, "pytest crashed with SIGSEGV"),
     ],
 )
+@pytest.mark.slow
 def test_a_signal_ends_the_run(
     repository: Repository, name: str, kind: type[StepError], reason: Reason, message: str
 ) -> None:

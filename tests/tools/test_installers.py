@@ -431,6 +431,7 @@ def test_somebody_elses_directory_is_never_made_an_environment(
     assert _files(mine) == {"thesis.tex"}
 
 
+@pytest.mark.slow
 def test_an_environment_without_pytest_names_what_to_add(checkout: Path, index: str) -> None:
     assert index
     (checkout / "requirements.txt").write_text("pytest\n")
