@@ -93,7 +93,7 @@ def test_a_cell_that_ignores_the_interrupt_is_given_up(tmp_path: Path) -> None:
 def test_a_kernel_that_hangs_is_told_with_the_stacks_of_its_threads(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outcome = execute(tmp_path, HANG, "2", hang_timeout=2.0)
+    outcome = execute(tmp_path, HANG, "2", hang_timeout=5.0)
 
     assert outcome.execution.ending == Ending.HUNG
     assert statuses(outcome) == ["stopped", "not-run"]
