@@ -106,10 +106,8 @@ def test_without_venv_make_says_what_to_install(project: Path, programs: Path) -
 def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> None:
     (project / ".venv").mkdir()
     (project / ".venv/.ready").touch()
-    done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone")
-    assert done.stdout == (
-        '.venv/bin/python -m pytest -m "not slow and not gpu" -n auto -k clone\n'
-    )
+    done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone", "JOBS=7")
+    assert done.stdout == ('.venv/bin/python -m pytest -m "not slow and not gpu" -n 7 -k clone\n')
 
 
 def test_a_changed_lock_makes_the_environment_anew(project: Path, programs: Path) -> None:
