@@ -31,7 +31,7 @@ SOON = 20  # seconds: a cancelled run may take 10, on a machine that is not busy
 HANG = (
     "import ctypes; libc = ctypes.PyDLL(None); mutex = ctypes.create_string_buffer(64)\n"
     "def stuck(): [libc.pthread_mutex_lock(mutex) for _ in range(2)]\n"
-    "print('held', flush=True); stuck()"
+    "import time; print('held', flush=True); time.sleep(1); stuck()"
 )
 IGNORE = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
