@@ -67,11 +67,6 @@ class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is unt
             self.pbar.refresh()
         self.cleanup_pbar()
 
-    def pause(self) -> None:
-        """Save nothing more in the background."""
-        if self.checkpoints:
-            self.checkpoints.pause()
-
     def finish(self) -> None:
         """Write the last state. Raises :class:`~stepkit.errors.StepError`."""
         if self.checkpoints:

@@ -136,7 +136,6 @@ class Session:
         finally:
             self.watch.abandon()
             with self._lock:
-                marks.cell(cell, self.watch.plan.get(index))
                 self.record.cell_complete(cell, index)
                 marks.cell(cell, self.watch.plan.get(index))
         return self.watch.ending == Ending.FINISHED
