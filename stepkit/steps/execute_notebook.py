@@ -134,13 +134,14 @@ def run(options: Options) -> Outputs:
     """Check everything that can be checked before the first cell, execute, and judge."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
     options = _named_after(book, options)
+    document = notebook.load(options.notebook)
     _check_paths(options)
-    kernel, language = kernels.choose(
-        notebook.metadata(options.notebook), kernel=options.kernel, language=options.language
-    )
+    told = notebook.metadata(document, options.notebook)
+    kernel, language = kernels.choose(told, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
     with engine.started(kernel, cwd) as started:  # it boots while the notebook is prepared
-        original = notebook.with_ids(notebook.read(options.notebook))
+        original = notebook.with_ids(notebook.upgraded(document, options.notebook))
+        del document  # it may be large
         patched = _patched(options, book, original, language)
         given = _parameters(options, patched)
         if language == "python" and not options.allow_unknown_parameters:
@@ -250,7 +251,6 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
 
 
 def _check_paths(options: Options) -> None:
-    notebook.check(options.notebook)
     notebook.check_output(options.output, options.notebook)
     if options.cwd and not options.cwd.is_dir():
         raise ConfigurationError(f"there is no working directory {options.cwd}")

@@ -22,7 +22,7 @@ FIRST_LINE_LENGTH = 80  # characters of a cell's first line that messages show
 
 def check(path: Path) -> None:
     """Refuse a path that is no readable notebook. Raises :class:`ConfigurationError`."""
-    _document(path)
+    load(path)
 
 
 def check_output(output: Path, source: Path) -> None:
@@ -39,19 +39,20 @@ def check_output(output: Path, source: Path) -> None:
         files.check_writable(output.absolute().parent)
 
 
-def metadata(path: Path) -> dict[str, Any]:
+def metadata(document: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return a notebook's own metadata, without nbformat, which takes a while to import.
 
-    Raises :class:`ConfigurationError` when it is no notebook.
+    ``document`` is what :func:`load` found in ``path``. Raises :class:`ConfigurationError`.
     """
-    found = _document(path).get("metadata", {})
+    found = document.get("metadata", {})
     wrong = _wrong_metadata(found) if isinstance(found, dict) else "metadata is no mapping"
     if wrong:
         raise ConfigurationError(f"{path} is not a notebook: {wrong}")
     return dict(found)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """Return the JSON of the notebook in ``path``. Raises :class:`ConfigurationError`."""
     with files.explaining(f"cannot read {path}"):
         missing = not path.exists()
     if missing:
@@ -93,9 +94,16 @@ def read(path: Path) -> Any:
 
     Raises :class:`ConfigurationError` when it is none.
     """
+    return upgraded(load(path), path)
+
+
+def upgraded(document: dict[str, Any], path: Path) -> Any:
+    """Return what :func:`load` found in ``path`` as :func:`read` does; ``document`` is used up.
+
+    Raises :class:`ConfigurationError` when it is no notebook.
+    """
     import nbformat
 
-    document = _document(path)
     try:
         with quiet():
             nb = _upgraded(document)
