@@ -8,7 +8,7 @@ import os
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, SIGUSR1
+from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
@@ -23,6 +23,7 @@ LAUNCHER: Final = Path(_inside).with_name("launcher.py")
 
 # Seconds for a kernel that was asked to end: its atexit handlers may close a dask cluster.
 GRACEFUL_SECONDS: Final = 30.0
+NUDGE: Final = SIGRTMIN + 5  # the launcher does nothing at it; the first ones are the C library's
 _TERM_SECONDS: Final = 2.0
 _SPOKEN_SECONDS: Final = 3.0  # after which the wait for a kernel's end is told
 _STACK_SECONDS: Final = 0.2
@@ -87,6 +88,12 @@ class Kernel:
         """Send SIGINT to the kernel's process group, as Jupyter's stop button does."""
         if self.exit_code is None:
             await self.km.interrupt_kernel()
+
+    def nudge(self) -> None:
+        """Make the kernel notice an interrupt that came too late to end a system call."""
+        if self.lossless and self.exit_code is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, NUDGE)
 
     async def show_stack(self) -> None:
         """Make the kernel print the stacks of its threads to its log, hung or not."""

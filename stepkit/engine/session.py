@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Seconds for the kernel's answer to an interrupt, and for its end after that. Together with the
 # save they must fit into the 10 s that a cancelled run may take.
-_INTERRUPT_SECONDS: Final = 5.0
+_INTERRUPT_SECONDS: Final = 5
 _LAST_SECONDS: Final = 2.0
 
 
@@ -160,8 +160,12 @@ class Session:
         """Ask the kernel to stop, wait for what it has to say, and then wait no longer."""
         self._interrupted = True
         await self.kernel.interrupt()
-        await asyncio.wait({executing}, timeout=_INTERRUPT_SECONDS)
-        if not executing.done():
+        for _ in range(_INTERRUPT_SECONDS):
+            await asyncio.wait({executing}, timeout=1)
+            if executing.done():
+                break
+            self.kernel.nudge()
+        else:
             await self.kernel.show_stack()
             self.client.give_up()
             await asyncio.wait({executing})

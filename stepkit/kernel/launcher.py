@@ -78,4 +78,7 @@ class LosslessKernelApp(IPKernelApp):
 if __name__ == "__main__":
     # ipykernel takes over the file behind fd 2: the stacks must go where the process itself prints.
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
+    # Python looks for an interrupt before it enters a system call; one that comes between the two
+    # goes unnoticed until the call ends. A signal that does nothing else ends the call.
+    signal.signal(signal.SIGRTMIN + 5, lambda *_: None)
     LosslessKernelApp.launch_instance(kernel_class=Kernel)

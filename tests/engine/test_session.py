@@ -528,6 +528,23 @@ def test_a_terminal_that_closes_twice_still_gets_the_kernels_last_words(tmp_path
     assert "last words" in str(outcome.notebook.cells[-2].outputs)
 
 
+def test_an_interrupt_that_the_running_call_does_not_notice_still_ends_it(tmp_path: Path) -> None:
+    # Another thread of the kernel takes the signal, so that it interrupts no system call.
+    stops = (
+        "import os, signal, time\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "try:\n"
+        f"    os.kill({os.getpid()}, signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "finally: print('last words')"
+    )
+    outcome = execute(tmp_path, stops, "2")
+
+    assert statuses(outcome) == ["stopped", "not-run"]
+    assert "last words" in str(outcome.notebook.cells[-2].outputs)
+    assert "KeyboardInterrupt" in str(outcome.notebook.cells[-2].outputs)
+
+
 def test_a_signal_in_this_process_cancels_its_run(tmp_path: Path) -> None:
     stops = f"import os, signal, time; os.kill({os.getpid()}, signal.SIGTERM); time.sleep(60)"
     outcome = execute(tmp_path, "1", stops, "3")
