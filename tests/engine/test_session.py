@@ -536,13 +536,12 @@ def test_an_interrupt_that_the_running_call_does_not_notice_still_ends_it(tmp_pa
         "try:\n"
         f"    os.kill({os.getpid()}, signal.SIGTERM)\n"
         "    time.sleep(60)\n"
-        "finally: print('last words')"
+        "except KeyboardInterrupt: time.sleep(1); print('last words')"
     )
     outcome = execute(tmp_path, stops, "2")
 
     assert statuses(outcome) == ["stopped", "not-run"]
     assert "last words" in str(outcome.notebook.cells[-2].outputs)
-    assert "KeyboardInterrupt" in str(outcome.notebook.cells[-2].outputs)
 
 
 def test_a_signal_in_this_process_cancels_its_run(tmp_path: Path) -> None:
