@@ -39,6 +39,8 @@ class Reason(StrEnum):
     TASK_FAILED = "task-failed"
 
     KERNEL_HUNG = "kernel-hung"
+    GPU_OUT_OF_MEMORY = "gpu-out-of-memory"
+    GPU_BUSY = "gpu-busy"
     OUT_OF_MEMORY = "out-of-memory"
     NETWORK = "network"
     CHECKSUM = "checksum"

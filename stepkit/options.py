@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import MISSING, Field, dataclass, fields
+from inspect import get_annotations
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -104,9 +105,10 @@ class Declared:
 
 
 def declared(cls: type[DataclassInstance]) -> Iterator[Declared]:
-    """Yield the options (or outputs) that ``cls`` declares, in order."""
+    """Yield the options (or outputs) of ``cls``: its own in order, then those it inherits."""
     hints = get_type_hints(cls, include_extras=True)
-    for field in fields(cls):
+    own = get_annotations(cls)
+    for field in sorted(fields(cls), key=lambda field: field.name not in own):
         hint, *notes = (
             get_args(hints[field.name]) if _annotated(hints[field.name]) else [hints[field.name]]
         )

@@ -38,7 +38,9 @@ class CellRun:
 
     ``number`` counts the notebook's own code cells from 1; a cell that was injected, by papermill
     for the parameters or by a rule, is 0. ``index`` is the position among all cells of the
-    executed notebook. ``tolerance`` is the reason why a tolerated error was declared so.
+    executed notebook. ``tolerance`` is the reason why a tolerated error was declared so. ``began``
+    and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and ``rss_peak``
+    are bytes, None when nobody looked.
     """
 
     number: int
@@ -46,7 +48,10 @@ class CellRun:
     id: str
     first_line: str
     status: CellStatus = "not-run"
+    began: float | None = None
     seconds: float | None = None
+    gpu_peak: int | None = None
+    rss_peak: int | None = None
     ename: str = ""
     evalue: str = ""
     tolerance: str = ""
@@ -60,7 +65,8 @@ class Execution:
     ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
     seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile,
     ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages of the
-    kernel never arrived, and ``skipped`` how many cells rules took out of the run.
+    kernel never arrived, and ``skipped`` how many cells rules took out of the run. ``started`` is
+    when the run began, by :func:`time.monotonic`.
     """
 
     cells: Sequence[CellRun]
@@ -72,6 +78,7 @@ class Execution:
     memory_limit: int | None = None
     messages_lost: int = 0
     skipped: int = 0
+    started: float = 0.0
 
     @property
     def total(self) -> int:

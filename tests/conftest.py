@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from samples import Origin
 
-# A shell ignores SIGINT for what it runs in the background, and a process that ignores it leaves it
-# ignored to its children: the tests send it to them.
+# A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; what a process ignores
+# its children ignore too, and the tests send them both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

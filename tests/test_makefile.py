@@ -106,6 +106,7 @@ def test_without_venv_make_says_what_to_install(project: Path, programs: Path) -
 def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> None:
     (project / ".venv").mkdir()
     (project / ".venv/.ready").touch()
+    (project / ".venv/.testable").touch()
     done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone", "JOBS=7")
     assert done.stdout == ('.venv/bin/python -m pytest -m "not slow and not gpu" -n 7 -k clone\n')
 

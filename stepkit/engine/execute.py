@@ -37,9 +37,10 @@ class Started:
 
 
 @contextmanager
-def started(name: str, cwd: Path) -> Iterator[Started]:
+def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Started]:
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
+    ``env`` is added to the environment that it inherits.
     Raises :class:`ConfigurationError` when the kernel's program cannot be started.
     """
     from stepkit.engine import kernel
@@ -47,7 +48,7 @@ def started(name: str, cwd: Path) -> Iterator[Started]:
 
     family = Family()
     try:
-        with kernel.started(name, cwd) as running:
+        with kernel.started(name, cwd, env) as running:
             yield Started(running, family)
     finally:
         family.close()
@@ -128,6 +129,7 @@ def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),
         messages_lost=session.client.losses.count,
+        started=watch.started,
     )
 
 

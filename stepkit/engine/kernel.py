@@ -15,7 +15,7 @@ from stepkit.errors import ConfigurationError
 from stepkit.kernel import __file__ as _inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,16 @@ _NOISE: Final = (
 class Kernel:
     """A kernel process that boots while its caller does something else."""
 
-    def __init__(self, name: str, cwd: Path, log: IO[str], runner: asyncio.Runner) -> None:
+    def __init__(
+        self, name: str, cwd: Path, env: Mapping[str, str], log: IO[str], runner: asyncio.Runner
+    ) -> None:
         self.name = name
         self.log = log
         self.runner = runner
         self._sockets = tempfile.TemporaryDirectory(prefix="sk-", ignore_cleanup_errors=True)
         self.km, self.lossless = _prepared(name, self._sockets.name)
         try:
-            runner.run(self._start(cwd))
+            runner.run(self._start(cwd, env))
         except BaseException:
             self._sockets.cleanup()
             raise
@@ -151,25 +153,27 @@ class Kernel:
         logger.info("waiting up to %.0f s for the kernel to end", seconds)
         return await self._ends_within(seconds - _SPOKEN_SECONDS)
 
-    async def _start(self, cwd: Path) -> None:
+    async def _start(self, cwd: Path, env: Mapping[str, str]) -> None:
         await self.km.start_kernel(
             extra_arguments=list(_ARGUMENTS) if self.lossless else [],
             cwd=str(cwd),
+            env={**os.environ, **env},
             stdout=self.log,
             stderr=self.log,
         )
 
 
 @contextmanager
-def started(name: str, cwd: Path) -> Iterator[Kernel]:
+def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Kernel]:
     """Start kernel ``name`` in ``cwd``, and end it with the block, whatever happens.
 
+    ``env`` is added to our own environment.
     What its process prints is logged afterwards. Raises :class:`ConfigurationError` when its
     program cannot be started.
     """
     with asyncio.Runner() as runner, tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
-            kernel = Kernel(name, cwd, log, runner)
+            kernel = Kernel(name, cwd, env or {}, log, runner)
         except OSError as error:
             raise ConfigurationError(
                 f"kernel {name!r} cannot be started: {error.strerror}: {error.filename}"

@@ -112,7 +112,10 @@ class Watch:
 
     def _end(self, index: int, *, status: CellStatus, **told: Any) -> None:
         seconds = round(time.monotonic() - self.clock, 3)
-        self.plan[index] = replace(self.plan[index], status=status, seconds=seconds, **told)
+        began = round(self.clock - self.started, 3)
+        self.plan[index] = replace(
+            self.plan[index], status=status, began=began, seconds=seconds, **told
+        )
         progress.info("%s: %s in %.1f s", self.place(index), status, seconds)
 
 

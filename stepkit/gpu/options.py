@@ -1,0 +1,48 @@
+"""What a step that runs a notebook lets its user say about the GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from stepkit.options import WRITES
+
+Need = Literal["auto", "required", "optional", "none"]
+Mode = Literal["respect", "cuda", "pool", "async", "managed", "off"]
+OnOom = Literal["fail", "retry-lower"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuOptions:
+    """Flags of execute-notebook.
+
+    Sizes are ``4GiB``, ``500MB``, bytes, or a fraction of the memory that is free.
+    """
+
+    gpu: Annotated[
+        Need,
+        "required: check it before the first cell; optional: go on without one; none: hide it",
+    ] = "auto"
+    rmm_mode: Annotated[
+        Mode, "who hands out GPU memory: respect what the notebook asks, or put this in its place"
+    ] = "respect"
+    rmm_pool_size: Annotated[str | None, "first size of the pool: 4GiB, or 0.5 of what is free"] = (
+        None
+    )
+    rmm_maximum_pool_size: Annotated[str | None, "size that the pool may grow to"] = None
+    rmm_release_threshold: Annotated[
+        str | None, "what the async pool keeps when memory is freed"
+    ] = None
+    rmm_overflow: Annotated[
+        str | None, "host memory to use when the GPU's is full; by default none"
+    ] = None
+    rmm_children: Annotated[bool, "guard Python processes that the notebook starts too"] = False
+    on_gpu_oom: Annotated[
+        OnOom, "retry-lower: run again from the start, with an allocator that needs less"
+    ] = "fail"
+    gpu_oom_variant: Annotated[
+        str | None, "variant of the rules for the last attempt of retry-lower"
+    ] = None
+    sampling: Annotated[bool, "record GPU, CPU and memory five times a second"] = True
+    metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None
