@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from samples import Origin
 
-# A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; what a process ignores
-# its children ignore too, and the tests send them both.
+# A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
+# process ignore what it ignores, and the tests send them both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
