@@ -29,7 +29,8 @@ def preload(template: str = "lab") -> None:
     with _LOADING:
         nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1  # warm")])
         try:
-            render(nb, name="preload", directory=None, template=template)
+            for _ in pieces(nb, name="preload", directory=None, template=template):
+                pass
         except (StepError, ImportError) as error:
             logger.info("cannot prepare for the page: %s", error)
 
@@ -43,28 +44,6 @@ def preloading() -> Iterator[None]:
         yield
     finally:
         thread.join()
-
-
-def render(
-    nb: Any,
-    *,
-    name: str,
-    directory: Path | None,
-    hide_input: bool = False,
-    template: str = "lab",
-    trust_scripts: bool = False,
-) -> str:
-    """Return the page of ``nb`` as one string; see :func:`pieces`."""
-    return "".join(
-        pieces(
-            nb,
-            name=name,
-            directory=directory,
-            hide_input=hide_input,
-            template=template,
-            trust_scripts=trust_scripts,
-        )
-    )
 
 
 def pieces(

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup, Tag
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import LEFT_OPEN, page_of
 
 from stepkit.errors import UserCodeError
 from stepkit.tools import nbconvert, notebook
@@ -24,7 +25,7 @@ GIF = "R0lGODlhAQABAAAAACw="
 def page(*cells: Any, directory: Path | None = None, **options: Any) -> str:
     nb = new_notebook(metadata=options.pop("metadata", {}))
     nb.cells.extend(cells)
-    return nbconvert.render(nb, name="analysis", directory=directory, **options)
+    return page_of(nb, name="analysis", directory=directory, **options)
 
 
 def soup(*cells: Any, **options: Any) -> BeautifulSoup:
@@ -212,39 +213,6 @@ def test_a_form_that_no_page_can_show_is_named() -> None:
     found = soup(displaying({"application/vnd.plotly.v1+json": "{}"}))
 
     assert "application/vnd.plotly.v1+json" in only(found, ".stepkit-note").get_text()
-
-
-LEFT_OPEN = [
-    "<!-- ",
-    "<script>x",
-    "<STYLE>",
-    "<textarea>",
-    "<title>",
-    "<template>",
-    "<svg><desc>",
-    "<svg><![CDATA[",
-    "<svg><style><!--",
-    "<math><annotation-xml encoding='text/html'>",
-    "<math><svg><desc><style>",
-    '<table style="display:none"><tr><td>',
-    "<table><b style=display:none><tr><td>x</table>",
-    "<select><option>",
-    "<marquee>",
-    "<noscript>",
-    "<iframe>",
-    "<plaintext>",
-    "<xmp>",
-    "<frameset>",
-    "<details><div hidden>",
-    "</div></div></div></main></body>",
-    "<div></td></div></div></div></div>",
-    "<li><div><td><li></div></div></div></div>",
-    "<table><div><table></div></div></div></div>",
-    "<h3><div><h1><h2></h2></h1></div></div></div></div>",
-    "<button><div><button></div></div></div></div>",
-    '<p a="x"="y><template>">',
-    '<body style="display:none">',
-]
 
 
 @pytest.mark.parametrize("left_open", LEFT_OPEN)
@@ -586,7 +554,7 @@ def test_the_notebook_is_not_changed() -> None:
     )
     before = copy.deepcopy(nb)
 
-    nbconvert.render(nb, name="x", directory=None)
+    page_of(nb)
 
     assert nb == before
 
@@ -673,7 +641,7 @@ def test_an_older_notebook_without_ids_converts() -> None:
         }
     )
 
-    assert 'id="cell-1"' in nbconvert.render(nb, name="x", directory=None)
+    assert 'id="cell-1"' in page_of(nb)
 
 
 MARK = '"><script>x</script><!--'
@@ -723,9 +691,7 @@ def test_no_field_of_a_notebook_reaches_the_page_unescaped(template: str) -> Non
     tried = 0
     for damaged in marked(nb):
         try:
-            html = nbconvert.render(
-                nbformat.from_dict(damaged), name="x", directory=None, template=template
-            )
+            html = page_of(nbformat.from_dict(damaged), template=template)
         except (UserCodeError, AttributeError, TypeError, KeyError):
             continue  # told elsewhere
         tried += 1

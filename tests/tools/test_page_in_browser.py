@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import LEFT_OPEN, page_of
 
 from stepkit.tools import nbconvert
 
@@ -27,39 +28,6 @@ BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 MARK = "document.body.setAttribute('data-ran', 'yes')"
-
-
-LEFT_OPEN = [
-    "<!-- ",
-    "<script>x",
-    "<STYLE>",
-    "<textarea>",
-    "<title>",
-    "<template>",
-    "<svg><desc>",
-    "<svg><![CDATA[",
-    "<svg><style><!--",
-    "<math><annotation-xml encoding='text/html'>",
-    "<math><svg><desc><style>",
-    '<table style="display:none"><tr><td>',
-    "<table><b style=display:none><tr><td>x</table>",
-    "<select><option>",
-    "<marquee>",
-    "<noscript>",
-    "<iframe>",
-    "<plaintext>",
-    "<xmp>",
-    "<frameset>",
-    "<details><div hidden>",
-    "</div></div></div></main></body>",
-    "<div></td></div></div></div></div>",
-    "<li><div><td><li></div></div></div></div>",
-    "<table><div><table></div></div></div></div>",
-    "<h3><div><h1><h2></h2></h1></div></div></div></div>",
-    "<button><div><button></div></div></div></div>",
-    '<p a="x"="y><template>">',
-    '<body style="display:none">',
-]
 
 
 class Listener(ThreadingHTTPServer):
@@ -174,7 +142,7 @@ def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
     """Else the test above would prove nothing."""
     path = tmp_path / "page.html"
     with listening() as server:
-        html = nbconvert.render(hostile(server.url), name="x", directory=None)
+        html = page_of(hostile(server.url))
         path.write_text(html.replace("Content-Security-Policy", "nothing"))
         found = opened(path)
 
@@ -229,7 +197,7 @@ def test_no_mixture_of_tags_reaches_beyond_its_output(tmp_path: Path) -> None:
         cell.id = f"n{number}"
     nb = new_notebook(cells=[*cells, new_code_cell("after_it", id="last")])
     path = tmp_path / "page.html"
-    html = nbconvert.render(nb, name="x", directory=None)
+    html = page_of(nb)
     probe = """<script>const cells = [...document.querySelectorAll("main > .jp-Cell")];
         const own = [...document.querySelectorAll(".jp-Cell")].length === cells.length;
         document.body.setAttribute("data-cells", own && cells.map(c => c.id.slice(8) +
@@ -261,7 +229,7 @@ def test_an_output_that_is_fixed_to_the_window_covers_nothing_else(tmp_path: Pat
         ]
     )
     path = tmp_path / "page.html"
-    html = nbconvert.render(nb, name="x", directory=None, trust_scripts=True)
+    html = page_of(nb, trust_scripts=True)
     for contained, told in ((html, "true"), (html.replace("contain: layout paint", ""), "false")):
         path.write_text(contained)
         (body,) = opened(path).select("body")

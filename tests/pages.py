@@ -1,0 +1,45 @@
+"""Pages that nbconvert makes of notebooks, and what an output may do to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepkit.tools import nbconvert
+
+# What leaves an element, a comment or a quote open, or closes more than it opened.
+LEFT_OPEN = [
+    "<!-- ",
+    "<script>x",
+    "<STYLE>",
+    "<textarea>",
+    "<title>",
+    "<template>",
+    "<svg><desc>",
+    "<svg><![CDATA[",
+    "<svg><style><!--",
+    "<math><annotation-xml encoding='text/html'>",
+    "<math><svg><desc><style>",
+    '<table style="display:none"><tr><td>',
+    "<table><b style=display:none><tr><td>x</table>",
+    "<select><option>",
+    "<marquee>",
+    "<noscript>",
+    "<iframe>",
+    "<plaintext>",
+    "<xmp>",
+    "<frameset>",
+    "<details><div hidden>",
+    "</div></div></div></main></body>",
+    "<div></td></div></div></div></div>",
+    "<li><div><td><li></div></div></div></div>",
+    "<table><div><table></div></div></div></div>",
+    "<h3><div><h1><h2></h2></h1></div></div></div></div>",
+    "<button><div><button></div></div></div></div>",
+    '<p a="x"="y><template>">',
+    '<body style="display:none">',
+]
+
+
+def page_of(nb: Any, **options: Any) -> str:
+    """Return the whole page of ``nb``; ``options`` are those of :func:`nbconvert.pieces`."""
+    return "".join(nbconvert.pieces(nb, **{"name": "x", "directory": None, **options}))
