@@ -14,24 +14,14 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from samples import write_notebook
+from step_runs import failed, printed, run
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def run(notebook: Path, **more: Any) -> Outputs:
-    output = notebook.parent / "out/executed.ipynb"
-    return execute_notebook.run(Options(notebook=notebook, output=output, **more))
-
-
-def failed(notebook: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        run(notebook, **more)
-    return caught.value
 
 
 def executed(notebook: Path) -> Any:
@@ -46,8 +36,7 @@ def statuses(notebook: Path) -> list[str]:
 
 
 def text_of(notebook: Path) -> str:
-    outputs = [out for cell in executed(notebook).cells for out in cell.get("outputs", [])]
-    return "".join(out.get("text", "") for out in outputs)
+    return printed(notebook.parent / "out/executed.ipynb")
 
 
 def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str) -> None:

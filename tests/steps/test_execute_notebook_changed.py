@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 import shapes
 from samples import write_notebook
+from step_runs import failed, printed, run
 
-from stepkit.errors import ConfigurationError, Reason, StepError, UserCodeError
-from stepkit.steps import execute_notebook
-from stepkit.steps.execute_notebook import Options, Outputs
+from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.steps.execute_notebook import Outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,22 +30,6 @@ variants:
         with: "* 2"
 """
 SHUTDOWN = "import IPython\nIPython.Application.instance().kernel.do_shutdown(True)"
-
-
-def run(notebook: Path, **more: Any) -> Outputs:
-    output = notebook.parent / "out/executed.ipynb"
-    return execute_notebook.run(Options(notebook=notebook, output=output, **more))
-
-
-def failed(notebook: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        run(notebook, **more)
-    return caught.value
-
-
-def printed(path: Path) -> str:
-    nb = nbformat.read(path, as_version=4)
-    return "".join(out.get("text", "") for cell in nb.cells for out in cell.get("outputs", []))
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""Runs of a notebook by the step execute-notebook, in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+from stepkit.errors import StepError
+from stepkit.steps import execute_notebook
+from stepkit.steps.execute_notebook import Options, Outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(notebook: Path, **more: Any) -> Outputs:
+    """Execute ``notebook`` to ``out/executed.ipynb`` beside it."""
+    output = notebook.parent / "out/executed.ipynb"
+    return execute_notebook.run(Options(notebook=notebook, output=output, **more))
+
+
+def failed(notebook: Path, **more: Any) -> StepError:
+    """Execute ``notebook``, which must fail; return how."""
+    with pytest.raises(StepError) as caught:
+        run(notebook, **more)
+    return caught.value
+
+
+def printed(path: Path) -> str:
+    """Return all that the cells of an executed notebook printed; it must be a valid one."""
+    nb = nbformat.read(path, as_version=4)
+    nbformat.validate(nb)
+    return "".join(out.get("text", "") for cell in nb.cells for out in cell.get("outputs", []))
