@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import pytest
+from waiting import until
 
 from stepkit import cli
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
@@ -484,8 +485,7 @@ def test_a_signal_while_results_are_written_comes_too_late(tmp_path: Path) -> No
     flags = [f"--artifacts={tmp_path}/artifacts", f"--report={tmp_path}/report.json"]
     command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts", *flags]
     child = subprocess.Popen([*command, f"--result=status={tmp_path}/pipe"])
-    while not (tmp_path / "artifacts/manifest.json").exists():
-        time.sleep(0.05)
+    until((tmp_path / "artifacts/manifest.json").exists)
     time.sleep(0.5)
 
     child.send_signal(signal.SIGTERM)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from runs import as_stored
+from waiting import until
 
 from stepkit.engine import checkpoints, encoding
 from stepkit.engine.checkpoints import Checkpoints
@@ -20,9 +21,7 @@ from stepkit.engine.draft import Draft
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-SOON = 20  # seconds that a busy machine may take for what is immediate
+    from collections.abc import Iterator
 
 
 def book(cells: int) -> Any:
@@ -69,13 +68,6 @@ class Run:
     def finish(self) -> None:
         self.saving.finish()
         assert self.is_saved()
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture

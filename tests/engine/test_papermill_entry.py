@@ -20,6 +20,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import papermill_io
 from samples import write_notebook
+from waiting import SOON, until
 
 from stepkit.errors import ConfigurationError
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
-SOON = 20
 KILL = "import os; os.kill(os.getpid(), 9)"
 
 
@@ -129,10 +129,7 @@ def test_a_signal_saves_what_there_is(tmp_path: Path, signum: signal.Signals, co
     child = subprocess.Popen(
         command("stepkit", notebook, str(output)), cwd=tmp_path, stderr=subprocess.PIPE
     )
-    end = time.monotonic() + SOON
-    while not (tmp_path / "begun").exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until((tmp_path / "begun").exists)
     time.sleep(0.1)
 
     child.send_signal(signum)

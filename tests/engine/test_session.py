@@ -17,6 +17,7 @@ import psutil
 import pytest
 from runs import OUTPUT, execute, statuses, text_of
 from samples import write_notebook
+from waiting import until
 
 from stepkit import verdict
 from stepkit.errors import STOPPING, ConfigurationError, Reason, StepError, ToolError
@@ -332,11 +333,8 @@ class Runner:
         self.family: set[psutil.Process] = set()
 
     def wait_for(self, true: Callable[[], object]) -> None:
-        end = time.monotonic() + SOON
-        while not true():
-            assert self.child.poll() is None, (self.directory / "log").read_text()
-            assert time.monotonic() < end, "it did not happen"
-            time.sleep(0.01)
+        until(lambda: true() or self.child.poll() is not None)
+        assert true(), (self.directory / "log").read_text()
         self.family.update(self.child.children(recursive=True))
 
     def printed(self, line: str) -> Callable[[], bool]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,7 @@ import yaml
 from stepkit import local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -117,14 +116,3 @@ def on_machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Local:
 @pytest.fixture
 def command() -> type[Command]:
     return Command
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Path], None]:
-    def wait(path: Path) -> None:
-        deadline = time.monotonic() + 20
-        while not path.exists():
-            assert time.monotonic() < deadline, f"{path} never came"
-            time.sleep(0.02)
-
-    return wait

@@ -9,11 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from local.conftest import Command, Local
 
 W = "$(workspaces.shared.path)"
@@ -34,7 +32,6 @@ def last(on_machine: Local, command: str, **params: str) -> dict[str, Any]:
 def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
     on_machine: Local,
     command: type[Command],
-    wait_for: Callable[[Path], None],
     signum: int,
     code: int,
 ) -> None:
@@ -50,7 +47,7 @@ def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
     report = on_machine.directory / "report.json"
     run = command(on_machine.directory, str(on_machine.file), "--report", str(report),
                   "--workspace", f"shared={on_machine.shared}")  # fmt: skip
-    wait_for(on_machine.shared / "on")
+    until((on_machine.shared / "on").exists)
     run.stop(signum)
     ended, _, stderr = run.end()
     assert ended == code
@@ -69,7 +66,7 @@ def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
 
 
 def test_a_second_signal_ends_at_once_even_what_ignores_the_first(
-    on_machine: Local, command: type[Command], wait_for: Callable[[Path], None]
+    on_machine: Local, command: type[Command]
 ) -> None:
     deaf = f"trap '' TERM; echo $$$$ > {W}/pid; touch {W}/on; while true; do sleep 1; done"
     on_machine.write(
@@ -79,7 +76,7 @@ def test_a_second_signal_ends_at_once_even_what_ignores_the_first(
     run = command(
         on_machine.directory, str(on_machine.file), "--workspace", f"shared={on_machine.shared}"
     )
-    wait_for(on_machine.shared / "on")
+    until((on_machine.shared / "on").exists)
     run.stop()
     time.sleep(0.5)
     assert run.process.poll() is None
@@ -94,9 +91,7 @@ def test_a_second_signal_ends_at_once_even_what_ignores_the_first(
         os.kill(int(on_machine.read("pid")), 0)
 
 
-def test_a_signal_while_finally_runs_lets_it_end(
-    on_machine: Local, command: type[Command], wait_for: Callable[[Path], None]
-) -> None:
+def test_a_signal_while_finally_runs_lets_it_end(on_machine: Local, command: type[Command]) -> None:
     on_machine.write(
         on_machine.task("t", "true"),
         **{"finally": [on_machine.task("last", f"touch {W}/on; sleep 1; touch {W}/whole")]},
@@ -104,7 +99,7 @@ def test_a_signal_while_finally_runs_lets_it_end(
     run = command(
         on_machine.directory, str(on_machine.file), "--workspace", f"shared={on_machine.shared}"
     )
-    wait_for(on_machine.shared / "on")
+    until((on_machine.shared / "on").exists)
     run.stop()
     ended, _, _ = run.end()
     assert ended == 130

@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 from samples import write_notebook
 from step_runs import failed, printed, run
+from waiting import until
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
@@ -474,8 +474,7 @@ def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
     flags = [f"--notebook={notebook}", f"--output={tmp_path}/out/executed.ipynb", "--log-output"]
     child = subprocess.Popen([*command, *flags, f"--report={tmp_path}/report.json"])
-    while child.poll() is None and not (log.exists() and re.search(r"\| \d", log.read_text())):
-        time.sleep(0.05)
+    until(lambda: log.exists() and re.search(r"\| \d", log.read_text()))
 
     child.send_signal(signum)
 

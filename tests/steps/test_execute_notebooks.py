@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from samples import write_notebook
+from waiting import until
 
 from stepkit.errors import (
     ConfigurationError,
@@ -326,11 +327,8 @@ def command(several: Run, *args: str, **env: str) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+    until(lambda: path.exists() or process.poll() is not None)
+    assert path.exists(), process.communicate()
 
 
 def test_sigterm_saves_what_runs_and_starts_nothing_more(several: Run) -> None:
@@ -384,10 +382,7 @@ def test_a_killed_parent_leaves_no_notebook_and_no_kernel_running(several: Run, 
     process.kill()
     process.communicate(timeout=60)
 
-    deadline = time.monotonic() + 60
-    while not all(gone(pid) for pid in below):
-        assert time.monotonic() < deadline, "something goes on without its parent"
-        time.sleep(0.05)
+    until(lambda: all(gone(pid) for pid in below))
     for name in names:
         assert several.report(name)["status"] == "cancelled"
         assert "kept" in (several.out / f"{name}.ipynb").read_text()

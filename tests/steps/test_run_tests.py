@@ -9,11 +9,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from stepkit.errors import (
     Cancelled,
@@ -636,8 +636,7 @@ def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -
     pid = repository.path / "pid"
 
     def interrupt() -> None:
-        while not pid.exists() or not pid.read_text():
-            time.sleep(0.05)
+        until(lambda: pid.exists() and pid.read_text())
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def cancel(*_: object) -> None:

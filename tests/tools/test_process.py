@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from stepkit.errors import ConfigurationError
 from stepkit.tools import process
@@ -17,13 +17,6 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def wait_for_the_end_of(*pids: int) -> None:
-    deadline = time.monotonic() + 20
-    while any(map(alive, pids)):
-        assert time.monotonic() < deadline, f"{pids} still run"
-        time.sleep(0.02)
 
 
 def test_returns_what_was_printed_and_the_exit_code() -> None:
@@ -93,7 +86,7 @@ def test_ends_the_whole_process_group(how: str) -> None:
 
     assert done.timed_out == (how == "timeout")
     assert len(pids) == 2
-    wait_for_the_end_of(*pids)
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_kills_a_child_that_ignores_sigterm() -> None:
@@ -108,7 +101,7 @@ def test_kills_a_child_that_ignores_sigterm() -> None:
 def test_leaves_nothing_behind_that_a_finished_child_started() -> None:
     done = process.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 & echo $!"])
 
-    wait_for_the_end_of(int(done.output))
+    until(lambda: not alive(int(done.output)))
 
 
 def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
