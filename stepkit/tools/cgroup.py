@@ -39,6 +39,35 @@ def memory_limit() -> int | None:
     return min(limits, default=None)
 
 
+def memory_free() -> int | None:
+    """Return how many bytes this container may still take, None if it has no limit.
+
+    What is cached of files that nobody used of late counts as free: the kernel drops it first. Of
+    nested groups the tightest counts.
+    """
+    rooms = (_room(directory) for directory in _directories())
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def _room(directory: Path) -> int | None:
+    # Version 2, then version 1: the limit, what is used of it, and the line for cached files.
+    for limit, usage, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        size, used = (_number(directory / name) for name in (limit, usage))
+        if size is not None and used is not None and size < _NO_LIMIT:
+            words = [line.split() for line in _lines(directory / "memory.stat")]
+            spare = sum(int(word[1]) for word in words if word[:1] == [cached])
+            return max(size - max(used - spare, 0), 0)
+    return None
+
+
+def _number(path: Path) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None
+
+
 def _directories() -> Iterator[Path]:
     """Yield this process's own groups, innermost first, then what a container sees as its root.
 

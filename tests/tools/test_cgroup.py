@@ -63,3 +63,41 @@ def test_knows_nothing_without_the_files(groups: Path) -> None:
 
     write(groups / "groups/memory.events", "oom_kill many\n")
     assert cgroup.oom_kills() is None
+
+
+def test_what_is_free_is_the_limit_less_what_is_used_without_the_idle_cache(groups: Path) -> None:
+    write(groups / "membership", "0::/\n")
+    write(groups / "groups/memory.max", "1000\n")
+    write(groups / "groups/memory.current", "700\n")
+    write(groups / "groups/memory.stat", "anon 400\ninactive_file 250\nactive_file 50\n")
+
+    assert cgroup.memory_free() == 1000 - (700 - 250)
+
+
+def test_of_nested_groups_the_one_with_least_room_says_what_is_free(groups: Path) -> None:
+    write(groups / "membership", "0::/pod/step\n")
+    write(groups / "groups/pod/step/memory.max", "max\n")
+    write(groups / "groups/pod/step/memory.current", "10\n")
+    write(groups / "groups/pod/memory.max", "1000\n")
+    write(groups / "groups/pod/memory.current", "1200\n")  # above it, for a moment
+    write(groups / "groups/memory.max", "500\n")
+    write(groups / "groups/memory.current", "100\n")
+
+    assert cgroup.memory_free() == 0
+
+
+def test_what_is_free_is_read_from_version_1_too(groups: Path) -> None:
+    write(groups / "membership", "4:memory:/pod\n")
+    write(groups / "groups/memory/pod/memory.limit_in_bytes", "4096\n")
+    write(groups / "groups/memory/pod/memory.usage_in_bytes", "2048\n")
+    write(groups / "groups/memory/pod/memory.stat", "inactive_file 1\ntotal_inactive_file 1024\n")
+    write(groups / "groups/memory/memory.limit_in_bytes", f"{2**63 - 4096}\n")
+    write(groups / "groups/memory/memory.usage_in_bytes", "9999\n")
+
+    assert cgroup.memory_free() == 3072
+
+
+def test_without_a_limit_nobody_knows_what_is_free(groups: Path) -> None:
+    write(groups / "groups/memory.current", "700\n")
+
+    assert cgroup.memory_free() is None
