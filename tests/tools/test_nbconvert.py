@@ -577,16 +577,21 @@ def test_a_notebook_that_is_none_is_named_in_one_line(damage: Callable[[Any], An
         page(cell)
 
 
+def add_template(jupyter: Path, source: str) -> None:
+    own = jupyter / "nbconvert/templates/own"
+    own.mkdir(parents=True)
+    (own / "conf.json").write_text('{"base_template": "lab", "mimetypes": {"text/html": true}}')
+    (own / "index.html.j2").write_text(source)
+
+
 def test_a_template_of_ones_own_is_extended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "nbconvert/templates/own"
-    own.mkdir(parents=True)
-    (own / "conf.json").write_text('{"base_template": "lab", "mimetypes": {"text/html": true}}')
-    (own / "index.html.j2").write_text(
+    add_template(
+        tmp_path,
         "{% extends 'lab/index.html.j2' %}"
         "{% block data_png %}<figure>{{ super() }}</figure>{% endblock %}"
-        "{% block html_head_css %}<style>.own{}</style>{% endblock %}"
+        "{% block html_head_css %}<style>.own{}</style>{% endblock %}",
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
 
@@ -601,10 +606,7 @@ def test_a_template_of_ones_own_is_extended(
 def test_a_template_that_is_broken_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "nbconvert/templates/own"
-    own.mkdir(parents=True)
-    (own / "conf.json").write_text('{"base_template": "lab", "mimetypes": {"text/html": true}}')
-    (own / "index.html.j2").write_text("{% extends 'lab/index.html.j2' %}{% block %}")
+    add_template(tmp_path, "{% extends 'lab/index.html.j2' %}{% block %}")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
 
     with pytest.raises(UserCodeError, match="cannot render analysis: TemplateSyntaxError"):
