@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
 from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
-from stepkit.tools import parent
+from stepkit.tools import parent, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,14 +132,16 @@ class _Parser(argparse.ArgumentParser):
             flag = unknown[0].partition("=")[0]
             command: argparse.ArgumentParser = getattr(parsed, "parser", self)
             known = list(command._option_string_actions)  # noqa: SLF001 - argparse lists them nowhere else
-            command.error(f"unknown option {flag}{_did_you_mean(flag, known)}")
+            near = spelling.nearest(flag, known)
+            command.error(f"unknown option {flag}{f': did you mean {near}?' if near else ''}")
         assert isinstance(parsed, argparse.Namespace)
         return parsed
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            hint = _did_you_mean(value, list(action.choices))
-            self.error(f"unknown command {value!r}{hint or ': ' + ', '.join(action.choices)}")
+            near = spelling.nearest(value, action.choices)
+            hint = f"did you mean {near}?" if near else ", ".join(action.choices)
+            self.error(f"unknown command {value!r}: {hint}")
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -267,11 +268,6 @@ def _signals_as_exceptions() -> Iterator[None]:
     finally:
         for signum, action in before.items():
             signal.signal(signum, action)
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f": did you mean {near[0]}?" if near else ""
 
 
 def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.errors import ConfigurationError
 from stepkit.rules import patterns
 from stepkit.rules.model import Selector
-from stepkit.tools import notebook
+from stepkit.tools import notebook, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,9 +116,8 @@ def near(cells: Sequence[Cell], selector: Selector) -> str:
 def _alike(what: str, wanted: str, known: Sequence[str]) -> str:
     if wanted in known:
         return ""
-    alike = difflib.get_close_matches(wanted, known, n=1, cutoff=_CUTOFF)
-    if alike:
-        return f"the nearest {what} is {alike[0]}"
+    if alike := spelling.nearest(wanted, known):
+        return f"the nearest {what} is {alike}"
     return f"no cell has the {what} {wanted}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stepkit.errors import ConfigurationError
 from stepkit.rules import assignments, cells, python_cells
 from stepkit.rules.model import Selector, shortened
+from stepkit.tools import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,6 @@ def _s(number: int) -> str:
 
 def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
     """Say where else the notebook has ``name``, or a name like it."""
-    import difflib
-
     hints: list[str] = []
     known: dict[str, Cell] = {}
     unread: list[Cell] = []
@@ -68,8 +67,8 @@ def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
         if how := assignments.near(parsed, name):
             hints.append(f"in {cell}, {how}")
     if not hints:
-        alike = difflib.get_close_matches(name, [key for key in known if key != name], n=1)
-        hints += [f"the nearest is {key} in {known[key]}" for key in alike]
+        alike = spelling.nearest(name, (key for key in known if key != name))
+        hints += [f"the nearest is {alike} in {known[alike]}"] if alike else []
     if unread and not hints:
         hints.append(f"no Python was found in {cells.listed(unread)}")
     return "; ".join(hints[:3]) or "no cell assigns it"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.tools import schemas
+from stepkit.tools import schemas, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +50,6 @@ def _wrong_kinds(value: dict[str, Any]) -> Iterator[tuple[Keys, str]]:
             elif len(kinds) > 1:
                 yield (*keys, number), f"is both {' and '.join(kinds)}: write one rule for each"
             elif not kinds:
-                near = [m for key in rule for m in difflib.get_close_matches(key, KINDS, n=1)]
-                hint = f" (did you mean {near[0]}?)" if near else ""
+                near = next(filter(None, (spelling.nearest(key, KINDS) for key in rule)), "")
+                hint = f" (did you mean {near}?)" if near else ""
                 yield (*keys, number), f"has none of {', '.join(KINDS)}{hint}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from stepkit.errors import ConfigurationError
+from stepkit.tools import spelling
 
 
 def choose(metadata: Any, *, kernel: str | None, language: str | None) -> tuple[str, str]:
@@ -47,8 +47,8 @@ def _only_kernel(installed: dict[str, dict[str, Any]], language: str | None) -> 
 
 
 def _unknown(name: str, source: str, installed: dict[str, dict[str, Any]]) -> str:
-    near = difflib.get_close_matches(name, list(installed), n=1)
-    hint = f"did you mean --kernel {near[0]}?" if near else "choose one with --kernel"
+    near = spelling.nearest(name, installed)
+    hint = f"did you mean --kernel {near}?" if near else "choose one with --kernel"
     return (
         f"{source} asks for kernel {name!r}, which is not installed: {hint} ({_listed(installed)})"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import difflib
 import json
 import keyword
 import re
@@ -13,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools import files
+from stepkit.tools import files, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,8 +146,8 @@ def check_known(notebook: Any, given: Iterable[str]) -> None:
     known = _assigned(tagged[0].source)
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+            near = spelling.nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(known) or 'none'}"
             raise ConfigurationError(
                 f"the notebook has no parameter {name!r}: {hint} "
                 "(--allow-unknown-parameters passes it all the same)"
@@ -173,8 +172,8 @@ def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
         read |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for name in given:
         if name not in read:
-            near = difflib.get_close_matches(name, sorted(read), n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
+            near = spelling.nearest(name, read)
+            hint = f": did you mean {near}?" if near else ""
             raise ConfigurationError(
                 f"the notebook never uses the parameter {name!r}{hint} It has no cell tagged "
                 "'parameters' (--allow-unknown-parameters passes it all the same)"
