@@ -121,7 +121,7 @@ def rungs(options: GpuOptions, *, managed_limit: int | None = None) -> tuple[Run
         case "cuda":
             lower = [_managed(options, managed_limit)]
         case "managed" | "off":
-            keep(len(done))
+            pass
     if options.gpu_oom_variant not in {None, getattr(options, "variant", None)}:
         lower.append(_variant(options, lower[-1] if lower else AS_ASKED))
     if not lower:
