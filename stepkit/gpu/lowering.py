@@ -29,15 +29,15 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
+from stepkit.gpu import size
 from stepkit.gpu.attempt import Attempt, kept
-from stepkit.tools import cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from stepkit.gpu.attempt import Status
     from stepkit.gpu.options import GpuOptions
@@ -48,10 +48,6 @@ logger = logging.getLogger(__name__)
 # The other half is for what the notebook itself holds on the host, and for estimates that are off:
 # past the limit the OOM killer ends the kernel.
 HOST_SHARE: Final = 0.5
-
-_MEMINFO: Final = Path("/proc/meminfo")
-_GIB: Final = 1 << 30
-_MIB: Final = 1 << 20
 
 
 class Outputs(Protocol):
@@ -108,7 +104,8 @@ def rungs(options: GpuOptions, *, managed_limit: int | None = None) -> tuple[Run
 
     It is the only one unless ``--on-gpu-oom retry-lower`` was given. ``managed_limit`` are the
     bytes of host memory for managed memory if ``--rmm-overflow`` does not say; by default half of
-    what is free now. Raises :class:`ConfigurationError` when there is nothing lower.
+    what is free now. Raises :class:`ConfigurationError` when there is nothing lower, or for a size
+    that is none.
     """
     if options.on_gpu_oom == "fail":
         return (AS_ASKED,)
@@ -133,17 +130,18 @@ def rungs(options: GpuOptions, *, managed_limit: int | None = None) -> tuple[Run
 
 
 def _managed(options: GpuOptions, limit: int | None) -> Rung:
-    overflow = options.rmm_overflow
-    if overflow is None:
-        size = limit if limit is not None else int(_free_host_memory() * HOST_SHARE)
-        overflow = str(size // _MIB * _MIB)
+    share = HOST_SHARE if limit is None else limit
+    asked = options.rmm_overflow and size.parse(options.rmm_overflow, name="--rmm-overflow")
+    overflow = asked or share
+    if isinstance(overflow, float):
+        overflow = int(overflow * size.free_on_host())
     return Rung(
-        phrase=f"with managed memory and up to {_readable(overflow)} of the host's",
+        phrase=f"with managed memory and up to {size.spell(overflow)} of the host's",
         changes={
             "rmm_mode": "managed",
             "rmm_pool_size": None,
             "rmm_release_threshold": None,
-            "rmm_overflow": overflow,
+            "rmm_overflow": str(overflow),
         },
     )
 
@@ -154,18 +152,6 @@ def _variant(options: GpuOptions, above: Rung) -> Rung:
         phrase=phrase if above is AS_ASKED else f"{phrase} {above.phrase}",
         changes={**above.changes, "variant": options.gpu_oom_variant},
     )
-
-
-def _readable(size: str) -> str:
-    return f"{int(size) / _GIB:.1f} GiB" if size.isdigit() else size
-
-
-def _free_host_memory() -> int:
-    """Return bytes that this container and this machine both still have."""
-    lines = _MEMINFO.read_text().splitlines()
-    machine = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    container = cgroup.memory_free()
-    return machine if container is None else min(machine, container)
 
 
 def run(attempt: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int], None]) -> T:

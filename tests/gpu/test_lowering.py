@@ -18,11 +18,10 @@ from stepkit.errors import (
     ToolError,
     UserCodeError,
 )
-from stepkit.gpu import attempt, lowering
+from stepkit.gpu import attempt, guard, lowering, size
 from stepkit.gpu.attempt import Attempt, Status
 from stepkit.gpu.lowering import AS_ASKED, Rung
 from stepkit.gpu.options import GpuOptions
-from stepkit.tools import cgroup
 from stepkit.verdict import CellRun
 
 if TYPE_CHECKING:
@@ -145,27 +144,39 @@ def test_the_changes_are_options_and_a_first_size_does_not_follow_to_lower_rungs
 
 
 def test_managed_memory_takes_of_the_host_what_the_user_said() -> None:
-    managed = lowered(rmm_overflow="12GB")[-1]
+    managed = lowered(rmm_overflow="12GiB")[-1]
 
-    assert managed.changes["rmm_overflow"] == "12GB"
-    assert managed.phrase == "with managed memory and up to 12GB of the host's"
+    assert managed.changes["rmm_overflow"] == str(12 * GIB)
+    assert managed.phrase == "with managed memory and up to 12.0 GiB of the host's"
 
 
-@pytest.mark.parametrize(
-    ("container", "half"), [(None, 20 * GIB), (6 * GIB, 3 * GIB), (64 * GIB, 20 * GIB)]
-)
-def test_managed_memory_takes_half_of_what_container_and_machine_have_free(
-    container: int | None, half: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("overflow", "share"), [(None, 0.5), ("25%", 0.25)])
+def test_a_share_of_the_host_is_one_of_what_is_free(
+    overflow: str | None, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text(f"MemTotal: 99999999 kB\nMemAvailable:   {40 * GIB // 1024} kB\n")
-    monkeypatch.setattr(lowering, "_MEMINFO", meminfo)
-    monkeypatch.setattr(cgroup, "memory_free", lambda: container)
+    monkeypatch.setattr(size, "free_on_host", lambda: 40 * GIB)
 
-    managed = lowering.rungs(Options(on_gpu_oom="retry-lower"))[-1]
+    managed = lowering.rungs(Options(on_gpu_oom="retry-lower", rmm_overflow=overflow))[-1]
 
-    assert managed.changes["rmm_overflow"] == str(half)
-    assert managed.phrase.endswith(f"up to {half / GIB:.1f} GiB of the host's")
+    assert managed.changes["rmm_overflow"] == str(int(40 * GIB * share))
+    assert managed.phrase.endswith(f"up to {40 * share:.1f} GiB of the host's")
+
+
+def test_a_size_of_the_host_that_is_none_is_refused_before_the_first_attempt() -> None:
+    with pytest.raises(ConfigurationError, match="--rmm-overflow 'much' is no size: "):
+        lowered(rmm_overflow="much")
+
+
+@pytest.mark.parametrize("asked", ["respect", "pool", "async", "cuda"])
+def test_the_guard_takes_the_options_of_each_rung(asked: str, tmp_path: Path) -> None:
+    sizes = {"rmm_pool_size": "1GiB", "rmm_maximum_pool_size": "0.8"} if asked == "pool" else {}
+    options = Options(on_gpu_oom="retry-lower", rmm_mode=asked, **sizes)  # type: ignore[arg-type]
+
+    rungs = lowering.rungs(options)
+    found = [guard.settings(replace(options, **r.changes), tmp_path / "report") for r in rungs]
+
+    assert [settings.mode for settings in found] == [asked, *modes(list(rungs))[1:]]
+    assert found[-1].overflow
 
 
 def test_the_variant_comes_last_on_the_lowest_allocator_and_only_if_it_is_another() -> None:
