@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 from contextlib import suppress
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import psutil
 
+from stepkit.tools import prctl
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _GRACE_SECONDS: Final = 2.0
 _LAST_SECONDS: Final = 0.5  # for helpers that end when they see that the kernel has
 _ROUNDS: Final = 3  # what is ended may have started something meanwhile
@@ -36,7 +36,7 @@ class Family:
         self._before = set(psutil.Process().children(recursive=True))
         self.strays: list[str] = []
         self._families.append(self)
-        _adopt(yes=True)
+        prctl.adopt_orphans(yes=True)
 
     def end(self) -> None:
         """End those that are left, and note and log which they were.
@@ -62,7 +62,7 @@ class Family:
         for other in self._families:
             other._before &= self._before  # noqa: SLF001 - it ends what this one leaves
         if not self._families:
-            _adopt(yes=False)
+            prctl.adopt_orphans(yes=False)
 
     def _left(self) -> list[psutil.Process]:
         now = psutil.Process().children(recursive=True)
@@ -126,7 +126,3 @@ def _end(processes: list[psutil.Process]) -> None:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
-
-
-def _adopt(*, yes: bool) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)

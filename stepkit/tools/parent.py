@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 VARIABLE: Final = "STEPKIT_PARENT_PID"  # between stepkit and its own children, nobody else's
-_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 def tied() -> dict[str, str]:
@@ -31,8 +30,8 @@ def end_with_parent(environment: MutableMapping[str, str]) -> None:
     wanted = environment.pop(VARIABLE, None)
     if wanted is None:
         return
-    import ctypes
+    from stepkit.tools import prctl
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    prctl.signal_when_parent_dies(signal.SIGTERM)
     if str(os.getppid()) != wanted:  # it died before we could ask
         signal.raise_signal(signal.SIGTERM)
