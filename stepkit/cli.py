@@ -18,7 +18,7 @@ from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
 from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
-from stepkit.tools import parent, spelling
+from stepkit.tools import parent, signals, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -250,8 +250,7 @@ def _take_secrets(step: Step) -> dict[str, str]:
 def _signals_as_exceptions() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into :class:`Cancelled`, as Python does with SIGINT.
 
-    A second one changes nothing: saving has begun, and Kubernetes follows with SIGKILL. A SIGHUP
-    that is ignored stays so: that is what nohup is for.
+    A second one changes nothing: saving has begun, and Kubernetes follows with SIGKILL.
     """
 
     def stop(signum: int, _: FrameType | None) -> None:
@@ -259,15 +258,8 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(taken, signal.SIG_IGN)
         raise Cancelled(signum)
 
-    before = {signum: signal.getsignal(signum) for signum in STOPPING}
-    signal.signal(signal.SIGTERM, stop)
-    if before[signal.SIGHUP] != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, stop)
-    try:
+    with signals.handled(stop, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        for signum, action in before.items():
-            signal.signal(signum, action)
 
 
 def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:

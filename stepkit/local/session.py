@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.local import show, variables
 from stepkit.local.execute import Machine
 from stepkit.local.scheduler import Ended, Scheduler
 from stepkit.local.variables import Missing, MissingResult, Names
-from stepkit.tools import files
+from stepkit.tools import files, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from stepkit import local
     from stepkit.local.plan import Plan
 
 logger = logging.getLogger(__name__)
+
+_STOPPING: Final = "stopping: finally still runs; a second Ctrl-C ends all at once"
 
 
 def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
@@ -40,7 +39,7 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
         tasks = Machine(root=root, secrets=plan.secrets, stop=stop, kill=kill)
         last = Machine(root=root, secrets=plan.secrets, stop=kill, kill=kill)
         scheduler = Scheduler(plan, jobs, tasks, last)
-        signal = _supervise(scheduler.run, stop, kill)
+        signum = signals.outlasted(scheduler.run, stop=stop, kill=kill, told=_STOPPING)
     ended = scheduler.in_order()
     for line in show.table(ended):
         logger.info("%s", plan.secrets.redact(line))
@@ -55,41 +54,11 @@ def run(plan: Plan, jobs: int, outputs: type[local.Outputs]) -> local.Outputs:
         message=_message(ended),
     )
     error = next((task.error for task in ended if task.failed), None) or trouble
-    if signal is not None:
-        raise signal_with(signal, left) from error
+    if signum is not None:
+        raise Cancelled(signum, outputs=left) from error
     if error:
         raise plan.secrets.redacted(error).leaving(left)
     return left
-
-
-def signal_with(signal: KeyboardInterrupt, outputs: local.Outputs) -> Cancelled:
-    """Return the signal as the command line wants it, with what was done so far."""
-    if isinstance(signal, Cancelled):
-        return Cancelled(signal.signum, outputs=outputs)
-    return Cancelled(outputs=outputs)
-
-
-def _supervise(work: Callable[[], None], stop: Event, kill: Event) -> KeyboardInterrupt | None:
-    """Do ``work`` in a thread of its own, so that a signal never interrupts its bookkeeping.
-
-    The first signal sets ``stop``, the next one ``kill``. Returns the first.
-    """
-    first: KeyboardInterrupt | None = None
-    pool = ThreadPoolExecutor(1)
-    try:
-        future = pool.submit(work)
-        while True:
-            try:
-                future.result()
-            except KeyboardInterrupt as signal:
-                (stop if first is None else kill).set()
-                first = signal if first is None else first
-                logger.warning("stopping: finally still runs; a second Ctrl-C ends all at once")
-            else:
-                return first
-    finally:
-        kill.set()
-        pool.shutdown()
 
 
 def _results(plan: Plan, ended: list[Ended]) -> tuple[dict[str, Any], StepError | None]:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-import signal
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import STOPPING
 from stepkit.several.model import NotebookRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
-    from types import FrameType
 
     from stepkit.several.model import Planned, Status
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS: Final = 0.2  # how soon a signal is told of; it takes effect at once
 _GOOD: Final = frozenset({"passed", "tolerated"})
 
 
@@ -109,48 +104,6 @@ class Schedule:
 
     def _label(self, one: Planned) -> str:
         return f"notebook {self.plan.index(one) + 1}/{len(self.plan)} {one.name}"
-
-
-def supervise(work: Callable[[], None], stop: Event, kill: Event) -> int | None:
-    """Do ``work`` in a thread of its own; return the number of the signal that ended it, if any.
-
-    The first signal sets ``stop``; a second Ctrl-C sets ``kill``, another signal changes nothing.
-    For that time no signal is an exception, so that none interrupts what is half done.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            with _noting_signals(stop, kill) as seen:
-                future = pool.submit(work)
-                while not wait([future], timeout=_POLL_SECONDS).done:
-                    if stop.is_set() and seen:
-                        logger.warning("stopping: what runs is saved; a second Ctrl-C ends it")
-                        wait([future])
-            future.result()
-        finally:
-            stop.set()
-            kill.set()
-    return seen[0] if seen else None
-
-
-@contextmanager
-def _noting_signals(stop: Event, kill: Event) -> Iterator[list[int]]:
-    seen: list[int] = []
-
-    def note(signum: int, _: FrameType | None) -> None:
-        if seen and signum == signal.SIGINT:
-            kill.set()
-        seen.append(signum)
-        stop.set()
-
-    before = {signum: signal.getsignal(signum) for signum in STOPPING}
-    for signum, action in before.items():
-        if signum != signal.SIGHUP or action != signal.SIG_IGN:  # nohup ignores it
-            signal.signal(signum, note)
-    try:
-        yield seen
-    finally:
-        for signum, action in before.items():
-            signal.signal(signum, action)
 
 
 def _unrun(one: Planned, status: Status, message: str, until: str = "") -> NotebookRun:

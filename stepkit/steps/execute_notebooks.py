@@ -35,7 +35,7 @@ from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
 from stepkit.several import check, choose, read_plan, rehearse, schedule, verdict
 from stepkit.several.child import Run
 from stepkit.several.model import NotebookRun, Places, Settings
-from stepkit.tools import files
+from stepkit.tools import files, signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,8 @@ def run(options: Options) -> Outputs:
     work = schedule.Schedule(
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop
     )
-    stopped_by = schedule.supervise(work.run, stop, kill)
+    told = "stopping: what runs is saved; a second Ctrl-C ends it"
+    stopped_by = signals.outlasted(work.run, stop=stop, kill=kill, told=told)
     runs = work.in_order()
     _tell(plan, runs, places)
     outputs = _outputs(runs, places)

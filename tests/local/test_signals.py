@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import time
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from waiting import until
+
+from stepkit.errors import Cancelled
 
 if TYPE_CHECKING:
     from local.conftest import Command, Local
@@ -89,6 +92,25 @@ def test_a_second_signal_ends_at_once_even_what_ignores_the_first(
     assert "Traceback" not in stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(on_machine.read("pid")), 0)
+
+
+def test_a_second_ctrl_c_while_the_first_is_told_loses_no_outputs(on_machine: Local) -> None:
+    class Impatient(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("stopping"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    impatient = Impatient()
+    logging.getLogger("stepkit").addHandler(impatient)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            on_machine.run(on_machine.task("slow", "kill -INT $PPID; sleep 60"))
+    finally:
+        logging.getLogger("stepkit").removeHandler(impatient)
+
+    assert isinstance(caught.value, Cancelled)
+    assert caught.value.signum == signal.SIGINT
+    assert on_machine.statuses(caught.value.outputs) == {"slow": "Failed"}
 
 
 def test_a_signal_while_finally_runs_lets_it_end(on_machine: Local, command: type[Command]) -> None:

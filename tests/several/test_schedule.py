@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stepkit.errors import STOPPING
 from stepkit.several.model import NotebookRun, Planned
-from stepkit.several.schedule import Schedule, supervise
+from stepkit.several.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,41 +158,3 @@ def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_not_hidden() -> N
     with pytest.raises(RuntimeError, match="boom"):
         Schedule(plan, execute, jobs=2, fail_fast=False, stop=stop).run()
     assert asked == [True]
-
-
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_asks_to_stop_and_a_second_ctrl_c_kills(first: int) -> None:
-    stop, kill = threading.Event(), threading.Event()
-    before = [signal.getsignal(signum) for signum in STOPPING]
-
-    def work() -> None:
-        os.kill(os.getpid(), first)
-        assert stop.wait(20)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert not kill.wait(0.3)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert kill.wait(20)
-
-    assert supervise(work, stop, kill) == first
-    assert [signal.getsignal(signum) for signum in STOPPING] == before
-
-
-def test_a_sighup_that_nohup_ignores_stays_ignored() -> None:
-    stop = threading.Event()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        hang_up = supervise(lambda: os.kill(os.getpid(), signal.SIGHUP), stop, threading.Event())
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-    assert hang_up is None
-
-
-def test_work_without_a_signal_returns_none_and_its_bug_comes_out() -> None:
-    assert supervise(lambda: None, threading.Event(), threading.Event()) is None
-
-    def broken() -> None:
-        raise RuntimeError("boom")
-
-    with pytest.raises(RuntimeError, match="boom"):
-        supervise(broken, threading.Event(), threading.Event())
