@@ -127,7 +127,7 @@ def test_an_old_driver_is_told_by_its_version(tmp_path: Path) -> None:
         ),
         (
             "MemoryError",
-            "std::bad_alloc: out_of_memory: Maximum pool size exceeded: CUDA error cudaErrorNoDevice",
+            "std::bad_alloc: out_of_memory: Maximum pool size exceeded: cudaErrorNoDevice",
             causes.NO_DEVICE,
         ),
         ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2 GiB.", causes.OUT_OF_MEMORY),
