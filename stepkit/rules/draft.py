@@ -11,7 +11,7 @@ from stepkit.rules.change import Change
 from stepkit.tools import notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _IDS_SINCE: Final = 5  # nbformat 4.5
 
@@ -36,6 +36,10 @@ class Draft:
     def skipped(self, cell: Cell) -> bool:
         """Tell whether the cell will be left out of the run."""
         return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
+
+    def running(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Leave out the cells that do not run: a change there would change nothing."""
+        return [cell for cell in cells if not self.skipped(cell)]
 
     def put(self, cell: Cell, source: str, rule: str) -> None:
         """Give the cell another source, as ``rule`` says."""
