@@ -159,7 +159,7 @@ class _Source:
         if not self._lists_processes:
             return None
         try:
-            listed = pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+            listed = pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle)
         except pynvml.NVMLError as error:
             self._lists_processes = not _for_ever(error)
             errors += [str(error)] if self._lists_processes else []
