@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from typing import IO, TYPE_CHECKING, Any
 
 from stepkit.tools import files
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
 
 
 class Cap:
-    """Lets through ``limit`` bytes of each cell's outputs; the whole goes to ``directory``.
+    """Lets through ``limit`` bytes of one cell's outputs; the whole goes to ``directory``.
 
-    A text file holds all that the cell printed, a JSON file each other output that found no room.
-    Nothing is written for cells within the limit.
+    A text file holds all that the cell printed, a JSON file each other output that found no room;
+    they are named after ``cell``. Nothing is written for cells within the limit.
     """
 
-    def __init__(self, limit: int, directory: Path) -> None:
+    def __init__(self, limit: int, directory: Path, cell: str) -> None:
         self._limit = limit
         self._directory = directory
-        self._cell = ""
+        self._cell = cell
         self._used = 0
-        self._printed: list[str] = []
+        self._printed = StringIO()  # until it is too much, also after the cell's end
+        self._whole: Path | None = None
         self._text: IO[str] | None = None
         self._files = 0
 
@@ -35,31 +37,24 @@ class Cap:
             for path in directory.glob("cell-*"):
                 path.unlink()
 
-    def begin(self, cell: str) -> None:
-        """Start the count for a cell; its files are named after ``cell``."""
-        self._cell, self._used, self._files, self._printed = cell, 0, 0, []
-
     def stream(self, text: str) -> str:
         """Return the part of ``text`` that the notebook keeps.
 
         Raises :class:`~stepkit.errors.StepError` when the rest cannot be written.
         """
-        if self._text:
-            with files.explaining(f"cannot write {self._text.name}"):
-                self._text.write(text)
+        if self._whole:
+            self._write(self._whole, text)
             return ""
-        self._printed.append(text)
+        self._printed.write(text)
         if self._used + len(text) <= self._limit:
             self._used += len(text)
             return text
         kept = text[: self._limit - self._used]
         self._used = self._limit
-        path = self._path(".txt")
-        with files.explaining(f"cannot write {path}"):
-            self._text = path.open("w", errors="surrogatepass")
-            self._text.writelines(self._printed)
-        self._printed = []
-        return kept + self._note(path)
+        self._whole = self._path(".txt")
+        self._write(self._whole, self._printed.getvalue())
+        self._printed = StringIO()
+        return kept + self._note(self._whole)
 
     def fits(self, data: Mapping[str, Any], *, replaces: bool = False) -> str:
         """Return an empty text if the notebook keeps the output, else the note in its place.
@@ -76,11 +71,20 @@ class Cap:
         return self._note(path)
 
     def end(self) -> None:
-        """Close the cell's file. Raises :class:`~stepkit.errors.StepError` on a full disk."""
-        text, self._text, self._printed = self._text, None, []
+        """Close the cell's file, until the cell prints once more.
+
+        Raises :class:`~stepkit.errors.StepError` on a full disk.
+        """
+        text, self._text = self._text, None
         if text:
             with files.explaining(f"cannot write {text.name}"):
                 text.close()
+
+    def _write(self, path: Path, text: str) -> None:
+        with files.explaining(f"cannot write {path}"):
+            if not self._text:
+                self._text = path.open("a", errors="surrogatepass")
+            self._text.write(text)
 
     def _path(self, ending: str) -> Path:
         with files.explaining(f"cannot make {self._directory}"):

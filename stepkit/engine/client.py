@@ -16,7 +16,7 @@ from stepkit.engine.losses import Losses
 from stepkit.engine.streams import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from stepkit.engine.cap import Cap
     from stepkit.engine.kernel import Kernel
@@ -48,7 +48,7 @@ class Client(NotebookClient):
         *,
         lock: AbstractContextManager[Any],
         printed: Printed,
-        cap: Cap | None,
+        caps: Mapping[int, Cap],
         changed: Callable[[Any], None],
         **hooks: Any,
     ) -> None:
@@ -65,7 +65,7 @@ class Client(NotebookClient):
         self._kernel = kernel
         self._lock = lock
         self._printed = printed
-        self._cap = cap
+        self._caps = caps  # by cell; one without has no limit
         self._changed = changed
         self._cells: dict[str, int] = {}  # execute request: index of its cell
         self._streams: dict[int, tuple[Any, Text]] = {}  # outputs that still grow, by cell
@@ -128,8 +128,7 @@ class Client(NotebookClient):
             if self.clear_before_next_output:
                 self._clears.add(index)
             self._printed.cell_ended()
-            if self._cap:
-                self._cap.end()
+            self._end_cap(index)
 
     def give_up(self) -> None:
         """Wait no longer for the running cell: its execution ends with DeadKernelError."""
@@ -193,7 +192,7 @@ class Client(NotebookClient):
     def _take(self, message: Any, cell: Any, index: int) -> None:
         shown = message["content"].get("transient") or {}
         if message["msg_type"] == "update_display_data":
-            message = self._capped(message, replaces=True)
+            message = self._capped(message, index, replaces=True)
         # One display may stand in several cells; showing it anew changes all of them.
         for other in self._display_id_map.get(str(shown.get("display_id")), {}):
             if other != index:
@@ -207,6 +206,7 @@ class Client(NotebookClient):
         waits, self.clear_before_next_output = self.clear_before_next_output, index in self._clears
         cell = self.nb.cells[index]
         self._take(message, cell, index)
+        self._end_cap(index)
         self._clears.discard(index)
         if self.clear_before_next_output:
             self._clears.add(index)
@@ -221,12 +221,12 @@ class Client(NotebookClient):
             self._close_stream(cell_index)
             if not hooked and "data" in content:
                 self._printed.output(content["data"])
-                msg = self._capped(msg)
+                msg = self._capped(msg, cell_index)
             return super().output(outs, msg, display_id, cell_index)
         name, text = content["name"], content["text"]
         self._printed.stream(name, text)
-        if self._cap:
-            text = self._cap.stream(text)
+        if cap := self._caps.get(cell_index):
+            text = cap.stream(text)
         if not text:
             return None
         if self._continues(outs, name, cell_index):
@@ -252,15 +252,20 @@ class Client(NotebookClient):
         last: Any = outs[-1] if outs else None
         return last is node and bool(node["name"] == name)
 
+    def _end_cap(self, index: int) -> None:
+        if index in self._caps:
+            self._caps[index].end()
+
     def _close_stream(self, index: int) -> None:
         if index in self._streams:
             node, text = self._streams.pop(index)
             node["text"] = text.value()
 
-    def _capped(self, msg: Any, *, replaces: bool = False) -> Any:
-        if not self._cap or msg["msg_type"] == "error":
+    def _capped(self, msg: Any, index: int, *, replaces: bool = False) -> Any:
+        cap = self._caps.get(index)
+        if not cap or msg["msg_type"] == "error":
             return msg
-        note = self._cap.fits(msg["content"]["data"], replaces=replaces)
+        note = cap.fits(msg["content"]["data"], replaces=replaces)
         if not note:
             return msg
         content = {"data": {"text/plain": note.strip()}, "metadata": {}}

@@ -23,6 +23,7 @@ from stepkit.verdict import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from stepkit.engine.kernel import Kernel
     from stepkit.engine.request import Request
@@ -54,7 +55,9 @@ class Session:
         )
         checkpoints = self.record.checkpoints
         self._lock = checkpoints.lock if checkpoints else nullcontext()
-        self.cap = self._cap()
+        self.caps: dict[int, Cap] = {}
+        if request.output:
+            Cap.forget(_outputs_of(request.output))
         self.client = Client(
             self.nb,
             kernel,
@@ -62,7 +65,7 @@ class Session:
             printed=Printed(
                 log=request.log_output, stdout=request.stdout_file, stderr=request.stderr_file
             ),
-            cap=self.cap,
+            caps=self.caps,
             changed=self.record.changed,
             on_cell_execute=self._cell_execute,
             on_cell_executed=self._cell_executed,
@@ -196,22 +199,16 @@ class Session:
         self.client.settle()
 
     def _cell_execute(self, cell: Any, cell_index: int) -> None:
-        if self.cap:
+        limit, output = self.request.cell_output_limit, self.request.output
+        if limit and output:
             number = self.watch.plan[cell_index].number
-            self.cap.begin(f"{number or f'injected-{cell_index}'}")
+            name = f"{number or f'injected-{cell_index}'}"
+            self.caps[cell_index] = Cap(limit, _outputs_of(output), name)
         self.watch.cell_execute(cell, cell_index)
 
     def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.client.losses.saw(execute_reply)
         self.watch.cell_executed(cell, cell_index, execute_reply)
-
-    def _cap(self) -> Cap | None:
-        limit, output = self.request.cell_output_limit, self.request.output
-        if not output:
-            return None
-        directory = output.with_suffix(".outputs")
-        Cap.forget(directory)
-        return Cap(limit, directory) if limit else None
 
     def _stop(self, ending: Ending, *, limit: float | None = None) -> None:
         self.watch.stop(ending, limit=limit)
@@ -243,3 +240,8 @@ class Session:
                 with suppress(ValueError):
                     loop.remove_signal_handler(signum)
                     signal.signal(signum, before[signum])
+
+
+def _outputs_of(output: Path) -> Path:
+    """Return where outputs lie that find no room in the notebook."""
+    return output.with_suffix(".outputs")

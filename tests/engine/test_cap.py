@@ -22,9 +22,7 @@ NOTE = "[stepkit: cut after 10 bytes of outputs; the whole is in {}]"
 
 @pytest.fixture
 def cap(tmp_path: Path) -> Cap:
-    cap = Cap(10, tmp_path / "a.outputs")
-    cap.begin("1")
-    return cap
+    return Cap(10, tmp_path / "a.outputs", "1")
 
 
 def files(tmp_path: Path) -> dict[str, str]:
@@ -56,11 +54,23 @@ def test_one_character_more_is_cut_and_the_whole_text_is_kept(cap: Cap, tmp_path
 def test_each_cell_has_the_whole_limit(cap: Cap, tmp_path: Path) -> None:
     cap.stream("x" * 20)
     cap.end()
-    cap.begin("2")
+    second = Cap(10, tmp_path / "a.outputs", "2")
 
-    assert cap.stream("1234567890") == "1234567890"
-    cap.end()
+    assert second.stream("1234567890") == "1234567890"
+    second.end()
     assert set(files(tmp_path)) == {"cell-1.txt"}
+
+
+def test_what_a_cell_prints_after_its_end_is_joined_to_the_rest(cap: Cap, tmp_path: Path) -> None:
+    assert cap.stream("12345") == "12345"
+    cap.end()
+    assert files(tmp_path) == {}
+    assert cap.stream("67890x").startswith("67890\n[stepkit: cut")
+    cap.end()
+    assert cap.stream("more") == ""
+    cap.end()
+
+    assert files(tmp_path) == {"cell-1.txt": "1234567890xmore"}
 
 
 def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(cap: Cap, tmp_path: Path) -> None:
@@ -84,8 +94,7 @@ def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(cap: Cap, tmp_pa
 @given(pieces=st.lists(st.text(max_size=8), max_size=8))
 def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
     directory = tmp_path_factory.mktemp("cap") / "a.outputs"
-    cap = Cap(10, directory)
-    cap.begin("1")
+    cap = Cap(10, directory, "1")
     shown = "".join(cap.stream(piece) for piece in pieces)
     cap.end()
 
@@ -99,8 +108,7 @@ def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: 
 
 
 def test_a_full_disk_is_told(small_disk: Path) -> None:
-    cap = Cap(10, small_disk / "a.outputs")
-    cap.begin("1")
+    cap = Cap(10, small_disk / "a.outputs", "1")
 
     with pytest.raises(ToolError, match=r"cannot write .*No space left") as caught:
         cap.stream("x" * 2_000_000)
@@ -111,8 +119,7 @@ def test_a_full_disk_is_told(small_disk: Path) -> None:
 
 
 def test_a_full_disk_is_told_at_the_end_too(small_disk: Path) -> None:
-    cap = Cap(10, small_disk / "a.outputs")
-    cap.begin("1")
+    cap = Cap(10, small_disk / "a.outputs", "1")
     cap.stream("x" * 20)
     with pytest.raises(OSError, match="No space"):
         (small_disk / "other").write_bytes(b"x" * 2_000_000)
@@ -169,3 +176,37 @@ def test_a_display_cannot_outgrow_the_limit_by_an_update(tmp_path: Path) -> None
 
     assert len(str(outcome.notebook.cells[0].outputs)) < 500
     assert "stepkit: cut" in str(outcome.notebook.cells[0].outputs)
+
+
+LATE = """
+import contextvars, threading  # ipykernel 7 tells by the context whose output it is
+go, done = threading.Event(), threading.Event()
+def work():
+    go.wait()
+    print("late" * 10, flush=True)
+    display("x" * 90)
+    print("more", flush=True)
+    done.set()
+threading.Thread(target=contextvars.copy_context().run, args=(work,)).start()
+print("x" * 80, flush=True)
+"""
+
+
+def test_a_late_output_counts_against_its_own_cell(tmp_path: Path) -> None:
+    outcome = execute(
+        tmp_path,
+        LATE,
+        "go.set(); done.wait(); print('y' * 90)",
+        "print('end')",
+        cell_output_limit=100,
+    )
+
+    first, second, _ = outcome.notebook.cells
+    assert statuses(outcome) == ["ok"] * 3
+    assert text_of(second) == "y" * 90 + "\n"
+    note = "[stepkit: cut after 100 bytes of outputs; the whole is in executed.outputs/cell-1"
+    assert text_of(first) == "x" * 80 + "\n" + "late" * 4 + "lat" + f"\n{note}.txt]\n"
+    assert first.outputs[-1].data == {"text/plain": f"{note}-output-1.json]"}
+    kept = tmp_path / "out/executed.outputs"
+    assert sorted(path.name for path in kept.iterdir()) == ["cell-1-output-1.json", "cell-1.txt"]
+    assert (kept / "cell-1.txt").read_text() == "x" * 80 + "\n" + "late" * 10 + "\nmore\n"
