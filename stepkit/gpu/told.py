@@ -149,7 +149,7 @@ def _allocator(events: Sequence[dict[str, Any]]) -> str:
     if served:
         return _chosen(served[-1])
     if calls:
-        return f"none: {calls[-1]['error']}"
+        return f"none: {calls[-1]['error']}".replace("none: GpuMissing: ", "none: ")
     if not any(event["event"] == "imported" for event in events):
         return "not RMM: nothing imported it"
     classes = [event["resource"] for event in events if event.get("resource")]
