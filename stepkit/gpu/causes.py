@@ -30,11 +30,6 @@ class Cause:
     reason: Reason = Reason.GPU_UNFIT
     transient: bool = False
 
-    @property
-    def sentence(self) -> str:
-        """What it is, and the remedy."""
-        return f"{self.what}: {self.remedy}"
-
 
 _ASK_FOR_ONE: Final = (
     "a pod must ask for one (resources.limits: nvidia.com/gpu: 1), docker run needs --gpus all"

@@ -1,0 +1,146 @@
+"""Find out whether a notebook can use the GPU, before it starts, and if not, why.
+
+CUDA's errors at its start stay for the life of a process, and a process that has used CUDA must not
+fork: so everything is asked in fresh processes, of the kernel's own Python, and asked again in a
+new one where waiting may help.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.errors import StepError, ToolError
+from stepkit.gpu import container, inventory, judging, probing, visibility
+from stepkit.gpu.findings import Device, Finding, Need
+from stepkit.gpu.judging import Trouble
+from stepkit.tools.retry import retrying
+
+if TYPE_CHECKING:
+    import threading
+
+    from stepkit.gpu.causes import Cause
+    from stepkit.gpu.probing import Answers
+
+TIMEOUT_SECONDS: Final = 60.0
+TRIES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was found. ``facts`` can be written as JSON; sizes in it are bytes.
+
+    ``found`` is why the GPU cannot be used, also where it is optional. ``stopped``: somebody asked
+    for the end before there was an answer.
+    """
+
+    need: Need
+    devices: tuple[Device, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    found: Trouble | None = None
+    stopped: bool = False
+
+    @property
+    def trouble(self) -> Cause | None:
+        """Why the GPU cannot be used, None if it can or none was asked for."""
+        return self.found.cause if self.found else None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a notebook can use the first GPU."""
+        return bool(self.devices) and self.trouble is None and not self.stopped
+
+    @property
+    def message(self) -> str:
+        """What was found, in one line."""
+        if self.found:
+            return self.found.line
+        if self.stopped:
+            return "the check of the GPU was stopped before its end"
+        if not self.devices:
+            return "no GPU was asked for"
+        first = self.devices[0]
+        count = "1 GPU" if len(self.devices) == 1 else f"{len(self.devices)} GPUs"
+        driver = f", driver {first.driver}" if first.driver else ""
+        return f"{count}: {first.text}{driver}, CUDA {first.cuda}"
+
+    def error(self) -> StepError:
+        """Return the error that a step raises which cannot go on; there must be ``trouble``."""
+        assert self.trouble is not None
+        return self.trouble.error(self.message, reason=self.trouble.reason)
+
+
+def diagnose(
+    python: str = sys.executable,
+    *,
+    need: Need,
+    env: Mapping[str, str] | None = None,
+    min_memory: int | None = None,
+    min_disk: int | None = None,
+    min_shm: int | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    tries: int = TRIES,
+    directory: Path | None = None,
+    stop: threading.Event | None = None,
+) -> Diagnosis:
+    """Check the GPU as the notebook of a kernel with this ``python`` would find it.
+
+    ``env`` is the kernel's whole environment (default: ours), ``directory`` where it works,
+    ``min_memory`` the bytes that must be free on the first GPU, ``min_disk`` in the directory and
+    for temporary files; ``min_shm`` is the least size of /dev/shm. ``timeout`` holds, in seconds,
+    for all ``tries`` together; another thread may set ``stop``. With ``need`` "none", no GPU is
+    touched.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` when there is no such Python. A GPU that
+    cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
+    """
+    began = time.monotonic()
+    place = directory or Path.cwd()
+    attempts: list[tuple[Answers, Trouble | None]] = []
+
+    def attempt() -> None:
+        left = max(began + timeout - time.monotonic(), 1.0)
+        answers = probing.ask(
+            python, gpu=need != "none", env=env, directory=directory, timeout=left, stop=stop
+        )
+        found = _trouble(answers, min_memory) if need != "none" else None
+        attempts.append((answers, found))
+        again = found and found.cause.transient and not answers.timed_out
+        if found and again and time.monotonic() < began + timeout:
+            raise ToolError(found.text)
+
+    with suppress(ToolError):
+        retrying(tries).copy(sleep=_waiting(stop))(attempt)
+    answers, found = attempts[-1]
+    told = container.facts(answers.of("python").get("variables", {}), place)
+    devices = judging.devices(answers)
+    extra = {"tries": len(attempts), "seconds": round(time.monotonic() - began, 3)}
+    return Diagnosis(
+        need=need,
+        devices=devices,
+        findings=(
+            *inventory.of_gpu(answers, devices, found, need),
+            *container.findings(told, min_disk=min_disk, min_shm=min_shm),
+            *inventory.of_python(answers),
+        ),
+        facts=inventory.facts(answers, devices, container=told, probe=extra),
+        found=found,
+        stopped=answers.stopped,
+    )
+
+
+def _waiting(stop: threading.Event | None) -> Any:
+    """Return what waits between two tries; it ends at once when ``stop`` is set."""
+    return stop.wait if stop else time.sleep
+
+
+def _trouble(answers: Answers, min_memory: int | None) -> Trouble | None:
+    cards = [card["uuid"] for card in answers.of("nvml").get("devices", ()) if card["uuid"]]
+    hidden = visibility.hidden_by(answers.of("python").get("variables", {}), cards)
+    return judging.trouble(answers, min_memory=min_memory, nodes=container.nodes(), hidden=hidden)

@@ -1,0 +1,99 @@
+"""Run :mod:`stepkit.kernel.probe` in a process of its own, by the kernel's Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import stepkit.kernel
+from stepkit.errors import ConfigurationError
+from stepkit.tools import process
+
+if TYPE_CHECKING:
+    import threading
+
+PROBE: Final = Path(stepkit.kernel.__path__[0], "probe.py")
+_MARK: Final = "stepkit-probe "
+_GRACE_SECONDS: Final = 1.0  # a probe has nothing to save
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What the probe told, stage by stage, and how it ended.
+
+    ``began`` is the last stage that began, ``code`` the exit code (negative for a signal),
+    ``said`` the last line that is none of the probe's own. ``stopped``: somebody asked for the end.
+    """
+
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    began: str = "start"
+    code: int = 0
+    timed_out: bool = False
+    stopped: bool = False
+    said: str = ""
+    seconds: float = 0.0
+
+    def of(self, stage: str) -> Mapping[str, Any]:
+        """Return the answer of one stage, empty if it never came."""
+        return self.stages.get(stage, {})
+
+
+def ask(
+    python: str,
+    *,
+    gpu: bool,
+    env: Mapping[str, str] | None,
+    directory: Path | None,
+    timeout: float,
+    stop: threading.Event | None,
+) -> Answers:
+    """Run the probe to its end, for at most ``timeout`` seconds or until ``stop`` is set.
+
+    Raises :class:`ConfigurationError` when ``python`` cannot run it at all.
+    """
+    done = process.run(
+        [python, str(PROBE), "gpu" if gpu else "none"],
+        cwd=directory,
+        env=env,
+        timeout=timeout,
+        stop=stop,
+        grace=_GRACE_SECONDS,
+        kill_on_timeout=True,
+        keep=None,
+    )
+    answers = _read(done, stopped=bool(stop and stop.is_set() and done.code))
+    if answers.code > 0 and not answers.of("python"):
+        raise ConfigurationError(
+            f"{python} cannot run the check of the GPU: {answers.said or 'it printed nothing'}"
+        )
+    return answers
+
+
+def _read(done: process.Completed, *, stopped: bool) -> Answers:
+    stages: dict[str, Mapping[str, Any]] = {}
+    began, said = "start", ""
+    for line in done.output.splitlines():
+        before, _, told = line.partition(_MARK)
+        if before.strip():
+            said = before.strip()
+        try:
+            facts = json.loads(told)
+        except ValueError:  # another's line, or one that the probe's end cut off
+            continue
+        stage = facts.pop("stage")
+        if stage == "begin":
+            began = facts["next"]
+        else:
+            stages[stage] = facts
+    return Answers(
+        stages=stages,
+        began=began,
+        code=done.code,
+        timed_out=done.timed_out,
+        stopped=stopped,
+        said=said,
+        seconds=done.seconds,
+    )
