@@ -54,7 +54,7 @@ class Guard:
         if getattr(package, "reinitialize", None) is original:
             package.reinitialize = module.reinitialize  # type: ignore[attr-defined]
         if self.settings.overrides and not self._child:
-            self._set_up(original, (), {}, by="mode")
+            self._set_up(original, (), {})
 
     def allocator_imported(self, module: Any) -> None:
         """Wrap CuPy's allocator of RMM's, so that it can do without RMM."""
@@ -87,7 +87,7 @@ class Guard:
             if getattr(self._climbing, "on", False):  # a hook of RMM's that calls it in turn
                 return original(*args, **kwargs)
             try:
-                error = self._set_up(original, args, kwargs, by="notebook")
+                error = self._set_up(original, args, kwargs)
             except Exception as fault:  # the guard fails open
                 self.report.broken("rmm.reinitialize", fault)
                 return original(*args, **kwargs)
@@ -97,33 +97,33 @@ class Guard:
         return reinitialize
 
     def _set_up(
-        self, original: Callable[..., None], args: Any, kwargs: Any, *, by: str
+        self, original: Callable[..., None], args: Any, kwargs: Any
     ) -> BaseException | None:
         """Set RMM up and tell how; return what the notebook gets to see of it."""
         from . import ladder  # at the kernel's start it would only take time
 
         try:
             request = ladder.request(original, args, kwargs)
-        except TypeError as error:
-            return error
+        except TypeError:
+            return _raised(original, args, kwargs)
         self._tell_statistics("reinitialize")
         self._climbing.on = True
         try:
             climb = ladder.climb(request, self.settings)
         finally:
             self._climbing.on = False
-        self._tell_climb(request, climb, by)
+        self._tell_climb(request, climb)
         if climb.served and climb.served.kind != "cupy":
             self._dress(climb, request)
         return climb.error
 
-    def _tell_climb(self, request: Request, climb: Climb, by: str) -> None:
+    def _tell_climb(self, request: Request, climb: Climb) -> None:
         from . import causes
 
         error = climb.error
         self.report.tell(
             "reinitialize",
-            by=by,
+            by="mode" if self.settings.overrides else "notebook",
             arguments=request.spelled,
             asked=climb.asked.told(),
             served=climb.served and climb.served.told(),
@@ -206,3 +206,11 @@ class Guard:
                 self.report.tell("statistics", when="exit", cupy_bytes=held)
         except Exception as error:  # the guard fails open
             self.report.broken("reading CuPy's pool", error)
+
+
+def _raised(function: Callable[..., None], args: Any, kwargs: Any) -> BaseException | None:
+    try:
+        function(*args, **kwargs)
+    except Exception as error:
+        return error
+    return None

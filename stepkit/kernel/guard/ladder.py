@@ -47,11 +47,11 @@ class Climb(NamedTuple):
 
 
 def request(original: Callable[..., None], args: Any, kwargs: Any) -> Request:
-    """Return a call in its full form. Raises :class:`TypeError` as the call itself would."""
+    """Return a call in its full form. Raises :class:`TypeError` for arguments that it has not."""
     bound = inspect.signature(original).bind(*args, **kwargs)
-    spoken = ", ".join(f"{name}={value!r}" for name, value in bound.arguments.items())
     bound.apply_defaults()
-    return Request(original, dict(bound.arguments), spoken[:_LONGEST])
+    words = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    return Request(original, dict(bound.arguments), ", ".join(words)[:_LONGEST])
 
 
 def climb(request: Request, settings: Settings) -> Climb:
