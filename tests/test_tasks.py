@@ -105,9 +105,9 @@ def test_task_is_restricted_and_pinned(task: dict[str, Any]) -> None:
     assert {"name": "HOME", "value": "/tekton/home"} in template["env"]
 
 
-def test_only_what_executes_notebooks_asks_for_a_gpu(task: dict[str, Any]) -> None:
-    wanted = task["metadata"]["name"] in {"execute-notebook", "execute-notebooks"}
-    assert ("nvidia.com/gpu" in str(task)) == wanted
+def test_only_what_needs_a_gpu_asks_for_one(task: dict[str, Any]) -> None:
+    needing = {"check-environment", "execute-notebook", "execute-notebooks"}
+    assert ("nvidia.com/gpu" in str(task)) == (task["metadata"]["name"] in needing)
 
 
 def test_secrets_are_optional_and_enter_by_the_environment(task: dict[str, Any]) -> None:

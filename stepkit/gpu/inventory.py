@@ -62,6 +62,7 @@ def facts(
         "python": {key: python.get(key) for key in ("version", "executable", "prefix", "conda")},
         "packages": {name: versions[name] for name in names},
         "variables": variables,
+        "doctor": {"checks": python.get("checks", []), "command": python.get("rapids")},
         "container": container,
         "probe": {**probe, "cupy": answers.of("cupy"), "rmm": answers.of("rmm")},
     }

@@ -106,9 +106,8 @@ def diagnose(
 
     def attempt() -> None:
         left = max(began + timeout - time.monotonic(), 1.0)
-        answers = probing.ask(
-            python, gpu=need != "none", env=env, directory=directory, timeout=left, stop=stop
-        )
+        command = [python, str(probing.PROBE), "none" if need == "none" else "gpu"]
+        answers = probing.ask(command, env=env, directory=directory, timeout=left, stop=stop)
         found = _trouble(answers, min_memory) if need != "none" else None
         attempts.append((answers, found))
         again = found and found.cause.transient and not answers.timed_out

@@ -1,4 +1,4 @@
-"""Run :mod:`stepkit.kernel.probe` in a process of its own, by the kernel's Python."""
+"""Run :mod:`stepkit.kernel.probe` or its like in a process of its own, by the kernel's Python."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from stepkit.tools import process
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
-PROBE: Final = Path(stepkit.kernel.__path__[0], "probe.py")
+_KERNEL: Final = Path(stepkit.kernel.__path__[0])
+PROBE: Final = _KERNEL / "probe.py"
+DOCTOR: Final = _KERNEL / "doctor.py"
 _MARK: Final = "stepkit-probe "
 _GRACE_SECONDS: Final = 1.0  # a probe has nothing to save
 
@@ -42,20 +45,20 @@ class Answers:
 
 
 def ask(
-    python: str,
+    command: Sequence[str],
     *,
-    gpu: bool,
     env: Mapping[str, str] | None,
     directory: Path | None,
     timeout: float,
     stop: threading.Event | None,
 ) -> Answers:
-    """Run the probe to its end, for at most ``timeout`` seconds or until ``stop`` is set.
+    """Run a script of ours to its end, for at most ``timeout`` seconds or until ``stop`` is set.
 
-    Raises :class:`ConfigurationError` when ``python`` cannot run it at all.
+    ``command`` is the Python, the script (:data:`PROBE` or :data:`DOCTOR`) and its arguments.
+    Raises :class:`ConfigurationError` when there is no such Python.
     """
     done = process.run(
-        [python, str(PROBE), "gpu" if gpu else "none"],
+        command,
         cwd=directory,
         env=env,
         timeout=timeout,
@@ -65,9 +68,9 @@ def ask(
         keep=None,
     )
     answers = _read(done, stopped=bool(stop and stop.is_set() and done.code))
-    if answers.code > 0 and not answers.of("python"):
+    if answers.code > 0 and answers.began == "start":
         raise ConfigurationError(
-            f"{python} cannot run the check of the GPU: {answers.said or 'it printed nothing'}"
+            f"{command[0]} cannot run the check of the GPU: {answers.said or 'it printed nothing'}"
         )
     return answers
 
