@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from stepkit.gpu import visibility
 from stepkit.gpu.process_tree import ProcessTree
 from stepkit.gpu.recorder import Recorder
 from stepkit.gpu.timeline import Timeline, Xid
@@ -19,6 +20,8 @@ from stepkit.tools.gpu_session import Session
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from stepkit.tools.gpu import Device
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +36,22 @@ class Sampler:
     """Samples every ``interval`` seconds from the start of a ``with`` block to its end.
 
     The driver averages utilisation over 1/6 to 1 s: five samples a second are the most that tell
-    something. Of ``rows`` samples that are kept two become one when there are more. At the end of
-    the block the thread has ``limit`` seconds to end: a driver that hangs is left behind.
+    something. ``visible`` is the CUDA_VISIBLE_DEVICES that the kernel gets, None if it is unset:
+    the driver's library shows what that hides. Of ``rows`` samples that are kept two become one
+    when there are more. At the end of the block the thread has ``limit`` seconds to end: a driver
+    that hangs is left behind.
     """
 
-    def __init__(self, interval: float = 0.2, *, rows: int = _ROWS, limit: float = 2.0) -> None:
+    def __init__(
+        self,
+        interval: float = 0.2,
+        *,
+        visible: str | None = None,
+        rows: int = _ROWS,
+        limit: float = 2.0,
+    ) -> None:
         self._interval = interval
+        self._visible = visible
         self._limit = limit
         self._recorder = Recorder(rows)
         self._lock = threading.Lock()
@@ -107,7 +120,7 @@ class Sampler:
 
     def _run(self) -> None:
         try:
-            session = Session()
+            session = Session(self._wanted)
             with self._lock:
                 self._session = session
         except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
@@ -115,11 +128,21 @@ class Sampler:
         due, cost = time.monotonic(), 0.0
         while not self._stop.wait(max(due - time.monotonic(), 0)):
             cost = 0.8 * cost + 0.2 * self._sample()
-            pause = min(max(self._interval, cost / _SHARE), max(self._interval, _RAREST))
-            due = max(due + pause, time.monotonic())
+            due = max(due + self._pause(cost), time.monotonic())
         self._slow_at = -_SLOW_SECONDS
         self._sample()
         self._close()
+
+    def _pause(self, cost: float) -> float:
+        """Return the seconds between samples that cost so many CPU seconds each."""
+        return max(self._interval, min(cost / _SHARE, _RAREST))
+
+    def _wanted(self, device: Device) -> bool:
+        """Tell whether the kernel sees a GPU."""
+        if self._visible is None:
+            return True
+        entries, _ = visibility.named(self._visible)
+        return any(_names(entry, device) for entry in entries)
 
     def _sample(self) -> float:
         """Take a sample and return its cost in CPU seconds."""
@@ -176,3 +199,12 @@ class Sampler:
             self._tree.close()
         if self._session:
             self._session.close()
+
+
+def _names(entry: str, device: Device) -> bool:
+    """Tell whether an entry of CUDA_VISIBLE_DEVICES may mean a GPU."""
+    if entry.isdigit():
+        return int(entry) == device.index
+    if entry.startswith("MIG-GPU-"):  # names an instance as drivers before 470 did
+        return bool(device.mig_mode)
+    return (device.uuid or "").startswith(entry)

@@ -193,6 +193,28 @@ def test_a_gpu_is_sampled_over_time_beside_the_processes(fake: FakeDriver) -> No
     assert found.errors == ()
 
 
+@pytest.mark.parametrize(
+    ("visible", "watched"),
+    [(None, [0, 1]), ("1", [1]), ("GPU-fa4e-1,0", [0, 1]), ("GPU-fa4e-0", [0]), ("", []),
+     ("-1", []), ("MIG-1", [])],
+)  # fmt: skip
+def test_gpus_that_the_kernel_does_not_see_are_not_watched(
+    fake: FakeDriver, visible: str | None, watched: list[int]
+) -> None:
+    fake.tell(devices=2)
+    with Sampler(0.01, visible=visible) as sampler:
+        until(lambda: sampler.timeline().samples > 0)
+
+    assert [device.index for device in sampler.timeline().devices] == watched
+
+
+def test_samples_that_cost_much_become_rarer() -> None:
+    sampler = Sampler(0.2)
+
+    assert [sampler._pause(cost) for cost in (0, 0.001, 0.002, 60)] == [0.2, 0.2, 0.4, 5.0]
+    assert Sampler(60)._pause(60) == 60
+
+
 def test_a_gpu_that_is_lost_is_noted_and_sampling_goes_on(fake: FakeDriver) -> None:
     fake.tell(gpu0_used=700)
     with Sampler(0.01) as sampler:
