@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu bench lint types clean
+.PHONY: help demo test test-slow test-gpu bench bench-gpu lint types clean
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -26,6 +26,7 @@ help:
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
 	@echo 'make bench            measure beside papermill, nbclient and nbconvert: about half an hour'
 	@echo '     BENCH_ARGS=--quick   small notebooks, a minute; --help lists the rest'
+	@echo 'make bench-gpu        measure allocators and the guard on an NVIDIA GPU, or say why not'
 	@echo 'make lint             check style and format'
 	@echo 'make types            check types'
 	@echo 'make clean            remove the environment, caches and what the demo wrote'
@@ -47,6 +48,9 @@ test-gpu: $(TESTABLE)
 
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
+
+bench-gpu: $(TESTABLE)
+	@$(RUN) -m benchmarks.gpu $(BENCH_ARGS)
 
 lint: $(TESTABLE)
 	$(RUN) -m ruff check .
