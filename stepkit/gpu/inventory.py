@@ -11,7 +11,7 @@ from stepkit.gpu import causes, packages, visibility
 from stepkit.gpu.findings import Finding, cuda_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from stepkit.gpu.findings import Device, Need
     from stepkit.gpu.judging import Trouble
@@ -68,7 +68,19 @@ def facts(
     }
 
 
-def of_gpu(
+def findings(
+    answers: Answers,
+    devices: Sequence[Device],
+    trouble: Trouble | None,
+    need: Need,
+    container: Iterable[Finding],
+) -> tuple[Finding, ...]:
+    """Return all findings, those of the ``container`` among them; trouble comes first."""
+    gpu = _of_gpu(answers, devices, trouble, need)
+    return (*gpu, *container, *_of_python(answers))
+
+
+def _of_gpu(
     answers: Answers, devices: Sequence[Device], trouble: Trouble | None, need: Need
 ) -> Iterator[Finding]:
     """Yield what was found about GPUs, driver, CUDA and the libraries that use them."""
@@ -86,7 +98,7 @@ def of_gpu(
         yield from _libraries(answers)
 
 
-def of_python(answers: Answers) -> Iterator[Finding]:
+def _of_python(answers: Answers) -> Iterator[Finding]:
     """Yield what was found about the kernel's Python and its packages."""
     python = answers.of("python")
     if python:

@@ -23,12 +23,14 @@ from stepkit.tools.retry import retrying
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from stepkit.gpu.causes import Cause
     from stepkit.gpu.probing import Answers
 
 TIMEOUT_SECONDS: Final = 60.0
 TRIES: Final = 3
+_LEAST_SECONDS: Final = 1.0  # for a last try that begins in time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,37 +103,48 @@ def diagnose(
     cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
     """
     began = time.monotonic()
-    place = directory or Path.cwd()
-    attempts: list[tuple[Answers, Trouble | None]] = []
 
-    def attempt() -> None:
-        left = max(began + timeout - time.monotonic(), 1.0)
+    def ask() -> tuple[Answers, Trouble | None]:
+        left = max(began + timeout - time.monotonic(), _LEAST_SECONDS)
         command = [python, str(probing.PROBE), "none" if need == "none" else "gpu"]
         answers = probing.ask(command, env=env, directory=directory, timeout=left, stop=stop)
-        found = _trouble(answers, min_memory) if need != "none" else None
-        attempts.append((answers, found))
-        again = found and found.cause.transient and not answers.timed_out
-        if found and again and time.monotonic() < began + timeout:
-            raise ToolError(found.text)
+        return answers, None if need == "none" else _trouble(answers, min_memory)
 
-    with suppress(ToolError):
-        retrying(tries).copy(sleep=_waiting(stop))(attempt)
-    answers, found = attempts[-1]
-    told = container.facts(answers.of("python").get("variables", {}), place)
+    asked = _until_settled(ask, tries=tries, until=began + timeout, stop=stop)
+    answers, found = asked[-1]
+    told = container.facts(answers.of("python").get("variables", {}), directory or Path.cwd())
+    surroundings = container.findings(told, min_disk=min_disk, min_shm=min_shm)
+    probe = {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}
     devices = judging.devices(answers)
-    extra = {"tries": len(attempts), "seconds": round(time.monotonic() - began, 3)}
     return Diagnosis(
         need=need,
         devices=devices,
-        findings=(
-            *inventory.of_gpu(answers, devices, found, need),
-            *container.findings(told, min_disk=min_disk, min_shm=min_shm),
-            *inventory.of_python(answers),
-        ),
-        facts=inventory.facts(answers, devices, container=told, probe=extra),
+        findings=inventory.findings(answers, devices, found, need, surroundings),
+        facts=inventory.facts(answers, devices, container=told, probe=probe),
         found=found,
         stopped=answers.stopped,
     )
+
+
+def _until_settled(
+    ask: Callable[[], tuple[Answers, Trouble | None]],
+    *,
+    tries: int,
+    until: float,
+    stop: threading.Event | None,
+) -> list[tuple[Answers, Trouble | None]]:
+    """Ask until waiting cannot help, and return every answer."""
+    asked: list[tuple[Answers, Trouble | None]] = []
+
+    def attempt() -> None:
+        answers, found = ask()
+        asked.append((answers, found))
+        if found and found.cause.transient and not answers.timed_out and time.monotonic() < until:
+            raise ToolError(found.text)
+
+    with suppress(ToolError):  # it only says that the last one is no better
+        retrying(tries).copy(sleep=_waiting(stop))(attempt)
+    return asked
 
 
 def _waiting(stop: threading.Event | None) -> Any:
