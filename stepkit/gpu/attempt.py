@@ -6,13 +6,17 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.gpu import timeline
 from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+# What a run writes beside its output: samples, outputs that were cut, and what rules changed.
+_BESIDE: Final = (timeline.SUFFIX, ".outputs", ".patched.ipynb", ".patched.diff")
 
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 
@@ -39,6 +43,12 @@ class Attempt:
 def kept(path: Path, number: int) -> Path:
     """Return where attempt ``number`` keeps ``path``: ``out.ipynb`` as ``out.attempt-1.ipynb``."""
     return path.with_name(f"{path.stem}.attempt-{number}{path.suffix}")
+
+
+def written(output: Path, log: Path, *further: Path | None) -> list[Path]:
+    """Return all that one attempt may write: what stands beside ``output`` comes of itself."""
+    beside = [output.with_suffix(ending) for ending in _BESIDE]
+    return [output, log, *beside, *(path for path in further if path)]
 
 
 def keep(paths: Iterable[Path], number: int) -> None:

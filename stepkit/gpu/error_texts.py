@@ -33,7 +33,7 @@ CODES: Final = {
 # Whose errors are looked at; a text in another class's error is somebody's own.
 _CLASSES: Final = re.compile(
     r"(?:\w*(?:CUDA|Cuda|cuda|NVML)\w*|CU[A-Z]+Error|RuntimeError|MemoryError|OutOfMemoryError|AcceleratorError"
-    r"|OSError|ImportError|RMMError|RaftError|XGBoostError)\Z"
+    r"|OSError|ImportError|GpuMissing|RMMError|RaftError|XGBoostError)\Z"
 )
 
 # In this order: an out-of-memory text often holds the error that is the true one.

@@ -14,6 +14,11 @@ A notebook that you do not own is changed on its way to the kernel, never on dis
 a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
 and which variants there are. What was changed is written beside the output.
 
+A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required looks
+before the first cell. The RAPIDS Memory Manager is guarded: what the notebook asks of it is done,
+or the next lower thing that works (--rmm-mode puts another allocator in its place), and the
+report says which. --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory.
+
 For example:
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
@@ -21,6 +26,9 @@ For example:
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
         --rules rules.yaml --variant lite --page out/analysis.html
+
+    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
+        --gpu required --rmm-mode pool --rmm-pool-size 0.5
 """
 
 from __future__ import annotations
@@ -33,13 +41,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit import rules, verdict
 from stepkit.engine import execute as engine
+from stepkit.engine import parameters
+from stepkit.engine.parameters import ParameterOptions
 from stepkit.engine.request import Request
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, AtLeast, Pair
+from stepkit.gpu import attempt, lowering
+from stepkit.gpu.alongside import Alongside
+from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.outputs import GpuOutputs
+from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, AtLeast
 from stepkit.rules import Change
 from stepkit.step import Status
-from stepkit.tools import files, kernels, logfile, nbconvert, notebook, parameters
+from stepkit.tools import files, kernels, logfile, nbconvert, notebook
 from stepkit.verdict import CellRun
 
 if TYPE_CHECKING:
@@ -51,30 +65,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to execute, with which parameters, and within which limits."""
+class Options(ParameterOptions, GpuOptions):
+    """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]
     output: Annotated[Path, "where to write the executed notebook", WRITES]
-    parameters: Annotated[
-        tuple[str, ...], "NAME=VALUE, with papermill's guess of the type", Pair("-p")
-    ] = ()
-    parameters_raw: Annotated[
-        tuple[str, ...], "NAME=VALUE, the value kept as text", Pair("-r")
-    ] = ()
-    parameters_file: Annotated[
-        tuple[Path, ...], "YAML file of parameters", READS, Also("-f", "--parameters_file")
-    ] = ()
-    parameters_yaml: Annotated[
-        tuple[str, ...], "YAML text of parameters", Also("-y", "--parameters_yaml")
-    ] = ()
-    parameters_base64: Annotated[
-        tuple[str, ...], "base64 of YAML text of parameters", Also("-b", "--parameters_base64")
-    ] = ()
-    inject_input_path: Annotated[bool, "pass the notebook's path as PAPERMILL_INPUT_PATH"] = False
-    inject_output_path: Annotated[bool, "pass the output's path as PAPERMILL_OUTPUT_PATH"] = False
-    inject_paths: Annotated[bool, "pass both paths"] = False
-    allow_unknown_parameters: Annotated[bool, "pass parameters the notebook does not have"] = False
     kernel: Annotated[str | None, "kernel to use instead of the notebook's own", Also("-k")] = None
     language: Annotated[str | None, "language of the notebook, if it does not say", Also("-l")] = (
         None
@@ -104,12 +99,13 @@ class Options:
     ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
+    metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None
     stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
     stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class Outputs(GpuOutputs):
     """What was written, and how far the notebook came."""
 
     notebook: Annotated[Path, "absolute path of the executed notebook"]
@@ -131,34 +127,58 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Check everything that can be checked before the first cell, execute, and judge."""
+    """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
+    named, rungs = _named_after(book, options), lowering.rungs(options)
+    further = (named.page, named.metrics, named.stdout_file, named.stderr_file)
+    written = attempt.written(named.output, _log(named), *further)
+    attempt.forget(written, inputs=[options.notebook])
+    return lowering.run(
+        lambda rung: _attempt(replace(options, **rung.changes), book),
+        rungs,
+        lambda number: attempt.keep(written, number),
+    )
+
+
+def _attempt(options: Options, book: Book) -> Outputs:
+    """Check everything that can be checked before the first cell, execute, and judge."""
     options = _named_after(book, options)
     document = notebook.load(options.notebook)
     _check_paths(options)
     told = notebook.metadata(document, options.notebook)
     kernel, language = kernels.choose(told, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
-    with engine.started(kernel, cwd) as started:  # it boots while the notebook is prepared
+    with ExitStack() as stack:
+        beside = stack.enter_context(Alongside(options, python=kernels.python(kernel), cwd=cwd))
+        # It boots while the notebook is prepared.
+        started = stack.enter_context(engine.started(kernel, cwd, beside.environment))
+        beside.kernel_started(started.kernel.pid)
         original = notebook.with_ids(notebook.upgraded(document, options.notebook))
         del document  # it may be large
         patched = _patched(options, book, original, language)
-        given = _parameters(options, patched)
-        if language == "python" and not options.allow_unknown_parameters:
-            parameters.check_known(patched.notebook, given.keys() - _paths(options).keys())
-        with logfile.recording(_log(options)) as handler:
-            outputs = _outputs(options, kernel, original, patched)
-            prepared = engine.prepared(
-                patched.notebook,
-                given,
-                source=options.notebook.absolute(),
-                output=options.output.absolute(),
-                kernel=kernel,
-                language=language,
-                report_mode=options.report_mode,
-            )
-            outcome = _execute(options, prepared, patched, started, handler)
-            return _judged(options, outputs, outcome)
+        given = parameters.given(
+            options,
+            patched.parameters,
+            taken=patched.names_set,
+            source=options.notebook,
+            output=options.output,
+        )
+        if language == "python":
+            parameters.check_known(options, patched.notebook, given)
+        handler = stack.enter_context(logfile.recording(_log(options)))
+        outputs = _outputs(options, kernel, original, patched)
+        prepared = engine.prepared(
+            patched.notebook,
+            given,
+            source=options.notebook.absolute(),
+            output=options.output.absolute(),
+            kernel=kernel,
+            language=language,
+            report_mode=options.report_mode,
+        )
+        beside.check()
+        outcome = _execute(options, prepared, patched, started, handler)
+        return _judged(options, outputs, outcome, beside)
 
 
 def _named_after(book: Book, options: Options) -> Options:
@@ -217,9 +237,14 @@ def _execute(
     return replace(outcome, execution=replace(outcome.execution, skipped=patched.skipped))
 
 
-def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
+def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
     """Judge the run; a page that cannot be made never hides what the verdict says."""
-    execution = outcome.execution
+    execution = beside.ended(outcome.execution)
+    error, message = None, ""
+    try:
+        message = verdict.judge(execution)
+    except StepError as judged:
+        error = beside.explained(judged, execution)
     outputs = replace(
         outputs,
         cells_total=execution.total,
@@ -229,6 +254,7 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         strays=outcome.strays,
         messages_lost=execution.messages_lost,
         status="tolerated" if execution.tolerated else "succeeded",
+        **beside.outputs(outputs.notebook, execution, error, options.metrics),
     )
     if execution.cancelled_by:
         raise Cancelled(
@@ -239,12 +265,9 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         directory = options.notebook.absolute().parent
         trouble = nbconvert.trouble_with(outcome.notebook, options.page, directory)
         outputs = replace(outputs, page=None if trouble else options.page.absolute())
-    try:
-        message = verdict.judge(execution)
-    except StepError as error:
-        logger.info("verdict: %s", error)
-        raise error.leaving(outputs) from None
-    logger.info("verdict: %s", message)
+    logger.info("verdict: %s", error or message)
+    if error:
+        raise error.leaving(outputs)
     if trouble:
         raise trouble.leaving(outputs, prefix=f"{message}, but there is no page: ")
     return replace(outputs, message=message)
@@ -254,28 +277,6 @@ def _check_paths(options: Options) -> None:
     notebook.check_output(options.output, options.notebook)
     if options.cwd and not options.cwd.is_dir():
         raise ConfigurationError(f"there is no working directory {options.cwd}")
-
-
-def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
-    given = parameters.joined(
-        {**patched.parameters, **_paths(options)},
-        base64_texts=options.parameters_base64,
-        paths=options.parameters_file,
-        yaml_texts=options.parameters_yaml,
-        guessed=options.parameters,
-        raw=options.parameters_raw,
-    )
-    if twice := sorted(patched.names_set & given.keys()):
-        raise ConfigurationError(f"{twice[0]} is set by a rule and by a parameter: choose one")
-    return given
-
-
-def _paths(options: Options) -> dict[str, str]:
-    wanted = {
-        "PAPERMILL_INPUT_PATH": (options.inject_input_path, options.notebook),
-        "PAPERMILL_OUTPUT_PATH": (options.inject_output_path, options.output),
-    }
-    return {n: str(path) for n, (asked, path) in wanted.items() if asked or options.inject_paths}
 
 
 def _log(options: Options) -> Path:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from stepkit.several.model import NotebookRun
 
 
+_ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # what each notebook leaves
+
+
 class Run:
     """A directory of notebooks, and what became of them."""
 
@@ -93,7 +96,7 @@ def test_a_pattern_runs_each_notebook_in_a_process_of_its_own(
     assert outputs.message == "2 of 2 notebooks passed"
     assert (outputs.total, outputs.passed, outputs.status) == (2, 2, "succeeded")
     names = ["01_lite", "02 {b} [x]_lite"]
-    assert several.left() == {f"{n}{end}" for n in names for end in (".ipynb", ".log")} | {
+    assert several.left() == {f"{n}{end}" for n in names for end in _ENDINGS} | {
         f"reports/{n}.json" for n in names
     }
     assert several.report("01_lite")["step"] == "execute-notebook"
@@ -177,7 +180,7 @@ def test_an_input_that_is_gone_and_an_output_that_never_came_fail_their_notebook
         "failed", "artifact-missing", 3,
     )  # fmt: skip
     assert report["outputs"]["cells-run"] == 1
-    assert several.left() == {"01.ipynb", "01.log", "reports/01.json"}
+    assert several.left() == {*(f"01{end}" for end in _ENDINGS), "reports/01.json"}
 
 
 def test_a_killed_process_has_not_passed_whatever_was_there_before(several: Run) -> None:
