@@ -25,6 +25,7 @@ VARIABLE: Final = "STEPKIT_GUARD"
 
 _POOLS: Final = ("pool", "async")
 _OVERRIDES: Final = ("cuda", "pool", "async", "managed")
+_ALL: Final = ("respect", *_OVERRIDES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +79,8 @@ def settings(options: GpuOptions, report: Path) -> Settings:
     _usable("--rmm-pool-size", options.rmm_pool_size, mode, _POOLS)
     _usable("--rmm-maximum-pool-size", options.rmm_maximum_pool_size, mode, _OVERRIDES)
     _usable("--rmm-release-threshold", options.rmm_release_threshold, mode, ("async",))
-    _usable("--rmm-overflow", options.rmm_overflow, mode, ("respect", *_OVERRIDES))
-    if options.rmm_children and mode == "off":
-        raise ConfigurationError("--rmm-children true needs a guard: --rmm-mode off turns it off")
+    _usable("--rmm-overflow", options.rmm_overflow, mode, _ALL)
+    _usable("--rmm-children", "true" if options.rmm_children else None, mode, _ALL)
     initial = _size("--rmm-pool-size", options.rmm_pool_size)
     maximum = _size("--rmm-maximum-pool-size", options.rmm_maximum_pool_size)
     if initial and maximum and type(initial) is type(maximum) and initial > maximum:
@@ -113,9 +113,12 @@ def read(report: Path) -> Told:
 
 
 def _usable(flag: str, value: str | None, mode: str, modes: tuple[str, ...]) -> None:
-    if value is not None and mode not in modes:
-        why = ": the notebook itself chooses" if mode == "respect" else ""
-        raise ConfigurationError(f"{flag} needs --rmm-mode {' or '.join(modes)}; it is {mode}{why}")
+    if value is None or mode in modes:
+        return
+    if mode == "off":
+        raise ConfigurationError(f"{flag} needs a guard: --rmm-mode off turns it off")
+    why = ": the notebook itself chooses" if mode == "respect" else ""
+    raise ConfigurationError(f"{flag} needs --rmm-mode {' or '.join(modes)}; it is {mode}{why}")
 
 
 def _size(flag: str, value: str | None, *, least: int = size.SMALLEST) -> float | None:

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 OLDEST = ("rmm-cu12==25.4.*", "cupy-cuda12x==13.4.*", "numpy<2.3", "ipykernel")
 
 
+@pytest.fixture
+def rmm_here() -> None:
+    """Skip where this environment has no RMM."""
+    if importlib.util.find_spec("rmm") is None or importlib.util.find_spec("cupy") is None:
+        pytest.skip("this environment has no RMM and CuPy: uv sync --extra cuda12")
+
+
 @pytest.fixture(params=["installed", pytest.param("oldest", marks=pytest.mark.slow)])
 def python(request: pytest.FixtureRequest) -> str:
     """A Python with RMM: this environment's, and the oldest that RAPIDS images still carry."""
     if request.param == "oldest":
         return _oldest(request.config)
-    if importlib.util.find_spec("rmm") is None or importlib.util.find_spec("cupy") is None:
-        pytest.skip("this environment has no RMM and CuPy: uv sync --extra cuda12")
+    request.getfixturevalue("rmm_here")
     return sys.executable
 
 

@@ -6,12 +6,13 @@ Run inside a process that has imported RMM; what asks CUDA in RMM is replaced, t
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 from typing import Any
 
-import rmm
-from rmm import mr
-from rmm._cuda import gpu
+rmm: Any = importlib.import_module("rmm")
+mr: Any = importlib.import_module("rmm.mr")
+gpu: Any = importlib.import_module("rmm._cuda.gpu")
 
 TOTAL = int(os.environ.get("HOST_GPU_BYTES") or 1 << 30)
 

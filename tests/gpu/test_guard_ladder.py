@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from guarded import HERE, ON_HOST, guarded
+import pytest
+from gpu.guarded import HERE, ON_HOST, guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, pyt
     assert tried.startswith("pool of 4.0 GiB: MemoryError: std::bad_alloc")
 
 
+@pytest.mark.slow
 def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -> None:
     code = "rmm.reinitialize(pool_allocator=True, initial_pool_size=64_000_100)" + SHOW
     done = guarded(tmp_path, ON_HOST + code, python=python)
@@ -51,6 +53,7 @@ def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -
     assert done.told.allocator == "pool of 61.0 MiB: the pool of 61.0 MiB was refused"
 
 
+@pytest.mark.slow
 def test_a_pool_grows_when_half_of_what_is_free_is_not_to_be_had(
     tmp_path: Path, python: str
 ) -> None:
@@ -66,6 +69,7 @@ def test_a_pool_grows_when_half_of_what_is_free_is_not_to_be_had(
     assert len(done.told.calls[0].tried) == 2
 
 
+@pytest.mark.slow
 def test_plain_cuda_serves_where_no_pool_can(tmp_path: Path, python: str) -> None:
     code = "host_gpu.TOTAL = 100 << 20\nrmm.reinitialize(True, False, '400MiB')" + SHOW
     code += "p = resource.allocate(1 << 20)\nresource.deallocate(p, 1 << 20)\n"
@@ -135,6 +139,7 @@ def test_a_mode_sets_rmm_up_in_place_of_the_notebook(tmp_path: Path, python: str
     assert done.told.calls[-1].arguments == "managed_memory=False, pool_allocator=False"
 
 
+@pytest.mark.slow
 def test_a_mode_holds_for_a_notebook_that_never_sets_rmm_up(tmp_path: Path, python: str) -> None:
     played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
     done = guarded(tmp_path, SHOW, python=python, first=played, mode="pool", initial=64 * MIB)
@@ -144,6 +149,7 @@ def test_a_mode_holds_for_a_notebook_that_never_sets_rmm_up(tmp_path: Path, pyth
     assert done.told.calls[0].arguments == ""
 
 
+@pytest.mark.slow
 def test_respect_leaves_rmm_alone_until_the_notebook_asks(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + SHOW, python=python)
 
@@ -153,6 +159,7 @@ def test_respect_leaves_rmm_alone_until_the_notebook_asks(tmp_path: Path, python
     assert done.told.allocator == "plain CUDA, RMM's default: the notebook did not set RMM up"
 
 
+@pytest.mark.slow
 def test_async_that_the_driver_does_not_know_becomes_a_pool(tmp_path: Path, python: str) -> None:
     code = "rmm.reinitialize()" + SHOW
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="async", release_threshold=0)
@@ -161,6 +168,7 @@ def test_async_that_the_driver_does_not_know_becomes_a_pool(tmp_path: Path, pyth
     assert done.told.allocator == "pool of 256.0 MiB: the CUDA's async pool was refused"
 
 
+@pytest.mark.slow
 def test_a_maximum_bounds_what_has_no_pool(tmp_path: Path, python: str) -> None:
     code = """
 rmm.reinitialize()
@@ -193,6 +201,7 @@ print(host_gpu.used)
 """
 
 
+@pytest.mark.slow
 def test_nothing_goes_to_the_host_unasked(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python)
 
@@ -212,6 +221,7 @@ def test_overflow_goes_to_the_host_up_to_its_limit(tmp_path: Path, python: str) 
     )
 
 
+@pytest.mark.slow
 def test_managed_memory_is_bounded_by_the_gpu_and_the_overflow(tmp_path: Path, python: str) -> None:
     code = FILL.format("pool_allocator=True").replace("100", "60")
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="managed", overflow=128 * MIB)
@@ -220,6 +230,7 @@ def test_managed_memory_is_bounded_by_the_gpu_and_the_overflow(tmp_path: Path, p
     assert done.told.allocator == "managed memory, as --rmm-mode asks"
 
 
+@pytest.mark.slow
 def test_statistics_are_there_after_every_call(tmp_path: Path, python: str) -> None:
     code = """
 for megabytes in (3, 2):
@@ -253,6 +264,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert len([event for event in done.events if event.get("when") == "cell"]) == 1
 
 
+@pytest.mark.slow
 def test_rmm_finds_its_log_where_it_expects_it(tmp_path: Path, python: str) -> None:
     code = (
         """
@@ -266,6 +278,7 @@ rmm.reinitialize(logging=True, log_file_name="rmm.csv")
     assert done.stdout.splitlines()[-1] == "PoolMemoryResource PoolMemoryResource"
 
 
+@pytest.mark.slow
 def test_cupys_own_pool_is_the_last_rung(tmp_path: Path, python: str) -> None:
     code = """
 def broken(**_):
