@@ -139,7 +139,7 @@ def _until_settled(
     def attempt() -> None:
         answers, found = ask()
         asked.append((answers, found))
-        if found and found.cause.transient and not answers.timed_out and time.monotonic() < until:
+        if found and found.cause.transient and time.monotonic() < until:
             raise ToolError(found.text)
 
     with suppress(ToolError):  # it only says that the last one is no better
