@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.gpu import timeline
+from stepkit.gpu import TIMELINE
 from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # What a run writes beside its output: samples, outputs that were cut, and what rules changed.
-_BESIDE: Final = (timeline.SUFFIX, ".outputs", ".patched.ipynb", ".patched.diff")
+_BESIDE: Final = (TIMELINE, ".outputs", ".patched.ipynb", ".patched.diff")
 
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 

@@ -21,7 +21,8 @@ class GpuOptions:
 
     gpu: Annotated[
         Need,
-        "required: check it before the first cell; optional: go on without one; none: hide it",
+        "required: check it before the first cell; optional: warn and go on without one; "
+        "none: hide it; auto: explain a failure",
     ] = "auto"
     rmm_mode: Annotated[
         Mode, "who hands out GPU memory: respect what the notebook asks, or put this in its place"

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "SUFFIX",
     "Column",
     "DeviceSummary",
     "Extent",
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 SCHEMA: Final = "stepkit.timeline/1"
-SUFFIX: Final = ".timeline.json.gz"
 _MOST_BYTES: Final = 1 << 28  # unpacked; ours are a hundredth of that
 
 Column = Sequence[float | None]

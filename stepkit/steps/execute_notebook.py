@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ParameterOptions, GpuOptions):
+class Options(GpuOptions, ParameterOptions):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]

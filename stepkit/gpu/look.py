@@ -1,0 +1,105 @@
+"""A look at the GPU beside the kernel's start, and what a cell's error means in its light."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import Reason, StepError
+from stepkit.gpu import causes, preflight
+from stepkit.gpu.causes import Cause
+from stepkit.gpu.judging import Trouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stepkit.gpu.options import Need
+    from stepkit.gpu.preflight import Diagnosis
+    from stepkit.verdict import CellRun, Execution
+
+logger = logging.getLogger(__name__)
+
+_HIDDEN: Final = Cause(
+    name="hidden",
+    what="every GPU is hidden from the notebook (--gpu none)",
+    remedy="run it with --gpu required, or without the flag",
+    reason=Reason.GPU_MISSING,
+)
+
+
+class Look:
+    """Looks at the GPU that a kernel with this ``python`` finds, once, in a thread if started."""
+
+    def __init__(self, need: Need, *, python: str | None, cwd: Path) -> None:
+        self._need = need
+        self._python = python or sys.executable
+        self._cwd = cwd
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._diagnosis: Diagnosis | None = None
+        self._failure: StepError | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no longer."""
+        self._stop.set()
+        if self._thread.ident:
+            self._thread.join()
+
+    def require(self) -> None:
+        """Wait for what is seen. Raises :class:`StepError` when the GPU cannot be used."""
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+        if self._diagnosis and self._diagnosis.trouble:
+            raise self._diagnosis.error()
+
+    def explained(self, error: StepError, execution: Execution) -> StepError:
+        """Return ``error``, or what it means when the GPU is at the bottom of it."""
+        failed = next((cell for cell in execution.cells if cell.status == "error"), None)
+        cause = failed and causes.find(failed.ename, failed.evalue)
+        if not failed or not cause:
+            return error
+        found = self._found(cause)
+        message = f"{found.text}: {_with_name(error, failed)}; {found.remedy}"
+        return found.cause.error(message, reason=found.cause.reason)
+
+    def _found(self, told: Cause) -> Trouble:
+        """Return what a look of our own finds wrong: the texts of CUDA's errors mislead."""
+        if self._need == "none":
+            return Trouble(cause=_HIDDEN)
+        if told.reason == Reason.GPU_OUT_OF_MEMORY:
+            return Trouble(cause=told)
+        if self._thread.ident:
+            self._thread.join()
+        else:
+            self._look()
+        found = self._diagnosis.found if self._diagnosis else None
+        return found or Trouble(cause=told)
+
+    def _look(self) -> None:
+        try:
+            self._diagnosis = found = preflight.diagnose(
+                self._python,
+                need="required" if self._need == "required" else "optional",
+                directory=self._cwd,
+                stop=self._stop,
+            )
+        except StepError as error:
+            self._failure = error
+        else:
+            if self._need == "optional" and found.trouble:
+                logger.warning("the notebook goes on without a GPU: %s", found.message)
+
+
+def _with_name(error: StepError, failed: CellRun) -> str:
+    """Return the error's line with the name of CUDA's error alone: its text misleads."""
+    name = re.search(r"cudaError\w+|CUDA_ERROR_\w+", failed.evalue)
+    whole, line = " ".join(failed.evalue.split()), str(error)
+    return line.replace(whole, name[0]) if name else line
