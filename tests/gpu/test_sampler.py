@@ -19,7 +19,7 @@ import pytest
 from stepkit.gpu import timeline
 from stepkit.gpu.process_tree import ProcessTree
 from stepkit.gpu.sampler import Sampler
-from stepkit.tools import gpu_session
+from stepkit.tools import gpu_session, prctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ def test_descendants_count_also_those_whose_parent_ended() -> None:
     )
     with child(f"{starts}input()") as process:
         tree = ProcessTree(process.pid)
-        tree.look()
+        first = tree.look()  # a process between fork and exec has its parent's memory
         usage = tree.look()
         assert process.stdin is not None
         process.stdin.close()
@@ -130,7 +130,7 @@ def test_descendants_count_also_those_whose_parent_ended() -> None:
         tree.close()
 
     assert usage.processes == 2
-    assert usage.rss > 100 * MIB
+    assert usage.rss - first.rss > 100 * MIB
     assert left.rss > 100 * MIB
     assert tree.pids == frozenset()
 
@@ -158,6 +158,49 @@ def test_cpu_time_of_children_stays_when_they_end() -> None:
     assert after - before >= 0.35
     assert gone.cpu_seconds >= after
     assert (gone.rss, gone.processes) == (0, 0)
+
+
+ORPHANS = """
+import os, time
+def burn():
+    end = time.process_time() + 0.3
+    while time.process_time() < end: pass
+print("ready", flush=True)
+wait, release = os.pipe()
+if not os.fork():
+    if not os.fork():
+        os.close(release); burn(); print(os.getpid(), flush=True); os.read(wait, 1); os._exit(0)
+    os._exit(0)
+os.wait()
+input(); os.close(release); print("released", flush=True)
+input(); burn(); print("done", flush=True); input()
+"""
+
+
+@pytest.fixture
+def _adopting() -> Iterator[None]:
+    """Let this process be the parent of orphans, as stepkit is."""
+    prctl.adopt_orphans(yes=True)
+    yield
+    prctl.adopt_orphans(yes=False)
+
+
+@pytest.mark.usefixtures("_adopting")
+def test_cpu_time_of_an_orphan_stays_when_somebody_else_waited_for_it() -> None:
+    with child(ORPHANS) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        tree = ProcessTree(process.pid)
+        both = tree.look()
+        answer(process)
+        os.waitpid(orphan, 0)
+        alone = tree.look()
+        answer(process)
+        after = tree.look()
+        tree.close()
+
+    assert (both.processes, alone.processes) == (2, 1)
+    assert after.cpu_seconds - both.cpu_seconds >= 0.25
 
 
 def test_a_process_that_is_gone_is_no_error() -> None:
