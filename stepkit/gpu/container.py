@@ -22,7 +22,7 @@ _SHM: Final = Path("/dev/shm")  # noqa: S108 - this is the one, not a place for 
 _VERSION: Final = Path("/proc/version")
 _DEFAULT_SHM: Final = 64 << 20  # bytes; docker's and Kubernetes' default
 _ENOUGH_DISK: Final = size.GIB  # an executed notebook with plots takes tens of megabytes
-_ENOUGH_MEMLOCK: Final = 64 << 20  # bytes; below it, UCX cannot register memory for transfers
+_SMALL_MEMLOCK: Final = 64 << 10  # bytes; Linux' default before 5.16, too small for UCX
 
 # Where libraries write what they compiled, and what the place is below HOME.
 _CACHES: Final = {
@@ -74,12 +74,12 @@ def findings(
         yield _disk(place, free, min_disk)
     limit = told["memory_limit"]
     yield Finding(check="memory", text=f"limit {size.spell(limit)}" if limit else "no limit")
-    if told["memlock"] is not None and told["memlock"] < _ENOUGH_MEMLOCK:
+    if told["memlock"] is not None and told["memlock"] <= _SMALL_MEMLOCK:
         yield Finding(
             check="memlock",
             level="warning",
             text=f"{size.spell(told['memlock'])} may be locked",
-            remedy="transfers between GPUs (UCX) and pinned memory may fail: --ulimit memlock=-1",
+            remedy="transfers between nodes (UCX) may fail: docker run --ulimit memlock=-1",
         )
     if told["wsl"]:
         yield Finding(

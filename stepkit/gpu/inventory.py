@@ -34,6 +34,10 @@ _SHOWN: Final = (
     "torch",
 )
 
+# Of each device, as numbers of cuda.h: whether memory can be managed by pages and handed out by
+# cudaMallocAsync, and whether several processes may use it (0) or one alone (3).
+_ATTRIBUTES: Final = ("managed", "pools", "compute_mode")
+
 
 def facts(
     answers: Answers,
@@ -48,7 +52,10 @@ def facts(
     names = sorted({*python.get("requirements", {}), *(n for n in _SHOWN if n in versions)})
     variables = python.get("variables", {})
     return {
-        "devices": [dataclasses.asdict(device) for device in devices],
+        "devices": [
+            {**dataclasses.asdict(device), **{name: told[name] for name in _ATTRIBUTES}}
+            for device, told in zip(devices, driver.get("devices", ()), strict=True)
+        ],
         "driver": {
             "version": answers.of("nvml").get("driver"),
             "library": driver.get("library"),

@@ -209,3 +209,13 @@ def test_rapids_doctor_is_run_as_a_command_where_that_is_all_there_is(tmp_path: 
     assert found.level == "warning"
     assert found.text == "rapids doctor failed: No GPU"
     assert list(doctor.findings(sys.executable, {"checks": [], "command": None}, timeout=1)) == []
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(64 << 10, True), (8 << 20, False), (None, False)])
+def test_a_low_limit_for_locked_memory_is_warned_of(
+    tmp_path: Path, limit: int | None, *, warned: bool
+) -> None:
+    facts = {**container.facts({}, tmp_path), "memlock": limit}
+    found = [finding.level for finding in container.findings(facts) if finding.check == "memlock"]
+
+    assert found == ["warning"] * warned

@@ -117,7 +117,9 @@ def test_a_gpu_that_answers_is_described(tmp_path: Path) -> None:
     assert first.uuid == "GPU-11111111-1111-1111-1111-111111111100"
     assert second.memory_free is None  # a context of its own would cost memory
     assert found.message == "2 GPUs: Fake A100, 79.0 GiB of 80.0 GiB free, CUDA 13.0"
-    assert json.loads(json.dumps(found.facts))["cuda"]["driver"] == "13.0"
+    told = json.loads(json.dumps(found.facts))
+    assert told["cuda"]["driver"] == "13.0"
+    assert told["devices"][1]["managed"] == 0
     assert found.facts["driver"]["library"] == str(tmp_path / "driver/libcuda.so.1")
 
 
