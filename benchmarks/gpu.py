@@ -121,13 +121,21 @@ def _check_environment(found: Findings, _: argparse.Namespace) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(_path())}
     for _turn in range(_CHECKS):
         began = time.perf_counter()
-        done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
-        )
-        seconds = round(time.perf_counter() - began, 3)
-        run = {"seconds": seconds, "code": done.returncode, "said": done.stderr[-1000:]}
+        try:
+            done = subprocess.run(
+                command,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_SECONDS,
+                check=False,
+            )
+            ended = {"code": done.returncode, "said": done.stderr[-1000:]}
+        except subprocess.TimeoutExpired:
+            ended = {"code": None, "said": f"took more than {_PROBE_SECONDS:g} s"}
+        run = {"seconds": round(time.perf_counter() - began, 3), **ended}
         found["check_environment"].append(run)
-        _say(f"check-environment: code {done.returncode} after {seconds} s")
+        _say(f"check-environment: code {run['code']} after {run['seconds']} s")
 
 
 def _path() -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gpu.attempts import Outputs, attempting, caught
+from gpu.guarded import ON_HOST
 
 from stepkit.errors import (
     Cancelled,
@@ -19,7 +21,6 @@ from stepkit.errors import (
     UserCodeError,
 )
 from stepkit.gpu import attempt, guard, lowering, size
-from stepkit.gpu.attempt import Attempt, Status
 from stepkit.gpu.lowering import AS_ASKED, Rung
 from stepkit.gpu.options import GpuOptions
 from stepkit.verdict import CellRun
@@ -34,15 +35,6 @@ FULL = "cell 3 of 9 (`x = cp.zeros(n)`) raised OutOfMemoryError: Out of memory"
 @dataclass(frozen=True, kw_only=True)
 class Options(GpuOptions):
     variant: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    notebook: Path
-    cells: tuple[CellRun, ...] = ()
-    status: Status = "succeeded"
-    message: str = "9 of 9 cells ran"
-    attempts: tuple[Attempt, ...] = ()
 
 
 def lowered(**given: Any) -> list[Rung]:
@@ -322,6 +314,34 @@ def test_a_signal_ends_it_with_the_attempts_so_far(tmp_path: Path) -> None:
         ("cancelled", Reason.CANCELLED),
     ]
     assert len(notebook.rungs) == 2
+
+
+def test_on_a_gpu_played_in_host_memory_managed_memory_holds_what_cuda_could_not(
+    tmp_path: Path, python: str
+) -> None:
+    options = GpuOptions(rmm_mode="cuda", on_gpu_oom="retry-lower")
+    code = """\
+import rmm
+rmm.reinitialize()
+resource = rmm.mr.get_per_device_resource(0)
+print(sum(resource.allocate(32 << 20) > 0 for _ in range(3)))
+"""
+    served: list[str] = []
+    how = {"python": python, "env": {"HOST_GPU_BYTES": str(64 << 20)}}
+
+    outputs = lowering.run(
+        attempting(tmp_path, options, ON_HOST + caught(code), served, **how),
+        lowering.rungs(options, managed_limit=64 << 20),
+        lambda _: None,
+    )
+
+    first, second = outputs.attempts
+    assert (first.reason, second.reason) == (Reason.GPU_OUT_OF_MEMORY, Reason.OK)
+    assert first.message.startswith("MemoryError: ")
+    assert outputs.message == (
+        "sum 3, on attempt 2 of 2, with managed memory and up to 64.0 MiB of the host's"
+    )
+    assert [text.split(",")[0] for text in served] == ["plain CUDA", "managed memory"]
 
 
 def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
