@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="a quarter of the arrays, one turn: about 3 minutes")
+    add("--quick", action="store_true", help="a quarter of the arrays, one turn")
     add("--rounds", type=int, help="turns of every allocator (default 3, with --quick 1)")
     add("--sections", default=",".join(SECTIONS), help=f"some of {','.join(SECTIONS)}", type=_known)
     add("--require-gpu", action="store_true", help=f"exit {EXIT_NO_GPU} without a GPU")
