@@ -7,9 +7,11 @@ whatever goes wrong here is noted in the timeline, and never raised.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from stepkit.gpu import visibility
@@ -36,22 +38,15 @@ class Sampler:
     """Samples every ``interval`` seconds from the start of a ``with`` block to its end.
 
     The driver averages utilisation over 1/6 to 1 s: five samples a second are the most that tell
-    something. ``visible`` is the CUDA_VISIBLE_DEVICES that the kernel gets, None if it is unset:
-    the driver's library shows what that hides. Of ``rows`` samples that are kept two become one
-    when there are more. At the end of the block the thread has ``limit`` seconds to end: a driver
-    that hangs is left behind.
+    something. GPUs that CUDA_VISIBLE_DEVICES hides from the kernel are not watched, if that process
+    is named before the first sample. Of ``rows`` samples that are kept two become one when there
+    are more. At the end of the block the thread has ``limit`` seconds to end: a driver that hangs
+    is left behind.
     """
 
-    def __init__(
-        self,
-        interval: float = 0.2,
-        *,
-        visible: str | None = None,
-        rows: int = _ROWS,
-        limit: float = 2.0,
-    ) -> None:
+    def __init__(self, interval: float = 0.2, *, rows: int = _ROWS, limit: float = 2.0) -> None:
         self._interval = interval
-        self._visible = visible
+        self._visible: str | None = None
         self._limit = limit
         self._recorder = Recorder(rows)
         self._lock = threading.Lock()
@@ -61,13 +56,14 @@ class Sampler:
         self._session: Session | None = None
         self._tree: ProcessTree | None = None
         self._followed: int | None = None
+        self._follows = threading.Event()
         self._slow_at = -_SLOW_SECONDS
         self._xids: list[Xid] = []
         self._errors: list[str] = []
         self._cost = 0.0
 
     def __enter__(self) -> Self:
-        """Begin; the first sample is taken at once, beside what the caller does."""
+        """Begin, in a thread; the first sample is taken once a process is followed, or soon."""
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="stepkit-sampler", daemon=True)
         try:
@@ -83,23 +79,30 @@ class Sampler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take a last sample and end."""
+        """End."""
+        self.end()
+
+    def follow(self, pid: int) -> None:
+        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
+        self._visible = _environment(pid).get(b"CUDA_VISIBLE_DEVICES")
+        self._followed = pid
+        self._follows.set()
+
+    def end(self) -> None:
+        """Take a last sample of everything, and take no more; a second call does nothing."""
         self._stop.set()
+        self._follows.set()
         if self._thread is None:
             return
         self._thread.join(self._limit)
         if self._thread.is_alive():
             self._note(f"the driver did not answer within {self._limit:g} s of the run's end")
 
-    def follow(self, pid: int) -> None:
-        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
-        self._followed = pid
-
     def timeline(self, started: float | None = None) -> Timeline:
         """Return what was measured so far.
 
         Its seconds count from ``started`` (:func:`time.monotonic`), by default from the sampler's
-        own start.
+        own start. What changes slowly, such as energy and errors, is whole after :meth:`end`.
         """
         began = self._started if started is None else started
         with self._lock:
@@ -119,6 +122,7 @@ class Sampler:
             )
 
     def _run(self) -> None:
+        self._follows.wait(self._interval)
         try:
             session = Session(self._wanted)
             with self._lock:
@@ -199,6 +203,16 @@ class Sampler:
             self._tree.close()
         if self._session:
             self._session.close()
+
+
+def _environment(pid: int) -> dict[bytes, str]:
+    """Return the environment that a process started with, nothing if that may not be read."""
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (pair.partition(b"=") for pair in content.split(b"\0"))
+    return {name: os.fsdecode(value) for name, _, value in pairs}
 
 
 def _names(entry: str, device: Device) -> bool:

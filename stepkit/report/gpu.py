@@ -79,7 +79,7 @@ def _name(device: Mapping[str, Any]) -> str:
 
 def _warnings(entry: Entry, devices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     guard: Mapping[str, Any] = entry.output("guard") or {}
-    if guard.get("active") is False:
+    if guard.get("active") is False and (devices or _asked(entry)):
         yield "the guard of GPU memory was not active"
     yield from guard.get("warnings") or ()
     for device in devices:
@@ -94,6 +94,13 @@ def _warnings(entry: Entry, devices: Sequence[Mapping[str, Any]]) -> Iterator[st
             yield f"{name} was slowed down: {', '.join(reasons)}"
     for error in (entry.output("gpu") or {}).get("errors") or ():
         yield f"not all was measured: {error}"
+
+
+def _asked(entry: Entry) -> bool:
+    """Tell whether anything was asked of the guard that it can only do when it is active."""
+    options = entry.data.get("options")
+    mode = options.get("rmm-mode") if isinstance(options, dict) else None
+    return mode not in {None, "respect", "off"}
 
 
 def _attempt(attempt: Mapping[str, Any]) -> tuple[str, ...]:

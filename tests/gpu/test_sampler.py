@@ -242,10 +242,17 @@ def test_a_gpu_is_sampled_over_time_beside_the_processes(fake: FakeDriver) -> No
      ("-1", []), ("MIG-1", [])],
 )  # fmt: skip
 def test_gpus_that_the_kernel_does_not_see_are_not_watched(
-    fake: FakeDriver, visible: str | None, watched: list[int]
+    fake: FakeDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    watched: list[int],
 ) -> None:
     fake.tell(devices=2)
-    with Sampler(0.01, visible=visible) as sampler:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with child("print('ready', flush=True); input()") as process, Sampler(0.5) as sampler:
+        sampler.follow(process.pid)
         until(lambda: sampler.timeline().samples > 0)
 
     assert [device.index for device in sampler.timeline().devices] == watched
@@ -340,6 +347,21 @@ def test_a_long_run_keeps_its_peak_in_few_rows(fake: FakeDriver) -> None:
     assert len(made.seconds) <= 4
     assert made.stride > 1
     assert max(filter(None, made.of_device(0, "memory_used"))) == 900 * MIB
+
+
+def test_after_its_end_everything_was_read_once_more(fake: FakeDriver) -> None:
+    fake.tell(gpu0_energy=1000)
+    with Sampler(0.01) as sampler:
+        until(lambda: sampler.timeline().samples > 0)
+        fake.tell(gpu0_energy=4000, xid=62)
+        sampler.end()
+        made = sampler.timeline()
+        sampler.end()
+
+    assert not sampling()
+    assert timeline.summary(made).devices[0].energy == 3
+    assert [xid.number for xid in made.xids] == [62]
+    assert sampler.timeline().samples == made.samples
 
 
 def test_nothing_is_left_open_or_running(fake: FakeDriver) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GB = 10**9
 
 
-def page(directory: Path, **outputs: Any) -> str:
+def page(directory: Path, options: Any = None, **outputs: Any) -> str:
     cells = [
         {"number": number, "id": f"c{number}", "seconds": number, "first_line": f"step_{number}()",
          "status": "ok", "ename": "", "evalue": ""}
@@ -31,7 +31,7 @@ def page(directory: Path, **outputs: Any) -> str:
     report = {
         "schema": "stepkit.report/1", "step": "execute-notebook", "status": "succeeded",
         "reason": "ok", "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00",
-        "seconds": 1.5, "outputs": {**usual, **outputs},
+        "seconds": 1.5, "outputs": {**usual, **outputs}, "options": options,
     }  # fmt: skip
     (directory / "execute-notebook.json").write_text(json.dumps(report))
     run = model.load(directory, expected=(), statuses={}, title="Run")
@@ -84,12 +84,14 @@ def test_a_run_without_a_gpu_says_nothing_of_one(tmp_path: Path) -> None:
     assert "GPU" not in page(tmp_path, gpu={"devices": [], "errors": []})
 
 
-def test_a_guard_that_was_not_active_is_a_warning(tmp_path: Path) -> None:
+def test_a_guard_that_was_asked_for_and_not_active_is_a_warning(tmp_path: Path) -> None:
     guard = {"active": False, "peak": None, "warnings": ["rmm is <old>"]}
-    text = page(tmp_path, guard=guard)
+    said = "**GPU warning:** the guard of GPU memory was not active\n"
 
-    assert "**GPU warning:** the guard of GPU memory was not active\n" in text
-    assert "**GPU warning:** rmm is &lt;old&gt;\n" in text
+    assert said in page(tmp_path, guard=guard, gpu=summarised(QUIET))
+    assert said in page(tmp_path, guard=guard, options={"rmm-mode": "pool"})
+    assert said not in page(tmp_path, guard=guard, options={"rmm-mode": "respect"})
+    assert "**GPU warning:** rmm is &lt;old&gt;\n" in page(tmp_path, guard=guard)
     assert "GPU warning" not in page(tmp_path, guard={"active": True, "peak": 5})
 
 
