@@ -122,10 +122,12 @@ def _check(event: dict[str, Any]) -> None:
         _chosen(event) if _call(event).served else event["by"]
     elif event["event"] == "warning":
         event["text"]
-    elif event["event"] == "statistics" and not all(
-        isinstance(event.get(name), int | None) for name in _COUNTS
-    ):
-        raise TypeError
+    elif event["event"] == "statistics":
+        counts = [event.get(name) for name in _COUNTS]
+        if not isinstance(event.get("resource"), str | None) or not all(
+            isinstance(count, int | None) for count in counts
+        ):
+            raise TypeError
 
 
 def _call(event: dict[str, Any]) -> Call:
@@ -144,19 +146,24 @@ def _call(event: dict[str, Any]) -> Call:
 
 def _allocator(events: Sequence[dict[str, Any]]) -> str:
     """Say in one phrase who handed out memory in the kernel itself."""
-    calls = [event for event in events if event["event"] == "reinitialize"]
-    served = [event for event in calls if event["served"]]
-    if served:
-        return _chosen(served[-1])
-    if calls:
-        return f"none: {calls[-1]['error']}".replace("none: GpuMissing: ", "none: ")
-    if not any(event["event"] == "imported" for event in events):
+    chosen, refused, found, imported = None, None, None, False
+    for event in events:  # in their order: what came last holds
+        imported = imported or event["event"] == "imported"
+        if event["event"] == "reinitialize":
+            chosen, refused = (event, None) if event["served"] else (chosen, event)
+        elif event.get("resource"):
+            found = event["resource"]
+            chosen = chosen if event.get("ours") else None
+    if chosen:
+        return _chosen(chosen)
+    if refused:
+        return f"none: {refused['error']}".replace("none: GpuMissing: ", "none: ")
+    if not imported:
         return "not RMM: nothing imported it"
-    classes = [event["resource"] for event in events if event.get("resource")]
-    if not classes or classes[-1] == "CudaMemoryResource":
+    if found in {None, "CudaMemoryResource"}:
         return "plain CUDA, RMM's default: the notebook did not set RMM up"
-    kind = _CLASSES.get(classes[-1])
-    return f"{_NAMES[kind] if kind else classes[-1]}, as the notebook or a library set it up"
+    kind = _CLASSES.get(found)
+    return f"{_NAMES[kind] if kind else found}, as the notebook or a library set it up"
 
 
 def _chosen(event: dict[str, Any]) -> str:

@@ -166,6 +166,17 @@ def test_a_library_may_set_rmm_up_by_itself(tmp_path: Path) -> None:
     assert told.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
 
 
+def test_what_the_notebook_put_in_the_guards_place_is_told(tmp_path: Path) -> None:
+    ours = {"event": "statistics", "pid": 7, "resource": "PoolMemoryResource", "ours": True}
+    theirs = {**ours, "resource": "ArenaMemoryResource", "ours": False}
+    lines = [INSTALLED, IMPORTED, call(by="mode"), ours]
+
+    told = guard.read(write(tmp_path / "guard.jsonl", *lines))
+    assert told.allocator == "pool of 4.0 GiB, as --rmm-mode asks"
+    told = guard.read(write(tmp_path / "guard.jsonl", *lines, theirs))
+    assert told.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
+
+
 def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
     counts = [
         {"event": "statistics", "pid": pid, "peak_bytes": peak, "total_bytes": 9, "total_count": 2}
@@ -182,6 +193,7 @@ def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
     strange = [
         b'{"event": "reinitialize", "pid": 7}\n',
         b'{"event": "statistics", "pid": 7, "peak_bytes": "many"}\n',
+        b'{"event": "statistics", "pid": 7, "resource": ["CudaMemoryResource"]}\n',
         b'{"event": ["installed"], "pid": 7}\n',
         b'{"event": "warning", "pid": 7}\n',
         b"[1]\n",

@@ -202,6 +202,21 @@ print(host_gpu.used)
 
 
 @pytest.mark.slow
+def test_a_pool_is_freed_before_the_next_one_is_made(tmp_path: Path, python: str) -> None:
+    code = """
+import gc
+gc.disable()
+for _ in range(3):
+    rmm.reinitialize(pool_allocator=True, initial_pool_size="700MiB")
+    print(host_gpu.used >> 20)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python, overflow=128 * MIB)
+
+    assert done.stdout == "700\n" * 3
+    assert not done.told.lowered
+
+
+@pytest.mark.slow
 def test_nothing_goes_to_the_host_unasked(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python)
 
@@ -265,17 +280,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_rmm_finds_its_log_where_it_expects_it(tmp_path: Path, python: str) -> None:
-    code = (
-        """
-rmm.mr.LoggingResourceAdaptor = lambda resource, name: (print("logged", name), resource)[1]
-rmm.reinitialize(logging=True, log_file_name="rmm.csv")
+def test_what_the_notebook_sets_itself_is_told(tmp_path: Path, python: str) -> None:
+    code = """
+rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
+bins = rmm.mr.BinningMemoryResource(host_gpu.device_memory())
+rmm.mr.set_per_device_resource(0, bins)
 """
-        + SHOW
-    )
-    done = guarded(tmp_path, ON_HOST + code, python=python, mode="async")
+    done = guarded(tmp_path, ON_HOST + code, python=python)
 
-    assert done.stdout.splitlines()[-1] == "PoolMemoryResource PoolMemoryResource"
+    assert done.told.allocator == ("BinningMemoryResource, as the notebook or a library set it up")
+
+
+@pytest.mark.slow
+def test_rmm_finds_its_log_where_it_expects_it(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(logging=True, log_file_name='rmm.csv')" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "CallbackMemoryResource CallbackMemoryResource\n"  # nothing on top
 
 
 @pytest.mark.slow

@@ -107,6 +107,7 @@ class Guard:
         except TypeError:
             return _raised(original, args, kwargs)
         self._tell_statistics("reinitialize")
+        self._overflows = []  # they would keep a pool alive that RMM is to free first
         self._climbing.on = True
         try:
             climb = ladder.climb(request, self.settings)

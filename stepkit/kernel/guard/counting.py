@@ -45,7 +45,7 @@ def _counting_class() -> Any:
 
 
 def read(devices: tuple[int, ...]) -> dict[str, Any]:
-    """Return the class of the resource in use, and its counts where statistics are kept.
+    """Return the class of the resource in use, whether it is ours, and its counts if it has any.
 
     Counts are summed over ``devices``. It asks no GPU.
     """
@@ -53,7 +53,10 @@ def read(devices: tuple[int, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for number in devices:
         resource = mr.get_per_device_resource(number)
-        found.setdefault("resource", resource.__class__.__name__)
+        if not found:
+            name = resource.__class__.__name__
+            ours = type(resource) in _classes.values() or name == "LoggingResourceAdaptor"
+            found.update(resource=name, ours=ours)
         counts = _counts(resource, mr.StatisticsResourceAdaptor)
         for name in _COUNTS if counts is not None else ():
             found[name] = found.get(name, 0) + int(getattr(counts, name))

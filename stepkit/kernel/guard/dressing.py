@@ -59,4 +59,4 @@ def _overflowing(
         lambda size: warn(f"the GPU's memory is full: {size} bytes and more go to the host's"),
     )
     overflows.append(overflow)
-    return overflow.resource
+    return overflow.resource()

@@ -34,7 +34,7 @@ class Request(NamedTuple):
             return (0,)
         if isinstance(devices, int):
             return (devices,)
-        return tuple(devices) if isinstance(devices, (list, tuple)) else ()
+        return tuple(dict.fromkeys(devices)) if isinstance(devices, (list, tuple)) else ()
 
 
 class Climb(NamedTuple):
@@ -108,9 +108,11 @@ def _build(request: Request, setup: Setup) -> None:
 
 
 def _async(request: Request, setup: Setup) -> Any:
+    """Make CUDA's own pool; RMM's default first size was half of what is free, and later none."""
     mr = device.resources()
     resource = mr.CudaAsyncMemoryResource(
-        initial_pool_size=setup.initial, release_threshold=setup.threshold
+        initial_pool_size=setups.ALIGNMENT if setup.initial is None else setup.initial,
+        release_threshold=setup.threshold,
     )
     if request.arguments["logging"]:
         return mr.LoggingResourceAdaptor(resource, request.arguments["log_file_name"])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Overflow:
     """Hands out memory of ``first``, and of ``spare`` when ``first`` has none left.
 
-    ``resource`` is what RMM is to use; ``told`` is called once, with the bytes that first did not
-    fit. ``used`` and ``peak`` are bytes of ``spare``.
+    ``told`` is called once, with the bytes that first did not fit. ``used`` and ``peak`` are bytes
+    of ``spare``.
     """
 
     def __init__(self, first: Any, spare: Any, told: Callable[[int], None]) -> None:
@@ -25,7 +25,13 @@ class Overflow:
         self._held: set[int] = set()
         self._lock = threading.Lock()
         self.used = self.peak = 0
-        self.resource = device.resources().CallbackMemoryResource(self._allocate, self._deallocate)
+
+    def resource(self) -> Any:
+        """Return what RMM is to use.
+
+        It is not kept here: in a circle it would outlive its use, and with it a pool on the GPU.
+        """
+        return device.resources().CallbackMemoryResource(self._allocate, self._deallocate)
 
     def _allocate(self, size: int, stream: Any) -> int:
         try:

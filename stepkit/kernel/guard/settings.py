@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     Size = int | float | None  # bytes, or a share of what is free
 
 
-class Settings(NamedTuple):
-    """Sizes are bytes (``int``) or shares of the GPU memory that is free (``float``).
+class Settings:
+    """What to do.
 
-    ``overflow`` are bytes of the host's memory, ``report`` is a path, empty for none.
+    Sizes are bytes (``int``) or shares of the GPU memory that is free (``float``), ``overflow`` are
+    bytes of the host's memory, ``report`` is a path, empty for none.
     """
 
-    mode: str = "respect"
-    initial: Size = None
-    maximum: Size = None
-    release_threshold: Size = None
-    overflow: int | None = None
-    without_gpu: str = "raise"
-    report: str = ""
-    children: bool = False
+    # No named tuple: making its class takes longer than the rest of the guard's start.
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.mode: str = values.get("mode", "respect")
+        self.initial: Size = values.get("initial")
+        self.maximum: Size = values.get("maximum")
+        self.release_threshold: Size = values.get("release_threshold")
+        self.overflow: int | None = values.get("overflow")
+        self.without_gpu: str = values.get("without_gpu", "raise")
+        self.report: str = values.get("report", "")
+        self.children: bool = values.get("children", False)
 
     @property
     def overrides(self) -> bool:
@@ -40,4 +43,4 @@ def read(text: str) -> Settings | None:
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"no JSON object: {text}")  # noqa: TRY004 - as for text that is no JSON
-    return Settings(**{name: values[name] for name in Settings._fields if name in values})
+    return Settings(values)
