@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -17,10 +18,10 @@ from stepkit.gpu import guard
 from stepkit.gpu.options import GpuOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stepkit.engine.request import Outcome
     from stepkit.gpu.guard import Told
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("rmm_here")
 
@@ -145,16 +146,19 @@ def test_a_guard_that_cannot_start_keeps_no_kernel_from_starting(
 def test_a_kernelspec_of_ones_own_starts_the_guarded_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = tmp_path / "jupyter/kernels/stepkit/kernel.json"
-    spec.parent.mkdir(parents=True)
-    argv = [sys.executable, "-m", "stepkit.kernel", "-f", "{connection_file}"]
-    spec.write_text(json.dumps({"argv": argv, "display_name": "stepkit", "language": "python"}))
+    lines = (ROOT / "docs/gpu.md").read_text().splitlines()
+    block = [line for line in lines if line.startswith("    ")][-6:]
+    spec = json.loads("".join(block).replace("/tmp/guard.jsonl", f"{tmp_path}/guard.jsonl"))
+    spec["argv"][0] = sys.executable
+    path = tmp_path / "jupyter/kernels/stepkit/kernel.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(spec))
     (tmp_path / "json.py").write_text("raise ImportError('a file of the notebook')")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    outcome, told = run(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
+    outcome = execute(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
-    assert told.active
+    assert guard.read(tmp_path / "guard.jsonl").active
 
 
 @pytest.mark.parametrize("path", sorted(GUARD.rglob("*.py")), ids=lambda path: path.stem)
