@@ -129,6 +129,7 @@ class Outputs(GpuOutputs):
 def run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
+    book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     named, rungs = _named_after(book, options), lowering.rungs(options)
     further = (named.page, named.metrics, named.stdout_file, named.stderr_file)
     written = attempt.written(named.output, _log(named), *further)
@@ -183,11 +184,11 @@ def _attempt(options: Options, book: Book) -> Outputs:
 
 def _named_after(book: Book, options: Options) -> Options:
     """Give the files the suffix of the variant, unless they have it."""
-    variant = book.variants.get(options.variant or "")
+    suffix = book.variant(options.variant).suffix
     return replace(
         options,
-        output=files.with_suffix(options.output, variant.suffix if variant else ""),
-        page=options.page and files.with_suffix(options.page, variant.suffix if variant else ""),
+        output=files.with_suffix(options.output, suffix),
+        page=options.page and files.with_suffix(options.page, suffix),
     )
 
 

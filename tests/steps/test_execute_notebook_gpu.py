@@ -179,6 +179,17 @@ def test_when_no_attempt_finds_room_all_of_them_are_told(tmp_path: Path) -> None
     assert (tmp_path / "out/executed.attempt-1.ipynb").exists()
 
 
+def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    error = failed(source, on_gpu_oom="retry-lower", gpu_oom_variant="lite")
+
+    assert type(error) is ConfigurationError
+    assert str(error) == "there is no variant 'lite': there is no rules file (--rules)"
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_an_ordinary_failure_is_not_tried_again(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "raise MemoryError('Unable to allocate 1 TiB')")
     error = failed(source, on_gpu_oom="retry-lower")
