@@ -26,7 +26,14 @@ _CLASSES: Final = {
     "CudaAsyncMemoryResource": "async",
 }
 _COUNTS: Final = ("peak_bytes", "total_bytes", "total_count", "cupy_bytes", "overflow_bytes")
-_MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+_MALFORMED: Final = (
+    ArithmeticError,  # a number that is none
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +158,7 @@ def _allocator(events: Sequence[dict[str, Any]]) -> str:
         imported = imported or event["event"] == "imported"
         if event["event"] == "reinitialize":
             chosen, refused = (event, None) if event["served"] else (chosen, event)
-        elif event.get("resource"):
+        elif event["event"] == "statistics" and event.get("resource"):
             found = event["resource"]
             chosen = chosen if event.get("ours") else None
     if chosen:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.gpu import guard
 from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.told import told
 
 NEEDS_POOL = "--rmm-pool-size needs --rmm-mode pool or async;"
 REPORT = Path("/run/guard.jsonl")
@@ -38,9 +41,9 @@ def test_a_run_without_flags_respects_the_notebook() -> None:
 
 
 def test_sizes_are_bytes_or_shares() -> None:
-    told = asked(rmm_mode="async", rmm_pool_size="50%", rmm_release_threshold="0")
+    found = asked(rmm_mode="async", rmm_pool_size="50%", rmm_release_threshold="0")
 
-    assert (told["initial"], told["release_threshold"]) == (0.5, 0)
+    assert (found["initial"], found["release_threshold"]) == (0.5, 0)
     assert asked(rmm_mode="pool", rmm_pool_size="4GiB")["initial"] == 4 << 30
 
 
@@ -131,18 +134,18 @@ def call(**changes: Any) -> dict[str, Any]:
 
 
 def test_no_report_means_no_guard(tmp_path: Path) -> None:
-    told = guard.read(tmp_path / "guard.jsonl")
+    found = guard.read(tmp_path / "guard.jsonl")
 
-    assert told == guard.Told()
-    assert not told.active
-    assert told.allocator == "unknown: the guard was not active"
+    assert found == guard.Told()
+    assert not found.active
+    assert found.allocator == "unknown: the guard was not active"
 
 
 def test_an_unused_guard_says_that_rmm_was_not_used(tmp_path: Path) -> None:
-    told = guard.read(write(tmp_path / "guard.jsonl", INSTALLED))
+    found = guard.read(write(tmp_path / "guard.jsonl", INSTALLED))
 
-    assert told.active
-    assert told.allocator == "not RMM: nothing imported it"
+    assert found.active
+    assert found.allocator == "not RMM: nothing imported it"
 
 
 def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
@@ -150,20 +153,20 @@ def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
     plain = {"rung": "plain", "kind": "cuda", "bytes": None, "error": None}
     tried = [{**POOL, "error": "MemoryError: out_of_memory"}]
     lines = [INSTALLED, IMPORTED, call(), call(served=plain, tried=tried), child, call(pid=8)]
-    told = guard.read(write(tmp_path / "guard.jsonl", *lines))
+    found = guard.read(write(tmp_path / "guard.jsonl", *lines))
 
-    assert told.allocator == "plain CUDA: the pool of 4.0 GiB did not fit"
-    assert told.lowered
-    assert told.children == 1
-    assert [entry.lowered for entry in told.calls] == [False, True, False]
-    assert told.calls[1].tried == ("pool of 4.0 GiB: MemoryError: out_of_memory",)
+    assert found.allocator == "plain CUDA: the pool of 4.0 GiB did not fit"
+    assert found.lowered
+    assert found.children == 1
+    assert [entry.lowered for entry in found.calls] == [False, True, False]
+    assert found.calls[1].tried == ("pool of 4.0 GiB: MemoryError: out_of_memory",)
 
 
 def test_a_library_may_set_rmm_up_by_itself(tmp_path: Path) -> None:
     counts = {"event": "statistics", "pid": 7, "resource": "PrefetchResourceAdaptor"}
-    told = guard.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, counts))
+    found = guard.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, counts))
 
-    assert told.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
+    assert found.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
 
 
 def test_what_the_notebook_put_in_the_guards_place_is_told(tmp_path: Path) -> None:
@@ -171,10 +174,10 @@ def test_what_the_notebook_put_in_the_guards_place_is_told(tmp_path: Path) -> No
     theirs = {**ours, "resource": "ArenaMemoryResource", "ours": False}
     lines = [INSTALLED, IMPORTED, call(by="mode"), ours]
 
-    told = guard.read(write(tmp_path / "guard.jsonl", *lines))
-    assert told.allocator == "pool of 4.0 GiB, as --rmm-mode asks"
-    told = guard.read(write(tmp_path / "guard.jsonl", *lines, theirs))
-    assert told.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
+    found = guard.read(write(tmp_path / "guard.jsonl", *lines))
+    assert found.allocator == "pool of 4.0 GiB, as --rmm-mode asks"
+    found = guard.read(write(tmp_path / "guard.jsonl", *lines, theirs))
+    assert found.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
 
 
 def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
@@ -183,9 +186,9 @@ def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
         for pid, peak in ((7, 5), (7, 6), (8, 4))
     ]
     cupy = {"event": "statistics", "pid": 7, "cupy_bytes": 0}
-    told = guard.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, *counts, cupy))
+    found = guard.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, *counts, cupy))
 
-    assert (told.peak, told.total, told.allocations, told.cupy) == (6, 9, 2, 0)
+    assert (found.peak, found.total, found.allocations, found.cupy) == (6, 9, 2, 0)
 
 
 def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
@@ -201,11 +204,35 @@ def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
         b'{"event": "imported", "pi',
     ]
     path.write_bytes(json.dumps(INSTALLED).encode() + b"\n" + b"".join(strange))
-    told = guard.read(path)
+    found = guard.read(path)
 
-    assert told.active
-    assert not told.rmm
-    assert told.torn == len(strange)
+    assert found.active
+    assert not found.rmm
+    assert found.torn == len(strange)
+
+
+FIELDS = st.sampled_from([*call(), *POOL, "text", "resource", "ours", "peak_bytes", "cupy_bytes"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+def test_no_line_makes_the_report_unreadable(data: st.DataObject) -> None:
+    counts = {"event": "statistics", "pid": 7, "resource": "PoolMemoryResource", "peak_bytes": 1}
+    warning = {"event": "warning", "pid": 7, "text": "..."}
+    event = data.draw(st.sampled_from([INSTALLED, IMPORTED, call(), counts, warning]))
+    changes = data.draw(st.dictionaries(FIELDS, VALUES, max_size=2))
+    rung = {**POOL, **data.draw(st.dictionaries(FIELDS, VALUES, max_size=1))}
+    line = json.dumps({**event, "asked": rung, "tried": [rung], **changes})
+    cut = data.draw(st.integers(0, len(line)))
+
+    found = told([json.dumps(INSTALLED), line, line[:cut]])
+
+    assert found.active
+    assert found.torn <= 2
 
 
 def test_a_report_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
