@@ -56,6 +56,13 @@ def error_of(outcome: Outcome) -> tuple[str, str]:
     return error.ename, error.evalue
 
 
+def install(directory: Path, spec: dict[str, Any]) -> None:
+    """Install a kernel called stepkit."""
+    path = directory / "kernels/stepkit/kernel.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(spec))
+
+
 def sources(path: Path) -> list[str]:
     return [cell.source for cell in nbformat.read(path, as_version=4).cells]
 
@@ -150,15 +157,26 @@ def test_a_kernelspec_of_ones_own_starts_the_guarded_kernel(
     block = [line for line in lines if line.startswith("    ")][-6:]
     spec = json.loads("".join(block).replace("/tmp/guard.jsonl", f"{tmp_path}/guard.jsonl"))
     spec["argv"][0] = sys.executable
-    path = tmp_path / "jupyter/kernels/stepkit/kernel.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(spec))
+    install(tmp_path / "jupyter", spec)
     (tmp_path / "json.py").write_text("raise ImportError('a file of the notebook')")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     outcome = execute(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
     assert guard.read(tmp_path / "guard.jsonl").active
+
+
+@pytest.mark.slow
+def test_the_kernels_environment_need_not_know_stepkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    install(tmp_path, {"argv": argv, "display_name": "another", "language": "python"})
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    outcome, told = run(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
+
+    assert error_of(outcome)[0] == "GpuMissing"
+    assert told.calls[0].cuda == "cudaErrorNoDevice"
 
 
 @pytest.mark.parametrize("path", sorted(GUARD.rglob("*.py")), ids=lambda path: path.stem)
