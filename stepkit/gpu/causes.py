@@ -203,6 +203,14 @@ PROBE_CRASHED: Final = Cause(
     remedy="its parts do not fit each other: take what the image itself adds out of "
     "LD_LIBRARY_PATH, and look at the packages",
 )
+PROBE_KILLED: Final = Cause(
+    name="killed",
+    what="the process that asks the driver was killed from outside",
+    remedy="memory may be short: look for OOM kills of the container, and raise its memory limit",
+    error=ToolError,
+    reason=Reason.TOOL_FAILED,
+    transient=True,
+)
 PACKAGE_BROKEN: Final = Cause(
     name="package-broken",
     what="the GPU answers, but a library in the kernel's environment cannot use it",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from signal import Signals
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.gpu import causes, size
 from stepkit.gpu.causes import Cause
 from stepkit.gpu.findings import Device, cuda_version
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from stepkit.gpu.probing import Answers
 
 LEAST_CAPABILITY: Final = (7, 0)  # Volta: docs.rapids.ai/install, since RAPIDS 24.02
+
+# By these a process is ended from outside; by others it crashes.
+_KILLS: Final = frozenset({SIGHUP, SIGINT, SIGKILL, SIGTERM})
 
 _EVALUE_LENGTH: Final = 200  # characters of an exception's text that a message shows
 
@@ -126,16 +130,42 @@ def _of_code(
     return Trouble(cause=cause, hidden=hidden)
 
 
+def without_python(python: str, answers: Answers) -> StepError | None:
+    """Return the error for a Python that ended before it told of itself; the GPU is not at fault.
+
+    None for one that did tell, or was not let.
+    """
+    if answers.of("python") or answers.stopped:
+        return None
+    found = _of_process(answers)
+    if not found or answers.timed_out:
+        text = f"{python} did not begin to check anything within {answers.seconds:.0f} s"
+        return ToolError(text, reason=Reason.TIMEOUT)
+    transient = found.cause is causes.PROBE_KILLED
+    kind = ToolError if transient else ConfigurationError
+    reason = Reason.TOOL_FAILED if transient else Reason.BAD_INPUT
+    return kind(f"{python} cannot check anything: it ended ({found.detail})", reason=reason)
+
+
 def _of_process(answers: Answers) -> Trouble | None:
     where = f"in {answers.began}"
     if answers.timed_out:
         return Trouble(cause=causes.PROBE_HUNG, detail=f"{where}, for {answers.seconds:.0f} s")
     if answers.code < 0:
-        by = Signals(-answers.code).name
-        return Trouble(cause=causes.PROBE_CRASHED, detail=f"{where}, by {by}")
-    if answers.code:
-        return Trouble(cause=causes.PROBE_CRASHED, detail=f"{where}: {answers.said}")
+        killed = -answers.code in _KILLS
+        cause = causes.PROBE_KILLED if killed else causes.PROBE_CRASHED
+        return Trouble(cause=cause, detail=f"{where}, by {_signal(-answers.code)}")
+    if answers.code or not answers.ended:
+        how = answers.said or f"without a word, exit code {answers.code}"
+        return Trouble(cause=causes.PROBE_CRASHED, detail=f"{where}: {how}")
     return None
+
+
+def _signal(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def _of_libraries(answers: Answers) -> Trouble | None:

@@ -99,8 +99,9 @@ def diagnose(
     for all ``tries`` together; another thread may set ``stop``. With ``need`` "none", no GPU is
     touched.
 
-    Raises :class:`~stepkit.errors.ConfigurationError` when there is no such Python. A GPU that
-    cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
+    Raises :class:`~stepkit.errors.ConfigurationError` when there is no such Python, or it does not
+    run, and :class:`~stepkit.errors.ToolError` when it is killed or hangs before it begins. A GPU
+    that cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
     """
     began = time.monotonic()
 
@@ -112,6 +113,8 @@ def diagnose(
 
     asked = _until_settled(ask, tries=tries, until=began + timeout, stop=stop)
     answers, found = asked[-1]
+    if error := judging.without_python(python, answers):
+        raise error
     told = container.facts(answers.of("python").get("variables", {}), directory or Path.cwd())
     surroundings = container.findings(told, min_disk=min_disk, min_shm=min_shm)
     probe = {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}

@@ -29,6 +29,7 @@ class Answers:
 
     ``began`` is the last stage that began, ``code`` the exit code (negative for a signal),
     ``said`` the last line that is none of the probe's own. ``stopped``: somebody asked for the end.
+    A probe that got through all it asks tells a stage ``end``.
     """
 
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -38,6 +39,11 @@ class Answers:
     stopped: bool = False
     said: str = ""
     seconds: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the probe got through all that it asks."""
+        return "end" in self.stages
 
     def of(self, stage: str) -> Mapping[str, Any]:
         """Return the answer of one stage, empty if it never came."""
@@ -55,7 +61,7 @@ def ask(
     """Run a script of ours to its end, for at most ``timeout`` seconds or until ``stop`` is set.
 
     ``command`` is the Python, the script (:data:`PROBE` or :data:`DOCTOR`) and its arguments.
-    Raises :class:`ConfigurationError` when there is no such Python.
+    Raises :class:`ConfigurationError` when there is no such Python, or it runs no script.
     """
     done = process.run(
         command,
@@ -68,7 +74,7 @@ def ask(
         keep=None,
     )
     answers = _read(done, stopped=bool(stop and stop.is_set() and done.code))
-    if answers.code > 0 and answers.began == "start":
+    if answers.code >= 0 and answers.began == "start" and not answers.stopped:
         raise ConfigurationError(
             f"{command[0]} cannot run the check of the GPU: {answers.said or 'it printed nothing'}"
         )
@@ -82,14 +88,11 @@ def _read(done: process.Completed, *, stopped: bool) -> Answers:
         before, _, told = line.partition(_MARK)
         if before.strip():
             said = before.strip()
-        try:
-            facts = json.loads(told)
-        except ValueError:  # another's line, or one that the probe's end cut off
-            continue
-        stage = facts.pop("stage")
-        if stage == "begin":
+        facts = _facts(told)
+        stage = facts.pop("stage", None)
+        if stage == "begin" and "next" in facts:
             began = facts["next"]
-        else:
+        elif isinstance(stage, str):
             stages[stage] = facts
     return Answers(
         stages=stages,
@@ -100,3 +103,12 @@ def _read(done: process.Completed, *, stopped: bool) -> Answers:
         said=said,
         seconds=done.seconds,
     )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """Read what one line tells; nothing of another's line, or of one that the end cut off."""
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -77,8 +77,13 @@ def main() -> None:
     """Tell everything, from what cannot fail to what does most."""
     begin("python")
     tell("python", **python_facts())
-    if sys.argv[1:] == ["none"]:
-        return
+    if sys.argv[1:] != ["none"]:
+        ask_gpu()
+    tell("end")
+
+
+def ask_gpu() -> None:
+    """Ask the driver, and then the libraries that stand on it."""
     begin("driver")
     driver = driver_facts()
     tell("driver", **driver)

@@ -1,0 +1,88 @@
+"""Pythons that cannot run the probe to its end, and what is said of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from gpu.drivers import fake_cuda
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.gpu import causes, preflight
+
+BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
+
+
+def python(directory: Path, *lines: str) -> str:
+    path = directory / "python"
+    path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def library(directory: Path, name: str, source: str) -> dict[str, str]:
+    """An environment with a GPU that answers, and a module of this ``source``."""
+    (directory / "modules").mkdir()
+    (directory / f"modules/{name}.py").write_text(source)
+    env = fake_cuda(directory, FAKE_CUDA_INIT="0")
+    return {**env, "PYTHONPATH": str(directory / "modules")}
+
+
+@pytest.mark.parametrize("need", ["required", "none"])
+@pytest.mark.parametrize(
+    ("line", "error", "reason", "text"),
+    [
+        ("exit 0", ConfigurationError, Reason.BAD_INPUT, "it printed nothing"),
+        ("exit 1", ConfigurationError, Reason.BAD_INPUT, "it printed nothing"),
+        ("kill -SEGV $$", ConfigurationError, Reason.BAD_INPUT, "it ended (in start, by SIGSEGV)"),
+        ("kill -KILL $$", ToolError, Reason.TOOL_FAILED, "it ended (in start, by SIGKILL)"),
+        ("kill -39 $$", ConfigurationError, Reason.BAD_INPUT, "by signal 39"),
+        ("sleep 60", ToolError, Reason.TIMEOUT, "did not begin to check anything within 1 s"),
+    ],
+)
+def test_a_python_that_tells_nothing_is_an_error_and_no_success(
+    tmp_path: Path,
+    need: preflight.Need,
+    line: str,
+    error: type[StepError],
+    reason: Reason,
+    text: str,
+) -> None:
+    with pytest.raises(error) as caught:
+        preflight.diagnose(python(tmp_path, line), need=need, timeout=1, tries=1)
+
+    assert caught.value.reason is reason
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "cause", "text"),
+    [
+        ("import os; os._exit(0)", causes.PROBE_CRASHED, "in cupy: without a word, exit code 0"),
+        ("import sys; sys.exit('no')", causes.PROBE_CRASHED, "in cupy: no"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            causes.PROBE_KILLED,
+            "in cupy, by SIGKILL",
+        ),
+    ],
+)
+def test_a_probe_that_ends_early_has_found_no_gpu_that_can_be_used(
+    tmp_path: Path, source: str, cause: causes.Cause, text: str
+) -> None:
+    env = library(tmp_path, "cupy", source)
+    found = preflight.diagnose(BARE, need="required", env=env, tries=1)
+
+    assert found.trouble is cause
+    assert text in found.message
+    assert found.error().exit_code == (4 if cause.transient else 2)
+
+
+def test_lines_that_only_look_like_the_probes_own_are_passed_over(tmp_path: Path) -> None:
+    lines = ["5", "[1]", "{}", '{"stage": []}', '{"stage": "begin"}', "no JSON", '{"stage": "py']
+    source = "".join(f"print('stepkit-probe {line}')\n" for line in lines)
+    env = library(tmp_path, "sitecustomize", source + "print('noise', end='')")
+    found = preflight.diagnose(BARE, need="required", env=env, tries=1)
+
+    assert found.usable
