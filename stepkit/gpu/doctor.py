@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.errors import StepError
 from stepkit.gpu import probing
 from stepkit.gpu.findings import Finding
 from stepkit.tools import process
@@ -24,13 +25,16 @@ def findings(
 ) -> Iterator[Finding]:
     """Run the checks that ``told`` names (``doctor`` of a diagnosis' facts); none yield nothing.
 
-    What they find is no error of ours: the probe has said whether the GPU can be used. They end
-    after ``timeout`` seconds.
+    What they find is no error of ours, nor is that they do not start: the probe has said whether
+    the GPU can be used. They end after ``timeout`` seconds.
     """
-    if told["checks"]:
-        yield from _registered(python, told["checks"], timeout, env)
-    elif told["command"]:
-        yield _command(told["command"], timeout, env)
+    try:
+        if told["checks"]:
+            yield from _registered(python, told["checks"], timeout, env)
+        elif told["command"]:
+            yield _command(told["command"], timeout, env)
+    except StepError as error:
+        yield _warning(str(error))
 
 
 def _registered(

@@ -111,6 +111,13 @@ def _of_python(answers: Answers) -> Iterator[Finding]:
     if python:
         conda = " (conda)" if python["conda"] else ""
         yield Finding(check="python", text=f"{python['version']} in {python['prefix']}{conda}")
+        for path in python["unreadable"]:
+            yield _finding(
+                "packages",
+                "warning",
+                f"{path} cannot be read",
+                "remove it, and install its package anew",
+            )
         yield from packages.findings(python["packages"], python["requirements"], python["version"])
 
 

@@ -25,14 +25,26 @@ GROUP = "rapids_doctor_check"
 
 def main() -> None:
     """Run every check, one line for each."""
-    points: Any = metadata.entry_points()
-    found = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
-    for point in found:
+    for point in registered():
         sys.stdout.write("\n" + MARK + json.dumps({"stage": "begin", "next": point.name}) + "\n")
         sys.stdout.flush()
         facts = {"stage": point.name, **outcome(point)}
         sys.stdout.write("\n" + MARK + json.dumps(facts) + "\n")
         sys.stdout.flush()
+
+
+def registered() -> list[Any]:
+    """Return the checks; one package whose entry points cannot be read hides no other's."""
+    found: dict[str, Any] = {}
+    for distribution in metadata.distributions():
+        try:
+            points = distribution.entry_points
+        except Exception:  # noqa: BLE001, S112 - as probe.py does
+            continue
+        for point in points:
+            if point.group == GROUP:
+                found.setdefault(point.name, point)
+    return list(found.values())
 
 
 def outcome(point: Any) -> dict[str, Any]:
@@ -42,7 +54,7 @@ def outcome(point: Any) -> dict[str, Any]:
         try:
             check = point.load()
             check(**arguments(check))
-        except Exception as error:  # noqa: BLE001 - that is how a check says no
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - that is how a check says no
             return {"error": [type(error).__name__, str(error)]}
     own = [w for w in caught if issubclass(w.category, UserWarning)]
     return {"warnings": [str(warning.message) for warning in own]}

@@ -19,7 +19,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 # As in launcher.py: what lies beside this file must not be imported in place of other modules.
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
@@ -98,7 +98,7 @@ def ask_gpu() -> None:
 
 def python_facts() -> dict[str, Any]:
     """Return the interpreter, its packages and the variables that matter for a GPU."""
-    packages, requirements = installed()
+    packages, requirements, unreadable = installed()
     return {
         "version": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
@@ -106,24 +106,29 @@ def python_facts() -> dict[str, Any]:
         "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),  # noqa: PTH112, PTH118
         "packages": packages,
         "requirements": requirements,
-        "checks": [point.name for point in doctor_checks()],
+        "unreadable": unreadable,
+        "checks": doctor_checks(),
         "rapids": shutil.which("rapids"),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
-def installed() -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the version of each distribution, and what RAPIDS' own require."""
+def installed() -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
+    """Return the version of each distribution, what RAPIDS' own require, and what is unreadable."""
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
+    unreadable: list[str] = []
     for distribution in metadata.distributions():
-        name, version = name_and_version(distribution)
-        if not name or name in versions:  # the first one found is the one that is imported
-            continue
-        versions[name] = version
-        if _RAPIDS.match(name):
-            requirements[name] = distribution.requires or []
-    return versions, requirements
+        try:
+            name, version = name_and_version(distribution)
+            if not name or name in versions:  # the first one found is the one that is imported
+                continue
+            versions[name] = version
+            if _RAPIDS.match(name):
+                requirements[name] = distribution.requires or []
+        except Exception:  # noqa: BLE001 - half an installation is no reason to look no further
+            unreadable.append(str(getattr(distribution, "_path", distribution)))
+    return versions, requirements, unreadable
 
 
 def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
@@ -131,15 +136,20 @@ def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
     stem = getattr(getattr(distribution, "_path", None), "name", "")
     match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", stem)
     name, version = match.groups() if match else (distribution.metadata["Name"], None)
-    version = version or distribution.version
+    version = version or distribution.version or ""
     return re.sub(r"[-_.]+", "-", name or "").lower(), version
 
 
-def doctor_checks() -> Iterable[Any]:
-    """Return the checks that RAPIDS' packages register for `rapids doctor`."""
-    points = metadata.entry_points()
-    group = "rapids_doctor_check"
-    return points.select(group=group) if hasattr(points, "select") else points.get(group, [])
+def doctor_checks() -> list[str]:
+    """Return the names of the checks that RAPIDS' packages register for `rapids doctor`."""
+    names: dict[str, None] = {}
+    for distribution in metadata.distributions():
+        try:
+            points = distribution.entry_points
+        except Exception:  # noqa: BLE001, S112 - others' entry points, if they can be read
+            continue
+        names.update((p.name, None) for p in points if p.group == "rapids_doctor_check")
+    return list(names)
 
 
 def driver_facts() -> dict[str, Any]:

@@ -163,6 +163,7 @@ import warnings
 def passes(verbose=False, **kwargs): return True
 def warns(verbose): warnings.warn("RAM is less than twice the GPU's memory")
 def fails(verbose=False, gpu_info=None): raise ValueError("compute capability\\nis too low")
+def exits(verbose=False): raise SystemExit("this node is not fit")
 def hangs(): import time; time.sleep(60)
 """
 
@@ -179,7 +180,7 @@ def checks(tmp_path: Path, *names: str) -> dict[str, str]:
 
 
 def test_the_checks_of_rapids_doctor_are_run_and_shown(tmp_path: Path) -> None:
-    names = ["passes", "warns", "fails"]
+    names = ["warns", "exits", "fails", "passes"]
     env = checks(tmp_path, *names)
     told = {"checks": names, "command": None}
     found = list(doctor.findings(sys.executable, told, timeout=30, env=env))
@@ -187,6 +188,7 @@ def test_the_checks_of_rapids_doctor_are_run_and_shown(tmp_path: Path) -> None:
     assert [(finding.level, finding.text) for finding in found] == [
         ("ok", "passed: passes"),
         ("warning", "warns: RAM is less than twice the GPU's memory"),
+        ("warning", "exits failed: this node is not fit"),
         ("warning", "fails failed: compute capability is too low"),
     ]
 
@@ -209,6 +211,16 @@ def test_rapids_doctor_is_run_as_a_command_where_that_is_all_there_is(tmp_path: 
     assert found.level == "warning"
     assert found.text == "rapids doctor failed: No GPU"
     assert list(doctor.findings(sys.executable, {"checks": [], "command": None}, timeout=1)) == []
+
+
+def test_a_rapids_doctor_that_cannot_start_is_a_warning(tmp_path: Path) -> None:
+    command = tmp_path / "rapids"
+    command.write_text("#!/nowhere/python\n")  # as a conda environment that was moved
+    command.chmod(0o755)
+    (found,) = doctor.findings(sys.executable, {"checks": [], "command": str(command)}, timeout=30)
+
+    assert found.level == "warning"
+    assert found.text == f"cannot run {command}: no program {command}"
 
 
 @pytest.mark.parametrize(("limit", "warned"), [(64 << 10, True), (8 << 20, False), (None, False)])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from gpu.drivers import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.gpu import causes, preflight
+from stepkit.gpu import causes, doctor, preflight
 
 BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 
@@ -43,7 +44,7 @@ def library(directory: Path, name: str, source: str) -> dict[str, str]:
 )
 def test_a_python_that_tells_nothing_is_an_error_and_no_success(
     tmp_path: Path,
-    need: preflight.Need,
+    need: Literal["required", "none"],
     line: str,
     error: type[StepError],
     reason: Reason,
@@ -86,3 +87,39 @@ def test_lines_that_only_look_like_the_probes_own_are_passed_over(tmp_path: Path
     found = preflight.diagnose(BARE, need="required", env=env, tries=1)
 
     assert found.usable
+
+
+@pytest.mark.parametrize(
+    ("directory", "file", "content"),
+    [
+        ("rmm_cu12-26.10.dist-info", "METADATA", b"Name: rmm-cu12\nAuthor: \xff\n"),
+        ("old.egg-info", "PKG-INFO", b"Name: old\nAuthor: \xff\n"),
+    ],
+)
+def test_a_package_that_cannot_be_read_is_a_warning(
+    tmp_path: Path, directory: str, file: str, content: bytes
+) -> None:
+    env = library(tmp_path, "nothing", "")
+    broken = tmp_path / "modules" / directory
+    broken.mkdir()
+    (broken / file).write_bytes(content)
+    found = preflight.diagnose(BARE, need="required", env=env)
+
+    assert found.usable
+    assert [f.level for f in found.findings if f.text == f"{broken} cannot be read"] == ["warning"]
+
+
+def test_entry_points_that_cannot_be_read_hide_no_others(tmp_path: Path) -> None:
+    env = library(tmp_path, "checks", "def passes(): pass")
+    points = {"broken": "no section\n[x]\nno value\n", "foreign": "[x]\n\xff = a:b\n"}
+    points["checks"] = "[rapids_doctor_check]\npasses = checks:passes\n"
+    for name, text in points.items():
+        directory = tmp_path / f"modules/{name}-1.0.dist-info"
+        directory.mkdir()
+        (directory / "entry_points.txt").write_text(text, encoding="latin-1")
+    found = preflight.diagnose(BARE, need="required", env=env)
+
+    assert found.usable
+    assert found.facts["doctor"]["checks"] == ["passes"]
+    (passed,) = doctor.findings(BARE, found.facts["doctor"], timeout=30, env=env)
+    assert passed.text == "passed: passes"
