@@ -162,7 +162,7 @@ class Sampler:
     def _take(self) -> None:
         now = time.monotonic()
         slow = now - self._slow_at >= _SLOW_SECONDS
-        values = self._of_tree()
+        values = self._of_tree(cpu=slow)
         pids = self._tree.pids if self._tree else ()
         if self._session:
             for number, of_device in enumerate(self._session.read(slow=slow, pids=pids)):
@@ -173,7 +173,7 @@ class Sampler:
             self._slow_at = now
             self._hear(now)
 
-    def _of_tree(self) -> dict[str, float | None]:
+    def _of_tree(self, *, cpu: bool) -> dict[str, float | None]:
         pid, tree = self._followed, self._tree
         if pid is None:
             return {}
@@ -181,7 +181,7 @@ class Sampler:
             if tree:
                 tree.close()
             tree = self._tree = ProcessTree(pid)
-        usage = tree.look()
+        usage = tree.look(cpu=cpu)
         return {
             "cpu_seconds": usage.cpu_seconds,
             "rss": usage.rss,
