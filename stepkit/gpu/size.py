@@ -22,7 +22,7 @@ _UNITS: Final = {
     **{f"{prefix}{end}": 1000**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
     **{f"{prefix}i{end}": 1024**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
 }
-_SIZE: Final = re.compile(r"([0-9]+)(\.[0-9]+)?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII)
+_SIZE: Final = re.compile(r"([0-9]{1,20})(\.[0-9]{1,20})?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII)
 
 
 def parse(text: str, *, name: str = "size", least: int = SMALLEST) -> int | float:

@@ -35,7 +35,22 @@ def test_reads_sizes_as_people_write_them(text: str, expected: float) -> None:
     assert type(parsed) is type(expected)
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-1GiB", "1e9", "4GiBs", "GiB", "0x10", "١GiB", "."])  # noqa: RUF001
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "lots",
+        "-1GiB",
+        "1e9",
+        "4GiBs",
+        "GiB",
+        "0x10",
+        "١GiB",  # noqa: RUF001
+        ".",
+        "1" * 5000,
+        "1" * 400 + ".5GiB",
+    ],
+)
 def test_refuses_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^--size .* is no size: write 4GiB"):
         size.parse(text, name="--size")
