@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.gpu import size
-from stepkit.gpu.findings import Finding
+from stepkit.gpu.findings import Finding, Level
 from stepkit.tools import cgroup
 
 if TYPE_CHECKING:
@@ -113,9 +113,8 @@ def _shm(capacity: int | None, least: int | None) -> Finding:
 def _disk(place: str, free: int | None, least: int | None) -> Finding:
     if free is None:
         text, remedy = f"there is no directory {place}", "make it, or name another"
-        return Finding(
-            check="disk", level="error" if least else "warning", text=text, remedy=remedy
-        )
+        level: Level = "error" if least else "warning"
+        return Finding(check="directory", level=level, text=text, remedy=remedy)
     text, remedy = f"{size.spell(free)} free in {place}", "free some, or use a larger volume"
     if least is not None and free < least:
         wanted = f"{text}, {size.spell(least)} are asked for"
@@ -153,6 +152,7 @@ def _unwritable(variables: Mapping[str, str]) -> Iterator[str]:
 
 def _can_write(place: Path) -> bool:
     """Whether files can be made in ``place``, or it can be made itself."""
-    while not place.exists() and place != place.parent:
+    # Path.exists raises for what this user may not look into, and for names that are too long.
+    while not os.path.exists(place) and place != place.parent:  # noqa: PTH110
         place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    return os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)  # noqa: PTH112

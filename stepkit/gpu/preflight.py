@@ -19,6 +19,7 @@ from stepkit.errors import StepError, ToolError
 from stepkit.gpu import container, inventory, judging, probing, visibility
 from stepkit.gpu.findings import Device, Finding, Need
 from stepkit.gpu.judging import Trouble
+from stepkit.tools import files
 from stepkit.tools.retry import retrying
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def diagnose(
     that cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
     """
     began = time.monotonic()
+    with files.explaining("cannot tell the current directory"):
+        place = directory or Path.cwd()
 
     def ask() -> tuple[Answers, Trouble | None]:
         left = max(began + timeout - time.monotonic(), _LEAST_SECONDS)
@@ -115,7 +118,7 @@ def diagnose(
     answers, found = asked[-1]
     if error := judging.without_python(python, answers):
         raise error
-    told = container.facts(answers.of("python").get("variables", {}), directory or Path.cwd())
+    told = container.facts(answers.of("python").get("variables", {}), place)
     surroundings = container.findings(told, min_disk=min_disk, min_shm=min_shm)
     probe = {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}
     devices = judging.devices(answers)
@@ -146,13 +149,14 @@ def _until_settled(
             raise ToolError(found.text)
 
     with suppress(ToolError):  # it only says that the last one is no better
-        retrying(tries).copy(sleep=_waiting(stop))(attempt)
+        retrying(tries).copy(sleep=_waiting(stop, until))(attempt)
     return asked
 
 
-def _waiting(stop: threading.Event | None) -> Any:
-    """Return what waits between two tries; it ends at once when ``stop`` is set."""
-    return stop.wait if stop else time.sleep
+def _waiting(stop: threading.Event | None, until: float) -> Callable[[float], Any]:
+    """Return what waits between two tries, at most ``until``, and no longer once stopped."""
+    wait = stop.wait if stop else time.sleep
+    return lambda seconds: wait(max(min(seconds, until - time.monotonic()), 0))
 
 
 def _trouble(answers: Answers, min_memory: int | None) -> Trouble | None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # An index, or the beginning of a UUID: CUDA C++ Programming Guide, "CUDA Environment Variables".
-_ENTRY: Final = re.compile(r"\d+|GPU-[0-9a-fA-F-]*|MIG-[0-9a-zA-Z/-]+")
+_ENTRY: Final = re.compile(r"[0-9]{1,9}|GPU-[0-9a-fA-F-]*|MIG-[0-9a-zA-Z/-]+")
 
 _LEAVE: Final = "unset it, and leave the choice to the platform"
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,8 +85,10 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Look, tell everything, and then fail if something that is needed is missing."""
-    if options.directory and not options.directory.is_dir():
-        raise ConfigurationError(f"there is no directory {options.directory}")
+    directory = options.directory
+    # Path.is_dir raises for what this user may not look into.
+    if directory and not os.path.isdir(directory):  # noqa: PTH112
+        raise ConfigurationError(f"there is no directory {directory}")
     python = options.python or sys.executable
     if "/" in python:
         python = str(Path(python).absolute())  # a link of an environment's stays one
@@ -97,7 +100,7 @@ def run(options: Options) -> Outputs:
         min_shm=_bytes(options.min_shm, "--min-shm"),
         timeout=options.timeout,
         tries=options.attempts,
-        directory=options.directory,
+        directory=directory,
     )
     findings = diagnosis.findings
     if diagnosis.usable:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,7 @@ def test_visible_devices_are_read_as_cuda_does(value: str, taken: list[str], ref
         ({"CUDA_VISIBLE_DEVICES": "0"}, None),
         ({"CUDA_VISIBLE_DEVICES": CARD[:8]}, None),
         ({"CUDA_VISIBLE_DEVICES": "3"}, "names 3, which is not here"),
+        ({"CUDA_VISIBLE_DEVICES": "1" * 5000}, "CUDA_VISIBLE_DEVICES begins with '111"),
         ({"CUDA_VISIBLE_DEVICES": "GPU-9"}, "names GPU-9, which is not here"),
         ({"NVIDIA_VISIBLE_DEVICES": "all"}, None),
         ({"NVIDIA_VISIBLE_DEVICES": "void"}, "NVIDIA_VISIBLE_DEVICES is void"),
@@ -122,6 +124,23 @@ def test_a_place_for_caches_that_cannot_be_written_is_named(
     (found,) = (f for f in container.findings(facts) if f.check == "caches")
     assert found.level == "warning"
     assert found.text == "cannot write to HOME (/home/none)"
+
+
+@pytest.mark.parametrize("home", ["/" + "x" * 300, "/proc/self/fd/999/x", "/etc/passwd/x"])
+def test_a_strange_home_is_no_reason_to_stop(tmp_path: Path, home: str) -> None:
+    facts = container.facts({"HOME": home, "CUPY_CACHE_DIR": home}, tmp_path)
+
+    assert set(facts["unwritable"]) <= {f"HOME ({home})", f"CUPY_CACHE_DIR ({home})"}
+
+
+def test_a_cache_that_this_user_may_not_look_into_cannot_be_written(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may look into everything")
+    (tmp_path / "locked").mkdir(mode=0o000)
+    place = tmp_path / "locked/cache"
+    facts = container.facts({"CUPY_CACHE_DIR": str(place)}, tmp_path)
+
+    assert facts["unwritable"] == [f"CUPY_CACHE_DIR ({place})"]
 
 
 def mig(uuid: str) -> Answers:

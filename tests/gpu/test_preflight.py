@@ -27,7 +27,7 @@ def without_driver() -> None:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_waiting", lambda _: lambda _: None)
+    monkeypatch.setattr(preflight, "_waiting", lambda *_: lambda _: None)
 
 
 def levels(diagnosis: preflight.Diagnosis, check: str) -> list[str]:
@@ -145,6 +145,18 @@ def test_a_cause_that_stays_is_not_asked_again(tmp_path: Path) -> None:
 
     assert found.trouble is causes.DRIVER_MISMATCH
     assert left.read_text().split() == ["8"]
+
+
+def test_the_limit_holds_for_the_waits_between_tries_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # it waits
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    wait = preflight._waiting(None, time.monotonic() + 5)
+    wait(60)
+    preflight._waiting(None, time.monotonic() - 5)(60)
+
+    assert waited[0] <= 5
+    assert waited[1] == 0
 
 
 def test_tries_run_out(tmp_path: Path) -> None:

@@ -124,6 +124,26 @@ def test_too_little_of_anything_is_refused() -> None:
     assert "mount an emptyDir with medium: Memory" in str(error)
 
 
+def test_a_directory_that_is_not_there_is_no_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    error, _ = failed(Options(gpu="none", min_disk="1MiB"))
+
+    assert isinstance(error, ConfigurationError)
+    assert error.reason is Reason.BAD_INPUT
+    assert str(error) == "directory: there is no directory /nowhere: make it, or name another"
+
+
+def test_a_current_directory_that_is_gone_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(ConfigurationError, match="cannot tell the current directory: No such file"):
+        check_environment.run(Options(gpu="none"))
+
+
 def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "_capacity", lambda _: 64 << 20)
     outputs = check_environment.run(Options(gpu="none"))
