@@ -156,6 +156,8 @@ class Kernel:
         return await self._ends_within(seconds - _SPOKEN_SECONDS)
 
     async def _start(self, cwd: Path, env: Mapping[str, str]) -> None:
+        for name in env:  # what the kernel's specification sets would win
+            self.km.kernel_spec.env.pop(name, None)
         await self.km.start_kernel(
             extra_arguments=list(_ARGUMENTS) if self.lossless else [],
             cwd=str(cwd),

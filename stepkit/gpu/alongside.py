@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from stepkit.errors import Reason, StepError
 from stepkit.gpu import TIMELINE, guard
+from stepkit.tools import kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +28,13 @@ logger = logging.getLogger(__name__)
 class Alongside:
     """The look at the GPU before the first cell, the guard's settings, and the samples.
 
-    ``python`` is the interpreter of the kernel's environment, None for a kernel of another
-    language, which gets no guard. Each part is imported when it is needed: the kernel starts
-    sooner. Raises :class:`ConfigurationError` for options that contradict each other.
+    ``kernel`` is the name of the kernel that will run. Each part is imported when it is needed: it
+    starts sooner. Raises :class:`ConfigurationError` for options that contradict each other.
     """
 
-    def __init__(self, options: GpuOptions, *, python: str | None, cwd: Path) -> None:
+    def __init__(self, options: GpuOptions, *, kernel: str, cwd: Path) -> None:
         self._options = options
-        self._python = python
+        self._kernel = kernel
         self._cwd = cwd
         self._stack = ExitStack()
         self._settings = guard.settings(options, Path())
@@ -45,7 +45,7 @@ class Alongside:
     @property
     def environment(self) -> dict[str, str]:
         """What the kernel's environment gets in addition."""
-        return self._settings.environment() if self._python else {}
+        return self._settings.environment()
 
     def __enter__(self) -> Self:
         """Begin to look, if that is asked for."""
@@ -83,6 +83,7 @@ class Alongside:
             return execution
         from stepkit.gpu import timeline
 
+        self._sampler.end()  # what broke a GPU is told in its last sample
         self._timeline = self._sampler.timeline(execution.started)
         ran = [cell for cell in execution.cells if cell.began is not None]
         peaks = timeline.peaks(self._timeline, [_window(cell) for cell in ran])
@@ -132,7 +133,8 @@ class Alongside:
     def _looking(self) -> Look:
         from stepkit.gpu.look import Look
 
-        look = Look(self._options.gpu, python=self._python, cwd=self._cwd)
+        python, env = kernels.python(self._kernel), kernels.environment(self._kernel)
+        look = Look(self._options.gpu, python=python, cwd=self._cwd, env=env)
         self._stack.callback(look.close)
         return look
 

@@ -14,6 +14,7 @@ from stepkit.gpu.causes import Cause
 from stepkit.gpu.judging import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stepkit.gpu.options import Need
@@ -31,13 +32,22 @@ _HIDDEN: Final = Cause(
 
 
 class Look:
-    """Looks at the GPU that a kernel with this ``python`` finds, once, in a thread if started."""
+    """Looks at the GPU that a kernel finds, once, in a thread if started.
 
-    def __init__(self, need: Need, *, python: str | None, cwd: Path) -> None:
+    ``python`` is the kernel's interpreter, None stands for ours; ``env`` is its whole environment.
+    """
+
+    def __init__(
+        self, need: Need, *, python: str | None, cwd: Path, env: Mapping[str, str]
+    ) -> None:
         self._need = need
         self._python = python or sys.executable
         self._cwd = cwd
+        self._env = env
         self._stop = threading.Event()
+        # Waited for in place of the thread: a join that a signal interrupts takes it for ended
+        # (Python before 3.13), and its process would be left behind.
+        self._seen = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._diagnosis: Diagnosis | None = None
         self._failure: StepError | None = None
@@ -50,11 +60,11 @@ class Look:
         """Look no longer."""
         self._stop.set()
         if self._thread.ident:
-            self._thread.join()
+            self._seen.wait()
 
     def require(self) -> None:
         """Wait for what is seen. Raises :class:`StepError` when the GPU cannot be used."""
-        self._thread.join()
+        self._seen.wait()
         if self._failure:
             raise self._failure
         if self._diagnosis and self._diagnosis.trouble:
@@ -77,7 +87,7 @@ class Look:
         if told.reason == Reason.GPU_OUT_OF_MEMORY:
             return Trouble(cause=told)
         if self._thread.ident:
-            self._thread.join()
+            self._seen.wait()
         else:
             self._look()
         found = self._diagnosis.found if self._diagnosis else None
@@ -88,6 +98,7 @@ class Look:
             self._diagnosis = found = preflight.diagnose(
                 self._python,
                 need="required" if self._need == "required" else "optional",
+                env=self._env,
                 directory=self._cwd,
                 stop=self._stop,
             )
@@ -96,6 +107,8 @@ class Look:
         else:
             if self._need == "optional" and found.trouble:
                 logger.warning("the notebook goes on without a GPU: %s", found.message)
+        finally:
+            self._seen.set()
 
 
 def _with_name(error: StepError, failed: CellRun) -> str:

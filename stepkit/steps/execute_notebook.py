@@ -150,7 +150,7 @@ def _attempt(options: Options, book: Book) -> Outputs:
     kernel, language = kernels.choose(told, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
     with ExitStack() as stack:
-        beside = stack.enter_context(Alongside(options, python=kernels.python(kernel), cwd=cwd))
+        beside = stack.enter_context(Alongside(options, kernel=kernel, cwd=cwd))
         # It boots while the notebook is prepared.
         started = stack.enter_context(engine.started(kernel, cwd, beside.environment))
         beside.kernel_started(started.kernel.pid)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# A large node that does not keep its GPUs ready takes seconds to answer the first question.
+ANSWER_SECONDS: Final = 10.0
 
 # NVML_COMPUTEMODE_* of nvml.h
 _COMPUTE_MODES: Final = ("default", "exclusive thread", "prohibited", "exclusive process")
@@ -36,7 +41,20 @@ class Device:
 
 
 def memory() -> tuple[int, int] | None:
-    """Return bytes used and bytes in all, over all GPUs; None without a GPU or a driver."""
+    """Return bytes used and bytes in all, over all GPUs; None without a GPU or a driver.
+
+    Also None when the driver does not answer within :data:`ANSWER_SECONDS`: it is asked in a
+    thread of its own, because no signal gets through to one that waits for a driver.
+    """
+    answers: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+    thread = threading.Thread(target=lambda: answers.put(_memory()), daemon=True)
+    with suppress(Empty, RuntimeError):  # too late, or the container allows no more threads
+        thread.start()
+        return answers.get(timeout=ANSWER_SECONDS)
+    return None
+
+
+def _memory() -> tuple[int, int] | None:
     import pynvml
 
     try:

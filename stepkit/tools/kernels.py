@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Final
 
@@ -39,6 +40,15 @@ def python(name: str) -> str | None:
         return None
     own = ("python", f"python{sys.version_info.major}", "python{}.{}".format(*sys.version_info))
     return sys.executable if argv[0] in own else str(argv[0])  # as jupyter_client reads it
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the environment of kernel ``name``: ours, and what its own specification adds."""
+    from string import Template
+
+    added = _installed()[name].get("env") or {}  # filled in as jupyter_client does
+    filled = {key: Template(value).safe_substitute(os.environ) for key, value in added.items()}
+    return {**os.environ, **filled}
 
 
 def _installed() -> dict[str, dict[str, Any]]:

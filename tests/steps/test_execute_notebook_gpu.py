@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import nvml
 import pytest
 from gpu.drivers import fake_cuda
 from samples import write_notebook
@@ -231,3 +233,82 @@ def test_metrics_tell_how_the_run_went(tmp_path: Path) -> None:
 def test_the_report_can_be_written_as_json(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
     assert json.loads(json.dumps({"gpu": outputs.gpu, "guard": outputs.guard}))
+
+
+def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *argv: str, **env: str) -> None:
+    spec = {"argv": argv, "env": env, "display_name": "other", "language": "python"}
+    (tmp_path / "share/kernels/other").mkdir(parents=True)
+    (tmp_path / "share/kernels/other/kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+
+
+IPYKERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+SAYS_WHAT_IT_SEES = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_the_look_finds_the_driver_that_the_kernels_specification_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fake_cuda(tmp_path)["LD_LIBRARY_PATH"]
+    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, LD_LIBRARY_PATH=path, FAKE_CUDA_INIT="100")
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), gpu="required", kernel="other")
+
+    assert str(error).startswith("the NVIDIA driver is there, but shows this container no GPU")
+
+
+def test_a_gpu_is_hidden_from_a_kernel_that_says_itself_which_it_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, CUDA_VISIBLE_DEVICES="0")
+    source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
+
+    assert printed(run(source, gpu="none", kernel="other").notebook) == "''\n"
+
+
+def test_a_gpu_is_hidden_from_a_kernel_that_no_guard_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    argv = (sys.executable, "-c", "import ipykernel.kernelapp as a; a.launch_new_instance()")
+    install_kernel(tmp_path, monkeypatch, *argv, "-f", "{connection_file}")
+    source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
+
+    outputs = run(source, gpu="none", kernel="other")
+
+    assert printed(outputs.notebook) == "''\n"
+    assert outputs.guard is not None
+    assert not outputs.guard["active"]
+
+
+BREAKS = """\
+import os
+with open(os.environ['FAKE_NVML_STATE'], 'a') as state:
+    print('xid 79', file=state)
+os._exit(1)"""
+
+
+def test_what_broke_a_gpu_at_the_very_end_is_told(tmp_path: Path) -> None:
+    with nvml.installed(tmp_path) as driver:
+        driver.tell(devices=1)
+        error = failed(write_notebook(tmp_path / "a.ipynb", BREAKS))
+
+    assert error.reason == Reason.KERNEL_DIED
+    gpu = outputs_of(error).gpu
+    assert gpu is not None
+    assert [device["xids"] for device in gpu["devices"]] == [(79,)]
+
+
+def test_a_driver_that_hangs_does_not_hold_a_notebook_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.tools.gpu.ANSWER_SECONDS", 0.1)
+    with nvml.installed(tmp_path) as driver:
+        driver.tell(devices=1, hang=1)
+        outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
+        driver.tell(hang=0)
+
+    assert outputs.status == "succeeded"
+    assert outputs.gpu is not None
+    assert "the driver did not answer" in outputs.gpu["errors"][0]
