@@ -69,7 +69,7 @@ SYNC = PATH="$$PATH:$(CURDIR)/$(VENV)/bin" UV_PROJECT_ENVIRONMENT=$(VENV) \
     uv sync --quiet --frozen --extra demo --extra tests --compile-bytecode --python $(RUN)
 STOP = { echo "make: $(1)" >&2; exit 1; }
 
-$(READY): pyproject.toml uv.lock
+define ENVIRONMENT
 	@command -v git >/dev/null || $(call STOP,there is no git: apt-get install git)
 	@command -v $(PYTHON) >/dev/null || \
 	    $(call STOP,there is no $(PYTHON): apt-get install python3$(COMMA) or name another with PYTHON=...)
@@ -84,11 +84,17 @@ $(READY): pyproject.toml uv.lock
 	    else $(PYTHON) -m venv $(VENV); fi
 	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || \
 	    $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+endef
+
+$(READY): pyproject.toml uv.lock
+	$(ENVIRONMENT)
+	@rm -f $(TESTABLE)
 	@$(SYNC)
 	@touch $@
 
-$(TESTABLE): $(READY)
+$(TESTABLE): pyproject.toml uv.lock
+	$(ENVIRONMENT)
 	@$(SYNC) --extra cuda12
-	@touch $@
+	@touch $(READY) $@
 
 COMMA := ,
