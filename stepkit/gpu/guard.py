@@ -7,17 +7,20 @@ variable tells it what to do; it answers in a file of JSON lines, which outlives
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, StepError
 from stepkit.gpu import size
 from stepkit.gpu.told import Call, Told, told
 from stepkit.tools import files
 
 if TYPE_CHECKING:
     from stepkit.gpu.options import GpuOptions
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["VARIABLE", "Call", "Settings", "Told", "read", "settings"]
 
@@ -104,11 +107,14 @@ def settings(options: GpuOptions, report: Path) -> Settings:
 def read(report: Path) -> Told:
     """Return what the guard told; without a report, that it was not active.
 
-    Lines that a killed process left torn are counted and passed over.
-    Raises :class:`ToolError` when the file is there and cannot be read.
+    Lines that a killed process left torn are counted and passed over. A report that cannot be read
+    is logged, and never hides how the notebook ended.
     """
-    with files.explaining(f"cannot read {report}"):
-        content = report.read_bytes() if report.exists() else b""
+    try:
+        content = files.read(report) if report.exists() else b""
+    except StepError as error:
+        logger.warning("what the guard told is lost: %s", error)
+        return Told(allocator="unknown: the guard's report cannot be read")
     return told(content.decode("utf-8", "replace").splitlines())
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepkit.errors import ConfigurationError, StepError
+from stepkit.errors import ConfigurationError
 from stepkit.gpu import guard
 from stepkit.gpu.options import GpuOptions
 from stepkit.gpu.told import told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEEDS_POOL = "--rmm-pool-size needs --rmm-mode pool or async;"
 REPORT = Path("/run/guard.jsonl")
@@ -235,6 +239,23 @@ def test_no_line_makes_the_report_unreadable(data: st.DataObject) -> None:
     assert found.torn <= 2
 
 
-def test_a_report_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="cannot read "):
-        guard.read(tmp_path)
+def test_of_many_calls_the_first_and_the_last_are_kept(tmp_path: Path) -> None:
+    warning = {"event": "warning", "pid": 7, "text": "the same"}
+    calls = [call(arguments=str(number)) for number in range(1000)]
+    found = guard.read(write(tmp_path / "guard.jsonl", INSTALLED, *calls, *[warning] * 1000))
+
+    assert (len(found.calls), found.more_calls) == (100, 900)
+    assert (found.calls[0].arguments, found.calls[-1].arguments) == ("0", "999")
+    assert found.warnings == ("the same",)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_report_that_cannot_be_read_hides_no_verdict(
+    tmp_path: Path, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path / "guard.jsonl")
+    found = guard.read(tmp_path / "guard.jsonl")
+
+    assert not found.active
+    assert found.allocator == "unknown: the guard's report cannot be read"
+    assert "what the guard told is lost: cannot read " in caplog.text

@@ -24,7 +24,9 @@ class Report:
         data = json.dumps(line, default=repr).encode() + b"\n"
         try:
             # One write to a file opened for appending is never torn by another process's.
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # A pipe that somebody put in its place, and nobody reads, must not block.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            file = os.open(self._path, flags, 0o644)
             try:
                 os.write(file, data)
             finally:
