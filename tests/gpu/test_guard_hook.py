@@ -190,6 +190,26 @@ for step in (lambda: None, rmm.reinitialize):
     assert done.stdout == "True CudaMemoryResource\n" * 2
 
 
+@pytest.mark.slow
+def test_a_pipe_in_the_reports_place_does_not_block(tmp_path: Path, python: str) -> None:
+    code = "import os\nos.remove('guard.jsonl')\nos.mkfifo('guard.jsonl')\n"
+    code += "rmm.reinitialize()\nprint('on')\nos.remove('guard.jsonl')"
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "on\n"
+
+
+@pytest.mark.slow
+def test_a_mode_sets_up_an_rmm_that_is_imported_again_no_second_time(
+    tmp_path: Path, python: str
+) -> None:
+    code = "import importlib, rmm, rmm.rmm\nimportlib.reload(rmm.rmm)"
+    done = guarded(tmp_path, code, python=python, mode="pool", env=fake_cuda(tmp_path))
+
+    assert [call.arguments for call in done.told.calls] == [""]
+    assert [event["event"] for event in done.events].count("imported") == 2
+
+
 CUPY = """
 import cupy
 from rmm.allocators import cupy as inner

@@ -140,6 +140,15 @@ def test_what_was_counted_outlives_a_kernel_that_is_killed(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_kernel_of_a_run_inside_a_guarded_one_is_no_mere_child(tmp_path: Path) -> None:
+    env = {**fake_cuda(tmp_path), "PYTHONPATH": str(GUARD.with_name("children"))}
+    outcome, told = run(tmp_path, "import rmm", env=env, rmm_mode="pool")
+
+    assert statuses(outcome) == ["ok"]
+    assert len(told.calls) == 1  # a child sets nothing up at the import
+
+
+@pytest.mark.slow
 def test_a_guard_that_cannot_start_keeps_no_kernel_from_starting(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

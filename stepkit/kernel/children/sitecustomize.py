@@ -37,7 +37,14 @@ def _shadowed() -> None:
     spec.loader.exec_module(module)
 
 
-if os.environ.get("STEPKIT_GUARD"):
+def _guards_itself() -> bool:
+    """Tell a notebook's kernel, of a run inside another one: it is no mere child of that."""
+    launcher = os.path.join(os.path.dirname(_HERE), "launcher.py")
+    started = getattr(sys, "orig_argv", ())[1:]
+    return launcher in started or "stepkit.kernel" in started
+
+
+if os.environ.get("STEPKIT_GUARD") and not _guards_itself():
     try:
         _guard()
     except Exception as error:  # the program is not to notice

@@ -36,6 +36,7 @@ class Guard:
         self._climbing = threading.local()
         self._warned = False
         self._cupy = False
+        self._set = False
 
     def begin(self) -> None:
         """Say that the guard is there, and see to the last words."""
@@ -53,7 +54,8 @@ class Guard:
         module.reinitialize = self._guarded(original)
         if getattr(package, "reinitialize", None) is original:
             package.reinitialize = module.reinitialize  # type: ignore[attr-defined]
-        if self.settings.overrides and not self._child:
+        if self.settings.overrides and not self._child and not self._set:
+            self._set = True  # one that is imported again keeps what it has, as without a guard
             self._set_up(original, (), {})
 
     def allocator_imported(self, module: Any) -> None:
