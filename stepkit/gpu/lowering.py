@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.gpu import size
-from stepkit.gpu.attempt import Attempt, kept
+from stepkit.gpu.attempt import Attempt, kept, relocated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,23 +165,37 @@ def run(attempt: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int
     if len(rungs) == 1:
         return attempt(rungs[0])
     done: list[Attempt] = []
+    left: Any = None
     for rung in rungs[:-1]:
         try:
-            return _tried(attempt, rung, rungs, done)
+            return _tried(attempt, rung, rungs, done, left)
         except StepError as error:
             if error.reason != Reason.GPU_OUT_OF_MEMORY:
                 raise
             _say(done[-1], rungs)
-            keep(len(done))
-            if notebook := done[-1].notebook:
-                done[-1] = replace(done[-1], notebook=kept(notebook, len(done)))
-    return _tried(attempt, rungs[-1], rungs, done)
+            left = _left(keep, error.outputs, done)
+    return _tried(attempt, rungs[-1], rungs, done, left)
+
+
+def _left(keep: Callable[[int], None], outputs: Any, done: list[Attempt]) -> Any:
+    """Keep what the last attempt wrote, and return its outputs with where that is now."""
+    number = len(done)
+    try:
+        keep(number)
+    except StepError as error:
+        raise error.leaving(outputs) from error.__cause__
+    if notebook := done[-1].notebook:
+        done[-1] = replace(done[-1], notebook=kept(notebook, number))
+    return outputs and _with(relocated(outputs, number), done)
 
 
 def _tried(
-    attempt: Callable[[Rung], T], rung: Rung, rungs: Sequence[Rung], done: list[Attempt]
+    attempt: Callable[[Rung], T], rung: Rung, rungs: Sequence[Rung], done: list[Attempt], left: Any
 ) -> T:
-    """Make one attempt, add it to ``done``, and give what comes of it all that is done so far."""
+    """Make one attempt, add it to ``done``, and give what comes of it all that is done so far.
+
+    One that ends before it has outputs ends with those that the one before ``left``.
+    """
     began = time.monotonic()
     which = f"attempt {len(done) + 1} of {len(rungs)}, {rung.phrase}"
 
@@ -204,10 +218,10 @@ def _tried(
     except StepError as error:
         add("failed", error.reason, str(error), error.outputs)
         prefix = f"{which}{_since(done)}: " if len(done) > 1 else ""
-        raise error.leaving(_with(error.outputs, done), prefix=prefix) from error.__cause__
+        raise error.leaving(_with(error.outputs or left, done), prefix=prefix) from error.__cause__
     except Cancelled as signal:
         add("cancelled", Reason.CANCELLED, str(signal), signal.outputs)
-        signal.outputs = _with(signal.outputs, done)
+        signal.outputs = _with(signal.outputs or left, done)
         raise
     add(outputs.status, Reason.OK, outputs.message, outputs)
     lowered = f"{outputs.message}, on {which}" if len(done) > 1 else outputs.message

@@ -131,7 +131,7 @@ def run(options: Options) -> Outputs:
     book = rules.load(options.rules) if options.rules else rules.EMPTY
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     named, rungs = _named_after(book, options), lowering.rungs(options)
-    further = (named.page, named.metrics, named.stdout_file, named.stderr_file)
+    further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
     written = attempt.written(named.output, _log(named), *further)
     attempt.forget(written, inputs=[options.notebook])
     return lowering.run(

@@ -356,6 +356,39 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == {}
 
 
+@pytest.mark.parametrize("ending", [ToolError("the GPU is busy"), Cancelled()])
+def test_an_attempt_that_ends_before_it_begins_loses_nothing_of_the_one_before(
+    tmp_path: Path, ending: ToolError | Cancelled
+) -> None:
+    notebook = Notebook(tmp_path, out_of_memory())
+
+    def attempted(rung: Rung) -> Outputs:
+        if notebook.rungs:
+            raise ending
+        return notebook(rung)
+
+    with pytest.raises((ToolError, Cancelled)) as caught:
+        lowering.run(attempted, lowered(), notebook.keep)
+
+    error: Any = caught.value
+    outputs = error.outputs
+    assert isinstance(outputs, Outputs)
+    assert outputs.notebook == tmp_path / "out.attempt-1.ipynb"
+    assert [cell.gpu_peak for cell in outputs.cells] == [None, 7, 5]
+    assert [a.number for a in outputs.attempts] == [1, 2]
+    assert [a.notebook for a in outputs.attempts] == [outputs.notebook, None]
+
+
+def test_files_that_cannot_be_kept_hide_nothing_of_the_attempt(tmp_path: Path) -> None:
+    (tmp_path / "out.attempt-1.ipynb").mkdir()
+
+    with pytest.raises(ConfigurationError, match="cannot keep") as caught:
+        Notebook(tmp_path, out_of_memory()).run(lowered())
+
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [a.message for a in caught.value.outputs.attempts] == [FULL]
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -363,6 +396,8 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
         ("papermill.log", "papermill.attempt-2.log"),
         ("v1.5 lite.html", "v1.5 lite.attempt-2.html"),
         ("stdout", "stdout.attempt-2"),
+        ("v1.5.timeline.json.gz", "v1.5.attempt-2.timeline.json.gz"),
+        ("out.patched.ipynb", "out.attempt-2.patched.ipynb"),
     ],
 )
 def test_a_kept_file_stays_beside_its_place_with_its_extension(name: str, expected: str) -> None:

@@ -152,7 +152,9 @@ def test_full_gpu_memory_has_a_reason_of_its_own(tmp_path: Path) -> None:
 def test_a_notebook_runs_again_lower_until_its_arrays_find_room(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", FULL_UNLESS_MANAGED, "print('the end')")
 
-    outputs = run(source, on_gpu_oom="retry-lower", rmm_overflow="1GiB", rmm_children=True)
+    lower = {"on_gpu_oom": "retry-lower", "rmm_overflow": "1GiB", "rmm_children": True}
+
+    outputs = run(source, metrics=tmp_path / "out/executed.prom", **lower)
 
     assert outputs.status == "succeeded"
     assert "attempt 3 of 3" in outputs.message
@@ -167,6 +169,8 @@ def test_a_notebook_runs_again_lower_until_its_arrays_find_room(tmp_path: Path) 
     assert [printed(path).split()[0] for path in kept] == ["respect", "async"]
     assert printed(outputs.notebook).split() == ["managed", "the", "end"]
     assert "OutOfMemoryError" in (out / "papermill.attempt-1.log").read_text()
+    assert (out / "executed.attempt-1.timeline.json.gz").exists()
+    assert list(out.glob("*.prom")) == [out / "executed.prom"]
 
 
 def test_when_no_attempt_finds_room_all_of_them_are_told(tmp_path: Path) -> None:
