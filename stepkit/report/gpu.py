@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.report.text import duration, escape, size, table
+from stepkit.report.text import duration, escape, memory, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ def any_peak(cells: Sequence[Mapping[str, Any]]) -> bool:
 def peak(cell: Mapping[str, Any]) -> str:
     """Spell the most memory of GPUs that was in use during a cell, nothing if that is unknown."""
     count = cell.get("gpu_peak")
-    return "" if count is None else size(count)
+    return "" if count is None else memory(count)
 
 
 def _devices(entry: Entry) -> Sequence[Mapping[str, Any]]:
@@ -60,8 +60,8 @@ def _line(device: Mapping[str, Any]) -> str:
     parts = []
     used, total = device.get("memory_peak"), device.get("memory_total")
     if used is not None:
-        of_all = f" of {size(total)}" if total is not None else ""
-        parts.append(f"{size(used)}{of_all} in use at most")
+        of_all = f" of {memory(total)}" if total is not None else ""
+        parts.append(f"{memory(used)}{of_all} in use at most")
     if device.get("utilisation_mean") is not None:
         parts.append(f"{device['utilisation_mean']:.0f} % busy on average")
     if device.get("power_max") is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GB = 10**9
+GIB = 2**30
 
 
 def page(directory: Path, options: Any = None, **outputs: Any) -> str:
@@ -48,20 +48,20 @@ def summarised(*rows: Mapping[str, float | None], name: str = "NVIDIA H200", **m
         seconds=recorder.seconds(),
         columns=recorder.columns(),
         extents=recorder.extents(),
-        devices=(Device(index=0, name=name, memory_total=150 * GB),),
+        devices=(Device(index=0, name=name, memory_total=150 * GIB),),
         **more,
     )
     return asdict(timeline.summary(made))
 
 
-QUIET = {"memory_used": 41 * GB, "utilisation": 37, "power": 612.0, "temperature": 61}
+QUIET = {"memory_used": 41 * GIB, "utilisation": 37, "power": 612.0, "temperature": 61}
 
 
 def test_a_gpu_has_a_line_and_its_memorys_allocator_is_named(tmp_path: Path) -> None:
     text = page(tmp_path, gpu=summarised(QUIET), allocator="pool of 4 GiB, may grow")
 
     expected = (
-        "GPU 0 (NVIDIA H200): 41.0 GB of 150.0 GB in use at most, 37 % busy on average, "
+        "GPU 0 (NVIDIA H200): 41.0 GiB of 150.0 GiB in use at most, 37 % busy on average, "
         "612 W at most, 61 °C at most.  \nAllocator of GPU memory: pool of 4 GiB, may grow.\n"
     )
     assert expected in text
@@ -69,8 +69,8 @@ def test_a_gpu_has_a_line_and_its_memorys_allocator_is_named(tmp_path: Path) -> 
 
 
 def test_what_the_driver_does_not_tell_is_not_shown_as_zero(tmp_path: Path) -> None:
-    mig = page(tmp_path, gpu=summarised({"memory_used": GB, "utilisation": None}))
-    assert "GPU 0 (NVIDIA H200): 1.0 GB of 150.0 GB in use at most.\n" in mig
+    mig = page(tmp_path, gpu=summarised({"memory_used": GIB, "utilisation": None}))
+    assert "GPU 0 (NVIDIA H200): 1.0 GiB of 150.0 GiB in use at most.\n" in mig
 
     silent = page(tmp_path, gpu=summarised({"memory_used": None}, name="<b>A|100</b>"))
     assert r"GPU 0 (&lt;b&gt;A\|100&lt;/b&gt;): the driver tells nothing of it." in silent
@@ -127,9 +127,9 @@ def test_cells_have_a_column_of_their_peak_only_when_one_used_a_gpu(tmp_path: Pa
         return {"number": number, "id": f"c{number}", "seconds": 3.0 - number, "status": "ok",
                 "first_line": "x", "ename": "", "evalue": "", **more}  # fmt: skip
 
-    used = page(tmp_path, cells=[cell(1, gpu_peak=2 * GB), cell(2, gpu_peak=None)])
+    used = page(tmp_path, cells=[cell(1, gpu_peak=2 * GIB), cell(2, gpu_peak=None)])
     assert "| slowest cells | time | GPU peak | status | first line |" in used
-    assert "| 1 | 2.0 s | 2.0 GB | ok | `x` |" in used
+    assert "| 1 | 2.0 s | 2.0 GiB | ok | `x` |" in used
     assert "| 2 | 1.0 s |  | ok | `x` |" in used
 
     unused = page(tmp_path, cells=[cell(1, gpu_peak=0), cell(2, gpu_peak=None)])
@@ -138,14 +138,14 @@ def test_cells_have_a_column_of_their_peak_only_when_one_used_a_gpu(tmp_path: Pa
 
 def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:
     first = {"number": 1, "rung": "as asked", "status": "failed", "reason": "gpu-out-of-memory",
-             "message": "cell 3 <x> | full", "seconds": 75.0, "gpu_peak": 80 * GB}  # fmt: skip
+             "message": "cell 3 <x> | full", "seconds": 75.0, "gpu_peak": 80 * GIB}  # fmt: skip
     second = {**first, "number": 2, "rung": "async", "status": "succeeded", "message": "",
               "gpu_peak": None}  # fmt: skip
 
     text = page(tmp_path, attempts=[first, second])
 
     assert "| attempt | allocator | status | time | GPU peak | what |" in text
-    row = r"| 1 | as asked | **failed** | 1m15s | 80.0 GB | cell 3 &lt;x&gt; \| full |"
+    row = r"| 1 | as asked | **failed** | 1m15s | 80.0 GiB | cell 3 &lt;x&gt; \| full |"
     assert row in text
     assert "| 2 | async | succeeded | 1m15s |  |  |" in text
     assert "attempt" not in page(tmp_path, attempts=[first])
