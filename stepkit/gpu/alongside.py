@@ -111,8 +111,7 @@ class Alongside:
         summary = None
         if samples := self._timeline:
             summary = timeline.summary(samples)
-            peaks = [device.memory_peak or 0 for device in summary.devices]
-            found |= {"gpu": asdict(summary), "gpu_memory_peak": max(peaks, default=None)}
+            found |= {"gpu": asdict(summary), "gpu_memory_peak": summary.memory_peak}
             path = output.with_suffix(TIMELINE)
             found["timeline"] = _written(path, lambda: timeline.write(samples, path))
         if metrics:

@@ -228,3 +228,14 @@ def test_half_a_file_is_refused(tmp_path: Path, full: Timeline) -> None:
         timeline.read(tmp_path / "a")
     with pytest.raises(ConfigurationError, match="cannot read"):
         timeline.read(tmp_path / "none")
+
+
+def test_the_peak_of_all_gpus_is_that_of_the_fullest_one() -> None:
+    both = recorded([{"gpu0.memory_used": 3, "gpu1.memory_used": 5}, {"gpu0.memory_used": 4}])
+
+    assert timeline.summary(both).memory_peak == 5
+
+
+def test_gpus_that_do_not_tell_their_memory_have_no_peak() -> None:
+    assert timeline.summary(recorded([{"gpu0.power": 90.0}])).memory_peak is None
+    assert timeline.summary(recorded([{"rss": 1}])).memory_peak is None
