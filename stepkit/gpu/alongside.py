@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -108,11 +108,11 @@ class Alongside:
         from stepkit.gpu import measured, timeline
 
         found = self._told()
-        summary = None
+        summary, path = None, output.with_suffix(TIMELINE)
+        _remove(path)
         if samples := self._timeline:
             summary = timeline.summary(samples)
             found |= {"gpu": asdict(summary), "gpu_memory_peak": summary.memory_peak}
-            path = output.with_suffix(TIMELINE)
             found["timeline"] = _written(path, lambda: timeline.write(samples, path))
         if metrics:
             found["metrics"] = _written(
@@ -153,5 +153,13 @@ def _written(path: Path, write: Callable[[], None]) -> Path | None:
         write()
     except StepError as error:
         logger.warning("%s is not there: %s", path, error)
+        _remove(path)
         return None
     return path
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of an earlier run, if it may be removed: nobody may take it for this run's."""
+    if path.is_file():
+        with suppress(OSError):
+            path.unlink()

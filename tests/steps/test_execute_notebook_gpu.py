@@ -227,6 +227,16 @@ def test_without_sampling_there_are_no_samples(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.timeline*"))
 
 
+def test_samples_of_an_earlier_run_are_not_left_as_this_ones(tmp_path: Path) -> None:
+    stale = tmp_path / "out/executed.timeline.json.gz"
+    stale.parent.mkdir()
+    stale.write_text("old")
+
+    run(write_notebook(tmp_path / "a.ipynb", "1"), sampling=False)
+
+    assert not stale.exists()
+
+
 def test_metrics_tell_how_the_run_went(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"), metrics=tmp_path / "out/a.prom")
 
