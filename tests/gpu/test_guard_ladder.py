@@ -150,6 +150,28 @@ def test_a_mode_holds_for_a_notebook_that_never_sets_rmm_up(tmp_path: Path, pyth
 
 
 @pytest.mark.slow
+def test_a_share_is_of_what_was_free_before_the_modes_own_pool(tmp_path: Path, python: str) -> None:
+    played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+    code = "rmm.reinitialize()\nrmm.reinitialize(True)\nprint(host_gpu.used >> 20)"
+    done = guarded(tmp_path, code, python=python, first=played, mode="pool", initial=0.25)
+
+    assert [call.served for call in done.told.calls] == ["pool of 256.0 MiB"] * 3
+    assert not any(call.lowered for call in done.told.calls)
+    assert done.stdout == "256\n"
+
+
+def test_a_pool_in_bytes_begins_no_larger_than_a_share_lets_it_grow(
+    tmp_path: Path, python: str
+) -> None:
+    code = "rmm.reinitialize()" + SHOW
+    done = guarded(
+        tmp_path, ON_HOST + code, python=python, mode="pool", initial=512 * MIB, maximum=0.25
+    )
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.calls[-1].served == "pool of 256.0 MiB"
+
+
 def test_respect_leaves_rmm_alone_until_the_notebook_asks(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + SHOW, python=python)
 
@@ -165,7 +187,7 @@ def test_async_that_the_driver_does_not_know_becomes_a_pool(tmp_path: Path, pyth
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="async", release_threshold=0)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 256.0 MiB: the CUDA's async pool was refused"
+    assert done.told.allocator == "pool of 256.0 MiB: CUDA's async pool was refused"
 
 
 @pytest.mark.slow

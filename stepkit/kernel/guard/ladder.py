@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 300  # characters of the arguments in the report
 
+_free_at_first: dict[int, int] = {}
+
 
 class Request(NamedTuple):
     """A call of ``rmm.reinitialize``: RMM's own function, and what it is to be called with."""
@@ -61,7 +63,7 @@ def climb(request: Request, settings: Settings) -> Climb:
     try:
         if settings.overrides:
             _check(asked)
-            asked = setups.ordered(settings, device.free(_present(request.devices)))
+            asked = setups.ordered(settings, _free(_present(request.devices)))
             _build(request, asked)
         else:
             request.original(**request.arguments)
@@ -73,6 +75,18 @@ def climb(request: Request, settings: Settings) -> Climb:
             return Climb(asked, None, tried, causes.missing(error) or error)
         return _descend(request, Climb(asked, None, tried, error), before)
     return Climb(asked, asked, [])
+
+
+def _free(devices: tuple[int, ...]) -> int:
+    """Return the bytes that a mode's shares are of, on the fullest of ``devices``.
+
+    They are what was free when the mode first set the device up: at each further call its own
+    pool holds them, which RMM frees before it makes the next one.
+    """
+    for number in devices:
+        if number not in _free_at_first:
+            _free_at_first[number] = device.free((number,))
+    return min(_free_at_first[number] for number in devices)
 
 
 def _descend(request: Request, failed: Climb, before: int | None) -> Climb:

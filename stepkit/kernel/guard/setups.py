@@ -50,14 +50,15 @@ def asked(arguments: dict[str, Any]) -> Setup:
 
 
 def ordered(settings: Settings, free: int) -> Setup:
-    """Return what an overriding mode asks for, with ``free`` bytes of GPU memory."""
-    return Setup(
-        "asked",
-        settings.mode,
-        resolved(settings.initial, free),
-        resolved(settings.maximum, free),
-        resolved(settings.release_threshold, free),
-    )
+    """Return what an overriding mode asks for, with ``free`` bytes of GPU memory.
+
+    Of a size in bytes and a share only the GPU tells which is the larger one: a pool does not
+    begin above its maximum.
+    """
+    maximum = resolved(settings.maximum, free)
+    initial = _at_most(resolved(settings.initial, free), maximum)
+    threshold = resolved(settings.release_threshold, free)
+    return Setup("asked", settings.mode, initial, maximum, threshold)
 
 
 def resolved(size: Size, free: int) -> int | None:
