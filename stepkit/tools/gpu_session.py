@@ -152,7 +152,8 @@ class _Source:
                 return None
             errors.append(str(error))
             return ()
-        return answer if isinstance(answer, tuple) else (answer,)
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return answers if max(answers) <= gpu.MOST else ()
 
     def _of_processes(self, pids: Collection[int], errors: list[str]) -> float | None:
         import pynvml
