@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.gpu import causes, size
 from stepkit.gpu.causes import Cause
 from stepkit.gpu.findings import Device, cuda_version
@@ -130,21 +130,22 @@ def _of_code(
     return Trouble(cause=cause, hidden=hidden)
 
 
-def without_python(python: str, answers: Answers) -> StepError | None:
-    """Return the error for a Python that ended before it told of itself; the GPU is not at fault.
+def insist_on_python(python: str, answers: Answers) -> None:
+    """Refuse a Python that ended before it told of itself, unless it was stopped.
 
-    None for one that did tell, or was not let.
+    Raises :class:`ConfigurationError` for one that crashed, and :class:`ToolError` for one that
+    hung or was killed: the GPU is not at fault.
     """
     if answers.of("python") or answers.stopped:
-        return None
+        return
     found = _of_process(answers)
     if not found or answers.timed_out:
         text = f"{python} did not begin to check anything within {answers.seconds:.0f} s"
-        return ToolError(text, reason=Reason.TIMEOUT)
-    transient = found.cause is causes.PROBE_KILLED
-    kind = ToolError if transient else ConfigurationError
-    reason = Reason.TOOL_FAILED if transient else Reason.BAD_INPUT
-    return kind(f"{python} cannot check anything: it ended ({found.detail})", reason=reason)
+        raise ToolError(text, reason=Reason.TIMEOUT)
+    text = f"{python} cannot check anything: it ended ({found.detail})"
+    if found.cause is causes.PROBE_KILLED:
+        raise ToolError(text)
+    raise ConfigurationError(text)
 
 
 def _of_process(answers: Answers) -> Trouble | None:

@@ -24,7 +24,7 @@ from stepkit.tools.retry import retrying
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stepkit.gpu.causes import Cause
     from stepkit.gpu.probing import Answers
@@ -97,16 +97,13 @@ def diagnose(
     ``env`` is the kernel's whole environment (default: ours), ``directory`` where it works,
     ``min_memory`` the bytes that must be free on the first GPU, ``min_disk`` in the directory and
     for temporary files; ``min_shm`` is the least size of /dev/shm. ``timeout`` holds, in seconds,
-    for all ``tries`` together; another thread may set ``stop``. With ``need`` "none", no GPU is
-    touched.
+    for all ``tries`` together; another thread may set ``stop``. ``need`` "none" touches no GPU.
 
-    Raises :class:`~stepkit.errors.ConfigurationError` when there is no such Python, or it does not
-    run, and :class:`~stepkit.errors.ToolError` when it is killed or hangs before it begins. A GPU
+    Raises :class:`~stepkit.errors.ConfigurationError` for a Python that is not there or does not
+    run, :class:`~stepkit.errors.ToolError` for one that is killed or hangs before it begins. A GPU
     that cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
     """
     began = time.monotonic()
-    with files.explaining("cannot tell the current directory"):
-        place = directory or Path.cwd()
 
     def ask() -> tuple[Answers, Trouble | None]:
         left = max(began + timeout - time.monotonic(), _LEAST_SECONDS)
@@ -116,20 +113,27 @@ def diagnose(
 
     asked = _until_settled(ask, tries=tries, until=began + timeout, stop=stop)
     answers, found = asked[-1]
-    if error := judging.without_python(python, answers):
-        raise error
-    told = container.facts(answers.of("python").get("variables", {}), place)
+    judging.insist_on_python(python, answers)
+    told = container.facts(answers.of("python").get("variables", {}), directory or _here())
     surroundings = container.findings(told, min_disk=min_disk, min_shm=min_shm)
-    probe = {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}
     devices = judging.devices(answers)
     return Diagnosis(
         need=need,
         devices=devices,
         findings=inventory.findings(answers, devices, found, need, surroundings),
-        facts=inventory.facts(answers, devices, container=told, probe=probe),
+        facts=inventory.facts(answers, devices, container=told, probe=_cost(asked, began)),
         found=found,
         stopped=answers.stopped,
     )
+
+
+def _cost(asked: Sequence[object], began: float) -> dict[str, float]:
+    return {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}
+
+
+def _here() -> Path:
+    with files.explaining("cannot tell the current directory"):
+        return Path.cwd()
 
 
 def _until_settled(

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import uuid
+from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -98,22 +99,19 @@ def ask_gpu() -> None:
 
 def python_facts() -> dict[str, Any]:
     """Return the interpreter, its packages and the variables that matter for a GPU."""
-    packages, requirements, unreadable = installed()
     return {
         "version": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
         "prefix": sys.prefix,
         "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),  # noqa: PTH112, PTH118
-        "packages": packages,
-        "requirements": requirements,
-        "unreadable": unreadable,
+        **installed(),
         "checks": doctor_checks(),
         "rapids": shutil.which("rapids"),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
-def installed() -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
+def installed() -> dict[str, Any]:
     """Return the version of each distribution, what RAPIDS' own require, and what is unreadable."""
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
@@ -128,7 +126,7 @@ def installed() -> tuple[dict[str, str], dict[str, list[str]], list[str]]:
                 requirements[name] = distribution.requires or []
         except Exception:  # noqa: BLE001 - half an installation is no reason to look no further
             unreadable.append(str(getattr(distribution, "_path", distribution)))
-    return versions, requirements, unreadable
+    return {"packages": versions, "requirements": requirements, "unreadable": unreadable}
 
 
 def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
@@ -142,14 +140,12 @@ def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
 
 def doctor_checks() -> list[str]:
     """Return the names of the checks that RAPIDS' packages register for `rapids doctor`."""
-    names: dict[str, None] = {}
+    names: list[str] = []
     for distribution in metadata.distributions():
-        try:
+        with suppress(Exception):  # others' entry points, if they can be read
             points = distribution.entry_points
-        except Exception:  # noqa: BLE001, S112 - others' entry points, if they can be read
-            continue
-        names.update((p.name, None) for p in points if p.group == "rapids_doctor_check")
-    return list(names)
+            names += [point.name for point in points if point.group == "rapids_doctor_check"]
+    return list(dict.fromkeys(names))
 
 
 def driver_facts() -> dict[str, Any]:
