@@ -75,8 +75,9 @@ def ask(
     )
     answers = _read(done, stopped=bool(stop and stop.is_set() and done.code))
     if answers.code >= 0 and answers.began == "start" and not answers.stopped:
+        said = answers.said or "it printed nothing"
         raise ConfigurationError(
-            f"{command[0]} cannot run the check of the GPU: {answers.said or 'it printed nothing'}"
+            f"{command[0]} cannot run the check of the GPU: {said}; it takes Python 3.9 or later"
         )
     return answers
 
