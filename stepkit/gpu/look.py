@@ -50,7 +50,7 @@ class Look:
         self._seen = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._diagnosis: Diagnosis | None = None
-        self._failure: StepError | None = None
+        self._failure: Exception | None = None
 
     def start(self) -> None:
         """Begin to look."""
@@ -63,7 +63,10 @@ class Look:
             self._seen.wait()
 
     def require(self) -> None:
-        """Wait for what is seen. Raises :class:`StepError` when the GPU cannot be used."""
+        """Wait for what is seen. Raises :class:`StepError` when the GPU cannot be used.
+
+        What broke the look itself is raised as it is: then nobody knows of a GPU.
+        """
         self._seen.wait()
         if self._failure:
             raise self._failure
@@ -102,8 +105,10 @@ class Look:
                 directory=self._cwd,
                 stop=self._stop,
             )
-        except StepError as error:
+        except Exception as error:  # noqa: BLE001 - in a thread, and raised in `require`
             self._failure = error
+            if self._need == "optional":
+                logger.warning("nobody knows whether there is a GPU: %s", error)
         else:
             if self._need == "optional" and found.trouble:
                 logger.warning("the notebook goes on without a GPU: %s", found.message)

@@ -14,7 +14,7 @@ from gpu.drivers import fake_cuda
 from waiting import until
 
 from stepkit.errors import Cancelled
-from stepkit.gpu import probing
+from stepkit.gpu import preflight, probing
 from stepkit.gpu.look import Look
 
 if TYPE_CHECKING:
@@ -66,3 +66,21 @@ def test_a_signal_during_the_look_leaves_no_process_behind(tmp_path: Path) -> No
 
     assert len(found) == 1
     assert not found[0].is_running()
+
+
+def test_a_look_that_breaks_is_no_gpu_that_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise PermissionError("a fault of ours")
+
+    monkeypatch.setattr(preflight, "diagnose", broken)
+    required = Look("required", python=None, cwd=tmp_path, env={})
+    required.start()
+    with pytest.raises(PermissionError, match="a fault of ours"):
+        required.require()
+
+    optional = Look("optional", python=None, cwd=tmp_path, env={})
+    optional.start()
+    optional.close()
+    assert "nobody knows whether there is a GPU: a fault of ours" in caplog.text
