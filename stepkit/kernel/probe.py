@@ -268,8 +268,8 @@ def cupy_facts() -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - every one is a finding
         return {"call": "import", "error": [type(error).__name__, str(error)]}
     calls = {
-        "runtime": cupy.cuda.runtime.runtimeGetVersion,
-        "count": cupy.cuda.runtime.getDeviceCount,
+        "runtime": lambda: int(cupy.cuda.runtime.runtimeGetVersion()),
+        "count": lambda: int(cupy.cuda.runtime.getDeviceCount()),
         "memory": lambda: int(cupy.zeros(256).nbytes),
         "kernel": lambda: int((cupy.arange(1024) + 1).sum()),
     }

@@ -89,6 +89,15 @@ def test_lines_that_only_look_like_the_probes_own_are_passed_over(tmp_path: Path
     assert found.usable
 
 
+def test_what_is_left_of_an_uninstalled_cupy_is_no_fault_of_the_drivers(tmp_path: Path) -> None:
+    env = library(tmp_path, "nothing", "")
+    (tmp_path / "modules/cupy").mkdir()  # it can be imported, and is empty
+    found = preflight.diagnose(BARE, need="required", env=env)
+
+    assert found.trouble is causes.PACKAGE_BROKEN
+    assert "(cupy: AttributeError: module 'cupy' has no attribute 'cuda')" in found.message
+
+
 @pytest.mark.parametrize(
     ("directory", "file", "content"),
     [
