@@ -44,7 +44,7 @@ def parse(text: str, *, name: str = "size", least: int = SMALLEST) -> int | floa
         return _share(number / 100 if unit else number, text, name)
     size = int(number * _UNITS[unit]) if found[2] else int(found[1]) * _UNITS[unit]
     if not least <= size <= LARGEST:
-        hint = f": did you mean {text.strip()}GiB?" if size < SMALLEST and not unit else ""
+        hint = f": did you mean {text.strip()}GiB?" if 0 < size < SMALLEST and not unit else ""
         raise ConfigurationError(f"{name} {text!r} is {size} bytes, too {_extreme(size)}{hint}")
     return size
 

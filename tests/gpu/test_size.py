@@ -67,6 +67,11 @@ def test_a_number_without_a_unit_is_bytes_and_too_small_to_be_meant() -> None:
         size.parse("4")
 
 
+def test_nothing_is_too_small_and_meant() -> None:
+    with pytest.raises(ConfigurationError, match="'0' is 0 bytes, too small$"):
+        size.parse("0")
+
+
 def test_refuses_more_than_any_machine_has() -> None:
     with pytest.raises(ConfigurationError, match="too large"):
         size.parse("1000000TB")
