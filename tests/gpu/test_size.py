@@ -68,7 +68,7 @@ def test_a_number_without_a_unit_is_bytes_and_too_small_to_be_meant() -> None:
 
 
 def test_nothing_is_too_small_and_meant() -> None:
-    with pytest.raises(ConfigurationError, match="'0' is 0 bytes, too small$"):
+    with pytest.raises(ConfigurationError, match=r"'0' is 0 bytes, too small$"):
         size.parse("0")
 
 
