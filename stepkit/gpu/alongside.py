@@ -95,7 +95,8 @@ class Alongside:
         """Return ``error``, or what it means when the GPU is at the bottom of it."""
         if error.reason != Reason.CELL_ERROR:
             return error
-        return (self._look or self._looking()).explained(error, execution)
+        retried = self._options.on_gpu_oom == "retry-lower"
+        return (self._look or self._looking()).explained(error, execution, retried=retried)
 
     def outputs(
         self, output: Path, execution: Execution, error: StepError | None, metrics: Path | None

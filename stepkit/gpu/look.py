@@ -30,6 +30,8 @@ _HIDDEN: Final = Cause(
     reason=Reason.GPU_MISSING,
 )
 
+_LESS: Final = "use less data, free what is not needed, or take a larger GPU"
+
 
 class Look:
     """Looks at the GPU that a kernel finds, once, in a thread if started.
@@ -73,14 +75,19 @@ class Look:
         if self._diagnosis and self._diagnosis.trouble:
             raise self._diagnosis.error()
 
-    def explained(self, error: StepError, execution: Execution) -> StepError:
-        """Return ``error``, or what it means when the GPU is at the bottom of it."""
+    def explained(self, error: StepError, execution: Execution, *, retried: bool) -> StepError:
+        """Return ``error``, or what it means when the GPU is at the bottom of it.
+
+        ``retried`` is whether full memory leads to another attempt anyway: no need to advise it.
+        """
         failed = next((cell for cell in execution.cells if cell.status == "error"), None)
         cause = failed and causes.find(failed.ename, failed.evalue)
         if not failed or not cause:
             return error
         found = self._found(cause)
-        message = f"{found.text}: {_with_name(error, failed)}; {found.remedy}"
+        full = found.cause.reason == Reason.GPU_OUT_OF_MEMORY
+        remedy = _LESS if full and retried else found.remedy
+        message = f"{found.text}: {_with_name(error, failed)}; {remedy}"
         return found.cause.error(message, reason=found.cause.reason)
 
     def _found(self, told: Cause) -> Trouble:

@@ -108,6 +108,8 @@ def rungs(options: GpuOptions, *, managed_limit: int | None = None) -> tuple[Run
     that is none.
     """
     if options.on_gpu_oom == "fail":
+        if options.gpu_oom_variant:
+            raise ConfigurationError("--gpu-oom-variant needs --on-gpu-oom retry-lower")
         return (AS_ASKED,)
     lower: list[Rung] = []
     match options.rmm_mode:

@@ -34,6 +34,7 @@ For example:
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,15 +43,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stepkit import rules, verdict
 from stepkit.engine import execute as engine
 from stepkit.engine import parameters
+from stepkit.engine.options import EngineOptions, request
 from stepkit.engine.parameters import ParameterOptions
-from stepkit.engine.request import Request
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.gpu import attempt, lowering
 from stepkit.gpu.alongside import Alongside
 from stepkit.gpu.options import GpuOptions
 from stepkit.gpu.outputs import GpuOutputs
-from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, AtLeast
+from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import Status
 from stepkit.tools import files, kernels, logfile, nbconvert, notebook
@@ -65,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(GpuOptions, ParameterOptions):
+class Options(GpuOptions, ParameterOptions, EngineOptions):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]
@@ -78,20 +79,7 @@ class Options(GpuOptions, ParameterOptions):
     log: Annotated[Path | None, "log file; by default papermill.log beside the output", WRITES] = (
         None
     )
-    log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
-    progress_bar: Annotated[bool | None, "show a bar; by default on a terminal only"] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode")] = False
-    start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
-    execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
-    run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
-    hang_timeout: Annotated[
-        float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
-    ] = None
-    heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
-    autosave_cell_every: Annotated[int, "seconds between saves; 0 is none", AtLeast(0)] = 5
-    cell_output_limit: Annotated[
-        int | None, "megabytes of outputs a cell may keep; the whole goes to files", AtLeast(1)
-    ] = None
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[
@@ -100,8 +88,6 @@ class Options(GpuOptions, ParameterOptions):
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
     metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None
-    stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
-    stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +119,9 @@ def run(options: Options) -> Outputs:
     named, rungs = _named_after(book, options), lowering.rungs(options)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
     written = attempt.written(named.output, _log(named), *further)
-    attempt.forget(written, inputs=[options.notebook])
+    # A misspelled notebook costs nothing; Path.exists raises for a name that is too long.
+    if os.path.exists(options.notebook):  # noqa: PTH110
+        attempt.forget(written, inputs=[options.notebook])
     return lowering.run(
         lambda rung: _attempt(replace(options, **rung.changes), book),
         rungs,
@@ -210,42 +198,28 @@ def _execute(
     options: Options, prepared: Any, patched: Patched, started: Started, handler: logging.Handler
 ) -> Outcome:
     bar = logfile.on_terminal() if options.progress_bar is None else options.progress_bar
-    megabytes = options.cell_output_limit
     with ExitStack() as stack:
-        request = Request(
-            notebook=prepared,
-            output=options.output.absolute(),
-            log_output=options.log_output,
+        asked = request(
+            options,
+            prepared,
+            options.output.absolute(),
+            patched.tolerances,
             progress_bar=bar,
-            start_timeout=options.start_timeout,
-            execution_timeout=options.execution_timeout or None,
-            run_timeout=options.run_timeout or None,
-            hang_timeout=options.hang_timeout or None,
-            checkpoint_interval=options.autosave_cell_every,
-            heartbeat=options.heartbeat,
-            cell_output_limit=megabytes and megabytes * 10**6,
-            stdout_file=files.opened(stack, options.stdout_file),
-            stderr_file=files.opened(stack, options.stderr_file),
-            tolerances=patched.tolerances,
+            stack=stack,
         )
         if bar:  # while it is on the screen, the lines for each cell are not
             stack.enter_context(logfile.only_to(handler, progress))
         if options.page:
             stack.enter_context(nbconvert.preloading())
-        outcome = engine.execute(request, started)
+        outcome = engine.execute(asked, started)
     for declared in patched.tolerances.unused():
         logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
     return replace(outcome, execution=replace(outcome.execution, skipped=patched.skipped))
 
 
 def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
-    """Judge the run; a page that cannot be made never hides what the verdict says."""
-    execution = beside.ended(outcome.execution)
-    error, message = None, ""
-    try:
-        message = verdict.judge(execution)
-    except StepError as judged:
-        error = beside.explained(judged, execution)
+    """Judge the run; a signal that comes meanwhile loses nothing of what is known."""
+    execution = outcome.execution
     outputs = replace(
         outputs,
         cells_total=execution.total,
@@ -255,17 +229,38 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongs
         strays=outcome.strays,
         messages_lost=execution.messages_lost,
         status="tolerated" if execution.tolerated else "succeeded",
-        **beside.outputs(outputs.notebook, execution, error, options.metrics),
     )
-    if execution.cancelled_by:
+    try:
+        return _told(options, outputs, outcome, beside)
+    except KeyboardInterrupt as stop:
+        cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
+        execution = replace(execution, cancelled_by=cancelled.signum)
         raise Cancelled(
-            execution.cancelled_by, outputs=outputs, message=verdict.interrupted(execution)
-        )
-    trouble = None
-    if options.page:
+            cancelled.signum,
+            outputs=cancelled.outputs or outputs,
+            message=verdict.interrupted(execution),
+        ) from None
+
+
+def _told(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
+    """Tell the verdict; a page that cannot be made never hides what it says."""
+    execution = beside.ended(outcome.execution)
+    error, trouble, message = None, None, ""
+    try:
+        message = verdict.judge(execution)
+    except StepError as judged:
+        error = beside.explained(judged, execution)
+    if options.page and not execution.cancelled_by:
         directory = options.notebook.absolute().parent
         trouble = nbconvert.trouble_with(outcome.notebook, options.page, directory)
         outputs = replace(outputs, page=None if trouble else options.page.absolute())
+    outputs = replace(
+        outputs,
+        cells=tuple(execution.cells),
+        **beside.outputs(outputs.notebook, execution, error or trouble, options.metrics),
+    )
+    if execution.cancelled_by:
+        raise Cancelled(execution.cancelled_by, outputs=outputs)
     logger.info("verdict: %s", error or message)
     if error:
         raise error.leaving(outputs)

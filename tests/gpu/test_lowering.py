@@ -85,7 +85,13 @@ def on_disk(directory: Path) -> dict[str, str]:
 
 
 def test_by_default_there_is_one_rung_whatever_else_is_asked() -> None:
-    assert lowering.rungs(Options(rmm_mode="pool", gpu_oom_variant="lite")) == (AS_ASKED,)
+    assert lowering.rungs(Options(rmm_mode="pool")) == (AS_ASKED,)
+
+
+def test_a_variant_that_no_attempt_would_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        lowering.rungs(Options(gpu_oom_variant="lite"))
+    assert str(refused.value) == "--gpu-oom-variant needs --on-gpu-oom retry-lower"
 
 
 @pytest.mark.parametrize(

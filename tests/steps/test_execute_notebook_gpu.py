@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ from gpu.drivers import fake_cuda
 from samples import write_notebook
 from step_runs import failed, printed, run
 
-from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.engine.processes import Family
+from stepkit.errors import Cancelled, ConfigurationError, Reason, UserCodeError
 from stepkit.gpu import timeline
 from stepkit.steps.execute_notebook import Outputs
+from stepkit.tools import nbconvert
 
 if TYPE_CHECKING:
     from stepkit.errors import StepError
@@ -196,6 +199,15 @@ def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_a_misspelled_notebook_costs_no_kept_attempt(tmp_path: Path) -> None:
+    kept = tmp_path / "out/executed.attempt-1.ipynb"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier run")
+
+    assert failed(tmp_path / "mistyped.ipynb").reason == Reason.NOT_FOUND
+    assert kept.read_text() == "of an earlier run"
+
+
 def test_an_ordinary_failure_is_not_tried_again(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "raise MemoryError('Unable to allocate 1 TiB')")
     error = failed(source, on_gpu_oom="retry-lower")
@@ -242,6 +254,57 @@ def test_metrics_tell_how_the_run_went(tmp_path: Path) -> None:
 
     assert outputs.metrics == tmp_path / "out/a.prom"
     assert "stepkit_" in outputs.metrics.read_text()
+
+
+def test_metrics_of_a_run_without_its_page_tell_no_success(tmp_path: Path) -> None:
+    (tmp_path / "page.html").mkdir()
+    error = failed(
+        write_notebook(tmp_path / "a.ipynb", "1"),
+        page=tmp_path / "page.html",
+        metrics=tmp_path / "a.prom",
+    )
+
+    told = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
+    assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in told
+
+
+def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1", "2")
+    # The moment is played, the signal is real.
+    monkeypatch.setattr(nbconvert, "trouble_with", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(Cancelled) as caught:
+        run(source, page=tmp_path / "a.html")
+
+    assert str(caught.value) == (
+        "stopped by SIGINT when 2 of 2 cells had run; their outputs are saved"
+    )
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [cell.status for cell in caught.value.outputs.cells] == ["ok", "ok"]
+    assert caught.value.outputs.cells_run == 2
+
+
+def test_a_signal_while_processes_are_ended_loses_nothing_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+    once, really = iter([signal.SIGINT]), Family.end
+
+    def end(self: Family) -> None:
+        for signum in once:
+            signal.raise_signal(signum)
+        really(self)
+
+    monkeypatch.setattr(Family, "end", end)
+
+    with pytest.raises(Cancelled) as caught:
+        run(source)
+
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [cell.status for cell in caught.value.outputs.cells] == ["ok"]
 
 
 def test_the_report_can_be_written_as_json(tmp_path: Path) -> None:
