@@ -75,7 +75,11 @@ class Alongside:
         Raises :class:`StepError` when it cannot.
         """
         if self._look and self._options.gpu == "required":
-            self._look.require()
+            try:
+                self._look.require()
+            except StepError as error:
+                logger.info("verdict: %s", error)
+                raise
 
     def ended(self, execution: Execution) -> Execution:
         """Return ``execution`` with the most memory of each cell."""
@@ -108,7 +112,7 @@ class Alongside:
         """
         from stepkit.gpu import measured, timeline
 
-        found = self._told()
+        found = self._told(passed=not error)
         summary, path = None, output.with_suffix(TIMELINE)
         _remove(path)
         if samples := self._timeline:
@@ -122,13 +126,17 @@ class Alongside:
             )
         return found
 
-    def _told(self) -> dict[str, Any]:
+    def _told(self, *, passed: bool) -> dict[str, Any]:
         if self._settings.mode == "off":
             return {}
         told = guard.read(self._settings.report)
         if not told.active and self._options.rmm_mode != "respect":
             logger.warning("the guard was not active: nothing of --rmm-mode was done")
-        return {"guard": asdict(told), "allocator": told.allocator if told.rmm else ""}
+        missed = [call.cuda for call in told.calls if call.cuda and not call.served]
+        if missed and passed and self._options.gpu == "auto":
+            logger.warning("the notebook went on although RMM found no GPU: %s", missed[-1])
+        allocator = "none" if told.allocator.startswith("none:") else told.allocator
+        return {"guard": asdict(told), "allocator": allocator if told.rmm else ""}
 
     def _looking(self) -> Look:
         from stepkit.gpu.look import Look

@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 # past the limit the OOM killer ends the kernel.
 HOST_SHARE: Final = 0.5
 
+_IN_VAIN: Final = "another allocator of RMM's would not help, the notebook does not use RMM: "
+
 
 class Outputs(Protocol):
     """What this module needs of a step's outputs, a frozen dataclass."""
@@ -168,15 +170,27 @@ def run(attempt: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int
         return attempt(rungs[0])
     done: list[Attempt] = []
     left: Any = None
-    for rung in rungs[:-1]:
+    todo = tuple(rungs)
+    while True:
+        rung, todo = todo[0], todo[1:]
         try:
-            return _tried(attempt, rung, rungs, done, left)
+            return _tried(attempt, rung, len(done) + 1 + len(todo), done, left)
         except StepError as error:
-            if error.reason != Reason.GPU_OUT_OF_MEMORY:
+            if error.reason != Reason.GPU_OUT_OF_MEMORY or not todo:
                 raise
-            _say(done[-1], rungs)
+            todo = _worth_trying(todo, error.outputs)
+            if not todo:
+                raise error.leaving(_with(error.outputs, done), prefix=_IN_VAIN) from error
+            _say(done[-1], todo[0])
             left = _left(keep, error.outputs, done)
-    return _tried(attempt, rungs[-1], rungs, done, left)
+
+
+def _worth_trying(rungs: Sequence[Rung], outputs: Any) -> tuple[Rung, ...]:
+    """Leave out those that change nothing for a notebook which takes no memory from RMM."""
+    guard = getattr(outputs, "guard", None)
+    if not guard or not guard["active"] or guard["rmm"]:
+        return tuple(rungs)
+    return tuple(rung for rung in rungs if "variant" in rung.changes)
 
 
 def _left(keep: Callable[[int], None], outputs: Any, done: list[Attempt]) -> Any:
@@ -192,14 +206,14 @@ def _left(keep: Callable[[int], None], outputs: Any, done: list[Attempt]) -> Any
 
 
 def _tried(
-    attempt: Callable[[Rung], T], rung: Rung, rungs: Sequence[Rung], done: list[Attempt], left: Any
+    attempt: Callable[[Rung], T], rung: Rung, most: int, done: list[Attempt], left: Any
 ) -> T:
     """Make one attempt, add it to ``done``, and give what comes of it all that is done so far.
 
     One that ends before it has outputs ends with those that the one before ``left``.
     """
     began = time.monotonic()
-    which = f"attempt {len(done) + 1} of {len(rungs)}, {rung.phrase}"
+    which = f"attempt {len(done) + 1} of {most}, {rung.phrase}"
 
     def add(status: Status, reason: Reason, message: str, outputs: Any) -> None:
         done.append(
@@ -240,14 +254,13 @@ def _since(done: Sequence[Attempt]) -> str:
     return "" if out else ", after the GPU's memory ran out"
 
 
-def _say(ended: Attempt, rungs: Sequence[Rung]) -> None:
+def _say(ended: Attempt, following: Rung) -> None:
     logger.warning(
-        "attempt %d of %d, %s, ran out of the GPU's memory: %s; running it again from the start %s",
+        "attempt %d, %s, ran out of the GPU's memory: %s; running it again from the start %s",
         ended.number,
-        len(rungs),
         ended.rung,
         ended.message,
-        rungs[ended.number].phrase,
+        following.phrase,
     )
 
 

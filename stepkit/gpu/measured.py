@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, get_args
 
-from stepkit.gpu import prometheus
+from stepkit.errors import StepError
+from stepkit.verdict import CellStatus, Ending, Execution
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from stepkit.errors import StepError
     from stepkit.gpu.summary import Summary
-    from stepkit.verdict import Execution
+
+
+@contextmanager
+def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
+    """Write metrics also of a run that ends before it has any of its own."""
+    started = time.monotonic()
+    try:
+        yield
+    except StepError as error:
+        if path and not error.outputs:
+            nothing = Execution(cells=(), ending=Ending.FINISHED, started=started)
+            with suppress(StepError):  # the error itself matters more
+                write(path, notebook, nothing, error, None)
+        raise
 
 
 def write(
@@ -32,6 +47,8 @@ def write(
         status, exit_code = "failed", error.exit_code
     if execution.cancelled_by:
         status, exit_code = "cancelled", 128 + execution.cancelled_by
+    from stepkit.gpu import prometheus
+
     prometheus.write(
         path,
         summary=summary,
@@ -39,6 +56,10 @@ def write(
         status=status,
         exit_code=exit_code,
         seconds=round(time.monotonic() - execution.started, 3),
-        cells=Counter(cell.status for cell in execution.cells if cell.number),
+        cells={**dict.fromkeys(get_args(CellStatus), 0), **_cells(execution)},
         finished=time.time(),
     )
+
+
+def _cells(execution: Execution) -> Counter[str]:
+    return Counter(cell.status for cell in execution.cells if cell.number)

@@ -1,8 +1,8 @@
 r"""Execute a notebook with papermill, and tell truly how it ended.
 
 The verdict comes from the kernel's own replies: a notebook passes when every one of its code
-cells ran. The executed notebook is written in every case, with all outputs up to the failure,
-and every few seconds on the way.
+cells ran. From the first cell on the executed notebook is there in every case, with all outputs
+up to the failure, and saved every few seconds on the way.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
@@ -47,7 +47,7 @@ from stepkit.engine.options import EngineOptions, request
 from stepkit.engine.parameters import ParameterOptions
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.gpu import attempt, lowering
+from stepkit.gpu import attempt, lowering, measured
 from stepkit.gpu.alongside import Alongside
 from stepkit.gpu.options import GpuOptions
 from stepkit.gpu.outputs import GpuOutputs
@@ -119,14 +119,14 @@ def run(options: Options) -> Outputs:
     named, rungs = _named_after(book, options), lowering.rungs(options)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
     written = attempt.written(named.output, _log(named), *further)
-    # A misspelled notebook costs nothing; Path.exists raises for a name that is too long.
-    if os.path.exists(options.notebook):  # noqa: PTH110
+    if os.path.exists(options.notebook):  # noqa: PTH110 - a name that is too long is none
         attempt.forget(written, inputs=[options.notebook])
-    return lowering.run(
-        lambda rung: _attempt(replace(options, **rung.changes), book),
-        rungs,
-        lambda number: attempt.keep(written, number),
-    )
+    with measured.of_failure(options.metrics, named.output.stem):
+        return lowering.run(
+            lambda rung: _attempt(replace(options, **rung.changes), book),
+            rungs,
+            lambda number: attempt.keep(written, number),
+        )
 
 
 def _attempt(options: Options, book: Book) -> Outputs:
@@ -144,16 +144,9 @@ def _attempt(options: Options, book: Book) -> Outputs:
         beside.kernel_started(started.kernel.pid)
         original = notebook.with_ids(notebook.upgraded(document, options.notebook))
         del document  # it may be large
-        patched = _patched(options, book, original, language)
-        given = parameters.given(
-            options,
-            patched.parameters,
-            taken=patched.names_set,
-            source=options.notebook,
-            output=options.output,
-        )
-        if language == "python":
-            parameters.check_known(options, patched.notebook, given)
+        if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
+            _ready(replace(options, variant=options.gpu_oom_variant), book, original, language)
+        patched, given = _ready(options, book, original, language)
         handler = stack.enter_context(logfile.recording(_log(options)))
         outputs = _outputs(options, kernel, original, patched)
         prepared = engine.prepared(
@@ -180,7 +173,10 @@ def _named_after(book: Book, options: Options) -> Options:
     )
 
 
-def _patched(options: Options, book: Book, original: Any, language: str) -> Patched:
+def _ready(
+    options: Options, book: Book, original: Any, language: str
+) -> tuple[Patched, dict[str, Any]]:
+    """Return the notebook as rules change it, and its parameters."""
     patched = rules.apply(
         original,
         book,
@@ -191,7 +187,16 @@ def _patched(options: Options, book: Book, original: Any, language: str) -> Patc
     )
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
-    return patched
+    given = parameters.given(
+        options,
+        patched.parameters,
+        taken=patched.names_set,
+        source=options.notebook,
+        output=options.output,
+    )
+    if language == "python":
+        parameters.check_known(options, patched.notebook, given)
+    return patched, given
 
 
 def _execute(

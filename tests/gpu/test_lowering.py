@@ -237,7 +237,7 @@ def test_a_lower_rung_that_succeeds_says_so_and_keeps_the_files_of_both(
     }
     (line,) = caplog.messages
     assert line == (
-        f"attempt 1 of 3, as asked, ran out of the GPU's memory: {FULL}; "
+        f"attempt 1, as asked, ran out of the GPU's memory: {FULL}; "
         f"running it again from the start with CUDA's async allocator"
     )
 

@@ -33,6 +33,7 @@ rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
 cp.cuda.set_allocator(rmm_cupy_allocator)"""
 
 CUPY_IS_FULL = (
+    "import rmm\n"
     "class OutOfMemoryError(MemoryError): pass\n"
     "raise OutOfMemoryError('Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).')"
 )
@@ -208,6 +209,27 @@ def test_a_misspelled_notebook_costs_no_kept_attempt(tmp_path: Path) -> None:
     assert kept.read_text() == "of an earlier run"
 
 
+def test_another_allocator_is_not_tried_for_a_notebook_without_rmm(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", CUPY_IS_FULL.removeprefix("import rmm\n"))
+    error = failed(source, on_gpu_oom="retry-lower")
+
+    assert error.reason == Reason.GPU_OUT_OF_MEMORY
+    assert str(error).startswith("another allocator of RMM's would not help, ")
+    assert [a.number for a in outputs_of(error).attempts] == [1]
+    assert not list((tmp_path / "out").glob("*attempt*"))
+
+
+def test_a_variant_that_does_not_fit_is_refused_before_the_first_attempt(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    book = tmp_path / "rules.yaml"
+    book.write_text("variants: {lite: {suffix: _lite, parameters: {no_such: 1}}}\n")
+    error = failed(source, on_gpu_oom="retry-lower", gpu_oom_variant="lite", rules=book)
+
+    assert type(error) is ConfigurationError
+    assert "no_such" in str(error)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_ordinary_failure_is_not_tried_again(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "raise MemoryError('Unable to allocate 1 TiB')")
     error = failed(source, on_gpu_oom="retry-lower")
@@ -267,6 +289,30 @@ def test_metrics_of_a_run_without_its_page_tell_no_success(tmp_path: Path) -> No
     told = (tmp_path / "a.prom").read_text()
     assert 'stepkit_notebook_success{notebook="executed"} 0' in told
     assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in told
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_metrics_of_a_run_that_never_began_tell_no_success(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+    run(source, metrics=tmp_path / "a.prom")
+    failed(source, metrics=tmp_path / "a.prom", gpu="required")
+
+    told = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
+    assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in told
+    assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in told
+    assert "no NVIDIA driver" in (tmp_path / "out/papermill.log").read_text()
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_notebook_that_goes_on_by_itself_without_a_gpu_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    catches = "import rmm\ntry: rmm.reinitialize()\nexcept RuntimeError: pass"
+    outputs = run(write_notebook(tmp_path / "a.ipynb", catches))
+
+    assert outputs.allocator == "none"
+    assert "the notebook went on although RMM found no GPU: cudaErrorInsuff" in caplog.text
 
 
 def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
