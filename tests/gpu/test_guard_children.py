@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from gpu.drivers import fake_cuda
-from gpu.guarded import guarded
+from gpu.guarded import GUARD, guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,10 @@ import subprocess
 done = subprocess.run([sys.executable, "-c", {!r}], capture_output=True, text=True)
 print(done.stdout.strip(), done.stderr.strip().rpartition("\\n")[2])
 """
-CHILD = """
+OURS = [str(GUARD.parent), str(GUARD.with_name("children"))]
+CHILD = f"""
 import os, sys
-print(any("stepkit" in path for path in sys.path), "STEPKIT_GUARD" in os.environ)
+print(any(os.path.abspath(path) in {OURS} for path in sys.path), "STEPKIT_GUARD" in os.environ)
 import rmm
 rmm.reinitialize()
 """
