@@ -165,5 +165,6 @@ def _waiting(stop: threading.Event | None, until: float) -> Callable[[float], An
 
 def _trouble(answers: Answers, min_memory: int | None) -> Trouble | None:
     cards = [card["uuid"] for card in answers.of("nvml").get("devices", ()) if card["uuid"]]
-    hidden = visibility.hidden_by(answers.of("python").get("variables", {}), cards)
+    variables, driver = answers.of("python").get("variables", {}), answers.of("driver")
+    hidden = visibility.hidden_by(variables, cards, driver="missing" not in driver)
     return judging.trouble(answers, min_memory=min_memory, nodes=container.nodes(), hidden=hidden)

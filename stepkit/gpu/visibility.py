@@ -37,12 +37,15 @@ def named(value: str) -> tuple[list[str], str]:
     return taken, ""
 
 
-def hidden_by(variables: Mapping[str, str], uuids: Sequence[str] = ()) -> Hidden | None:
+def hidden_by(
+    variables: Mapping[str, str], uuids: Sequence[str] = (), *, driver: bool = True
+) -> Hidden | None:
     """Say which variable hides the GPU from CUDA, None if none does.
 
     ``uuids`` are those of the container's cards, where the driver's management library told.
+    Without a ``driver``, a variable counts only if it may have kept it out of the container.
     """
-    return _by_cuda(variables, uuids) or _by_runtime(variables)
+    return (_by_cuda(variables, uuids) if driver else None) or _by_runtime(variables)
 
 
 def _by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidden | None:

@@ -53,6 +53,36 @@ def test_a_machine_without_a_driver_has_no_gpu() -> None:
     assert found.findings[0].level == "error"
 
 
+def test_no_variable_is_blamed_for_hiding_a_gpu_where_there_is_no_driver() -> None:
+    without_driver()
+    found = preflight.diagnose(
+        BARE, need="required", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    )
+
+    assert found.trouble is causes.NO_DRIVER
+    assert "CUDA_VISIBLE_DEVICES" not in found.message
+    assert found.message.endswith(causes.NO_DRIVER.remedy)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("NVIDIA_VISIBLE_DEVICES", "void", "the container was started without a GPU"),
+        ("NVIDIA_DRIVER_CAPABILITIES", "utility", "set it to compute,utility where the container"),
+    ],
+)
+def test_a_variable_that_kept_the_driver_out_of_the_container_is_named(
+    variable: str, value: str, remedy: str
+) -> None:
+    without_driver()
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", variable: value}
+    found = preflight.diagnose(BARE, need="required", env=env)
+
+    assert found.trouble is causes.NO_DRIVER
+    assert f"{variable} is {value}" in found.message
+    assert remedy in found.message
+
+
 def test_what_is_missing_but_optional_is_a_warning() -> None:
     without_driver()
     found = preflight.diagnose(need="optional")
