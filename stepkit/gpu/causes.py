@@ -39,7 +39,8 @@ NO_DRIVER: Final = Cause(
     name="no-driver",
     what="the container has no NVIDIA driver (libcuda.so.1), so it was not given a GPU",
     remedy=f"{_ASK_FOR_ONE}, the node needs NVIDIA's container runtime, and "
-    "NVIDIA_DRIVER_CAPABILITIES must hold compute,utility",
+    "NVIDIA_DRIVER_CAPABILITIES must hold compute,utility; on a machine of your own, install "
+    "NVIDIA's driver",
     reason=Reason.GPU_MISSING,
 )
 NO_DRIVER_OR_OLD: Final = Cause(

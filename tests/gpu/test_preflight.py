@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from gpu.drivers import fake_cuda
 
+from stepkit import results
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.gpu import causes, container, preflight
 
@@ -49,6 +50,8 @@ def test_a_machine_without_a_driver_has_no_gpu() -> None:
     assert error.reason is Reason.GPU_MISSING
     assert "nvidia.com/gpu: 1" in str(error)
     assert "NVIDIA_DRIVER_CAPABILITIES" in str(error)
+    assert str(error).endswith("; on a machine of your own, install NVIDIA's driver")
+    assert len(str(error)) < results.MAX_MESSAGE_BYTES
     assert "\n" not in str(error)
     assert found.findings[0].level == "error"
 
