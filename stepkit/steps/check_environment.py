@@ -163,9 +163,4 @@ def _log(finding: Finding) -> None:
 
 
 def _bytes(text: str | None, flag: str) -> int | None:
-    if text is None:
-        return None
-    wanted = size.parse(text, name=flag)
-    if isinstance(wanted, float):
-        raise ConfigurationError(f"{flag} {text!r} is a share: write a size such as 10GiB")
-    return wanted
+    return None if text is None else size.parse(text, name=flag, shares=False)

@@ -56,6 +56,19 @@ def test_refuses_what_is_no_size(text: str) -> None:
         size.parse(text, name="--size")
 
 
+@pytest.mark.parametrize("text", ["eight", "10GX", "", "0.5", "1.5", "50%"])
+def test_neither_takes_nor_advises_a_share_where_none_makes_sense(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        size.parse(text, name="--size", shares=False)
+
+    advice = "write 4GiB, 500MB or a number of bytes"
+    assert str(caught.value) == f"--size {text!r} is no size: {advice}"
+
+
+def test_sizes_are_read_alike_where_no_share_is_taken() -> None:
+    assert size.parse("1.5GiB", shares=False) == 3 * GIB // 2
+
+
 @pytest.mark.parametrize("text", ["1.5", "0.0", "0%", "150%"])
 def test_refuses_what_is_no_share(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no share of the free memory"):

@@ -158,7 +158,8 @@ def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> No
     ("options", "message"),
     [
         (Options(min_gpu_memory="lots"), "--min-gpu-memory 'lots' is no size"),
-        (Options(min_disk="0.5"), "--min-disk '0.5' is a share: write a size such as 10GiB"),
+        (Options(min_shm="eight"), "--min-shm 'eight' .*: write 4GiB, 500MB or a number of bytes$"),
+        (Options(min_disk="0.5"), "--min-disk '0.5' is no size: write 4GiB, 500MB or a number"),
         (Options(directory=Path("/nowhere")), "there is no directory /nowhere"),
         (Options(python="/nowhere/python"), "no program /nowhere/python"),
     ],
