@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _HIDDEN: Final = Cause(
     name="hidden",
     what="every GPU is hidden from the notebook (--gpu none)",
-    remedy="run it with --gpu required, or without the flag",
+    remedy="run it with --gpu auto or required",
     reason=Reason.GPU_MISSING,
 )
 
