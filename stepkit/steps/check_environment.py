@@ -106,11 +106,10 @@ def run(options: Options) -> Outputs:
     if diagnosis.usable:
         told = diagnosis.facts["doctor"]
         findings += tuple(doctor.findings(python, told, timeout=options.timeout))
-    worst = next((finding for finding in findings if finding.level == "error"), None)
     for finding in findings:
-        if finding is not worst:  # that one is the verdict
-            _log(finding)
+        _log(finding)
     outputs = _outputs(options, diagnosis, findings)
+    worst = next((finding for finding in findings if finding.level == "error"), None)
     if worst:
         raise _error(diagnosis, worst).leaving(outputs)
     return outputs

@@ -80,6 +80,19 @@ def test_an_optional_gpu_that_is_missing_is_a_warning(tmp_path: Path) -> None:
     assert "no GPU that can be used, and none is required" in done.stderr.splitlines()[-1]
 
 
+def test_the_table_shows_every_row_and_the_error_comes_last(tmp_path: Path) -> None:
+    here = f"--directory={tmp_path}"
+    env = {**fake_cuda(tmp_path), "TMPDIR": "/var"}
+    done = command(f"--python={BARE}", here, "--min-disk=250TiB", env=env)
+
+    rows, error = done.stderr.splitlines()[:-1], done.stderr.splitlines()[-1]
+    assert sum("ERROR gpu        the NVIDIA driver is there, but shows" in row for row in rows) == 1
+    for place in (tmp_path, "/var"):
+        found = f"free in {place}, 256000.0 GiB are asked for"
+        assert sum("ERROR disk " in row and found in row for row in rows) == 1
+    assert error.startswith("stepkit check-environment: error: the NVIDIA driver is there, but")
+
+
 @pytest.mark.usefixtures("gpu")
 def test_the_gpu_is_told_in_the_results() -> None:
     outputs = check_environment.run(Options(python=BARE))
