@@ -69,9 +69,11 @@ class Options:
 class Outputs:
     """The GPU that a notebook gets, and all that was looked at."""
 
-    gpu_count: Annotated[int, "how many GPUs a notebook sees"] = 0
+    gpu_count: Annotated[int | None, "how many GPUs a notebook sees, empty if nobody looked"] = None
     gpu_name: Annotated[str, "name of the first GPU, empty without one"] = ""
-    gpu_memory: Annotated[int, "memory of the first GPU in bytes"] = 0
+    gpu_memory: Annotated[
+        int | None, "memory of the first GPU in bytes, 0 without one, empty if nobody looked"
+    ] = None
     driver: Annotated[str, "version of NVIDIA's driver, empty if it does not tell"] = ""
     cuda: Annotated[str, "newest CUDA that the driver speaks"] = ""
     facts: Annotated[Path | None, "absolute path of the JSON file, if one was asked for"] = None
@@ -85,6 +87,11 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Look, tell everything, and then fail if something that is needed is missing."""
+    if options.gpu == "none" and options.min_gpu_memory is not None:
+        raise ConfigurationError(
+            f"--min-gpu-memory {options.min_gpu_memory} needs a look at the GPU, and --gpu none "
+            "leaves it alone: leave one of them out"
+        )
     directory = options.directory
     # Path.is_dir raises for what this user may not look into.
     if directory and not os.path.isdir(directory):  # noqa: PTH112
@@ -124,10 +131,11 @@ def _outputs(
         files.write_atomically(path, json.dumps(everything, indent=2) + "\n")
     first = diagnosis.devices[0] if diagnosis.devices else None
     facts: Mapping[str, Any] = diagnosis.facts
+    looked = diagnosis.need != "none"
     return Outputs(
-        gpu_count=len(diagnosis.devices),
+        gpu_count=len(diagnosis.devices) if looked else None,
         gpu_name=first.name if first else "",
-        gpu_memory=first.memory_total if first else 0,
+        gpu_memory=(first.memory_total if first else 0) if looked else None,
         driver=facts["driver"]["version"] or "",
         cuda=facts["cuda"]["driver"],
         facts=path,

@@ -114,9 +114,25 @@ def test_the_gpu_is_left_alone_where_none_is_wanted(
     monkeypatch.setenv("FAKE_CUDA_CRASH", "1")
     outputs = check_environment.run(Options(gpu="none", python=BARE))
 
-    assert outputs.gpu_count == 0
+    assert outputs.gpu_count is None
+    assert outputs.gpu_memory is None
     assert outputs.message.startswith("no GPU was asked for")
     assert {finding.check for finding in outputs.findings} >= {"shm", "disk", "python", "packages"}
+
+
+def test_results_about_a_gpu_are_empty_where_nobody_looked(tmp_path: Path) -> None:
+    results = [f"--result={name}={tmp_path / name}" for name in ("gpu-count", "gpu-memory")]
+    done = command(f"--python={BARE}", "--gpu=none", *results)
+
+    assert done.returncode == 0
+    assert "gpu-count=\ngpu-name=\ngpu-memory=\n" in done.stdout
+    assert (tmp_path / "gpu-count").read_bytes() == (tmp_path / "gpu-memory").read_bytes() == b""
+
+
+def test_a_gpu_that_was_looked_for_in_vain_counts_as_none(tmp_path: Path) -> None:
+    done = command(f"--python={BARE}", "--gpu=optional", env=fake_cuda(tmp_path))
+
+    assert "gpu-count=0\ngpu-name=\ngpu-memory=0\n" in done.stdout
 
 
 @pytest.mark.usefixtures("gpu")
@@ -173,6 +189,10 @@ def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> No
         (Options(min_gpu_memory="lots"), "--min-gpu-memory 'lots' is no size"),
         (Options(min_shm="eight"), "--min-shm 'eight' .*: write 4GiB, 500MB or a number of bytes$"),
         (Options(min_disk="0.5"), "--min-disk '0.5' is no size: write 4GiB, 500MB or a number"),
+        (
+            Options(gpu="none", min_gpu_memory="10GiB"),
+            "^--min-gpu-memory 10GiB needs a look at the GPU, and --gpu none leaves it alone: leave",
+        ),
         (Options(directory=Path("/nowhere")), "there is no directory /nowhere"),
         (Options(python="/nowhere/python"), "no program /nowhere/python"),
     ],
