@@ -191,7 +191,7 @@ def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> No
         (Options(min_disk="0.5"), "--min-disk '0.5' is no size: write 4GiB, 500MB or a number"),
         (
             Options(gpu="none", min_gpu_memory="10GiB"),
-            "^--min-gpu-memory 10GiB needs a look at the GPU, and --gpu none leaves it alone: leave",
+            "^--min-gpu-memory 10GiB needs a look at the GPU, and --gpu none leaves it alone: ",
         ),
         (Options(directory=Path("/nowhere")), "there is no directory /nowhere"),
         (Options(python="/nowhere/python"), "no program /nowhere/python"),
