@@ -71,6 +71,8 @@ def command(
     given = {**({} if kind == "notebook" else facts), **({"BASE": base} if base else {})}
     line = [builder, "build", f"--file=images/{file}", f"--tag={name}:{facts['VERSION']}{ending}"]
     line += [f"--build-arg={key}={value}" for key, value in given.items()]
+    # Not every release of buildah sees that a build argument or a mounted stage has changed.
+    line.append("--no-cache" if builder == "docker" else "--layers=false")
     return [*line, *own, "."]
 
 

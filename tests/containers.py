@@ -16,11 +16,11 @@ STAND_IN = ROOT / "tests/images/stand_in"
 NAME = "localhost/stepkit-test"
 SUITE = "bookworm"
 # What a machine without systemd needs, and one that is itself a container.
-BUILD_FLAGS = ("--isolation=chroot", "--ulimit=nofile=4096:4096", "--layers")
+BUILD_FLAGS = ("--isolation=chroot", "--ulimit=nofile=4096:4096")
 RUN_FLAGS = ("--cgroups=no-conmon", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
 PACKAGES = (  # what Debian's own images have, python:slim has on top, and RAPIDS' has
     *("base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "grep", "libc-bin"),
-    *("passwd", "sed", "ca-certificates", "python3", "python3-venv", "git", "git-lfs", "libgomp1"),
+    *("passwd", "sed", "ca-certificates", "python3", "python3-venv", "git", "git-lfs", "libgomp1", "libstdc++6"),
 )
 
 
@@ -40,20 +40,28 @@ def podman() -> list[str]:
 def stand_in(kind: str, secrets: list[str]) -> str:
     """Return the name of a base image shaped like ``python`` or ``rapids``, made if need be."""
     recipe = b"".join(path.read_bytes() for path in sorted(STAND_IN.iterdir()))
-    digest = hashlib.sha256(recipe + repr((SUITE, PACKAGES)).encode()).hexdigest()[:12]
-    name = f"{NAME}-base-{kind}:{digest}"
-    if not run([*podman(), "image", "exists", name]).returncode:
+    name = f"{NAME}-base-{kind}:{hashlib.sha256(recipe).hexdigest()[:12]}"
+    if _exists(name):
         return name
-    debian = f"{NAME}-base-debian:{digest}"
-    if run([*podman(), "image", "exists", debian]).returncode:
-        _debian(debian)
-    command = ["buildah", "build", *BUILD_FLAGS, *secrets, f"--build-arg=DEBIAN={debian}"]
+    command = ["buildah", "build", *BUILD_FLAGS, *secrets, f"--build-arg=DEBIAN={debian()}"]
     checked([*command, f"--target={kind}", f"--tag={name}", STAND_IN])
     return name
 
 
-def _debian(name: str) -> None:
-    """Unpack Debian's packages into an image; none of their scripts runs."""
+def debian() -> str:
+    """Return the name of an image of Debian's packages, none of whose scripts ran."""
+    contents = repr((SUITE, PACKAGES)).encode()
+    name = f"{NAME}-base-debian:{hashlib.sha256(contents).hexdigest()[:12]}"
+    if not _exists(name):
+        _unpack_debian(name)
+    return name
+
+
+def _exists(image: str) -> bool:
+    return run([*podman(), "image", "exists", image]).returncode == 0
+
+
+def _unpack_debian(name: str) -> None:
     base = checked(["buildah", "from", "scratch"]).strip()
     try:
         root = checked(["buildah", "mount", base]).strip()
