@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     added = after.files.keys() - before.files.keys()
     size = sum(after.files[path][0] for path in added) / 1e6
     count = len(after.packages.keys() - before.packages.keys())
-    print(f"added {count} packages ({size:.1f} MB) to {len(before.packages)}; none of these changed")
+    print(
+        f"added {count} packages ({size:.1f} MB) to {len(before.packages)}; none of these changed"
+    )
     return 0
 
 
@@ -129,9 +131,9 @@ def _install(wanted: Sequence[str], kept: Sequence[str], from_source: Sequence[s
         base, new = Path(directory, "base.txt"), Path(directory, "new.txt")
         base.write_text("\n".join(kept), encoding="utf-8")
         new.write_text("\n".join(wanted), encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--compile"]
-        command += ["--root-user-action=ignore", "--disable-pip-version-check"]
-        command += ["--require-hashes", "--only-binary=:all:"]
+        command = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--compile"]
+        command += ["--progress-bar=off", "--root-user-action=ignore"]
+        command += ["--disable-pip-version-check", "--require-hashes", "--only-binary=:all:"]
         command += [f"--no-binary={name}" for name in from_source]
         command += [f"--constraint={base}", f"--requirement={new}"]
         return subprocess.run(command, check=False).returncode  # noqa: S603 - no shell
@@ -151,7 +153,7 @@ def _files_of(name: str) -> set[Path]:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return set()
-    return {Path(os.path.normpath(found.locate_file(path))) for path in found.files or ()}
+    return {Path(os.path.normpath(str(found.locate_file(path)))) for path in found.files or ()}
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

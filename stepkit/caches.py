@@ -8,6 +8,7 @@ time. All of them can be told where to go.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,9 @@ VARIABLES: Final = {
     "NUMBA_CACHE_DIR": "numba",
     "XDG_CACHE_HOME": "cache",  # pip, poetry, uv, fontconfig
 }
+
+
+_PRIVATE: Final = stat.S_IFDIR | stat.S_IRWXU
 
 
 def provide(environment: MutableMapping[str, str]) -> Path | None:
@@ -65,7 +69,6 @@ def _private_directory() -> Path:
         directory.mkdir(mode=0o700)
     except FileExistsError:
         found = directory.lstat()
-        mine = found.st_uid == os.geteuid() and found.st_mode & 0o170777 == 0o040700
-        if not mine:
+        if found.st_uid != os.geteuid() or found.st_mode != _PRIVATE:
             return Path(tempfile.mkdtemp(prefix="stepkit-caches-"))
     return directory

@@ -8,8 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from images import build
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = ROOT / "tests/images/stand_in"
@@ -20,7 +24,17 @@ BUILD_FLAGS = ("--isolation=chroot", "--ulimit=nofile=4096:4096")
 RUN_FLAGS = ("--cgroups=no-conmon", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
 PACKAGES = (  # what Debian's own images have, python:slim has on top, and RAPIDS' has
     *("base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "grep", "libc-bin"),
-    *("passwd", "sed", "ca-certificates", "python3", "python3-venv", "git", "git-lfs", "libgomp1", "libstdc++6"),
+    *(
+        "passwd",
+        "sed",
+        "ca-certificates",
+        "python3",
+        "python3-venv",
+        "git",
+        "git-lfs",
+        "libgomp1",
+        "libstdc++6",
+    ),
 )
 
 
@@ -65,7 +79,13 @@ def _unpack_debian(name: str) -> None:
     base = checked(["buildah", "from", "scratch"]).strip()
     try:
         root = checked(["buildah", "mount", base]).strip()
-        command = ["mmdebstrap", "--mode=root", "--variant=extract", "--quiet", "--format=directory"]
+        command = [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=extract",
+            "--quiet",
+            "--format=directory",
+        ]
         command += [f"--include={','.join(PACKAGES)}", "--skip=output/dev"]
         command.append('--customize-hook=rm -rf "$1"/usr/share/doc "$1"/usr/share/man')
         checked([*command, SUITE, root])
@@ -84,17 +104,23 @@ def built(kind: str, base: str, secrets: list[str], *extra: str) -> str:
 
 
 def run(
-    command: list[str | Path], *, env: dict[str, str] | None = None
+    command: Sequence[str | Path], *, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; its output is for whoever reads the test's."""
     done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, errors="replace"
+        list(command),
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        errors="replace",
     )
     sys.stderr.write(done.stderr)
     return done
 
 
-def checked(command: list[str | Path]) -> str:
+def checked(command: Sequence[str | Path]) -> str:
     """Run a command that has to succeed, and return what it printed."""
     done = run(command)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr[-3000:]}"

@@ -70,9 +70,7 @@ def inside(image: str, *command: str, user: str = "1001") -> str:
     program, *arguments = command
     flags = [*containers.RUN_FLAGS, *RESTRICTED, "--network=none", f"--user={user}"]
     flags += ["--passwd=false"]  # no account for an arbitrary user, as on Kubernetes
-    return checked(
-        [*podman(), "run", "--rm", *flags, f"--entrypoint={program}", image, *arguments]
-    )
+    return checked([*podman(), "run", "--rm", *flags, f"--entrypoint={program}", image, *arguments])
 
 
 def inspected(image: str) -> dict[str, Any]:
@@ -96,6 +94,8 @@ def test_an_image_says_what_it_is_made_of(images: Images, kind: str, user: str) 
     assert labels[prefix + "revision"] == facts["COMMIT"]
     assert labels[prefix + "base.name"] == told["base"]
     assert labels[prefix + "licenses"] == "Apache-2.0"
+    materials = json.loads(inside(image, "cat", "/usr/share/doc/stepkit/stepkit.cdx.json"))
+    assert materials["bomFormat"] == "CycloneDX"
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
@@ -104,7 +104,11 @@ def test_an_image_runs_stepkit_as_uid_1001_without_the_licence_text(
 ) -> None:
     config = inspected(getattr(images, kind))["Config"]
 
-    assert (config["Entrypoint"], config["Cmd"], config["User"]) == (["stepkit"], ["--help"], "1001")
+    assert (config["Entrypoint"], config["Cmd"], config["User"]) == (
+        ["stepkit"],
+        ["--help"],
+        "1001",
+    )
 
 
 def test_uid_1001_has_the_group_of_the_base(images: Images) -> None:
