@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     allowed = {normalized(name) for name in arguments.may_change}
     before = look()
     free = set().union(*(_files_of(name) for name in allowed))
-    wanted = missing(arguments.lock.read_text(encoding="utf-8"), before.packages, allowed)
+    had = {**before.packages, **dict.fromkeys(map(normalized, arguments.leave_out), "")}
+    wanted = missing(arguments.lock.read_text(encoding="utf-8"), had, allowed)
     if arguments.wheel:
         wanted.append(_own(arguments.wheel))
     kept = constraints(before.packages, allowed)
@@ -162,6 +163,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--wheel", type=Path, help="wheel to install too, with its extra `tests`")
     parser.add_argument(
         "--may-change", nargs="*", default=[], metavar="NAME", help="packages that may be replaced"
+    )
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], metavar="NAME", help="packages of the lock to omit"
     )
     parser.add_argument(
         "--from-source", nargs="*", default=[], metavar="NAME", help="packages without a wheel"

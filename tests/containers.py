@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 STAND_IN = ROOT / "tests/images/stand_in"
 NAME = "localhost/stepkit-test"
-SUITE = "bookworm"
+SUITE = "trixie"
 # What a machine without systemd needs, and one that is itself a container.
 BUILD_FLAGS = ("--isolation=chroot", "--ulimit=nofile=4096:4096")
 RUN_FLAGS = ("--cgroups=no-conmon", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")

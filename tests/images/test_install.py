@@ -148,6 +148,14 @@ def test_a_new_complaint_of_pip_stops_the_build(base: Base) -> None:
     assert "old" in done.stderr
 
 
+def test_a_package_of_the_lock_can_be_left_out(base: Base) -> None:
+    base.locked(wheel(base.index, "new", "3.0"), wheel(base.index, "other", "1.0"))
+
+    done = base.add("--leave-out", "Other")
+
+    assert done.stdout.endswith("added 1 packages (0.0 MB) to 2; none of these changed\n")
+
+
 def test_what_pip_complained_of_before_stops_nothing(base: Base) -> None:
     base.has("old", "1.0", "absent>1")
     base.locked(wheel(base.index, "new", "3.0"))
