@@ -142,6 +142,14 @@ ls -d /etc/pip.conf /root/.cache /root/.local 2>/dev/null || true
     assert checked([*podman(), "run", "--rm", *flags, image, "-c", code]) == ""
 
 
+def test_stepkit_adds_less_than_100_mb_to_the_base(images: Images) -> None:
+    base = inspected(images.gpu)["Labels"]["org.opencontainers.image.base.name"]
+
+    added = inspected(images.gpu)["Size"] - inspected(base)["Size"]
+
+    assert 0 < added < 100e6, f"{added / 1e6:.0f} MB"
+
+
 def test_all_of_stepkit_is_compiled(images: Images) -> None:
     code = """
 import pathlib, stepkit, sys
