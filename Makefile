@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-images bench images sbom lint types clean
+.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom lint types clean
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -28,6 +28,7 @@ help:
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
 	@echo 'make bench            measure beside papermill, nbclient and nbconvert: about half an hour'
 	@echo '     BENCH_ARGS=--quick   small notebooks, a minute; --help lists the rest'
+	@echo 'make bench-gpu        measure allocators and the guard on an NVIDIA GPU, or say why not'
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
@@ -65,6 +66,9 @@ sbom: $(READY)
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
+bench-gpu: $(TESTABLE)
+	@$(RUN) -m benchmarks.gpu $(BENCH_ARGS)
+
 lint: $(TESTABLE)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -82,7 +86,7 @@ SYNC = PATH="$$PATH:$(CURDIR)/$(VENV)/bin" UV_PROJECT_ENVIRONMENT=$(VENV) \
     uv sync --quiet --frozen --extra demo --extra tests --compile-bytecode --python $(RUN)
 STOP = { echo "make: $(1)" >&2; exit 1; }
 
-$(READY): pyproject.toml uv.lock
+define ENVIRONMENT
 	@command -v git >/dev/null || $(call STOP,there is no git: apt-get install git)
 	@command -v $(PYTHON) >/dev/null || \
 	    $(call STOP,there is no $(PYTHON): apt-get install python3$(COMMA) or name another with PYTHON=...)
@@ -97,11 +101,17 @@ $(READY): pyproject.toml uv.lock
 	    else $(PYTHON) -m venv $(VENV); fi
 	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || \
 	    $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+endef
+
+$(READY): pyproject.toml uv.lock
+	$(ENVIRONMENT)
+	@rm -f $(TESTABLE)
 	@$(SYNC)
 	@touch $@
 
-$(TESTABLE): $(READY)
+$(TESTABLE): pyproject.toml uv.lock
+	$(ENVIRONMENT)
 	@$(SYNC) --extra cuda12
-	@touch $@
+	@touch $(READY) $@
 
 COMMA := ,

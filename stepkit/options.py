@@ -117,10 +117,17 @@ def declared(cls: type[DataclassInstance]) -> Iterator[Declared]:
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
-    """Give ``parser`` one flag for each field of ``cls`` that is no secret."""
+    """Give ``parser`` one flag for each field of ``cls`` that is no secret.
+
+    Those that it inherits stand under the ``heading`` of the class that declares them.
+    """
+    groups: dict[type, argparse._ActionsContainer] = {cls: parser}
     for option in declared(cls):
+        owner = next(base for base in cls.__mro__ if option.field.name in get_annotations(base))
+        if owner not in groups:
+            groups[owner] = parser.add_argument_group(vars(owner)["heading"])
         if not option.secret:
-            _add_flag(parser, option)
+            _add_flag(groups[owner], option)
 
 
 def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T:
@@ -177,7 +184,7 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     return option.field.default
 
 
-def _add_flag(parser: argparse.ArgumentParser, option: Declared) -> None:
+def _add_flag(parser: argparse._ActionsContainer, option: Declared) -> None:
     several = get_origin(option.hint) is tuple
     convert = _converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}

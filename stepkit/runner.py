@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import Cancelled, Reason, StepError
@@ -51,4 +52,6 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
 
 
 def _by_name(outputs: DataclassInstance) -> dict[str, Any]:
-    return {kebab(name): getattr(outputs, name) for name in outputs.__dataclass_fields__}
+    own = get_annotations(type(outputs))  # those it inherits come after them
+    names = sorted(outputs.__dataclass_fields__, key=lambda name: name not in own)
+    return {kebab(name): getattr(outputs, name) for name in names}

@@ -5,6 +5,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from samples import Origin
 
 # A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
@@ -15,6 +16,19 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis judge no speed, and try fewer examples where the slow tests are left out."""
+    settings.register_profile(
+        "full",
+        max_examples=200,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.register_profile("quick", settings.get_profile("full"), max_examples=40)
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "full")
 
 
 @pytest.fixture

@@ -23,13 +23,17 @@ def execute(
     *sources: str,
     tags: Mapping[int, list[str]] | None = None,
     kernel: str = "python3",
+    env: Mapping[str, str] | None = None,
     **request: Any,
 ) -> Outcome:
-    """Execute code cells in ``directory``; the file written must be the notebook returned."""
+    """Execute code cells in ``directory``; the file written must be the notebook returned.
+
+    ``env`` is added to the kernel's environment.
+    """
     source = write_notebook(directory / "a.ipynb", *sources, tags=tags)
     output = directory / OUTPUT
     output.parent.mkdir(exist_ok=True)
-    with engine.started(kernel, directory) as started:
+    with engine.started(kernel, directory, env) as started:
         ready = engine.prepared(
             notebook.read(source),
             {},

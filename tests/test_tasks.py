@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from stepkit import cli, results
+from stepkit.gpu.options import GpuOptions
 from stepkit.options import declared
+from stepkit.step import kebab
 from stepkit.steps import STEPS
 
 ROOT = Path(__file__).parents[1] / "tasks"
@@ -77,6 +79,26 @@ def test_task_declares_just_the_params_it_uses(task: dict[str, Any]) -> None:
     assert used == {param["name"] for param in task["spec"]["params"]}
 
 
+@pytest.mark.parametrize("name", ["execute-notebook", "execute-notebooks"])
+def test_tasks_that_run_notebooks_take_every_flag_about_the_gpu(name: str) -> None:
+    params = {param["name"] for param in load(ROOT / f"{name}.yaml")["spec"]["params"]}
+
+    assert {kebab(option.field.name) for option in declared(GpuOptions)} <= params
+
+
+@pytest.mark.parametrize("name", ["gpu", "rmm-mode", "rmm-pool-size", "on-gpu-oom"])
+def test_pipeline_hands_what_it_is_told_about_the_gpu_to_the_notebook(
+    pipeline: dict[str, Any], name: str
+) -> None:
+    (used,) = (one for one in pipeline_tasks(pipeline) if one["name"] == "execute-notebook")
+    params = {param["name"]: param for param in pipeline["spec"]["params"]}
+    task = load(ROOT / "execute-notebook.yaml")["spec"]
+
+    assert {"name": name, "value": f"$(params.{name})"} in used["params"]
+    (default,) = (param["default"] for param in task["params"] if param["name"] == name)
+    assert params[name]["default"] == default
+
+
 def test_every_param_and_result_is_described(task: dict[str, Any]) -> None:
     for entry in [*task["spec"]["params"], *task["spec"]["results"]]:
         assert entry["description"].endswith("."), entry["name"]
@@ -105,9 +127,9 @@ def test_task_is_restricted_and_pinned(task: dict[str, Any]) -> None:
     assert {"name": "HOME", "value": "/tekton/home"} in template["env"]
 
 
-def test_only_what_executes_notebooks_asks_for_a_gpu(task: dict[str, Any]) -> None:
-    wanted = task["metadata"]["name"] in {"execute-notebook", "execute-notebooks"}
-    assert ("nvidia.com/gpu" in str(task)) == wanted
+def test_only_what_needs_a_gpu_asks_for_one(task: dict[str, Any]) -> None:
+    needing = {"check-environment", "execute-notebook", "execute-notebooks"}
+    assert ("nvidia.com/gpu" in str(task)) == (task["metadata"]["name"] in needing)
 
 
 def test_secrets_are_optional_and_enter_by_the_environment(task: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
 ARTIFACTS = {
     "output_analysis.ipynb",
     "output_analysis.html",
+    "output_analysis.timeline.json.gz",
     "papermill.log",
     "jupyter_nbconvert.log",
     "coverage.xml",

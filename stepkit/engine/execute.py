@@ -6,6 +6,7 @@ import logging
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.engine.request import Outcome, Request
@@ -109,10 +110,15 @@ def execute(request: Request, started: Started) -> Outcome:
         raise Cancelled(session.watch.cancelled_by or signal.SIGINT) from None
     finally:
         kernel.tell()
-    started.family.end()
-    _check_gpu(started.gpu_before)
+    execution = _execution(session, kernel, kills)
+    try:
+        started.family.end()
+        _check_gpu(started.gpu_before)
+    except KeyboardInterrupt as stop:  # all is saved: what is known of the run is not lost
+        signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
+        execution = replace(execution, cancelled_by=signum)
     return Outcome(
-        execution=_execution(session, kernel, kills),
+        execution=execution,
         notebook=session.nb,
         strays=tuple(started.family.strays),
     )

@@ -33,6 +33,8 @@ _SOCKET_DIRECTORY: Final = 90  # characters of its path: a socket's own may have
 # queue: pyzmq frees what it lends to it when Python ends, and the last outputs arrive torn.
 _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_threshold={1 << 62}")
 
+_STARTERS: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules that the launcher stands for
+
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
     "Debugger warning:",
@@ -154,6 +156,8 @@ class Kernel:
         return await self._ends_within(seconds - _SPOKEN_SECONDS)
 
     async def _start(self, cwd: Path, env: Mapping[str, str]) -> None:
+        for name in env:  # what the kernel's specification sets would win
+            self.km.kernel_spec.env.pop(name, None)
         await self.km.start_kernel(
             extra_arguments=list(_ARGUMENTS) if self.lossless else [],
             cwd=str(cwd),
@@ -209,7 +213,7 @@ def _prepared(name: str, directory: str) -> tuple[Any, bool]:
     km: Any = AsyncKernelManager(kernel_name=name)
     argv = list(km.kernel_spec.argv)
     km.client_factory = _client_class()
-    at = argv.index("ipykernel_launcher") if "ipykernel_launcher" in argv else 0
+    at = next((n for n, part in enumerate(argv) if part in _STARTERS), 0)
     if argv[at - 1 : at] == ["-m"]:
         argv[at - 1 : at + 1] = [str(LAUNCHER)]
         km.kernel_spec.argv = argv

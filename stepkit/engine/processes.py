@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import psutil
 
 from stepkit.tools import prctl
+from stepkit.tools.process import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ class Family:
 
     A dask worker that left the kernel's process group becomes a child of this process when its
     parent dies, instead of init's. Kernels run in sessions of their own, which nothing leaves for
-    this process's session: what is in that one was started by somebody else, and is left alone.
+    this process's session: what is in that one was started by somebody else, and is left alone, as
+    is what stepkit itself runs meanwhile.
     """
 
     _families: ClassVar[list[Family]] = []  # of the notebooks that run now, in several threads
@@ -66,7 +68,8 @@ class Family:
 
     def _left(self) -> list[psutil.Process]:
         now = psutil.Process().children(recursive=True)
-        return [p for p in now if p not in self._before and _session(p) != os.getsid(0)]
+        others = {os.getsid(0), *sessions()}
+        return [p for p in now if p not in self._before and _session(p) not in others]
 
 
 def memory(pid: int) -> int:

@@ -6,3 +6,7 @@
 :mod:`~stepkit.gpu.lowering` runs a notebook again that ran out of the GPU's memory. Nothing here
 initialises CUDA in stepkit's own process: that would take memory, and break it after a fork.
 """
+
+from typing import Final
+
+TIMELINE: Final = ".timeline.json.gz"  # ending of the file of samples beside an output

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.gpu import TIMELINE
 from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from _typeshed import DataclassInstance
+
+# What a run writes beside its output: samples, outputs that were cut, and what rules changed.
+_BESIDE: Final = (TIMELINE, ".outputs", ".patched.ipynb", ".patched.diff")
+
+T = TypeVar("T", bound="DataclassInstance")
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 
 
@@ -38,7 +45,25 @@ class Attempt:
 
 def kept(path: Path, number: int) -> Path:
     """Return where attempt ``number`` keeps ``path``: ``out.ipynb`` as ``out.attempt-1.ipynb``."""
-    return path.with_name(f"{path.stem}.attempt-{number}{path.suffix}")
+    stem, ending = _parted(path)
+    return path.with_name(f"{stem}.attempt-{number}{ending}")
+
+
+def relocated(outputs: T, number: int) -> T:
+    """Return a step's outputs with the paths at which attempt ``number`` keeps its files."""
+    paths = {name: getattr(outputs, name) for name in outputs.__dataclass_fields__}
+    moved = {
+        name: kept(path, number)
+        for name, path in paths.items()
+        if isinstance(path, Path) and not path.exists() and kept(path, number).exists()
+    }
+    return replace(outputs, **moved)
+
+
+def written(output: Path, log: Path, *further: Path | None) -> list[Path]:
+    """Return all that one attempt may write: what stands beside ``output`` comes of itself."""
+    beside = [output.with_suffix(ending) for ending in _BESIDE]
+    return [output, log, *beside, *(path for path in further if path)]
 
 
 def keep(paths: Iterable[Path], number: int) -> None:
@@ -75,6 +100,13 @@ def forget(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
 
 
 def _kept(path: Path) -> Iterator[Path]:
-    ours = re.compile(rf"{re.escape(path.stem)}\.attempt-[0-9]+{re.escape(path.suffix)}")
+    stem, ending = _parted(path)
+    ours = re.compile(rf"{re.escape(stem)}\.attempt-[0-9]+{re.escape(ending)}")
     if path.parent.is_dir():
         yield from (old for old in path.parent.iterdir() if ours.fullmatch(old.name))
+
+
+def _parted(path: Path) -> tuple[str, str]:
+    """Part a name so that what stands beside a notebook stays beside it under the new one."""
+    ending = next((end for end in _BESIDE if path.name.endswith(end)), path.suffix)
+    return path.name.removesuffix(ending), ending

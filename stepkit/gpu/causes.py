@@ -30,11 +30,6 @@ class Cause:
     reason: Reason = Reason.GPU_UNFIT
     transient: bool = False
 
-    @property
-    def sentence(self) -> str:
-        """What it is, and the remedy."""
-        return f"{self.what}: {self.remedy}"
-
 
 _ASK_FOR_ONE: Final = (
     "a pod must ask for one (resources.limits: nvidia.com/gpu: 1), docker run needs --gpus all"
@@ -44,7 +39,8 @@ NO_DRIVER: Final = Cause(
     name="no-driver",
     what="the container has no NVIDIA driver (libcuda.so.1), so it was not given a GPU",
     remedy=f"{_ASK_FOR_ONE}, the node needs NVIDIA's container runtime, and "
-    "NVIDIA_DRIVER_CAPABILITIES must hold compute,utility",
+    "NVIDIA_DRIVER_CAPABILITIES must hold compute,utility; on a machine of your own, install "
+    "NVIDIA's driver",
     reason=Reason.GPU_MISSING,
 )
 NO_DRIVER_OR_OLD: Final = Cause(
@@ -207,6 +203,14 @@ PROBE_CRASHED: Final = Cause(
     what="the driver, or a library, ends the process that uses it",
     remedy="its parts do not fit each other: take what the image itself adds out of "
     "LD_LIBRARY_PATH, and look at the packages",
+)
+PROBE_KILLED: Final = Cause(
+    name="killed",
+    what="the process that asks the driver was killed from outside",
+    remedy="memory may be short: look for OOM kills of the container, and raise its memory limit",
+    error=ToolError,
+    reason=Reason.TOOL_FAILED,
+    transient=True,
 )
 PACKAGE_BROKEN: Final = Cause(
     name="package-broken",

@@ -17,6 +17,7 @@ CODES: Final = {
     3: "initialization",
     34: "stub-library",
     35: INSUFFICIENT_DRIVER,
+    36: "driver-too-old",
     46: "busy",
     100: "no-device",
     101: "no-such-device",
@@ -33,7 +34,7 @@ CODES: Final = {
 # Whose errors are looked at; a text in another class's error is somebody's own.
 _CLASSES: Final = re.compile(
     r"(?:\w*(?:CUDA|Cuda|cuda|NVML)\w*|CU[A-Z]+Error|RuntimeError|MemoryError|OutOfMemoryError|AcceleratorError"
-    r"|OSError|ImportError|RMMError|RaftError|XGBoostError)\Z"
+    r"|OSError|ImportError|GpuMissing|RMMError|RaftError|XGBoostError)\Z"
 )
 
 # In this order: an out-of-memory text often holds the error that is the true one.
@@ -51,7 +52,10 @@ _SPELLINGS: Final = {
         r"libcuda\.so[.\d]*: cannot open shared object",
         "Driver Not Loaded",
     ),
-    "driver-too-old": ("NVIDIA driver on your system is too old",),
+    "driver-too-old": (
+        "NVIDIA driver on your system is too old",
+        "cudaErrorCallRequiresNewerDriver",
+    ),
     "stub-library": ("cudaErrorStubLibrary", "CUDA_ERROR_STUB_LIBRARY", "driver is a stub"),
     "driver-mismatch": (
         "cudaErrorSystemDriverMismatch",

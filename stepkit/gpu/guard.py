@@ -7,11 +7,12 @@ variable tells it what to do; it answers in a file of JSON lines, which outlives
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, StepError
 from stepkit.gpu import size
 from stepkit.gpu.told import Call, Told, told
 from stepkit.tools import files
@@ -19,12 +20,15 @@ from stepkit.tools import files
 if TYPE_CHECKING:
     from stepkit.gpu.options import GpuOptions
 
+logger = logging.getLogger(__name__)
+
 __all__ = ["VARIABLE", "Call", "Settings", "Told", "read", "settings"]
 
 VARIABLE: Final = "STEPKIT_GUARD"
 
 _POOLS: Final = ("pool", "async")
 _OVERRIDES: Final = ("cuda", "pool", "async", "managed")
+_ALL: Final = ("respect", *_OVERRIDES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +82,8 @@ def settings(options: GpuOptions, report: Path) -> Settings:
     _usable("--rmm-pool-size", options.rmm_pool_size, mode, _POOLS)
     _usable("--rmm-maximum-pool-size", options.rmm_maximum_pool_size, mode, _OVERRIDES)
     _usable("--rmm-release-threshold", options.rmm_release_threshold, mode, ("async",))
-    _usable("--rmm-overflow", options.rmm_overflow, mode, ("respect", *_OVERRIDES))
-    if options.rmm_children and mode == "off":
-        raise ConfigurationError("--rmm-children true needs a guard: --rmm-mode off turns it off")
+    _usable("--rmm-overflow", options.rmm_overflow, mode, _ALL)
+    _usable("--rmm-children", "true" if options.rmm_children else None, mode, _ALL)
     initial = _size("--rmm-pool-size", options.rmm_pool_size)
     maximum = _size("--rmm-maximum-pool-size", options.rmm_maximum_pool_size)
     if initial and maximum and type(initial) is type(maximum) and initial > maximum:
@@ -104,18 +107,24 @@ def settings(options: GpuOptions, report: Path) -> Settings:
 def read(report: Path) -> Told:
     """Return what the guard told; without a report, that it was not active.
 
-    Lines that a killed process left torn are counted and passed over.
-    Raises :class:`ToolError` when the file is there and cannot be read.
+    Lines that a killed process left torn are counted and passed over. A report that cannot be read
+    is logged, and never hides how the notebook ended.
     """
-    with files.explaining(f"cannot read {report}"):
-        content = report.read_bytes() if report.exists() else b""
+    try:
+        content = files.read(report) if report.exists() else b""
+    except StepError as error:
+        logger.warning("what the guard told is lost: %s", error)
+        return Told(allocator="unknown: the guard's report cannot be read")
     return told(content.decode("utf-8", "replace").splitlines())
 
 
 def _usable(flag: str, value: str | None, mode: str, modes: tuple[str, ...]) -> None:
-    if value is not None and mode not in modes:
-        why = ": the notebook itself chooses" if mode == "respect" else ""
-        raise ConfigurationError(f"{flag} needs --rmm-mode {' or '.join(modes)}; it is {mode}{why}")
+    if value is None or mode in modes:
+        return
+    if mode == "off":
+        raise ConfigurationError(f"{flag} needs a guard: --rmm-mode off turns it off")
+    why = ": the notebook itself chooses" if mode == "respect" else ""
+    raise ConfigurationError(f"{flag} needs --rmm-mode {' or '.join(modes)}; it is {mode}{why}")
 
 
 def _size(flag: str, value: str | None, *, least: int = size.SMALLEST) -> float | None:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.gpu import size
-from stepkit.gpu.attempt import Attempt, kept
+from stepkit.gpu.attempt import Attempt, kept, relocated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 # The other half is for what the notebook itself holds on the host, and for estimates that are off:
 # past the limit the OOM killer ends the kernel.
 HOST_SHARE: Final = 0.5
+
+_IN_VAIN: Final = "another allocator of RMM's would not help, the notebook does not use RMM: "
 
 
 class Outputs(Protocol):
@@ -108,6 +110,8 @@ def rungs(options: GpuOptions, *, managed_limit: int | None = None) -> tuple[Run
     that is none.
     """
     if options.on_gpu_oom == "fail":
+        if options.gpu_oom_variant:
+            raise ConfigurationError("--gpu-oom-variant needs --on-gpu-oom retry-lower")
         return (AS_ASKED,)
     lower: list[Rung] = []
     match options.rmm_mode:
@@ -165,25 +169,51 @@ def run(attempt: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int
     if len(rungs) == 1:
         return attempt(rungs[0])
     done: list[Attempt] = []
-    for rung in rungs[:-1]:
+    left: Any = None
+    todo = tuple(rungs)
+    while True:
+        rung, todo = todo[0], todo[1:]
         try:
-            return _tried(attempt, rung, rungs, done)
+            return _tried(attempt, rung, len(done) + 1 + len(todo), done, left)
         except StepError as error:
-            if error.reason != Reason.GPU_OUT_OF_MEMORY:
+            if error.reason != Reason.GPU_OUT_OF_MEMORY or not todo:
                 raise
-            _say(done[-1], rungs)
-            keep(len(done))
-            if notebook := done[-1].notebook:
-                done[-1] = replace(done[-1], notebook=kept(notebook, len(done)))
-    return _tried(attempt, rungs[-1], rungs, done)
+            todo = _worth_trying(todo, error.outputs)
+            if not todo:
+                raise error.leaving(_with(error.outputs, done), prefix=_IN_VAIN) from error
+            _say(done[-1], todo[0])
+            left = _left(keep, error.outputs, done)
+
+
+def _worth_trying(rungs: Sequence[Rung], outputs: Any) -> tuple[Rung, ...]:
+    """Leave out those that change nothing for a notebook which takes no memory from RMM."""
+    guard = getattr(outputs, "guard", None)
+    if not guard or not guard["active"] or guard["rmm"]:
+        return tuple(rungs)
+    return tuple(rung for rung in rungs if "variant" in rung.changes)
+
+
+def _left(keep: Callable[[int], None], outputs: Any, done: list[Attempt]) -> Any:
+    """Keep what the last attempt wrote, and return its outputs with where that is now."""
+    number = len(done)
+    try:
+        keep(number)
+    except StepError as error:
+        raise error.leaving(outputs) from error.__cause__
+    if notebook := done[-1].notebook:
+        done[-1] = replace(done[-1], notebook=kept(notebook, number))
+    return outputs and _with(relocated(outputs, number), done)
 
 
 def _tried(
-    attempt: Callable[[Rung], T], rung: Rung, rungs: Sequence[Rung], done: list[Attempt]
+    attempt: Callable[[Rung], T], rung: Rung, most: int, done: list[Attempt], left: Any
 ) -> T:
-    """Make one attempt, add it to ``done``, and give what comes of it all that is done so far."""
+    """Make one attempt, add it to ``done``, and give what comes of it all that is done so far.
+
+    One that ends before it has outputs ends with those that the one before ``left``.
+    """
     began = time.monotonic()
-    which = f"attempt {len(done) + 1} of {len(rungs)}, {rung.phrase}"
+    which = f"attempt {len(done) + 1} of {most}, {rung.phrase}"
 
     def add(status: Status, reason: Reason, message: str, outputs: Any) -> None:
         done.append(
@@ -204,10 +234,10 @@ def _tried(
     except StepError as error:
         add("failed", error.reason, str(error), error.outputs)
         prefix = f"{which}{_since(done)}: " if len(done) > 1 else ""
-        raise error.leaving(_with(error.outputs, done), prefix=prefix) from error.__cause__
+        raise error.leaving(_with(error.outputs or left, done), prefix=prefix) from error.__cause__
     except Cancelled as signal:
         add("cancelled", Reason.CANCELLED, str(signal), signal.outputs)
-        signal.outputs = _with(signal.outputs, done)
+        signal.outputs = _with(signal.outputs or left, done)
         raise
     add(outputs.status, Reason.OK, outputs.message, outputs)
     lowered = f"{outputs.message}, on {which}" if len(done) > 1 else outputs.message
@@ -224,14 +254,13 @@ def _since(done: Sequence[Attempt]) -> str:
     return "" if out else ", after the GPU's memory ran out"
 
 
-def _say(ended: Attempt, rungs: Sequence[Rung]) -> None:
+def _say(ended: Attempt, following: Rung) -> None:
     logger.warning(
-        "attempt %d of %d, %s, ran out of the GPU's memory: %s; running it again from the start %s",
+        "attempt %d, %s, ran out of the GPU's memory: %s; running it again from the start %s",
         ended.number,
-        len(rungs),
         ended.rung,
         ended.message,
-        rungs[ended.number].phrase,
+        following.phrase,
     )
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
-
-from stepkit.options import WRITES
+from typing import Annotated, ClassVar, Literal
 
 Need = Literal["auto", "required", "optional", "none"]
 Mode = Literal["respect", "cuda", "pool", "async", "managed", "off"]
@@ -15,14 +12,17 @@ OnOom = Literal["fail", "retry-lower"]
 
 @dataclass(frozen=True, kw_only=True)
 class GpuOptions:
-    """Flags of execute-notebook.
+    """Flags about the GPU.
 
     Sizes are ``4GiB``, ``500MB``, bytes, or a fraction of the memory that is free.
     """
 
+    heading: ClassVar[str] = "the GPU"
+
     gpu: Annotated[
         Need,
-        "required: check it before the first cell; optional: go on without one; none: hide it",
+        "required: check it before the first cell; optional: warn and go on without one; "
+        "none: hide it; auto: explain a failure",
     ] = "auto"
     rmm_mode: Annotated[
         Mode, "who hands out GPU memory: respect what the notebook asks, or put this in its place"
@@ -45,4 +45,3 @@ class GpuOptions:
         str | None, "variant of the rules for the last attempt of retry-lower"
     ] = None
     sampling: Annotated[bool, "record GPU, CPU and memory five times a second"] = True
-    metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None

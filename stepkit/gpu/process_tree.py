@@ -1,8 +1,8 @@
 """What a process and all its descendants use, read from /proc so cheaply that it can go on.
 
 Five looks a second at fifty processes must cost less than half a hundredth of a core: each process
-has one file that stays open and is read at its beginning, and the table of processes is listed only
-when a process was started since.
+has one small file that stays open and is read at its beginning, the larger one with its CPU time is
+read less often, and the table of processes is listed only when a process was started since.
 """
 
 from __future__ import annotations
@@ -15,29 +15,28 @@ from typing import Final, NamedTuple
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-_STAT_BYTES: Final = 1024  # 52 numbers and a name of at most 64 characters
+_BYTES: Final = 1024  # more than any file here has: 52 numbers, a name of at most 64 characters
 _MOST_OPEN: Final = 128  # files kept open; the processes beyond are opened at each look
 _LISTING_SHARE: Final = 0.001  # of a core, for listing the processes of a large machine
 
 
 class _Stat(NamedTuple):
-    """Fields of /proc/PID/stat, see proc_pid_stat(5); times in ticks, memory in pages."""
+    """Fields of /proc/PID/stat, see proc_pid_stat(5); times in ticks."""
 
     parent: int
     session: int
     own_ticks: int
     children_ticks: int  # of those that ended and that it waited for
-    pages: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """CPU seconds since the processes began, resident bytes, and how many processes there are.
 
-    Pages that processes share count for each of them.
+    Pages that processes share count for each of them. CPU seconds are None when nobody asked.
     """
 
-    cpu_seconds: float
+    cpu_seconds: float | None
     rss: int
     processes: int
 
@@ -58,7 +57,7 @@ class ProcessTree:
         self._lost_ticks = 0
         self._cpu_seconds = 0.0
         self._add(root)
-        first = self._read(root)
+        first = _stat(root)
         self._last = {root: first} if first else {}
         self._session = root if first and first.session == root else None
 
@@ -67,24 +66,36 @@ class ProcessTree:
         """The processes of the tree that were there at the last look."""
         return frozenset(self._files)
 
-    def look(self) -> Usage:
-        """Return what the tree uses now; the CPU time never falls when a process ends."""
+    def look(self, *, cpu: bool = True) -> Usage:
+        """Return what the tree uses now; the CPU time never falls when a process ends.
+
+        Without ``cpu`` that costs less than half.
+        """
         settled = self.pids
         if self._may_have_grown():
             self._find_new()
-        there = self.pids
+        there, pages = self.pids, 0
         for pid in there:
-            stat = self._read(pid)
-            if stat is None:
+            resident = self._resident(pid)
+            if resident is None:
                 self._drop(pid, there)
-            else:
+            elif pid in settled:
+                # Between fork and exec a child is still its parent's double: it counts when seen
+                # again.
+                pages += resident
+        return Usage(
+            cpu_seconds=self._cpu() if cpu else None,
+            rss=pages * _PAGE,
+            processes=len(self._files),
+        )
+
+    def _cpu(self) -> float:
+        for pid in self._files:
+            if stat := _stat(pid):
                 self._last[pid] = stat
-        stats = self._last.values()
-        ticks = self._lost_ticks + sum(s.own_ticks + s.children_ticks for s in stats)
-        self._cpu_seconds = max(self._cpu_seconds, ticks / _TICKS)
-        # Between fork and exec a child is still its parent's double: it counts when seen again.
-        pages = sum(stat.pages for pid, stat in self._last.items() if pid in settled)
-        return Usage(cpu_seconds=self._cpu_seconds, rss=pages * _PAGE, processes=len(self._last))
+        used = sum(stat.own_ticks + stat.children_ticks for stat in self._last.values())
+        self._cpu_seconds = max(self._cpu_seconds, (self._lost_ticks + used) / _TICKS)
+        return self._cpu_seconds
 
     def close(self) -> None:
         """Close the files."""
@@ -110,7 +121,7 @@ class ProcessTree:
         names = {name for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - 5 times a second
         self._elsewhere &= names  # a number may be given again
         unknown = {int(name) for name in names - self._elsewhere} - self._files.keys()
-        found = {pid: stat for pid in unknown if (stat := _stat(_contents(f"/proc/{pid}/stat")))}
+        found = {pid: stat for pid in unknown if (stat := _stat(pid))}
         while ours := [pid for pid, stat in found.items() if self._belongs(stat)]:
             for pid in ours:
                 self._last[pid] = found.pop(pid)
@@ -125,15 +136,15 @@ class ProcessTree:
         self._files[pid] = None
         if len(self._files) <= _MOST_OPEN:
             with suppress(OSError):
-                self._files[pid] = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+                self._files[pid] = os.open(f"/proc/{pid}/statm", os.O_RDONLY)
 
-    def _read(self, pid: int) -> _Stat | None:
+    def _resident(self, pid: int) -> int | None:
+        """Return how many pages a process has in memory, None when it ended."""
         file = self._files[pid]
-        if file is None:
-            return _stat(_contents(f"/proc/{pid}/stat"))
         try:
-            return _stat(os.pread(file, _STAT_BYTES, 0))
-        except OSError:  # it ended, and its number may be another's by now
+            data = _contents(f"/proc/{pid}/statm") if file is None else os.pread(file, _BYTES, 0)
+            return int(data.split(None, 2)[1])
+        except (OSError, IndexError):  # its number may be another's by now
             return None
 
     def _drop(self, pid: int, there: frozenset[int]) -> None:
@@ -149,17 +160,13 @@ class ProcessTree:
             os.close(file)
 
 
-def _stat(data: bytes) -> _Stat | None:
-    fields = data[data.rfind(b")") + 2 :].split(None, 22)  # the name may hold anything
-    if len(fields) < 22:  # noqa: PLR2004
+def _stat(pid: int) -> _Stat | None:
+    data = _contents(f"/proc/{pid}/stat")
+    fields = data[data.rfind(b")") + 2 :].split(None, 15)  # the name may hold anything
+    if len(fields) < 15:  # noqa: PLR2004
         return None
-    return _Stat(
-        int(fields[1]),
-        int(fields[3]),
-        int(fields[11]) + int(fields[12]),
-        int(fields[13]) + int(fields[14]),
-        int(fields[21]),
-    )
+    own, children = fields[11:13], fields[13:15]
+    return _Stat(int(fields[1]), int(fields[3]), sum(map(int, own)), sum(map(int, children)))
 
 
 def _contents(path: str) -> bytes:
@@ -168,7 +175,7 @@ def _contents(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        return os.read(file, _STAT_BYTES)
+        return os.read(file, _BYTES)
     except OSError:
         return b""
     finally:

@@ -7,11 +7,14 @@ whatever goes wrong here is noted in the timeline, and never raised.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from stepkit.gpu import visibility
 from stepkit.gpu.process_tree import ProcessTree
 from stepkit.gpu.recorder import Recorder
 from stepkit.gpu.timeline import Timeline, Xid
@@ -19,6 +22,8 @@ from stepkit.tools.gpu_session import Session
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from stepkit.tools.gpu import Device
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +38,15 @@ class Sampler:
     """Samples every ``interval`` seconds from the start of a ``with`` block to its end.
 
     The driver averages utilisation over 1/6 to 1 s: five samples a second are the most that tell
-    something. Of ``rows`` samples that are kept two become one when there are more. At the end of
-    the block the thread has ``limit`` seconds to end: a driver that hangs is left behind.
+    something. GPUs that CUDA_VISIBLE_DEVICES hides from the kernel are not watched, if that process
+    is named before the first sample. Of ``rows`` samples that are kept two become one when there
+    are more. At the end of the block the thread has ``limit`` seconds to end: a driver that hangs
+    is left behind.
     """
 
     def __init__(self, interval: float = 0.2, *, rows: int = _ROWS, limit: float = 2.0) -> None:
         self._interval = interval
+        self._visible: str | None = None
         self._limit = limit
         self._recorder = Recorder(rows)
         self._lock = threading.Lock()
@@ -48,13 +56,14 @@ class Sampler:
         self._session: Session | None = None
         self._tree: ProcessTree | None = None
         self._followed: int | None = None
+        self._follows = threading.Event()
         self._slow_at = -_SLOW_SECONDS
         self._xids: list[Xid] = []
         self._errors: list[str] = []
         self._cost = 0.0
 
     def __enter__(self) -> Self:
-        """Begin; the first sample is taken at once, beside what the caller does."""
+        """Begin, in a thread; the first sample is taken once a process is followed, or soon."""
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="stepkit-sampler", daemon=True)
         try:
@@ -70,23 +79,30 @@ class Sampler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take a last sample and end."""
+        """End."""
+        self.end()
+
+    def follow(self, pid: int) -> None:
+        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
+        self._visible = _environment(pid).get(b"CUDA_VISIBLE_DEVICES")
+        self._followed = pid
+        self._follows.set()
+
+    def end(self) -> None:
+        """Take a last sample of everything, and take no more; a second call does nothing."""
         self._stop.set()
+        self._follows.set()
         if self._thread is None:
             return
         self._thread.join(self._limit)
         if self._thread.is_alive():
             self._note(f"the driver did not answer within {self._limit:g} s of the run's end")
 
-    def follow(self, pid: int) -> None:
-        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
-        self._followed = pid
-
     def timeline(self, started: float | None = None) -> Timeline:
         """Return what was measured so far.
 
         Its seconds count from ``started`` (:func:`time.monotonic`), by default from the sampler's
-        own start.
+        own start. What changes slowly, such as energy and errors, is whole after :meth:`end`.
         """
         began = self._started if started is None else started
         with self._lock:
@@ -106,8 +122,9 @@ class Sampler:
             )
 
     def _run(self) -> None:
+        self._follows.wait(self._interval)
         try:
-            session = Session()
+            session = Session(self._wanted)
             with self._lock:
                 self._session = session
         except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
@@ -115,11 +132,21 @@ class Sampler:
         due, cost = time.monotonic(), 0.0
         while not self._stop.wait(max(due - time.monotonic(), 0)):
             cost = 0.8 * cost + 0.2 * self._sample()
-            pause = min(max(self._interval, cost / _SHARE), max(self._interval, _RAREST))
-            due = max(due + pause, time.monotonic())
+            due = max(due + self._pause(cost), time.monotonic())
         self._slow_at = -_SLOW_SECONDS
         self._sample()
         self._close()
+
+    def _pause(self, cost: float) -> float:
+        """Return the seconds between samples that cost so many CPU seconds each."""
+        return max(self._interval, min(cost / _SHARE, _RAREST))
+
+    def _wanted(self, device: Device) -> bool:
+        """Tell whether the kernel sees a GPU."""
+        if self._visible is None:
+            return True
+        entries, _ = visibility.named(self._visible)
+        return any(_names(entry, device) for entry in entries)
 
     def _sample(self) -> float:
         """Take a sample and return its cost in CPU seconds."""
@@ -135,7 +162,7 @@ class Sampler:
     def _take(self) -> None:
         now = time.monotonic()
         slow = now - self._slow_at >= _SLOW_SECONDS
-        values = self._of_tree()
+        values = self._of_tree(cpu=slow)
         pids = self._tree.pids if self._tree else ()
         if self._session:
             for number, of_device in enumerate(self._session.read(slow=slow, pids=pids)):
@@ -146,7 +173,7 @@ class Sampler:
             self._slow_at = now
             self._hear(now)
 
-    def _of_tree(self) -> dict[str, float | None]:
+    def _of_tree(self, *, cpu: bool) -> dict[str, float | None]:
         pid, tree = self._followed, self._tree
         if pid is None:
             return {}
@@ -154,7 +181,7 @@ class Sampler:
             if tree:
                 tree.close()
             tree = self._tree = ProcessTree(pid)
-        usage = tree.look()
+        usage = tree.look(cpu=cpu)
         return {
             "cpu_seconds": usage.cpu_seconds,
             "rss": usage.rss,
@@ -176,3 +203,22 @@ class Sampler:
             self._tree.close()
         if self._session:
             self._session.close()
+
+
+def _environment(pid: int) -> dict[bytes, str]:
+    """Return the environment that a process started with, nothing if that may not be read."""
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (pair.partition(b"=") for pair in content.split(b"\0"))
+    return {name: os.fsdecode(value) for name, _, value in pairs}
+
+
+def _names(entry: str, device: Device) -> bool:
+    """Tell whether an entry of CUDA_VISIBLE_DEVICES may mean a GPU."""
+    if entry.isdigit():
+        return int(entry) == device.index
+    if entry.startswith("MIG-GPU-"):  # names an instance as drivers before 470 did
+        return bool(device.mig_mode)
+    return (device.uuid or "").startswith(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, overload
 
 from stepkit.errors import ConfigurationError
 from stepkit.tools import cgroup
@@ -22,29 +22,37 @@ _UNITS: Final = {
     **{f"{prefix}{end}": 1000**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
     **{f"{prefix}i{end}": 1024**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
 }
-_SIZE: Final = re.compile(r"([0-9]+)(\.[0-9]+)?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII)
+_FORMS: Final = {
+    True: "4GiB, 500MB, a number of bytes, or 0.5 for half of the memory that is free",
+    False: "4GiB, 500MB or a number of bytes",
+}
+_SIZE: Final = re.compile(r"([0-9]{1,20})(\.[0-9]{1,20})?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII)
 
 
-def parse(text: str, *, name: str = "size", least: int = SMALLEST) -> int | float:
+@overload
+def parse(text: str, *, name: str = ..., least: int = ..., shares: Literal[False]) -> int: ...
+@overload
+def parse(text: str, *, name: str = ..., least: int = ...) -> int | float: ...
+def parse(
+    text: str, *, name: str = "size", least: int = SMALLEST, shares: bool = True
+) -> int | float:
     """Return bytes as an ``int``, or a share of the free memory as a ``float`` in (0, 1].
 
     Bytes are ``1073741824``, ``4GiB``, ``4Gi`` (1024-based) or ``500MB``, ``500M`` (1000-based),
-    as RMM and Kubernetes write them, and at least ``least``. Shares are ``0.5`` and ``50%``.
-    Raises :class:`ConfigurationError` that begins with ``name``.
+    as RMM and Kubernetes write them, and at least ``least``. Shares are ``0.5`` and ``50%``, and
+    no sizes without ``shares``. Raises :class:`ConfigurationError` that begins with ``name``.
     """
     found = _SIZE.fullmatch(text.strip())
     unit = found[3].lower() if found else ""
-    if not found or unit not in {*_UNITS, "%"}:
-        raise ConfigurationError(
-            f"{name} {text!r} is no size: write 4GiB, 500MB, a number of bytes, "
-            "or 0.5 for half of the memory that is free"
-        )
+    share = found is not None and (unit == "%" or bool(found[2] and not unit))
+    if not found or unit not in {*_UNITS, "%"} or (share and not shares):
+        raise ConfigurationError(f"{name} {text!r} is no size: write {_FORMS[shares]}")
     number = float(found[1] + (found[2] or ""))
-    if unit == "%" or (found[2] and not unit):
+    if share:
         return _share(number / 100 if unit else number, text, name)
     size = int(number * _UNITS[unit]) if found[2] else int(found[1]) * _UNITS[unit]
     if not least <= size <= LARGEST:
-        hint = f": did you mean {text.strip()}GiB?" if size < SMALLEST and not unit else ""
+        hint = f": did you mean {text.strip()}GiB?" if 0 < size < SMALLEST and not unit else ""
         raise ConfigurationError(f"{name} {text!r} is {size} bytes, too {_extreme(size)}{hint}")
     return size
 

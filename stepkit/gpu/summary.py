@@ -67,6 +67,12 @@ class Summary:
     own_cpu_seconds: float
     errors: tuple[str, ...]
 
+    @property
+    def memory_peak(self) -> int | None:
+        """The most bytes in use on one GPU, None if no driver told."""
+        known = (device.memory_peak for device in self.devices)
+        return max((peak for peak in known if peak is not None), default=None)
+
 
 def summary(timeline: Timeline) -> Summary:
     """Return the figures of ``timeline``; thinning changed none of them."""

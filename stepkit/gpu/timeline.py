@@ -8,7 +8,7 @@ import math
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "SUFFIX",
     "Column",
     "DeviceSummary",
     "Extent",
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 SCHEMA: Final = "stepkit.timeline/1"
-SUFFIX: Final = ".timeline.json.gz"
 _MOST_BYTES: Final = 1 << 28  # unpacked; ours are a hundredth of that
 
 Column = Sequence[float | None]
@@ -147,11 +145,12 @@ def write(timeline: Timeline, path: Path) -> None:
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
-    data = {"schema": SCHEMA, **asdict(timeline)}
+    # asdict copies each number, and level 9 takes five times as long for a tenth of the size.
+    data = {"schema": SCHEMA, **asdict(replace(timeline, seconds=(), columns={}))}
     data["seconds"] = [round(second, 3) for second in timeline.seconds]
     data["columns"] = {name: list(map(_short, c)) for name, c in timeline.columns.items()}
     text = json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    files.write_atomically(path, gzip.compress(text.encode(), mtime=0), durable=False)
+    files.write_atomically(path, gzip.compress(text.encode(), 6, mtime=0), durable=False)
 
 
 def _short(value: float | None) -> float | None:

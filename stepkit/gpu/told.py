@@ -26,7 +26,15 @@ _CLASSES: Final = {
     "CudaAsyncMemoryResource": "async",
 }
 _COUNTS: Final = ("peak_bytes", "total_bytes", "total_count", "cupy_bytes", "overflow_bytes")
-_MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+_MOST: Final = 100  # calls, and warnings, of a notebook that sets RMM up in a loop
+_MALFORMED: Final = (
+    ArithmeticError,  # a number that is none
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,9 @@ class Told:
     ``total`` and ``allocations`` count what went through RMM since it was set up; None is unknown.
     ``cupy`` is what CuPy's own pool held at the end. ``overflow`` is the most that lay on the host.
     ``children`` are further processes that were guarded, ``torn`` lines that could not be read.
+
+    Of many ``calls`` there are the first and the last, and ``more_calls`` between them; of
+    ``warnings`` each text once, and the first of many.
     """
 
     active: bool = False
@@ -64,6 +75,7 @@ class Told:
     allocator: str = "unknown: the guard was not active"
     lowered: bool = False
     calls: tuple[Call, ...] = ()
+    more_calls: int = 0
     peak: int | None = None
     total: int | None = None
     allocations: int | None = None
@@ -83,22 +95,31 @@ def told(lines: Iterable[str]) -> Told:
     own = [event for event in events if event["pid"] == pids[0]]
     calls = [(event, _call(event)) for event in events if event["event"] == "reinitialize"]
     first = [call for event, call in calls if event["pid"] == pids[0] and call.served]
+    warnings = [str(event["text"]) for event in events if event["event"] == "warning"]
     counted = [event for event in events if event["event"] == "statistics"]
     return Told(
         active=True,
         rmm=any(event["event"] == "imported" for event in events),
         allocator=_allocator(own),
         lowered=bool(first) and first[-1].lowered,
-        calls=tuple(call for _, call in calls),
+        calls=_ends([call for _, call in calls]),
+        more_calls=max(len(calls) - _MOST, 0),
         peak=_most(counted, "peak_bytes"),
         total=_most(counted, "total_bytes"),
         allocations=_most(counted, "total_count"),
         cupy=_most(counted, "cupy_bytes"),
         overflow=_most(counted, "overflow_bytes"),
-        warnings=tuple(str(event["text"]) for event in events if event["event"] == "warning"),
+        warnings=tuple(dict.fromkeys(warnings))[:_MOST],
         children=len(set(pids)) - 1,
         torn=torn,
     )
+
+
+def _ends(calls: Sequence[Call]) -> tuple[Call, ...]:
+    """Return all calls, or of many the first half of the most that are kept, and the last."""
+    if len(calls) <= _MOST:
+        return tuple(calls)
+    return (*calls[: _MOST // 2], *calls[-_MOST // 2 :])
 
 
 def _events(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
@@ -122,10 +143,12 @@ def _check(event: dict[str, Any]) -> None:
         _chosen(event) if _call(event).served else event["by"]
     elif event["event"] == "warning":
         event["text"]
-    elif event["event"] == "statistics" and not all(
-        isinstance(event.get(name), int | None) for name in _COUNTS
-    ):
-        raise TypeError
+    elif event["event"] == "statistics":
+        counts = [event.get(name) for name in _COUNTS]
+        if not isinstance(event.get("resource"), str | None) or not all(
+            isinstance(count, int | None) for count in counts
+        ):
+            raise TypeError
 
 
 def _call(event: dict[str, Any]) -> Call:
@@ -144,27 +167,36 @@ def _call(event: dict[str, Any]) -> Call:
 
 def _allocator(events: Sequence[dict[str, Any]]) -> str:
     """Say in one phrase who handed out memory in the kernel itself."""
-    calls = [event for event in events if event["event"] == "reinitialize"]
-    served = [event for event in calls if event["served"]]
-    if served:
-        return _chosen(served[-1])
-    if calls:
-        return f"none: {calls[-1]['error']}"
-    if not any(event["event"] == "imported" for event in events):
+    chosen, refused, found, imported = None, None, None, False
+    for event in events:  # in their order: what came last holds
+        imported = imported or event["event"] == "imported"
+        if event["event"] == "reinitialize":
+            chosen, refused = (event, None) if event["served"] else (chosen, event)
+        elif event["event"] == "statistics" and event.get("resource"):
+            found = event["resource"]
+            chosen = chosen if event.get("ours") else None
+    if chosen:
+        return _chosen(chosen)
+    if refused:
+        return f"none: {refused['error']}".replace("none: GpuMissing: ", "none: ")
+    if not imported:
         return "not RMM: nothing imported it"
-    classes = [event["resource"] for event in events if event.get("resource")]
-    if not classes or classes[-1] == "CudaMemoryResource":
+    if found in {None, "CudaMemoryResource"}:
         return "plain CUDA, RMM's default: the notebook did not set RMM up"
-    kind = _CLASSES.get(classes[-1])
-    return f"{_NAMES[kind] if kind else classes[-1]}, as the notebook or a library set it up"
+    kind = _CLASSES.get(found)
+    return f"{_NAMES[kind] if kind else found}, as the notebook or a library set it up"
 
 
 def _chosen(event: dict[str, Any]) -> str:
     served, asked = event["served"], event["asked"]
     phrase = _resource(served)
     if served["rung"] != "asked":
-        return f"{phrase}: the {_resource(asked)} {_verb(event['tried'])}"
+        return f"{phrase}: {_with_article(_resource(asked))} {_verb(event['tried'])}"
     return f"{phrase}, as {'asked' if event['by'] == 'notebook' else '--rmm-mode asks'}"
+
+
+def _with_article(resource: str) -> str:
+    return resource if resource.startswith("CUDA's") else f"the {resource}"
 
 
 def _verb(tried: Sequence[dict[str, Any]]) -> str:

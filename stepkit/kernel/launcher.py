@@ -6,6 +6,7 @@ and what it brings along are imported.
 
 import atexit
 import faulthandler
+import importlib.util
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 _JOIN_SECONDS = 5.0
+
+_GUARD: Any = None  # of RMM, where the runner asks for one
 
 
 class Kernel(IPythonKernel):
@@ -67,6 +70,8 @@ class LosslessKernelApp(IPKernelApp):
         """
         super().initialize(argv)  # type: ignore[no-untyped-call]
         atexit.register(self.end_control)  # what was registered last runs first
+        if _GUARD and self.shell:
+            self.shell.events.register("post_run_cell", _GUARD.cell_ended)
 
     def end_control(self) -> None:
         """End the thread that answers the shutdown request."""
@@ -75,10 +80,37 @@ class LosslessKernelApp(IPKernelApp):
             self.control_thread.join(_JOIN_SECONDS)
 
 
-if __name__ == "__main__":
+def _guard() -> Any:
+    """Guard RMM as the environment asks; whatever fails here, the notebook runs all the same."""
+    if not os.environ.get("STEPKIT_GUARD"):
+        return None
+    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guard")  # noqa: PTH100, PTH118, PTH120 - starts at once
+    try:
+        spec: Any = importlib.util.spec_from_file_location(
+            "stepkit_guard",
+            os.path.join(directory, "__init__.py"),  # noqa: PTH118
+            submodule_search_locations=[directory],
+        )
+        guard = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = guard  # under a name of its own: nothing is added to sys.path
+        spec.loader.exec_module(guard)
+        return guard.install()
+    except Exception as error:  # noqa: BLE001
+        print(f"stepkit: the guard of RMM is not active: {error}", file=sys.stderr)  # noqa: T201
+        return None
+
+
+def main() -> None:
+    """Serve one notebook, until it is told to end."""
+    global _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
     # ipykernel takes over the file behind fd 2: the stacks must go where the process itself prints.
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
     # Python looks for an interrupt before it enters a system call; one that comes between the two
     # goes unnoticed until the call ends. A signal that does nothing else ends the call.
     signal.signal(signal.SIGRTMIN + 5, lambda *_: None)
+    _GUARD = _guard()
     LosslessKernelApp.launch_instance(kernel_class=Kernel)
+
+
+if __name__ == "__main__":
+    main()

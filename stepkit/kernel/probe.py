@@ -15,11 +15,12 @@ import re
 import shutil
 import sys
 import uuid
+from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 # As in launcher.py: what lies beside this file must not be imported in place of other modules.
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
@@ -77,8 +78,13 @@ def main() -> None:
     """Tell everything, from what cannot fail to what does most."""
     begin("python")
     tell("python", **python_facts())
-    if sys.argv[1:] == ["none"]:
-        return
+    if sys.argv[1:] != ["none"]:
+        ask_gpu()
+    tell("end")
+
+
+def ask_gpu() -> None:
+    """Ask the driver, and then the libraries that stand on it."""
     begin("driver")
     driver = driver_facts()
     tell("driver", **driver)
@@ -93,32 +99,34 @@ def main() -> None:
 
 def python_facts() -> dict[str, Any]:
     """Return the interpreter, its packages and the variables that matter for a GPU."""
-    packages, requirements = installed()
     return {
         "version": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
         "prefix": sys.prefix,
         "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),  # noqa: PTH112, PTH118
-        "packages": packages,
-        "requirements": requirements,
-        "checks": [point.name for point in doctor_checks()],
+        **installed(),
+        "checks": doctor_checks(),
         "rapids": shutil.which("rapids"),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
-def installed() -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the version of each distribution, and what RAPIDS' own require."""
+def installed() -> dict[str, Any]:
+    """Return the version of each distribution, what RAPIDS' own require, and what is unreadable."""
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
+    unreadable: list[str] = []
     for distribution in metadata.distributions():
-        name, version = name_and_version(distribution)
-        if not name or name in versions:  # the first one found is the one that is imported
-            continue
-        versions[name] = version
-        if _RAPIDS.match(name):
-            requirements[name] = distribution.requires or []
-    return versions, requirements
+        try:
+            name, version = name_and_version(distribution)
+            if not name or name in versions:  # the first one found is the one that is imported
+                continue
+            versions[name] = version
+            if _RAPIDS.match(name):
+                requirements[name] = distribution.requires or []
+        except Exception:  # noqa: BLE001 - half an installation is no reason to look no further
+            unreadable.append(str(getattr(distribution, "_path", distribution)))
+    return {"packages": versions, "requirements": requirements, "unreadable": unreadable}
 
 
 def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
@@ -126,15 +134,18 @@ def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
     stem = getattr(getattr(distribution, "_path", None), "name", "")
     match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", stem)
     name, version = match.groups() if match else (distribution.metadata["Name"], None)
-    version = version or distribution.version
+    version = version or distribution.version or ""
     return re.sub(r"[-_.]+", "-", name or "").lower(), version
 
 
-def doctor_checks() -> Iterable[Any]:
-    """Return the checks that RAPIDS' packages register for `rapids doctor`."""
-    points = metadata.entry_points()
-    group = "rapids_doctor_check"
-    return points.select(group=group) if hasattr(points, "select") else points.get(group, [])
+def doctor_checks() -> list[str]:
+    """Return the names of the checks that RAPIDS' packages register for `rapids doctor`."""
+    names: list[str] = []
+    for distribution in metadata.distributions():
+        with suppress(Exception):  # others' entry points, if they can be read
+            points = distribution.entry_points
+            names += [point.name for point in points if point.group == "rapids_doctor_check"]
+    return list(dict.fromkeys(names))
 
 
 def driver_facts() -> dict[str, Any]:
@@ -257,8 +268,8 @@ def cupy_facts() -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - every one is a finding
         return {"call": "import", "error": [type(error).__name__, str(error)]}
     calls = {
-        "runtime": cupy.cuda.runtime.runtimeGetVersion,
-        "count": cupy.cuda.runtime.getDeviceCount,
+        "runtime": lambda: int(cupy.cuda.runtime.runtimeGetVersion()),
+        "count": lambda: int(cupy.cuda.runtime.getDeviceCount()),
         "memory": lambda: int(cupy.zeros(256).nbytes),
         "kernel": lambda: int((cupy.arange(1024) + 1).sum()),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.report import gpu
 from stepkit.report.text import duration, escape, heading, one_line, table
 
 if TYPE_CHECKING:
@@ -62,13 +63,18 @@ def _cells(entry: Entry, cells: list[dict[str, Any]]) -> Iterator[str]:
         yield "Tolerated errors:"
         yield ""
         yield from map(_tolerated_cell, tolerated)
+    yield from gpu.lines(entry)
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
+    with_peak = gpu.any_peak(timed)
     yield ""
-    rows = (
-        (_number(c), duration(c["seconds"]), escape(c["status"]), escape(f"`{c['first_line']}`"))
-        for c in timed
-    )
-    yield from table(("slowest cells", "time", "status", "first line"), rows)
+    head = ("slowest cells", "time", *(["GPU peak"] if with_peak else []), "status", "first line")
+    yield from table(head, (_slow_cell(cell, with_peak=with_peak) for cell in timed))
+
+
+def _slow_cell(cell: dict[str, Any], *, with_peak: bool) -> tuple[str, ...]:
+    peak = [gpu.peak(cell)] if with_peak else []
+    line = escape(f"`{cell['first_line']}`")
+    return _number(cell), duration(cell["seconds"]), *peak, escape(cell["status"]), line
 
 
 def _number(cell: dict[str, Any]) -> str:

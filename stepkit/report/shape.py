@@ -35,6 +35,15 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+_texts: Final = _list_of(_text)
+_wholes: Final = _list_of(_whole)
+_objects: Final = _list_of(lambda value: isinstance(value, dict))
+
+
 def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or check(value)
 
@@ -57,9 +66,24 @@ _NOTEBOOK: Final = {
     "cells_run": _or_none(_whole), "cells_total": _or_none(_whole), "tolerated": _whole,
     "report": _or_none(_text),
 }  # fmt: skip
+_ATTEMPT: Final = {
+    "number": _whole, "rung": _text, "status": _text, "message": _text, "seconds": _number,
+}  # fmt: skip
+_GPU: Final = {"devices": _objects, "errors": _texts}
+_DEVICE: Final = {
+    "name": _text, "memory_total": _number, "memory_peak": _number, "utilisation_mean": _number,
+    "power_max": _number, "temperature_max": _number, "ecc_uncorrected": _whole,
+    "retired": _whole, "xids": _wholes, "clock_reasons": _texts,
+}  # fmt: skip
+_GUARD: Final = {"active": _flag, "warnings": _texts}
 _OUTPUTS: Final = {
     "git-clone": {"commit": _text},
-    "execute-notebook": {"cells-run": _whole, "cells-total": _whole, "variant": _text},
+    "execute-notebook": {
+        "cells-run": _whole,
+        "cells-total": _whole,
+        "variant": _text,
+        "allocator": _text,
+    },
     "execute-notebooks": dict.fromkeys(
         ("total", "passed", "tolerated", "failed", "cancelled", "skipped", "not-run"), _whole
     ),
@@ -69,13 +93,14 @@ _OUTPUTS: Final = {
     },
 }
 _ITEMS: Final[Mapping[str, Mapping[str, Mapping[str, Callable[[Any], bool]]]]] = {
-    "execute-notebook": {"cells": _CELL, "changes": _CHANGE},
+    "execute-notebook": {"cells": _CELL, "changes": _CHANGE, "attempts": _ATTEMPT},
     "execute-notebooks": {"notebooks": _NOTEBOOK},
     "run-tests": {"failures": _FAILURE},
 }
 _ADDED_LATER: Final = {
     "tolerance": _text,
     "applied": _flag,
+    "gpu_peak": _or_none(_number),
 }  # to items; reports of older versions lack it
 
 
@@ -99,7 +124,27 @@ def check(data: Any) -> Mapping[str, Any]:
     _fields(given, {name: test for name, test in wanted.items() if name in given}, "outputs.")
     for name, shape in _ITEMS.get(report["step"], {}).items():
         _items(given.get(name, []), shape, f"outputs.{name}")
+    if report["step"] == "execute-notebook":
+        _gpu(given)
     return report
+
+
+def _gpu(outputs: Mapping[str, Any]) -> None:
+    """Check what the driver and the guard told, each part of which may be unknown."""
+    gpu = _mapping(outputs.get("gpu", {}), "outputs.gpu")
+    _known_fields(gpu, _GPU, "outputs.gpu.")
+    _items(gpu.get("devices") or [], {"index": _whole}, "outputs.gpu.devices")
+    for number, device in enumerate(gpu.get("devices") or []):
+        _known_fields(device, _DEVICE, f"outputs.gpu.devices[{number}].")
+    guard = _mapping(outputs.get("guard", {}), "outputs.guard")
+    _known_fields(guard, _GUARD, "outputs.guard.")
+
+
+def _known_fields(
+    data: Mapping[str, Any], shape: Mapping[str, Callable[[Any], bool]], where: str
+) -> None:
+    known = {name: right for name, right in shape.items() if data.get(name) is not None}
+    _fields(data, known, where)
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

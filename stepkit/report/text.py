@@ -62,6 +62,12 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def memory(count: float) -> str:
+    """Spell bytes of memory for people, in powers of 1024 as drivers and containers count it."""
+    mebibytes = count / 2**20
+    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"  # noqa: PLR2004
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a table; cells are Markdown already."""
     yield f"| {' | '.join(head)} |"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
 from stepkit.rules import cells, mismatch, shutdown, subsample
 from stepkit.rules.change import Change
 from stepkit.rules.draft import Draft
 from stepkit.rules.edits import edit
-from stepkit.rules.model import Book, Tolerance, Variant
 from stepkit.rules.tolerances import Tolerances
-from stepkit.tools.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from stepkit.rules.model import Book, Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def apply(
     ``language`` is the kernel's, where the notebook does not say it or another one is used.
     Raises :class:`ConfigurationError` when a rule meets something else than it expects.
     """
-    chosen = _variant(book, variant) if variant else Variant(suffix="")
+    chosen = book.variant(variant)
     python = (language or _language(nb)).lower() in {"python", "ipython", ""}
     draft = Draft(nb)
     for hook in chosen.hooks:
@@ -73,18 +74,6 @@ def apply(
         runnable=draft.runnable(),
         numbers={cell.id: cell.number for cell in draft.cells if cell.number},
     )
-
-
-def _variant(book: Book, name: str) -> Variant:
-    if name in book.variants:
-        return book.variants[name]
-    if not book.variants:
-        where = (
-            f"{book.source} declares none" if book.source else "there is no rules file (--rules)"
-        )
-        raise ConfigurationError(f"there is no variant {name!r}: {where}")
-    hint = did_you_mean(name, book.variants)
-    raise ConfigurationError(f"{book.source} has no variant {name!r}{hint}")
 
 
 def _language(nb: Any) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from stepkit.errors import ConfigurationError
+from stepkit.tools.spelling import did_you_mean
+
 Place = Literal["before", "after", "instead-of"]
 
 
@@ -147,6 +150,25 @@ class Book:
     rules: tuple[AnyRule, ...] = ()
     tolerate: tuple[Tolerance, ...] = ()
     variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    def variant(self, name: str | None) -> Variant:
+        """Return the variant of that name; None is one without a name, which changes nothing.
+
+        Raises :class:`ConfigurationError` when there is none.
+        """
+        if name is None:
+            return Variant(suffix="")
+        if name in self.variants:
+            return self.variants[name]
+        if not self.variants:
+            where = (
+                f"{self.source} declares none"
+                if self.source
+                else "there is no rules file (--rules)"
+            )
+            raise ConfigurationError(f"there is no variant {name!r}: {where}")
+        hint = did_you_mean(name, self.variants)
+        raise ConfigurationError(f"{self.source} has no variant {name!r}{hint}")
 
 
 EMPTY = Book()

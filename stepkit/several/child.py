@@ -10,6 +10,7 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError
+from stepkit.gpu.options import GpuOptions
 from stepkit.report import model
 from stepkit.several.command import arguments
 from stepkit.several.model import NotebookRun, Places, Status
@@ -35,6 +36,7 @@ class Run:
     """What the notebooks share; ``stop`` asks their processes to end, ``kill`` ends them."""
 
     places: Places
+    gpu: GpuOptions
     page: bool
     log_output: bool
     stop: threading.Event
@@ -49,7 +51,9 @@ class Run:
                 return _failed(one, Reason.BAD_INPUT, message, 2)
             before = {file: _stamp(one.place(file)) for file in one.outputs}
             done = own_command.run(
-                arguments(one, self.places, page=self.page, log_output=self.log_output),
+                arguments(
+                    one, self.places, gpu=self.gpu, page=self.page, log_output=self.log_output
+                ),
                 prefix=one.name,
                 env=one.settings.env,
                 stop=self.stop,

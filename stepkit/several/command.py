@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stepkit.gpu.options import GpuOptions
+from stepkit.options import declared
+from stepkit.step import kebab
 from stepkit.tools import documents
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stepkit.several.model import Places, Planned
 
 
-def arguments(one: Planned, places: Places, *, page: bool, log_output: bool) -> list[str]:
+def arguments(
+    one: Planned, places: Places, *, gpu: GpuOptions, page: bool, log_output: bool
+) -> list[str]:
     """Return what follows ``stepkit``; the variables of the environment are not part of it.
 
     Values stand behind ``=``, so that one which begins with a dash is no flag.
@@ -36,7 +43,16 @@ def arguments(one: Planned, places: Places, *, page: bool, log_output: bool) -> 
         *(f"{flag}={value}" for flag, value in flags.items() if value not in {None, ""}),
         *(f"--tolerate={text}" for text in settings.tolerate),
         *(f"--parameters={text}" for text in settings.given),
+        *_about_gpu(gpu),
     ]
+
+
+def _about_gpu(gpu: GpuOptions) -> Iterator[str]:
+    for option in declared(GpuOptions):
+        value = getattr(gpu, option.field.name)
+        if value != option.field.default:
+            text = str(value).lower() if isinstance(value, bool) else value
+            yield f"--{kebab(option.field.name)}={text}"
 
 
 def _seconds(limit: float | None) -> str | None:

@@ -11,6 +11,7 @@ from typing import Final, cast
 from stepkit.step import Step
 
 MODULES: Final = {
+    "check-environment": "stepkit.steps.check_environment",
     "git-clone": "stepkit.steps.git_clone",
     "execute-notebook": "stepkit.steps.execute_notebook",
     "execute-notebooks": "stepkit.steps.execute_notebooks",

@@ -1,8 +1,8 @@
 r"""Execute a notebook with papermill, and tell truly how it ended.
 
 The verdict comes from the kernel's own replies: a notebook passes when every one of its code
-cells ran. The executed notebook is written in every case, with all outputs up to the failure,
-and every few seconds on the way.
+cells ran. From the first cell on the executed notebook is there in every case, with all outputs
+up to the failure, and saved every few seconds on the way.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
@@ -14,6 +14,11 @@ A notebook that you do not own is changed on its way to the kernel, never on dis
 a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
 and which variants there are. What was changed is written beside the output.
 
+A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required looks
+before the first cell. The RAPIDS Memory Manager is guarded: what the notebook asks of it is done,
+or the next lower thing that works (--rmm-mode puts another allocator in its place), and the
+report says which. --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory.
+
 For example:
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
@@ -21,11 +26,15 @@ For example:
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
         --rules rules.yaml --variant lite --page out/analysis.html
+
+    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
+        --gpu required --rmm-mode pool --rmm-pool-size 0.5
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,13 +42,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit import rules, verdict
 from stepkit.engine import execute as engine
-from stepkit.engine.request import Request
+from stepkit.engine import parameters
+from stepkit.engine.options import EngineOptions, request
+from stepkit.engine.parameters import ParameterOptions
 from stepkit.engine.watch import progress
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION, READS, WRITES, Also, AtLeast, Pair
+from stepkit.gpu import attempt, lowering, measured
+from stepkit.gpu.alongside import Alongside
+from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.outputs import GpuOutputs
+from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import Status
-from stepkit.tools import files, kernels, logfile, nbconvert, notebook, parameters
+from stepkit.tools import files, kernels, logfile, nbconvert, notebook
 from stepkit.verdict import CellRun
 
 if TYPE_CHECKING:
@@ -51,30 +66,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to execute, with which parameters, and within which limits."""
+class Options(GpuOptions, ParameterOptions, EngineOptions):
+    """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]
     output: Annotated[Path, "where to write the executed notebook", WRITES]
-    parameters: Annotated[
-        tuple[str, ...], "NAME=VALUE, with papermill's guess of the type", Pair("-p")
-    ] = ()
-    parameters_raw: Annotated[
-        tuple[str, ...], "NAME=VALUE, the value kept as text", Pair("-r")
-    ] = ()
-    parameters_file: Annotated[
-        tuple[Path, ...], "YAML file of parameters", READS, Also("-f", "--parameters_file")
-    ] = ()
-    parameters_yaml: Annotated[
-        tuple[str, ...], "YAML text of parameters", Also("-y", "--parameters_yaml")
-    ] = ()
-    parameters_base64: Annotated[
-        tuple[str, ...], "base64 of YAML text of parameters", Also("-b", "--parameters_base64")
-    ] = ()
-    inject_input_path: Annotated[bool, "pass the notebook's path as PAPERMILL_INPUT_PATH"] = False
-    inject_output_path: Annotated[bool, "pass the output's path as PAPERMILL_OUTPUT_PATH"] = False
-    inject_paths: Annotated[bool, "pass both paths"] = False
-    allow_unknown_parameters: Annotated[bool, "pass parameters the notebook does not have"] = False
     kernel: Annotated[str | None, "kernel to use instead of the notebook's own", Also("-k")] = None
     language: Annotated[str | None, "language of the notebook, if it does not say", Also("-l")] = (
         None
@@ -83,20 +79,7 @@ class Options:
     log: Annotated[Path | None, "log file; by default papermill.log beside the output", WRITES] = (
         None
     )
-    log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
-    progress_bar: Annotated[bool | None, "show a bar; by default on a terminal only"] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode")] = False
-    start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
-    execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
-    run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
-    hang_timeout: Annotated[
-        float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
-    ] = None
-    heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
-    autosave_cell_every: Annotated[int, "seconds between saves; 0 is none", AtLeast(0)] = 5
-    cell_output_limit: Annotated[
-        int | None, "megabytes of outputs a cell may keep; the whole goes to files", AtLeast(1)
-    ] = None
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[
@@ -104,12 +87,11 @@ class Options:
     ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
-    stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
-    stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
+    metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class Outputs(GpuOutputs):
     """What was written, and how far the notebook came."""
 
     notebook: Annotated[Path, "absolute path of the executed notebook"]
@@ -131,47 +113,70 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Check everything that can be checked before the first cell, execute, and judge."""
+    """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
+    book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
+    named, rungs = _named_after(book, options), lowering.rungs(options)
+    further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
+    written = attempt.written(named.output, _log(named), *further)
+    if os.path.exists(options.notebook):  # noqa: PTH110 - a name that is too long is none
+        attempt.forget(written, inputs=[options.notebook])
+    with measured.of_failure(options.metrics, named.output.stem):
+        return lowering.run(
+            lambda rung: _attempt(replace(options, **rung.changes), book),
+            rungs,
+            lambda number: attempt.keep(written, number),
+        )
+
+
+def _attempt(options: Options, book: Book) -> Outputs:
+    """Check everything that can be checked before the first cell, execute, and judge."""
     options = _named_after(book, options)
     document = notebook.load(options.notebook)
     _check_paths(options)
     told = notebook.metadata(document, options.notebook)
     kernel, language = kernels.choose(told, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
-    with engine.started(kernel, cwd) as started:  # it boots while the notebook is prepared
+    with ExitStack() as stack:
+        beside = stack.enter_context(Alongside(options, kernel=kernel, cwd=cwd))
+        # It boots while the notebook is prepared.
+        started = stack.enter_context(engine.started(kernel, cwd, beside.environment))
+        beside.kernel_started(started.kernel.pid)
         original = notebook.with_ids(notebook.upgraded(document, options.notebook))
         del document  # it may be large
-        patched = _patched(options, book, original, language)
-        given = _parameters(options, patched)
-        if language == "python" and not options.allow_unknown_parameters:
-            parameters.check_known(patched.notebook, given.keys() - _paths(options).keys())
-        with logfile.recording(_log(options)) as handler:
-            outputs = _outputs(options, kernel, original, patched)
-            prepared = engine.prepared(
-                patched.notebook,
-                given,
-                source=options.notebook.absolute(),
-                output=options.output.absolute(),
-                kernel=kernel,
-                language=language,
-                report_mode=options.report_mode,
-            )
-            outcome = _execute(options, prepared, patched, started, handler)
-            return _judged(options, outputs, outcome)
+        if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
+            _ready(replace(options, variant=options.gpu_oom_variant), book, original, language)
+        patched, given = _ready(options, book, original, language)
+        handler = stack.enter_context(logfile.recording(_log(options)))
+        outputs = _outputs(options, kernel, original, patched)
+        prepared = engine.prepared(
+            patched.notebook,
+            given,
+            source=options.notebook.absolute(),
+            output=options.output.absolute(),
+            kernel=kernel,
+            language=language,
+            report_mode=options.report_mode,
+        )
+        beside.check()
+        outcome = _execute(options, prepared, patched, started, handler)
+        return _judged(options, outputs, outcome, beside)
 
 
 def _named_after(book: Book, options: Options) -> Options:
     """Give the files the suffix of the variant, unless they have it."""
-    variant = book.variants.get(options.variant or "")
+    suffix = book.variant(options.variant).suffix
     return replace(
         options,
-        output=files.with_suffix(options.output, variant.suffix if variant else ""),
-        page=options.page and files.with_suffix(options.page, variant.suffix if variant else ""),
+        output=files.with_suffix(options.output, suffix),
+        page=options.page and files.with_suffix(options.page, suffix),
     )
 
 
-def _patched(options: Options, book: Book, original: Any, language: str) -> Patched:
+def _ready(
+    options: Options, book: Book, original: Any, language: str
+) -> tuple[Patched, dict[str, Any]]:
+    """Return the notebook as rules change it, and its parameters."""
     patched = rules.apply(
         original,
         book,
@@ -182,43 +187,43 @@ def _patched(options: Options, book: Book, original: Any, language: str) -> Patc
     )
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
-    return patched
+    given = parameters.given(
+        options,
+        patched.parameters,
+        taken=patched.names_set,
+        source=options.notebook,
+        output=options.output,
+    )
+    if language == "python":
+        parameters.check_known(options, patched.notebook, given)
+    return patched, given
 
 
 def _execute(
     options: Options, prepared: Any, patched: Patched, started: Started, handler: logging.Handler
 ) -> Outcome:
     bar = logfile.on_terminal() if options.progress_bar is None else options.progress_bar
-    megabytes = options.cell_output_limit
     with ExitStack() as stack:
-        request = Request(
-            notebook=prepared,
-            output=options.output.absolute(),
-            log_output=options.log_output,
+        asked = request(
+            options,
+            prepared,
+            options.output.absolute(),
+            patched.tolerances,
             progress_bar=bar,
-            start_timeout=options.start_timeout,
-            execution_timeout=options.execution_timeout or None,
-            run_timeout=options.run_timeout or None,
-            hang_timeout=options.hang_timeout or None,
-            checkpoint_interval=options.autosave_cell_every,
-            heartbeat=options.heartbeat,
-            cell_output_limit=megabytes and megabytes * 10**6,
-            stdout_file=files.opened(stack, options.stdout_file),
-            stderr_file=files.opened(stack, options.stderr_file),
-            tolerances=patched.tolerances,
+            stack=stack,
         )
         if bar:  # while it is on the screen, the lines for each cell are not
             stack.enter_context(logfile.only_to(handler, progress))
         if options.page:
             stack.enter_context(nbconvert.preloading())
-        outcome = engine.execute(request, started)
+        outcome = engine.execute(asked, started)
     for declared in patched.tolerances.unused():
         logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
     return replace(outcome, execution=replace(outcome.execution, skipped=patched.skipped))
 
 
-def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
-    """Judge the run; a page that cannot be made never hides what the verdict says."""
+def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
+    """Judge the run; a signal that comes meanwhile loses nothing of what is known."""
     execution = outcome.execution
     outputs = replace(
         outputs,
@@ -230,21 +235,40 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome) -> Outputs:
         messages_lost=execution.messages_lost,
         status="tolerated" if execution.tolerated else "succeeded",
     )
-    if execution.cancelled_by:
+    try:
+        return _told(options, outputs, outcome, beside)
+    except KeyboardInterrupt as stop:
+        cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
+        execution = replace(execution, cancelled_by=cancelled.signum)
         raise Cancelled(
-            execution.cancelled_by, outputs=outputs, message=verdict.interrupted(execution)
-        )
-    trouble = None
-    if options.page:
+            cancelled.signum,
+            outputs=cancelled.outputs or outputs,
+            message=verdict.interrupted(execution),
+        ) from None
+
+
+def _told(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
+    """Tell the verdict; a page that cannot be made never hides what it says."""
+    execution = beside.ended(outcome.execution)
+    error, trouble, message = None, None, ""
+    try:
+        message = verdict.judge(execution)
+    except StepError as judged:
+        error = beside.explained(judged, execution)
+    if options.page and not execution.cancelled_by:
         directory = options.notebook.absolute().parent
         trouble = nbconvert.trouble_with(outcome.notebook, options.page, directory)
         outputs = replace(outputs, page=None if trouble else options.page.absolute())
-    try:
-        message = verdict.judge(execution)
-    except StepError as error:
-        logger.info("verdict: %s", error)
-        raise error.leaving(outputs) from None
-    logger.info("verdict: %s", message)
+    outputs = replace(
+        outputs,
+        cells=tuple(execution.cells),
+        **beside.outputs(outputs.notebook, execution, error or trouble, options.metrics),
+    )
+    if execution.cancelled_by:
+        raise Cancelled(execution.cancelled_by, outputs=outputs)
+    logger.info("verdict: %s", error or message)
+    if error:
+        raise error.leaving(outputs)
     if trouble:
         raise trouble.leaving(outputs, prefix=f"{message}, but there is no page: ")
     return replace(outputs, message=message)
@@ -254,28 +278,6 @@ def _check_paths(options: Options) -> None:
     notebook.check_output(options.output, options.notebook)
     if options.cwd and not options.cwd.is_dir():
         raise ConfigurationError(f"there is no working directory {options.cwd}")
-
-
-def _parameters(options: Options, patched: Patched) -> dict[str, Any]:
-    given = parameters.joined(
-        {**patched.parameters, **_paths(options)},
-        base64_texts=options.parameters_base64,
-        paths=options.parameters_file,
-        yaml_texts=options.parameters_yaml,
-        guessed=options.parameters,
-        raw=options.parameters_raw,
-    )
-    if twice := sorted(patched.names_set & given.keys()):
-        raise ConfigurationError(f"{twice[0]} is set by a rule and by a parameter: choose one")
-    return given
-
-
-def _paths(options: Options) -> dict[str, str]:
-    wanted = {
-        "PAPERMILL_INPUT_PATH": (options.inject_input_path, options.notebook),
-        "PAPERMILL_OUTPUT_PATH": (options.inject_output_path, options.output),
-    }
-    return {n: str(path) for n, (asked, path) in wanted.items() if asked or options.inject_paths}
 
 
 def _log(options: Options) -> Path:

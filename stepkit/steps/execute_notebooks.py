@@ -31,6 +31,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.gpu import guard, lowering
+from stepkit.gpu.options import GpuOptions
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
 from stepkit.several import check, choose, read_plan, rehearse, schedule, verdict
 from stepkit.several.child import Run
@@ -46,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(GpuOptions):
     """Which notebooks, where to, and what holds for all of them."""
 
     notebooks: Annotated[
@@ -98,6 +100,8 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Check the whole plan, execute what can be executed, and judge."""
     places = _places(options)
+    guard.settings(options, Path())  # refused now, not by each notebook
+    lowering.rungs(options)
     plan = _plan(options)
     check.check(plan)
     plan = rehearse.rehearsed(plan)
@@ -105,7 +109,12 @@ def run(options: Options) -> Outputs:
     _forget_reports(plan, places)
     stop, kill = Event(), Event()
     runner = Run(
-        places=places, page=options.page, log_output=options.log_output, stop=stop, kill=kill
+        places=places,
+        gpu=options,
+        page=options.page,
+        log_output=options.log_output,
+        stop=stop,
+        kill=kill,
     )
     work = schedule.Schedule(
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop

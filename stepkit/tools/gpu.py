@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# A large node that does not keep its GPUs ready takes seconds to answer the first question.
+ANSWER_SECONDS: Final = 10.0
+
+# NVML_VALUE_NOT_AVAILABLE of nvml.h is all bits set; no true answer is as large as this, in
+# whatever unit, and no report takes a larger number.
+MOST: Final = 10**15
 
 # NVML_COMPUTEMODE_* of nvml.h
 _COMPUTE_MODES: Final = ("default", "exclusive thread", "prohibited", "exclusive process")
@@ -36,7 +45,20 @@ class Device:
 
 
 def memory() -> tuple[int, int] | None:
-    """Return bytes used and bytes in all, over all GPUs; None without a GPU or a driver."""
+    """Return bytes used and bytes in all, over all GPUs; None without a GPU or a driver.
+
+    Also None when the driver does not answer within :data:`ANSWER_SECONDS`: it is asked in a
+    thread of its own, because no signal gets through to one that waits for a driver.
+    """
+    answers: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+    thread = threading.Thread(target=lambda: answers.put(_memory()), daemon=True)
+    with suppress(Empty, RuntimeError):  # too late, or the container allows no more threads
+        thread.start()
+        return answers.get(timeout=ANSWER_SECONDS)
+    return None
+
+
+def _memory() -> tuple[int, int] | None:
     import pynvml
 
     try:
@@ -126,9 +148,9 @@ def described(handle: Any, index: int) -> Device:
         index=index,
         name=asked(pynvml.nvmlDeviceGetName, handle),
         uuid=asked(pynvml.nvmlDeviceGetUUID, handle),
-        memory_total=None if room is None else int(room.total),
-        memory_used=None if room is None else int(room.used),
-        memory_free=None if room is None else int(room.free),
+        memory_total=None if room is None else known(room.total),
+        memory_used=None if room is None else known(room.used),
+        memory_free=None if room is None else known(room.free),
         driver=asked(pynvml.nvmlSystemGetDriverVersion),
         # as CUDA_VERSION of cuda.h: thousands are the major version, tens the minor one
         cuda_driver=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
@@ -141,6 +163,11 @@ def described(handle: Any, index: int) -> Device:
 
 def _named(mode: int) -> str:
     return _COMPUTE_MODES[mode] if mode < len(_COMPUTE_MODES) else f"mode {mode}"
+
+
+def known(answer: int) -> int | None:
+    """Return a number that NVML answered, None for one that stands for "not available"."""
+    return int(answer) if answer <= MOST else None
 
 
 def asked(question: Callable[..., Any], *arguments: Any) -> Any:

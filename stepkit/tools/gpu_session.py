@@ -45,21 +45,22 @@ class Session:
     (since the driver was loaded), ``retired`` (memory rows or pages taken out of use),
     ``process_memory`` (bytes that certain processes hold).
 
-    Raises nothing: what goes wrong is in ``errors``, once each. Without NVML there are no
-    ``devices``.
+    ``wanted`` chooses among the GPUs that the driver shows. Raises nothing: what goes wrong is in
+    ``errors``, once each. Without NVML there are no ``devices``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Callable[[gpu.Device], bool] = lambda _: True) -> None:
         self.errors: list[str] = []
         self.devices: tuple[gpu.Device, ...] = ()
         self._sources: list[_Source] = []
         self._events: Any = None
         self._stack = ExitStack()
         if self._stack.enter_context(gpu.initialised()):
-            found = list(gpu.handles())
-            self.devices = tuple(gpu.described(handle, index) for index, handle in found)
+            all_of_them = [(gpu.described(h, index), h) for index, h in gpu.handles()]
+            found = [(device, handle) for device, handle in all_of_them if wanted(device)]
+            self.devices = tuple(device for device, _ in found)
             self._sources = [_Source(handle) for _, handle in found]
-            self._listen({index for index, _ in found})
+            self._listen({device.index for device in self.devices})
 
     def read(self, *, slow: bool, pids: Collection[int] = ()) -> list[Values]:
         """Return what each device says now, None for what it does not; the ``slow`` too or not.
@@ -151,7 +152,8 @@ class _Source:
                 return None
             errors.append(str(error))
             return ()
-        return answer if isinstance(answer, tuple) else (answer,)
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return answers if max(answers) <= gpu.MOST else ()
 
     def _of_processes(self, pids: Collection[int], errors: list[str]) -> float | None:
         import pynvml

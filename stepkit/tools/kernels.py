@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from typing import Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.tools import spelling
+
+# Modules that start IPython's kernel: its own, and ours around it.
+_IPYTHON: Final = {"ipykernel_launcher", "stepkit.kernel"}
 
 
 def choose(metadata: Any, *, kernel: str | None, language: str | None) -> tuple[str, str]:
@@ -26,6 +31,24 @@ def choose(metadata: Any, *, kernel: str | None, language: str | None) -> tuple[
         source = "--kernel" if kernel else "the notebook"
         raise ConfigurationError(_unknown(name, source, installed))
     return name, language or installed[name]["language"]
+
+
+def python(name: str) -> str | None:
+    """Return the interpreter that kernel ``name`` runs; None when it is not IPython's kernel."""
+    argv = _installed()[name]["argv"]
+    if not _IPYTHON & set(argv):
+        return None
+    own = ("python", f"python{sys.version_info.major}", "python{}.{}".format(*sys.version_info))
+    return sys.executable if argv[0] in own else str(argv[0])  # as jupyter_client reads it
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the environment of kernel ``name``: ours, and what its own specification adds."""
+    from string import Template
+
+    added = _installed()[name].get("env") or {}  # filled in as jupyter_client does
+    filled = {key: Template(value).safe_substitute(os.environ) for key, value in added.items()}
+    return {**os.environ, **filled}
 
 
 def _installed() -> dict[str, dict[str, Any]]:

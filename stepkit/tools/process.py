@@ -31,6 +31,8 @@ _POLL_SECONDS: Final = 0.1  # how soon a child ends after another thread asked f
 GRACE_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
 KEPT: Final = 2**20  # characters of a child's first output, and as many of its last
 
+_sessions: Final[set[int]] = set()  # of the children that run now, in whatever thread
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
@@ -93,6 +95,11 @@ def run(
     )
 
 
+def sessions() -> frozenset[int]:
+    """Return the sessions of the children that :func:`run` waits for now, in other threads too."""
+    return frozenset(_sessions)
+
+
 def end(
     child: subprocess.Popen[str],
     grace: float = GRACE_SECONDS,
@@ -103,6 +110,7 @@ def end(
     _wait(child, grace, kill)
     _signal(child, signal.SIGKILL)
     child.wait()
+    _sessions.discard(child.pid)
 
 
 def _start(
@@ -112,7 +120,7 @@ def _start(
     pass_fds: Sequence[int],
 ) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(  # noqa: S603 - an argument list, never a shell
+        child = subprocess.Popen(  # noqa: S603 - an argument list, never a shell
             command,
             cwd=cwd,
             env=env,
@@ -125,6 +133,7 @@ def _start(
             start_new_session=True,
             pass_fds=pass_fds,
         )
+        _sessions.add(child.pid)
     except FileNotFoundError as error:
         what = f"no directory {cwd}" if cwd and not cwd.is_dir() else f"no program {command[0]!s}"
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
@@ -133,6 +142,7 @@ def _start(
     except ValueError as error:
         what = _impossible(command, cwd, env) or str(error)
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
+    return child
 
 
 def _shown(part: str | Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import STOPPING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 logger = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.2
 
 
 @contextmanager
@@ -50,7 +53,6 @@ def outlasted(
     what is half done.
     """
     from concurrent.futures import ThreadPoolExecutor
-    from queue import SimpleQueue
 
     # Its put may be interrupted by another put: an event's set would wait for itself.
     came: SimpleQueue[int | None] = SimpleQueue()
@@ -60,7 +62,7 @@ def outlasted(
             with handled(lambda signum, _: came.put(signum), *STOPPING):
                 future = pool.submit(work)
                 future.add_done_callback(lambda _: came.put(None))
-                while (signum := came.get()) is not None:
+                for signum in _until_none(came):
                     if first is None:
                         first = signum
                         stop.set()
@@ -72,3 +74,12 @@ def outlasted(
             stop.set()
             kill.set()
     return first
+
+
+def _until_none(came: SimpleQueue[int | None]) -> Iterator[int]:
+    """Yield what comes. Python handles a signal that wakes up nobody when the wait times out."""
+    while True:
+        with suppress(Empty):
+            if (signum := came.get(timeout=_POLL_SECONDS)) is None:
+                return
+            yield signum

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runs import execute, statuses, text_of
 
@@ -90,7 +90,6 @@ def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(cap: Cap, tmp_pa
     }
 
 
-@settings(deadline=None)
 @given(pieces=st.lists(st.text(max_size=8), max_size=8))
 def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
     directory = tmp_path_factory.mktemp("cap") / "a.outputs"

@@ -6,7 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode, from_dict
 
@@ -132,7 +132,6 @@ def stored(nb: NotebookNode) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-@settings(deadline=None, max_examples=60)
 @given(notebooks)
 def test_a_notebook_is_encoded_as_nbformat_does(document: dict[str, Any]) -> None:
     nb = from_dict(document)
@@ -140,7 +139,6 @@ def test_a_notebook_is_encoded_as_nbformat_does(document: dict[str, Any]) -> Non
     assert encoded(nb) == stored(nb)
 
 
-@settings(deadline=None, max_examples=60)
 @given(notebooks)
 def test_encoding_changes_nothing_in_the_notebook(document: dict[str, Any]) -> None:
     nb = from_dict(document)

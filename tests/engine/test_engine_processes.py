@@ -15,6 +15,7 @@ from runs import execute, statuses
 
 from stepkit.engine import processes
 from stepkit.engine.processes import Family
+from stepkit.tools import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,3 +181,24 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
     child.wait()
 
     assert (processes.memory(child.pid), processes.cpu_seconds(child.pid)) == (0, 0)
+
+
+def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
+    stop, up = threading.Event(), threading.Event()
+    command = [sys.executable, "-uc", SLEEPER]
+
+    def work() -> None:
+        process.run(command, on_line=lambda _: up.set(), stop=stop, cwd=tmp_path)
+
+    family = Family()
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert up.wait(60)
+        family.end()
+        assert family.strays == []
+        assert psutil.Process().children()
+    finally:
+        stop.set()
+        thread.join()
+        family.close()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import SupportsIndex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stepkit.engine.streams import Lines, Text
@@ -32,7 +32,6 @@ def pieces(text: str, at: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(places)]
 
 
-@settings(deadline=None)
 @given(printed, cuts)
 def test_text_is_the_same_however_it_is_cut(text: str, at: list[int]) -> None:
     grows = Text()
@@ -42,7 +41,6 @@ def test_text_is_the_same_however_it_is_cut(text: str, at: list[int]) -> None:
     assert grows.value() == reference(text)
 
 
-@settings(deadline=None)
 @given(printed, cuts)
 def test_looking_at_text_on_the_way_changes_nothing(text: str, at: list[int]) -> None:
     grows = Text()
@@ -53,7 +51,6 @@ def test_looking_at_text_on_the_way_changes_nothing(text: str, at: list[int]) ->
         assert grows.value() == grows.value() == reference(seen)
 
 
-@settings(deadline=None)
 @given(printed, cuts)
 def test_the_size_is_that_of_the_text(text: str, at: list[int]) -> None:
     grows = Text()
@@ -121,7 +118,6 @@ def test_each_character_is_looked_at_once(ending: str) -> None:
     assert sum(map(len, grows._done)) + sum(map(len, grows._line)) == grows.size
 
 
-@settings(deadline=None)
 @given(printed, cuts)
 def test_lines_are_the_same_however_the_text_is_cut(text: str, at: list[int]) -> None:
     lines = Lines()

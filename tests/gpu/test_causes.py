@@ -10,6 +10,7 @@ from gpu.drivers import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.gpu import causes
+from stepkit.kernel.guard import causes as in_the_kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +106,11 @@ def test_an_old_driver_is_told_by_its_version(tmp_path: Path) -> None:
 
     for ename, text in raised.values():
         assert causes.find(ename, text, driver_version=11040) is causes.DRIVER_TOO_OLD
+
+
+@pytest.mark.parametrize("name", sorted(in_the_kernel._MISSING))
+def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> None:
+    assert causes.find("GpuMissing", f"no GPU can be used: {name}: ...") is not None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gpu.attempts import Outputs, attempting, caught
+from gpu.guarded import ON_HOST
 
 from stepkit.errors import (
     Cancelled,
@@ -19,7 +21,6 @@ from stepkit.errors import (
     UserCodeError,
 )
 from stepkit.gpu import attempt, guard, lowering, size
-from stepkit.gpu.attempt import Attempt, Status
 from stepkit.gpu.lowering import AS_ASKED, Rung
 from stepkit.gpu.options import GpuOptions
 from stepkit.verdict import CellRun
@@ -34,15 +35,6 @@ FULL = "cell 3 of 9 (`x = cp.zeros(n)`) raised OutOfMemoryError: Out of memory"
 @dataclass(frozen=True, kw_only=True)
 class Options(GpuOptions):
     variant: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    notebook: Path
-    cells: tuple[CellRun, ...] = ()
-    status: Status = "succeeded"
-    message: str = "9 of 9 cells ran"
-    attempts: tuple[Attempt, ...] = ()
 
 
 def lowered(**given: Any) -> list[Rung]:
@@ -93,7 +85,13 @@ def on_disk(directory: Path) -> dict[str, str]:
 
 
 def test_by_default_there_is_one_rung_whatever_else_is_asked() -> None:
-    assert lowering.rungs(Options(rmm_mode="pool", gpu_oom_variant="lite")) == (AS_ASKED,)
+    assert lowering.rungs(Options(rmm_mode="pool")) == (AS_ASKED,)
+
+
+def test_a_variant_that_no_attempt_would_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        lowering.rungs(Options(gpu_oom_variant="lite"))
+    assert str(refused.value) == "--gpu-oom-variant needs --on-gpu-oom retry-lower"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +237,7 @@ def test_a_lower_rung_that_succeeds_says_so_and_keeps_the_files_of_both(
     }
     (line,) = caplog.messages
     assert line == (
-        f"attempt 1 of 3, as asked, ran out of the GPU's memory: {FULL}; "
+        f"attempt 1, as asked, ran out of the GPU's memory: {FULL}; "
         f"running it again from the start with CUDA's async allocator"
     )
 
@@ -324,6 +322,34 @@ def test_a_signal_ends_it_with_the_attempts_so_far(tmp_path: Path) -> None:
     assert len(notebook.rungs) == 2
 
 
+def test_on_a_gpu_played_in_host_memory_managed_memory_holds_what_cuda_could_not(
+    tmp_path: Path, python: str
+) -> None:
+    options = GpuOptions(rmm_mode="cuda", on_gpu_oom="retry-lower")
+    code = """\
+import rmm
+rmm.reinitialize()
+resource = rmm.mr.get_per_device_resource(0)
+print(sum(resource.allocate(32 << 20) > 0 for _ in range(3)))
+"""
+    served: list[str] = []
+    how = {"python": python, "env": {"HOST_GPU_BYTES": str(64 << 20)}}
+
+    outputs = lowering.run(
+        attempting(tmp_path, options, ON_HOST + caught(code), served, **how),
+        lowering.rungs(options, managed_limit=64 << 20),
+        lambda _: None,
+    )
+
+    first, second = outputs.attempts
+    assert (first.reason, second.reason) == (Reason.GPU_OUT_OF_MEMORY, Reason.OK)
+    assert first.message.startswith("MemoryError: ")
+    assert outputs.message == (
+        "sum 3, on attempt 2 of 2, with managed memory and up to 64.0 MiB of the host's"
+    )
+    assert [text.split(",")[0] for text in served] == ["plain CUDA", "managed memory"]
+
+
 def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
     def attempted(rung: Rung) -> Outputs:
         if rung is AS_ASKED:
@@ -336,6 +362,39 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == {}
 
 
+@pytest.mark.parametrize("ending", [ToolError("the GPU is busy"), Cancelled()])
+def test_an_attempt_that_ends_before_it_begins_loses_nothing_of_the_one_before(
+    tmp_path: Path, ending: ToolError | Cancelled
+) -> None:
+    notebook = Notebook(tmp_path, out_of_memory())
+
+    def attempted(rung: Rung) -> Outputs:
+        if notebook.rungs:
+            raise ending
+        return notebook(rung)
+
+    with pytest.raises((ToolError, Cancelled)) as caught:
+        lowering.run(attempted, lowered(), notebook.keep)
+
+    error: Any = caught.value
+    outputs = error.outputs
+    assert isinstance(outputs, Outputs)
+    assert outputs.notebook == tmp_path / "out.attempt-1.ipynb"
+    assert [cell.gpu_peak for cell in outputs.cells] == [None, 7, 5]
+    assert [a.number for a in outputs.attempts] == [1, 2]
+    assert [a.notebook for a in outputs.attempts] == [outputs.notebook, None]
+
+
+def test_files_that_cannot_be_kept_hide_nothing_of_the_attempt(tmp_path: Path) -> None:
+    (tmp_path / "out.attempt-1.ipynb").mkdir()
+
+    with pytest.raises(ConfigurationError, match="cannot keep") as caught:
+        Notebook(tmp_path, out_of_memory()).run(lowered())
+
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [a.message for a in caught.value.outputs.attempts] == [FULL]
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -343,6 +402,8 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
         ("papermill.log", "papermill.attempt-2.log"),
         ("v1.5 lite.html", "v1.5 lite.attempt-2.html"),
         ("stdout", "stdout.attempt-2"),
+        ("v1.5.timeline.json.gz", "v1.5.attempt-2.timeline.json.gz"),
+        ("out.patched.ipynb", "out.attempt-2.patched.ipynb"),
     ],
 )
 def test_a_kept_file_stays_beside_its_place_with_its_extension(name: str, expected: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepkit.errors import ConfigurationError
-from stepkit.gpu import timeline
+from stepkit.gpu import TIMELINE, timeline
 from stepkit.gpu.recorder import Recorder
 from stepkit.gpu.timeline import Extent, Timeline, Xid
 from stepkit.tools.gpu import Device
@@ -80,8 +80,9 @@ def test_a_window_finds_its_peak_however_much_is_thinned_out(data: st.DataObject
     peak = data.draw(st.integers(0, length - 1))
     rows = [{"rss": 7 if number == peak else 1} for number in range(length)]
     made = recorded(rows, most=data.draw(st.integers(2, 40)))
+    began, lasted = data.draw(st.integers(0, peak)), data.draw(st.integers(0, 50))
 
-    ((_, rss),) = timeline.peaks(made, [(peak - 0.4, peak + 0.4)])
+    ((_, rss),) = timeline.peaks(made, [(began - 0.4, peak + lasted + 0.4)])
 
     assert rss == 7
 
@@ -171,7 +172,7 @@ def test_an_empty_run_has_a_summary() -> None:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path, full: Timeline) -> None:
-    path = tmp_path / f"a{timeline.SUFFIX}"
+    path = tmp_path / f"a{TIMELINE}"
     timeline.write(full, path)
 
     assert timeline.summary(timeline.read(path)) == timeline.summary(full)
@@ -227,3 +228,14 @@ def test_half_a_file_is_refused(tmp_path: Path, full: Timeline) -> None:
         timeline.read(tmp_path / "a")
     with pytest.raises(ConfigurationError, match="cannot read"):
         timeline.read(tmp_path / "none")
+
+
+def test_the_peak_of_all_gpus_is_that_of_the_fullest_one() -> None:
+    both = recorded([{"gpu0.memory_used": 3, "gpu1.memory_used": 5}, {"gpu0.memory_used": 4}])
+
+    assert timeline.summary(both).memory_peak == 5
+
+
+def test_gpus_that_do_not_tell_their_memory_have_no_peak() -> None:
+    assert timeline.summary(recorded([{"gpu0.power": 90.0}])).memory_peak is None
+    assert timeline.summary(recorded([{"rss": 1}])).memory_peak is None

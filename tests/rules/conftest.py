@@ -4,20 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from hypothesis import settings
 
 from stepkit import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis try fewer examples where the slow tests are left out."""
-    settings.register_profile("full", max_examples=200, deadline=None, derandomize=True)
-    settings.register_profile("quick", settings.get_profile("full"), max_examples=40)
-    settings.load_profile("quick" if "not slow" in config.option.markexpr else "full")
 
 
 @pytest.fixture

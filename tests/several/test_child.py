@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stepkit.errors import Reason
+from stepkit.gpu.options import GpuOptions
 from stepkit.several import child
 from stepkit.several.model import NotebookRun, Places, Planned
 from stepkit.tools import own_command
@@ -106,7 +107,9 @@ def test_a_child_that_cannot_be_started_is_a_failed_notebook(tmp_path: Path) -> 
     stop, kill = threading.Event(), threading.Event()
     places = Places(directory=tmp_path, reports=tmp_path)
 
-    run = child.Run(places=places, page=False, log_output=False, stop=stop, kill=kill).execute(many)
+    run = child.Run(
+        places=places, gpu=GpuOptions(), page=False, log_output=False, stop=stop, kill=kill
+    ).execute(many)
 
     assert (run.status, run.exit_code, run.reason) == ("failed", 2, "bad-input")
     assert "Argument list too long" in run.message

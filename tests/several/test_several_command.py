@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from stepkit import cli
+from stepkit.gpu.options import GpuOptions
 from stepkit.several.command import arguments
 from stepkit.several.model import Places, Planned, Settings
 
@@ -16,7 +17,7 @@ PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite"
 def test_a_plain_notebook_needs_little() -> None:
     one = Planned(name="a b", path=Path("-source/{a} b.ipynb"))
 
-    assert arguments(one, PLACES, page=False, log_output=False) == [
+    assert arguments(one, PLACES, gpu=GpuOptions(), page=False, log_output=False) == [
         "execute-notebook",
         "--notebook=-source/{a} b.ipynb",
         "--output=/out/a b_lite.ipynb",
@@ -40,7 +41,7 @@ def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
     )
     one = Planned(name="a", path=Path("a.ipynb"), settings=settings)
 
-    argv = arguments(one, PLACES, page=True, log_output=True)
+    argv = arguments(one, PLACES, gpu=GpuOptions(), page=True, log_output=True)
 
     (parameters,) = [item for item in argv if item.startswith("--parameters-yaml=")]
     assert yaml.safe_load(parameters.partition("=")[2]) == dict(settings.parameters)
@@ -63,3 +64,14 @@ def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
     assert parsed.tolerate == ["KeyError:.*pca", "-x:y"]
     assert parsed.parameters == ["n=5", "text=-x"]
     assert (parsed.execution_timeout, parsed.run_timeout) == (0, 5400)
+
+
+def test_what_is_said_of_the_gpu_goes_on_to_each_notebook() -> None:
+    gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
+    argv = arguments(Planned(name="a", path=Path("a.ipynb")), PLACES, gpu=gpu, page=False,
+                     log_output=False)  # fmt: skip
+
+    assert {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"} <= {
+        *argv
+    }
+    assert not [flag for flag in argv if flag.startswith("--on-gpu-oom")]

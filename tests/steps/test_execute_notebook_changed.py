@@ -83,7 +83,9 @@ def test_nothing_is_left_beside_the_output_of_a_notebook_that_nothing_changed(
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
 
     assert (outputs.patched, outputs.diff, outputs.changes) == (None, None, ())
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"executed.ipynb", "papermill.log"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "executed.ipynb", "executed.timeline.json.gz", "papermill.log",
+    }  # fmt: skip
 
 
 def test_a_rule_that_fits_no_more_ends_the_run_before_a_cell_runs(

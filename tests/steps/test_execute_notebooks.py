@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from stepkit.several.model import NotebookRun
 
 
+_ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # what each notebook leaves
+
+
 class Run:
     """A directory of notebooks, and what became of them."""
 
@@ -93,7 +96,7 @@ def test_a_pattern_runs_each_notebook_in_a_process_of_its_own(
     assert outputs.message == "2 of 2 notebooks passed"
     assert (outputs.total, outputs.passed, outputs.status) == (2, 2, "succeeded")
     names = ["01_lite", "02 {b} [x]_lite"]
-    assert several.left() == {f"{n}{end}" for n in names for end in (".ipynb", ".log")} | {
+    assert several.left() == {f"{n}{end}" for n in names for end in _ENDINGS} | {
         f"reports/{n}.json" for n in names
     }
     assert several.report("01_lite")["step"] == "execute-notebook"
@@ -144,7 +147,8 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(
     assert runs["02"].message == "needs 01, which failed"
     assert (runs["gone"].message, runs["gone"].until) == ("UCX", "2999-01-01")
     assert several.left() == {
-        "01.ipynb", "01.log", "reports/01.json", "03.ipynb", "03.log", "reports/03.json",
+        *(f"{name}{end}" for name in ("01", "03") for end in _ENDINGS),
+        "reports/01.json", "reports/03.json",
     }  # fmt: skip
     assert (several.directory / "source/new").read_text() == "quick7"
     assert "03 did not write old, which was there before" in caplog.text
@@ -177,7 +181,7 @@ def test_an_input_that_is_gone_and_an_output_that_never_came_fail_their_notebook
         "failed", "artifact-missing", 3,
     )  # fmt: skip
     assert report["outputs"]["cells-run"] == 1
-    assert several.left() == {"01.ipynb", "01.log", "reports/01.json"}
+    assert several.left() == {*(f"01{end}" for end in _ENDINGS), "reports/01.json"}
 
 
 def test_a_killed_process_has_not_passed_whatever_was_there_before(several: Run) -> None:
@@ -240,9 +244,9 @@ def test_rules_variants_tolerance_and_pages_reach_notebooks_side_by_side(several
     )
     assert [run.tolerated for run in outputs.notebooks] == [1, 1]
     assert several.left() == {
-        "01_lite.ipynb", "01_lite.html", "01_lite.log", "01_lite.patched.ipynb",
-        "01_lite.patched.diff", "reports/01_lite.json",
-        "again.ipynb", "again.html", "again.log", "reports/again.json",
+        *(f"01_lite{end}" for end in _ENDINGS), *(f"again{end}" for end in _ENDINGS),
+        "01_lite.html", "01_lite.patched.ipynb", "01_lite.patched.diff", "again.html",
+        "reports/01_lite.json", "reports/again.json",
     }  # fmt: skip
     assert "n is 7" in (several.out / "01_lite.html").read_text()
     assert "n is 1" in (several.out / "again.html").read_text()

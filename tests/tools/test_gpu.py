@@ -130,6 +130,21 @@ def test_a_gpu_divided_by_mig_shows_its_instances(fake: FakeDriver) -> None:
     assert session.errors == []
 
 
+def test_a_number_that_stands_for_none_is_none(fake: FakeDriver) -> None:
+    none = 2**64 - 1
+    fake.tell(gpu0_used=none, gpu0_energy=none, gpu0_ecc=none)
+
+    (device,) = gpu.devices()
+    session = Session()
+    (values,) = session.read(slow=True)
+    session.close()
+
+    assert device.memory_used is None
+    assert values["memory_used"] is None
+    assert (values["energy"], values["ecc_uncorrected"]) == (None, None)
+    assert values["power"] is not None
+
+
 def test_a_session_reads_what_a_gpu_does_in_base_units(fake: FakeDriver, session: Session) -> None:
     fake.tell(gpu0_power=312500, gpu0_energy=9001, gpu0_ecc=2, gpu0_rows=3, gpu0_reasons=0x43)
 

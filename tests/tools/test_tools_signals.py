@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_signal_asks_to_stop_and_a_second_ctrl_c_kills(
 
     assert outlasted(work) == first
     assert [record.getMessage() for record in caplog.records] == ["stopping"]
+
+
+def test_a_signal_that_reaches_another_thread_is_noted() -> None:
+    """It wakes up nobody: so does one that comes just before the main thread begins to wait."""
+
+    def work(stop: threading.Event, _: threading.Event) -> None:
+        time.sleep(0.1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        assert stop.wait(20)
+
+    assert outlasted(work) == signal.SIGTERM
 
 
 def test_a_second_ctrl_c_may_come_while_the_first_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,71 @@
+"""How long a run may take, and what is kept of it: the flags of an execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from stepkit.engine.request import Request
+from stepkit.options import DURATION, WRITES, Also, AtLeast
+from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from stepkit.engine.watch import Tolerances
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Flags of an execution."""
+
+    heading: ClassVar[str] = "limits, log and saves"
+
+    log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
+    progress_bar: Annotated[bool | None, "show a bar; by default on a terminal only"] = None
+    start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
+    execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
+    run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
+    hang_timeout: Annotated[
+        float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
+    ] = None
+    heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
+    autosave_cell_every: Annotated[int, "seconds between saves; 0 is none", AtLeast(0)] = 5
+    cell_output_limit: Annotated[
+        int | None, "megabytes of outputs a cell may keep; the whole goes to files", AtLeast(1)
+    ] = None
+    stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
+    stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
+
+
+def request(
+    options: EngineOptions,
+    nb: Any,
+    output: Path,
+    tolerances: Tolerances,
+    *,
+    progress_bar: bool,
+    stack: ExitStack,
+) -> Request:
+    """Return what ``options`` ask for ``nb``; files that it opens are closed with ``stack``.
+
+    Raises :class:`~stepkit.errors.StepError` when one cannot be opened.
+    """
+    megabytes = options.cell_output_limit
+    return Request(
+        notebook=nb,
+        output=output,
+        log_output=options.log_output,
+        progress_bar=progress_bar,
+        start_timeout=options.start_timeout,
+        execution_timeout=options.execution_timeout or None,
+        run_timeout=options.run_timeout or None,
+        hang_timeout=options.hang_timeout or None,
+        checkpoint_interval=options.autosave_cell_every,
+        heartbeat=options.heartbeat,
+        cell_output_limit=megabytes and megabytes * 10**6,
+        stdout_file=files.opened(stack, options.stdout_file),
+        stderr_file=files.opened(stack, options.stderr_file),
+        tolerances=tolerances,
+    )

@@ -1,0 +1,13 @@
+"""Let a kernelspec of one's own start our kernel: ``python -m stepkit.kernel -f FILE``."""
+
+import os
+import sys
+
+# `python -m` puts the current directory first on sys.path, where a notebook's own json.py may lie.
+# IPython adds it again for the notebook itself, once all that the kernel needs is imported.
+if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109
+    del sys.path[0]
+
+from stepkit.kernel.launcher import main
+
+main()

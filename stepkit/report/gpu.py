@@ -1,0 +1,115 @@
+"""The GPU in a notebook's section: what it did, what was wrong with it, each attempt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.report.text import duration, escape, memory, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from stepkit.report.model import Entry
+
+# Reasons for lower clocks that belong to a GPU at work: its power limit, or what somebody set.
+_EXPECTED: Final = frozenset({"software power cap", "sync boost", "display clock setting"})
+_BAD: Final = frozenset({"failed", "cancelled"})
+_MOST_WARNINGS: Final = 8
+
+
+def lines(entry: Entry) -> Iterator[str]:
+    """Yield a line for each GPU, a line for each thing that was wrong, and the attempts."""
+    gpus = _devices(entry)
+    allocator = escape(entry.output("allocator") or "")
+    told = [_line(device) for device in gpus]
+    if allocator:
+        told.append(f"Allocator of GPU memory: {allocator}")
+    if told:
+        yield ""
+        yield "  \n".join(f"{line}." for line in told)
+    warnings = list(_warnings(entry, gpus))
+    for warning in warnings[:_MOST_WARNINGS]:
+        yield ""
+        yield f"**GPU warning:** {escape(warning)}"
+    if len(warnings) > _MOST_WARNINGS:
+        yield ""
+        yield f"and {len(warnings) - _MOST_WARNINGS} more GPU warnings"
+    attempts: Sequence[Mapping[str, Any]] = entry.output("attempts") or ()
+    if len(attempts) > 1:
+        yield ""
+        head = ("attempt", "allocator", "status", "time", "GPU peak", "what")
+        yield from table(head, map(_attempt, attempts))
+
+
+def any_peak(cells: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether any cell used the memory of a GPU, so that a column of it says something."""
+    return any(cell.get("gpu_peak") for cell in cells)
+
+
+def peak(cell: Mapping[str, Any]) -> str:
+    """Spell the most memory of GPUs that was in use during a cell, nothing if that is unknown."""
+    count = cell.get("gpu_peak")
+    return "" if count is None else memory(count)
+
+
+def _devices(entry: Entry) -> Sequence[Mapping[str, Any]]:
+    return (entry.output("gpu") or {}).get("devices") or ()
+
+
+def _line(device: Mapping[str, Any]) -> str:
+    parts = []
+    used, total = device.get("memory_peak"), device.get("memory_total")
+    if used is not None:
+        of_all = f" of {memory(total)}" if total is not None else ""
+        parts.append(f"{memory(used)}{of_all} in use at most")
+    if device.get("utilisation_mean") is not None:
+        parts.append(f"{device['utilisation_mean']:.0f} % busy on average")
+    if device.get("power_max") is not None:
+        parts.append(f"{device['power_max']:.0f} W at most")
+    if device.get("temperature_max") is not None:
+        parts.append(f"{device['temperature_max']:.0f} °C at most")
+    what = ", ".join(parts) or "the driver tells nothing of it"
+    return f"{_name(device)}: {what}"
+
+
+def _name(device: Mapping[str, Any]) -> str:
+    name = escape(device.get("name") or "unknown model")
+    return f"GPU {device['index']} ({name})"
+
+
+def _warnings(entry: Entry, devices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    guard: Mapping[str, Any] = entry.output("guard") or {}
+    if guard.get("active") is False and (devices or _asked(entry)):
+        yield "the guard of GPU memory was not active"
+    yield from guard.get("warnings") or ()
+    for device in devices:
+        name = f"GPU {device['index']}"
+        if xids := device.get("xids"):
+            yield f"{name}: the driver reports XID {', '.join(map(str, xids))}"
+        if count := device.get("ecc_uncorrected"):
+            yield f"{name}: {count} uncorrected memory errors during the run"
+        if count := device.get("retired"):
+            yield f"{name}: {count} memory rows or pages were taken out of use during the run"
+        if reasons := [r for r in device.get("clock_reasons") or () if r not in _EXPECTED]:
+            yield f"{name} was slowed down: {', '.join(reasons)}"
+    for error in (entry.output("gpu") or {}).get("errors") or ():
+        yield f"not all was measured: {error}"
+
+
+def _asked(entry: Entry) -> bool:
+    """Tell whether anything was asked of the guard that it can only do when it is active."""
+    options = entry.data.get("options")
+    mode = options.get("rmm-mode") if isinstance(options, dict) else None
+    return mode not in {None, "respect", "off"}
+
+
+def _attempt(attempt: Mapping[str, Any]) -> tuple[str, ...]:
+    status = escape(attempt["status"])
+    return (
+        str(attempt["number"]),
+        escape(attempt["rung"]),
+        f"**{status}**" if attempt["status"] in _BAD else status,
+        duration(attempt["seconds"]),
+        peak(attempt),
+        escape(attempt["message"]),
+    )

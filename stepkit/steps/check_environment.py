@@ -1,0 +1,166 @@
+r"""Check GPU, driver, memory, disk and packages before a notebook needs them.
+
+CUDA's errors come late and say little: half an hour into a notebook, "driver version is
+insufficient" may mean that the pod has no GPU at all. This asks the driver, CuPy and RMM, in
+processes of their own and with the kernel's Python (--python), and names the true cause and its
+remedy. It ends with 2 where trying again cannot help: no GPU (gpu-missing), or one that does not
+fit driver, image or packages (gpu-unfit). It ends with 4 where the GPU is busy or not ready yet
+(gpu-busy), after some tries in new processes.
+
+With --gpu optional, a missing GPU is a warning; with none, the GPU is left alone and the rest is
+checked. Everything that was found goes to the log, to the report, and as JSON to --facts.
+
+For example:
+
+    stepkit check-environment --gpu required --min-gpu-memory 10GiB --facts out/environment.json
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.gpu import doctor, preflight, size
+from stepkit.gpu.findings import Device, Finding
+from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
+from stepkit.tools import files
+
+logger = logging.getLogger(__name__)
+
+_LOG_LEVELS: Final = {"ok": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What must be there, and how long to look for it."""
+
+    gpu: Annotated[
+        Literal["required", "optional", "none"],
+        "required: fail without a GPU that can be used; optional: warn; none: look at the rest",
+    ] = "required"
+    python: Annotated[
+        str | None, "Python of the notebook's kernel; by default the one that runs this"
+    ] = None
+    directory: Annotated[
+        Path | None, "where the notebook will work; by default the current directory"
+    ] = None
+    min_gpu_memory: Annotated[str | None, "what must be free on the first GPU, such as 10GiB"] = (
+        None
+    )
+    min_disk: Annotated[
+        str | None, "what must be free in --directory and for temporary files, such as 20GiB"
+    ] = None
+    min_shm: Annotated[str | None, "least size of /dev/shm, such as 8GiB"] = None
+    timeout: Annotated[float, "limit for all tries together", DURATION] = preflight.TIMEOUT_SECONDS
+    attempts: Annotated[int, "how often to try when the GPU is busy or not ready", AtLeast(1)] = (
+        preflight.TRIES
+    )
+    facts: Annotated[Path | None, "JSON file for everything that was found", WRITES] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The GPU that a notebook gets, and all that was looked at."""
+
+    gpu_count: Annotated[int, "how many GPUs a notebook sees"] = 0
+    gpu_name: Annotated[str, "name of the first GPU, empty without one"] = ""
+    gpu_memory: Annotated[int, "memory of the first GPU in bytes"] = 0
+    driver: Annotated[str, "version of NVIDIA's driver, empty if it does not tell"] = ""
+    cuda: Annotated[str, "newest CUDA that the driver speaks"] = ""
+    facts: Annotated[Path | None, "absolute path of the JSON file, if one was asked for"] = None
+    devices: Annotated[tuple[Device, ...], "each GPU", DETAIL] = ()
+    findings: Annotated[tuple[Finding, ...], "what was looked at, and remedies", DETAIL] = ()
+    packages: Annotated[Mapping[str, str], "versions that matter", DETAIL] = field(
+        default_factory=dict
+    )
+    message: Annotated[str, "what was found, in one sentence"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Look, tell everything, and then fail if something that is needed is missing."""
+    directory = options.directory
+    # Path.is_dir raises for what this user may not look into.
+    if directory and not os.path.isdir(directory):  # noqa: PTH112
+        raise ConfigurationError(f"there is no directory {directory}")
+    python = options.python or sys.executable
+    if "/" in python:
+        python = str(Path(python).absolute())  # a link of an environment's stays one
+    diagnosis = preflight.diagnose(
+        python,
+        need=options.gpu,
+        min_memory=_bytes(options.min_gpu_memory, "--min-gpu-memory"),
+        min_disk=_bytes(options.min_disk, "--min-disk"),
+        min_shm=_bytes(options.min_shm, "--min-shm"),
+        timeout=options.timeout,
+        tries=options.attempts,
+        directory=directory,
+    )
+    findings = diagnosis.findings
+    if diagnosis.usable:
+        told = diagnosis.facts["doctor"]
+        findings += tuple(doctor.findings(python, told, timeout=options.timeout))
+    worst = next((finding for finding in findings if finding.level == "error"), None)
+    for finding in findings:
+        if finding is not worst:  # that one is the verdict
+            _log(finding)
+    outputs = _outputs(options, diagnosis, findings)
+    if worst:
+        raise _error(diagnosis, worst).leaving(outputs)
+    return outputs
+
+
+def _outputs(
+    options: Options, diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...]
+) -> Outputs:
+    path = options.facts.absolute() if options.facts else None
+    if path:
+        everything = {"findings": [vars(finding) for finding in findings], **diagnosis.facts}
+        files.write_atomically(path, json.dumps(everything, indent=2) + "\n")
+    first = diagnosis.devices[0] if diagnosis.devices else None
+    facts: Mapping[str, Any] = diagnosis.facts
+    return Outputs(
+        gpu_count=len(diagnosis.devices),
+        gpu_name=first.name if first else "",
+        gpu_memory=first.memory_total if first else 0,
+        driver=facts["driver"]["version"] or "",
+        cuda=facts["cuda"]["driver"],
+        facts=path,
+        devices=diagnosis.devices,
+        findings=findings,
+        packages=facts["packages"],
+        message=_message(diagnosis, findings),
+    )
+
+
+def _message(diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...]) -> str:
+    text = diagnosis.message
+    if diagnosis.found:  # the GPU is optional, or the message is the error's
+        text = f"no GPU that can be used, and none is required: {diagnosis.found.text}"
+    count = sum(finding.level == "warning" for finding in findings)
+    return f"{text}; {count} warning{'s' if count > 1 else ''}" if count else text
+
+
+def _error(diagnosis: preflight.Diagnosis, worst: Finding) -> StepError:
+    if diagnosis.trouble and diagnosis.need == "required":
+        return diagnosis.error()
+    text = f"{worst.check}: {worst.text}: {worst.remedy}"
+    if worst.check == "disk":
+        return ToolError(text, reason=Reason.DISK_FULL)
+    return ConfigurationError(text)
+
+
+def _log(finding: Finding) -> None:
+    remedy = f": {finding.remedy}" if finding.remedy else ""
+    level = _LOG_LEVELS[finding.level]
+    logger.log(level, "%-9s  %s%s", finding.check, finding.text, remedy)
+
+
+def _bytes(text: str | None, flag: str) -> int | None:
+    return None if text is None else size.parse(text, name=flag, shares=False)

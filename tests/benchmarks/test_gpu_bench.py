@@ -1,0 +1,249 @@
+"""The GPU benchmark on a machine without a GPU, and what it concludes from figures."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gpu.drivers import fake_cuda
+
+from benchmarks import gpu, gpu_claims, gpu_faults, gpu_guarded, gpu_worker
+from benchmarks.gpu_allocators import MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MIB = 1 << 20
+
+needs_rmm = pytest.mark.skipif(
+    importlib.util.find_spec("rmm") is None or importlib.util.find_spec("cupy") is None,
+    reason="this environment has no RMM and CuPy: uv sync --extra cuda12",
+)
+
+
+@pytest.fixture
+def no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loader find an empty file first, also on a machine that has a driver."""
+    (tmp_path / "libcuda.so.1").touch()
+    path = os.environ.get("LD_LIBRARY_PATH", "")
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{tmp_path}{os.pathsep}{path}")
+
+
+def findings(**found: Any) -> gpu_claims.Findings:
+    return {"date": "2026-11-22", "machine": {"kind": "test"}, "why_not": "none here", **found}
+
+
+def run(mode: str, turn: int, mixed: float, **more: Any) -> dict[str, Any]:
+    workloads = dict.fromkeys(("fixed", "mixed", "chain", "sort"), mixed)
+    return {"mode": mode, "turn": turn, "setup_seconds": 0.01, "workloads": workloads, **more}
+
+
+def verdicts(found: gpu_claims.Findings) -> dict[str, tuple[str, str]]:
+    return {result.text: (result.measured, result.verdict) for result in gpu_claims.judged(found)}
+
+
+@needs_rmm
+@pytest.mark.usefixtures("no_driver")
+def test_without_a_gpu_it_says_why_and_writes_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out/gpu.json"
+
+    assert gpu.main(["--out", str(out)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "no GPU: there is no driver: " in shown
+    assert "1 and 4 MiB from its two rungs" in shown
+    found = json.loads(out.read_text())
+    assert found["schema"] == "stepkit.gpu-benchmark/1"
+    assert {target["verdict"] for target in found["targets"]} == {"not measured"}
+    assert "allocators" not in found
+
+
+@needs_rmm
+@pytest.mark.usefixtures("no_driver")
+def test_a_gpu_that_is_required_and_missing_is_exit_code_3(tmp_path: Path) -> None:
+    assert gpu.main(["--require-gpu", "--out", str(tmp_path / "gpu.json")]) == 3
+
+
+@needs_rmm
+def test_the_ladder_on_the_hosts_memory_serves_from_both_rungs_and_then_is_full() -> None:
+    told = gpu_worker.call("on-host")
+
+    assert told["served"] == [MIB, 4 * MIB]
+    assert (told["peak_bytes"], told["bytes_left"]) == (5 * MIB, 2 * MIB)
+    assert not told["full"]["ok"]
+    assert "MemoryError" in told["full"]["error"]
+
+
+@needs_rmm
+def test_a_fault_shows_the_error_that_rmm_hides(tmp_path: Path) -> None:
+    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="100")
+
+    told = gpu_worker.call("fault", "no-visible-device", env=env)
+
+    reinitialize = told["reinitialize"]
+    assert reinitialize["error"].endswith("'CUDARuntimeError' object has no attribute 'msg'")
+    assert "cudaErrorNoDevice" in reinitialize["hidden"]
+    assert "cudaErrorNoDevice" in told["first array"]["error"]
+
+
+@needs_rmm
+@pytest.mark.usefixtures("no_driver")
+@pytest.mark.parametrize(
+    "worker",
+    [("allocate", "rmm-pool", True), ("guarded", "guard respect", True), ("over-budget", "pool")],
+    ids=lambda worker: worker[0],
+)
+def test_a_worker_without_a_gpu_tells_its_error(worker: tuple[object, ...]) -> None:
+    told = gpu_worker.call(*map(str, worker))
+
+    assert "cudaErrorInsufficientDriver" in told["error"] or "GpuMissing" in told["error"]
+
+
+def test_a_worker_that_dies_or_hangs_tells_that() -> None:
+    died = gpu_worker.call("none")["error"]
+    assert died.startswith("ended with code 1: ")
+    assert died.endswith("KeyError: 'none'")
+
+    assert gpu_worker.call("on-host", limit=0.001) == {"error": "took more than 0.001 s"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "why"),
+    [
+        ({"error": "took more than 60 s"}, "took more than 60 s"),
+        (
+            {"cupy": {"ok": False, "error": "No module named 'cupy'"}},
+            "CuPy cannot be imported: No module named 'cupy'",
+        ),
+        (
+            {
+                "cupy": {"ok": True},
+                "driver_library": {"ok": True},
+                "count": {"ok": True, "value": 1},
+                "device": {"ok": True},
+                "kernel": {"ok": False, "error": "no kernel image"},
+            },
+            "no kernel image",
+        ),
+    ],
+)
+def test_the_first_thing_that_is_missing_is_the_reason(probe: Mapping[str, Any], why: str) -> None:
+    assert gpu_faults.why_not(probe) == why
+
+
+def test_ratios_of_allocators_are_judged_turn_by_turn() -> None:
+    found = findings(
+        allocators=[
+            run("rmm-cuda", 0, 120.0),
+            run("rmm-pool", 0, 10.0),
+            run("rmm-pool+statistics", 0, 10.2),
+            run("rmm-cuda", 1, 240.0),  # busy, for both
+            run("rmm-pool", 1, 20.0),
+            run("rmm-cuda", 2, 130.0),
+            {"mode": "rmm-pool", "turn": 2, "error": "took more than 120 s"},
+            run("guard pool", 0, 40.0),
+        ]
+    )
+
+    told = verdicts(found)
+
+    assert told["a pool of RMM's, beside the notebooks' own setting"] == ("12 (12..12)x", "reached")
+    assert told["--rmm-mode pool, beside the notebooks' own setting"] == ("3x", "not reached")
+    assert told["RMM's statistics on a pool"] == ("1.02x", "reached")
+    assert told["the guard, beside none"] == ("-", "not measured")
+
+
+def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum() -> None:
+    right = {"outcome": {"ok": True, "value": True}}
+    full = {"outcome": {"ok": False, "error": "builtins.MemoryError: std::bad_alloc\nat x"}}
+    wrong = {"outcome": {"ok": True, "value": False}}
+    runs = {
+        "pool": full,
+        "spill": right,
+        "pool-then-cuda": full,
+        "guard": wrong,
+        "x": {"error": "died"},
+    }
+
+    told = verdicts(findings(over_budget=runs))
+
+    assert {text.split(": ")[1]: found for text, found in told.items() if "budget" in text} == {
+        "pool": ("builtins.MemoryError: std::bad_alloc", "reached"),
+        "spill": ("the right sum", "reached"),
+        "pool-then-cuda": ("builtins.MemoryError: std::bad_alloc", "not reached"),
+        "guard": ("a wrong sum", "not reached"),
+        "x": ("died", "not reached"),
+    }
+    assert verdicts(findings(over_budget={"pool": right}))["3 GiB on a budget of 1: pool"] == (
+        "the right sum",
+        "not reached",
+    )
+
+
+def test_a_check_that_failed_is_no_measurement_of_its_time() -> None:
+    checks = [{"seconds": 0.1, "code": 2}, {"seconds": 6.5, "code": 0}]
+
+    told = verdicts(findings(check_environment=checks, sampler={"share_of_a_core": 0.004}))
+
+    assert told["check-environment"] == ("6.5 s", "not reached")
+    assert told["the sampler, of a core"] == ("0.4 %", "reached")
+
+
+def test_tables_show_each_allocator_beside_the_notebooks_own_and_what_failed() -> None:
+    device = {"value": {"name": "GPU", "bytes_total": 80 << 30, "compute_capability": "9.0"}}
+    found = findings(
+        why_not="",
+        probe={"device": device, "driver_version": {"value": 13000}, "runtime_version": {}},
+        on_host={"error": "no rmm"},
+        allocators=[
+            run("rmm-cuda", 0, 100.0),
+            run("rmm-pool", 0, 4.0),
+            {"mode": "rmm-arena", "turn": 0, "error": "took more than 120 s"},
+        ],
+        faults={"fork": {"array": {"ok": False, "error": "cudaErrorInitializationError: no"}}},
+        nvml={"memory": {"ok": True, "median_us": 3.0, "max_us": 9.0}, "power": {"ok": False}},
+        targets=[],
+    )
+
+    shown = "\n".join(gpu_claims.lines(found))
+
+    assert "GPU, 80 GiB, compute capability 9.0, CUDA 13000 (driver)" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("  rmm-pool"))
+    assert row.split() == ["rmm-pool", "0.01", *["4", "25"] * 4]
+    assert "not counted: rmm-arena, turn 1: took more than 120 s" in shown
+    assert "array: cudaErrorInitializationError: no" in shown
+
+
+def test_all_sections_are_measured_and_a_mode_of_each_kind_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def call(what: str, *arguments: object, **_: object) -> dict[str, Any]:
+        asked.append((what, *map(str, arguments)))
+        return {"error": "played"}
+
+    monkeypatch.setattr(gpu_worker, "call", call)
+    monkeypatch.setattr(gpu_faults, "why_not", lambda _: "")
+    monkeypatch.setattr(gpu_claims, "lines", lambda _: [])
+    sections = "allocators,over-budget,faults,nvml"
+
+    assert gpu.main(["--rounds", "1", "--sections", sections, "--out", f"{tmp_path}/r.json"]) == 0
+
+    modes = [what[1] for what in asked if what[0] in {"allocate", "guarded"}]
+    assert modes == [*MODES, *gpu_guarded.ASKED]
+    assert [what[1] for what in asked if what[0] == "fault"] == list(gpu_faults.FAULTS)
+    assert ("guarded-over-budget",) in asked
+    assert {what[0] for what in asked} <= gpu_worker.WORKERS.keys()
+
+
+def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gpu.main(["--sections", "allocators,fault"])
+    assert "no section 'fault': allocators, over-budget" in capsys.readouterr().err

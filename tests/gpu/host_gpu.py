@@ -1,0 +1,96 @@
+"""A GPU of 1 GiB played on the host's memory, for RMM's own pools, limits and statistics.
+
+Run inside a process that has imported RMM; what asks CUDA in RMM is replaced, the rest is real.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+from typing import Any
+
+rmm: Any = importlib.import_module("rmm")
+mr: Any = importlib.import_module("rmm.mr")
+gpu: Any = importlib.import_module("rmm._cuda.gpu")
+
+TOTAL = int(os.environ.get("HOST_GPU_BYTES") or 1 << 30)
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+used = 0
+current = 0
+
+
+def allocate(size: int, _stream: Any) -> int:
+    global used  # noqa: PLW0603
+    if used + size > TOTAL:
+        text = (
+            f"CUDA error (failed to allocate {size} bytes): cudaErrorMemoryAllocation out of memory"
+        )
+        raise MemoryError(text)
+    used += size
+    return int(libc.malloc(size))
+
+
+def deallocate(pointer: int, size: int, _stream: Any) -> None:
+    global used  # noqa: PLW0603
+    used -= size
+    libc.free(pointer)
+
+
+def device_memory() -> Any:
+    return mr.CallbackMemoryResource(allocate, deallocate)
+
+
+def host_memory() -> Any:
+    return mr.CallbackMemoryResource(lambda size, _: libc.malloc(size), lambda p, *_: libc.free(p))
+
+
+def initialize(
+    pool_allocator: bool = False,  # noqa: FBT001, FBT002 - as RMM has it
+    managed_memory: bool = False,  # noqa: FBT001, FBT002
+    initial_pool_size: Any = None,
+    maximum_pool_size: Any = None,
+    devices: Any = 0,
+    logging: bool = False,  # noqa: FBT001, FBT002
+    log_file_name: Any = None,
+) -> None:
+    """Do what RMM's own does, in its order: it forgets first, and the device stays changed."""
+    if logging and log_file_name is None:
+        raise ValueError("RMM log file must be specified")
+    before = get_device()
+    for number in [devices] if isinstance(devices, int) else devices:
+        mr.set_per_device_resource(number, mr.CudaMemoryResource())
+        set_device(number)
+        resource = mr.ManagedMemoryResource() if managed_memory else device_memory()
+        if pool_allocator:
+            resource = mr.PoolMemoryResource(resource, initial_pool_size, maximum_pool_size)
+        mr.set_per_device_resource(number, resource)
+    set_device(before)
+
+
+def get_device() -> int:
+    return current
+
+
+def set_device(number: int) -> None:
+    global current  # noqa: PLW0603
+    if number >= 2:
+        raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+    current = number
+
+
+def play() -> None:
+    """Put the played GPU in the place of CUDA."""
+    gpu.getDevice = get_device
+    gpu.setDevice = set_device
+    gpu.getDeviceCount = lambda: 2
+    gpu.getDeviceAttribute = lambda *_: 1
+    mr.available_device_memory = lambda: (TOTAL - used, TOTAL)
+    mr.ManagedMemoryResource = host_memory
+    mr._initialize = initialize  # where RMM 25.04 looks it up
+    rmm.rmm._initialize = initialize

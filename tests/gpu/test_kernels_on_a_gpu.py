@@ -1,0 +1,67 @@
+"""The guard in real kernels on a real NVIDIA GPU: `make test-gpu`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from runs import execute, statuses, text_of
+
+from stepkit.errors import Reason
+from stepkit.gpu import causes, guard, preflight
+from stepkit.gpu.options import GpuOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.gpu
+
+SETUP = """\
+import cupy as cp
+import rmm
+from rmm.allocators.cupy import rmm_cupy_allocator
+rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+cp.cuda.set_allocator(rmm_cupy_allocator)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gpu() -> None:
+    found = preflight.diagnose(need="required", tries=1)
+    if not found.usable:
+        pytest.skip(f"no GPU to test on: {found.message}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "allocator"),
+    [("respect", "plain CUDA"), ("pool", "pool"), ("async", "CUDA's async pool")],
+)
+def test_a_notebook_gets_the_allocator_that_its_user_chose(
+    mode: str, allocator: str, tmp_path: Path
+) -> None:
+    size = "256MiB" if mode == "pool" else None
+    options = GpuOptions(rmm_mode=mode, rmm_pool_size=size)  # type: ignore[arg-type]
+    asked = guard.settings(options, tmp_path / "guard.jsonl")
+
+    outcome = execute(tmp_path, SETUP, "print(int(cp.arange(1000).sum()))", env=asked.environment())
+
+    told = guard.read(asked.report)
+    assert statuses(outcome) == ["ok", "ok"]
+    assert "499500" in text_of(outcome.notebook.cells[1])
+    assert told.allocator.startswith(allocator)
+    assert not told.lowered
+    assert told.peak
+    assert told.peak >= 8000
+
+
+def test_a_cell_that_fills_the_gpu_is_known_for_what_it_is(tmp_path: Path) -> None:
+    too_large = "x = cp.zeros(4 * rmm.mr.available_device_memory()[1], dtype=cp.uint8)"
+    asked = guard.settings(GpuOptions(), tmp_path / "guard.jsonl")
+
+    outcome = execute(tmp_path, SETUP, too_large, "1", env=asked.environment())
+
+    failed = outcome.execution.cells[1]
+    assert statuses(outcome) == ["ok", "error", "not-run"]
+    cause = causes.find(failed.ename, failed.evalue)
+    assert cause is not None
+    assert cause.reason == Reason.GPU_OUT_OF_MEMORY

@@ -1,0 +1,196 @@
+"""Preflight, guard, policy and sampler on a real NVIDIA GPU: `make test-gpu`.
+
+At most 4 GiB of its memory and 3 of the host's are used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from gpu.attempts import attempting, caught, last
+from gpu.guarded import guarded
+
+from stepkit.errors import Reason
+from stepkit.gpu import causes, lowering, preflight
+from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.sampler import Sampler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stepkit.gpu.preflight import Diagnosis
+
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("diagnosis")]
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+SETUP = """\
+import json
+import cupy as cp
+import rmm
+from rmm.allocators.cupy import rmm_cupy_allocator
+rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+cp.cuda.set_allocator(rmm_cupy_allocator)
+"""
+# Sums up to 12 * 2**20 are exact in float32.
+THREE_GIB = """\
+alive = [cp.full(64 << 20, number, dtype=cp.float32) for number in range(1, 13)]
+print(json.dumps(sum(float(array[: 1 << 20].sum()) for array in alive)))
+"""
+RIGHT = float(sum(range(1, 13)) << 20)
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> Diagnosis:
+    found = preflight.diagnose(need="required", tries=1)
+    if not found.usable:
+        pytest.skip(f"no GPU to test on: {found.message}")
+    return found
+
+
+def test_the_preflight_finds_the_gpu_that_the_driver_tells_of(diagnosis: Diagnosis) -> None:
+    first = diagnosis.devices[0]
+
+    assert (diagnosis.trouble, first.index) == (None, 0)
+    assert first.memory_total > GIB
+    assert first.memory_free is None or first.memory_free <= first.memory_total
+    assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", first.driver)
+    assert re.fullmatch(r"[0-9]+\.[0-9]+", first.cuda)
+    assert re.fullmatch(r"[0-9]+\.[0-9]", first.compute_capability)
+    assert first.name in diagnosis.message
+
+
+def test_a_gpu_that_is_hidden_is_missing() -> None:
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+
+    found = preflight.diagnose(need="required", env=env, tries=1)
+
+    assert found.trouble is not None
+    assert found.error().reason == Reason.GPU_MISSING
+
+
+def test_more_memory_than_the_gpu_has_is_never_free(diagnosis: Diagnosis) -> None:
+    wanted = 4 * diagnosis.devices[0].memory_total
+
+    found = preflight.diagnose(need="required", min_memory=wanted, tries=1)
+
+    assert not found.usable
+    assert found.error().exit_code in {2, 4}
+
+
+@pytest.mark.parametrize(
+    ("mode", "allocator"),
+    [
+        ("respect", "plain CUDA"),
+        ("cuda", "plain CUDA"),
+        ("pool", "pool"),
+        ("async", "CUDA's async pool"),
+        ("managed", "managed memory"),
+    ],
+)
+def test_each_mode_serves_right_numbers_from_the_memory_it_names(
+    mode: str, allocator: str, tmp_path: Path
+) -> None:
+    initial = 256 * MIB if mode in {"pool", "async"} else None
+    code = f"{SETUP}print(json.dumps(float(cp.arange(1 << 20, dtype=cp.float64).sum())))\n"
+
+    done = guarded(tmp_path, code, mode=mode, initial=initial)
+
+    assert last(done) == float(sum(range(1 << 20)))
+    assert done.told.active
+    assert not done.told.lowered
+    assert allocator in done.told.allocator
+    assert done.told.warnings == ()
+
+
+def test_the_statistics_count_what_the_notebook_took(tmp_path: Path) -> None:
+    code = "x = cp.zeros(64 << 20, dtype=cp.uint8)\ndel x\nx = cp.zeros(16 << 20, dtype=cp.uint8)\n"
+
+    told = guarded(tmp_path, SETUP + code).told
+
+    assert told.peak == 64 * MIB
+    assert told.total == 80 * MIB
+    assert told.allocations == 2
+
+
+def test_without_overflow_a_budget_that_is_spent_is_the_gpus_memory(tmp_path: Path) -> None:
+    done = guarded(tmp_path, SETUP + caught(THREE_GIB), mode="pool", initial=512 * MIB, maximum=GIB)
+
+    cause = causes.find(*last(done))
+    assert cause is not None
+    assert cause.reason == Reason.GPU_OUT_OF_MEMORY
+
+
+def test_with_overflow_three_gib_on_a_budget_of_one_have_the_right_sum(tmp_path: Path) -> None:
+    done = guarded(
+        tmp_path,
+        SETUP + THREE_GIB,
+        mode="pool",
+        initial=512 * MIB,
+        maximum=GIB,
+        overflow=5 * GIB // 2,
+    )
+
+    assert last(done) == RIGHT
+    assert done.told.overflow is not None
+    assert done.told.overflow >= 2 * GIB
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["rmm.DeviceBuffer(size=size)", "cp.cuda.set_allocator(None)\ncp.zeros(size, dtype=cp.uint8)"],
+    ids=["rmm", "cupy"],
+)
+def test_an_array_larger_than_the_gpu_is_known_for_what_it_is(code: str, tmp_path: Path) -> None:
+    size = "size = 4 * rmm.mr.available_device_memory()[1]\n"
+
+    done = guarded(tmp_path, SETUP + size + caught(code))
+
+    cause = causes.find(*last(done))
+    assert cause is not None
+    assert cause.reason == Reason.GPU_OUT_OF_MEMORY
+
+
+def test_a_notebook_too_large_for_its_pools_gets_through_on_managed_memory(tmp_path: Path) -> None:
+    options = GpuOptions(
+        rmm_mode="pool",
+        rmm_pool_size="512MiB",
+        rmm_maximum_pool_size="1GiB",
+        on_gpu_oom="retry-lower",
+    )
+    served: list[str] = []
+
+    outputs = lowering.run(
+        attempting(tmp_path, options, SETUP + caught(THREE_GIB), served),
+        lowering.rungs(options, managed_limit=5 * GIB // 2),
+        lambda _: None,
+    )
+
+    assert [a.reason for a in outputs.attempts] == [Reason.GPU_OUT_OF_MEMORY] * 2 + [Reason.OK]
+    assert outputs.message.startswith(f"sum {RIGHT}, on attempt 3 of 3, with managed memory")
+    for name, allocator in zip(("pool", "async", "managed"), served, strict=True):
+        assert name in allocator
+
+
+def test_the_sampler_sees_the_memory_that_another_process_takes(tmp_path: Path) -> None:
+    code = (
+        f"{SETUP}import time\n"
+        "x = cp.zeros(1 << 30, dtype=cp.uint8)\n"
+        "cp.cuda.runtime.deviceSynchronize()\n"
+        "time.sleep(2)\n"
+    )
+
+    with Sampler() as watching:
+        time.sleep(0.5)
+        done = guarded(tmp_path, code)
+    timeline = watching.timeline()
+
+    assert done.code == 0, done.stderr
+    assert timeline.errors == ()
+    used = timeline.extents["gpu0.memory_used"]
+    assert used.highest - used.first >= GIB

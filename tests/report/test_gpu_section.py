@@ -1,0 +1,175 @@
+"""The GPU in the summary, from the outputs of execute-notebook."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.gpu import timeline
+from stepkit.gpu.recorder import Recorder
+from stepkit.gpu.timeline import Timeline, Xid
+from stepkit.report import markdown, model
+from stepkit.tools.gpu import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+GIB = 2**30
+
+
+def page(directory: Path, options: Any = None, **outputs: Any) -> str:
+    cells = [
+        {"number": number, "id": f"c{number}", "seconds": number, "first_line": f"step_{number}()",
+         "status": "ok", "ename": "", "evalue": ""}
+        for number in (1, 2)
+    ]  # fmt: skip
+    usual = {"cells-run": 2, "cells-total": 2, "cells": cells}
+    report = {
+        "schema": "stepkit.report/1", "step": "execute-notebook", "status": "succeeded",
+        "reason": "ok", "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00",
+        "seconds": 1.5, "outputs": {**usual, **outputs}, "options": options,
+    }  # fmt: skip
+    (directory / "execute-notebook.json").write_text(json.dumps(report))
+    run = model.load(directory, expected=(), statuses={}, title="Run")
+    return markdown.render(run, beside=directory)
+
+
+def summarised(*rows: Mapping[str, float | None], name: str = "NVIDIA H200", **more: Any) -> Any:
+    """Return a run's ``gpu`` output as the step writes it."""
+    recorder = Recorder(100)
+    for second, row in enumerate(rows):
+        recorder.add(second, {f"gpu0.{quantity}": value for quantity, value in row.items()})
+    made = Timeline(
+        interval=0.2,
+        seconds=recorder.seconds(),
+        columns=recorder.columns(),
+        extents=recorder.extents(),
+        devices=(Device(index=0, name=name, memory_total=150 * GIB),),
+        **more,
+    )
+    return asdict(timeline.summary(made))
+
+
+QUIET = {"memory_used": 41 * GIB, "utilisation": 37, "power": 612.0, "temperature": 61}
+
+
+def test_a_gpu_has_a_line_and_its_memorys_allocator_is_named(tmp_path: Path) -> None:
+    text = page(tmp_path, gpu=summarised(QUIET), allocator="pool of 4 GiB, may grow")
+
+    expected = (
+        "GPU 0 (NVIDIA H200): 41.0 GiB of 150.0 GiB in use at most, 37 % busy on average, "
+        "612 W at most, 61 °C at most.  \nAllocator of GPU memory: pool of 4 GiB, may grow.\n"
+    )
+    assert expected in text
+    assert "GPU warning" not in text
+
+
+def test_what_the_driver_does_not_tell_is_not_shown_as_zero(tmp_path: Path) -> None:
+    mig = page(tmp_path, gpu=summarised({"memory_used": GIB, "utilisation": None}))
+    assert "GPU 0 (NVIDIA H200): 1.0 GiB of 150.0 GiB in use at most.\n" in mig
+
+    silent = page(tmp_path, gpu=summarised({"memory_used": None}, name="<b>A|100</b>"))
+    assert r"GPU 0 (&lt;b&gt;A\|100&lt;/b&gt;): the driver tells nothing of it." in silent
+
+
+def test_a_run_without_a_gpu_says_nothing_of_one(tmp_path: Path) -> None:
+    before = page(tmp_path)
+
+    assert "GPU" not in before
+    assert page(tmp_path, gpu=None, guard=None, allocator="", attempts=[]) == before
+    assert "GPU" not in page(tmp_path, gpu={"devices": [], "errors": []})
+
+
+def test_a_guard_that_was_asked_for_and_not_active_is_a_warning(tmp_path: Path) -> None:
+    guard = {"active": False, "peak": None, "warnings": ["rmm is <old>"]}
+    said = "**GPU warning:** the guard of GPU memory was not active\n"
+
+    assert said in page(tmp_path, guard=guard, gpu=summarised(QUIET))
+    assert said in page(tmp_path, guard=guard, options={"rmm-mode": "pool"})
+    assert said not in page(tmp_path, guard=guard, options={"rmm-mode": "respect"})
+    assert "**GPU warning:** rmm is &lt;old&gt;\n" in page(tmp_path, guard=guard)
+    assert "GPU warning" not in page(tmp_path, guard={"active": True, "peak": 5})
+
+
+def test_what_was_wrong_with_a_gpu_is_a_warning_each(tmp_path: Path) -> None:
+    bad = {"clock_reasons": 0x44, "ecc_uncorrected": 3, "retired": 1}
+    rows = [{"clock_reasons": 4, "ecc_uncorrected": 1, "retired": 0}, bad]
+    xids = (Xid(seconds=1, device=0, number=79),)
+    text = page(tmp_path, gpu=summarised(*rows, xids=xids, errors=("GPU 0: GPU is lost",)))
+
+    for warning in (
+        "GPU 0: the driver reports XID 79",
+        "GPU 0: 2 uncorrected memory errors during the run",
+        "GPU 0: 1 memory rows or pages were taken out of use during the run",
+        "GPU 0 was slowed down: hardware thermal slowdown",
+        "not all was measured: GPU 0: GPU is lost",
+    ):
+        assert f"**GPU warning:** {warning}\n" in text
+
+
+def test_a_gpu_at_its_power_limit_is_no_warning(tmp_path: Path) -> None:
+    assert "GPU warning" not in page(tmp_path, gpu=summarised({**QUIET, "clock_reasons": 4}))
+
+
+def test_no_flood_of_warnings(tmp_path: Path) -> None:
+    text = page(tmp_path, guard={"active": True, "warnings": [f"w{n}" for n in range(12)]})
+
+    assert text.count("**GPU warning:**") == 8
+    assert "\nand 4 more GPU warnings\n" in text
+
+
+def test_cells_have_a_column_of_their_peak_only_when_one_used_a_gpu(tmp_path: Path) -> None:
+    def cell(number: int, **more: Any) -> dict[str, Any]:
+        return {"number": number, "id": f"c{number}", "seconds": 3.0 - number, "status": "ok",
+                "first_line": "x", "ename": "", "evalue": "", **more}  # fmt: skip
+
+    used = page(tmp_path, cells=[cell(1, gpu_peak=2 * GIB), cell(2, gpu_peak=None)])
+    assert "| slowest cells | time | GPU peak | status | first line |" in used
+    assert "| 1 | 2.0 s | 2.0 GiB | ok | `x` |" in used
+    assert "| 2 | 1.0 s |  | ok | `x` |" in used
+
+    unused = page(tmp_path, cells=[cell(1, gpu_peak=0), cell(2, gpu_peak=None)])
+    assert "| slowest cells | time | status | first line |" in unused
+
+
+def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:
+    first = {"number": 1, "rung": "as asked", "status": "failed", "reason": "gpu-out-of-memory",
+             "message": "cell 3 <x> | full", "seconds": 75.0, "gpu_peak": 80 * GIB}  # fmt: skip
+    second = {**first, "number": 2, "rung": "async", "status": "succeeded", "message": "",
+              "gpu_peak": None}  # fmt: skip
+
+    text = page(tmp_path, attempts=[first, second])
+
+    assert "| attempt | allocator | status | time | GPU peak | what |" in text
+    row = r"| 1 | as asked | **failed** | 1m15s | 80.0 GiB | cell 3 &lt;x&gt; \| full |"
+    assert row in text
+    assert "| 2 | async | succeeded | 1m15s |  |  |" in text
+    assert "attempt" not in page(tmp_path, attempts=[first])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "why"),
+    [
+        ({"gpu": []}, "outputs.gpu is no object"),
+        ({"gpu": {"devices": 3}}, "outputs.gpu.devices cannot be 3"),
+        ({"gpu": {"devices": [{}]}}, "outputs.gpu.devices[0].index is missing"),
+        ({"gpu": {"devices": [{"index": 0, "name": 1}]}}, "outputs.gpu.devices[0].name cannot be"),
+        ({"gpu": {"devices": [{"index": 0, "xids": ["x"]}]}}, "outputs.gpu.devices[0].xids cannot"),
+        ({"guard": {"warnings": "x"}}, "outputs.guard.warnings cannot be 'x'"),
+        ({"guard": 1}, "outputs.guard is no object"),
+        ({"attempts": [{"number": 1}]}, "outputs.attempts[0].rung is missing"),
+        ({"allocator": 1}, "outputs.allocator cannot be 1"),
+    ],
+)
+def test_a_wrong_shape_of_the_gpus_outputs_is_named(
+    tmp_path: Path, outputs: dict[str, Any], why: str
+) -> None:
+    page(tmp_path, **outputs)
+    entry = model.read(tmp_path / "execute-notebook.json")
+
+    assert entry.status == "failed"
+    assert f"its report execute-notebook.json cannot be read: {why}" in entry.message

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpu.drivers import fake_cuda
+
+from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.gpu import container
+from stepkit.steps import check_environment
+from stepkit.steps.check_environment import Options
+
+# The interpreter that made our environment has neither CuPy nor RMM: the driver alone answers.
+BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
+GIB = 1 << 30
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver with one device, for the children of this process."""
+    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0")
+    monkeypatch.setenv("LD_LIBRARY_PATH", env["LD_LIBRARY_PATH"])
+    monkeypatch.setenv("FAKE_CUDA_INIT", "0")
+
+
+def command(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "stepkit", "check-environment", *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def failed(options: Options) -> tuple[Exception, check_environment.Outputs]:
+    with pytest.raises((ConfigurationError, ToolError)) as caught:
+        check_environment.run(options)
+    outputs = caught.value.outputs
+    assert isinstance(outputs, check_environment.Outputs)
+    return caught.value, outputs
+
+
+def test_without_a_device_it_ends_with_2_and_the_remedy(tmp_path: Path) -> None:
+    report, facts = tmp_path / "report.json", tmp_path / "out/facts.json"
+    env = fake_cuda(tmp_path)
+    done = command(f"--python={BARE}", f"--report={report}", f"--facts={facts}", env=env)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("[gpu-missing]")
+    assert "nvidia.com/gpu: 1" in done.stderr.splitlines()[-1]
+    assert "gpu-count=0\n" in done.stdout
+    told = json.loads(report.read_text())
+    assert told["reason"] == "gpu-missing"
+    assert told["outputs"]["findings"][0]["check"] == "gpu"
+    assert told["outputs"]["findings"][0]["level"] == "error"
+    assert json.loads(facts.read_text())["cuda"]["driver"] == "13.0"
+
+
+@pytest.mark.parametrize(("code", "reason"), [("46", "gpu-busy"), ("803", "gpu-unfit")])
+def test_a_busy_gpu_ends_with_4_and_an_unfit_one_with_2(
+    tmp_path: Path, code: str, reason: str
+) -> None:
+    env = fake_cuda(tmp_path, FAKE_CUDA_INIT=code)
+    done = command(f"--python={BARE}", "--attempts=1", env=env)
+
+    assert done.returncode == (4 if reason == "gpu-busy" else 2)
+    assert done.stderr.splitlines()[-1].endswith(f"[{reason}]")
+
+
+def test_an_optional_gpu_that_is_missing_is_a_warning(tmp_path: Path) -> None:
+    done = command(f"--python={BARE}", "--gpu=optional", env=fake_cuda(tmp_path))
+
+    assert done.returncode == 0
+    assert "WARNING gpu        the NVIDIA driver is there, but shows" in done.stderr
+    assert "no GPU that can be used, and none is required" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_gpu_is_told_in_the_results() -> None:
+    outputs = check_environment.run(Options(python=BARE))
+
+    assert outputs.gpu_count == 1
+    assert outputs.gpu_name == "Fake A100"
+    assert outputs.gpu_memory == 80 * GIB
+    assert outputs.cuda == "13.0"
+    assert outputs.driver == ""
+    assert outputs.devices[0].memory_free == 79 * GIB
+    assert outputs.message.startswith("1 GPU: Fake A100, 79.0 GiB of 80.0 GiB free, CUDA 13.0")
+
+
+def test_the_gpu_is_left_alone_where_none_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = fake_cuda(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", env["LD_LIBRARY_PATH"])
+    monkeypatch.setenv("FAKE_CUDA_CRASH", "1")
+    outputs = check_environment.run(Options(gpu="none", python=BARE))
+
+    assert outputs.gpu_count == 0
+    assert outputs.message.startswith("no GPU was asked for")
+    assert {finding.check for finding in outputs.findings} >= {"shm", "disk", "python", "packages"}
+
+
+@pytest.mark.usefixtures("gpu")
+def test_too_little_of_anything_is_refused() -> None:
+    error, outputs = failed(Options(python=BARE, min_gpu_memory="90GiB"))
+    assert isinstance(error, ConfigurationError)
+    assert error.reason is Reason.GPU_UNFIT
+    assert "79.0 GiB of 80.0 GiB are free, 90.0 GiB are asked for" in str(error)
+    assert outputs.gpu_count == 1
+
+    error, _ = failed(Options(gpu="none", min_disk="200TiB"))
+    assert isinstance(error, ToolError)
+    assert error.reason is Reason.DISK_FULL
+    assert "204800.0 GiB are asked for" in str(error)
+
+    error, _ = failed(Options(gpu="none", min_shm="200TiB"))
+    assert isinstance(error, ConfigurationError)
+    assert "mount an emptyDir with medium: Memory" in str(error)
+
+
+def test_a_directory_that_is_not_there_is_no_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    error, _ = failed(Options(gpu="none", min_disk="1MiB"))
+
+    assert isinstance(error, ConfigurationError)
+    assert error.reason is Reason.BAD_INPUT
+    assert str(error) == "directory: there is no directory /nowhere: make it, or name another"
+
+
+def test_a_current_directory_that_is_gone_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(ConfigurationError, match="cannot tell the current directory: No such file"):
+        check_environment.run(Options(gpu="none"))
+
+
+def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "_capacity", lambda _: 64 << 20)
+    outputs = check_environment.run(Options(gpu="none"))
+
+    (shm,) = (finding for finding in outputs.findings if finding.check == "shm")
+    assert shm.level == "warning"
+    assert shm.text == "64.0 MiB: too small for dask and for data loaders"
+    assert "--shm-size" in shm.remedy
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(min_gpu_memory="lots"), "--min-gpu-memory 'lots' is no size"),
+        (Options(min_shm="eight"), "--min-shm 'eight' .*: write 4GiB, 500MB or a number of bytes$"),
+        (Options(min_disk="0.5"), "--min-disk '0.5' is no size: write 4GiB, 500MB or a number"),
+        (Options(directory=Path("/nowhere")), "there is no directory /nowhere"),
+        (Options(python="/nowhere/python"), "no program /nowhere/python"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(options: Options, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        check_environment.run(options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_relative_python_is_found_from_here_and_not_from_the_notebooks_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "environment").symlink_to(Path(sys.base_prefix))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path)
+    python = f"environment/bin/{Path(BARE).name}"
+    outputs = check_environment.run(Options(gpu="none", python=python, directory=Path("work")))
+
+    assert any(finding.check == "python" for finding in outputs.findings)
+
+
+def test_facts_can_be_read_by_programs(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    check_environment.run(Options(gpu="none", facts=facts))
+
+    told: dict[str, Any] = json.loads(facts.read_text())
+    assert told["python"]["executable"] == sys.executable
+    assert told["packages"]["papermill"]
+    assert told["container"]["shm"] is None or told["container"]["shm"] > 0
+    assert {finding["level"] for finding in told["findings"]} <= {"ok", "warning"}

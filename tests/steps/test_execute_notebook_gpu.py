@@ -1,0 +1,437 @@
+"""Notebooks that ask for a GPU, on a machine whose driver is a fake of ours or missing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import nvml
+import pytest
+from gpu.drivers import fake_cuda
+from samples import write_notebook
+from step_runs import failed, printed, run
+
+from stepkit.engine.processes import Family
+from stepkit.errors import Cancelled, ConfigurationError, Reason, UserCodeError
+from stepkit.gpu import timeline
+from stepkit.steps.execute_notebook import Outputs
+from stepkit.tools import nbconvert
+
+if TYPE_CHECKING:
+    from stepkit.errors import StepError
+
+# What the RAPIDS single-cell notebooks begin with.
+SET_UP = """\
+import rmm
+import cupy as cp
+from rmm.allocators.cupy import rmm_cupy_allocator
+rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+cp.cuda.set_allocator(rmm_cupy_allocator)"""
+
+CUPY_IS_FULL = (
+    "import rmm\n"
+    "class OutOfMemoryError(MemoryError): pass\n"
+    "raise OutOfMemoryError('Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).')"
+)
+# Which attempt this is shows in what the guard was told; children may see it.
+FULL_UNLESS_MANAGED = (
+    "import json, os\nmode = json.loads(os.environ['STEPKIT_GUARD'])['mode']\nprint(mode)\n"
+    "if mode != 'managed':\n    " + CUPY_IS_FULL.replace("\n", "\n    ")
+)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has a driver")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+
+
+@pytest.fixture
+def hidden_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that knows no device."""
+    for name, value in fake_cuda(tmp_path, FAKE_CUDA_INIT="100").items():
+        monkeypatch.setenv(name, value)
+
+
+def outputs_of(error: StepError) -> Outputs:
+    assert isinstance(error.outputs, Outputs)
+    return error.outputs
+
+
+@pytest.mark.usefixtures("hidden_gpu")
+def test_rmms_own_bug_does_not_hide_that_there_is_no_gpu(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", SET_UP, "cp.zeros(3)")
+    before = source.read_bytes()
+
+    error = failed(source)
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.GPU_MISSING
+    assert str(error).startswith("the NVIDIA driver is there, but shows this container no GPU")
+    assert "cudaErrorNoDevice" in str(error)
+    assert "has no attribute 'msg'" not in str(error)
+    assert "1 cell after it did not run" in str(error)
+    told = outputs_of(error).guard
+    assert told is not None
+    assert told["active"]
+    assert [call["cuda"] for call in told["calls"]] == ["cudaErrorNoDevice"]
+    cells = nbformat.read(tmp_path / "out/executed.ipynb", as_version=4).cells
+    assert SET_UP in [cell.source for cell in cells]
+    assert source.read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_missing_driver_is_no_old_one(tmp_path: Path) -> None:
+    error = failed(write_notebook(tmp_path / "a.ipynb", SET_UP))
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.GPU_MISSING
+    assert str(error).startswith("the container has no NVIDIA driver (libcuda.so.1)")
+    assert "nvidia.com/gpu: 1" in str(error)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_gpu_that_is_required_is_looked_for_before_the_first_cell(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+
+    error = failed(source, gpu="required")
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.GPU_MISSING
+    assert "the container has no NVIDIA driver" in str(error)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "out/executed.ipynb").exists()
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_notebook_goes_on_without_an_optional_gpu(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    falls_back = (
+        "import rmm, numpy\nrmm.reinitialize(pool_allocator=True)\nprint(numpy.arange(4).sum())"
+    )
+    outputs = run(write_notebook(tmp_path / "a.ipynb", falls_back), gpu="optional")
+
+    assert outputs.status == "succeeded"
+    assert "6" in printed(outputs.notebook)
+    assert "the container has no NVIDIA driver" in caplog.text
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_hidden_gpu_is_no_missing_one(tmp_path: Path) -> None:
+    error = failed(write_notebook(tmp_path / "a.ipynb", "import cupy\ncupy.zeros(3)"), gpu="none")
+
+    assert type(error) is ConfigurationError
+    assert "--gpu none" in str(error)
+
+
+def test_a_mode_that_contradicts_its_sizes_is_refused_before_the_kernel_starts(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    error = failed(source, rmm_pool_size="1GiB")
+
+    assert type(error) is ConfigurationError
+    assert str(error).startswith("--rmm-pool-size needs --rmm-mode pool or async")
+    assert not (tmp_path / "ran").exists()
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_full_gpu_memory_has_a_reason_of_its_own(tmp_path: Path) -> None:
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1", CUPY_IS_FULL))
+
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.GPU_OUT_OF_MEMORY
+    assert "cell 2 of 2" in str(error)
+    assert "Out of memory allocating 1,000 bytes" in str(error)
+    assert outputs_of(error).attempts == ()
+    assert not list((tmp_path / "out").glob("*attempt*"))
+
+
+def test_a_notebook_runs_again_lower_until_its_arrays_find_room(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", FULL_UNLESS_MANAGED, "print('the end')")
+
+    lower = {"on_gpu_oom": "retry-lower", "rmm_overflow": "1GiB", "rmm_children": True}
+
+    outputs = run(source, metrics=tmp_path / "out/executed.prom", **lower)
+
+    assert outputs.status == "succeeded"
+    assert "attempt 3 of 3" in outputs.message
+    assert [(a.number, a.status, a.reason) for a in outputs.attempts] == [
+        (1, "failed", Reason.GPU_OUT_OF_MEMORY),
+        (2, "failed", Reason.GPU_OUT_OF_MEMORY),
+        (3, "succeeded", Reason.OK),
+    ]
+    out = tmp_path / "out"
+    kept = [out / "executed.attempt-1.ipynb", out / "executed.attempt-2.ipynb"]
+    assert [attempt.notebook for attempt in outputs.attempts] == [*kept, out / "executed.ipynb"]
+    assert [printed(path).split()[0] for path in kept] == ["respect", "async"]
+    assert printed(outputs.notebook).split() == ["managed", "the", "end"]
+    assert "OutOfMemoryError" in (out / "papermill.attempt-1.log").read_text()
+    assert (out / "executed.attempt-1.timeline.json.gz").exists()
+    assert list(out.glob("*.prom")) == [out / "executed.prom"]
+
+
+def test_when_no_attempt_finds_room_all_of_them_are_told(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", CUPY_IS_FULL)
+    error = failed(source, on_gpu_oom="retry-lower", rmm_mode="cuda", rmm_overflow="1GiB")
+
+    assert type(error) is UserCodeError
+    assert error.reason == Reason.GPU_OUT_OF_MEMORY
+    assert "attempt 2 of 2" in str(error)
+    assert [a.status for a in outputs_of(error).attempts] == ["failed", "failed"]
+    assert (tmp_path / "out/executed.ipynb").exists()
+    assert (tmp_path / "out/executed.attempt-1.ipynb").exists()
+
+
+def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    error = failed(source, on_gpu_oom="retry-lower", gpu_oom_variant="lite")
+
+    assert type(error) is ConfigurationError
+    assert str(error) == "there is no variant 'lite': there is no rules file (--rules)"
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_misspelled_notebook_costs_no_kept_attempt(tmp_path: Path) -> None:
+    kept = tmp_path / "out/executed.attempt-1.ipynb"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier run")
+
+    assert failed(tmp_path / "mistyped.ipynb").reason == Reason.NOT_FOUND
+    assert kept.read_text() == "of an earlier run"
+
+
+def test_another_allocator_is_not_tried_for_a_notebook_without_rmm(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", CUPY_IS_FULL.removeprefix("import rmm\n"))
+    error = failed(source, on_gpu_oom="retry-lower")
+
+    assert error.reason == Reason.GPU_OUT_OF_MEMORY
+    assert str(error).startswith("another allocator of RMM's would not help, ")
+    assert [a.number for a in outputs_of(error).attempts] == [1]
+    assert not list((tmp_path / "out").glob("*attempt*"))
+
+
+def test_a_variant_that_does_not_fit_is_refused_before_the_first_attempt(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    book = tmp_path / "rules.yaml"
+    book.write_text("variants: {lite: {suffix: _lite, parameters: {no_such: 1}}}\n")
+    error = failed(source, on_gpu_oom="retry-lower", gpu_oom_variant="lite", rules=book)
+
+    assert type(error) is ConfigurationError
+    assert "no_such" in str(error)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_ordinary_failure_is_not_tried_again(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "raise MemoryError('Unable to allocate 1 TiB')")
+    error = failed(source, on_gpu_oom="retry-lower")
+
+    assert error.reason == Reason.CELL_ERROR
+    assert [a.number for a in outputs_of(error).attempts] == [1]
+
+
+def test_what_each_cell_used_is_told_and_the_samples_are_kept(tmp_path: Path) -> None:
+    grows = "import time; block = b'x' * 150_000_000; time.sleep(0.5)"
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1", grows, "del block"))
+
+    assert outputs.timeline == tmp_path / "out/executed.timeline.json.gz"
+    samples = timeline.read(outputs.timeline)
+    assert len(samples.seconds) == len(samples.columns["rss"]) > 3
+    peaks = [cell.rss_peak or 0 for cell in outputs.cells]
+    assert peaks[0] > 0
+    assert peaks[1] > 150_000_000
+    assert outputs.gpu is not None
+    assert outputs.gpu["rss_peak"] >= peaks[1]
+
+
+def test_without_sampling_there_are_no_samples(tmp_path: Path) -> None:
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1"), sampling=False)
+
+    assert outputs.timeline is None
+    assert outputs.gpu is None
+    assert [cell.rss_peak for cell in outputs.cells] == [None]
+    assert not list((tmp_path / "out").glob("*.timeline*"))
+
+
+def test_samples_of_an_earlier_run_are_not_left_as_this_ones(tmp_path: Path) -> None:
+    stale = tmp_path / "out/executed.timeline.json.gz"
+    stale.parent.mkdir()
+    stale.write_text("old")
+
+    run(write_notebook(tmp_path / "a.ipynb", "1"), sampling=False)
+
+    assert not stale.exists()
+
+
+def test_metrics_tell_how_the_run_went(tmp_path: Path) -> None:
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1"), metrics=tmp_path / "out/a.prom")
+
+    assert outputs.metrics == tmp_path / "out/a.prom"
+    assert "stepkit_" in outputs.metrics.read_text()
+
+
+def test_metrics_of_a_run_without_its_page_tell_no_success(tmp_path: Path) -> None:
+    (tmp_path / "page.html").mkdir()
+    error = failed(
+        write_notebook(tmp_path / "a.ipynb", "1"),
+        page=tmp_path / "page.html",
+        metrics=tmp_path / "a.prom",
+    )
+
+    told = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
+    assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in told
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_metrics_of_a_run_that_never_began_tell_no_success(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+    run(source, metrics=tmp_path / "a.prom")
+    failed(source, metrics=tmp_path / "a.prom", gpu="required")
+
+    told = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
+    assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in told
+    assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in told
+    assert "no NVIDIA driver" in (tmp_path / "out/papermill.log").read_text()
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_notebook_that_goes_on_by_itself_without_a_gpu_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    catches = "import rmm\ntry: rmm.reinitialize()\nexcept RuntimeError: pass"
+    outputs = run(write_notebook(tmp_path / "a.ipynb", catches))
+
+    assert outputs.allocator == "none"
+    assert "the notebook went on although RMM found no GPU: cudaErrorInsuff" in caplog.text
+
+
+def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1", "2")
+    # The moment is played, the signal is real.
+    monkeypatch.setattr(nbconvert, "trouble_with", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(Cancelled) as caught:
+        run(source, page=tmp_path / "a.html")
+
+    assert str(caught.value) == (
+        "stopped by SIGINT when 2 of 2 cells had run; their outputs are saved"
+    )
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [cell.status for cell in caught.value.outputs.cells] == ["ok", "ok"]
+    assert caught.value.outputs.cells_run == 2
+
+
+def test_a_signal_while_processes_are_ended_loses_nothing_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+    once, really = iter([signal.SIGINT]), Family.end
+
+    def end(self: Family) -> None:
+        for signum in once:
+            signal.raise_signal(signum)
+        really(self)
+
+    monkeypatch.setattr(Family, "end", end)
+
+    with pytest.raises(Cancelled) as caught:
+        run(source)
+
+    assert isinstance(caught.value.outputs, Outputs)
+    assert [cell.status for cell in caught.value.outputs.cells] == ["ok"]
+
+
+def test_the_report_can_be_written_as_json(tmp_path: Path) -> None:
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
+    assert json.loads(json.dumps({"gpu": outputs.gpu, "guard": outputs.guard}))
+
+
+def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *argv: str, **env: str) -> None:
+    spec = {"argv": argv, "env": env, "display_name": "other", "language": "python"}
+    (tmp_path / "share/kernels/other").mkdir(parents=True)
+    (tmp_path / "share/kernels/other/kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+
+
+IPYKERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+SAYS_WHAT_IT_SEES = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_the_look_finds_the_driver_that_the_kernels_specification_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fake_cuda(tmp_path)["LD_LIBRARY_PATH"]
+    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, LD_LIBRARY_PATH=path, FAKE_CUDA_INIT="100")
+
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), gpu="required", kernel="other")
+
+    assert str(error).startswith("the NVIDIA driver is there, but shows this container no GPU")
+
+
+def test_a_gpu_is_hidden_from_a_kernel_that_says_itself_which_it_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, CUDA_VISIBLE_DEVICES="0")
+    source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
+
+    assert printed(run(source, gpu="none", kernel="other").notebook) == "''\n"
+
+
+def test_a_gpu_is_hidden_from_a_kernel_that_no_guard_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    argv = (sys.executable, "-c", "import ipykernel.kernelapp as a; a.launch_new_instance()")
+    install_kernel(tmp_path, monkeypatch, *argv, "-f", "{connection_file}")
+    source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
+
+    outputs = run(source, gpu="none", kernel="other")
+
+    assert printed(outputs.notebook) == "''\n"
+    assert outputs.guard is not None
+    assert not outputs.guard["active"]
+
+
+BREAKS = """\
+import os
+with open(os.environ['FAKE_NVML_STATE'], 'a') as state:
+    print('xid 79', file=state)
+os._exit(1)"""
+
+
+def test_what_broke_a_gpu_at_the_very_end_is_told(tmp_path: Path) -> None:
+    with nvml.installed(tmp_path) as driver:
+        driver.tell(devices=1)
+        error = failed(write_notebook(tmp_path / "a.ipynb", BREAKS))
+
+    assert error.reason == Reason.KERNEL_DIED
+    gpu = outputs_of(error).gpu
+    assert gpu is not None
+    assert [device["xids"] for device in gpu["devices"]] == [(79,)]
+
+
+def test_a_driver_that_hangs_does_not_hold_a_notebook_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.tools.gpu.ANSWER_SECONDS", 0.1)
+    with nvml.installed(tmp_path) as driver:
+        driver.tell(devices=1, hang=1)
+        outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
+        driver.tell(hang=0)
+
+    assert outputs.status == "succeeded"
+    assert outputs.gpu is not None
+    assert "the driver did not answer" in outputs.gpu["errors"][0]
