@@ -6,6 +6,7 @@ VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+IMAGES_ARGS ?=
 # Many tests wait for kernels and processes: one more than there are cores keeps those busy.
 JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
@@ -15,7 +16,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu bench bench-gpu lint types clean
+.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom lint types clean
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -23,10 +24,14 @@ help:
 	@echo 'make test             run the fast tests'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
+	@echo 'make test-images      build the images on stand-in bases, and run the demo in them'
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
 	@echo 'make bench            measure beside papermill, nbclient and nbconvert: about half an hour'
 	@echo '     BENCH_ARGS=--quick   small notebooks, a minute; --help lists the rest'
 	@echo 'make bench-gpu        measure allocators and the guard on an NVIDIA GPU, or say why not'
+	@echo 'make images           build the container images: docs/images.md'
+	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
+	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
 	@echo 'make lint             check style and format'
 	@echo 'make types            check types'
 	@echo 'make clean            remove the environment, caches and what the demo wrote'
@@ -38,13 +43,25 @@ demo: $(READY)
 	@$(RUN) -m examples.demo $(DEMO_ARGS)
 
 test: $(TESTABLE)
-	$(RUN) -m pytest -m "not slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
 
 test-slow: $(TESTABLE)
 	$(RUN) -m pytest -m "slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
 
 test-gpu: $(TESTABLE)
 	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
+
+# As root, with buildah, podman and mmdebstrap; the network brings packages.
+test-images: $(TESTABLE)
+	$(RUN) -m pytest -m images $(PYTEST_ARGS)
+
+# From git, python3 and a builder alone: no environment is made.
+images:
+	@$(PYTHON) -m images.build $(IMAGES_ARGS)
+
+sbom: $(READY)
+	@mkdir -p dist
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh images/sbom.sh dist/stepkit.cdx.json
 
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import stepkit
-from stepkit import collisions, log, options, results, runner
+from stepkit import about, caches, collisions, log, options, results, runner
 from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
@@ -52,8 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may be no text
     given = sys.argv[1:] if argv is None else argv
+    if sorted(given) == ["--json", "--version"]:
+        _print(json.dumps(about.facts(os.environ)), sys.stdout)
+        return 0
     named = given[0] if given and given[0] in COMMANDS else None
-    args = build_parser(named).parse_args(given)
+    brief = given[:1] in (["--help"], ["-h"], ["--version"])
+    args = build_parser(named, brief=brief).parse_args(given)
+    caches.provide(os.environ)
     step = COMMANDS[args.step]
     secrets = _take_secrets(step)
     log.configure(args.log_format, secrets.values())
@@ -144,8 +150,11 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unknown command {value!r}: {hint}")
 
 
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Make a sub-command for every registered step, or for ``only`` one: that starts at once."""
+def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.ArgumentParser:
+    """Make a sub-command for every registered step, or for ``only`` one: that starts at once.
+
+    Those of a ``brief`` parser have no flags: it is there to list them.
+    """
     parser = _Parser(
         prog="stepkit",
         description=stepkit.__doc__,
@@ -153,11 +162,19 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"stepkit {stepkit.__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"stepkit {stepkit.__version__}",
+        help="print the version; with --json, also the commit and the base image",
+    )
     commands = parser.add_subparsers(
         dest="step", required=True, metavar="COMMAND", title="commands"
     )
     for name in [only] if only else COMMANDS:
+        if brief and isinstance(COMMANDS, Registry):
+            commands.add_parser(name, help=COMMANDS.summary(name))
+            continue
         step = COMMANDS[name]
         text = step.__doc__ or ""
         command = commands.add_parser(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pytest
 from waiting import until
 
+import stepkit
 from stepkit import cli
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, Also, AtLeast, DefaultFromEnv, FromEnv, Pair, declared
@@ -376,6 +378,44 @@ print('imported:', set({tools.split()}) & sys.modules.keys())
     done = python("-c", code)
 
     assert done.stdout.splitlines()[-1] == "imported: set()", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--version", "--json"], ["--json", "--version"]])
+def test_the_version_as_json_tells_commit_and_base(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEPKIT_COMMIT", "abc123")
+    monkeypatch.delenv("STEPKIT_BASE", raising=False)
+
+    assert cli.main(flags) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "stepkit": stepkit.__version__,
+        "commit": "abc123",
+        "base": None,
+        "python": platform.python_version(),
+    }
+
+
+def test_the_list_of_commands_imports_no_step(capsys: pytest.CaptureFixture[str]) -> None:
+    code = """
+import sys
+from stepkit import cli
+try:
+    cli.main(["--help"])
+finally:
+    print(sorted(name for name in sys.modules if name.startswith("stepkit.steps.")))
+"""
+    done = python("-c", code)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+    with pytest.raises(SystemExit):
+        cli.build_parser().parse_args(["--help"])
+    assert (
+        done.stdout.partition("exit codes:")[0]
+        == (capsys.readouterr().out.partition("exit codes:")[0])
+    )
 
 
 @pytest.mark.parametrize("flag", [[], ["-P"]])

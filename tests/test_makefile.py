@@ -63,7 +63,8 @@ def refused(project: Path, programs: Path, *args: str) -> str:
 def test_make_alone_lists_what_there_is(project: Path, programs: Path) -> None:
     done = make(project, programs)
     assert done.returncode == 0
-    for target in ("demo", "test", "test-slow", "test-gpu", "lint", "types", "clean"):
+    targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "lint", "types")
+    for target in (*targets, "sbom", "clean"):
         assert f"make {target} " in done.stdout
     assert not list(project.glob(".venv*"))
 
@@ -108,7 +109,9 @@ def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> 
     (project / ".venv/.ready").touch()
     (project / ".venv/.testable").touch()
     done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone", "JOBS=7")
-    assert done.stdout == ('.venv/bin/python -m pytest -m "not slow and not gpu" -n 7 -k clone\n')
+    assert done.stdout == (
+        '.venv/bin/python -m pytest -m "not slow and not gpu and not images" -n 7 -k clone\n'
+    )
 
 
 def test_a_changed_lock_makes_the_environment_anew(project: Path, programs: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, cast
 
 from stepkit.step import Step
@@ -33,6 +35,14 @@ class Registry(Mapping[str, Step]):
     def __getitem__(self, name: str) -> Step:
         """Return the step of that name."""
         return cast("Step", import_module(self._modules[name]))
+
+    def summary(self, name: str) -> str:
+        """Return the first line of a step's help: its file is read, not imported."""
+        found = find_spec(self._modules[name])
+        assert found
+        assert found.origin
+        with Path(found.origin).open(encoding="utf-8") as file:
+            return file.readline().strip().removeprefix("r").strip('"')
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""

@@ -1,0 +1,1 @@
+"""The container images: how they are built, and what keeps their bases as they were."""

@@ -1,0 +1,74 @@
+"""Directories for caches where the home directory takes none.
+
+A read-only root file system, a user id that no one made an account for: CuPy then fails to compile
+its kernels, Numba refuses to load what it would cache, matplotlib and IPython start anew each
+time. All of them can be told where to go.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+VARIABLES: Final = {
+    "CUDA_CACHE_PATH": "cuda",  # what the driver compiles
+    "CUPY_CACHE_DIR": "cupy",
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_RUNTIME_DIR": "jupyter",
+    "MPLCONFIGDIR": "matplotlib",
+    "NUMBA_CACHE_DIR": "numba",
+    "XDG_CACHE_HOME": "cache",  # pip, poetry, uv, fontconfig
+}
+
+
+_PRIVATE: Final = stat.S_IFDIR | stat.S_IRWXU
+
+
+def provide(environment: MutableMapping[str, str]) -> Path | None:
+    """Point the caches at a private directory, unless the home directory can take them.
+
+    Variables that are set already stay. ``HOME`` changes only where there is no such directory:
+    one that can be read still holds the user's configuration. Returns the directory that was
+    chosen, None where none is needed or no file system can be written to.
+    """
+    home = _home(environment)
+    if home and os.access(home, os.W_OK | os.X_OK):
+        return None
+    try:
+        directory = _private_directory()
+        for name in VARIABLES.values():
+            (directory / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError:  # whoever needs a file will say so
+        return None
+    for variable, name in VARIABLES.items():
+        if not environment.get(variable):
+            environment[variable] = str(directory / name)
+    if home is None:
+        environment["HOME"] = str(directory)
+    return directory
+
+
+def _home(environment: MutableMapping[str, str]) -> Path | None:
+    """Return the home directory if there is one; `/` is what runtimes give to unknown users."""
+    home = Path(environment.get("HOME") or "~").expanduser()
+    usable = home.is_absolute() and home != Path("/") and os.access(home, os.R_OK | os.X_OK)
+    return home if usable and home.is_dir() else None
+
+
+def _private_directory() -> Path:
+    """Return a directory that is ours alone, the same one each time if nobody took its name."""
+    import tempfile
+
+    directory = Path(tempfile.gettempdir(), f"stepkit-caches-{os.geteuid()}")
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        found = directory.lstat()
+        if found.st_uid != os.geteuid() or found.st_mode != _PRIVATE:
+            return Path(tempfile.mkdtemp(prefix="stepkit-caches-"))
+    return directory

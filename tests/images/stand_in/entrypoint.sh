@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "By pulling and using the container, you accept the terms of a licence."
+exec "$@"
