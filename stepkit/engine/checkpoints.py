@@ -24,6 +24,7 @@ from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -188,11 +189,11 @@ class Checkpoints:
         self._append_finished()
         with self.lock:
             self._settle()
-            for (
-                changed
-            ) in self._stale:  # places are this thread's alone, drafts are written unlocked
+            for changed in self._stale:  # places are this thread's alone
                 self._places.pop(changed, None)
             self._stale.clear()
+            # Drafts are written unlocked: cells that finish meanwhile are not in these states.
+            finished = self._done.difference(map(id, self._finished))
             nodes = list(self._notebook.cells)
             encoded = {
                 id(node): self._waiting.get(id(node)) or encoding.cell(node)
@@ -204,7 +205,7 @@ class Checkpoints:
         if self._in_order(nodes, draft):
             self._add_rest(draft, nodes[len(self._places) :], encoded, first=not self._places)
         else:
-            draft = self._rewritten(nodes, encoded)
+            draft = self._rewritten(nodes, encoded, finished)
         draft.write(tail)
         draft.publish()
         self._saved = {key: len(data) for key, data in encoded.items()}
@@ -225,14 +226,16 @@ class Checkpoints:
             draft.write(encoded[id(node)])
             first = False
 
-    def _rewritten(self, nodes: Sequence[Any], encoded: Mapping[int, bytes]) -> Draft:
+    def _rewritten(
+        self, nodes: Sequence[Any], encoded: Mapping[int, bytes], finished: AbstractSet[int]
+    ) -> Draft:
         """Return a draft of all cells in their present order; finished ones are copied."""
         old, places = self._continued(), self._places
         new = Draft(self._target)
         new.write(encoding.HEAD)
         self._draft, self._places = new, {}
         try:
-            self._copy_all(nodes, encoded, old, places)
+            self._copy_all(nodes, encoded, finished, old, places)
         finally:
             old.close()
         return new
@@ -241,6 +244,7 @@ class Checkpoints:
         self,
         nodes: Sequence[Any],
         encoded: Mapping[int, bytes],
+        finished: AbstractSet[int],
         old: Draft,
         places: Mapping[int, tuple[int, int]],
     ) -> None:
@@ -253,7 +257,7 @@ class Checkpoints:
                 new.copy(old, *places[id(node)])
             else:
                 new.write(encoded[id(node)])
-            prefix = prefix and id(node) in self._done
+            prefix = prefix and id(node) in finished
             if prefix:
                 self._places[id(node)] = (start, new.size - start)
 

@@ -203,6 +203,31 @@ def test_the_growing_output_of_a_long_cell_is_saved_while_it_runs(target: Path) 
     run.finish()
 
 
+def test_a_cell_that_finishes_while_a_draft_is_written_anew_is_saved_once(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(book(4), target, interval=0)
+    run.saving.begin()
+    run.saving.pause()  # the moment is played, in this thread
+    run.cell(0)
+    run.cell(1)
+    run.saving._save()
+    run.change(0, "late\n")  # so that all is written anew
+    run.saving.cell_started(run.nb.cells[2])
+    really = run.saving._rewritten
+
+    def finishing(*states: Any) -> Draft:
+        run.cell(2)
+        return really(*states)
+
+    monkeypatch.setattr(run.saving, "_rewritten", finishing)
+    run.saving._save()
+    run.saving._save()
+
+    assert run.is_saved()
+    run.finish()
+
+
 @pytest.mark.usefixtures("_file_systems", "eager")
 @pytest.mark.parametrize("changed", [0, 1, 2, 3])
 def test_a_cell_that_changes_after_its_end_is_saved_again(target: Path, changed: int) -> None:
