@@ -213,7 +213,9 @@ def test_a_failing_notebook_fails_before_its_end_and_for_its_own_reason(
     assert done.returncode == code
     assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason
     cells = code_cells(tmp_path / "out.ipynb")
-    assert [cell.id for cell in cells if cell.execution_count is None] == ["end"]
+    silent = {cell.id for cell in cells if cell.execution_count is None}
+    # A kernel that is killed may take the number of its last cell along.
+    assert silent - ({"killed"} if name == "killed_kernel" else set()) == {"end"}
 
 
 def test_the_lite_variant_sets_parameters_that_the_notebook_has() -> None:
