@@ -40,7 +40,7 @@ def test_the_first_shape_runs_without_a_gpu(tmp_path: Path) -> None:
     source = shapes.write(1, tmp_path / "in.ipynb")
 
     outputs = execute_notebook.run(
-        execute_notebook.Options(notebook=source, output=tmp_path / "out.ipynb")
+        execute_notebook.Options(notebook=source, output=tmp_path / "out.ipynb", gpu="optional")
     )
 
     assert outputs.cells_run == shapes.CODE_CELLS[1] - 2  # all but the shutdown and the blank one
