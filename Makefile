@@ -7,7 +7,8 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 IMAGES_ARGS ?=
-# Many tests wait for kernels and processes: one more than there are cores keeps those busy.
+# Many tests wait for kernels and processes: one more than there are cores keeps those busy, and the
+# slow ones wait more.
 JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
 RUN := $(VENV)/bin/python
@@ -46,7 +47,7 @@ test: $(TESTABLE)
 	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
 
 test-slow: $(TESTABLE)
-	$(RUN) -m pytest -m "slow and not gpu" -n $(JOBS) $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "slow and not gpu" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
 
 test-gpu: $(TESTABLE)
 	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
