@@ -63,11 +63,12 @@ class Alongside:
 
     def kernel_started(self, pid: int) -> None:
         """Sample the GPUs, and process ``pid`` with all its children."""
+        if not self._options.sampling:
+            return
         from stepkit.gpu.sampler import Sampler
 
-        if self._options.sampling:
-            self._sampler = self._stack.enter_context(Sampler())
-            self._sampler.follow(pid)
+        self._sampler = self._stack.enter_context(Sampler())
+        self._sampler.follow(pid)
 
     def check(self) -> None:
         """Wait until it is clear that the GPU can be used, if it is required.

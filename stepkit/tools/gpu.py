@@ -61,19 +61,15 @@ def memory() -> tuple[int, int] | None:
 def _memory() -> tuple[int, int] | None:
     import pynvml
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
-        infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
-    except pynvml.NVMLError:  # a MIG slice may not say
-        return None
-    finally:
-        with suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
+    with initialised() as ready:
+        if not ready:
+            return None
+        try:
+            count = pynvml.nvmlDeviceGetCount()
+            handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+            infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
+        except pynvml.NVMLError:  # a MIG slice may not say
+            return None
     if not infos:
         return None
     return sum(int(info.used) for info in infos), sum(int(info.total) for info in infos)
