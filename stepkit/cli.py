@@ -104,7 +104,7 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
         signal.signal(signum, signal.SIG_IGN)
     trouble: StepError | None = None
     writers: list[Callable[[], None]] = [
-        lambda: results.write_results(result, dict(args.results), secrets)
+        lambda: results.write_results(result, args.results, secrets)
     ]
     if args.report:
         writers.append(lambda: results.write_report(result, args.report, secrets))

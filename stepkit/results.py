@@ -17,7 +17,7 @@ from stepkit.step import StepResult, kebab
 from stepkit.tools import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from _typeshed import DataclassInstance
 
@@ -30,7 +30,10 @@ SCHEMA: Final = "stepkit.report/1"
 # All results of a Task share one 4096-byte termination message with Tekton's own bookkeeping, and
 # the kubelet cuts 12 KiB among all containers of the pod (tektoncd/pipeline, docs/tasks.md).
 MAX_RESULT_BYTES: Final = 3072
+# A Task that others extend with steps and sidecars still has room: the message gives way.
+USUAL_RESULT_BYTES: Final = 1024
 MAX_MESSAGE_BYTES: Final = 400
+_MIN_MESSAGE_BYTES: Final = 100
 
 COMMON_OUTPUTS: Final = ("status", "reason", "message")
 
@@ -65,23 +68,29 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def write_results(result: StepResult, paths: Mapping[str, Path], secrets: Iterable[str]) -> None:
-    """Write each output that has a path, exactly: no newline is added.
+def write_results(
+    result: StepResult, paths: Collection[tuple[str, Path]], secrets: Collection[str]
+) -> None:
+    """Write each output to its path, or to several, exactly: no newline is added.
 
     An output that a failed step does not have is written empty, so that a ``finally`` task that
-    reads it is not skipped. Raises :class:`ConfigurationError` when Tekton has no room.
+    reads it is not skipped. A long message is cut, to leave all of them below 1 KiB if it can.
+    Raises :class:`ConfigurationError` when Tekton has no room.
     """
-    message = _short(redact(result.message, secrets))  # a cut secret would not be recognised
-    common = {"status": result.status, "reason": result.reason, "message": message}
+    common = {"status": result.status, "reason": result.reason, "message": result.message}
     values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
-    chosen = {path: _bytes(redact(values.get(name, ""), secrets)) for name, path in paths.items()}
-    size = sum(map(len, chosen.values()))
+    chosen = [(name, path, _bytes(redact(values.get(name, ""), secrets))) for name, path in paths]
+    rest = sum(len(value) for name, _, value in chosen if name != "message")
+    room = max(_MIN_MESSAGE_BYTES, min(MAX_MESSAGE_BYTES, USUAL_RESULT_BYTES - rest))
+    # Only now: a secret that was cut would not have been recognised.
+    chosen = [(n, p, _short(value, room) if n == "message" else value) for n, p, value in chosen]
+    size = sum(len(value) for _, _, value in chosen)
     if size > MAX_RESULT_BYTES:
         raise ConfigurationError(
             f"results take {size} bytes, Tekton has room for {MAX_RESULT_BYTES}: "
             "write a file to the workspace and return its path"
         )
-    for path, value in chosen.items():
+    for _, path, value in chosen:
         with files.explaining(f"cannot write the result {path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(value)
@@ -169,11 +178,11 @@ def _bytes(text: str) -> bytes:
         return text.encode(errors="replace")
 
 
-def _short(message: str) -> str:
-    line = _bytes(message.partition("\n")[0])
-    if len(line) <= MAX_MESSAGE_BYTES:
-        return line.decode(errors="surrogateescape")
-    return line[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+def _short(message: bytes, most: int) -> bytes:
+    line = message.partition(b"\n")[0]
+    if len(line) <= most:
+        return line
+    return line[: most - 3].decode(errors="ignore").encode() + b"..."
 
 
 def _artifacts(outputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -288,6 +288,35 @@ def test_results_that_tekton_has_no_room_for_are_an_error(
     assert not (tmp_path / "result").exists()
 
 
+@pytest.mark.usefixtures("register")
+def test_an_output_may_be_a_result_under_two_names(tmp_path: Path) -> None:
+    flags = [f"--result=said-words={tmp_path}/{name}" for name in ("said-words", "older-name")]
+
+    assert cli.main(["greet", "--name=you", *flags]) == 0
+
+    said = (tmp_path / "said-words").read_text()
+    assert said
+    assert (tmp_path / "older-name").read_text() == said
+
+
+def test_the_message_gives_way_to_other_results_so_that_all_stay_below_1_kib(
+    register: Callable[..., None], tmp_path: Path
+) -> None:
+    def fail(_: Options) -> Outputs:
+        raise ToolError("why " * 200, outputs=Outputs(said_words="p" * 800))
+
+    register(fail)
+    flags = [f"--result={name}={tmp_path}/{name}" for name in ("said-words", "reason", "message")]
+
+    assert cli.main(["greet", "--name=you", *flags]) == 4
+
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert written["said-words"] == "p" * 800
+    assert written["message"].startswith("why why ")
+    assert written["message"].endswith("...")
+    assert sum(map(len, written.values())) == 1024
+
+
 def test_trouble_with_results_does_not_hide_a_failed_step(
     register: Callable[..., None], tmp_path: Path
 ) -> None:

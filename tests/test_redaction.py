@@ -84,13 +84,14 @@ def test_a_report_with_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> Non
 
 
 def test_results_keep_bytes_that_are_no_text(tmp_path: Path) -> None:
-    paths = {"path": tmp_path / "path", "message": tmp_path / "message"}
-    write_results(result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800"), paths, [])
-    assert paths["path"].read_bytes() == b"a\xff"
-    assert paths["message"].read_bytes() == b"odd ??"
+    path, message = tmp_path / "path", tmp_path / "message"
+    odd = result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800")
+    write_results(odd, [("path", path), ("message", message)], [])
+    assert path.read_bytes() == b"a\xff"
+    assert message.read_bytes() == b"odd ??"
 
 
 def test_a_long_message_is_cut_after_the_secret_in_it_is_masked(tmp_path: Path) -> None:
-    paths = {"message": tmp_path / "message"}
-    write_results(result(message="x" * 390 + "s3cret-value"), paths, ["s3cret-value"])
-    assert paths["message"].read_text() == "x" * 390 + "***"
+    to = [("message", tmp_path / "message")]
+    write_results(result(message="x" * 390 + "s3cret-value"), to, ["s3cret-value"])
+    assert (tmp_path / "message").read_text() == "x" * 390 + "***"
