@@ -13,12 +13,12 @@ can pass.
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import get_annotations
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from stepkit import durations
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
@@ -69,12 +69,10 @@ class AtLeast:
 
 
 POSITIONAL: Final = "\0positional"  # the option is an argument without a flag
-DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m or 1h30m
+DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m, 1h30m or 14d
 READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
 WRITES: Final = "\0writes"  # a file that the step writes
 DETAIL: Final = "\0detail"  # an output for the report alone, too large for a Tekton result
-
-_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}  # Go's time.ParseDuration, as in Tekton
 
 
 class _NotGiven:
@@ -152,16 +150,6 @@ def marked(options: DataclassInstance, mark: str) -> Iterator[tuple[str, Path]]:
             for path in value if isinstance(value, tuple) else (value,):
                 if path:
                     yield "--" + kebab(option.field.name), path
-
-
-def seconds(text: str) -> float:
-    """Read a duration: a number of seconds, or Tekton's ``1h30m``, ``90s``, ``500ms``."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is no duration: write 90, 90s, 5m or 1h30m")
-    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
 
 def _annotated(hint: Any) -> bool:
@@ -253,7 +241,7 @@ def _shown_default(option: Declared) -> str:
         return ""
     shown = str(default).lower() if isinstance(default, bool) else str(default)
     if DURATION in option.notes:
-        shown = f"{default:g} seconds"
+        shown = durations.spell(default)
     return f" (default: {' '.join(default) if isinstance(default, tuple) else shown})"
 
 
@@ -266,7 +254,7 @@ def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
     elif get_origin(hint) is Literal:
         parse = _one_of(get_args(hint))
     elif DURATION in notes:
-        parse = seconds
+        parse = durations.seconds
     least = next((note.least for note in notes if isinstance(note, AtLeast)), None)
 
     def convert(text: str) -> Any:

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.durations import seconds
 from stepkit.errors import ConfigurationError
-from stepkit.options import seconds
 from stepkit.tools import documents
 from stepkit.tools.spelling import did_you_mean
 

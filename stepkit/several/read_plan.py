@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.durations import seconds
 from stepkit.errors import ConfigurationError
-from stepkit.options import seconds
 from stepkit.several.model import Planned, Settings
 from stepkit.tools import documents, schemas
 
