@@ -1,32 +1,25 @@
-"""Sizes of memory as people write them."""
+"""Sizes of memory as people write them: bytes, or a share of what is free."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final, Literal, overload
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools import cgroup
+from stepkit.tools import cgroup, sizes
+from stepkit.tools.sizes import GIB, spell
 
-GIB: Final = 1 << 30
+__all__ = ["GIB", "LARGEST", "SMALLEST", "free_on_host", "parse", "spell"]
 
 # RMM counts in units of 256 bytes, and no machine has 256 TiB for a notebook.
 SMALLEST: Final = 256
 LARGEST: Final = 1 << 48
 
 _MEMINFO: Final = Path("/proc/meminfo")
-_UNITS: Final = {
-    "": 1,
-    "b": 1,
-    **{f"{prefix}{end}": 1000**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
-    **{f"{prefix}i{end}": 1024**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
-}
 _FORMS: Final = {
     True: "4GiB, 500MB, a number of bytes, or 0.5 for half of the memory that is free",
-    False: "4GiB, 500MB or a number of bytes",
+    False: sizes.FORMS,
 }
-_SIZE: Final = re.compile(r"([0-9]{1,20})(\.[0-9]{1,20})?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII)
 
 
 @overload
@@ -42,26 +35,12 @@ def parse(
     as RMM and Kubernetes write them, and at least ``least``. Shares are ``0.5`` and ``50%``, and
     no sizes without ``shares``. Raises :class:`ConfigurationError` that begins with ``name``.
     """
-    found = _SIZE.fullmatch(text.strip())
-    unit = found[3].lower() if found else ""
-    share = found is not None and (unit == "%" or bool(found[2] and not unit))
-    if not found or unit not in {*_UNITS, "%"} or (share and not shares):
-        raise ConfigurationError(f"{name} {text!r} is no size: write {_FORMS[shares]}")
-    number = float(found[1] + (found[2] or ""))
-    if share:
+    found = sizes.SPELLING.fullmatch(text.strip())
+    unit = found[3] if found else ""
+    if shares and found and (unit == "%" or (found[2] and not unit)):
+        number = float(found[1] + (found[2] or ""))
         return _share(number / 100 if unit else number, text, name)
-    size = int(number * _UNITS[unit]) if found[2] else int(found[1]) * _UNITS[unit]
-    if not least <= size <= LARGEST:
-        hint = f": did you mean {text.strip()}GiB?" if 0 < size < SMALLEST and not unit else ""
-        raise ConfigurationError(f"{name} {text!r} is {size} bytes, too {_extreme(size)}{hint}")
-    return size
-
-
-def spell(size: int) -> str:
-    """Spell bytes for people: ``4.0 GiB``, ``512.0 MiB``, ``300 bytes``."""
-    if size >= GIB:
-        return f"{size / GIB:.1f} GiB"
-    return f"{size / (1 << 20):.1f} MiB" if size >= 1 << 20 else f"{size} bytes"
+    return sizes.parse(text, name=name, least=least, largest=LARGEST, forms=_FORMS[shares])
 
 
 def free_on_host() -> int:
@@ -80,7 +59,3 @@ def _share(share: float, text: str, name: str) -> float:
             "1.0 (or 100%), or bytes with a unit such as 1.5GiB"
         )
     return share
-
-
-def _extreme(size: int) -> str:
-    return "large" if size > LARGEST else "small"
