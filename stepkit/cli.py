@@ -81,14 +81,12 @@ def _run(
     unfinished = results.unfinished(args.step, chosen)
     try:
         collisions.check(chosen, _written_by_the_edge(args))
-        if args.report:
-            results.write_report(unfinished, args.report, secrets)
+        results.announce(unfinished, args.results, args.report, secrets)
         result = results.complete(runner.execute(args.step, step, chosen), chosen)
-    except StepError as error:  # the report itself cannot be written
+    except StepError as error:  # report or results cannot be written
         return _fail(args, str(error), error.exit_code)
     except Exception as error:
-        if args.report:
-            results.write_report(results.bug(unfinished, error), args.report, secrets)
+        results.announce(results.bug(unfinished, error), args.results, args.report, secrets)
         raise
     return _hand_over(args, result, secrets)
 

@@ -122,6 +122,23 @@ def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None
     files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
+def announce(
+    result: StepResult,
+    paths: Collection[tuple[str, Path]],
+    report: Path | None,
+    secrets: Collection[str],
+) -> None:
+    """Write what ``result`` says for now: a step that is killed leaves it behind.
+
+    A pipe or a device gets the last word alone. Raises :class:`StepError` when results or report
+    cannot be written.
+    """
+    plain = [(name, path) for name, path in paths if path.is_file() or not path.exists()]
+    write_results(result, plain, secrets)
+    if report:
+        write_report(result, report, secrets)
+
+
 def unfinished(name: str, options: DataclassInstance) -> StepResult:
     """Say what is true if this process never gets to say anything else.
 

@@ -261,18 +261,22 @@ def test_a_bug_shows_its_traceback_and_is_reported_as_one(
     assert "LookupError: typo" in report["message"]
 
 
-def test_a_step_that_is_killed_leaves_a_report_that_says_so(
+def test_a_step_that_is_killed_leaves_a_report_and_results_that_say_so(
     register: Callable[..., None], tmp_path: Path
 ) -> None:
     seen = {}
 
     def look(_: Options) -> Outputs:
         seen.update(json.loads((tmp_path / "r.json").read_text()))
+        seen["result"] = (tmp_path / "reason").read_text()
         return Outputs(said_words="")
 
     register(look)
-    cli.main(["greet", "--name=you", f"--report={tmp_path}/r.json"])
+    flags = [f"--result=reason={tmp_path}/reason", f"--report={tmp_path}/r.json"]
+    cli.main(["greet", "--name=you", *flags])
 
+    assert seen["result"] == "killed"
+    assert (tmp_path / "reason").read_text() == "ok"
     assert (seen["status"], seen["reason"], seen["exit_code"]) == ("failed", "killed", None)
     assert "never ended: killed from outside" in seen["message"]
 
@@ -285,7 +289,7 @@ def test_results_that_tekton_has_no_room_for_are_an_error(
 
     assert cli.main(["greet", f"--name={name}", f"--result=said-words={tmp_path}/result"]) == 2
     assert "Tekton has room for 3072" in capsys.readouterr().err
-    assert not (tmp_path / "result").exists()
+    assert (tmp_path / "result").read_text() == ""
 
 
 @pytest.mark.usefixtures("register")
@@ -321,14 +325,26 @@ def test_trouble_with_results_does_not_hide_a_failed_step(
     register: Callable[..., None], tmp_path: Path
 ) -> None:
     def fail(_: Options) -> Outputs:
+        (tmp_path / "file/reason").unlink()
+        (tmp_path / "file").rmdir()
+        (tmp_path / "file").touch()
         raise UserCodeError("no")
 
     register(fail)
-    (tmp_path / "file").touch()
 
     flags = [f"--result=reason={tmp_path}/file/reason", f"--report={tmp_path}/r.json"]
     assert cli.main(["greet", "--name=you", *flags]) == 3
     assert json.loads((tmp_path / "r.json").read_text())["exit_code"] == 3
+
+
+@pytest.mark.usefixtures("register")
+def test_a_step_whose_results_cannot_be_written_does_not_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+
+    assert cli.main(["greet", "--name=you", f"--result=reason={tmp_path}/file/reason"]) == 2
+    assert f"cannot write the result {tmp_path}/file/reason" in capsys.readouterr().err
 
 
 def test_a_secret_comes_from_the_environment_and_shows_nowhere(
