@@ -410,7 +410,7 @@ def test_sigterm_in_a_cell_saves_all_that_it_printed(runner: Callable[..., Runne
 @pytest.mark.slow
 def test_sigterm_between_two_cells_ends_the_run(runner: Callable[..., Runner]) -> None:
     run = runner(
-        "print('go', flush=True)", *["import time; time.sleep(0.01)"] * 500, "print('end')"
+        "1", "print('go', flush=True)", *["import time; time.sleep(0.01)"] * 500, "print('end')"
     )
     run.wait_for(run.printed("go"))
 
