@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom lint types clean
+.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -33,6 +33,7 @@ help:
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
+	@echo 'make stepactions      make tasks/stepactions/ anew from the Tasks'
 	@echo 'make lint             check style and format'
 	@echo 'make types            check types'
 	@echo 'make clean            remove the environment, caches and what the demo wrote'
@@ -63,6 +64,9 @@ images:
 sbom: $(READY)
 	@mkdir -p dist
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh images/sbom.sh dist/stepkit.cdx.json
+
+stepactions: $(READY)
+	@$(RUN) -m tasks.stepactions
 
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
