@@ -84,6 +84,11 @@ class Options:
         "tests that may fail, as PATTERN or PATTERN=reason; PATTERN is a test's name as pytest "
         "shows it, with * and ? for anything",
     ] = ()
+    only_prepare: Annotated[
+        bool,
+        "make the tests' environment and stop, such as while the notebook still runs; "
+        "inputs are not needed yet",
+    ] = False
     timeout: Annotated[float, "limit for the whole run of pytest", DURATION] = 3600.0
     install_timeout: Annotated[float, "limit for each command that installs", DURATION] = 900.0
     attempts: Annotated[int, "how often to try to install when the network fails"] = 3
@@ -116,7 +121,7 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Stage the inputs, install, test, and judge."""
     checkout, reports, environment = _paths(options)
-    planned = staging.plan(options.inputs, options.input_names)
+    planned = () if options.only_prepare else staging.plan(options.inputs, options.input_names)
     if planned:
         kept = (*options.inputs, reports.log.parent, environment)
         staging.check_directory(checkout, options.input_directory, kept)
@@ -124,7 +129,8 @@ def run(options: Options) -> Outputs:
     choice = installers.choose(options.installer, checkout, options.extra_packages)
     logger.info("installer: %s (%s)", choice.installer, choice.reason)
     with _alone(checkout, environment, choice):
-        reports.clear()
+        if not options.only_prepare:
+            reports.clear()
         python, choice = installers.prepare(
             choice,
             checkout,
@@ -134,6 +140,12 @@ def run(options: Options) -> Outputs:
             attempts=options.attempts,
         )
         pytest.check(python, choice.installer)
+        if options.only_prepare:
+            return Outputs(
+                installer=choice.installer,
+                installer_reason=choice.reason,
+                message=f"the tests' environment is ready, made by {choice.installer}",
+            )
         if planned:
             staging.stage(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))

@@ -671,7 +671,40 @@ def test_the_tests_run_in_an_environment_of_their_own(repository: Repository) ->
             assert shutil.which("python") == sys.executable
         """,
     )
-    # The packages are ours, by a path file: no index is needed.
+    project = linked(repository)
+    outputs = repository.run(installer="uv", extra_packages=(str(project),))
+    assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
+    assert (repository.path.parent / ".repository.environment").is_dir()
+
+
+def test_the_environment_is_made_before_the_inputs_are_there(repository: Repository) -> None:
+    project = linked(repository)
+    repository.artifacts.mkdir()
+    older = repository.artifacts / "pytest_output.log"
+    older.write_text("of an earlier run")
+    chosen = {"installer": "uv", "extra_packages": (str(project),), "only_prepare": True}
+
+    outputs = repository.run(inputs=(repository.artifacts / "page.html",), **chosen)
+
+    assert outputs.message == "the tests' environment is ready, made by uv"
+    assert (outputs.total, outputs.log, outputs.status) == (0, None, "succeeded")
+    assert older.read_text() == "of an earlier run"
+    python = repository.path.parent / ".repository.environment/bin/python"
+    assert subprocess.run([python, "-m", "pytest", "--version"], check=False).returncode == 0
+
+
+def test_an_environment_that_cannot_be_made_is_told_before_the_notebook_ends(
+    repository: Repository,
+) -> None:
+    repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
+    with pytest.raises(StepError, match="missing-project") as caught:
+        repository.run(installer="uv", extra_packages=("./missing-project",), only_prepare=True)
+    assert caught.value.exit_code in {2, 4}
+    assert list(repository.artifacts.iterdir()) == []
+
+
+def linked(repository: Repository) -> Path:
+    """Make a project that lends the environment our packages, by a path file: without an index."""
     repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
     site = next(path for path in sys.path if path.endswith("site-packages"))
     project = repository.path.parent / "link"
@@ -681,9 +714,7 @@ def test_the_tests_run_in_an_environment_of_their_own(repository: Repository) ->
         "[project]\nname = 'linked'\nversion = '1'\n"
     )
     (project / "backend.py").write_text(BACKEND.replace("SITE", site))
-    outputs = repository.run(installer="uv", extra_packages=(str(project),))
-    assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
-    assert (repository.path.parent / ".repository.environment").is_dir()
+    return project
 
 
 BACKEND = """
