@@ -129,10 +129,14 @@ def load(
     """Read ``NAME.json`` of each step in ``directory``.
 
     The ``expected`` names come first, in that order; the rest follow by the time they started.
+    An expected name may be a path: ``notebooks/intro.ipynb`` is read from
+    ``notebooks/intro.ipynb.json``.
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``.
     A report that cannot be read counts as a failed step: what it said is not known.
     """
-    by_name = {path.stem: read(path) for path in sorted(directory.glob("*.json"))}
+    paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
+    paths |= {name: path for name in expected if (path := directory / f"{name}.json").exists()}
+    by_name = {name: read(path, name) for name, path in paths.items()}
     found = {name: entry for name, entry in by_name.items() if entry.data.get("step") != _OWN_STEP}
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
     names = dict.fromkeys([*expected, *rest])
@@ -155,12 +159,13 @@ def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
     return entry
 
 
-def read(path: Path) -> Entry:
+def read(path: Path, name: str = "") -> Entry:
     """Read one report; one that cannot be read is a failure, and its ``data`` is empty."""
+    name = name or path.stem
     try:
         if not path.is_file():  # a pipe would block for ever
             raise ValueError("it is no regular file")  # noqa: TRY301
-        return _entry(path.stem, shape.check(json.loads(path.read_bytes())))
+        return _entry(name, shape.check(json.loads(path.read_bytes())))
     except OSError as error:
         why = error.strerror or str(error)
     except RecursionError:
@@ -168,7 +173,7 @@ def read(path: Path) -> Entry:
     except ValueError as error:
         why = str(error)
     message = f"its report {path.name} cannot be read: {why}"
-    return Entry(name=path.stem, status="failed", reason="bad-input", message=message)
+    return Entry(name=name, status="failed", reason="bad-input", message=message)
 
 
 def _agree(item: Mapping[str, Any], own: Entry) -> bool:

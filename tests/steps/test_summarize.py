@@ -81,6 +81,25 @@ def test_an_expected_step_without_a_report_did_not_run(reports: Path, tmp_path: 
     assert "## Tests" not in page(tmp_path)
 
 
+def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(
+    reports: Path, tmp_path: Path
+) -> None:
+    names = ["notebooks/a.ipynb", "notebooks/deep/b.ipynb", "notebooks/c.ipynb"]
+    told = {"step": "execute-notebook", "message": "2 of 2 cells ran"}
+    report(reports / "notebooks", "a.ipynb", **told)
+    failed = {"status": "failed", "reason": "cell-error", "exit_code": 3}
+    report(reports / "notebooks/deep", "b.ipynb", **told, **failed)
+    report(reports / "notebooks", "not-expected.ipynb", **told)
+
+    outputs = run(reports, expect=("git-clone", *names))
+
+    assert outputs.message == "failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
+    shown = page(tmp_path)
+    assert "| notebooks/a.ipynb | succeeded |" in shown
+    assert "| notebooks/c.ipynb | not run |" in shown
+    assert "not-expected" not in shown
+
+
 def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
     broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
     report(reports, "execute-notebook", **broken)
