@@ -128,7 +128,7 @@ def test_task_is_restricted_and_pinned(task: dict[str, Any]) -> None:
 
 
 def test_only_what_needs_a_gpu_asks_for_one(task: dict[str, Any]) -> None:
-    needing = {"check-environment", "execute-notebook", "execute-notebooks"}
+    needing = {"execute-notebook", "execute-notebooks"}
     assert ("nvidia.com/gpu" in str(task)) == (task["metadata"]["name"] in needing)
 
 
