@@ -18,7 +18,8 @@ Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled
 _GOOD: Final = {"succeeded", "tolerated"}
 _AGREEING: Final = {"passed": "succeeded", "tolerated": "tolerated", "failed": "failed",
                     "cancelled": "cancelled"}  # fmt: skip
-_OWN_STEP: Final = "summarize"  # it reads the reports while its own is not finished
+# They run side by side at the end of a run: none's report is finished while another reads it.
+_LAST_STEPS: Final = frozenset({"summarize", "publish-artifacts", "notify"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,11 @@ def load(
     paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
     paths |= {name: path for name in expected if (path := directory / f"{name}.json").exists()}
     by_name = {name: read(path, name) for name, path in paths.items()}
-    found = {name: entry for name, entry in by_name.items() if entry.data.get("step") != _OWN_STEP}
+    found = {
+        name: entry
+        for name, entry in by_name.items()
+        if name in expected or entry.data.get("step") not in _LAST_STEPS
+    }
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
     names = dict.fromkeys([*expected, *rest])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
