@@ -144,7 +144,8 @@ def load(
         if name in expected or entry.data.get("step") not in _LAST_STEPS
     }
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
-    names = dict.fromkeys([*expected, *rest])
+    failed = (name for name, told in statuses.items() if told == "Failed")  # with no report, too
+    names = dict.fromkeys([*expected, *rest, *failed])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
     return Run(title=title, entries=entries)
 

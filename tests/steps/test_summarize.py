@@ -164,6 +164,18 @@ def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) 
     assert "| convert-notebook | not run |" in page(tmp_path)
 
 
+def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
+    reports: Path, tmp_path: Path
+) -> None:
+    outputs = run(reports, statuses=("download-dataset=Failed", "clone-tests=None"))
+
+    assert outputs.verdict == "failed"
+    assert "**download-dataset failed** (killed): the pipeline says that it failed" in page(
+        tmp_path
+    )
+    assert "clone-tests" not in page(tmp_path)
+
+
 def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path) -> None:
     statuses = ("git-clone=Failed", "execute-notebook=None")
     report(reports, "git-clone", status="failed", reason="network", exit_code=4, message="down")
