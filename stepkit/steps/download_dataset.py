@@ -1,0 +1,227 @@
+r"""Download datasets: resumed, verified, shared between runs, unpacked safely.
+
+A manifest lists the files with their checksums. A file that is right already is kept; one that
+the cache has is copied from there; of all processes that want the same file, one downloads it.
+A download that broke off goes on where it stopped, also in the next run. Every file appears at its
+place whole and verified, or not at all.
+
+For example:
+
+    stepkit download-dataset --manifest datasets.yaml --directory work/h5 --cache /cache/datasets
+    stepkit download-dataset --url https://example.org/census.h5ad --sha256 9f86d0818... \
+        --path census.h5ad --directory work/h5
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
+from stepkit.tools import dataset_cache, dataset_manifest, dataset_place, dataset_store, tokens, web
+from stepkit.tools.dataset_store import Request
+from stepkit.tools.part import Pace, Wanted
+from stepkit.tools.web import Source
+
+if TYPE_CHECKING:
+    from stepkit.tools.dataset_manifest import Dataset
+
+logger = logging.getLogger(__name__)
+
+WORK: Final = ".stepkit-datasets"  # in the directory: locks, and parts where there is no cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to download, and to where."""
+
+    manifest: Annotated[Path | None, "YAML or JSON file that lists the datasets", READS] = None
+    directory: Annotated[Path, "directory for the files"]
+    cache: Annotated[
+        tuple[Path, ...], "directory of files for later runs; of several, the last one counts"
+    ] = ()
+    url: Annotated[str, "one file to download, instead of a manifest; without credentials"] = ""
+    sha256: Annotated[str, "its checksum"] = ""
+    size: Annotated[int | None, "its size in bytes", AtLeast(1)] = None
+    path: Annotated[str, "where it goes in the directory; else its name in the URL"] = ""
+    unpack: Annotated[
+        Literal["auto", "true", "false", "tar", "zip"],
+        "whether to unpack it; auto goes by the ending of its name",
+    ] = "false"
+    auth: Annotated[str, "name of the token that its server gets, such as DATASET_TOKEN"] = ""
+    link_mode: Annotated[
+        Literal["copy", "hardlink", "none"],
+        "how files get from the cache to the directory; none fills the cache alone",
+    ] = "copy"
+    require_checksums: Annotated[bool, "fail where a sha256 is not given"] = False
+    attempts: Annotated[int, "how many tries in a row may bring nothing", AtLeast(1)] = 5
+    timeout: Annotated[float, "limit for each file, waiting included", DURATION] = 3600.0
+    stall_timeout: Annotated[
+        float, "how long a server may send nothing, or less than 1000 bytes/s", DURATION
+    ] = 30.0
+    tokens: Annotated[Path | None, "directory with files of tokens, named as in auth"] = None
+    token_origins: Annotated[
+        tuple[str, ...], "where tokens may go, such as https://example.org; else where auth says"
+    ] = ()
+    token: Annotated[str | None, "token for auth: DATASET_TOKEN", FromEnv("DATASET_TOKEN")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """One dataset: where it is and whence it came (downloaded, cache, kept); ``size`` in bytes.
+
+    ``size`` and ``sha256`` are those of the file as it is downloaded, an archive too.
+    """
+
+    path: str
+    url: str
+    sha256: str
+    size: int
+    came: str
+    verified: bool
+    unpacked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What there is now."""
+
+    count: Annotated[int, "number of datasets that are there"]
+    downloaded: Annotated[int, "bytes that were downloaded, also in vain"]
+    from_cache: Annotated[int, "bytes of the files that the cache had"]
+    unverified: Annotated[int, "number of datasets without a checksum in the manifest"]
+    directory: Annotated[Path, "absolute path of the directory"]
+    digest: Annotated[str, "SHA-256 over the paths and checksums of all datasets"]
+    datasets: Annotated[tuple[Loaded, ...], "each dataset", DETAIL] = ()
+    message: Annotated[str, "what was downloaded, in one sentence"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Get each dataset in turn; those that are there stay when a later one fails."""
+    datasets = _datasets(options)
+    _check(options, datasets)
+    given = {dataset: _sources(dataset, options) for dataset in datasets}
+    directory = options.directory.absolute()
+    cache = options.cache[-1].absolute() if options.cache else directory / WORK
+    if options.link_mode != "none":
+        dataset_cache.prepare(directory / WORK)
+    dataset_cache.prepare(cache)
+    pace = Pace(stall=options.stall_timeout, until=0)
+    loaded: list[Loaded] = []
+    for dataset in datasets:
+        pace.until = time.monotonic() + options.timeout
+        request = Request(
+            wanted=Wanted(name=dataset.name, sha256=dataset.sha256, size=dataset.size),
+            sources=given[dataset],
+            pace=pace,
+            attempts=options.attempts,
+        )
+        try:
+            loaded.append(_load(dataset, request, options, cache))
+        except StepError as error:
+            outputs = _outputs(directory, loaded, pace.received)
+            raise error.leaving(outputs, prefix=f"{dataset.path}: ") from error
+    return _outputs(directory, loaded, pace.received)
+
+
+def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> Loaded:
+    """Get one dataset to its place, or into the cache alone."""
+    if options.link_mode == "none":
+        with dataset_store.held(cache, request) as held:
+            return _told(dataset, held.sha256, held.size, "cache" if held.hit else "downloaded")
+    directory = options.directory.absolute()
+    target = dataset_place.Target.of(dataset, directory)
+    lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
+    with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
+        if there := target.right(dataset.sha256):
+            logger.info("%s: it is there already", dataset.path)
+            return _told(dataset, there.sha256, there.size, "kept")
+        with dataset_store.held(cache, request) as held:
+            if target.right(held.sha256):
+                return _told(dataset, held.sha256, held.size, "kept")
+            link = options.link_mode == "hardlink" and bool(options.cache)
+            target.fill(held, link=link, move=not options.cache)
+    return _told(dataset, held.sha256, held.size, "cache" if held.hit else "downloaded")
+
+
+def _datasets(options: Options) -> list[Dataset]:
+    if bool(options.manifest) == bool(options.url):
+        raise ConfigurationError("name either a --manifest or a --url")
+    names = ("sha256", "size", "path", "auth")
+    given = {name: getattr(options, name) for name in names if getattr(options, name)}
+    if options.manifest:
+        if given or options.unpack != "false":
+            wrong = next(iter(given), "unpack")
+            raise ConfigurationError(f"--{wrong} goes with --url: the manifest has its own {wrong}")
+        return dataset_manifest.read(options.manifest)
+    return [dataset_manifest.from_flags({"url": options.url, "unpack": options.unpack, **given})]
+
+
+def _check(options: Options, datasets: list[Dataset]) -> None:
+    if options.link_mode == "none" and not options.cache:
+        raise ConfigurationError("--link-mode none fills the cache: name a --cache")
+    bare = [dataset for dataset in datasets if not dataset.sha256]
+    if bare and options.require_checksums:
+        raise ConfigurationError(
+            f"{len(bare)} of {len(datasets)} datasets have no sha256, the first at {bare[0].where}"
+        )
+    for dataset in bare:
+        logger.warning("%s: without a sha256 nobody can tell a wrong file", dataset.where)
+
+
+def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
+    """Return where the file is; the token is for the first of them, and whatever shares its origin.
+
+    A mirror elsewhere gets none.
+    """
+    token = None
+    if dataset.auth:
+        token = tokens.named(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
+        tokens.check_origin(dataset.url, options.token_origins)
+    own = web.origin(dataset.url)
+    return tuple(
+        Source(url, token if web.origin(url) == own else None)
+        for url in (dataset.url, *dataset.mirrors)
+    )
+
+
+def _told(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
+    if not dataset.sha256:
+        logger.warning(
+            "%s: its sha256 is %s now: write that into the manifest", dataset.path, sha256
+        )
+    return Loaded(
+        path=str(dataset.path),
+        url=web.shown(dataset.url),
+        sha256=sha256,
+        size=size,
+        came=came,
+        verified=dataset.sha256 is not None,
+        unpacked=dataset.unpacked,
+    )
+
+
+def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
+    lines = sorted(f"{one.sha256}  {one.path}\n" for one in loaded)
+    from_cache = sum(one.size for one in loaded if one.came == "cache")
+    unverified = sum(not one.verified for one in loaded)
+    noted = f"; {unverified} could not be verified" if unverified else ""
+    return Outputs(
+        count=len(loaded),
+        downloaded=received,
+        from_cache=from_cache,
+        unverified=unverified,
+        directory=directory,
+        digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
+        datasets=tuple(loaded),
+        message=(
+            f"{len(loaded)} datasets: {received / 1e6:.1f} MB downloaded, "
+            f"{from_cache / 1e6:.1f} MB from the cache{noted}"
+        ),
+    )

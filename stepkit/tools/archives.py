@@ -1,0 +1,173 @@
+"""What a tar or zip file holds, member by member, and refused where it is more than data.
+
+Regular files and directories with paths inside of the archive are data. Links lead elsewhere,
+devices and pipes are none: an archive with one of those is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final, Literal
+
+from stepkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import tarfile
+    import zipfile
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Kind = Literal["tar", "zip"]
+
+SUFFIXES: Final[dict[str, Kind]] = {
+    ".zip": "zip", ".tar": "tar",
+    ".tar.gz": "tar", ".tgz": "tar", ".tar.bz2": "tar", ".tbz2": "tar", ".tar.xz": "tar",
+    ".txz": "tar",
+}  # fmt: skip
+_LONGEST_NAME: Final = 255  # bytes, of a file on Linux
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_ENCRYPTED: Final = 0x1  # of a zip member's flags (APPNOTE, 4.4.4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One file or directory: its path in parts, its size in bytes, how to read it."""
+
+    parts: tuple[str, ...]
+    is_directory: bool
+    size: int
+    executable: bool
+    open: Callable[[], IO[bytes]]
+
+
+def kind_by_name(name: str) -> Kind | None:
+    """Return which archive a file of that name is, None for no archive."""
+    return next((kind for end, kind in SUFFIXES.items() if name.lower().endswith(end)), None)
+
+
+def without_suffix(name: str) -> str:
+    """Return an archive's name without the ending that says what it is."""
+    found = [end for end in SUFFIXES if name.lower().endswith(end)]
+    return name[: -len(max(found, key=len))] if found else name
+
+
+def kind_by_content(path: Path) -> Kind:
+    """Return which archive the file is. Raises :class:`ConfigurationError` for another file."""
+    import tarfile
+    import zipfile
+
+    if tarfile.is_tarfile(path):
+        return "tar"
+    if zipfile.is_zipfile(path):
+        return "zip"
+    with path.open("rb") as file:
+        zstd = file.read(4) == b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
+    hint = "Zstandard is not supported" if zstd else "is it whole, and is unpack meant for it?"
+    raise ConfigurationError(f"this is no tar or zip file: {hint}")
+
+
+def members(path: Path, kind: Kind) -> Iterator[Member]:
+    """Yield the members in order; each can be read until the next one is asked for.
+
+    Raises :class:`ConfigurationError` for a broken archive, and for one with anything in it that
+    is neither a regular file nor a directory inside of it.
+    """
+    with reading():
+        yield from _tar_members(path) if kind == "tar" else _zip_members(path)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what the libraries say of a broken archive into a :class:`ConfigurationError`."""
+    import lzma
+    import tarfile
+    import zipfile
+    import zlib
+
+    broken = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError)
+    try:
+        yield
+    except (*broken, NotImplementedError, ValueError) as error:
+        raise ConfigurationError(f"the archive is broken: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ConfigurationError(f"the archive is broken: {error}") from error  # bz2, gzip
+
+
+def _tar_members(path: Path) -> Iterator[Member]:
+    import tarfile
+
+    with tarfile.open(path, "r:*") as tar:
+        for found in tar:
+            if not (found.isreg() or found.isdir()):
+                raise _refused(found.name, _tar_kind(found))
+            if parts := _parts(found.name):
+                yield Member(
+                    parts=parts,
+                    is_directory=found.isdir(),
+                    size=found.size if found.isreg() else 0,
+                    executable=bool(found.mode & stat.S_IXUSR),
+                    open=lambda found=found: _opened(tar, found),  # type: ignore[misc]
+                )
+
+
+def _opened(tar: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:
+    file = tar.extractfile(found)
+    assert file
+    return file
+
+
+def _tar_kind(found: tarfile.TarInfo) -> str:
+    if found.issym() or found.islnk():
+        return f"a link to {found.linkname!a}"
+    return "a device" if found.ischr() or found.isblk() else "no regular file"
+
+
+def _zip_members(path: Path) -> Iterator[Member]:
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        for found in archive.infolist():
+            mode = found.external_attr >> 16
+            if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+                raise _refused(found.orig_filename, "a link" if stat.S_ISLNK(mode) else "a device")
+            if found.flag_bits & _ENCRYPTED:
+                raise _refused(found.orig_filename, "encrypted")
+            if parts := _parts(found.orig_filename):
+                yield Member(
+                    parts=parts,
+                    is_directory=found.is_dir(),
+                    size=found.file_size,
+                    executable=bool(mode & stat.S_IXUSR),
+                    open=lambda found=found: _unzipped(archive, found),  # type: ignore[misc]
+                )
+
+
+def _unzipped(archive: zipfile.ZipFile, found: zipfile.ZipInfo) -> IO[bytes]:
+    return archive.open(found)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the path of a member below the archive's root; nothing for the root itself."""
+    if _CONTROL.search(name):
+        raise _refused(name, "a name with a control character")
+    if name.startswith("/"):
+        raise _refused(name, "an absolute path")
+    parts = tuple(part for part in name.split("/") if part not in {"", "."})
+    if ".." in parts:
+        raise _refused(name, "a path out of the archive")
+    if any(len(part.encode("utf-8", "surrogateescape")) > _LONGEST_NAME for part in parts):
+        raise _refused(name, "a name of more than 255 bytes")
+    return parts
+
+
+def _refused(name: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the member {name[:100]!a} is {why}: only regular files and directories inside of the "
+        "archive are unpacked"
+    )
