@@ -1,0 +1,68 @@
+"""What the Pipelines must hand on, and what they must expect of their tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tasks.manifests import Manifest, library, manifests, named, pipeline_tasks
+
+from stepkit.gpu.options import GpuOptions
+from stepkit.options import declared
+from stepkit.step import kebab
+
+PIPELINES = pytest.mark.parametrize("pipeline", manifests("Pipeline"), ids=lambda one: one.name)
+
+
+def passed(used: dict[str, Any]) -> dict[str, Any]:
+    return {param["name"]: param["value"] for param in used.get("params", [])}
+
+
+def runs(used: dict[str, Any], name: str) -> bool:
+    steps = library().task_of(used).get("steps", [])
+    return any(step["command"][-1] == name for step in steps)
+
+
+@pytest.mark.parametrize("name", ["execute-notebook", "execute-notebooks"])
+def test_tasks_that_run_notebooks_take_every_flag_about_the_gpu(name: str) -> None:
+    params = named(library().tasks[name]["params"])
+
+    assert {kebab(option.field.name) for option in declared(GpuOptions)} <= set(params)
+
+
+@pytest.mark.parametrize("name", ["gpu", "rmm-mode", "rmm-pool-size", "on-gpu-oom"])
+@PIPELINES
+def test_a_pipeline_hands_what_it_is_told_about_the_gpu_to_the_notebook(
+    pipeline: Manifest, name: str
+) -> None:
+    params = named(pipeline.spec["params"])
+    for used in pipeline_tasks(pipeline.spec):
+        if runs(used, "execute-notebook") or runs(used, "execute-notebooks"):
+            default = named(library().task_of(used)["params"])[name]["default"]
+            assert passed(used)[name] == f"$(params.{name})"
+            assert params[name]["default"] == default
+
+
+@PIPELINES
+def test_a_pipeline_gives_every_task_a_report_of_its_own(pipeline: Manifest) -> None:
+    for used in pipeline_tasks(pipeline.spec):
+        if "report" in named(library().task_of(used)["params"]):
+            directory = "$(context.pipelineRun.name)/reports/"
+            values = [*passed(used).values(), *passed(used.get("matrix", {})).values()]
+            if "matrix" in used:
+                assert any(str(value).startswith(directory) for value in values), used["name"]
+            else:
+                assert passed(used)["report"] == f"{directory}{used['name']}.json"
+
+
+@PIPELINES
+def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest) -> None:
+    names = [used["name"] for used in pipeline.spec["tasks"] if "matrix" not in used]
+    (summary,) = [one for one in pipeline_tasks(pipeline.spec) if runs(one, "summarize")]
+
+    expected = passed(summary)["expect"]
+    assert [name for name in expected if name in names] == names
+    statuses = passed(summary)["statuses"]
+    assert [f"{name}=$(tasks.{name}.status)" for name in names] == [
+        status for status in statuses if status.partition("=")[0] in names
+    ]

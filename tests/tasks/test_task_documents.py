@@ -1,0 +1,41 @@
+"""Every YAML file of tasks/ against every check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tasks.manifests import ROOT, Checker, Manifest, library, manifests
+from tasks.pipeline_checks import check_pipeline, check_run
+from tasks.reference_checks import check_references
+from tasks.task_checks import check_shape, check_task
+
+from stepkit.steps import STEPS
+from stepkit.tools import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEKTON = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
+
+
+@pytest.mark.parametrize("manifest", manifests(*TEKTON), ids=lambda one: one.label)
+@pytest.mark.parametrize(
+    "check",
+    [check_references, check_shape, check_task, check_pipeline, check_run],
+    ids=lambda check: check.__name__,
+)
+def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
+    assert list(check(manifest, library())) == []
+
+
+def test_every_step_has_a_task() -> None:
+    assert {one.name for one in manifests("Task")} == STEPS.keys()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("**/*.yaml")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_every_file_is_strict_yaml_of_objects_with_a_name(path: Path) -> None:
+    for document in documents.read_manifests(path):
+        assert {"apiVersion", "kind"} <= set(document.value)
