@@ -1,0 +1,146 @@
+"""A real S3 server (moto's) on this machine, and one before it that can be told to misbehave."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
+
+from moto.server import ThreadedMotoServer
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+# moto looks for a signature, and does not check it.
+_SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+}
+_UNSAFE = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+class Storage:
+    """Objects as a browser sees them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def bucket(self, name: str) -> str:
+        with urlopen(Request(f"{self.url}/{name}", method="PUT", headers=_SIGNED)):
+            return f"s3://{name}"
+
+    def get(self, path: str) -> tuple[bytes, dict[str, str]]:
+        with urlopen(Request(f"{self.url}/{path}", headers=_SIGNED)) as answer:
+            return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+
+    def put(self, path: str, content: bytes) -> None:
+        headers = {**_SIGNED, "Content-Type": "text/plain"}
+        request = Request(f"{self.url}/{path}", data=content, method="PUT", headers=headers)
+        with urlopen(request):
+            pass
+
+
+@contextmanager
+def serving() -> Iterator[Storage]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield Storage(f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+class Faulty:
+    """What happens to the next writes: a status, ``stall``, ``corrupt`` or ``lose``, or nothing."""
+
+    def __init__(self, url: str, behind: str) -> None:
+        self.url = url
+        self.behind = behind
+        self.faults: list[int | str] = []
+        self.always: int | str | None = None
+        self.writes: list[str] = []
+        self.over = threading.Event()
+        self.stalled = threading.Event()
+
+    def next(self) -> int | str | None:
+        return self.faults.pop(0) if self.faults else self.always
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    control: Faulty
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.control.writes.append(self.path)
+        fault = self.control.next()
+        if isinstance(fault, int):
+            text = b"<Error><Code>Told</Code><Message>by the test</Message></Error>"
+            self.answer(fault, text)
+        elif fault == "stall":
+            self.control.stalled.set()
+            self.control.over.wait(60)
+            self.close_connection = True
+        elif fault == "lose":
+            self.answer(200, b"", ETag='"x"')
+        else:
+            self.forward(b"?" + body[1:] if fault == "corrupt" else body)
+
+    def do_GET(self) -> None:
+        self.forward(None)
+
+    def do_HEAD(self) -> None:
+        self.forward(None)
+
+    def forward(self, body: bytes | None) -> None:
+        connection = http.client.HTTPConnection(self.control.behind)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        answer = connection.getresponse()
+        content = answer.read()
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in _UNSAFE}
+        length = answer.getheader("Content-Length")
+        self.answer(answer.status, content, length, **headers)
+        connection.close()
+
+    def answer(
+        self, status: int, content: bytes, length: str | None = None, **headers: str
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", length or str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@contextmanager
+def faulty(storage: Storage, context: ssl.SSLContext | None = None) -> Iterator[Faulty]:
+    """Serve ``storage`` with the faults that the test names, encrypted with a ``context``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if context else "http"
+    url = f"{scheme}://127.0.0.1:{server.server_port}"
+    control = Faulty(url, storage.url.removeprefix("http://"))
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"control": control})
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield control
+    finally:
+        control.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

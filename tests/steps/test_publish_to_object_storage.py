@@ -1,0 +1,435 @@
+"""publish-artifacts against moto's S3 server, and against the same with faults."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from object_storage_server import Faulty, Storage, faulty, serving
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.steps import collect_artifacts, publish_artifacts
+from stepkit.steps.publish_artifacts import Options, Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("object storage")  # one server is enough
+
+PAGE = "<!doctype html><p>nächste</p>".encode()
+KEYS = {"access_key_id": "an-access-key", "secret_access_key": "a-secret-access-key"}
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Storage]:
+    with serving() as storage:
+        yield storage
+
+
+@pytest.fixture
+def bucket(storage: Storage, request: pytest.FixtureRequest) -> str:
+    """Make a bucket of the test's own."""
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
+    return storage.bucket(f"runs-{digest[:12]}")
+
+
+@pytest.fixture
+def front(storage: Storage) -> Iterator[Faulty]:
+    with faulty(storage) as control:
+        yield control
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Path:
+    directory = tmp_path / "out"
+    (directory / "figures").mkdir(parents=True)
+    (directory / "output_analysis.html").write_bytes(PAGE)
+    (directory / "figures/umap 1&2.png").write_bytes(b"\x89PNG")
+    collect_artifacts.run(collect_artifacts.Options(artifacts=directory))
+    (directory / "STEP_SUMMARY.md").write_text("# passed\n")
+    return directory
+
+
+def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make an authority and a server's certificate of it; return the one's file and the other."""
+    now = datetime.now(UTC)
+
+    def certificate(name: str, issuer: str, *more: x509.ExtensionType) -> x509.CertificateBuilder:
+        made = x509.CertificateBuilder(
+            issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]),
+            subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+            public_key=keys[name].public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - timedelta(days=1),
+            not_valid_after=now + timedelta(days=1),
+        )
+        for extension in more:
+            made = made.add_extension(extension, critical=True)
+        return made
+
+    def stored(name: str, issuer: str, *more: x509.ExtensionType) -> Path:
+        signed = certificate(name, issuer, *more).sign(keys[issuer], hashes.SHA256())
+        path = directory / f"{name}.pem"
+        path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        return path
+
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("authority", "server")}
+    ca = stored("authority", "authority", x509.BasicConstraints(ca=True, path_length=None))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    server = stored("server", "authority", address)
+    key = directory / "server.key"
+    key.write_bytes(
+        keys["server"].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server, key)
+    return ca, context
+
+
+def publish(artifacts: Path, bucket: str, server: Storage | Faulty, **more: Any) -> Outputs:
+    usual: dict[str, Any] = {"endpoint_url": server.url, "prefix": "run-7", **KEYS}
+    return publish_artifacts.run(
+        Options(artifacts=artifacts, destination=bucket, **{**usual, **more})
+    )
+
+
+def failed(artifacts: Path, bucket: str, server: Storage | Faulty, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        publish(artifacts, bucket, server, **more)
+    return caught.value
+
+
+def name(bucket: str) -> str:
+    return bucket.removeprefix("s3://")
+
+
+def is_there(storage: Storage, path: str) -> bool:
+    try:
+        storage.get(path)
+    except OSError:
+        return False
+    return True
+
+
+def test_pages_open_in_a_browser_as_what_they_are(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    outputs = publish(artifacts, f"{bucket}/notebooks/", storage)
+
+    below = f"{name(bucket)}/notebooks/run-7"
+    content, headers = storage.get(f"{below}/output_analysis.html")
+    assert content == PAGE
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["x-amz-meta-sha256"] == hashlib.sha256(PAGE).hexdigest()
+    assert "content-disposition" not in headers
+    summary, headers = storage.get(f"{below}/STEP_SUMMARY.md")
+    assert (summary, headers["content-type"]) == (b"# passed\n", "text/markdown; charset=utf-8")
+    assert storage.get(f"{below}/figures/umap%201%262.png")[1]["content-type"] == "image/png"
+    manifest, headers = storage.get(f"{below}/manifest.json")
+    assert (json.loads(manifest)["schema"], headers["content-type"]) == (
+        "stepkit.manifest/1",
+        "application/json",
+    )
+    assert outputs.location == f"{bucket}/notebooks/run-7"
+    assert (outputs.count, outputs.sent) == (5, 5)
+
+
+def test_pages_that_could_run_scripts_are_saved_when_asked(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    publish(artifacts, bucket, storage, pages="download")
+
+    below = f"{name(bucket)}/run-7"
+    assert storage.get(f"{below}/output_analysis.html")[1]["content-disposition"] == "attachment"
+    assert "content-disposition" not in storage.get(f"{below}/STEP_SUMMARY.md")[1]
+
+
+def test_objects_that_are_there_are_not_sent_again(
+    artifacts: Path, front: Faulty, bucket: str
+) -> None:
+    publish(artifacts, bucket, front)
+    front.writes.clear()
+
+    outputs = publish(artifacts, bucket, front)
+
+    assert front.writes == []
+    assert (outputs.sent, outputs.unchanged) == (0, 5)
+
+
+def test_the_manifest_is_written_last_of_all_objects(
+    artifacts: Path, front: Faulty, bucket: str
+) -> None:
+    publish(artifacts, bucket, front)
+
+    assert [path.rpartition("/")[2] for path in front.writes][-2:] == [
+        "SHA256SUMS",
+        "manifest.json",
+    ]
+
+
+def test_an_object_without_our_digest_is_read_and_compared(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    below = f"{name(bucket)}/run-7"
+    storage.put(f"{below}/output_analysis.html", PAGE)
+    assert publish(artifacts, bucket, storage).unchanged == 1
+
+    storage.put(f"{below}/STEP_SUMMARY.md", b"# failed\n")
+    error = failed(artifacts, bucket, storage)
+
+    assert isinstance(error, ConfigurationError)
+    assert (
+        f"1 of 5 files are in {bucket}/run-7 already, with other content: STEP_SUMMARY.md"
+        in str(error)
+    )
+    assert storage.get(f"{below}/STEP_SUMMARY.md")[0] == b"# failed\n"
+    publish(artifacts, bucket, storage, overwrite=True)
+    assert storage.get(f"{below}/STEP_SUMMARY.md")[0] == b"# passed\n"
+
+
+@pytest.mark.slow
+def test_a_large_artifact_goes_in_parts_and_is_whole(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    content = os.urandom(11 * 2**20 + 1)
+    (artifacts / "data.h5ad").write_bytes(content)
+    collect_artifacts.run(collect_artifacts.Options(artifacts=artifacts))
+
+    publish(artifacts, bucket, storage)
+
+    stored, headers = storage.get(f"{name(bucket)}/run-7/data.h5ad")
+    assert stored == content
+    assert headers["x-amz-meta-sha256"] == hashlib.sha256(content).hexdigest()
+    assert headers["etag"].strip('"').endswith("-3")
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("fault", [503, 429, "corrupt", "lose"])
+def test_a_fault_that_passes_is_tried_again(
+    artifacts: Path, storage: Storage, front: Faulty, bucket: str,
+    fault: int | str,
+) -> None:  # fmt: skip
+    front.faults = [fault, fault]
+
+    assert publish(artifacts, bucket, front, attempts=3).sent == 5
+
+    assert storage.get(f"{name(bucket)}/run-7/output_analysis.html")[0] == PAGE
+    assert len(front.writes) == 7
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(
+    ("fault", "reason", "told"),
+    [
+        (503, Reason.NETWORK, "HTTP 503 Told (by the test)"),
+        ("corrupt", Reason.CHECKSUM, "reads back with another sha256 than"),
+        ("lose", Reason.CHECKSUM, "is not there after"),
+    ],
+)
+def test_a_fault_that_stays_fails_the_step_without_a_manifest(
+    artifacts: Path, storage: Storage, front: Faulty, bucket: str,
+    fault: int | str, reason: Reason, told: str,
+) -> None:  # fmt: skip
+    front.faults = ["", ""]  # two files arrive
+    front.always = fault
+
+    error = failed(artifacts, bucket, front, attempts=2)
+
+    assert isinstance(error, ToolError)
+    assert error.reason == reason
+    assert told in str(error)
+    assert str(error).startswith("2 of 5 files sent, the manifest not: ")
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.sent == 2
+    assert len(front.writes) == 4
+    assert not is_there(storage, f"{name(bucket)}/run-7/manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "told"),
+    [
+        (403, Reason.AUTH, "HTTP 403 Told (by the test): check the credentials and their rights"),
+        (401, Reason.AUTH, "HTTP 401"),
+        (400, Reason.BAD_INPUT, "HTTP 400"),
+        (404, Reason.NOT_FOUND, "HTTP 404"),
+    ],
+)
+def test_a_refusal_is_not_tried_again(
+    artifacts: Path, front: Faulty, bucket: str, fault: int, reason: Reason, told: str
+) -> None:
+    front.always = fault
+
+    error = failed(artifacts, bucket, front)
+
+    assert isinstance(error, ConfigurationError)
+    assert error.reason == reason
+    assert told in str(error)
+    assert len(front.writes) == 1
+
+
+def test_a_bucket_that_is_not_there_is_named(artifacts: Path, storage: Storage) -> None:
+    error = failed(artifacts, "s3://no-such-bucket", storage)
+
+    assert isinstance(error, ConfigurationError)
+    assert error.reason == Reason.NOT_FOUND
+    assert "HTTP 404 NoSuchBucket" in str(error)
+    assert str(error).endswith("is there a bucket no-such-bucket?")
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_answering_is_given_up(
+    artifacts: Path, front: Faulty, bucket: str
+) -> None:
+    front.always = "stall"
+
+    error = failed(artifacts, bucket, front, attempts=1, timeout=1.0)
+
+    assert isinstance(error, ToolError)
+    assert error.reason == Reason.NETWORK
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [("http://127.0.0.1:1", "Connection refused"), ("http://nowhere.invalid", "lookup address")],
+)
+def test_a_server_that_cannot_be_reached_is_tried_again(
+    artifacts: Path, storage: Storage, caplog: pytest.LogCaptureFixture,
+    endpoint: str, told: str,
+) -> None:  # fmt: skip
+    error = failed(artifacts, "s3://runs", storage, endpoint_url=endpoint, attempts=2)
+
+    assert isinstance(error, ToolError)
+    assert error.reason == Reason.NETWORK
+    assert told in str(error)
+    assert sum("attempt 1 failed" in message for message in caplog.messages) == 1
+
+
+def test_without_the_library_it_says_how_to_get_it(
+    artifacts: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+
+    error = failed(artifacts, "s3://runs", storage)
+
+    assert isinstance(error, ConfigurationError)
+    assert "pip install 'stepkit[s3]'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"secret_access_key": None}, "belong together: one of them is empty"),
+        ({"endpoint_url": "minio.example.com"}, "--endpoint-url must be https://HOST"),
+        ({"endpoint_url": "https://u:word@minio"}, "--endpoint-url must be https://HOST"),
+    ],
+)
+def test_wrong_access_is_refused_before_anything_is_sent(
+    artifacts: Path, storage: Storage, wrong: dict[str, Any], told: str
+) -> None:
+    error = failed(artifacts, "s3://runs", storage, **wrong)
+
+    assert isinstance(error, ConfigurationError)
+    assert told in str(error)
+    assert "word" not in str(error)
+
+
+def test_without_keys_or_a_role_it_says_so(
+    artifacts: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    none = {"access_key_id": None, "secret_access_key": None}
+
+    error = failed(artifacts, "s3://runs", storage, **none)
+
+    assert isinstance(error, ConfigurationError)
+    assert error.reason == Reason.AUTH
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give" in str(error)
+
+
+def test_a_name_that_no_object_can_have_is_told(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    (artifacts / "two\nlines.txt").write_text("x")
+    collect_artifacts.run(collect_artifacts.Options(artifacts=artifacts))
+
+    assert isinstance(failed(artifacts, bucket, storage), ConfigurationError)
+
+
+@pytest.mark.slow
+def test_a_server_of_an_own_authority_is_trusted_when_that_is_named(
+    artifacts: Path, storage: Storage, bucket: str, tmp_path: Path
+) -> None:
+    ca, context = authority(tmp_path)
+    with faulty(storage, context) as front:
+        error = failed(artifacts, bucket, front)
+        assert publish(artifacts, bucket, front, ca_file=ca).sent == 5
+
+    assert isinstance(error, ConfigurationError)
+    assert "certificate is not trusted: name its authority with --ca-file" in str(error)
+
+
+def test_a_file_without_a_certificate_is_refused(
+    artifacts: Path, storage: Storage, bucket: str
+) -> None:
+    error = failed(artifacts, bucket, storage, ca_file=artifacts / "SHA256SUMS")
+
+    assert isinstance(error, ConfigurationError)
+    assert "No certificates found" in str(error)
+
+
+def command(artifacts: Path, bucket: str, url: str, *more: str) -> list[str]:
+    flags = [f"--artifacts={artifacts}", f"--destination={bucket}", f"--endpoint-url={url}"]
+    return [sys.executable, "-P", "-m", "stepkit", "publish-artifacts", *flags, *more]
+
+
+@pytest.mark.slow
+def test_keys_come_by_the_environment_and_leave_no_trace(
+    artifacts: Path, storage: Storage, bucket: str, tmp_path: Path
+) -> None:
+    env = {**os.environ, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "VerySecret"}
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        command(artifacts, bucket, storage.url, f"--report={report}"),
+        env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    told = done.stdout + done.stderr + report.read_text()
+    assert "AKIAEXAMPLE" not in told
+    assert "VerySecret" not in told
+    assert f"location={bucket}" in done.stdout
+    assert json.loads(report.read_text())["outputs"]["sent"] == 5
+
+
+@pytest.mark.slow
+def test_a_signal_ends_an_upload_at_once(artifacts: Path, front: Faulty, bucket: str) -> None:
+    front.always = "stall"
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "VerySecret"}
+    child = subprocess.Popen(
+        command(artifacts, bucket, front.url), env={**os.environ, **keys}, stderr=subprocess.PIPE
+    )
+    assert front.stalled.wait(60)
+
+    child.send_signal(signal.SIGTERM)
+
+    _, told = child.communicate(timeout=50)  # the server stalls for longer
+    assert child.returncode == 143
+    assert b"stopped by SIGTERM" in told
