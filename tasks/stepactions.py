@@ -86,9 +86,8 @@ def wanted() -> dict[Path, str]:
     return {DIRECTORY / f"{name}.yaml": text(name) for name in names}
 
 
-def differing() -> list[Path]:
+def differing(files: dict[Path, str]) -> list[Path]:
     """Return the files that are not as they have to be: changed, missing or too many."""
-    files = wanted()
     present = {path: path.read_text(encoding="utf-8") for path in DIRECTORY.glob("*.yaml")}
     return sorted(p for p in {*files, *present} if files.get(p) != present.get(p))
 
@@ -99,12 +98,14 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if any differs")
     check = parser.parse_args().check
-    for path in (changed := differing()):
+    files = wanted()
+    changed = differing(files)
+    for path in changed:
         if check:
             print(f"{path}: not what its Task makes: run `make stepactions`", file=sys.stderr)
-        elif path in wanted():
+        elif path in files:
             DIRECTORY.mkdir(exist_ok=True)
-            path.write_text(wanted()[path], encoding="utf-8")
+            path.write_text(files[path], encoding="utf-8")
         else:
             path.unlink()
     return int(check and bool(changed))

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from kubernetes_validate.utils import ValidationError, validate
-from tasks.manifests import ROOT, Manifest, manifests
+from tasks.manifests import Manifest, manifests
 
 KINDS = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 OWN = ("tekton.dev/", "triggers.tekton.dev/", "kustomize.config.k8s.io/", "monitoring.coreos.com/")

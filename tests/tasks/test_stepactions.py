@@ -1,0 +1,160 @@
+"""StepActions are made of the Tasks; what is there is what would be made."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tasks.manifests import ROOT, Manifest, library, manifests, named
+from tasks.reference_checks import check_references
+from tasks.task_checks import COMMAND, SECURITY
+
+from stepkit.tools import documents
+from tasks import stepactions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ACTIONS = pytest.mark.parametrize("action", manifests("StepAction"), ids=lambda one: one.name)
+TASK = yaml.safe_load((ROOT / "execute-notebook.yaml").read_text())
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    names = ("summarize", "git-clone", "convert-notebook")
+    for name in names:
+        shutil.copy(ROOT / f"{name}.yaml", tmp_path)
+    monkeypatch.setattr(stepactions, "NAMES", names)
+    monkeypatch.setattr(stepactions, "ROOT", tmp_path)
+    monkeypatch.setattr(stepactions, "DIRECTORY", tmp_path / "stepactions")
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["stepactions", *args])
+    return stepactions.main()
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    task: dict[str, Any] = copy.deepcopy(TASK)
+    where: Any = task["spec"]
+    *keys, last = path.split("/")
+    for key in keys:
+        where = where[int(key) if key.isdigit() else key]
+    where[last] = value
+    return task
+
+
+def test_every_stepaction_is_what_its_task_makes() -> None:
+    assert stepactions.differing(stepactions.wanted()) == [], "run `make stepactions`"
+
+
+def test_a_cluster_reads_what_was_made() -> None:
+    for action in manifests("StepAction"):
+        (task,) = documents.read_manifests(ROOT / action.path.name)
+        assert action.value == stepactions.step_action(task.value)
+
+
+def test_check_names_what_differs_and_writes_nothing(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch)
+    assert run(monkeypatch, "--check") == 0
+    made = elsewhere / "stepactions"
+    (made / "summarize.yaml").write_text("kind: StepAction\n")
+    (made / "git-clone.yaml").unlink()
+    (made / "old.yaml").write_text("kind: StepAction\n")
+
+    assert run(monkeypatch, "--check") == 1
+
+    lines = capsys.readouterr().err.splitlines()
+    names = [re.findall(r"([\w-]+\.yaml): not what its Task makes", line) for line in lines]
+    assert names == [["git-clone.yaml"], ["old.yaml"], ["summarize.yaml"]]
+    assert (made / "summarize.yaml").read_text() == "kind: StepAction\n"
+
+
+def test_a_second_run_mends_what_differs(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch)
+    made = elsewhere / "stepactions"
+    before = {path.name: path.read_text() for path in made.iterdir()}
+    (made / "summarize.yaml").unlink()
+    (made / "old.yaml").write_text("kind: StepAction\n")
+
+    assert run(monkeypatch) == 0
+
+    assert {path.name: path.read_text() for path in made.iterdir()} == before
+
+
+@ACTIONS
+def test_it_holds_all_that_tekton_lets_it_hold(action: Manifest) -> None:
+    task, spec = library().tasks[action.name], action.spec
+
+    assert spec["command"] == [*COMMAND, action.name]
+    assert spec["image"] == "$(params.image)"
+    assert spec["securityContext"] == SECURITY
+    assert "HOME" in named(spec["env"])  # a step that refers to it may not set it
+    assert set(named(task["params"])) <= set(named(spec["params"]))
+    assert spec["results"] == task["results"]
+    assert not {"workspaces", "computeResources", "timeout", "onError"} & set(spec)
+
+
+@ACTIONS
+def test_a_workspace_becomes_a_path(action: Manifest) -> None:
+    params = named(action.spec["params"])
+    for name, workspace in named(library().tasks[action.name]["workspaces"]).items():
+        param = params[f"{name}-path"]
+        assert ("default" in param) == bool(workspace.get("optional")), name
+        assert f"$(params.{name}-path)" in str(action.spec)
+
+
+@ACTIONS
+def test_a_volume_is_named_by_one_param(action: Manifest) -> None:
+    mounts = library().tasks[action.name]["steps"][0].get("volumeMounts", [])
+
+    names = [mount["name"] for mount in action.spec.get("volumeMounts", [])]
+    assert names == [f"$(params.{mount['name']}-volume)" for mount in mounts]
+    for mount in mounts:
+        assert f"has a volume {mount['name']}" in action.spec["description"]
+
+
+def test_it_tells_who_refers_to_it_to_ask_for_the_gpu() -> None:
+    (action,) = [one for one in manifests("StepAction") if one.name == "execute-notebook"]
+
+    assert 'computeResources.limits (nvidia.com/gpu: "1")' in action.spec["description"]
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [
+        (changed("steps", [{}, {}]), "a StepAction is one step"),
+        (changed("steps/0/envFrom", []), "cannot say envFrom"),
+        (changed("steps/0/args", ["$(workspaces.shared.bound)"]), r"knows no \$\(workspaces"),
+    ],
+)
+def test_what_it_cannot_say_is_refused(task: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        stepactions.step_action(task)
+
+
+@pytest.mark.parametrize(
+    ("arg", "problem"),
+    [
+        ("--x=$(workspaces.shared.path)", "a StepAction has no workspaces"),
+        ("--x=$(results.page.path)", "no such variable"),
+        ("--x=$(step.results.pgae.path)", "no such variable"),
+        ("--x=$(params.parameters[*])", "stands alone"),
+    ],
+)
+def test_a_fault_in_a_stepaction_is_found(arg: str, problem: str) -> None:
+    action = stepactions.step_action(TASK)
+    action["spec"]["args"].append(arg)
+
+    found = list(check_references(Manifest(ROOT / "x.yaml", action), library()))
+
+    assert len(found) == 1
+    assert problem in found[0]
