@@ -181,13 +181,9 @@ def is_mount_point(path: Path) -> bool:
     :func:`os.path.ismount` compares device numbers and misses those, and a Kubernetes subPath
     is one.
     """
-    wanted = os.path.realpath(path)
-    try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return path.is_mount()
-    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
-    return path.is_mount() or wanted in points
+    from stepkit.tools import mounts
+
+    return path.is_mount() or Path(os.path.realpath(path)) in {point for point, _ in mounts.table()}
 
 
 def empty(directory: Path) -> None:
