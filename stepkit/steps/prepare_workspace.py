@@ -1,0 +1,183 @@
+r"""Make the directory of a run, for every user of its group, and check that there is room.
+
+The directory, and those named with --directories in it, are made where they are missing and opened
+to their group (setgid, g=rwX, never to everybody), so that steps whose images run as other users
+can write there. Nothing of another user's is changed: where that would be needed, the step says
+whose it is. Then a file is written and removed in each, and what the disk has left is compared with
+what is asked for.
+
+The file .stepkit-run.json marks the directory as the run's own; a repeated step keeps it as it is.
+Only a directory that is new, or holds nothing, or has that mark, is taken: clean-workspace removes
+it with all that is in it, once it is old. With --clean true, what an earlier attempt left in the
+--directories of a marked directory is removed first.
+
+For example:
+
+    stepkit prepare-workspace --directory work/run-17 --directories artifacts reports \
+        --free 10GiB --shm 1GiB
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Final
+
+from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.options import AtLeast
+from stepkit.tools import mounts, permissions, removal, run_marker, sizes
+
+logger = logging.getLogger(__name__)
+
+_SHM: Final = Path("/dev/shm")  # noqa: S108 - this is the one, not a place for temporary files
+_DEFAULT_SHM: Final = 64 << 20  # bytes; docker's and Kubernetes' default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which directory to prepare, and what must be free."""
+
+    directory: Annotated[Path, "the run's own directory in the workspace"]
+    directories: Annotated[tuple[str, ...], "directories to make in it"] = ()
+    run: Annotated[str | None, "name of the run; by default the directory's"] = None
+    clean: Annotated[
+        bool, "remove what an earlier attempt of this run left in the --directories"
+    ] = False
+    free: Annotated[str | None, "what must be free on its disk, such as 10GiB"] = None
+    free_inodes: Annotated[int, "how many more files its disk must take", AtLeast(0)] = 1000
+    shm: Annotated[str | None, "least size of /dev/shm, such as 1GiB"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The directory, and what was measured; an empty value is one that nobody tells."""
+
+    directory: Annotated[Path, "absolute path of the run's directory"]
+    free: Annotated[int, "bytes that are free on its disk"]
+    free_inodes: Annotated[int | None, "how many more files its disk takes; empty for no limit"]
+    shm: Annotated[int | None, "size of /dev/shm in bytes; empty without one"]
+    uid: Annotated[int, "user id of this process"]
+    gid: Annotated[int, "group id of the directory"]
+    file_system: Annotated[str, "type of its file system, such as ext4"]
+    message: Annotated[str, "what was prepared, in one sentence"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Make, mark, try, and then compare with what is asked for."""
+    free, shm = _bytes(options.free, "--free"), _bytes(options.shm, "--shm")
+    names = tuple(_relative(name) for name in options.directories)
+    directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
+    _make(directory)
+    marker = run_marker.read(directory)
+    if marker is None:
+        run_marker.check_unused(directory)
+    elif options.clean:
+        _clean(directory, marker)
+    made = [directory, *_made_in(directory, names)]
+    for path in made:
+        permissions.share(path)
+    if marker is None:
+        run_marker.write(directory, run=options.run or directory.name, directories=names)
+    elif marker.doubt:
+        logger.warning("clean-workspace will leave %s alone: %s", directory, marker.doubt)
+    for path in made:
+        permissions.check_writable(path)
+    outputs = _measured(directory)
+    _check_room(options, outputs, free, shm)
+    return outputs
+
+
+def _bytes(text: str | None, flag: str) -> int | None:
+    return None if text is None else sizes.parse(text, name=flag)
+
+
+def _relative(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
+        raise ConfigurationError(
+            f"--directories {name!r} is no directory inside --directory: write one like artifacts"
+        )
+    return str(path)
+
+
+def _make(directory: Path) -> None:
+    with permissions.explaining(directory, "cannot make"):
+        if directory.is_symlink():
+            raise ConfigurationError(f"{directory} is a symbolic link: name the directory itself")
+        directory.mkdir(parents=True, exist_ok=True)
+
+
+def _made_in(directory: Path, names: tuple[str, ...]) -> list[Path]:
+    """Make each of ``names`` and what lies between, where a link might lead out of it."""
+    made: dict[Path, None] = {}
+    for name in names:
+        path = directory
+        for part in PurePosixPath(name).parts:
+            path /= part
+            _make(path)
+            made[path] = None
+    return list(made)
+
+
+def _clean(directory: Path, marker: run_marker.Marker) -> None:
+    """Remove what is in the directories that this step made for the run, and nothing else."""
+    if marker.doubt:
+        raise ConfigurationError(
+            f"--clean true would remove what is in {directory}, but {marker.doubt}: "
+            "give the run a new directory"
+        )
+    for name in marker.directories:
+        path = directory / _relative(name)
+        if path.is_dir() and path.resolve().is_relative_to(directory.resolve()):
+            removal.remove(path)
+            logger.info("removed %s of an earlier attempt", path)
+
+
+def _measured(directory: Path) -> Outputs:
+    with permissions.explaining(directory, "cannot measure"):
+        disk = os.statvfs(directory)
+        gid = directory.stat().st_gid
+    free = disk.f_bavail * disk.f_frsize
+    shm = shutil.disk_usage(_SHM).total if _SHM.is_dir() else None
+    kind = mounts.file_system(directory)
+    return Outputs(
+        directory=directory,
+        free=free,
+        free_inodes=disk.f_favail if disk.f_files else None,  # btrfs and others have no limit
+        shm=shm,
+        uid=os.geteuid(),
+        gid=gid,
+        file_system=kind,
+        message=f"{directory} is ready for uid {os.geteuid()} and group {gid}: "
+        f"{sizes.spell(free)} free{f' on {kind}' if kind else ''}, "
+        f"{'no' if shm is None else sizes.spell(shm)} shared memory",
+    )
+
+
+def _check_room(options: Options, found: Outputs, free: int | None, shm: int | None) -> None:
+    """Raise what is lacking; the disk may be emptied, /dev/shm stays as small as it is."""
+    short = found.free_inodes is not None and found.free_inodes < options.free_inodes
+    if free is not None and found.free < free:
+        raise ToolError(
+            f"{sizes.spell(found.free)} are free in {found.directory}, {sizes.spell(free)} are "
+            "asked for: run clean-workspace, or use a larger volume",
+            reason=Reason.DISK_FULL,
+            outputs=found,
+        )
+    if short:
+        raise ToolError(
+            f"the disk of {found.directory} takes {found.free_inodes} more files (inodes), "
+            f"{options.free_inodes} are asked for: run clean-workspace, or use a larger volume",
+            reason=Reason.DISK_FULL,
+            outputs=found,
+        )
+    if shm is not None and (found.shm or 0) < shm:
+        usual = ", a container's default" if found.shm == _DEFAULT_SHM else ""
+        raise ConfigurationError(
+            f"{_SHM} has {sizes.spell(found.shm or 0)}{usual}, {sizes.spell(shm)} are asked for: "
+            "mount an emptyDir with medium: Memory there (docker run --shm-size=1g)",
+            outputs=found,
+        )

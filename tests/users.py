@@ -1,0 +1,74 @@
+"""Run stepkit as another user, as a pod does; only root can."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+RANDOM = 54321  # a uid without a passwd entry, as OpenShift hands out
+_ENVIRONMENT = {
+    "HOME": tempfile.gettempdir(),
+    "PYTHONPATH": str(ROOT),
+    "PYTHONDONTWRITEBYTE_CODE": "1",
+}
+_CODE = """\
+import sys
+from stepkit import cli
+sys.exit(cli.main())
+"""
+
+
+def stepkit_as(uid: int, *args: str | Path, group: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run one command of stepkit as ``uid``, without rights; skip the test where it cannot be."""
+    found = python()
+    if found is None:
+        pytest.skip("only root can run a command as another user, with setpriv (util-linux)")
+    return subprocess.run(
+        [*_as(uid, group), found, "-P", "-c", _CODE, *map(str, args)],
+        env={**_ENVIRONMENT, "PATH": os.environ["PATH"]},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@cache
+def python() -> str | None:
+    """Return a Python that other users may run and that can import stepkit, or None."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        return None
+    for name in (sys.executable, "/usr/bin/python3"):
+        command = [*_as(RANDOM, 0), name, "-P", "-c", "import stepkit.cli"]
+        env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTE_CODE": "1"}
+        if not subprocess.run(
+            command, env=env, cwd="/", capture_output=True, check=False
+        ).returncode:
+            return name
+    return None
+
+
+def _as(uid: int, gid: int) -> list[str]:
+    # setpriv itself still has root's rights when it looks for the program; env has not.
+    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "env"]
+
+
+@pytest.fixture
+def volume() -> Iterator[Path]:
+    """Yield a directory that every user can reach, with the mode that ``fsGroup`` 0 gives."""
+    with tempfile.TemporaryDirectory(prefix="stepkit-volume-") as made:
+        path = Path(made)
+        path.chmod(0o2775)
+        yield path
