@@ -1,0 +1,234 @@
+r"""Remove what earlier runs left in a workspace and is past its age.
+
+Each kind of thing has an age of its own; what has none is left alone:
+
+    --runs-older-than     directories of runs that prepare-workspace made, in which nothing changed
+                          for so long; the --keep-runs newest always stay
+    --backups-older-than  changed checkouts that git-clone kept as NAME.backup-TIME beside its own
+    --scratch-older-than  half-made directories of killed commands
+    --cache-older-than    entries of --cache, download-dataset's, that no run used for so long
+    --cache-size          the largest size of --cache; what was used longest ago goes first
+
+Nothing else is touched: what does not prove to be stepkit's own stays, and so does a run that may
+be going on (something changed in it within the hour, or a step of it began within a day and has
+not ended), and whatever has a date in the future. No link is followed. With --dry-run true, all is
+listed and nothing removed. What cannot be removed is named with its owner; the rest is removed all
+the same, and the step ends with 4.
+
+For example:
+
+    stepkit clean-workspace --directory work --runs-older-than 14d --backups-older-than 7d \
+        --scratch-older-than 1d --cache work/cache --cache-older-than 30d --cache-size 200GiB \
+        --dry-run true
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from stepkit.errors import ConfigurationError, StepError, ToolError
+from stepkit.options import DETAIL, DURATION, AtLeast
+from stepkit.tools import dataset_cache, files, leftovers, removal, sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stepkit.tools.leftovers import Leftover
+
+logger = logging.getLogger(__name__)
+
+_LOCK: Final = ".stepkit-clean.lock"
+_LOCK_MODE: Final = 0o660
+_NAMES: Final = {
+    "run": ("run", "runs"),
+    "backup": ("backup", "backups"),
+    "scratch": ("scratch directory", "scratch directories"),
+    "cache": ("cache entry", "cache entries"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to clean, and from which age on."""
+
+    directory: Annotated[Path, "the workspace: what holds the directories of the runs"]
+    runs_older_than: Annotated[float | None, "age of runs to remove, such as 14d", DURATION] = None
+    keep_runs: Annotated[int, "how many of the newest runs stay whatever their age", AtLeast(0)] = 5
+    backups_older_than: Annotated[
+        float | None, "age of git-clone's backups to remove, such as 7d", DURATION
+    ] = None
+    scratch_older_than: Annotated[
+        float | None, "age of what killed commands left, such as 1d", DURATION
+    ] = None
+    cache: Annotated[Path | None, "cache of download-dataset"] = None
+    cache_older_than: Annotated[
+        float | None, "remove from the cache what no run used for so long, such as 30d", DURATION
+    ] = None
+    cache_size: Annotated[str | None, "largest size of the cache, such as 200GiB"] = None
+    dry_run: Annotated[bool, "list what would be removed, and remove nothing"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One thing: ``size`` is what its removal frees, in bytes, ``why`` it goes or stays."""
+
+    kind: str
+    path: str
+    why: str
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What was removed, or with ``--dry-run`` what would be."""
+
+    runs: Annotated[int, "number of runs that were removed"]
+    runs_freed: Annotated[int, "bytes freed by that"]
+    backups: Annotated[int, "number of backups that were removed"]
+    backups_freed: Annotated[int, "bytes freed by that"]
+    scratch: Annotated[int, "number of scratch directories that were removed"]
+    scratch_freed: Annotated[int, "bytes freed by that"]
+    cache_entries: Annotated[int, "number of cache entries that were removed"]
+    cache_freed: Annotated[int, "bytes freed by that"]
+    freed: Annotated[int, "bytes freed by all of it"]
+    removed: Annotated[tuple[Item, ...], "each thing that went", DETAIL] = ()
+    kept: Annotated[tuple[Item, ...], "what is old but stayed, and why", DETAIL] = ()
+    message: Annotated[str, "what was removed, in one sentence"] = ""
+
+
+@dataclass
+class _Sweep:
+    """What one run of this step did so far."""
+
+    dry_run: bool
+    removed: list[Item] = field(default_factory=list)
+    kept: list[Item] = field(default_factory=list)
+    failed: list[StepError] = field(default_factory=list)
+
+    def take(self, found: Leftover) -> None:
+        """Remove one thing, or say why it stays."""
+        why = found.keep or found.why
+        item = Item(kind=found.kind, path=str(found.path), why=why, size=found.size)
+        if found.keep:
+            self.kept.append(item)
+            logger.warning("kept %s: %s", found.path, why)
+            return
+        try:
+            if self.dry_run or _removed(found):
+                self.removed.append(item)
+                verb = "would remove" if self.dry_run else "removed"
+                logger.info("%s %s (%s): %s", verb, found.path, sizes.spell(found.size), why)
+        except StepError as error:
+            self.failed.append(error)
+            self.kept.append(Item(kind=found.kind, path=item.path, why=str(error)))
+            logger.error("%s", error)  # noqa: TRY400 - no bug of ours
+
+
+def run(options: Options) -> Outputs:
+    """Find, remove one by one, and fail at the end if something could not be removed."""
+    directory = _checked(options)
+    size = options.cache_size
+    limit = None if size is None else sizes.parse(size, name="--cache-size")
+    sweep = _Sweep(options.dry_run)
+    with ExitStack() as stack:
+        if not options.dry_run:
+            stack.enter_context(_alone(directory / _LOCK))
+        for found in _found(options, directory, limit):
+            sweep.take(found)
+    outputs = _outputs(sweep)
+    if sweep.failed:
+        more = f" (and {len(sweep.failed) - 1} more)" if len(sweep.failed) > 1 else ""
+        raise ToolError(f"{sweep.failed[0]}{more}; {outputs.message}", outputs=outputs)
+    return outputs
+
+
+def _checked(options: Options) -> Path:
+    directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
+    for path in (directory, options.cache):
+        if path and os.path.islink(path):  # noqa: PTH114 - Path.is_symlink may raise
+            raise ConfigurationError(f"{path} is a symbolic link: name the directory itself")
+    if not os.path.isdir(directory):  # noqa: PTH112 - as above
+        raise ConfigurationError(f"there is no directory {directory} to clean")
+    ages = (options.runs_older_than, options.backups_older_than, options.scratch_older_than)
+    of_cache = (options.cache_older_than, options.cache_size)
+    if {*ages, *of_cache} == {None}:
+        raise ConfigurationError(
+            "nothing to do: give at least one of --runs-older-than, --backups-older-than, "
+            "--scratch-older-than, --cache-older-than and --cache-size"
+        )
+    if not options.cache and set(of_cache) != {None}:
+        raise ConfigurationError("--cache-older-than and --cache-size need --cache, a directory")
+    return directory
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait for another cleaning of the same workspace to end, also one of another user."""
+    with files.explaining(f"cannot lock {lock}"), suppress(FileExistsError):
+        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.fchmod(handle, _LOCK_MODE)  # whatever the umask
+        os.close(handle)
+    with files.locked(lock):
+        yield
+
+
+def _found(options: Options, directory: Path, limit: int | None) -> Iterator[Leftover]:
+    """Yield all that is past its age; runs first, because they hold backups and scratch."""
+    now = time.time()
+    yield from leftovers.trash(_places(directory))
+    if (age := options.runs_older_than) is not None:
+        yield from leftovers.runs(directory, older_than=age, keep=options.keep_runs, now=now)
+    places = _places(directory)
+    if (age := options.backups_older_than) is not None:
+        yield from leftovers.backups(places, older_than=age, now=now)
+    if (age := options.scratch_older_than) is not None:
+        yield from leftovers.scratch(places, older_than=age, now=now)
+    if options.cache and (options.cache_older_than is not None or limit is not None):
+        cache = options.cache.absolute()
+        age = options.cache_older_than
+        yield from leftovers.cached(cache, older_than=age, limit=limit, now=now)
+
+
+def _places(directory: Path) -> list[Path]:
+    """Return where checkouts stand: the workspace, and each run in it."""
+    runs = [path for path, marker in leftovers.marked(directory) if not marker.doubt]
+    return [directory, *runs]
+
+
+def _removed(found: Leftover) -> bool:
+    if found.entry:
+        return dataset_cache.remove(found.entry)  # False: it was used again meanwhile
+    with removal.unchanged(found.path.parent):
+        removal.remove(found.path)
+    return True
+
+
+def _outputs(sweep: _Sweep) -> Outputs:
+    counts = {kind: [i.size for i in sweep.removed if i.kind == kind] for kind in _NAMES}
+    freed = sum(item.size for item in sweep.removed)
+    parts = [
+        f"{len(found)} {_NAMES[kind][len(found) > 1]}" for kind, found in counts.items() if found
+    ]
+    verb = "would remove" if sweep.dry_run else "removed"
+    kept = f"; {len(sweep.kept)} kept that may need a look" if sweep.kept else ""
+    what = f"{verb} {', '.join(parts) or 'nothing'}, {sizes.spell(freed)}{kept}"
+    return Outputs(
+        runs=len(counts["run"]),
+        runs_freed=sum(counts["run"]),
+        backups=len(counts["backup"]),
+        backups_freed=sum(counts["backup"]),
+        scratch=len(counts["scratch"]),
+        scratch_freed=sum(counts["scratch"]),
+        cache_entries=len(counts["cache"]),
+        cache_freed=sum(counts["cache"]),
+        freed=freed,
+        removed=tuple(sweep.removed),
+        kept=tuple(sweep.kept),
+        message=what,
+    )

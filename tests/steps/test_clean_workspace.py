@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from users import RANDOM, stepkit_as, volume
+
+from stepkit import cli
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.options import collect
+from stepkit.steps import clean_workspace, git_clone, prepare_workspace
+from stepkit.steps.clean_workspace import Options, Outputs
+from stepkit.tools import dataset_cache, documents, removal, run_marker
+
+if TYPE_CHECKING:
+    from samples import Origin
+
+__all__ = ["volume"]
+
+DAY = 86400
+CRON_JOB = Path(__file__).parents[2] / "tasks/cluster/base/clean-workspace.yaml"
+
+
+def clean(directory: Path, **more: Any) -> Outputs:
+    return clean_workspace.run(Options(directory=directory, **more))
+
+
+def failed(directory: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        clean(directory, **more)
+    return caught.value
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if not path.name.endswith(".lock"))
+
+
+def run_directory(path: Path, *, days: float, size: int = 10_000) -> Path:
+    """Prepare the directory of a run, with a file in it, all of that age."""
+    prepare_workspace.run(prepare_workspace.Options(directory=path, directories=("artifacts",)))
+    (path / "artifacts/page.html").write_bytes(bytes(size))
+    age(path, days=days)
+    return path
+
+
+def age(run: Path, *, days: float) -> None:
+    moment = time.time() - days * DAY
+    marker = run / run_marker.NAME
+    told = json.loads(marker.read_text())
+    told["created"] = datetime.fromtimestamp(moment, UTC).isoformat()
+    marker.write_text(json.dumps(told))
+    set_times(run, moment)
+
+
+def set_times(path: Path, moment: float) -> None:
+    for inner in [*path.rglob("*"), path]:
+        os.utime(inner, (moment, moment), follow_symlinks=False)
+
+
+def test_removes_runs_in_which_nothing_changed_for_so_long(tmp_path: Path) -> None:
+    run_directory(tmp_path / "old", days=20)
+    run_directory(tmp_path / "young", days=10)
+
+    outputs = clean(tmp_path, runs_older_than=14 * DAY, keep_runs=0)
+
+    assert names(tmp_path) == ["young"]
+    assert (outputs.runs, outputs.backups, outputs.scratch, outputs.cache_entries) == (1, 0, 0, 0)
+    assert 10_000 <= outputs.runs_freed == outputs.freed < 100_000
+    (item,) = outputs.removed
+    assert item.path == str(tmp_path / "old")
+    day = (datetime.now(UTC) - timedelta(days=20)).date()
+    assert item.why == f"nothing changed in it since {day}"
+    assert outputs.message.startswith("removed 1 run, ")
+
+
+def test_the_newest_runs_stay_whatever_their_age(tmp_path: Path) -> None:
+    for days in (20, 30, 40, 50):
+        run_directory(tmp_path / f"run-{days}", days=days)
+
+    clean(tmp_path, runs_older_than=14 * DAY, keep_runs=3)
+
+    assert names(tmp_path) == ["run-20", "run-30", "run-40"]
+
+
+def test_a_run_that_was_used_again_is_not_old(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "old", days=20)
+    (run / "artifacts/deep").mkdir()
+    (run / "artifacts/deep/late.txt").touch()
+    for path in (run, run / "artifacts", run / "artifacts/deep"):
+        os.utime(path, (0, 0))
+
+    outputs = clean(tmp_path, runs_older_than=14 * DAY, keep_runs=0)
+
+    assert outputs.runs == 0
+    assert names(tmp_path) == ["old"]
+
+
+def test_a_run_in_which_something_just_changed_stays_whatever_is_asked(tmp_path: Path) -> None:
+    run_directory(tmp_path / "now", days=0)
+
+    outputs = clean(tmp_path, runs_older_than=0.0, keep_runs=0)
+
+    assert names(tmp_path) == ["now"]
+    assert "it may be going on" in outputs.kept[0].why
+
+
+@pytest.mark.parametrize(("hours", "left"), [(5, ["run"]), (30, [])])
+def test_a_run_with_a_step_that_has_not_ended_is_going_on_for_a_day(
+    tmp_path: Path, hours: float, left: list[str]
+) -> None:
+    run = run_directory(tmp_path / "run", days=2)
+    (run / "reports").mkdir()
+    report = {
+        "schema": "stepkit.report/1",
+        "step": "execute-notebook",
+        "reason": "killed",
+        "exit_code": None,
+        "started": (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds"),
+    }
+    (run / "reports/execute-notebook.json").write_text(json.dumps(report))
+    set_times(run, time.time() - hours * 3600)
+
+    outputs = clean(tmp_path, runs_older_than=7200.0, keep_runs=0)
+
+    assert names(tmp_path) == left
+    assert [item.why.split(" in it ")[0] for item in outputs.kept] == [
+        "execute-notebook began" for _ in left
+    ]
+
+
+def test_a_directory_without_a_marker_is_nobodys_to_remove(tmp_path: Path) -> None:
+    for name in ("datasets", "run-1", ".hidden"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    (tmp_path / "run-1" / run_marker.NAME).write_text('{"schema": "other/1"}')
+    (tmp_path / "datasets" / run_marker.NAME).symlink_to("/etc/passwd")
+    set_times(tmp_path, 0)
+
+    outputs = clean(tmp_path, runs_older_than=0.0, keep_runs=0, scratch_older_than=0.0)
+
+    assert names(tmp_path) == [".hidden", "datasets", "run-1"]
+    assert outputs.removed == outputs.kept == ()
+
+
+def test_a_copy_that_somebody_keeps_stays_and_so_does_a_run_with_another_name(
+    tmp_path: Path,
+) -> None:
+    run_directory(tmp_path / "run-1", days=20)
+    run_directory(tmp_path / "run-2", days=20).rename(tmp_path / "paper")
+    subprocess.run(["cp", "-a", tmp_path / "run-1", tmp_path / "copy"], check=True)
+
+    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+
+    assert names(tmp_path) == ["copy", "paper"]
+    assert sorted(item.why for item in outputs.kept) == [
+        "it is a copy of the directory of run run-1",
+        "it was called run-2 when run run-2 began",
+    ]
+
+
+@pytest.mark.parametrize("what", ["marker", "file"])
+def test_what_is_from_the_future_stays(tmp_path: Path, what: str) -> None:
+    run = run_directory(tmp_path / "run", days=-3 if what == "marker" else 20)
+    if what == "file":
+        set_times(run / "artifacts/page.html", time.time() + 3 * DAY)
+        os.utime(run / "artifacts/page.html", (0, time.time() + 3 * DAY))
+
+    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+
+    assert names(tmp_path) == ["run"]
+    assert outputs.kept[0].why.startswith("it is from the future (")
+    assert outputs.kept[0].why.endswith("): is the clock right?")
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    outside = run_directory(tmp_path / "outside/run", days=20)
+    workspace = tmp_path / "workspace"
+    run = run_directory(workspace / "run", days=20)
+    (run / "artifacts/link").symlink_to(outside)
+    (workspace / "linked").symlink_to(outside)
+    set_times(run, 0)
+
+    clean(workspace, runs_older_than=DAY, keep_runs=0)
+
+    assert names(workspace) == ["linked"]
+    assert names(outside) == [run_marker.NAME, "artifacts"]
+    error = failed(tmp_path / "workspace/linked", runs_older_than=DAY)
+    assert isinstance(error, ConfigurationError)
+    assert str(error).endswith("linked is a symbolic link: name the directory itself")
+
+
+def test_dry_run_lists_and_removes_nothing(tmp_path: Path) -> None:
+    run_directory(tmp_path / "old", days=20)
+
+    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0, dry_run=True)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+    assert outputs.runs == 1
+    assert outputs.freed > 0
+    assert outputs.message.startswith("would remove 1 run, ")
+
+
+def test_files_with_links_elsewhere_free_nothing(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "old", days=20, size=1_000_000)
+    os.link(run / "artifacts/page.html", tmp_path / "kept.html")
+
+    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+
+    assert outputs.freed < 100_000
+    assert (tmp_path / "kept.html").stat().st_size == 1_000_000
+
+
+def changed_checkout(origin: Origin, destination: Path) -> Path:
+    """Clone twice, with a change between; return the backup."""
+    options = git_clone.Options(url=origin.url, destination=destination)
+    git_clone.run(options)
+    (destination / "mine.txt").write_text("work")
+    backup = git_clone.run(options).backup
+    assert backup
+    return backup
+
+
+def older(backup: Path, *, days: float) -> Path:
+    moment = datetime.now(UTC) - timedelta(days=days)
+    name = backup.name.partition(".backup-")[0]
+    return backup.rename(backup.with_name(f"{name}.backup-{moment:%Y%m%dT%H%M%S%fZ}"))
+
+
+def test_the_time_in_a_backups_name_counts(origin: Origin, tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "work/run", days=8)
+    new, old = (changed_checkout(origin, run / "source") for _ in range(2))
+    old = older(old, days=8)
+    set_times(new, 0)  # its mtime is that of the checkout that it was
+    age(run, days=8)
+
+    outputs = clean(tmp_path / "work", backups_older_than=7 * DAY)
+
+    assert names(run) == [run_marker.NAME, "artifacts", "source", new.name]
+    assert (outputs.backups, outputs.runs) == (1, 0)
+    assert outputs.removed[0].path == str(old)
+    assert time.time() - run.stat().st_mtime > 7 * DAY, "the run looks as if it had been used"
+
+
+@pytest.mark.parametrize("lost", ["checkout", "mark"])
+def test_a_backup_that_does_not_prove_to_be_git_clones_stays(
+    origin: Origin, tmp_path: Path, lost: str
+) -> None:
+    work = tmp_path / "work"
+    backup = older(changed_checkout(origin, work / "source"), days=30)
+    if lost == "checkout":
+        (work / "source").rename(work / "mine")
+    else:
+        (backup / ".git/config").write_text("[core]\n")
+
+    outputs = clean(work, backups_older_than=7 * DAY)
+
+    assert backup.name in names(work)
+    why = {"checkout": "there is no checkout made by stepkit at ", "mark": "it is no checkout made"}
+    assert outputs.kept[0].why.startswith(why[lost])
+
+
+def test_a_backup_from_the_future_stays(origin: Origin, tmp_path: Path) -> None:
+    backup = older(changed_checkout(origin, tmp_path / "work/source"), days=-1)
+
+    outputs = clean(tmp_path / "work", backups_older_than=0.0)
+
+    assert backup.exists()
+    assert outputs.kept[0].why.startswith("it is from the future")
+
+
+def scratch(destination: Path, *parts: str, days: float) -> Path:
+    path = destination.with_name(f".{destination.name}.stepkit-a1b2c3_4")
+    for part in parts:
+        (path / part).mkdir(parents=True)
+        (path / part / "file").write_text("x")
+    set_times(path, time.time() - days * DAY)
+    return path
+
+
+def test_removes_what_killed_commands_left(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", days=3)
+    scratch(run / "source", "new", days=2)
+    scratch(tmp_path / "young", "new", days=0.1)
+    (tmp_path / "there").mkdir()
+    scratch(tmp_path / "there", "new", "old", days=2)
+    scratch(tmp_path / "other", "somebodys", days=2)
+
+    outputs = clean(tmp_path, scratch_older_than=DAY)
+
+    assert outputs.scratch == 2
+    assert names(tmp_path) == [".other.stepkit-a1b2c3_4", ".young.stepkit-a1b2c3_4", "run", "there"]
+    assert names(run) == [run_marker.NAME, "artifacts"]
+
+
+def test_scratch_whose_lock_is_held_is_in_use(tmp_path: Path) -> None:
+    scratch(tmp_path / "source", "new", days=2)
+    with (tmp_path / ".source.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert clean(tmp_path, scratch_older_than=DAY).scratch == 0
+    assert clean(tmp_path, scratch_older_than=DAY).scratch == 1
+
+
+def test_scratch_that_holds_the_only_copy_stays(tmp_path: Path) -> None:
+    path = scratch(tmp_path / "source", "new", "old", days=2)
+
+    outputs = clean(tmp_path, scratch_older_than=DAY)
+
+    assert path.exists()
+    assert outputs.kept[0].why == f"it holds the only copy of {tmp_path}/source"
+
+
+def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", days=3)
+    for place in (tmp_path, run):
+        (place / f"{removal.TRASH}0123456789abcdef/deep").mkdir(parents=True)
+
+    outputs = clean(tmp_path, runs_older_than=14 * DAY)
+
+    assert outputs.scratch == 2
+    assert names(tmp_path) == ["run"]
+    assert names(run) == [run_marker.NAME, "artifacts"]
+
+
+def cached(cache: Path, letter: str, *, days: float, size: int = 1000) -> Path:
+    dataset_cache.prepare(cache)
+    path = cache / (letter * 64)
+    path.write_bytes(bytes(size))
+    used = datetime.fromtimestamp(time.time() - days * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sidecar = dataset_cache.Sidecar(
+        sha256=letter * 64, size=size, url="https://x/y", created=used, used=used
+    )
+    dataset_cache.write_sidecar(path.with_name(f"{path.name}.json"), sidecar)
+    os.utime(path, (0, 0))
+    return path
+
+
+def keys(cache: Path) -> str:
+    return "".join(sorted(p.name[0] for p in cache.iterdir() if len(p.name) == 64))
+
+
+def test_removes_from_the_cache_what_no_run_used_for_so_long(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for letter, days in (("a", 40), ("b", 20), ("c", 50)):
+        cached(cache, letter, days=days)
+
+    outputs = clean(tmp_path, cache=cache, cache_older_than=30.0 * DAY)
+
+    assert keys(cache) == "b"
+    assert outputs.cache_entries == 2
+    assert outputs.cache_freed >= 2000
+    assert names(cache) == [dataset_cache.TAG, "b" * 64, "b" * 64 + ".json"]
+
+
+def test_what_was_used_longest_ago_gives_way_to_the_rest(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for letter, days in (("a", 1), ("b", 3), ("c", 2), ("d", 4)):
+        cached(cache, letter, days=days)
+
+    clean(tmp_path, cache=cache, cache_size="2000")
+
+    assert keys(cache) == "ac"
+
+
+def test_an_entry_that_is_in_use_stays(tmp_path: Path) -> None:
+    path = cached(tmp_path / "cache", "a", days=40)
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        outputs = clean(tmp_path, cache=tmp_path / "cache", cache_older_than=30.0 * DAY)
+
+    assert path.exists()
+    assert outputs.cache_entries == 0
+
+
+def test_a_directory_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ("a" * 64)).touch()
+
+    error = failed(tmp_path, cache=tmp_path / "mine", cache_size="1GiB")
+
+    assert isinstance(error, ConfigurationError)
+    assert "mine has no CACHEDIR.TAG: it is no cache of download-dataset" in str(error)
+    assert clean(tmp_path, cache=tmp_path / "missing", cache_size="1GiB").freed == 0
+
+
+def test_what_belongs_to_another_user_is_named_and_the_rest_is_removed(volume: Path) -> None:
+    for name in ("a", "b"):
+        run_directory(volume / name, days=20)
+        (volume / name / "private").mkdir(mode=0o700)
+        (volume / name / "private/file").touch()
+        age(volume / name, days=20)
+    for path in (volume / "b").rglob("*"):
+        os.chown(path, RANDOM, 0)
+    os.chown(volume / "b", RANDOM, 0)
+
+    report = volume / "clean.json"
+    done = stepkit_as(
+        RANDOM, "clean-workspace", "--directory", volume, "--runs-older-than", "14d",
+        "--keep-runs", "0", "--report", report,
+    )  # fmt: skip
+
+    assert done.returncode == 4
+    assert f"cannot remove all of {volume}/a: Permission denied: " in done.stderr
+    assert "/private has uid 0, gid 0, mode 2700" in done.stderr
+    assert done.stderr.rstrip().endswith("[tool-failed]")
+    told = json.loads(report.read_text())
+    assert told["outputs"]["runs"] == 1
+    assert [Path(item["path"]).name for item in told["outputs"]["removed"]] == ["b"]
+    assert [Path(item["path"]).name for item in told["outputs"]["kept"]] == ["a"]
+    left = [path for path in names(volume) if path != "clean.json"]
+    assert len(left) == 1
+    assert left[0].startswith(removal.TRASH)
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o000])
+def test_directories_that_their_owner_closed_are_removed(volume: Path, mode: int) -> None:
+    run = run_directory(volume / "run", days=20)
+    for path in (run, run / "artifacts", run / run_marker.NAME):
+        os.chown(path, RANDOM, 0)
+    (run / "artifacts").chmod(mode)
+
+    done = stepkit_as(
+        RANDOM, "clean-workspace", "--directory", volume, "--runs-older-than", "1d",
+        "--keep-runs", "0",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert names(volume) == []
+
+
+def test_two_users_clean_one_workspace_in_turn(volume: Path) -> None:
+    command = ("clean-workspace", "--directory", volume, "--runs-older-than", "1d")
+
+    assert stepkit_as(1001, *command).returncode == 0
+    second = stepkit_as(RANDOM, *command)
+
+    assert second.returncode == 0, second.stderr
+
+
+def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "work/run", days=20)
+    (run / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/file").touch()
+    mount = ["mount", "--bind", str(tmp_path / "elsewhere"), str(run / "data")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        set_times(run, time.time() - 20 * DAY)
+        error = failed(tmp_path / "work", runs_older_than=DAY, keep_runs=0)
+    finally:
+        subprocess.run(["umount", run / "data"], check=True)
+
+    assert isinstance(error, ToolError)
+    assert error.reason == Reason.TOOL_FAILED
+    assert f"something is mounted at {run}/data: unmount it" in str(error)
+    assert names(tmp_path / "elsewhere") == ["file"]
+    assert names(run) == [run_marker.NAME, "artifacts", "data"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "nothing to do: give at least one of --runs-older-than, "),
+        (
+            {"cache_older_than": 1.0},
+            "--cache-older-than and --cache-size need --cache, a directory",
+        ),
+        ({"cache": Path("c")}, "nothing to do: "),
+        ({"cache": Path("c"), "cache_size": "much"}, "--cache-size 'much' is no size: write 4GiB"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, more: Any, message: str) -> None:
+    error = failed(tmp_path, **more)
+
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(message)
+
+
+def test_a_missing_workspace_is_an_error(tmp_path: Path) -> None:
+    error = failed(tmp_path / "typo", runs_older_than=DAY)
+
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == f"there is no directory {tmp_path}/typo to clean"
+
+
+def test_the_nightly_job_is_a_command_that_parses() -> None:
+    (job,) = documents.read_manifests(CRON_JOB)
+    spec = job.value["spec"]
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert container["command"] == ["python", "-P", "-m", "stepkit", "clean-workspace"]
+    args = cli.build_parser("clean-workspace").parse_args(["clean-workspace", *container["args"]])
+    options = collect(Options, args, {})
+    assert options.runs_older_than == 14 * DAY
+    assert options.cache == Path("cache")
+    assert options.dry_run is False
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert pod["serviceAccountName"] == "stepkit-runner"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "stepkit-shared"
