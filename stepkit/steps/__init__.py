@@ -11,6 +11,7 @@ from typing import Final, cast
 from stepkit.step import Step
 
 MODULES: Final = {
+    "prepare-workspace": "stepkit.steps.prepare_workspace",
     "check-environment": "stepkit.steps.check_environment",
     "git-clone": "stepkit.steps.git_clone",
     "execute-notebook": "stepkit.steps.execute_notebook",
@@ -19,6 +20,7 @@ MODULES: Final = {
     "run-tests": "stepkit.steps.run_tests",
     "collect-artifacts": "stepkit.steps.collect_artifacts",
     "summarize": "stepkit.steps.summarize",
+    "clean-workspace": "stepkit.steps.clean_workspace",
 }
 
 # The environment variables of all steps' secrets: each is hidden from every child, also by a step
