@@ -139,8 +139,11 @@ def run(options: Options) -> Outputs:
     with ExitStack() as stack:
         if not options.dry_run:
             stack.enter_context(_alone(directory / _LOCK))
-        for found in _found(options, directory, limit):
-            sweep.take(found)
+        try:
+            for found in _found(options, directory, limit):
+                sweep.take(found)
+        except StepError as error:
+            raise error.leaving(_outputs(sweep)) from error
     outputs = _outputs(sweep)
     if sweep.failed:
         more = f" (and {len(sweep.failed) - 1} more)" if len(sweep.failed) > 1 else ""

@@ -13,7 +13,7 @@ import pytest
 from users import RANDOM, stepkit_as, volume
 
 from stepkit import cli
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
 from stepkit.options import collect
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
@@ -327,6 +327,26 @@ def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
     assert names(run) == [run_marker.NAME, "artifacts"]
 
 
+def test_a_run_loses_its_name_before_it_loses_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_directory(tmp_path / "run", days=20)
+
+    def stop(*_: object) -> None:
+        raise Cancelled
+
+    with monkeypatch.context() as patched:
+        patched.setattr(removal, "_rmtree", stop)
+        with pytest.raises(Cancelled):
+            clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+
+    (trash,) = names(tmp_path)
+    assert trash.startswith(removal.TRASH)
+    assert (tmp_path / trash / "artifacts/page.html").exists()
+    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).scratch == 1
+    assert names(tmp_path) == []
+
+
 def cached(cache: Path, letter: str, *, days: float, size: int = 1000) -> Path:
     dataset_cache.prepare(cache)
     path = cache / (letter * 64)
@@ -381,9 +401,15 @@ def test_a_directory_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ("a" * 64)).touch()
 
-    error = failed(tmp_path, cache=tmp_path / "mine", cache_size="1GiB")
+    run_directory(tmp_path / "old", days=20)
+
+    error = failed(
+        tmp_path, runs_older_than=DAY, keep_runs=0, cache=tmp_path / "mine", cache_size="1GiB"
+    )
 
     assert isinstance(error, ConfigurationError)
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.runs == 1
     assert "mine has no CACHEDIR.TAG: it is no cache of download-dataset" in str(error)
     assert clean(tmp_path, cache=tmp_path / "missing", cache_size="1GiB").freed == 0
 
