@@ -33,10 +33,17 @@ FLAGS = {
 }
 # Results beside the outputs' own names: the predecessor's, and what Tekton Chains looks for.
 ALIASES = {
+    "convert-notebook": {"nbconvert-log-path": "log", "output-html-path": "page"},
+    "execute-notebook": {"output-notebook-path": "notebook"},
     "git-clone": {
         "CHAINS-GIT_COMMIT": "commit",
         "CHAINS-GIT_URL": "url",
         "backup-path": "backup",
+    },
+    "run-tests": {
+        "coverage-xml-path": "coverage-report",
+        "pytest-xml-path": "junit",
+        "report-html-path": "html-report",
     },
 }
 SECURITY = {
