@@ -3,7 +3,8 @@ r"""Check out one revision of a git repository.
 The checkout appears at its destination all at once: if anything goes wrong, an earlier
 checkout there stays as it was. An earlier checkout that was changed since (edited files, new
 files, ignored ones too, commits, branches, stashes, settings) is kept beside the destination as
-NAME.backup-TIME.
+NAME.backup-TIME. Into a mount point, or over files that are to stay, entry after entry is moved;
+a run that is killed meanwhile is undone by the next one.
 
 For example:
 
@@ -15,34 +16,84 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from stepkit.errors import ConfigurationError
-from stepkit.options import DURATION, FromEnv
-from stepkit.tools import files, git, git_checkout
+from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.options import DURATION, AtLeast, FromEnv
+from stepkit.tools import (
+    files,
+    git_credentials,
+    git_fetch,
+    git_lfs,
+    git_links,
+    git_place,
+    git_ssh,
+    git_url,
+)
+from stepkit.tools.git_environment import Access, Credential, origin
+from stepkit.tools.git_fetch import Wanted
+from stepkit.tools.git_place import Place
 from stepkit.tools.retry import retrying
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_NAME = 255  # bytes, of a file on Linux
+# What git says of the server stays true with all objects fetched anew; the rest may be the
+# fault of an object of the older checkout.
+_OF_THE_SERVER = {Reason.AUTH, Reason.NOT_FOUND, Reason.NETWORK, Reason.DISK_FULL}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to clone, and to where."""
 
-    url: Annotated[str, "repository to clone (https://, http:// or file://), without credentials"]
-    revision: Annotated[str, "branch, tag or full commit; HEAD is the default branch"] = "HEAD"
+    url: Annotated[str, "repository to clone, without a password: https, http, file, ssh"]
+    revision: Annotated[str, "branch, tag, full commit or ref; HEAD is the default branch"] = "HEAD"
     destination: Annotated[Path, "directory for the checkout; replaces an older checkout"]
     attempts: Annotated[int, "how often to try when the server or network fails"] = 5
     timeout: Annotated[float, "limit for each git command", DURATION] = 600.0
     username: Annotated[str, "user name that goes with the token"] = "x-access-token"
     token_file: Annotated[Path | None, "file that holds the token, instead of GIT_TOKEN"] = None
     token: Annotated[str | None, "token for a private repository", FromEnv("GIT_TOKEN")] = None
+    basic_auth: Annotated[
+        Path | None, "directory with .git-credentials, or username and password; before the token"
+    ] = None
+    ssh_directory: Annotated[Path | None, "directory with private keys and known_hosts"] = None
+    host_key_policy: Annotated[
+        git_ssh.HostKeyPolicy, "yes: known servers alone; accept-new: trust one on first contact"
+    ] = "yes"
+    refspec: Annotated[tuple[str, ...], "refspecs to fetch before the revision is looked up"] = ()
+    depth: Annotated[int, "how many commits to fetch; 0 is the whole history", AtLeast(0)] = 1
+    tags: Annotated[bool, "fetch all tags"] = False
+    filter: Annotated[str, "partial clone, such as blob:none: fetch files when needed"] = ""
+    submodules: Annotated[bool, "fetch submodules, and theirs"] = False
+    submodule_paths: Annotated[tuple[str, ...], "fetch only these, comma-separated"] = ()
+    sparse_checkout_directories: Annotated[
+        tuple[str, ...], "check out only these directories, comma-separated; !PATTERN leaves out"
+    ] = ()
+    lfs: Annotated[
+        Literal["auto", "true", "false"],
+        "Git LFS: fetch files that are kept there; true: fail without git-lfs; false: pointers",
+    ] = "auto"
+    outside_links: Annotated[
+        Literal["warn", "refuse"], "symbolic links that lead out of the checkout"
+    ] = "warn"
+    delete_existing: Annotated[
+        bool, "replace all that is at the destination; false keeps what the repository lacks"
+    ] = True
+    ssl_verify: Annotated[bool, "check the server's certificate"] = True
+    ca_directory: Annotated[Path | None, "directory with CA certificates to trust"] = None
+    ca_file: Annotated[
+        str, "file of CA certificates to trust: a path, or a name in --ca-directory"
+    ] = ""
+    http_proxy: Annotated[str, "proxy for http://, instead of the environment's"] = ""
+    https_proxy: Annotated[str, "proxy for https://, instead of the environment's"] = ""
+    no_proxy: Annotated[str, "hosts to reach without a proxy, comma-separated"] = ""
+    verbose: Annotated[bool, "log each git command"] = False
+    user_friendly_errors: Annotated[bool, "ignored: errors always say what to do"] = False
+    git_init_image: Annotated[str, "ignored: there is no other image"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,85 +104,124 @@ class Outputs:
     checkout: Annotated[Path, "absolute path of the checkout"]
     url: Annotated[str, "where it came from"]
     backup: Annotated[Path | None, "where the changed older checkout went, if there was one"] = None
+    committer_date: Annotated[int, "when the commit was made, in seconds since 1970"]
 
 
 def run(options: Options) -> Outputs:
-    """Clone beside the destination, then move the checkout into place."""
+    """Clone beside the destination, or inside of it, then move the checkout into place."""
+    _check(options)
+    destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
+    place = Place(destination=destination, delete_existing=options.delete_existing)
+    made: list[str] = []
+    with ExitStack() as stack:
+        access = _access(options, stack)
+        git_url.check_url(access)
+        stack.enter_context(git_place.prepared(place))
+
+        def fetch(checkout: Path, have: Path | None) -> None:
+            made[:] = [retrying(options.attempts)(_fetch, options, checkout, access, have)]
+
+        backup = git_place.fill(place, fetch)
+    (commit,) = made
+    logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
+    return Outputs(
+        commit=commit,
+        checkout=destination,
+        url=options.url,
+        backup=backup,
+        committer_date=git_fetch.committer_date(destination, timeout=options.timeout),
+    )
+
+
+def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) -> str:
+    files.empty(checkout)  # of what an earlier attempt left
+    try:
+        commit = git_fetch.check_out(access, _wanted(options), checkout, have=have)
+    except StepError as error:
+        if have is None or error.reason in _OF_THE_SERVER:
+            raise
+        logger.warning("fetching all anew: with what %s holds: %s", have, error)
+        return _fetch(options, checkout, access, None)
+    git_links.check(checkout, refuse=options.outside_links == "refuse")
+    return commit
+
+
+def _check(options: Options) -> None:
     if options.attempts < 1:
         raise ConfigurationError(f"--attempts is {options.attempts}: it must be 1 or more")
-    credential = _credential(options)
-    git.check_url(options.url, credential)
-    git.check_revision(options.revision)
-    destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
-    with files.locked(destination.parent / f".{destination.name}.lock"):
-        _check_replaceable(destination)
-        files.remove_scratch(destination)
-        backup = _backup_of(destination)
-        with files.replacing(destination, backup=backup, keep=_holds_work) as checkout:
-            commit = retrying(options.attempts)(_fetch, options, checkout, credential)
-    logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
-    kept = backup if os.path.lexists(backup) else None
-    if kept:
-        logger.warning("the older checkout had changes: kept as %s", kept)
-    return Outputs(commit=commit, checkout=destination, url=options.url, backup=kept)
-
-
-def _fetch(options: Options, checkout: Path, credential: git.Credential | None) -> str:
-    files.empty(checkout)  # of what an earlier attempt left
-    commit = git.resolve(
-        options.url, options.revision, credential=credential, timeout=options.timeout
-    )
-    return git.check_out(
-        options.url, commit, checkout, credential=credential, timeout=options.timeout
-    )
-
-
-def _credential(options: Options) -> git.Credential | None:
-    token = options.token
-    if options.token_file:
-        with files.explaining(f"cannot read the token file {options.token_file}"):
-            content = options.token_file.read_bytes()
-        try:
-            token = content.decode()
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"cannot read the token file {options.token_file}: it is no UTF-8 text"
-            ) from error
-    token = token.strip() if token else ""
-    if re.search(r"[\x00-\x1f\x7f]", token + options.username):
-        raise ConfigurationError("the token or user name holds a line break or control character")
-    return git.Credential(username=options.username, token=token) if token else None
-
-
-def _check_replaceable(destination: Path) -> None:
-    if destination.is_symlink():
-        raise ConfigurationError(f"{destination} is a symbolic link: name the directory itself")
-    if files.is_mount_point(destination):
-        raise ConfigurationError(f"{destination} is a mount point: name a directory inside it")
-    if not destination.exists():
-        return
-    if not destination.is_dir():
-        raise ConfigurationError(f"{destination} is a file: name a directory for the checkout")
-    if _is_filled(destination) and not git_checkout.made_by_stepkit(destination):
+    git_url.check_revision(options.revision)
+    for refspec in _wanted(options).refspecs:
+        git_url.check_refspec(refspec)
+    git_fetch.check_filter(options.filter)
+    if options.lfs == "true" and not git_lfs.installed():
         raise ConfigurationError(
-            f"{destination} holds somebody's work, no checkout made by stepkit: "
-            "not replacing it; name another directory or move it away"
+            "--lfs true, and there is no git-lfs on PATH: install it (apt-get install git-lfs)"
         )
+    if options.git_init_image:
+        logger.warning("--git-init-image is ignored: git runs in the image of stepkit itself")
+    if options.user_friendly_errors:
+        logger.info("--user-friendly-errors is ignored: errors always say what to do")
+    if not options.ssl_verify:
+        logger.warning("--ssl-verify false: anybody on the way can change what is cloned")
 
 
-def _is_filled(directory: Path) -> bool:
-    with files.explaining(f"cannot read {directory}"):
-        return any(directory.iterdir())
+def _wanted(options: Options) -> Wanted:
+    return Wanted(
+        revision=options.revision,
+        refspecs=tuple(one for text in options.refspec for one in text.split()),
+        depth=options.depth,
+        tags=options.tags,
+        filter=options.filter,
+        sparse=_separate(options.sparse_checkout_directories),
+        pointers=options.lfs == "false",
+        submodules=options.submodules,
+        submodule_paths=_separate(options.submodule_paths),
+    )
 
 
-def _holds_work(old: Path) -> bool:
-    """Look again after the fetch, which took a while, and after the exchange."""
-    if old.is_dir() and not old.is_symlink() and not _is_filled(old):
-        return False
-    return git_checkout.changed(old)
+def _separate(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in values for part in text.split(",") if part.strip())
 
 
-def _backup_of(destination: Path) -> Path:
-    suffix = datetime.now(UTC).strftime(".backup-%Y%m%dT%H%M%S%fZ")
-    name = os.fsencode(destination.name)[: _LONGEST_NAME - len(suffix)]
-    return destination.with_name(name.decode(errors="ignore") + suffix)  # cuts no character
+def _access(options: Options, stack: ExitStack) -> Access:
+    """Gather what is needed to reach the server; keys of ssh are there until ``stack`` ends."""
+    token = git_credentials.from_token(options.username, options.token, options.token_file)
+    credentials: tuple[Credential, ...] = (token,) if token else ()
+    if options.basic_auth:
+        stored = git_credentials.from_directory(options.basic_auth, options.url)
+        own = {"", origin(options.url)}
+        here = any(one.origin in own for one in stored)
+        credentials = stored if here else (*stored, *credentials)
+    access = Access(
+        url=options.url,
+        credentials=credentials,
+        verify=options.ssl_verify,
+        ca_file=_ca_file(options),
+        ca_directory=options.ca_directory and options.ca_directory.absolute(),
+        http_proxy=options.http_proxy,
+        https_proxy=options.https_proxy,
+        no_proxy=options.no_proxy,
+        lfs=options.lfs != "false" and git_lfs.installed(),
+        timeout=options.timeout,
+        verbose=options.verbose,
+    )
+    if options.ssh_directory:
+        ssh = git_ssh.command(options.ssh_directory, options.host_key_policy)
+        return replace(access, ssh_command=stack.enter_context(ssh))
+    return access
+
+
+def _ca_file(options: Options) -> Path | None:
+    if not options.ca_file:
+        return None
+    file = Path(options.ca_file)
+    if "/" not in options.ca_file:
+        if options.ca_directory is None:  # the Task always names one
+            if file.exists():
+                logger.warning(
+                    "--ca-file %s counts with --ca-directory alone: write ./%s", file, file
+                )
+            return None
+        file = options.ca_directory / file
+    files.read(file)
+    return file.absolute()

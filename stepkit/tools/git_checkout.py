@@ -10,82 +10,110 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.tools import git
+from stepkit.tools import git, git_extras, git_lfs
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 _TIMEOUT: Final = 600.0  # seconds; a checkout on a slow disk that takes longer counts as changed
 _FRESH_SETTINGS: Final = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase"
-    rf"|precomposeunicode)|extensions\.objectformat|remote\.origin\.(url|fetch)|{git.MARK}\.commit"
+    r"|precomposeunicode|sparsecheckout)|extensions\.(objectformat|partialclone)"
+    r"|remote\.origin\.(url|fetch|promisor|partialclonefilter)|submodule\..*\.(url|active)"
+    rf"|lfs\.repositoryformatversion|{git.MARK}\.(commit|extras)"
 )
 _FRESH_FILES: Final = {"HEAD", "config", "description", "hooks", "info", "objects", "refs",
-                       "index", "logs", "shallow", "FETCH_HEAD", "branches"}  # fmt: skip
-_SUBMODULE: Final = "160000"
+                       "index", "logs", "shallow", "FETCH_HEAD", "branches", "packed-refs",
+                       "modules", "lfs"}  # fmt: skip
+_FRESH_INFO: Final = {"exclude", "sparse-checkout"}
 
 
 def made_by_stepkit(checkout: Path) -> bool:
-    """Tell whether :func:`stepkit.tools.git.check_out` made this checkout.
+    """Tell whether :func:`stepkit.tools.git_fetch.check_out` made this checkout.
 
     What cannot be read is somebody else's. Raises :class:`ConfigurationError` without git.
     """
-    return any(name.startswith(f"{git.MARK}.") for name, _ in _settings(checkout))
+    try:
+        settings = git_extras.settings(checkout)
+    except ConfigurationError as error:
+        if "no git on PATH" in str(error):
+            raise
+        return False
+    return any(name.startswith(f"{git.MARK}.") for name, _ in settings)
 
 
-def changed(checkout: Path) -> bool:
+def changed(checkout: Path, *, beside: Collection[str] = (), untracked: bool = True) -> bool:
     """Tell whether a checkout may hold anything but its commit; a doubt counts as a change.
 
-    Edits, new files (ignored ones too), commits, branches, stashes and settings are changes.
+    Edits, new files (ignored ones too), commits, branches, stashes and settings are changes. New
+    files are none if ``untracked`` is false, nor are the entries ``beside`` the checkout's own.
     """
     try:
-        return not (_has_fresh_repository(checkout) and _has_fresh_files(checkout))
+        return not (
+            _has_fresh_repository(checkout) and _has_fresh_files(checkout, beside, untracked)
+        )
     except (StepError, OSError, ValueError):  # a broken repository: its files may be worth a lot
         return True
 
 
-def _settings(checkout: Path) -> list[tuple[str, str]]:
-    config = checkout / ".git/config"
-    if config.parent.is_symlink() or not config.is_file():
-        return []
-    listing = ("config", "--file", str(config), "--no-includes", "--list", "--null")
+def usable(checkout: Path) -> bool:
+    """Tell whether a later fetch may build on what this checkout holds."""
     try:
-        listed = git.call(*listing, cwd=checkout.parent, timeout=_TIMEOUT)
-    except ConfigurationError as error:
-        if "no git on PATH" in str(error):
-            raise
-        return []
-    pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
-    return [(name, value) for name, _, value in pairs]
+        return made_by_stepkit(checkout) and _has_fresh_settings(checkout)
+    except (StepError, OSError, ValueError):
+        return False
 
 
-def _has_fresh_repository(checkout: Path) -> bool:
-    settings = _settings(checkout)
-    repository = checkout / ".git"
-    commit = dict(settings).get(f"{git.MARK}.commit")
-    hooks, info = repository / "hooks", repository / "info"
-    return (
-        not checkout.is_symlink()
-        and all(_FRESH_SETTINGS.fullmatch(name) for name, _ in settings)
-        and {path.name for path in repository.iterdir()} <= _FRESH_FILES
-        and all(path.suffix == ".sample" for path in (hooks.iterdir() if hooks.exists() else ()))
-        and all(path.name == "exclude" for path in (info.iterdir() if info.exists() else ()))
-        and commit == (repository / "HEAD").read_text().strip()
-        and len((repository / "logs/HEAD").read_text().splitlines()) == 1  # one move: our own
+def tracked(checkout: Path) -> frozenset[str]:
+    """Return the files that the older checkout's own commit put there; none of a broken one's."""
+    try:
+        if not _has_fresh_settings(checkout):
+            return frozenset()
+        entries = git.call("ls-files", "-z", cwd=checkout, timeout=_TIMEOUT)
+    except (StepError, OSError, ValueError):
+        return frozenset()
+    return frozenset(name for name in entries.split("\0") if name)
+
+
+def _has_fresh_settings(checkout: Path) -> bool:
+    settings = git_extras.settings(checkout)
+    return not checkout.is_symlink() and all(
+        _FRESH_SETTINGS.fullmatch(name) for name, _ in settings
     )
 
 
-def _has_fresh_files(checkout: Path) -> bool:
-    if git.call("for-each-ref", cwd=checkout, timeout=_TIMEOUT):
-        return False
+def _has_fresh_repository(checkout: Path) -> bool:
+    repository = checkout / ".git"
+    settings = dict(git_extras.settings(checkout))
+    hooks, info, logs = repository / "hooks", repository / "info", repository / "logs"
+    return (
+        _has_fresh_settings(checkout)
+        and {path.name for path in repository.iterdir()} <= _FRESH_FILES
+        and all(path.suffix == ".sample" for path in (hooks.iterdir() if hooks.exists() else ()))
+        and {path.name for path in (info.iterdir() if info.exists() else ())} <= _FRESH_INFO
+        and settings.get(f"{git.MARK}.commit") == (repository / "HEAD").read_text().strip()
+        # One move each: our own.
+        and all(len(p.read_text().splitlines()) == 1 for p in logs.rglob("*") if p.is_file())
+        and settings.get(f"{git.MARK}.extras", "") == git_extras.digest(checkout)
+    )
+
+
+def _has_fresh_files(checkout: Path, beside: Collection[str], untracked: bool) -> bool:  # noqa: FBT001
+    settings = dict(git_extras.settings(checkout))
+    expected = ("H ", "S ") if settings.get("core.sparsecheckout") == "true" else ("H ",)
     for entry in git.call("ls-files", "-v", "--stage", "-z", cwd=checkout, timeout=_TIMEOUT).split(
         "\0"
     ):
         flags, _, name = entry.partition("\t")
-        if entry and not flags.startswith("H "):  # git was told not to look at this file
+        if entry and not flags.startswith(expected):  # git was told not to look at this file
             return False
-        if _SUBMODULE in flags.split() and any((checkout / name).iterdir()):
+        if flags.startswith("S ") and (checkout / name).exists():
             return False
-    look = ("status", "--porcelain", "--ignored", "--untracked-files=all")
+    look = ["status", "--porcelain", "-z"]
+    look += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
     # git would run in a submodule, by the submodule's settings
-    return not git.call(*look, "--ignore-submodules=all", cwd=checkout, timeout=_TIMEOUT)
+    look += ["--ignore-submodules=all"]
+    lfs = (checkout / ".git/lfs").is_dir() and git_lfs.installed()
+    told = git.call(*look, cwd=checkout, timeout=_TIMEOUT, lfs=lfs).split("\0")
+    return all(line[3:].partition("/")[0] in beside for line in told if line)

@@ -1,11 +1,12 @@
-"""What a git program that stepkit runs may see: its settings, and a credential for one host."""
+"""What a git program that stepkit runs may see: its settings, a credential for each host."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ _BARE_ENVIRONMENT: Final = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",  # looking at a checkout changes nothing in it
+    "GIT_ALLOW_PROTOCOL": "",
     "LC_ALL": "C",
 }
 _SETTINGS: Final = {
@@ -33,16 +35,47 @@ _SETTINGS: Final = {
     "http.followRedirects": "initial",
     "safe.directory": "*",  # the workspace may belong to another uid
 }
+LFS_SETTINGS: Final = {  # what `git lfs install` writes
+    "filter.lfs.clean": "git-lfs clean -- %f",
+    "filter.lfs.smudge": "git-lfs smudge -- %f",
+    "filter.lfs.process": "git-lfs filter-process",
+    "filter.lfs.required": "true",
+}
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "https_proxy", "HTTPS_PROXY", "http_proxy",
                           "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "GIT_SSL_CAINFO")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Credential:
-    """Who we are to a server; the token is shown by no ``repr``."""
+    """Who we are to a server; the token is shown by no ``repr``.
+
+    ``origin`` is the server's ``https://host:port``; the repository's own if it is empty.
+    """
 
     username: str
     token: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Access:
+    """How a repository and its submodules are reached; a proxy's password is in no ``repr``.
+
+    ``timeout`` is for each git command, in seconds.
+    """
+
+    url: str
+    credentials: tuple[Credential, ...] = ()
+    ssh_command: str = ""
+    verify: bool = True
+    ca_file: Path | None = None
+    ca_directory: Path | None = None
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
+    lfs: bool = False
+    timeout: float = 600.0
+    verbose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,44 +87,69 @@ class GitEnvironment:
 
 
 @contextmanager
-def environment(url: str, credential: Credential | None) -> Iterator[GitEnvironment]:
-    """Yield the environment of a git call: ours alone, with a credential for ``url``'s host alone.
+def environment(access: Access) -> Iterator[GitEnvironment]:
+    """Yield the environment of a git call: ours alone, with each credential for one host alone.
 
     A credential helper scoped to one origin is the only way that leaks neither to argv, to
     ``.git/config``, to children's environments, nor to another host after a redirect. It reads
     memory that ends with us: a file would outlive a SIGKILL.
     """
-    if credential is None:
-        yield without_credential()
-        return
-    secret = os.memfd_create("stepkit-credential")
-    try:
-        lines = f"username={credential.username}\npassword={credential.token}\n"
-        os.write(secret, lines.encode())
-        parts = urlsplit(url)
-        helper = f'!f() {{ test "$1" = get && cat /dev/fd/{secret}; }}; f'
-        settings = {
-            "credential.helper": "",  # forget any other helper first
-            f"credential.{parts.scheme}://{parts.netloc}.helper": helper,
-        }
-        yield GitEnvironment(variables=_variables(_SETTINGS | settings), descriptors=(secret,))
-    finally:
-        os.close(secret)
+    settings = _SETTINGS | (LFS_SETTINGS if access.lfs else {})
+    settings |= {} if access.verify else {"http.sslVerify": "false"}
+    with ExitStack() as stack:
+        descriptors = []
+        if access.credentials:
+            settings["credential.helper"] = ""  # forget any other helper first
+        for credential in access.credentials:
+            secret = os.memfd_create("stepkit-credential")
+            stack.callback(os.close, secret)
+            lines = f"username={credential.username}\npassword={credential.token}\n"
+            os.write(secret, lines.encode())
+            helper = f'!f() {{ test "$1" = get && cat /dev/fd/{secret}; }}; f'
+            settings[f"credential.{credential.origin or origin(access.url)}.helper"] = helper
+            descriptors.append(secret)
+        yield GitEnvironment(
+            variables=_variables(settings) | _network(access), descriptors=tuple(descriptors)
+        )
 
 
-def without_credential() -> GitEnvironment:
-    """Return the environment of a git call that needs no server."""
-    return GitEnvironment(variables=_variables(_SETTINGS))
+def without_server(*, lfs: bool = False) -> GitEnvironment:
+    """Return the environment of a git call that needs no server, and can reach none."""
+    return GitEnvironment(variables=_variables(_SETTINGS | (LFS_SETTINGS if lfs else {})))
+
+
+def origin(url: str) -> str:
+    """Return the scheme, host and port of ``url``: what a credential is for."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _network(access: Access) -> dict[str, str]:
+    # A submodule may name a file of this machine: only a repository that is one itself may.
+    protocols = ["https", "http", *(["file"] if access.url.startswith("file://") else [])]
+    protocols += ["ssh"] if access.ssh_command else []
+    given = {
+        "GIT_SSL_CAINFO": str(access.ca_file or ""),
+        "GIT_SSL_CAPATH": str(access.ca_directory or ""),
+        "GIT_SSH_COMMAND": access.ssh_command,
+        "GIT_SSH_VARIANT": "ssh" if access.ssh_command else "",
+        "http_proxy": access.http_proxy,
+        "https_proxy": access.https_proxy,
+        "HTTPS_PROXY": access.https_proxy,
+        "no_proxy": access.no_proxy,
+        "NO_PROXY": access.no_proxy,
+    }
+    return {
+        "GIT_ALLOW_PROTOCOL": ":".join(protocols),
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second; slower than this for
+        "GIT_HTTP_LOW_SPEED_TIME": "30",  # so many seconds is a stall
+        **{name: value for name, value in given.items() if value},
+    }
 
 
 def _variables(settings: Mapping[str, str]) -> dict[str, str]:
     env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    env |= _BARE_ENVIRONMENT | {
-        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
-        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second; slower than this for
-        "GIT_HTTP_LOW_SPEED_TIME": "30",  # so many seconds is a stall
-        "GIT_CONFIG_COUNT": str(len(settings)),
-    }
+    env |= _BARE_ENVIRONMENT | {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env

@@ -44,7 +44,12 @@ def test_checks_out_the_default_branch_when_no_revision_is_named(
 
     outputs = clone(origin.url, tmp_path / "work/source")
 
-    assert outputs == Outputs(commit=commit, checkout=tmp_path / "work/source", url=origin.url)
+    assert outputs == Outputs(
+        commit=commit,
+        checkout=tmp_path / "work/source",
+        url=origin.url,
+        committer_date=int(origin.git("log", "-1", "--format=%ct")),
+    )
     assert (tmp_path / "work/source/file.txt").read_text() == "second"
     assert names(tmp_path / "work") == ["source"]
 
@@ -393,10 +398,12 @@ def test_an_empty_directory_is_nobodys_work(origin: Origin, tmp_path: Path) -> N
     assert clone(origin.url, tmp_path / "source").commit == origin.git("rev-parse", "HEAD")
 
 
-def test_refuses_to_replace_a_mount_point(origin: Origin) -> None:
+def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin) -> None:
     error = failed(origin.url, Path("/proc"))
 
-    assert "mount point: name a directory inside it" in str(error)
+    assert type(error) is ConfigurationError
+    assert "/proc holds somebody's work" in str(error)
+    assert "keep it with --delete-existing false, name another directory" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -440,8 +447,8 @@ def test_a_revision_is_never_read_as_a_git_option(
         ("ext::sh -c touch% pwned", "is no repository URL"),
         ("/no/such/path", "is no repository URL"),
         ("/tmp", "(write file:///tmp)"),
-        ("ssh://git@host/x", "ssh is not supported: use https:// and a token"),
-        ("git@host.org:you/x.git", "ssh is not supported: use https:// and a token"),
+        ("ssh://git@host/x", "ssh://host/x needs an ssh key: name the directory"),
+        ("git@host.org:you/x.git", "needs an ssh key: name the directory that holds it"),
         ("https://user:pa55w0rd@host/x", "holds credentials: pass the token in the environment"),
         ("https://[x", "is no repository URL: its host is wrong"),
         ("https://user:pa55w0rd@[x", "is no repository URL: its host is wrong"),

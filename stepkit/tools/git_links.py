@@ -1,0 +1,45 @@
+"""Symbolic links of a checkout that lead out of it: another step would follow them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import UserCodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+_SHOWN: Final = 5
+
+
+def check(checkout: Path, *, refuse: bool) -> None:
+    """Warn of links that lead out of ``checkout``, or fail for them.
+
+    Raises :class:`UserCodeError`: the repository itself has the defect.
+    """
+    found = sorted(outside(checkout))
+    if not found:
+        return
+    shown = ", ".join(f"{name} -> {target}" for name, target in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    message = f"symbolic links lead out of the checkout: {shown}{more}"
+    if refuse:
+        raise UserCodeError(f"{message}: remove them, or allow them with --outside-links warn")
+    logger.warning("%s", message)
+
+
+def outside(checkout: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and target of each link that leads out, directly or by way of others."""
+    root = Path(os.path.realpath(checkout))
+    for folder, folders, names in os.walk(root):
+        if Path(folder) == root and ".git" in folders:
+            folders.remove(".git")
+        for name in [*folders, *names]:
+            path = Path(folder, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                yield str(path.relative_to(root)), str(path.readlink())

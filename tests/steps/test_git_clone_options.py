@@ -1,0 +1,423 @@
+"""What of a repository is fetched: history, references, submodules, parts, large files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import Origin
+
+from stepkit.errors import ConfigurationError, Reason, StepError, UserCodeError
+from stepkit.steps import git_clone
+from stepkit.steps.git_clone import Options, Outputs
+from stepkit.tools import git, git_fetch
+from stepkit.tools.git_environment import Access
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def clone(origin: Origin, destination: Path, **more: Any) -> Outputs:
+    return git_clone.run(Options(url=origin.url, destination=destination, **more))
+
+
+def failed(origin: Origin, destination: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        clone(origin, destination, **more)
+    return caught.value
+
+
+def history(origin: Origin, checkout: Path) -> int:
+    return len(origin.git("log", "--format=%H", cwd=checkout).splitlines())
+
+
+def add(origin: Origin, name: str, content: str) -> None:
+    (origin.path / name).parent.mkdir(parents=True, exist_ok=True)
+    (origin.path / name).write_text(content)
+    origin.git("add", ".")
+    origin.git("commit", "-m", name)
+
+
+@pytest.mark.parametrize(("depth", "commits"), [(1, 1), (2, 2), (0, 3)])
+def test_fetches_as_much_history_as_is_asked(
+    origin: Origin, tmp_path: Path, depth: int, commits: int
+) -> None:
+    origin.commit("second")
+    origin.commit("third")
+
+    clone(origin, tmp_path / "source", depth=depth)
+
+    assert history(origin, tmp_path / "source") == commits
+    assert clone(origin, tmp_path / "source", depth=depth).backup is None
+
+
+def test_tells_when_the_commit_was_made(origin: Origin, tmp_path: Path) -> None:
+    made = clone(origin, tmp_path / "source").committer_date
+
+    assert made == int(origin.git("log", "-1", "--format=%ct"))
+
+
+def test_fetches_all_tags_when_asked(origin: Origin, tmp_path: Path) -> None:
+    origin.git("tag", "v1")
+    origin.commit("second")
+    origin.git("tag", "-a", "-m", "x", "v2")
+    source = tmp_path / "source"
+
+    clone(origin, source, tags=True, depth=0)
+
+    assert origin.git("tag", cwd=source).split() == ["v1", "v2"]
+    assert origin.git("describe", cwd=source) == "v2"
+    assert clone(origin, source, tags=True, depth=0).backup is None
+    origin.git("tag", "mine", cwd=source)
+    assert clone(origin, source).backup is not None
+
+
+@pytest.mark.parametrize("revision", ["HEAD", "change", "refs/heads/change", "commit"])
+def test_a_refspec_brings_what_the_revision_names(
+    origin: Origin, tmp_path: Path, revision: str
+) -> None:
+    origin.git("checkout", "-b", "side")
+    commit = origin.commit("second")
+    origin.git("update-ref", "refs/pull/7/head", commit)
+    origin.git("checkout", "main")
+    origin.git("branch", "-D", "side")
+    source = tmp_path / "source"
+    revision = commit if revision == "commit" else revision
+
+    outputs = clone(origin, source, refspec=("refs/pull/7/head:refs/heads/change",),
+                    revision=revision)  # fmt: skip
+
+    assert outputs.commit == commit
+    assert origin.git("rev-parse", "refs/heads/change", cwd=source) == commit
+    assert clone(origin, source).backup is None
+
+
+def test_a_revision_that_no_refspec_brought_is_asked_of_the_server(
+    origin: Origin, tmp_path: Path
+) -> None:
+    first = origin.git("rev-parse", "HEAD")
+    origin.git("branch", "other")
+    second = origin.commit("second")
+    refspec = ("refs/heads/main:refs/remotes/origin/main refs/heads/other:refs/remotes/origin/o",)
+
+    assert clone(origin, tmp_path / "a", refspec=refspec, revision="other").commit == first
+    assert clone(origin, tmp_path / "b", refspec=refspec, revision="main").commit == second
+    assert clone(origin, tmp_path / "c", refspec=refspec).commit == second
+
+
+@pytest.mark.parametrize("refspec", ["--upload-pack=touch pwned;", "a:b:c", "a..b", "-x"])
+def test_a_refspec_is_never_read_as_a_git_option(
+    origin: Origin, tmp_path: Path, refspec: str
+) -> None:
+    error = failed(origin, tmp_path / "source", refspec=(refspec,))
+
+    assert type(error) is ConfigurationError
+    assert "is no refspec, such as refs/pull/7/head:refs/pull/7" in str(error)
+
+
+def test_names_a_refspec_that_the_server_does_not_have(origin: Origin, tmp_path: Path) -> None:
+    error = failed(origin, tmp_path / "source", refspec=("refs/pull/9/head",))
+
+    assert error.reason == Reason.NOT_FOUND
+    assert "couldn't find remote ref refs/pull/9/head" in str(error)
+
+
+@pytest.fixture
+def family(origin: Origin) -> Origin:
+    """Return a repository with a submodule of a submodule, and one more."""
+    for name in ("inner", "outer", "other"):
+        Origin(origin.path.parent / name).commit(name)
+    outer = Origin.__new__(Origin)
+    outer.path = origin.path.parent / "outer"
+    allowed = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    outer.git(*allowed, "../inner", "inner")
+    outer.git("commit", "-m", "inner")
+    origin.git(*allowed, "../outer", "outer")
+    origin.git(*allowed, "../other", "other")
+    origin.git("commit", "-m", "submodules")
+    return origin
+
+
+def texts(checkout: Path) -> dict[str, str]:
+    found = checkout.rglob("file.txt")
+    return {str(path.relative_to(checkout)): path.read_text() for path in found}
+
+
+ALL = {
+    "file.txt": "first",
+    "outer/file.txt": "outer",
+    "outer/inner/file.txt": "inner",
+    "other/file.txt": "other",
+}
+
+
+def test_fetches_submodules_and_theirs_when_asked(family: Origin, tmp_path: Path) -> None:
+    clone(family, tmp_path / "without")
+    clone(family, tmp_path / "with", submodules=True)
+
+    assert texts(tmp_path / "without") == {"file.txt": "first"}
+    assert texts(tmp_path / "with") == ALL
+    assert history(family, tmp_path / "with/outer") == 1
+    assert clone(family, tmp_path / "with", submodules=True).backup is None
+
+
+def test_fetches_just_the_submodules_that_are_named(family: Origin, tmp_path: Path) -> None:
+    clone(family, tmp_path / "source", submodules=True, submodule_paths=("other, ",), depth=0)
+
+    assert texts(tmp_path / "source") == {"file.txt": "first", "other/file.txt": "other"}
+    error = failed(family, tmp_path / "source", submodules=True, submodule_paths=("gone",))
+    assert error.reason == Reason.NOT_FOUND
+    assert "has no submodule 'gone' (submodules: other, outer)" in str(error)
+
+
+def test_fetches_a_commit_of_a_submodule_that_is_no_longer_its_newest(
+    family: Origin, tmp_path: Path
+) -> None:
+    later = Origin.__new__(Origin)
+    later.path = family.path.parent / "other"
+    later.commit("later")
+
+    clone(family, tmp_path / "source", submodules=True)
+
+    assert texts(tmp_path / "source") == ALL
+
+
+@pytest.mark.parametrize("work", ["edit", "new file", "commit", "index", "setting", "inner"])
+def test_work_in_a_submodule_is_kept(family: Origin, tmp_path: Path, work: str) -> None:
+    source = tmp_path / "source"
+    clone(family, source, submodules=True)
+    place = source / ("outer/inner" if work == "inner" else "outer")
+    if work == "setting":
+        family.git("config", "submodule.outer.url", "elsewhere", cwd=source)
+    else:
+        new = {"new file": "new.txt", "index": "index"}.get(work, "file.txt")
+        (place / new).write_text("precious")
+    if work == "commit":
+        family.git("commit", "-a", "-m", "mine", cwd=place)
+
+    outputs = clone(family, source, submodules=True)
+
+    assert outputs.backup is not None
+    assert texts(source) == ALL
+
+
+def test_git_status_in_a_submodule_is_no_change(family: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    clone(family, source, submodules=True)
+    os.utime(source / "outer/file.txt", (1, 1))
+    family.git("status", cwd=source / "outer")
+
+    assert clone(family, source, submodules=True).backup is None
+
+
+def test_a_submodule_without_a_url_is_left_empty(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = f"160000,{origin.git('rev-parse', 'HEAD')},module"
+    origin.git("update-index", "--add", "--cacheinfo", module)
+    origin.git("commit", "-m", "module")
+
+    clone(origin, tmp_path / "source", submodules=True)
+
+    assert "module is a submodule without a URL in .gitmodules: left empty" in caplog.text
+    assert list((tmp_path / "source/module").iterdir()) == []
+
+
+def test_a_submodule_that_is_gone_fails_the_step(family: Origin, tmp_path: Path) -> None:
+    shutil.rmtree(family.path.parent / "inner")
+
+    error = failed(family, tmp_path / "source", submodules=True)
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.NOT_FOUND
+    assert not (tmp_path / "source").exists()
+
+
+def test_only_a_repository_of_this_machine_reads_its_files(family: Origin) -> None:
+    access = Access(url="https://git.example.org/x")
+
+    with pytest.raises(ConfigurationError, match=r"transport 'file' not allowed"):
+        git.ask(access, "ls-remote", family.url)
+
+
+def test_checks_out_only_the_directories_that_are_named(origin: Origin, tmp_path: Path) -> None:
+    add(origin, "docs/a.txt", "a")
+    add(origin, "docs/drafts/b.txt", "b")
+    add(origin, "big/data.txt", "c")
+    source = tmp_path / "source"
+
+    clone(origin, source, sparse_checkout_directories=("docs,!docs/drafts",))
+
+    found = {str(p.relative_to(source)) for p in source.rglob("*.txt")}
+    assert found == {"docs/a.txt"}
+    assert clone(origin, source, sparse_checkout_directories=("docs",)).backup is None
+    assert (source / "docs/drafts/b.txt").exists()
+    (source / "big").mkdir()
+    (source / "big/data.txt").write_text("precious")
+    assert clone(origin, source).backup is not None
+
+
+def test_directories_that_are_not_there_are_told(origin: Origin, tmp_path: Path) -> None:
+    error = failed(origin, tmp_path / "source", sparse_checkout_directories=("doc",))
+
+    assert type(error) is ConfigurationError
+    assert "nothing in the repository fits doc: it holds file.txt" in str(error)
+
+
+def test_a_partial_clone_fetches_files_when_they_are_needed(origin: Origin, tmp_path: Path) -> None:
+    origin.git("config", "uploadpack.allowFilter", "true")
+    origin.commit("second")
+    source = tmp_path / "source"
+
+    clone(origin, source, filter="blob:none", depth=0)
+
+    assert (source / "file.txt").read_text() == "second"
+    missing = origin.git("rev-list", "--all", "--objects", "--missing=print", "HEAD", cwd=source)
+    assert [line for line in missing.splitlines() if line.startswith("?")]
+    assert clone(origin, source, filter="blob:none", depth=0).backup is None
+    error = failed(origin, source, filter="tree:0")
+    assert "--filter is 'tree:0': write blob:none, or blob:limit=1m" in str(error)
+
+
+@pytest.fixture
+def large(origin: Origin) -> Origin:
+    """Return a repository that keeps a file in Git LFS."""
+    if not shutil.which("git-lfs"):
+        pytest.skip("git-lfs is not installed")
+    origin.git("lfs", "install", "--local")
+    origin.git("lfs", "track", "*.bin")
+    add(origin, "data/big.bin", "large content")
+    (origin.path / "pointer.txt").write_bytes((origin.path / "data/big.bin").read_bytes())
+    return origin
+
+
+def without_lfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave all programs on PATH but git-lfs."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in os.scandir(place) if os.path.isdir(place) else ():  # noqa: PTH112
+            (programs / program.name).unlink(missing_ok=True)
+            (programs / program.name).symlink_to(program.path)
+    (programs / "git-lfs").unlink()
+    monkeypatch.setenv("PATH", str(programs))
+
+
+def test_fetches_what_is_kept_in_git_lfs(large: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+
+    clone(large, source)
+
+    assert (source / "data/big.bin").read_text() == "large content"
+    assert clone(large, source).backup is None
+    assert clone(large, source, lfs="true").backup is None
+    (source / "data/big.bin").write_text("precious")
+    assert clone(large, source).backup is not None
+
+
+def test_pointers_to_git_lfs_are_left_only_where_that_is_asked(
+    large: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_lfs(tmp_path, monkeypatch)
+    source = tmp_path / "source"
+
+    error = failed(large, source)
+    required = failed(large, source, lfs="true")
+    clone(large, source, lfs="false")
+
+    assert type(error) is ConfigurationError
+    assert str(error) == (
+        "data/big.bin is kept in Git LFS, and there is no git-lfs on PATH: install it "
+        "(apt-get install git-lfs), or take the pointers alone with --lfs false"
+    )
+    assert str(required).startswith("--lfs true, and there is no git-lfs on PATH")
+    assert (source / "data/big.bin").read_text().startswith("version https://git-lfs")
+
+
+def test_a_file_that_git_lfs_does_not_have_fails_the_step(large: Origin, tmp_path: Path) -> None:
+    shutil.rmtree(large.path / ".git/lfs")
+
+    error = failed(large, tmp_path / "source")
+
+    assert type(error) is ConfigurationError
+    assert not (tmp_path / "source").exists()
+
+
+def test_links_that_lead_out_are_told_or_refused(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (origin.path / "inside").symlink_to("file.txt")
+    (origin.path / "secrets").symlink_to("/etc")
+    (origin.path / "above").symlink_to("a/../../x")
+    origin.commit("second")
+
+    clone(origin, tmp_path / "source")
+    error = failed(origin, tmp_path / "other", outside_links="refuse")
+
+    told = "symbolic links lead out of the checkout: above -> a/../../x, secrets -> /etc"
+    assert told in caplog.text
+    assert type(error) is UserCodeError
+    assert str(error) == f"{told}: remove them, or allow them with --outside-links warn"
+    assert not (tmp_path / "other").exists()
+
+
+def test_logs_each_git_command_when_asked(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    clone(origin, tmp_path / "quiet")
+    assert "git fetch" not in caplog.text
+
+    clone(origin, tmp_path / "source", verbose=True)
+
+    assert "git fetch --quiet --force" in caplog.text
+
+
+def test_says_which_flags_of_the_catalog_are_ignored(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    clone(origin, tmp_path / "source", git_init_image="x", user_friendly_errors=True)
+
+    assert caplog.text.count("is ignored") == 2
+
+
+def test_a_commit_that_cannot_be_built_on_is_fetched_anew(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    clone(origin, source)
+    (source / "kept.txt").write_text("kept")
+    for path in (source / ".git/objects").rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+            path.write_bytes(b"broken")
+    origin.commit("second")
+
+    clone(origin, source, delete_existing=False)
+
+    assert (source / "file.txt").read_text() == "second"
+    assert (source / "kept.txt").read_text() == "kept"
+    subprocess.run(["git", "-C", source, "fsck"], check=True)
+
+
+def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_path: Path) -> None:
+    for number in range(20):
+        (origin.path / f"{number}.txt").write_text(f"{number}" * 500)
+    origin.commit("second")
+    old, new = tmp_path / "old", tmp_path / "new"
+    clone(origin, old)
+    commit = origin.commit("third")
+    new.mkdir()
+    access = Access(url=origin.url)
+
+    git_fetch.check_out(access, git_fetch.Wanted(), new, have=old)
+
+    assert git.head(new) == commit
+    assert origin.git("for-each-ref", cwd=new) == ""
+    fetched = origin.git("rev-list", "--objects", "HEAD", cwd=new)
+    packs = {path.name for path in (old / ".git/objects").rglob("*.pack")}
+    assert packs < {path.name for path in (new / ".git/objects").rglob("*")} or fetched
