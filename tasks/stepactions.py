@@ -141,6 +141,8 @@ def _merged(spec: dict[str, Any]) -> dict[str, Any]:
         for name in ("env", "volumeMounts")
         if name in template or name in step
     }
+    if "env" in lists:  # the step's own value counts
+        lists["env"] = list({entry["name"]: entry for entry in lists["env"]}.values())
     return {**template, **step, **lists}
 
 
