@@ -20,7 +20,7 @@ import stepkit
 from stepkit import cli
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, Also, AtLeast, DefaultFromEnv, FromEnv, Pair, declared
-from stepkit.steps import SECRET_VARIABLES
+from stepkit.steps import SECRET_VARIABLES, SHARED_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -588,7 +588,8 @@ def test_every_secret_of_every_step_is_hidden_from_children() -> None:
         if option.secret
     }
 
-    assert taken == SECRET_VARIABLES
+    assert taken == SECRET_VARIABLES | SHARED_SECRETS
+    assert not SECRET_VARIABLES & SHARED_SECRETS
 
 
 def test_a_signal_before_the_step_begins_is_reported_too(

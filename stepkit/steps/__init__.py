@@ -19,13 +19,19 @@ MODULES: Final = {
     "convert-notebook": "stepkit.steps.convert_notebook",
     "run-tests": "stepkit.steps.run_tests",
     "collect-artifacts": "stepkit.steps.collect_artifacts",
+    "publish-artifacts": "stepkit.steps.publish_artifacts",
     "summarize": "stepkit.steps.summarize",
+    "notify": "stepkit.steps.notify",
     "clean-workspace": "stepkit.steps.clean_workspace",
 }
 
 # The environment variables of all steps' secrets: each is hidden from every child, also by a step
 # that does not need it.
-SECRET_VARIABLES: Final = frozenset({"GIT_TOKEN"})
+SECRET_VARIABLES: Final = frozenset({"GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"})
+# Those that notebooks read data with: hidden by the step that takes them, and by no other.
+SHARED_SECRETS: Final = frozenset(
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
 
 
 class Registry(Mapping[str, Step]):

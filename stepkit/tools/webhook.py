@@ -1,0 +1,80 @@
+"""One POST of JSON over HTTP, through requests; a URL that holds a token is never shown."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import requests
+
+_LONGEST_CONNECT: Final = 15.0  # seconds
+_PASSING: Final = {408, 425, 429}
+_DENIED: Final = {401, 403, 407}
+_MISSING: Final = {404, 410}
+_REDIRECT, _REFUSED, _SERVER_ERROR = 300, 400, 500
+
+
+def post(
+    url: str,
+    payload: Mapping[str, Any],
+    *,
+    name: str,
+    timeout: float,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Send ``payload``; ``name`` stands for the URL in messages, ``timeout`` is in seconds.
+
+    Raises :class:`ToolError` for what may pass and :class:`ConfigurationError` for the rest.
+    """
+    import requests
+
+    try:
+        with requests.Session() as session:
+            session.auth = _unchanged  # or requests takes a password from ~/.netrc
+            session.verify = ssl.get_default_verify_paths().cafile or True  # minds SSL_CERT_FILE
+            answer = session.post(
+                url,
+                json=payload,
+                headers={"User-Agent": "stepkit", **(headers or {})},
+                timeout=(min(timeout, _LONGEST_CONNECT), timeout),
+                allow_redirects=False,  # it would become a GET
+            )
+    except requests.exceptions.SSLError:
+        message = (
+            f"{name}: the server's certificate is not trusted: name its authority in SSL_CERT_FILE"
+        )
+        raise ConfigurationError(message, reason=Reason.NETWORK) from None
+    except requests.exceptions.Timeout:
+        message = f"{name}: no answer within {timeout:g} s"
+        raise ToolError(message, reason=Reason.NETWORK) from None
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, ValueError):
+        raise ConfigurationError(f"{name}: this is no https:// or http:// address") from None
+    except requests.exceptions.RequestException as error:  # its text holds the URL
+        message = f"{name}: no connection ({type(error).__name__})"
+        raise ToolError(message, reason=Reason.NETWORK) from None
+    if answer.status_code >= _REDIRECT:
+        raise _refusal(name, answer)
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _refusal(name: str, answer: requests.Response) -> StepError:
+    status = answer.status_code
+    said = f"{name}: the server answered HTTP {status}"
+    limited = "Retry-After" in answer.headers or answer.headers.get("X-RateLimit-Remaining") == "0"
+    if status in _PASSING or status >= _SERVER_ERROR or (status in _DENIED and limited):
+        return ToolError(said, reason=Reason.NETWORK)
+    if status in _DENIED:
+        return ConfigurationError(f"{said}: check the token and its rights", reason=Reason.AUTH)
+    if status in _MISSING:
+        return ConfigurationError(f"{said}: check the address", reason=Reason.NOT_FOUND)
+    if status < _REFUSED:
+        return ConfigurationError(f"{said}, a redirect: write the address that it leads to")
+    return ConfigurationError(said)
