@@ -1,0 +1,173 @@
+"""The filters of the triggers, evaluated on events as GitHub sends them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from cel_expr_python import cel
+from tasks.github_events import FORK, NOBODY, REPOSITORY, commit, deletion, pull_request, push
+from tasks.manifests import ROOT, manifests
+
+DOCS = ROOT.parent / "docs/triggers.md"
+ENVIRONMENT = cel.NewEnv(variables={"body": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)})
+
+
+def filter_of(trigger: dict[str, Any]) -> str:
+    (worth,) = [one for one in trigger["interceptors"] if one["ref"]["name"] == "cel"]
+    (value,) = [param["value"] for param in worth["params"] if param["name"] == "filter"]
+    return str(value)
+
+
+@cache
+def filters() -> dict[str, str]:
+    (listener,) = manifests("EventListener")
+    found = {one["name"]: filter_of(one) for one in listener.spec["triggers"]}
+    block = re.search(r"```yaml\n(- name: github-fork\n.*?)```", DOCS.read_text(), re.DOTALL)
+    assert block
+    (fork,) = yaml.safe_load(block[1])
+    return {**found, "github-fork": filter_of(fork)}
+
+
+def as_decoded(value: Any) -> Any:
+    """Return JSON as Tekton decodes it: every number is a double."""
+    if isinstance(value, dict):
+        return {key: as_decoded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_decoded(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def outcome(expression: str, event: dict[str, Any]) -> Any:
+    """Return whether the filter lets the event through, or CEL's words for its error."""
+    return ENVIRONMENT.compile(expression).eval(data={"body": as_decoded(event)}).value()
+
+
+NOTEBOOK = "notebooks/scrna.ipynb"
+PUSHES = {
+    "a notebook changed": (push(commit(modified=[NOTEBOOK])), True),
+    "a notebook was added": (push(commit(added=[NOTEBOOK])), True),
+    "[gpu] in the message": (push(commit("Mend it [gpu]")), True),
+    "[Notebook] in the body of the message": (push(commit("Mend it\n\nRuns: [Notebook]")), True),
+    "[notebook] in an older commit": (push(commit("Try [notebook]"), commit("Mend a word")), True),
+    "a notebook changed in an older commit": (push(commit(modified=[NOTEBOOK]), commit()), True),
+    "develop": (push(commit("[gpu]"), ref="refs/heads/develop"), True),
+    "forced": (push(commit("[gpu]"), forced=True), True),
+    "a new branch main": (push(commit("[gpu]"), created=True, before=NOBODY), True),
+    "only a word changed": (push(commit(modified=["README.md"])), False),
+    "gpu without brackets": (push(commit("Mend the gpu notebook")), False),
+    "half a mark": (push(commit("Mend gpu] axis")), False),
+    "a notebook was only removed": (push(commit(removed=[NOTEBOOK])), False),
+    "a directory of a like name": (push(commit(added=["old/notebooks/x", "notebooks.md"])), False),
+    "another branch": (push(commit("[gpu]"), ref="refs/heads/release/main"), False),
+    "a branch whose name begins so": (push(commit("[gpu]"), ref="refs/heads/main-2"), False),
+    "a tag": (push(commit("[gpu]"), ref="refs/tags/main"), False),
+    "no commits": (push(), False),
+    "the branch was deleted": (deletion("refs/heads/main"), False),
+    "the branch was deleted, whatever it lists": (
+        push(commit("[gpu]"), after=NOBODY, deleted=True),
+        False,
+    ),
+    "another branch was deleted": (deletion("refs/heads/release/1"), False),
+    "lists of files left out": (push({"id": "1", "message": "Mend it"}), False),
+    "lists of files left out, [gpu]": (push({"id": "1", "message": "Mend it [gpu]"}), True),
+}
+PULL_REQUESTS = {
+    "opened": (pull_request(), True),
+    "synchronize": (pull_request("synchronize"), True),
+    "reopened": (pull_request("reopened"), True),
+    "to develop": (pull_request(base="develop"), True),
+    "in a repository that is a fork itself": (
+        pull_request(head_repository={**FORK, "full_name": REPOSITORY["full_name"]}),
+        True,
+    ),
+    "to another branch": (pull_request(base="release/1"), False),
+    "closed": (pull_request("closed"), False),
+    "labeled": (pull_request("labeled", label={"name": "run-notebook"}), False),
+    "edited": (pull_request("edited"), False),
+    "from a fork": (pull_request(head_repository=FORK), False),
+    "from a fork that is gone": (pull_request("synchronize", head_repository=None), False),
+}
+RUN_IT = {"name": "run-notebook"}
+FORKS = {
+    "labeled by us": (pull_request("labeled", head_repository=FORK, label=RUN_IT), True),
+    "another label": (
+        pull_request("labeled", head_repository=FORK, label={"name": "bug"}),
+        False,
+    ),
+    "pushed to after the label": (
+        pull_request("synchronize", head_repository=FORK, label=RUN_IT),
+        False,
+    ),
+    "opened": (pull_request(head_repository=FORK), False),
+    "to another branch": (
+        pull_request("labeled", base="x", head_repository=FORK, label=RUN_IT),
+        False,
+    ),
+}
+EVENTS = {"github-push": PUSHES, "github-pull-request": PULL_REQUESTS, "github-fork": FORKS}
+CASES = [
+    pytest.param(trigger, event, expected, id=f"{trigger}: {name}")
+    for trigger, events in EVENTS.items()
+    for name, (event, expected) in events.items()
+]
+
+
+def test_every_trigger_has_its_events_here() -> None:
+    assert filters().keys() == EVENTS.keys()
+
+
+@pytest.mark.parametrize(("trigger", "event", "expected"), CASES)
+def test_a_run_starts_for_just_these_events(
+    trigger: str, event: dict[str, Any], *, expected: bool
+) -> None:
+    assert outcome(filters()[trigger], event) is expected
+
+
+# What a filter may be shortened to by mistake, and what it is shortened by.
+PARTS = {
+    "github-push": [
+        "body.ref in ['refs/heads/main', 'refs/heads/develop'] && ",
+        "!body.deleted && ",
+        "(?i)",
+        r"\\[",
+        " || (has(c.added) && c.added.exists(f, f.startsWith('notebooks/')))",
+        " || (has(c.modified) && c.modified.exists(f, f.startsWith('notebooks/')))",
+        "has(c.added) && ",
+    ],
+    "github-pull-request": [
+        "body.action in ['opened', 'synchronize', 'reopened'] && ",
+        "body.pull_request.base.ref in ['main', 'develop'] && ",
+        "body.pull_request.head.repo != null && ",
+        " && body.pull_request.head.repo.full_name == body.repository.full_name",
+    ],
+    "github-fork": [
+        "body.action == 'labeled' && ",
+        "body.label.name == 'run-notebook' && ",
+        " && body.pull_request.base.ref in ['main', 'develop']",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "part"), [(trigger, part) for trigger, parts in PARTS.items() for part in parts]
+)
+def test_each_part_of_a_filter_decides_some_event(trigger: str, part: str) -> None:
+    whole = filters()[trigger]
+    assert part in whole
+    without = whole.replace(part, "")
+
+    assert any(
+        outcome(without, event) is not expected for event, expected in EVENTS[trigger].values()
+    )
+
+
+def test_a_field_that_an_event_lacks_is_an_error_and_no_refusal() -> None:
+    assert "head_commit" not in filters()["github-push"]
+
+    found = outcome("body.head_commit.message == ''", deletion("refs/heads/main"))
+
+    assert found is not False

@@ -1,0 +1,162 @@
+"""From an event of GitHub to a PipelineRun that starts."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from tasks.github_events import COMMIT, REPOSITORY, commit, pull_request, push
+from tasks.manifests import ROOT, Manifest, library, manifests, named, texts
+from tasks.pipeline_checks import check_run
+from tasks.reference_checks import check_references
+from tasks.task_checks import check_shape
+from tasks.test_tekton_schemas import faults
+from tasks.trigger_checks import Triggers
+
+DIRECTORY = ROOT / "triggers"
+KINDS = ("EventListener", "TriggerBinding", "TriggerTemplate")
+EVENTS = {"github-push": push(commit("[gpu]")), "github-pull-request": pull_request()}
+TRIGGERS = Triggers(manifests(*KINDS))
+(LISTENER,) = TRIGGERS.listeners
+BY_EVENT = pytest.mark.parametrize("trigger", LISTENER.spec["triggers"], ids=lambda t: t["name"])
+
+
+def started(trigger: dict[str, Any]) -> Manifest:
+    return Manifest(DIRECTORY / "run.yaml", TRIGGERS.run(trigger, EVENTS[trigger["name"]]))
+
+
+def test_nothing_is_wrong_with_the_triggers() -> None:
+    assert list(TRIGGERS.check()) == []
+
+
+@BY_EVENT
+def test_the_run_can_start(trigger: dict[str, Any]) -> None:
+    run = started(trigger)
+
+    for check in (check_references, check_shape, check_run):
+        assert list(check(run, library())) == []
+
+
+@BY_EVENT
+def test_the_run_fits_the_schema_of_tekton(trigger: dict[str, Any]) -> None:
+    assert faults("PipelineRun", started(trigger).value) == []
+
+
+@BY_EVENT
+def test_the_run_gets_the_commit_and_not_the_branch(trigger: dict[str, Any]) -> None:
+    run = started(trigger)
+
+    params = {param["name"]: param["value"] for param in run.spec["params"]}
+    assert params["notebooks-url"] == REPOSITORY["clone_url"]
+    assert params["notebooks-revision"] == COMMIT
+    annotations = run.value["metadata"]["annotations"]
+    assert annotations["stepkit/repository"] == REPOSITORY["full_name"]
+    assert annotations["stepkit/commit"] == COMMIT
+
+
+@BY_EVENT
+def test_nothing_that_somebody_wrote_into_an_event_gets_into_the_run(
+    trigger: dict[str, Any],
+) -> None:
+    written = " ".join(text for _, text in texts(TRIGGERS.bindings))
+
+    for field in ("message", "title", "ref)", "login", "label"):
+        assert field not in written
+    assert "$(" not in str(started(trigger).value)
+
+
+def test_accounts_and_claims_are_those_of_the_cluster() -> None:
+    run = started(LISTENER.spec["triggers"][0])
+
+    accounts = [one.name for one in manifests("ServiceAccount")]
+    assert accounts.count(LISTENER.spec["serviceAccountName"]) == 1
+    assert accounts.count(run.spec["taskRunTemplate"]["serviceAccountName"]) == 1
+    claims = [one.name for one in manifests("PersistentVolumeClaim")]
+    for workspace in run.spec["workspaces"]:
+        assert workspace["persistentVolumeClaim"]["claimName"] in claims
+
+
+def test_the_kustomization_lists_every_file() -> None:
+    kustomization = yaml.safe_load((DIRECTORY / "kustomization.yaml").read_text())
+
+    files = {path.name for path in DIRECTORY.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(kustomization["resources"]) == files
+
+
+def test_kustomize_builds_the_directory() -> None:
+    if not shutil.which("kubectl"):
+        pytest.skip("there is no kubectl here")
+    done = subprocess.run(
+        ["kubectl", "kustomize", DIRECTORY], capture_output=True, text=True, check=True
+    )
+
+    built = list(yaml.safe_load_all(done.stdout))
+    assert sorted(one["metadata"]["name"] for one in built) == sorted(
+        one.name for one in manifests(*KINDS)
+    )
+    assert {one["metadata"]["namespace"] for one in built} == {"stepkit"}
+
+
+FIRST = "0/spec/triggers/0"
+BINDING = "EventListener, TriggerBinding, TriggerBinding, TriggerBinding, TriggerTemplate"
+BAD = {
+    "version": ("0/apiVersion", "triggers.tekton.dev/v1alpha1", "apiVersion: must be"),
+    "account": ("0/spec/serviceAccountName", "", "serviceAccountName: is missing"),
+    "no signature": (f"{FIRST}/interceptors/0/params/0/value", {}, "checks the signature"),
+    "signature after the filter": (
+        f"{FIRST}/interceptors",
+        LISTENER.spec["triggers"][0]["interceptors"][::-1],
+        "checks the signature",
+    ),
+    "every event": (f"{FIRST}/interceptors/0/params/1/value", [], "one event type is needed"),
+    "no filter": (f"{FIRST}/interceptors/1/params/0/name", "overlays", "the last one filters"),
+    "interceptor's kind": (f"{FIRST}/interceptors/0/ref", {"name": "github"}, "ClusterInterceptor"),
+    "unknown binding": (f"{FIRST}/bindings/0/ref", "x", "there is no TriggerBinding x"),
+    "unknown template": (f"{FIRST}/template/ref", "x", "there is no TriggerTemplate x"),
+    "binding left out": (
+        f"{FIRST}/bindings",
+        [{"ref": "stepkit-push"}],
+        "given or wanted",
+    ),
+    "binding twice": (
+        f"{FIRST}/bindings",
+        [{"ref": "stepkit-push"}, {"ref": "stepkit-pull-request"}, {"ref": "stepkit-project"}],
+        "commit is given twice",
+    ),
+    "trigger's name": (f"{FIRST}/name", "github-pull-request", "two triggers have this name"),
+    "variable of a template": ("1/spec/params/0/value", "$(tt.params.x)", "no field of an event"),
+    "part of a text": ("1/spec/params/0/value", "x$(body.ref)", "no field of an event"),
+    "unused param": ("4/spec/params/0/name", "x", "x is declared or used"),
+    "fixed name": ("4/spec/resourcetemplates/0/metadata", {"name": "x"}, "generateName is needed"),
+    "event in a template": (
+        "4/spec/resourcetemplates/0/spec/pipelineRef/name",
+        "$(body.ref)",
+        "knows nothing but",
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "problem"), BAD.values(), ids=BAD.keys())
+def test_a_fault_in_the_triggers_is_found(path: str, value: Any, problem: str) -> None:
+    found = [Manifest(one.path, copy.deepcopy(one.value)) for one in manifests(*KINDS)]
+    assert ", ".join(one.kind for one in found) == BINDING
+    number, *keys, last = path.split("/")
+    where: Any = found[int(number)].value
+    for key in keys:
+        where = where[int(key) if key.isdigit() else key]
+    where[int(last) if last.isdigit() else last] = value
+
+    assert any(problem in one for one in Triggers(found).check())
+
+
+def test_what_the_cluster_needs_for_it_is_told() -> None:
+    text = (ROOT.parent / "docs/triggers.md").read_text()
+    secret = named(LISTENER.spec["triggers"][0]["interceptors"][0]["params"])["secretRef"]["value"]
+
+    assert f"create secret generic {secret['secretName']}" in text
+    assert f"--from-literal={secret['secretKey']}=" in text
+    assert f"el-{LISTENER.name}" in text
