@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import base64
+import email
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from message_servers import Web, mail, web
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.steps import notify, summarize
+from stepkit.steps.notify import Options, Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HOOK = "3ccdd113474722377935511fc85d3dd4"  # as long as Mattermost's are
+PASSED = {"cells-run": 9, "cells-total": 9}
+
+
+def report(directory: Path, name: str, **values: Any) -> None:
+    usual = {"schema": "stepkit.report/1", "step": name, "status": "succeeded", "reason": "ok",
+             "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00",
+             "seconds": 1.5}  # fmt: skip
+    (directory / f"{name}.json").write_text(json.dumps({**usual, **values}))
+
+
+@pytest.fixture
+def passed(tmp_path: Path) -> Path:
+    directory = tmp_path / "reports"
+    directory.mkdir()
+    report(directory, "git-clone", outputs={"commit": COMMIT})
+    options = {"notebook": "source/analysis.ipynb"}
+    report(directory, "execute-notebook", outputs=PASSED, options=options)
+    report(directory, "run-tests", outputs={"total": 5, "passed": 5})
+    return directory
+
+
+@pytest.fixture
+def failed(passed: Path) -> Path:
+    report(
+        passed, "execute-notebook", status="failed", reason="cell-error", exit_code=3,
+        message="cell 4: KeyError: 'pca'", outputs={"cells-run": 4, "cells-total": 9},
+        options={"notebook": "source/analysis.ipynb"},
+    )  # fmt: skip
+    report(passed, "run-tests", outputs={"total": 5, "passed": 3}, status="failed",
+           reason="tests-failed", exit_code=3, message="2 of 5 tests failed")  # fmt: skip
+    return passed
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with web() as state:
+        yield state
+
+
+def run(reports: Path, **more: Any) -> Outputs:
+    return notify.run(Options(reports=reports, **more))
+
+
+def refused(reports: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        run(reports, **more)
+    return caught.value
+
+
+def marking(server: Web, **more: Any) -> dict[str, Any]:
+    usual = {"commit_status_repository": "lab/notebooks", "commit": COMMIT, "api_url": server.url}
+    return {**usual, "token": "ghs_secret", **more}
+
+
+def chat(server: Web, path: str = HOOK) -> str:
+    """Return a URL of the Mattermost kind, whose hooks are like Slack's."""
+    return f"mmost://{server.url.removeprefix('http://')}/{path}"
+
+
+def test_a_webhook_gets_the_verdict_first_then_the_cause(failed: Path, server: Web) -> None:
+    link = "https://pages.example.com/run-7/"
+
+    outputs = run(failed, webhook=f"{server.url}/services/T0/B0/token", title="Lab", link=link)
+
+    (request,) = server.requests
+    assert request.path == "/services/T0/B0/token"
+    assert request.headers["content-type"] == "application/json"
+    assert request.json["text"].splitlines() == [
+        "Lab: failed",
+        "execute-notebook failed (cell-error): cell 4: KeyError: 'pca'",
+        "analysis.ipynb: 4 of 9 cells ran",
+        "tests: 3 of 5 passed",
+        link,
+    ]
+    assert request.json["schema"] == "stepkit.notification/1"
+    assert (request.json["verdict"], request.json["title"]) == ("failed", "Lab")
+    assert request.json["steps"]["execute-notebook"] == "failed"
+    assert (outputs.verdict, outputs.told) == ("failed", 1)
+    assert outputs.message == "failed: 1 of 1 channels told"
+
+
+def test_the_verdict_is_the_one_of_summarize(failed: Path, tmp_path: Path, server: Web) -> None:
+    statuses = ("git-clone=Succeeded", "convert-notebook=Failed")
+    given: dict[str, Any] = {"expect": ("git-clone", "convert-notebook"), "statuses": statuses}
+    page = summarize.run(
+        summarize.Options(reports=failed, summary=tmp_path / "STEP_SUMMARY.md", **given)
+    )
+
+    outputs = run(failed, webhook=server.url, **given)
+
+    assert outputs.verdict == page.verdict
+    assert server.requests[0].json["cause"].startswith("convert-notebook failed (killed)")
+    assert page.message.startswith("failed: convert-notebook")
+
+
+@pytest.mark.parametrize(
+    ("expect", "cause"),
+    [(("git-clone", "run-tests"), "not run: git-clone, run-tests"), ((), "nothing ran")],
+)
+def test_a_run_without_reports_is_told_as_such(
+    tmp_path: Path, server: Web, expect: tuple[str, ...], cause: str
+) -> None:
+    outputs = run(tmp_path / "none", webhook=server.url, expect=expect)
+
+    assert outputs.verdict == server.requests[0].json["verdict"] == "incomplete"
+    assert cause in server.requests[0].json["text"]
+
+
+def test_tolerated_errors_are_told_with_their_number(passed: Path, server: Web) -> None:
+    cell = {"number": 1, "seconds": 1.0, "first_line": "x", "status": "tolerated",
+            "ename": "KeyError", "evalue": "pca"}  # fmt: skip
+    report(passed, "execute-notebook", status="tolerated", outputs={**PASSED, "cells": [cell]})
+
+    run(passed, webhook=server.url)
+
+    assert (
+        server.requests[0]
+        .json["text"]
+        .startswith(
+            "Notebook run: passed with 1 tolerated error\nexecute-notebook: 9 of 9 cells ran\n"
+        )
+    )
+
+
+def test_an_error_that_a_notebook_prints_calls_nobody(passed: Path, server: Web) -> None:
+    told = "<!channel> @everyone\n# [a](http://x)"
+    report(passed, "execute-notebook", status="failed", exit_code=3, reason="x", message=told)
+
+    run(passed, webhook=server.url)
+
+    text = server.requests[0].json["text"]
+    assert "<!channel>" not in text
+    assert "@everyone" not in text
+    assert "<\u200b!channel> @\u200beveryone # [a](http://x)" in text
+
+
+def test_several_notebooks_are_counted(passed: Path, server: Web) -> None:
+    notebook = {"name": "a", "status": "passed", "message": "", "until": "", "seconds": 1.0,
+                "cells_run": 1, "cells_total": 1, "tolerated": 0, "report": None}  # fmt: skip
+    items = [notebook, {**notebook, "name": "b", "status": "failed"}]
+    report(passed, "execute-notebooks", outputs={"notebooks": items})
+
+    run(passed, webhook=server.url)
+
+    assert "1 of 2 notebooks passed" in server.requests[0].json["text"]
+
+
+def test_a_chat_and_an_e_mail_are_told(failed: Path, server: Web) -> None:
+    with mail() as (port, mails):
+        to = f"mailto://127.0.0.1:{port}?from=ci@example.com&to=team@example.com&mode=insecure"
+
+        outputs = run(failed, urls=f"{chat(server)}\n\n{to}\n", link="https://x.example/run")
+
+    assert outputs.told == 2
+    assert server.requests[0].path == f"/hooks/{HOOK}"
+    assert server.requests[0].json["text"].startswith("Notebook run: failed")
+    message = email.message_from_string(mails[0])
+    assert message["Subject"] == "Notebook run: failed"
+    assert "team@example.com" in message["To"]
+    part = next(part for part in message.walk() if not part.is_multipart())
+    body = part.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert "4 of 9 cells ran" in body.decode()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [("succeeded", "success"), ("failed", "failure"), ("cancelled", "error"), (None, "error")],
+)
+def test_the_commit_is_marked_with_the_verdict(
+    passed: Path, server: Web, verdict: str | None, state: str
+) -> None:
+    if verdict:
+        values = {} if verdict == "succeeded" else {"exit_code": 3, "message": "why " * 90}
+        report(passed, "run-tests", status=verdict, **values)
+    link = "https://pages.example.com/run-7/"
+
+    run(passed, **marking(server), link=link, when="failure", expect=() if verdict else ("x",))
+
+    (request,) = server.requests
+    assert request.path == f"/repos/lab/notebooks/statuses/{COMMIT}"
+    assert request.headers["authorization"] == "Bearer ghs_secret"
+    assert request.json["state"] == state
+    assert request.json["context"] == "stepkit/notebook-ci"
+    assert request.json["target_url"] == link
+    assert 0 < len(request.json["description"]) <= 140
+
+
+def test_a_run_that_begins_is_marked_as_pending_and_nobody_is_told(
+    tmp_path: Path, server: Web
+) -> None:
+    outputs = run(tmp_path / "none", **marking(server, pending=True), webhook=server.url)
+
+    (request,) = server.requests
+    assert request.json["state"] == "pending"
+    assert "target_url" not in request.json
+    assert (outputs.verdict, outputs.told) == ("pending", 1)
+
+
+def test_people_are_told_of_failures_only_when_asked(
+    passed: Path, server: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(passed, webhook=server.url, when="failure").told == 0
+    assert server.requests == []
+    assert "nobody to tell: set" not in caplog.text
+
+    report(passed, "run-tests", status="failed", exit_code=3)
+    assert run(passed, webhook=server.url, when="failure").told == 1
+
+
+def test_with_nobody_to_tell_it_warns_and_succeeds(
+    passed: Path, server: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = run(passed, **marking(server, token=None))
+
+    assert outputs.message == "passed: nobody to tell"
+    assert "the commit of lab/notebooks is not marked: GITHUB_TOKEN is not set" in caplog.messages
+    assert caplog.messages[-1].startswith("nobody to tell: set NOTIFY_URLS or NOTIFY_WEBHOOK")
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_fault_that_passes_is_tried_again_by_each_channel(passed: Path, server: Web) -> None:
+    server.statuses = [503, 201, 502, 200, 429, 200]
+
+    outputs = run(passed, urls=chat(server), webhook=server.url, **marking(server))
+
+    assert outputs.told == 3
+    assert len(server.requests) == 6
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_channel_that_fails_keeps_no_other_from_being_told(passed: Path, server: Web) -> None:
+    with web() as broken:
+        broken.always = 500
+        urls = f"{chat(broken)}\n{chat(server)}"
+
+        error = refused(passed, urls=urls, webhook=server.url, attempts=2)
+
+    assert isinstance(error, ToolError)
+    assert error.reason == Reason.NETWORK
+    assert str(error) == (
+        "passed: 2 of 3 channels told; not told: line 1 of NOTIFY_URLS (Mattermost): "
+        "the server answered HTTP 500"
+    )
+    assert len(broken.requests) == 2
+    assert len(server.requests) == 2
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.failed == ("line 1 of NOTIFY_URLS",)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422, 302])
+def test_a_refusal_is_not_tried_again(passed: Path, server: Web, status: int) -> None:
+    server.always = status
+    server.headers = {"Location": "/elsewhere"} if status == 302 else {}
+
+    error = refused(passed, **marking(server))
+
+    assert isinstance(error, ConfigurationError)
+    assert f"status of lab/notebooks: the server answered HTTP {status}" in str(error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_chat_that_refuses_is_not_tried_again(passed: Path, server: Web) -> None:
+    server.always = 404
+
+    error = refused(passed, urls=chat(server))
+
+    assert isinstance(error, ConfigurationError)
+    assert HOOK not in str(error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_limit_on_requests_passes(passed: Path, server: Web) -> None:
+    server.statuses = [403]
+    server.headers = {"X-RateLimit-Remaining": "0"}
+
+    assert run(passed, **marking(server)).told == 1
+
+
+def test_a_server_that_does_not_answer_is_given_up(passed: Path, server: Web) -> None:
+    server.stalls = True
+
+    error = refused(passed, webhook=server.url, attempts=1, timeout=0.5)
+
+    assert isinstance(error, ToolError)
+    assert str(error).endswith("NOTIFY_WEBHOOK: no answer within 0.5 s")
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("name", ["webhook", "urls"])
+def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, name: str) -> None:
+    url = {"webhook": "http://127.0.0.1:1/token", "urls": f"mmost://127.0.0.1:1/{HOOK}"}[name]
+
+    error = refused(passed, **{name: url})
+
+    assert isinstance(error, ToolError)
+    assert "token" not in str(error)
+    assert HOOK not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"webhook": "nonsense-with-token"}, "NOTIFY_WEBHOOK: this is no https:// or http://"),
+        ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is no https:// or http://"),
+        ({"urls": "nonsense-with-token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
+        ({"urls": "slack://token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
+        ({"commit": "main"}, "--commit 'main' is no full commit of 40 digits"),
+        ({"commit_status_repository": "notebooks"}, "'notebooks' is no repository"),
+        ({"api_url": "http://github.example.com"}, "--api-url must be https://HOST"),
+        ({"context": "x" * 256}, "--context has more than 255 characters"),
+        ({"token": "two\nlines"}, "GITHUB_TOKEN holds a line break"),
+    ],
+)
+def test_a_channel_that_is_set_wrong_is_named_and_the_others_are_told(
+    passed: Path, server: Web, wrong: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with web() as other:
+        usual = {**marking(server), "urls": chat(other)}
+        error = refused(passed, **{**usual, **wrong})
+
+    assert isinstance(error, ConfigurationError)
+    assert told in str(error)
+    assert len(server.requests) + len(other.requests) >= 1
+    assert "token" not in str(error).replace("a token travels", "") + caplog.text.replace(
+        "a token travels", ""
+    )
+
+
+def test_without_apprise_it_says_how_to_get_it(
+    passed: Path, server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+
+    error = refused(passed, urls=chat(server), webhook=server.url)
+
+    assert isinstance(error, ConfigurationError)
+    assert "pip install 'stepkit[notify]'" in str(error)
+    assert len(server.requests) == 1
+
+
+def test_a_status_without_a_name_is_refused(passed: Path) -> None:
+    assert str(refused(passed, statuses=("git-clone",))) == (
+        "--statuses 'git-clone' is not NAME=STATUS"
+    )
+
+
+def test_netrc_does_not_replace_the_token(
+    passed: Path, server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password word\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    run(passed, **marking(server), webhook=server.url)
+
+    assert server.requests[0].headers["authorization"] == "Bearer ghs_secret"
+    assert "authorization" not in server.requests[1].headers
+
+
+@pytest.mark.slow
+def test_secrets_leave_no_trace(failed: Path, server: Web, tmp_path: Path) -> None:
+    secrets = {
+        "NOTIFY_URLS": f"{chat(server)}\nmmost://127.0.0.1:1/{HOOK[::-1]}\nslack://xoxb-bad",
+        "NOTIFY_WEBHOOK": f"{server.url}/services/hook-secret",
+        "GITHUB_TOKEN": "ghs_verysecret",
+    }
+    flags = [f"--reports={failed}", f"--report={tmp_path}/report.json", "--attempts=1",
+             "--commit-status-repository=lab/notebooks", f"--commit={COMMIT}",
+             f"--api-url={server.url}", f"--result=message={tmp_path}/message"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "stepkit", "notify", *flags],
+        env={**os.environ, **secrets}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 4
+    assert len(server.requests) == 3
+    told = done.stdout + done.stderr + (tmp_path / "report.json").read_text()
+    told += (tmp_path / "message").read_text()
+    for secret in (HOOK, HOOK[::-1], "xoxb-bad", "hook-secret", "ghs_verysecret"):
+        assert secret not in told
+        assert base64.b64encode(secret.encode()).decode() not in told
+    assert "line 2 of NOTIFY_URLS (Mattermost): it was not reached" in told
