@@ -30,13 +30,17 @@ sys.exit(cli.main())
 """
 
 
-def stepkit_as(uid: int, *args: str | Path, group: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run one command of stepkit as ``uid``, without rights; skip the test where it cannot be."""
+def stepkit_as(
+    uid: int, *args: str | Path, group: int = 0, also: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of stepkit as ``uid`` in ``group`` and ``also``, without rights.
+
+    The test needs the fixture ``volume``, which skips it where that cannot be.
+    """
     found = python()
-    if found is None:
-        pytest.skip("only root can run a command as another user, with setpriv (util-linux)")
+    assert found
     return subprocess.run(
-        [*_as(uid, group), found, "-P", "-c", _CODE, *map(str, args)],
+        [*_as(uid, group, also), found, "-P", "-c", _CODE, *map(str, args)],
         env={**_ENVIRONMENT, "PATH": os.environ["PATH"]},
         cwd="/",
         capture_output=True,
@@ -60,14 +64,17 @@ def python() -> str | None:
     return None
 
 
-def _as(uid: int, gid: int) -> list[str]:
+def _as(uid: int, gid: int, also: int | None = None) -> list[str]:
+    groups = "--clear-groups" if also is None else f"--groups={also}"
     # setpriv itself still has root's rights when it looks for the program; env has not.
-    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "env"]
+    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", groups, "env"]
 
 
 @pytest.fixture
 def volume() -> Iterator[Path]:
     """Yield a directory that every user can reach, with the mode that ``fsGroup`` 0 gives."""
+    if python() is None:
+        pytest.skip("needs root, setpriv, and a Python that other users may run")
     with tempfile.TemporaryDirectory(prefix="stepkit-volume-") as made:
         path = Path(made)
         path.chmod(0o2775)

@@ -17,7 +17,7 @@ from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, Too
 from stepkit.options import collect
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
-from stepkit.tools import dataset_cache, documents, removal, run_marker
+from stepkit.tools import dataset_cache, documents, mounts, removal, run_marker
 
 if TYPE_CHECKING:
     from samples import Origin
@@ -60,7 +60,8 @@ def age(run: Path, *, days: float) -> None:
 
 
 def set_times(path: Path, moment: float) -> None:
-    for inner in [*path.rglob("*"), path]:
+    inside = [] if path.is_symlink() else path.rglob("*")
+    for inner in [*inside, path]:
         os.utime(inner, (moment, moment), follow_symlinks=False)
 
 
@@ -164,6 +165,15 @@ def test_a_copy_that_somebody_keeps_stays_and_so_does_a_run_with_another_name(
     ]
 
 
+def test_a_marker_that_is_a_link_marks_nothing(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", days=20)
+    marker = (run / run_marker.NAME).rename(tmp_path / "marker.json")
+    (run / run_marker.NAME).symlink_to(marker)
+    set_times(run, 0)
+
+    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).runs == 0
+
+
 @pytest.mark.parametrize("what", ["marker", "file"])
 def test_what_is_from_the_future_stays(tmp_path: Path, what: str) -> None:
     run = run_directory(tmp_path / "run", days=-3 if what == "marker" else 20)
@@ -179,12 +189,13 @@ def test_what_is_from_the_future_stays(tmp_path: Path, what: str) -> None:
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
-    outside = run_directory(tmp_path / "outside/run", days=20)
+    outside = run_directory(tmp_path / "outside/linked", days=20)
     workspace = tmp_path / "workspace"
     run = run_directory(workspace / "run", days=20)
     (run / "artifacts/link").symlink_to(outside)
     (workspace / "linked").symlink_to(outside)
-    set_times(run, 0)
+    for path in (run, workspace / "linked"):
+        set_times(path, 0)
 
     clean(workspace, runs_older_than=DAY, keep_runs=0)
 
@@ -480,7 +491,8 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
         set_times(run, time.time() - 20 * DAY)
         error = failed(tmp_path / "work", runs_older_than=DAY, keep_runs=0)
     finally:
-        subprocess.run(["umount", run / "data"], check=True)
+        for point in mounts.inside(tmp_path):  # wherever it went
+            subprocess.run(["umount", point], check=True)
 
     assert isinstance(error, ToolError)
     assert error.reason == Reason.TOOL_FAILED

@@ -326,7 +326,10 @@ def test_a_volume_that_the_user_may_not_write_to_is_named(volume: Path) -> None:
 def test_the_group_of_the_volume_is_taken_where_it_may_write(volume: Path) -> None:
     os.chown(volume, 0, 4321)
     volume.chmod(0o775)  # not setgid: what is made in it gets the maker's own group
-    python = stepkit_as(0, "prepare-workspace", "--directory", volume / "run-1", group=4321)
+    command = ("prepare-workspace", "--directory", volume / "run-1")
 
-    assert python.returncode == 0, python.stderr
+    done = stepkit_as(RANDOM, *command, group=7, also=4321)
+
+    assert done.returncode == 0, done.stderr
     assert (volume / "run-1").stat().st_gid == 4321
+    assert mode(volume / "run-1") == 0o2775
