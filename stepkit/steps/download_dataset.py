@@ -211,6 +211,7 @@ def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
     lines = sorted(f"{one.sha256}  {one.path}\n" for one in loaded)
     from_cache = sum(one.size for one in loaded if one.came == "cache")
     unverified = sum(not one.verified for one in loaded)
+    datasets = f"{len(loaded)} dataset{'s' * (len(loaded) != 1)}"
     noted = f"; {unverified} could not be verified" if unverified else ""
     return Outputs(
         count=len(loaded),
@@ -221,7 +222,7 @@ def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
         digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
         datasets=tuple(loaded),
         message=(
-            f"{len(loaded)} datasets: {received / 1e6:.1f} MB downloaded, "
+            f"{datasets}: {received / 1e6:.1f} MB downloaded, "
             f"{from_cache / 1e6:.1f} MB from the cache{noted}"
         ),
     )

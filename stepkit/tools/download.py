@@ -75,13 +75,12 @@ class _Tries:
         self, sources: Sequence[Source], part: Part, wanted: Wanted, pace: Pace, known: str
     ) -> None:
         self.sources, self.part, self.wanted, self.pace = sources, part, wanted, pace
-        self.known, self.fruitless = known, 0
+        self.known, self.fruitless, self.furthest = known, 0, part.size()
         self.wrong: dict[str, list[str]] = defaultdict(list)
 
     def once(self) -> Fetched | None:
         """Ask each source that may have the file, in order."""
         errors: list[StepError] = []
-        received = self.pace.received
         for source in self.sources:
             if len(self.wrong[source.url]) >= _WRONG_OFTEN:
                 continue
@@ -93,8 +92,9 @@ class _Tries:
                 errors.append(error)
                 if len(self.sources) > 1:
                     logger.warning("%s", error)
-        gained = self.pace.received - received >= _PROGRESS and not any(self.wrong.values())
-        self.fruitless = 0 if gained else self.fruitless + 1
+        gained = self.part.size() - self.furthest
+        self.fruitless = 0 if gained >= _PROGRESS else self.fruitless + 1
+        self.furthest = max(self.furthest, self.part.size())
         raise next((error for error in errors if isinstance(error, ToolError)), errors[0])
 
     def _from(self, source: Source) -> Fetched | None:

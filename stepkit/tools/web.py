@@ -208,7 +208,8 @@ def _unreachable(url: str, error: Exception) -> StepError:
 
     import urllib3
 
-    text = _SPOKEN_BY.sub("", str(error)) or type(error).__name__
+    said_by_it = str(error.args[0]) if len(error.args) > 1 else str(error)
+    text = _SPOKEN_BY.sub("", said_by_it) or type(error).__name__
     said = f"{shown(url)}: {' '.join(text.split())[:300]}"
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error, ssl.SSLCertVerificationError):
         return ConfigurationError(
