@@ -7,6 +7,7 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 IMAGES_ARGS ?=
+CLUSTER_ARGS ?=
 # Many tests wait for kernels and processes: one more than there are cores keeps those busy, and the
 # slow ones wait more.
 JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
@@ -17,7 +18,8 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean
+.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean \
+    cluster-check cluster-logs
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
@@ -34,6 +36,9 @@ help:
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
 	@echo 'make stepactions      make tasks/stepactions/ anew from the Tasks'
+	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
+	@echo 'make cluster-logs     bundle what a bug report needs, without secrets'
+	@echo '     CLUSTER_ARGS="--namespace stepkit --context NAME"   --help lists the rest'
 	@echo 'make lint             check style and format'
 	@echo 'make types            check types'
 	@echo 'make clean            remove the environment, caches and what the demo wrote'
@@ -67,6 +72,13 @@ sbom: $(READY)
 
 stepactions: $(READY)
 	@$(RUN) -m tasks.stepactions
+
+# From python3 and kubectl alone, and only reading.
+cluster-check:
+	@$(PYTHON) -m tasks.cluster.tool.check $(CLUSTER_ARGS)
+
+cluster-logs:
+	@$(PYTHON) -m tasks.cluster.tool.logs $(CLUSTER_ARGS)
 
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)

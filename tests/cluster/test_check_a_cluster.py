@@ -1,0 +1,493 @@
+"""`make cluster-check`, against a kubectl that stands for a missing cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cluster.fake_cluster import (
+    NAMESPACE,
+    TASKS,
+    TEKTON,
+    FakeCluster,
+    claim,
+    installed,
+    node,
+    ready,
+    storage_class,
+    thing,
+)
+
+from tasks.cluster.tool import check, kubectl, scrub
+from tasks.cluster.tool.place import SECRETS
+
+FORBIDDEN = (
+    'Error from server (Forbidden): nodes is forbidden: User "eve" cannot list resource "nodes"'
+)
+
+
+def found(
+    capsys: pytest.CaptureFixture[str], *args: str
+) -> tuple[int, dict[str, tuple[str, str, str]]]:
+    """Return the exit code, and status, text and remedy of each check by its name."""
+    code = check.main([*args, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema"] == "stepkit.cluster-check/1"
+    assert told["exit_code"] == code
+    return code, {f["check"]: (f["status"], f["found"], f["remedy"]) for f in told["findings"]}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """Return the one line of a cluster that cannot be asked."""
+    assert check.main(list(args)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    start = "cluster-check: cannot ask the cluster: "
+    assert line.startswith(start)
+    return line.removeprefix(start)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_with_all_of_it_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main([]) == 0
+
+    printed = capsys.readouterr().out
+    lines = {
+        line[9:].split("  ")[0].strip(): line for line in printed.splitlines() if line[:1] != " "
+    }
+    assert lines["Kubernetes"].startswith("ok ")
+    assert lines["Tekton Pipelines"].endswith("v1.15.0 in tekton-pipelines")
+    assert lines["GPUs"].endswith("nvidia.com/gpu: 1 on 1 of 2 nodes (NVIDIA-L4)")
+    assert lines["claim stepkit-shared"].endswith("Bound, ReadWriteOnce, standard, 100Gi")
+    assert lines["secret git-token"].endswith("there, for private repositories")
+    assert "todo" not in printed
+    assert printed.endswith("all is well\n")
+
+
+def test_it_only_reads_and_fetches_no_secret(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.main([])
+
+    calls = cluster.calls()
+    assert {call.split()[0] for call in calls} == {"get", "version"}
+    assert [c for c in calls if "secret" in c] == [f"get secrets {NAMESPACE} --no-headers"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("verb", ["apply", "delete", "patch", "create", "exec"])
+def test_no_other_verb_is_ever_run(cluster: FakeCluster, verb: str) -> None:
+    with pytest.raises(ValueError, match=f"kubectl {verb} is more than reading"):
+        kubectl.Kubectl().text(verb, "pods")
+
+    assert cluster.calls() == []
+
+
+def test_context_is_handed_to_kubectl(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("--context=staging version", {"serverVersion": {"gitVersion": "v1.31.2"}})
+
+    check.main(["--context", "staging"])
+
+    assert {call.split()[0] for call in cluster.calls()} == {"--context=staging"}
+    assert "Kubernetes v1.31.2" in capsys.readouterr().out
+
+
+def test_without_kubectl_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert refused(capsys) == "there is no kubectl on this machine: install it"
+
+
+def test_an_unreachable_cluster_is_told_in_one_line(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host?"
+    )
+    cluster.refuse(
+        "version", f'E1122 17:11:31.5 12803 memcache.go:265] "Unhandled Error"\n{words}\n'
+    )
+
+    assert refused(capsys) == words
+    assert cluster.calls() == ["version --output=json"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: You must be logged in to the server (Unauthorized)",
+        'error: context "nope" does not exist',
+        "Unable to connect to the server: dial tcp: lookup k8s.example: no such host",
+        'Unable to connect to the server: getting credentials: exec: executable "login" not found',
+        "Unable to connect to the server: x509: unknown authority",
+    ],
+)
+def test_a_cluster_that_lets_nobody_in_ends_the_check_at_any_point(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    cluster.refuse("get nodes", words)
+
+    assert refused(capsys) == words
+
+
+@pytest.mark.slow
+def test_a_kubectl_that_never_answers_is_ended_with_its_children(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = tmp_path / "pid"
+    cluster.program(f"#!/bin/sh\nsleep 3600 &\necho $! > {pid}.new\nmv {pid}.new {pid}\nwait\n")
+
+    assert refused(capsys, "--timeout", "3") == "kubectl gave no answer in 3 seconds"
+    child = Path("/proc", pid.read_text().strip(), "stat")
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+def test_what_may_not_be_asked_is_told_and_the_rest_is_asked(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.refuse("get nodes", FORBIDDEN)
+
+    code, told = found(capsys)
+
+    assert code == 2
+    assert told["GPUs"] == (
+        "unknown",
+        f"cannot tell: {FORBIDDEN}",
+        "ask somebody who may read this",
+    )
+    assert told["Tasks"][0] == "ok"
+
+
+def test_something_to_do_counts_more_than_something_unknown(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.refuse("get nodes", FORBIDDEN)
+    cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [])
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["claim stepkit-shared"][:2] == ("todo", "not there")
+
+
+def test_a_server_that_answers_with_an_error_ends_one_check_only(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "Error from server (Timeout): the server was unable to return a response: i/o timeout"
+    cluster.refuse("get storageclasses", words)
+
+    code, told = found(capsys)
+
+    assert code == 2
+    assert told["storage classes"][:2] == ("unknown", f"cannot tell: {words}")
+
+
+def test_a_kubectl_that_prints_no_json_is_not_believed(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("get nodes --output=json", "<html>a proxy says hello</html>")
+
+    code, told = found(capsys)
+
+    assert code == 2
+    assert told["GPUs"][1] == "cannot tell: kubectl get nodes printed no JSON"
+
+
+def test_a_cluster_without_tekton_is_told_to_get_it(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = 'error: the server doesn\'t have a resource type "{}"'
+    for kind in ("pipelines", "triggers"):
+        name = f"get configmap {kind}-info {TEKTON}"
+        cluster.refuse(
+            name, 'Error from server (NotFound): namespaces "tekton-pipelines" not found'
+        )
+    for kind in ("tasks", "pipelines"):
+        cluster.refuse(f"get {kind}.tekton.dev {NAMESPACE}", missing.format(kind))
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["Tekton Pipelines"][:2] == (
+        "todo",
+        "not installed in tekton-pipelines or openshift-pipelines",
+    )
+    assert told["Tasks"][:2] == ("todo", "Tekton's kinds are not installed")
+    assert "Tekton Triggers" not in told
+
+
+def test_tekton_of_openshift_is_found_in_its_namespace(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.refuse(f"get configmap pipelines-info {TEKTON}", "Error from server (NotFound): no")
+    place = "--namespace=openshift-pipelines"
+    cluster.answer(f"get configmap pipelines-info {place}", {"data": {"version": "v1.6.0"}})
+    cluster.answer(f"get deployments {place}", ready("tekton-pipelines-controller"))
+    cluster.answer(f"get configmap feature-flags {place}", {"data": {}})
+    cluster.answer(f"get configmap config-defaults {place}", {"data": {}})
+
+    code, told = found(capsys)
+
+    assert code == 1  # the flag that the restricted profile needs
+    assert told["Tekton Pipelines"][:2] == ("ok", "v1.6.0 in openshift-pipelines")
+    assert told["Tekton Triggers"] == ("note", "not installed", "only the web hook needs it")
+    assert "-n openshift-pipelines" in told["flag set-security-context"][2]
+
+
+@pytest.mark.parametrize("version", ["v0.68.1", "v0.9.0"])
+def test_a_tekton_that_is_too_old_is_told(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    cluster.answer(f"get configmap pipelines-info {TEKTON}", {"data": {"version": version}})
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["Tekton Pipelines"][0] == "todo"
+    assert "1.0 or newer" in told["Tekton Pipelines"][2]
+
+
+def test_a_kubernetes_that_is_too_old_is_told(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("version", {"serverVersion": {"gitVersion": "v1.27.3+k3s1"}})
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["Kubernetes"][2] == "Tekton needs 1.28 or newer"
+
+
+def test_a_controller_that_does_not_run_is_told(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webhook = thing("tekton-pipelines-webhook", status={"unavailableReplicas": 1})
+    controllers = ready("tekton-pipelines-controller", "tekton-triggers-controller")
+    cluster.answer(f"get deployments {TEKTON}", [webhook, *controllers])
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["Tekton Pipelines"][:2] == (
+        "todo",
+        "v1.15.0 in tekton-pipelines, not ready: tekton-pipelines-webhook",
+    )
+    assert told["Tekton Triggers"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "status", "words"),
+    [
+        ("coschedule", "workspaces", "ok", "a Task may mount one claim"),
+        ("coschedule", "disabled", "note", "a Task may mount several claims"),
+        ("set-security-context", "false", "todo", "refuses Tekton's own containers"),
+        ("disable-creds-init", "true", "note", "secrets of service accounts are not used"),
+        ("results-from", "sidecar-logs", "note", "sidecar-logs"),
+        ("enable-api-fields", "alpha", "note", "needs more than stable"),
+        ("enable-api-fields", "stable", "ok", "stable"),
+        ("keep-pod-on-cancel", "true", "note", "killed before it can save its notebook"),
+    ],
+)
+def test_flags_of_tekton_that_matter_are_judged(
+    cluster: FakeCluster,
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    value: str,
+    status: str,
+    words: str,
+) -> None:
+    flags = {"set-security-context": "true", flag: value}
+    cluster.answer(f"get configmap feature-flags {TEKTON}", {"data": flags})
+
+    code, told = found(capsys)
+
+    assert told[f"flag {flag}"][0] == status
+    assert words in told[f"flag {flag}"][1]
+    assert code == (1 if status == "todo" else 0)
+
+
+def test_a_flag_that_is_not_set_counts_as_tekton_takes_it(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer(f"get configmap feature-flags {TEKTON}", {})
+
+    code, told = found(capsys)
+
+    assert code == 1
+    assert told["flag set-security-context"][1].startswith("false: ")
+    assert told["default-timeout-minutes"][1] == "60"
+
+
+def test_no_gpu_is_a_thing_to_mend_unless_none_is_to_be(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("get nodes", [node("kind-control-plane")])
+    cluster.refuse(
+        "get clusterpolicies.nvidia.com", "error: the server doesn't have a resource type"
+    )
+
+    code, told = found(capsys)
+    assert (code, told["GPUs"][:2]) == (1, ("todo", "none on any of 1 nodes"))
+    assert told["GPU operator"][:2] == ("note", "not installed")
+
+    code, told = found(capsys, "--gpu", "optional")
+    assert (code, told["GPUs"][:2]) == (0, ("note", "none"))
+
+    asked = len(cluster.calls())
+    code, told = found(capsys, "--gpu", "none")
+    assert (code, "GPUs" in told) == (0, False)
+    assert not any("nodes" in call for call in cluster.calls()[asked:])
+
+
+def test_a_node_that_hides_its_gpus_is_named(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("get nodes", [node("gpu-1", labels={"nvidia.com/gpu.present": "true"}, gpu=0)])
+
+    code, told = found(capsys, "--gpu", "optional")
+
+    assert code == 1
+    assert told["GPUs"][:2] == ("todo", "gpu-1 have GPUs, and offer none")
+
+
+def test_slices_shares_and_taints_of_gpus_are_told(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sliced = {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
+    taint = {"key": "nvidia.com/gpu", "effect": "NoSchedule"}
+    mig = thing("gpu-2", spec={}, status={"allocatable": {"nvidia.com/mig-1g.10gb": "7"}})
+    cluster.answer("get nodes", [node("gpu-1", labels=sliced, taints=[taint], gpu=4), mig])
+
+    code, told = found(capsys)
+
+    assert code == 0
+    assert told["GPUs"][1] == "nvidia.com/gpu: 4, nvidia.com/mig-1g.10gb: 7 on 2 of 2 nodes"
+    assert told["GPU sharing"][:2] == ("note", "gpu-1: 4 to a GPU, by time-slicing")
+    assert told["GPU taints"][:2] == ("note", "nvidia.com/gpu:NoSchedule on 1 nodes with GPUs")
+
+
+def test_a_gpu_operator_that_is_not_ready_is_told(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = thing("cluster-policy", status={"state": "notReady"})
+    cluster.answer("get clusterpolicies.nvidia.com", [policy])
+
+    code, told = found(capsys)
+
+    assert (code, told["GPU operator"][:2]) == (1, ("todo", "cluster-policy: notReady"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "status", "words"),
+    [
+        ([], "todo", "none; no default"),
+        ([storage_class("a", "x")], "todo", "a; no default"),
+        (
+            [storage_class("a", "x", default=True), storage_class("b", "y", default=True)],
+            "note",
+            "a, b; defaults: a, b",
+        ),
+    ],
+)
+def test_default_storage_class_is_looked_for(
+    cluster: FakeCluster,
+    capsys: pytest.CaptureFixture[str],
+    classes: list[dict[str, object]],
+    status: str,
+    words: str,
+) -> None:
+    cluster.answer("get storageclasses", classes)
+
+    code, told = found(capsys)
+
+    assert told["storage classes"][:2] == (status, words)
+    assert code == (1 if status == "todo" else 0)
+    assert "a guess" in told["ReadWriteMany"][1]
+
+
+def test_a_class_that_may_share_volumes_is_called_a_guess(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer("get storageclasses", [storage_class("nfs", "nfs.csi.k8s.io", default=True)])
+
+    _, told = found(capsys)
+
+    assert told["ReadWriteMany"][1] == "nfs: a guess, by the name of the driver"
+
+
+@pytest.mark.parametrize(
+    ("phase", "status"), [("Bound", "ok"), ("Pending", "note"), ("Lost", "todo")]
+)
+def test_claim_is_judged_by_its_phase(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], phase: str, status: str
+) -> None:
+    cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [claim(phase)])
+
+    code, told = found(capsys)
+
+    assert told["claim stepkit-shared"][0] == status
+    assert code == (1 if status == "todo" else 0)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_namespace_that_is_not_there_ends_the_questions_about_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, told = found(capsys, "--namespace", "team-b")
+
+    assert code == 1
+    assert told["namespace"][:2] == ("todo", "there is no team-b")
+    assert "Tasks" not in told
+
+
+def test_missing_accounts_and_tasks_of_other_versions_are_named(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer(f"get serviceaccounts {NAMESPACE}", [thing("default")])
+    tasks = installed(TASKS)[1:]
+    tasks[0]["metadata"]["labels"]["app.kubernetes.io/version"] = "0.0.9"
+    cluster.answer(f"get tasks.tekton.dev {NAMESPACE}", tasks)
+    cluster.answer(f"get secrets {NAMESPACE} --no-headers", "")
+    name = tasks[0]["metadata"]["name"]
+
+    code = check.main([])
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert "missing: stepkit-runner, stepkit-triggers" in printed
+    assert f"missing: {installed(TASKS)[0]['metadata']['name']}\n" in printed
+    assert f"{name} 0.0.9" in printed
+    assert "-> kubectl apply --namespace=stepkit -f tasks\n" in printed
+    assert re.search(r"secret git-token +not there: private repositories cannot be used", printed)
+    assert printed.endswith("something must be done: see the lines with todo\n")
+
+
+def test_secrets_it_looks_for_are_those_that_the_yaml_names() -> None:
+    text = "".join(path.read_text() for path in TASKS.glob("**/*.yaml"))
+
+    for name in SECRETS:
+        assert name in text or name == "github-webhook"
+    assert scrub.NAMES_OF_SECRETS
+
+
+def test_make_runs_it_with_python_and_kubectl_alone(cluster: FakeCluster) -> None:
+    done = subprocess.run(
+        ["/usr/bin/make", "cluster-check", f"PYTHON={sys.executable}", "CLUSTER_ARGS=--gpu none"],
+        cwd=TASKS.parent,
+        env={"PATH": f"{cluster.bin}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("all is well\n")
