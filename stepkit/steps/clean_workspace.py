@@ -18,8 +18,8 @@ the same, and the step ends with 4.
 For example:
 
     stepkit clean-workspace --directory work --runs-older-than 14d --backups-older-than 7d \
-        --scratch-older-than 1d --cache work/cache --cache-older-than 30d --cache-size 200GiB \
-        --dry-run true
+        --scratch-older-than 1d --cache work/cache/datasets --cache-older-than 30d \
+        --cache-size 200GiB --dry-run true
 """
 
 from __future__ import annotations

@@ -537,7 +537,7 @@ def test_the_nightly_job_is_a_command_that_parses() -> None:
     args = cli.build_parser("clean-workspace").parse_args(["clean-workspace", *container["args"]])
     options = collect(Options, args, {})
     assert options.runs_older_than == 14 * DAY
-    assert options.cache == Path("cache")
+    assert options.cache == Path("cache/datasets")
     assert options.dry_run is False
     assert spec["concurrencyPolicy"] == "Forbid"
     assert pod["serviceAccountName"] == "stepkit-runner"
@@ -545,3 +545,14 @@ def test_the_nightly_job_is_a_command_that_parses() -> None:
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "stepkit-shared"
+
+
+def test_the_task_and_the_nightly_job_clean_alike() -> None:
+    (job,) = documents.read_manifests(CRON_JOB)
+    (task,) = documents.read_manifests(CRON_JOB.parents[2] / "clean-workspace.yaml")
+    (container,) = job.value["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+
+    defaults = {p["name"]: p.get("default") for p in task.value["spec"]["params"]}
+    given = dict(argument[2:].split("=") for argument in container["args"])
+
+    assert given == {name: defaults[name] for name in given}
