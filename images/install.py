@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # What pip can compare (PEP 440); conda packages may be called anything else.
 _VERSION: Final = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[\w.]+)?")
+_EXTRAS: Final = "notify,s3,tests"  # of stepkit: wheel.sh takes the same from the lock
 _PIN: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==\S+")
 _SHOWN: Final = 20  # changes that are named one by one
 
@@ -124,7 +125,7 @@ def changes(before: State, after: State, allowed: set[str], free: set[Path]) -> 
 def _own(wheel: Path) -> str:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     name = wheel.name.partition("-")[0]
-    return f"{name}[tests] @ {wheel.resolve().as_uri()} --hash=sha256:{digest}"
+    return f"{name}[{_EXTRAS}] @ {wheel.resolve().as_uri()} --hash=sha256:{digest}"
 
 
 def _install(wanted: Sequence[str], kept: Sequence[str], from_source: Sequence[str]) -> int:
@@ -160,7 +161,7 @@ def _files_of(name: str) -> set[Path]:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lock", type=Path, required=True, help="pinned requirements with hashes")
-    parser.add_argument("--wheel", type=Path, help="wheel to install too, with its extra `tests`")
+    parser.add_argument("--wheel", type=Path, help="wheel to install too, with its extras")
     parser.add_argument(
         "--may-change", nargs="*", default=[], metavar="NAME", help="packages that may be replaced"
     )

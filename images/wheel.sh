@@ -7,7 +7,7 @@ export PIP_ROOT_USER_ACTION=ignore PATH="/uv/bin:$PATH"
 version=$(sed -n '/^name = "uv"$/{n;s/^version = "\(.*\)"$/\1/p;}' uv.lock)
 python -m pip install --quiet --target /uv "uv==$version"
 mkdir -p "$1"
-uv --offline --no-cache export --quiet --frozen --no-dev --no-emit-project --extra tests \
-    --output-file "$1/lock.txt" >/dev/null
+uv --offline --no-cache export --quiet --frozen --no-dev --no-emit-project \
+    --extra tests --extra s3 --extra notify --output-file "$1/lock.txt" >/dev/null
 sh images/sbom.sh "$1/stepkit.cdx.json"
 python -m pip wheel --quiet --no-deps --wheel-dir "$1" .

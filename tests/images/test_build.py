@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from images import build
+from images import build, install
 
 ROOT = Path(__file__).parents[2]
 FACTS = {"VERSION": "1.2", "COMMIT": "abc", "CREATED": "2026-01-01T00:00:00+00:00"}
@@ -112,6 +112,14 @@ def test_the_compose_file_gives_notebooks_the_memory_they_need() -> None:
     assert service["ulimits"]["memlock"] == -1
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert "gpu" in device["capabilities"]
+
+
+def test_the_lock_of_the_images_has_the_extras_that_they_install() -> None:
+    wanted = set(install._EXTRAS.split(","))
+
+    for script in ("wheel.sh", "sbom.sh"):
+        text = (ROOT / "images" / script).read_text()
+        assert set(re.findall(r"--extra (\w+)", text)) == wanted, script
 
 
 def test_the_sbom_lists_what_the_lock_installs(tmp_path: Path) -> None:
