@@ -150,7 +150,7 @@ def test_what_it_cannot_say_is_refused(task: dict[str, Any], problem: str) -> No
         ("--x=$(params.parameters[*])", "stands alone"),
     ],
 )
-def test_a_fault_in_a_stepaction_is_found(arg: str, problem: str) -> None:
+def test_a_fault_in_an_arg_of_a_stepaction_is_found(arg: str, problem: str) -> None:
     action = stepactions.step_action(TASK)
     action["spec"]["args"].append(arg)
 
@@ -158,3 +158,12 @@ def test_a_fault_in_a_stepaction_is_found(arg: str, problem: str) -> None:
 
     assert len(found) == 1
     assert problem in found[0]
+
+
+def test_a_variable_where_a_stepaction_has_none_is_found() -> None:
+    action = stepactions.step_action(TASK)
+    action["spec"]["securityContext"] = {"runAsUser": "$(params.notebook)"}
+
+    (found,) = check_references(Manifest(ROOT / "x.yaml", action), library())
+
+    assert "replaces nothing" in found

@@ -8,8 +8,9 @@ import pytest
 from tasks.manifests import ROOT, Checker, Manifest, library, manifests
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
-from tasks.task_checks import check_shape, check_task
+from tasks.task_checks import COMMAND, check_shape, check_task
 
+from stepkit import cli
 from stepkit.steps import STEPS
 from stepkit.tools import documents
 
@@ -22,11 +23,26 @@ TEKTON = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 @pytest.mark.parametrize("manifest", manifests(*TEKTON), ids=lambda one: one.label)
 @pytest.mark.parametrize(
     "check",
-    [check_references, check_shape, check_task, check_pipeline, check_run],
+    [check_references, check_task, check_pipeline, check_run],
     ids=lambda check: check.__name__,
 )
 def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
     assert list(check(manifest, library())) == []
+
+
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one.label)
+def test_its_shape_is_right(manifest: Manifest) -> None:
+    assert list(check_shape(manifest, library())) == []
+
+
+@pytest.mark.parametrize("manifest", manifests("CronJob"), ids=lambda one: one.label)
+def test_a_job_calls_a_command_as_it_is(manifest: Manifest) -> None:
+    (container,) = manifest.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+
+    assert container["command"][:-1] == COMMAND
+    args = [container["command"][-1], *container["args"]]
+    assert "$(" not in " ".join(args)
+    assert cli.build_parser().parse_args(args).step == container["command"][-1]
 
 
 def test_every_step_has_a_task() -> None:

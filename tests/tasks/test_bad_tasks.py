@@ -1,0 +1,160 @@
+"""Each check of a Task must be able to fail: a small Task with one fault each."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tasks.good_documents import DOCUMENTS, TASK, problems
+from tasks.manifests import ROOT, Library, Manifest
+from tasks.reference_checks import check_references
+
+from stepkit.errors import ConfigurationError
+from stepkit.tools import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_the_good_documents_are_good(kind: str) -> None:
+    assert problems(kind, "spec/extra", "") == []
+
+
+ARGS = "spec/steps/0/args/+"
+BAD_TASKS = {
+    "unknown param": (ARGS, "--page=$(params.pgae)", "no such param"),
+    "param in computeResources": (
+        "spec/steps/0/computeResources",
+        {"limits": {"memory": "$(params.page)"}},
+        "replaces nothing",
+    ),
+    "param in a step's timeout": ("spec/steps/0/timeout", "$(params.page)", "replaces nothing"),
+    "param in securityContext": (
+        "spec/stepTemplate/securityContext/runAsUser",
+        "$(params.page)",
+        "replaces nothing",
+    ),
+    "param in sizeLimit": (
+        "spec/volumes",
+        [{"name": "shm", "emptyDir": {"sizeLimit": "$(params.page)"}}],
+        "replaces nothing",
+    ),
+    "script": ("spec/steps/0/script", "echo $(params.page)", "replaces nothing"),
+    "script without a variable": ("spec/steps/0/script", "echo", "has no script"),
+    "array within a text": ("spec/params/1/type", "array", "is written with [*]"),
+    "string with a star": (ARGS, "$(params.page[*])", "a string has no items"),
+    "unknown result": (ARGS, "--result=page=$(results.pgae.path)", "no such variable"),
+    "result in a volume": (
+        "spec/volumes",
+        [{"name": "x", "secret": {"secretName": "$(results.page.path)"}}],
+        "only steps write results",
+    ),
+    "unknown workspace": (ARGS, "--page=$(workspaces.cache.path)", "no such variable"),
+    "pipeline's context": (ARGS, "--page=$(context.pipelineRun.name)", "nothing of its Pipeline"),
+    "default of another kind": (
+        "spec/params/1/default",
+        "$(context.taskRun.name)",
+        "names nothing but another param",
+    ),
+    "result of a param": ("spec/results/0/value", "$(params.page)", "the result of a step"),
+    "object within a text": ("spec/params/1/type", "object", "an object stands alone"),
+    "misspelt head": (ARGS, "--page=$(param.page)", "no such variable"),
+    "empty reference": (ARGS, "--page=$()", "no such variable"),
+    "unused param": (
+        "spec/params/+",
+        {"name": "more", "description": "More."},
+        "more: nothing uses it",
+    ),
+    "unused workspace": (
+        "spec/workspaces/+",
+        {"name": "cache", "description": "Cache.", "optional": True},
+        "cache: nothing uses it",
+    ),
+    "unwritten result": (
+        "spec/results/+",
+        {"name": "more", "description": "More."},
+        "more: nothing writes it",
+    ),
+    "second data workspace": (
+        "spec/workspaces/+",
+        {"name": "cache", "description": "Cache."},
+        "one writable data workspace",
+    ),
+    "flag that is none": (ARGS, "--colour=red", "no such flag"),
+    "flag of another name": (ARGS, "--images=$(params.page)", "named as the flag --page"),
+    "value that does not parse": (ARGS, "--hide-input=perhaps", "does not take them"),
+    "output that is none": (ARGS, "--result=colour=$(results.page.path)", "no such output"),
+    "result of another name": (ARGS, "--result=log=$(results.page.path)", "no name of the output"),
+    "command": ("spec/steps/0/command", ["python", "-m", "stepkit", "x"], "the command must be"),
+    "another step": (
+        "spec/steps/0/command",
+        ["python", "-P", "-m", "stepkit", "summarize"],
+        "does not take them",
+    ),
+    "step's name": ("spec/steps/0/name", "convert", "one step, named as the Task"),
+    "latest": ("spec/params/0/default", "stepkit:latest", "changes from day to day"),
+    "image without a tag": ("spec/params/0/default", "stepkit", "no pinned image"),
+    "fixed image": ("spec/stepTemplate/image", "stepkit:0.1.0", "is not $(params.image)"),
+    "root": ("spec/stepTemplate/securityContext", {"runAsUser": 0}, "restricted"),
+    "no HOME": ("spec/stepTemplate/env/0", None, "HOME is not"),
+    "buffered output": ("spec/stepTemplate/env/1", None, "PYTHONUNBUFFERED"),
+    "unneeded GPU": (
+        "spec/steps/0/computeResources",
+        {"limits": {"nvidia.com/gpu": "1"}},
+        "a GPU that it does not use",
+    ),
+    "needed secret": (
+        "spec/steps/0/env",
+        [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}}],
+        "a secret is optional",
+    ),
+    "file's name": ("metadata/name", "convert", "the file is named convert-notebook"),
+    "no version": ("metadata/labels", {}, "app.kubernetes.io/version"),
+    "no display name": ("metadata/annotations", {}, "tekton.dev/displayName is missing"),
+    "summary that goes on": ("spec/description", "Convert a\nnotebook.", "one short sentence"),
+    "undescribed param": ("spec/params/1/description", "Notebook", "ends in a full stop"),
+    "param twice": ("spec/params/+", TASK["spec"]["params"][1], "is there twice"),
+    "elsewhere": ("spec/stepTemplate/workingDir", "/work", "workingDir"),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "problem"), BAD_TASKS.values(), ids=BAD_TASKS.keys())
+def test_a_fault_in_a_task_is_found(path: str, value: Any, problem: str) -> None:
+    assert any(problem in found for found in problems("Task", path, value))
+
+
+OBJECT = {
+    "name": "page",
+    "type": "object",
+    "description": "Page.",
+    "properties": {"path": {"type": "string"}},
+    "default": {"path": "x"},
+}
+
+
+@pytest.mark.parametrize(
+    ("arg", "expected"),
+    [
+        ("--page=$(params.page.path)", []),
+        ("--page=$(params.page.paht)", ["the object has no such key"]),
+    ],
+)
+def test_a_key_of_an_object_must_exist(arg: str, expected: list[str]) -> None:
+    task = copy.deepcopy(TASK)
+    params, args = task["spec"]["params"], task["spec"]["steps"][0]["args"]
+    params[2] = OBJECT
+    args[1] = arg
+
+    found = list(check_references(Manifest(ROOT / "x.yaml", task), Library([])))
+
+    assert [one.rpartition(": ")[2] for one in found] == expected
+
+
+def test_a_key_that_stands_there_twice_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text("kind: Task\nspec: {}\nkind: Pipeline\n")
+
+    with pytest.raises(ConfigurationError, match="'kind' stands here twice"):
+        documents.read_manifests(file)
