@@ -14,6 +14,7 @@ MODULES: Final = {
     "prepare-workspace": "stepkit.steps.prepare_workspace",
     "check-environment": "stepkit.steps.check_environment",
     "git-clone": "stepkit.steps.git_clone",
+    "download-dataset": "stepkit.steps.download_dataset",
     "execute-notebook": "stepkit.steps.execute_notebook",
     "execute-notebooks": "stepkit.steps.execute_notebooks",
     "convert-notebook": "stepkit.steps.convert_notebook",
@@ -27,7 +28,9 @@ MODULES: Final = {
 
 # The environment variables of all steps' secrets: each is hidden from every child, also by a step
 # that does not need it.
-SECRET_VARIABLES: Final = frozenset({"GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"})
+SECRET_VARIABLES: Final = frozenset(
+    {"DATASET_TOKEN", "GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"}
+)
 # Those that notebooks read data with: hidden by the step that takes them, and by no other.
 SHARED_SECRETS: Final = frozenset(
     {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}

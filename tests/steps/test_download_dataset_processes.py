@@ -1,0 +1,148 @@
+"""The command in processes of its own: side by side, killed, and as a Pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import waiting
+from data_server import DataServer, cut, fine, serving, status
+
+from stepkit.tools import dataset_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTENT = random.Random(9).randbytes(3_000_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+PIPELINE = Path(__file__).parents[2] / "tasks/pipelines/dataset-warm.yaml"
+STEPKIT = [sys.executable, "-P", "-m", "stepkit"]
+
+
+@pytest.fixture
+def server() -> Iterator[DataServer]:
+    with serving(CONTENT) as server:
+        yield server
+
+
+def start(server: DataServer, directory: Path, cache: Path) -> subprocess.Popen[str]:
+    flags = [f"--url={server.url}/big.bin", f"--sha256={SHA256}", f"--directory={directory}"]
+    flags += [f"--cache={cache}", f"--report={directory.parent}/{directory.name}.json"]
+    return subprocess.Popen(
+        [*STEPKIT, "download-dataset", *flags], stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, log = process.communicate(timeout=waiting.SOON)
+    return process.returncode, log
+
+
+@pytest.mark.slow
+def test_six_processes_make_one_download(server: DataServer, tmp_path: Path) -> None:
+    places = [tmp_path / f"pod{number}" for number in range(6)]
+
+    for process in [start(server, place, tmp_path / "cache") for place in places]:
+        code, log = ended(process)
+        assert code == 0, log
+
+    assert len(server.requests) == 1
+    assert all((place / "big.bin").read_bytes() == CONTENT for place in places)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_run_got_is_not_loaded_again(
+    server: DataServer, tmp_path: Path, signum: signal.Signals
+) -> None:
+    server.faults = [lambda reply: replace(cut()(reply), hangs=True)]
+    cache, place = tmp_path / "cache", tmp_path / "data"
+    part = cache / f"{SHA256}.part"
+    process = start(server, place, cache)
+    waiting.until(lambda: part.exists() and part.stat().st_size == 1_000_000)
+
+    process.send_signal(signum)
+    code, _ = ended(process)
+
+    assert code == (143 if signum == signal.SIGTERM else -signal.SIGKILL)
+    assert not (place / "big.bin").exists()
+    assert next(dataset_cache.entries(cache)).sha256 is None
+    code, log = ended(start(server, place, cache))
+    assert code == 0, log
+    assert server.ranges == [None, "bytes=1000000-"]
+    assert (place / "big.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_file_is_whole_or_not_there(
+    server: DataServer, tmp_path: Path
+) -> None:
+    dice = random.Random(3)
+    cache, place = tmp_path / "cache", tmp_path / "data"
+    for _ in range(8):
+        process = start(server, place, cache)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=dice.uniform(0.15, 0.6))
+        process.kill()
+        process.communicate()
+        for file in (place / "big.bin", cache / SHA256):
+            assert not file.exists() or file.read_bytes() == CONTENT
+        if (place / "big.bin").exists():
+            (place / "big.bin").unlink()
+            (cache / SHA256).unlink(missing_ok=True)
+
+    code, log = ended(start(server, place, cache))
+    assert code == 0, log
+    assert (place / "big.bin").read_bytes() == CONTENT
+    assert not list(place.glob(".*.stepkit-new"))
+
+
+def warm(server: DataServer, tmp_path: Path, *flags: str) -> tuple[int, str]:
+    (tmp_path / "work").mkdir(exist_ok=True)
+    datasets = [{"url": f"{server.url}/big.bin", "sha256": SHA256, "size": len(CONTENT)}]
+    (tmp_path / "work/datasets.json").write_text(json.dumps({"datasets": datasets}))
+    command = [*STEPKIT, "run-local", str(PIPELINE), "--run=warm-1", *flags]
+    command += [f"--workspace=shared={tmp_path}/work", "--param", "manifest=datasets.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.slow
+def test_the_pipeline_fills_the_cache_in_spite_of_a_failed_try(
+    server: DataServer, tmp_path: Path
+) -> None:
+    server.faults = [status(404)]
+    server.always = fine
+
+    code, log = warm(server, tmp_path)
+
+    assert code == 0, log
+    assert (tmp_path / "work/cache/datasets" / SHA256).read_bytes() == CONTENT
+    assert sorted(path.name for path in (tmp_path / "work/warm-1").iterdir()) == [
+        "artifacts",
+        "reports",
+    ]
+
+
+@pytest.mark.slow
+def test_the_pipeline_is_red_when_the_cache_is_not_filled(
+    server: DataServer, tmp_path: Path
+) -> None:
+    server.always = status(404)
+
+    code, log = warm(server, tmp_path, f"--workspace=cache={tmp_path}/cache")
+
+    assert code == 2, log
+    summary = (tmp_path / "work/warm-1/artifacts/STEP_SUMMARY.md").read_text()
+    assert "download-dataset failed" in summary
+    assert "HTTP 404" in summary
+    assert len(server.requests) == 3
+    assert (tmp_path / "cache/CACHEDIR.TAG").exists()
