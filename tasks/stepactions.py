@@ -38,6 +38,7 @@ NAMES: Final = (
 )
 
 _WORKSPACE: Final = re.compile(r"\$\(workspaces\.([\w-]+)\.(\w+)\)")
+_PARAM: Final = re.compile(r"\$\(params\.([\w-]+)")
 _RESULT: Final = re.compile(r"\$\(results\.([\w-]+)\.path\)")
 _WIDTH: Final = 100
 _KEPT: Final = ("command", "args", "env", "workingDir", "securityContext", "volumeMounts")
@@ -63,11 +64,14 @@ def step_action(task: dict[str, Any]) -> dict[str, Any]:
         **{name: step[name] for name in _KEPT if name in step},
         **({"volumeMounts": mounts} if mounts else {}),
     }
+    action = _renamed({name: value for name, value in made.items() if value}, spec)
+    used = set(_PARAM.findall(str({**action, "description": "", "params": []})))
+    action["params"] = [param for param in action["params"] if param["name"] in used]
     return {
         "apiVersion": "tekton.dev/v1beta1",
         "kind": "StepAction",
         "metadata": task["metadata"],
-        "spec": _renamed({name: value for name, value in made.items() if value}, spec),
+        "spec": action,
     }
 
 
@@ -179,6 +183,8 @@ def _description(task: dict[str, Any], step: dict[str, Any]) -> str:
     if limits := step.get("computeResources", {}).get("limits"):
         shown = ", ".join(f'{key}: "{value}"' for key, value in limits.items())
         needs.append(f"The step that refers to it asks for computeResources.limits ({shown}).")
+    if "onError" in step:
+        needs.append("Whether an error ends the Task is for its onError to say.")
     volumes = {volume["name"]: volume for volume in task["spec"].get("volumes", [])}
     for mount in step.get("volumeMounts", []):
         medium = volumes[mount["name"]].get("emptyDir", {}).get("medium", "")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from tasks.manifests import ROOT, Manifest, library, manifests, named
 from tasks.reference_checks import check_references
+from tasks.references import used_names
 from tasks.task_checks import COMMAND, SECURITY
 
 from stepkit.tools import documents
@@ -98,7 +99,10 @@ def test_it_holds_all_that_tekton_lets_it_hold(action: Manifest) -> None:
     assert spec["image"] == "$(params.image)"
     assert spec["securityContext"] == SECURITY
     assert "HOME" in named(spec["env"])  # a step that refers to it may not set it
-    assert set(named(task["params"])) <= set(named(spec["params"]))
+    own = {key: value for key, value in spec.items() if key != "params"}
+    assert used_names(own, "params") == set(named(spec["params"]))
+    left_out = set(named(task["params"])) - set(named(spec["params"]))
+    assert left_out == used_names([task["steps"][0].get("onError", "")], "params")
     assert spec["results"] == task["results"]
     assert not {"workspaces", "computeResources", "timeout", "onError"} & set(spec)
 
