@@ -9,7 +9,9 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,6 @@ from stepkit.steps.publish_artifacts import Options, Outputs
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-pytestmark = pytest.mark.xdist_group("object storage")  # one server is enough
 
 PAGE = "<!doctype html><p>nächste</p>".encode()
 KEYS = {"access_key_id": "an-access-key", "secret_access_key": "a-secret-access-key"}
@@ -221,6 +221,7 @@ def test_a_large_artifact_goes_in_parts_and_is_whole(
     assert headers["etag"].strip('"').endswith("-3")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("fault", [503, 429, "corrupt", "lose"])
 def test_a_fault_that_passes_is_tried_again(
@@ -235,6 +236,7 @@ def test_a_fault_that_passes_is_tried_again(
     assert len(front.writes) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("fault", "reason", "told"),
@@ -363,6 +365,44 @@ def test_without_keys_or_a_role_it_says_so(
     assert isinstance(error, ConfigurationError)
     assert error.reason == Reason.AUTH
     assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give" in str(error)
+
+
+def test_without_keys_the_role_of_the_pod_is_taken(
+    artifacts: Path, storage: Storage, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Roles(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            keys = {"AccessKeyId": "ROLE", "SecretAccessKey": "s", "Token": "t"}
+            body = json.dumps({**keys, "Expiration": until}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    asked: list[str] = []
+    (artifacts.parent / "pod-token").write_text("token")
+    with HTTPServer(("127.0.0.1", 0), Roles) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/role"
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        token = str(artifacts.parent / "pod-token")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token)
+        try:
+            sent = publish(
+                artifacts, bucket, storage, access_key_id=None, secret_access_key=None
+            ).sent
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert sent == 5
+    assert asked[0] == "/role"
 
 
 def test_a_name_that_no_object_can_have_is_told(
