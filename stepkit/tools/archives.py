@@ -30,6 +30,7 @@ SUFFIXES: Final[dict[str, Kind]] = {
 }  # fmt: skip
 _LONGEST_NAME: Final = 255  # bytes, of a file on Linux
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CHUNK: Final = 2**20  # bytes
 _ENCRYPTED: Final = 0x1  # of a zip member's flags (APPNOTE, 4.4.4)
 
 
@@ -114,6 +115,8 @@ def _tar_members(path: Path) -> Iterator[Member]:
                     executable=bool(found.mode & stat.S_IXUSR),
                     open=lambda found=found: _opened(tar, found),  # type: ignore[misc]
                 )
+        while tar.fileobj.read(_CHUNK):  # a compressed file's checksum is at its end
+            pass
 
 
 def _opened(tar: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:

@@ -57,6 +57,8 @@ def unpack(
     limit = _Limit(limits or Limits(), archive.stat().st_size, into)
     for member in archives.members(archive, kind):
         limit.count(member)
+        if member.parts[0] == MARK:
+            raise ConfigurationError(f"the archive holds {MARK}, which is the name of our mark")
         path, name = into.joinpath(*member.parts), "/".join(member.parts)
         with _placing(name):
             if member.is_directory:
@@ -66,8 +68,6 @@ def unpack(
             _write(member, path)
         stat = path.stat()
         written[name] = [stat.st_size, stat.st_mtime_ns]
-    if MARK in written:
-        raise ConfigurationError(f"the archive holds a file {MARK}, which is the name of our mark")
     mark = {"schema": _SCHEMA, "sha256": sha256, "size": limit.size, "files": written}
     files.write_atomically(into / MARK, json.dumps(mark) + "\n")
     return Unpacked(count=len(written), size=sum(size for size, _ in written.values()))
