@@ -48,7 +48,7 @@ def run(cluster: FakeCluster, name: str, created: str, **params: Any) -> None:
 def list_runs(cluster: FakeCluster, *names: str) -> None:
     params = [
         {"name": "notebooks-url", "value": f"https://me:{TOKEN}@git.example/x"},
-        {"name": "token-secret", "value": "git-token"},
+        {"name": "token-secret", "value": "team-a-git"},
         {"name": "wandb-api-key", "value": "0123456789abcdef"},
     ]
     last = json.dumps({"env": [{"name": "PASSWORD", "value": "in-an-annotation"}]})
@@ -74,6 +74,7 @@ def two_runs(cluster: FakeCluster) -> FakeCluster:
     run(cluster, "notebook-ci-b", "2026-11-22T10:00:00Z")
     run(cluster, "notebook-ci-a", "2026-11-22T11:00:00Z")
     list_runs(cluster, "notebook-ci-a", "notebook-ci-b")
+    cluster.answer(f"get secrets {NAMESPACE} --no-headers", "team-a-git   Opaque   1   3d\n")
     cluster.answer(f"get events {NAMESPACE} --sort-by=.lastTimestamp --output=wide", "Pulled\n")
     kinds = "persistentvolumeclaims,resourcequotas,limitranges,networkpolicies"
     cluster.answer(
@@ -136,7 +137,7 @@ def test_secrets_stand_nowhere_in_the_archive(two_runs: FakeCluster, tmp_path: P
     log = files["runs/notebook-ci-a/notebook-ci-a-pod/step-execute-notebook.log"]
     assert log == "cloning https://***@git.example/x\nusing *** here\n"
     secrets = [call for call in two_runs.calls() if "secrets" in call]
-    assert secrets == [f"get secrets {NAMESPACE} --no-headers"]
+    assert set(secrets) == {f"get secrets {NAMESPACE} --no-headers"}
     assert not any("serviceaccount" in call for call in two_runs.calls() if "describe" in call)
 
 
@@ -145,7 +146,7 @@ def test_names_of_secrets_stay_readable(tmp_path: Path) -> None:
     files = bundle(tmp_path)
 
     made = json.loads(files["runs/notebook-ci-a/pipelinerun.json"])
-    assert made["spec"]["params"][1] == {"name": "token-secret", "value": "git-token"}
+    assert made["spec"]["params"][1] == {"name": "token-secret", "value": "team-a-git"}
     assert made["spec"]["workspaces"] == [{"secret": {"secretName": "git-token"}}]
     (pod,) = json.loads(files["runs/notebook-ci-a/pods.json"])["items"]
     env = pod["spec"]["containers"][0]["env"]
@@ -319,3 +320,13 @@ def test_a_line_of_megabytes_is_read_through() -> None:
     word = "token" * 400_000
 
     assert Scrubber().text(f"{word} PASSWORD=abcdefgh") == f"{word} PASSWORD=***"
+
+
+def test_a_name_of_a_secret_is_told_from_a_secret() -> None:
+    scrubber = Scrubber(frozenset({"notify"}))
+
+    params = [{"name": "secret", "value": "notify"}, {"name": "secret", "value": "hunter2!"}]
+
+    assert [param["value"] for param in scrubber.object(params)] == ["notify", "***"]
+    assert scrubber.text("secret: notify") == "secret: notify"
+    assert scrubber.text("secret: other-words") == "secret: ***"

@@ -191,13 +191,24 @@ def test_route_leads_to_the_service_that_the_event_listener_gets() -> None:
         "port": {"targetPort": "http-listener"},
         "tls": {"termination": "edge", "insecureEdgeTerminationPolicy": "None"},
     }
-    listeners = [
-        document["metadata"]["name"]
-        for path in TASKS.glob("triggers/*.yaml")
-        for document in yaml.safe_load_all(path.read_text())
-        if document and document.get("kind") == "EventListener"
-    ]
-    assert listeners in ([], ["stepkit-github"])
+    assert list(named(triggers(), "EventListener")) == ["stepkit-github"]
+
+
+def triggers() -> list[Object]:
+    """Return what tasks/triggers has, without what only kustomize reads."""
+    paths = sorted(set(TASKS.glob("triggers/*.yaml")) - set(TASKS.glob("**/kustomization.yaml")))
+    return [thing for path in paths for thing in yaml.safe_load_all(path.read_text())]
+
+
+def test_triggers_find_their_accounts_and_their_claim_here() -> None:
+    objects = overlay("minimal")
+
+    for found in walk(triggers()):
+        if isinstance(found, dict):
+            account = found.get("serviceAccountName", "stepkit-runner")
+            assert account in named(objects, "ServiceAccount")
+            claim = found.get("claimName", "stepkit-shared")
+            assert claim in named(objects, "PersistentVolumeClaim")
 
 
 def test_openshift_names_its_own_namespaces() -> None:
@@ -205,3 +216,20 @@ def test_openshift_names_its_own_namespaces() -> None:
 
     assert re.findall(r"kube-system|'tekton-pipelines'|'monitoring', 'prometheus'", text) == []
     assert {"openshift-dns", "openshift-pipelines"} <= set(re.findall(r"openshift-\w+", text))
+
+
+def test_example_of_the_docs_builds(tmp_path: Path) -> None:
+    text = (TASKS.parent / "docs/cluster.md").read_text()
+    example = text.partition("beside a checkout of this repository:\n\n")[2].partition("\n\n| ")[0]
+    place = relative(TASKS, tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        "\n".join(line[4:] for line in example.splitlines()).replace("stepkit/tasks", place)
+    )
+
+    objects = kustomize(tmp_path)
+
+    (claim,) = of_kind(objects, "PersistentVolumeClaim")
+    assert claim["spec"]["storageClassName"] == "our-nfs"
+    (quota,) = of_kind(objects, "ResourceQuota")
+    assert quota["spec"]["hard"]["requests.nvidia.com/mig-1g.10gb"] == "7"
+    assert {t["metadata"].get("namespace", "team-a") for t in objects} == {"team-a"}

@@ -16,13 +16,14 @@ import os
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit import __version__
-from tasks.cluster.tool import check, gpus, tekton
+from tasks.cluster.tool import check, gpus, place, tekton
 from tasks.cluster.tool.findings import document, table
 from tasks.cluster.tool.kubectl import CannotAskError, Kubectl, RefusedError
 from tasks.cluster.tool.scrub import Scrubber
@@ -45,10 +46,10 @@ class NoSuchRunError(Exception):
 class Bundle:
     """Files by their names, and what could not be had."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret_names: frozenset[str]) -> None:
         self.files: dict[str, str] = {}
         self.missing: dict[str, str] = {}
-        self.scrubber = Scrubber()
+        self.scrubber = Scrubber(secret_names)
 
     def text(self, name: str, ask: Callable[[], str]) -> None:
         """Add what ``ask`` returns, or note that it was refused."""
@@ -129,9 +130,12 @@ def collect(kubectl: Kubectl, namespace: str, *, runs: Sequence[str], last: int)
     Raises :class:`CannotAskError` when the cluster cannot be asked at all, and
     :class:`NoSuchRunError` for a run that is not there.
     """
-    bundle = Bundle()
     where = f"--namespace={namespace}"
     versions = kubectl.versions()
+    names = frozenset(place.SECRETS)
+    with suppress(RefusedError):
+        names |= place.secret_names(kubectl, where)
+    bundle = Bundle(names)
     bundle.objects("versions.json", lambda: versions)
     for run in _chosen(bundle, kubectl, where, runs=runs, last=last):
         _run(bundle, kubectl, where, run)

@@ -18,10 +18,13 @@ TASKS: Final = Path(__file__).resolve().parents[2]
 ACCOUNTS: Final = ("stepkit-runner", "stepkit-triggers")
 SHARED: Final = "stepkit-shared"
 CACHE: Final = "stepkit-cache"
-# What each is for; all are optional to the Tasks.
+# By the names that the Tasks and the EventListener ask for, and what each is for.
 SECRETS: Final = {
+    "dataset-token": "private datasets",
     "git-token": "private repositories",
     "github-webhook": "the web hook",
+    "notify": "telling people",
+    "publish-credentials": "object storage",
 }
 _APPLY: Final = "kubectl apply --server-side -k tasks/cluster/overlays/"
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
@@ -113,16 +116,21 @@ def _accounts(kubectl: Kubectl, where: str) -> Iterator[Finding]:
         yield ok("service accounts", ", ".join(ACCOUNTS))
 
 
-def _secrets(kubectl: Kubectl, where: str) -> Iterator[Finding]:
+def secret_names(kubectl: Kubectl, where: str) -> frozenset[str]:
+    """Return the names of the Secrets in a namespace; raises as :meth:`Kubectl.text`."""
     # The table is made by the API server and has no contents; -o name or JSON would bring them.
     lines = kubectl.text("get", "secrets", where, "--no-headers").splitlines()
-    present = {line.split()[0] for line in lines if line.strip()}
+    return frozenset(line.split()[0] for line in lines if line.strip())
+
+
+def _secrets(kubectl: Kubectl, where: str) -> Iterator[Finding]:
+    present = secret_names(kubectl, where)
     for name, purpose in SECRETS.items():
         check = f"secret {name}"
         if name in present:
             yield ok(check, f"there, for {purpose}")
         else:
-            yield note(check, f"not there: {purpose} cannot be used")
+            yield note(check, f"not there: needed for {purpose} alone")
 
 
 def _installed(kubectl: Kubectl, where: str, kind: str, directory: Path) -> Iterator[Finding]:

@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from stepkit.redaction import MASK, SHORTEST_SECRET, redact
 
-# Params of the Tasks that hold the name of a Secret, not what is in it.
-NAMES_OF_SECRETS: Final = frozenset({"token-secret"})
-
 _WORDS: Final = (
     r"token|secret|passw|passphrase|credential|signature|cookie|authorization"
     r"|(?:api|access|private)[-_.]?key|webhook[-_.]?url|connection[-_.]?string"
@@ -53,8 +50,12 @@ _BESIDE: Final = re.compile(
 
 @dataclass
 class Scrubber:
-    """Masks secrets, and remembers those it met: they are masked wherever else they stand."""
+    """Masks secrets, and remembers those it met: they are masked wherever else they stand.
 
+    ``names`` are names of Secret objects: a param that holds one of these is no secret.
+    """
+
+    names: frozenset[str] = frozenset()
     met: set[str] = field(default_factory=set)
 
     def object(self, thing: Any) -> Any:
@@ -88,7 +89,7 @@ class Scrubber:
         return redact(text, self.met)
 
     def _beside(self, found: re.Match[str]) -> str:
-        if not _tells(found["name"]):
+        if not _tells(found["name"]) or found["value"] in self.names:
             return found[0]
         return f"{found['name']}{found['between']}{MASK}"
 
@@ -97,7 +98,9 @@ class Scrubber:
             return [self._mask(item) for item in value]
         if isinstance(value, dict):  # such as secretKeyRef: a name and a key
             return self.object(value)
-        if not isinstance(value, str) or not value or _REFERENCE.fullmatch(value):
+        if not isinstance(value, str) or not value or value in self.names:
+            return value
+        if _REFERENCE.fullmatch(value):
             return value
         if len(value) >= SHORTEST_SECRET:
             self.met.add(value)
@@ -105,6 +108,4 @@ class Scrubber:
 
 
 def _tells(name: str) -> bool:
-    if name in NAMES_OF_SECRETS or _HARMLESS.fullmatch(name):
-        return False
-    return bool(_TELLING.search(name))
+    return bool(_TELLING.search(name)) and not _HARMLESS.fullmatch(name)
