@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -73,7 +73,7 @@ def locked(directory: Path) -> Iterator[None]:
     place = directory / PLACE
     while True:
         with files.explaining(f"cannot lock {directory}"):
-            place.mkdir(exist_ok=True)
+            _make_place(place)
             try:
                 file = (place / "lock").open("a")
             except FileNotFoundError:  # its last user has removed it
@@ -96,12 +96,14 @@ def recover(directory: Path) -> None:
     Only the holder of the lock may do so. Raises :class:`StepError` when that is not possible.
     """
     place = directory / PLACE
+    if place.is_symlink():
+        raise ConfigurationError(f"{place} is a symbolic link: remove it and run again")
     with files.explaining(f"cannot read {place}"):
         runs = [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
     for run in sorted(runs):
         journal = run / _JOURNAL
         if journal.is_file():
-            written = json.loads(journal.read_text())
+            written = _read(journal)
             if written["moved"]:
                 _keep(run, written)
             else:
@@ -117,7 +119,7 @@ def recover(directory: Path) -> None:
 def scratch(directory: Path) -> Iterator[Path]:
     """Yield an empty directory for the new checkout, for :func:`move` inside of the block."""
     with files.explaining(f"cannot make a directory in {directory}"):
-        (directory / PLACE).mkdir(exist_ok=True)
+        _make_place(directory / PLACE)
         run = Path(mkdtemp(prefix="run-", dir=directory / PLACE))
     try:
         new = run / "new"
@@ -160,9 +162,25 @@ def move(directory: Path, new: Path, moves: Moves) -> None:
     (run / _JOURNAL).unlink()
 
 
+def _make_place(place: Path) -> None:
+    with suppress(FileExistsError):  # not exist_ok: it looks again, and another run may remove it
+        place.mkdir()
+    if place.is_symlink():
+        raise ConfigurationError(f"{place} is a symbolic link: remove it and run again")
+
+
 def _write(run: Path, written: dict[str, Any]) -> None:
     files.write_atomically(run / _JOURNAL, json.dumps(written))
     _sync(run)
+
+
+def _read(journal: Path) -> dict[str, Any]:
+    """Return what a journal says; one that leads out of its directory is no journal of ours."""
+    written: dict[str, Any] = json.loads(journal.read_text())
+    for name in (*written["out"], *written["into"]):
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ConfigurationError(f"{journal} was written by somebody else: remove it")
+    return written
 
 
 def _undo(directory: Path, run: Path, written: dict[str, Any]) -> None:

@@ -65,11 +65,13 @@ def fill(place: Place, fetch: Callable[[Path, Path | None], object]) -> Path | N
     if overlay or place.fixed:
         with git_contents.scratch(destination) as new:
             fetch(new, destination if overlay and git_checkout.usable(destination) else None)
+            _check_names(new)
             git_contents.move(destination, new, _moves(place, new, backup, overlay=overlay))
     else:
         files.remove_scratch(destination)
         with files.replacing(destination, backup=backup, keep=_holds_work) as new:
             fetch(new, None)
+            _check_names(new)
         _warn_of_rest(destination)
     kept = backup if os.path.lexists(backup) else None
     if kept:
@@ -86,6 +88,12 @@ def _moves(place: Place, new: Path, backup: Path, *, overlay: bool) -> git_conte
     keep = bool(old) and git_checkout.changed(destination, beside=beside)
     into = tuple(sorted(path.name for path in new.iterdir()))
     return git_contents.Moves(out=old, into=into, backup=backup if keep else None)
+
+
+def _check_names(new: Path) -> None:
+    """Refuse a repository with a directory that a later run would take for its own."""
+    if os.path.lexists(new / git_contents.PLACE):
+        raise ConfigurationError(f"the repository holds {git_contents.PLACE}, which is stepkit's")
 
 
 @contextmanager
