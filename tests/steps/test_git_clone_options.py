@@ -96,6 +96,7 @@ def test_a_refspec_brings_what_the_revision_names(
     assert clone(origin, source).backup is None
 
 
+@pytest.mark.slow
 def test_a_revision_that_no_refspec_brought_is_asked_of_the_server(
     origin: Origin, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def test_fetches_submodules_and_theirs_when_asked(family: Origin, tmp_path: Path
     assert clone(family, tmp_path / "with", submodules=True).backup is None
 
 
+@pytest.mark.slow
 def test_fetches_just_the_submodules_that_are_named(family: Origin, tmp_path: Path) -> None:
     clone(family, tmp_path / "source", submodules=True, submodule_paths=("other, ",), depth=0)
 
@@ -174,6 +176,7 @@ def test_fetches_just_the_submodules_that_are_named(family: Origin, tmp_path: Pa
     assert "has no submodule 'gone' (submodules: other, outer)" in str(error)
 
 
+@pytest.mark.slow
 def test_fetches_a_commit_of_a_submodule_that_is_no_longer_its_newest(
     family: Origin, tmp_path: Path
 ) -> None:
@@ -186,6 +189,7 @@ def test_fetches_a_commit_of_a_submodule_that_is_no_longer_its_newest(
     assert texts(tmp_path / "source") == ALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["edit", "new file", "commit", "index", "setting", "inner"])
 def test_work_in_a_submodule_is_kept(family: Origin, tmp_path: Path, work: str) -> None:
     source = tmp_path / "source"
@@ -205,6 +209,7 @@ def test_work_in_a_submodule_is_kept(family: Origin, tmp_path: Path, work: str) 
     assert texts(source) == ALL
 
 
+@pytest.mark.slow
 def test_git_status_in_a_submodule_is_no_change(family: Origin, tmp_path: Path) -> None:
     source = tmp_path / "source"
     clone(family, source, submodules=True)
@@ -227,6 +232,7 @@ def test_a_submodule_without_a_url_is_left_empty(
     assert list((tmp_path / "source/module").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_submodule_that_is_gone_fails_the_step(family: Origin, tmp_path: Path) -> None:
     shutil.rmtree(family.path.parent / "inner")
 
@@ -268,6 +274,7 @@ def test_directories_that_are_not_there_are_told(origin: Origin, tmp_path: Path)
     assert "nothing in the repository fits doc: it holds file.txt" in str(error)
 
 
+@pytest.mark.slow
 def test_a_partial_clone_fetches_files_when_they_are_needed(origin: Origin, tmp_path: Path) -> None:
     origin.git("config", "uploadpack.allowFilter", "true")
     origin.commit("second")
@@ -319,6 +326,7 @@ def test_fetches_what_is_kept_in_git_lfs(large: Origin, tmp_path: Path) -> None:
     assert clone(large, source).backup is not None
 
 
+@pytest.mark.slow
 def test_pointers_to_git_lfs_are_left_only_where_that_is_asked(
     large: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +346,7 @@ def test_pointers_to_git_lfs_are_left_only_where_that_is_asked(
     assert (source / "data/big.bin").read_text().startswith("version https://git-lfs")
 
 
+@pytest.mark.slow
 def test_a_file_that_git_lfs_does_not_have_fails_the_step(large: Origin, tmp_path: Path) -> None:
     shutil.rmtree(large.path / ".git/lfs")
 
@@ -387,6 +396,7 @@ def test_says_which_flags_of_the_catalog_are_ignored(
     assert caplog.text.count("is ignored") == 2
 
 
+@pytest.mark.slow
 def test_a_commit_that_cannot_be_built_on_is_fetched_anew(origin: Origin, tmp_path: Path) -> None:
     source = tmp_path / "source"
     clone(origin, source)

@@ -1,0 +1,128 @@
+"""A git server over HTTP, with a login or TLS if asked, and a proxy; all on this machine."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class GitServer(ThreadingHTTPServer):
+    """Serves the repositories below ``root`` by git's own CGI program.
+
+    ``login`` is the value of Authorization that it asks for. As a proxy, it hands requests on.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, root: Path, *, login: str = "", proxy: bool = False) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.root = root
+        self.login = login
+        self.proxy = proxy
+        self.asked: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def serving(server: GitServer, certificate: Path | None = None) -> Iterator[GitServer]:
+    """Serve until the block ends; over TLS with the key and certificate of one file."""
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def make_certificate(path: Path) -> Path:
+    """Make a key and a certificate that signs itself, for 127.0.0.1, in one file."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-out", str(path)]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key"]
+    subprocess.run(command, check=True, capture_output=True)
+    both = path.with_name("server.pem")
+    both.write_text(path.with_name(f"{path.name}.key").read_text() + path.read_text())
+    return both
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: GitServer
+
+    def do_GET(self) -> None:
+        header = "Proxy-Authorization" if self.server.proxy else "Authorization"
+        self.server.asked.append((self.path, self.headers[header]))
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.server.login and self.headers[header] != self.server.login:
+            code, ask = (
+                (407, "Proxy-Authenticate") if self.server.proxy else (401, "WWW-Authenticate")
+            )
+            self._answer(code, {ask: 'Basic realm="x"'}, b"")
+        elif self.server.proxy:
+            self._hand_on(body)
+        else:
+            self._serve(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def _hand_on(self, body: bytes) -> None:
+        _, _, host, path = self.path.split("/", 3)
+        connection = HTTPConnection(host)
+        headers = {name: value for name, value in self.headers.items() if "roxy" not in name}
+        connection.request(self.command, f"/{path}", body, headers)
+        answer = connection.getresponse()
+        kept = {n: v for n, v in answer.getheaders() if n.lower() == "content-type"}
+        self._answer(answer.status, kept, answer.read())
+        connection.close()
+
+    def _serve(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.server.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers["Content-Type"] or "",
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers["Content-Encoding"] or "",
+            "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
+        }
+        done = subprocess.run(
+            ["git", "http-backend"], env=environment, input=body, capture_output=True, check=False
+        )
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
+        self._answer(int(headers.pop("Status", "200")[:3]), headers, answer)
+
+    def _answer(self, code: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,369 @@
+"""Ways to a server: logins of a mounted Secret, certificates, proxies, ssh."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from git_server import GitServer, make_certificate, serving
+from samples import Origin
+
+from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.steps import git_clone
+from stepkit.steps.git_clone import Options, Outputs
+from stepkit.tools import git_ssh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "s3cret:t0ken/%"
+LOGIN = "Basic " + b64encode(f"me:{TOKEN}".encode()).decode()
+
+
+def clone(url: str, destination: Path, **more: Any) -> Outputs:
+    return git_clone.run(Options(url=url, destination=destination, attempts=1, **more))
+
+
+def failed(url: str, destination: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        clone(url, destination, **more)
+    return caught.value
+
+
+@pytest.fixture
+def private(origin: Origin) -> Iterator[GitServer]:
+    with serving(GitServer(origin.path.parent, login=LOGIN)) as server:
+        yield server
+
+
+def stored(directory: Path, *lines: str) -> Path:
+    directory.mkdir()
+    (directory / ".git-credentials").write_text("".join(f"{line}\n" for line in lines))
+    (directory / ".gitconfig").write_text("[core]\n\tfsmonitor = touch pwned\n")
+    return directory
+
+
+def kubernetes(directory: Path) -> Path:
+    """Lay a Secret out as the kubelet does: names are links to links."""
+    data = directory / "..2026_01_01"
+    data.mkdir(parents=True)
+    (directory / "..data").symlink_to(data.name)
+    for name, text in (("username", "me\n"), ("password", f"{TOKEN}\n")):
+        (data / name).write_text(text)
+        (directory / name).symlink_to(f"..data/{name}")
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["stored", "kubernetes"])
+def test_takes_a_login_from_a_mounted_secret(
+    private: GitServer, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o500)
+    monkeypatch.setenv("HOME", str(home))
+    lines = (
+        "https://you:other@git.example.org",
+        f"http://me:s3cret%3At0ken%2F%25@127.0.0.1:{private.server_port}",
+    )
+    place = tmp_path / "login"
+    directory = stored(place, *lines) if kind == "stored" else kubernetes(place)
+
+    clone(f"{private.url}/origin/.git", tmp_path / "work/source", basic_auth=directory, token="no")
+
+    assert (tmp_path / "work/source/file.txt").read_text() == "first"
+    written = [path.read_bytes() for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert not any(b"t0ken" in content for content in written)
+    assert list(home.iterdir()) == []
+    assert {login for _, login in private.asked} == {None, LOGIN}
+
+
+@pytest.mark.slow
+def test_a_login_goes_to_its_own_host_alone(
+    private: GitServer, origin: Origin, tmp_path: Path
+) -> None:
+    with serving(GitServer(origin.path.parent, login=LOGIN)) as other:
+        login = f"http://me:s3cret%3At0ken%2F%25@127.0.0.1:{private.server_port}"
+        inner = Origin(origin.path.parent / "inner")
+        inner.commit("inner")
+        (origin.path / ".gitmodules").write_text(
+            f'[submodule "inner"]\n\tpath = inner\n\turl = {other.url}/inner/.git\n'
+        )
+        commit = inner.git("rev-parse", "HEAD")
+        origin.git("add", ".gitmodules")
+        origin.git("update-index", "--add", "--cacheinfo", f"160000,{commit},inner")
+        origin.git("commit", "-m", "inner")
+        url = f"{private.url}/origin/.git"
+
+        error = failed(
+            url, tmp_path / "source", basic_auth=stored(tmp_path / "one", login), submodules=True
+        )
+        asked = {login for _, login in other.asked}
+        both = stored(tmp_path / "two", login, login.replace(*ports(private, other)))
+        clone(url, tmp_path / "source", basic_auth=both, submodules=True)
+
+    assert error.reason == Reason.AUTH
+    assert asked == {None}
+    assert (tmp_path / "source/inner/file.txt").read_text() == "inner"
+
+
+def ports(one: GitServer, other: GitServer) -> tuple[str, str]:
+    return str(one.server_port), str(other.server_port)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("https://git.example.org", "line 1: write https://USER:TOKEN@HOST"),
+        ("https://me:s3cret@[x", "line 1: write https://USER:TOKEN@HOST"),
+        ("https://me:s3cret%0A@git.example.org", "holds a line break or control character"),
+        ("\xff", "is no UTF-8 text"),
+    ],
+)
+def test_a_broken_store_of_logins_is_told_without_its_secrets(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    directory = stored(tmp_path / "login")
+    (directory / ".git-credentials").write_bytes(line.encode("latin-1"))
+
+    error = failed("https://127.0.0.1:1/x", tmp_path / "source", basic_auth=directory)
+
+    assert type(error) is ConfigurationError
+    assert said in str(error)
+    assert "s3cret" not in str(error)
+
+
+def test_a_directory_without_a_login_is_told(tmp_path: Path) -> None:
+    (tmp_path / "login").mkdir()
+
+    error = failed("https://127.0.0.1:1/x", tmp_path / "source", basic_auth=tmp_path / "login")
+
+    assert error.reason == Reason.AUTH
+    assert "holds neither .git-credentials nor username and password" in str(error)
+
+
+def test_logins_for_other_hosts_or_without_tls_are_told(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = stored(tmp_path / "login", "http://me:x@git.example.org", "https://me:x@other.org")
+
+    clone(origin.url, tmp_path / "source", basic_auth=directory)
+
+    assert "line 1: not used: a token must not travel unencrypted" in caplog.text
+    assert "holds nothing for file:// (only for https://other.org)" in caplog.text
+
+
+@pytest.fixture
+def encrypted(origin: Origin, tmp_path: Path) -> Iterator[GitServer]:
+    certificate = make_certificate(tmp_path / "ca-bundle.crt")
+    with serving(GitServer(origin.path.parent), certificate) as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_trusts_the_certificates_that_are_given(encrypted: GitServer, tmp_path: Path) -> None:
+    url = f"https://127.0.0.1:{encrypted.server_port}/origin/.git"
+
+    error = failed(url, tmp_path / "source")
+    clone(url, tmp_path / "a", ca_directory=tmp_path, ca_file="ca-bundle.crt")
+    clone(url, tmp_path / "b", ca_file=str(tmp_path / "ca-bundle.crt"))
+
+    assert type(error) is ConfigurationError
+    assert "is the server's CA in --ca-file or --ca-directory?" in str(error)
+    assert (tmp_path / "a/file.txt").exists()
+    assert (tmp_path / "b/file.txt").exists()
+
+
+def test_checks_no_certificate_when_told_so(
+    encrypted: GitServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clone(
+        f"https://127.0.0.1:{encrypted.server_port}/origin/.git",
+        tmp_path / "source",
+        ssl_verify=False,
+    )
+
+    assert "anybody on the way can change what is cloned" in caplog.text
+
+
+def test_a_file_of_certificates_that_is_missing_is_told(origin: Origin, tmp_path: Path) -> None:
+    error = failed(origin.url, tmp_path / "source", ca_directory=tmp_path, ca_file="gone.crt")
+
+    assert f"cannot read {tmp_path}/gone.crt" in str(error)
+    # The Task names its file also where no workspace holds one.
+    assert clone(origin.url, tmp_path / "source", ca_file="ca-bundle.crt").commit
+
+
+def test_goes_by_the_proxy_that_is_given(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    login = "Basic " + b64encode(b"me:pa55").decode()
+    with (
+        serving(GitServer(origin.path.parent)) as server,
+        serving(GitServer(origin.path.parent, login=login, proxy=True)) as proxy,
+    ):
+        url = f"{server.url}/origin/.git"
+        with_login = proxy.url.replace("//", "//me:pa55@")
+        clone(url, tmp_path / "a", http_proxy=with_login, verbose=True)
+        by_proxy = list(proxy.asked)
+        error = failed(url, tmp_path / "b", http_proxy=proxy.url.replace("//", "//me:wr0ng@"))
+        clone(url, tmp_path / "c", http_proxy="http://127.0.0.1:1", no_proxy="127.0.0.1")
+
+    assert (url + "/info/refs?service=git-upload-pack", login) in by_proxy
+    assert "pa55" not in caplog.text
+    assert "pa55" not in (tmp_path / "a/.git/config").read_text()
+    assert "wr0ng" not in str(error)
+    assert "407" in str(error)
+    assert "check the proxy's address and its login" in str(error)
+
+
+class SshServer:
+    """A real sshd, for the user that runs the tests."""
+
+    def __init__(self, place: Path) -> None:
+        program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        if not program or not shutil.which("ssh"):
+            pytest.skip("ssh or sshd is not installed")
+        place.mkdir()
+        keys = place / "keys"
+        keys.mkdir()
+        for path in (place / "host", keys / "ssh-privatekey"):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+            subprocess.run(command, check=True)
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self.port: int = found.getsockname()[1]
+        (place / "authorized").write_text((keys / "ssh-privatekey.pub").read_text())
+        (keys / "ssh-privatekey.pub").unlink()
+        settings: list[Path | str] = [
+            "HostKey",
+            place / "host",
+            "AuthorizedKeysFile",
+            place / "authorized",
+        ]
+        settings += ["ListenAddress", f"127.0.0.1:{self.port}", "StrictModes", "no"]
+        settings += ["PidFile", "none", "UsePAM", "no", "PermitRootLogin", "prohibit-password"]
+        pairs = zip(settings[::2], settings[1::2], strict=True)
+        (place / "config").write_text("".join(f"{name} {value}\n" for name, value in pairs))
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        listen = [program, "-D", "-e", "-f", str(place / "config")]
+        self.process = subprocess.Popen(listen, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if "Server listening" in line:
+                break
+        self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self.reader.start()
+        kind, key = (place / "host.pub").read_text().split()[:2]
+        self.keys = keys
+        self.known = f"[127.0.0.1]:{self.port} {kind} {key}\n"
+
+    def url(self, origin: Origin) -> str:
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{origin.path}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[SshServer]:
+    server = SshServer(tmp_path / "sshd")
+    yield server
+    server.stop()
+
+
+def test_clones_by_ssh_with_the_key_of_a_mounted_secret(
+    sshd: SshServer, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    (sshd.keys / "known_hosts").write_text(sshd.known)
+    key = sshd.keys / "ssh-privatekey"
+    key.write_text(key.read_text().rstrip().replace("\n", "\r\n"))  # as people paste them
+    key.chmod(0o644)
+
+    clone(sshd.url(origin), tmp_path / "work/source", ssh_directory=sshd.keys)
+
+    assert (tmp_path / "work/source/file.txt").read_text() == "first"
+    assert list(scratch.iterdir()) == []
+    written = [path.read_bytes() for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert not any(b"PRIVATE KEY" in content for content in written)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_known_is_trusted_only_when_asked(
+    sshd: SshServer, origin: Origin, tmp_path: Path
+) -> None:
+    error = failed(sshd.url(origin), tmp_path / "source", ssh_directory=sshd.keys)
+
+    assert type(error) is ConfigurationError
+    assert error.reason == Reason.AUTH
+    assert "Host key verification failed" in str(error)
+    assert "--host-key-policy accept-new" in str(error)
+    url = sshd.url(origin)
+    clone(url, tmp_path / "source", ssh_directory=sshd.keys, host_key_policy="accept-new")
+    wrong = " ".join([*sshd.known.split()[:2], "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43])
+    (sshd.keys / "known_hosts").write_text(wrong)
+    error = failed(url, tmp_path / "b", ssh_directory=sshd.keys, host_key_policy="accept-new")
+    assert error.reason == Reason.AUTH
+
+
+@pytest.mark.slow
+def test_a_key_that_the_server_does_not_take_is_told(
+    sshd: SshServer, origin: Origin, tmp_path: Path
+) -> None:
+    (sshd.keys / "known_hosts").write_text(sshd.known)
+    (sshd.keys / "ssh-privatekey").unlink()
+    new = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(sshd.keys / "ssh-privatekey")]
+    subprocess.run(new, check=True)
+
+    error = failed(sshd.url(origin), tmp_path / "source", ssh_directory=sshd.keys)
+
+    assert error.reason == Reason.AUTH
+    assert "does the server know the key in --ssh-directory" in str(error)
+
+
+def test_a_directory_without_a_key_is_told(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "known_hosts").touch()
+
+    error = failed("git@host.org:you/x.git", tmp_path / "source", ssh_directory=keys)
+
+    assert f"{keys} holds no private ssh key (it holds known_hosts)" in str(error)
+    url = "ssh://me:pa55@host.org/x"
+    (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    error = failed(url, tmp_path / "source", ssh_directory=keys)
+    assert str(error) == "the URL ssh://host.org/x holds a password: ssh takes a key instead"
+
+
+def test_paths_in_a_config_of_ssh_lead_to_the_copies(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (keys / "config").write_text("Host x\n  IdentityFile ~/.ssh/id\n")
+    (keys / "loop").symlink_to("loop")
+
+    with git_ssh.command(keys, "yes") as command:
+        place = Path(command.split()[2]).parent
+        assert (place / "config").read_text() == f"Host x\n  IdentityFile {place}/id\n"
+        assert place.stat().st_mode & 0o777 == 0o700
+        assert (place / "id").stat().st_mode & 0o777 == 0o600
+
+    assert not place.exists()

@@ -1,0 +1,348 @@
+"""Checkouts into a directory that must stay itself, or over files that are to stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import Origin
+
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.steps import git_clone
+from stepkit.steps.git_clone import Options, Outputs
+from stepkit.tools.git_contents import PLACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def clone(origin: Origin, destination: Path, **more: Any) -> Outputs:
+    return git_clone.run(Options(url=origin.url, destination=destination, **more))
+
+
+def failed(origin: Origin, destination: Path, **more: Any) -> StepError:
+    with pytest.raises(StepError) as caught:
+        clone(origin, destination, **more)
+    return caught.value
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture(params=["tmpfs", "bind"])
+def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Yield a mount point: of a file system of its own, or of a directory as with subPath."""
+    place, backing = tmp_path / "output", tmp_path / "backing"
+    place.mkdir()
+    backing.mkdir()
+    kinds = {"tmpfs": ["-t", "tmpfs", "tmpfs"], "bind": ["--bind", str(backing)]}
+    command = ["mount", *kinds[request.param], str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_mount_point_is_filled_in_place(origin: Origin, mounted: Path) -> None:
+    (mounted / "lost+found").mkdir(mode=0o700)
+    before = mounted.stat().st_ino
+
+    outputs = clone(origin, mounted)
+
+    assert outputs.checkout == mounted
+    assert names(mounted) == [".git", "file.txt", "lost+found"]
+    assert mounted.stat().st_ino == before
+    commit = origin.commit("second")
+    assert clone(origin, mounted).commit == commit
+    assert (mounted / "file.txt").read_text() == "second"
+    assert names(mounted) == [".git", "file.txt", "lost+found"]
+
+
+def test_work_in_a_mount_point_is_kept_inside_of_it(origin: Origin, mounted: Path) -> None:
+    clone(origin, mounted)
+    (mounted / "file.txt").write_text("precious")
+    (mounted / "new.txt").write_text("precious too")
+
+    outputs = clone(origin, mounted)
+
+    assert outputs.backup is not None
+    assert outputs.backup.parent == mounted
+    assert names(mounted) == [".git", "file.txt", outputs.backup.name]
+    assert (outputs.backup / "file.txt").read_text() == "precious"
+    assert (outputs.backup / "new.txt").read_text() == "precious too"
+    assert clone(origin, mounted).backup is None
+    assert (outputs.backup / "new.txt").exists()
+
+
+def test_a_mount_point_with_a_checkout_of_another_tool_is_taken_over(
+    origin: Origin, mounted: Path
+) -> None:
+    subprocess.run(["git", "clone", "-q", origin.url, mounted], check=True)
+
+    outputs = clone(origin, mounted)
+
+    assert outputs.backup is not None
+    assert names(outputs.backup) == [".git", "file.txt"]
+
+
+def test_a_mount_point_with_other_files_is_refused(origin: Origin, mounted: Path) -> None:
+    (mounted / "results.csv").write_text("precious")
+
+    error = failed(origin, mounted)
+
+    assert type(error) is ConfigurationError
+    assert f"{mounted} holds somebody's work" in str(error)
+    assert "--delete-existing false" in str(error)
+    assert names(mounted) == ["results.csv"]
+
+
+def test_a_failed_fetch_leaves_a_mount_point_as_it_was(origin: Origin, mounted: Path) -> None:
+    clone(origin, mounted)
+
+    failed(origin, mounted, revision="gone")
+
+    assert names(mounted) == [".git", "file.txt"]
+
+
+def test_something_mounted_inside_is_named(origin: Origin, mounted: Path) -> None:
+    (mounted / "cache").mkdir()
+    clone(origin, mounted, delete_existing=False)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mounted / "cache"], check=True)
+    try:
+        error = failed(origin, mounted)
+    finally:
+        subprocess.run(["umount", mounted / "cache"], check=True)
+
+    assert str(error) == (
+        f"cannot move {mounted}/cache: something is mounted there: name another directory"
+    )
+    assert names(mounted) == [".git", "cache", "file.txt"]
+
+
+def test_the_working_directory_stays_the_same_directory(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is under run-local, whose workspaces are directories and no mounts."""
+    place = tmp_path / "workspace"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+    clone(origin, Path())
+
+    assert names(Path()) == [".git", "file.txt"]
+
+
+def test_files_that_the_repository_lacks_stay_when_asked(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (origin.path / "old.txt").write_text("old")
+    (origin.path / "docs").mkdir()
+    (origin.path / "docs/a.txt").write_text("a")
+    origin.commit("second")
+    (source / "docs").mkdir(parents=True)
+    (source / "docs/mine.txt").write_text("mine")
+    (source / "mine.txt").write_text("mine")
+
+    first = clone(origin, source, delete_existing=False)
+    origin.git("rm", "-q", "old.txt")
+    origin.commit("third")
+    second = clone(origin, source, delete_existing=False)
+
+    assert first.backup is None
+    assert second.backup is None
+    assert names(source) == [".git", "docs", "file.txt", "mine.txt"]
+    assert names(source / "docs") == ["a.txt", "mine.txt"]
+    assert (source / "file.txt").read_text() == "third"
+    assert origin.git("status", "--porcelain", cwd=source).split() == [
+        "??", "docs/mine.txt", "??", "mine.txt"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["edit", "commit", "other tool", "in the way"])
+def test_work_that_must_give_way_is_kept(origin: Origin, tmp_path: Path, work: str) -> None:
+    source = tmp_path / "source"
+    if work == "other tool":
+        subprocess.run(["git", "clone", "-q", origin.url, source], check=True)
+    elif work == "in the way":
+        (source / "file.txt").mkdir(parents=True)
+        (source / "file.txt/deep.txt").write_text("precious")
+    else:
+        clone(origin, source)
+        (source / "file.txt").write_text("precious")
+        if work == "commit":
+            origin.git("commit", "-a", "-m", "mine", cwd=source)
+    (source / "mine.txt").write_text("mine")
+
+    outputs = clone(origin, source, delete_existing=False)
+
+    assert outputs.backup is not None
+    kept = "file.txt/deep.txt" if work == "in the way" else "file.txt"
+    assert (outputs.backup / kept).read_text() in {"precious", "first"}
+    assert (source / "file.txt").read_text() == "first"
+    assert (source / "mine.txt").read_text() == "mine"
+
+
+def test_no_file_is_written_through_a_link_that_stays(origin: Origin, tmp_path: Path) -> None:
+    (origin.path / "docs").mkdir()
+    (origin.path / "docs/a.txt").write_text("a")
+    origin.commit("second")
+    elsewhere, source = tmp_path / "elsewhere", tmp_path / "source"
+    elsewhere.mkdir()
+    source.mkdir()
+    (source / "docs").symlink_to(elsewhere)
+
+    clone(origin, source, delete_existing=False)
+
+    assert names(elsewhere) == []
+    assert (source / "docs/a.txt").read_text() == "a"
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+made = 0
+def wrapped(call):
+    def change(*args, **more):
+        global made
+        if "stepkit-git-clone" in f"{args}":
+            made += 1
+            if made == int(sys.argv[1]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **more)
+    return change
+for name in ("rename", "replace", "rmdir"):
+    setattr(os, name, wrapped(getattr(os, name)))
+from stepkit.steps import git_clone
+git_clone.run(git_clone.Options(url=sys.argv[2], destination=Path(sys.argv[3]),
+                                delete_existing=sys.argv[4] == "True"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["replaced", "laid over"])
+def test_killed_at_any_move_the_next_run_finds_a_whole_checkout(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    delete_existing = kind == "replaced"
+    place = tmp_path / "workspace"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    clone(origin, place)
+    (place / "file.txt").write_text("precious")
+    (place / "mine.txt").write_text("mine")
+    origin.commit("second")
+
+    kills = 0
+    while True:
+        arguments = [str(kills + 1), origin.url, str(place), str(delete_existing)]
+        done = subprocess.run([sys.executable, "-c", DYING, *arguments], check=False)
+        if done.returncode != -signal.SIGKILL:
+            break
+        kills += 1
+        failed(origin, place, revision="gone", delete_existing=delete_existing)
+        kept = [*place.glob("*.backup-*"), *tmp_path.glob("*.backup-*")]
+        (precious,) = [
+            one for one in [place, *kept] if (one / "file.txt").read_text() == "precious"
+        ]
+        assert origin.git("status", "--porcelain", cwd=precious).splitlines()
+        if precious != place:  # all was moved when it was killed
+            assert (place / "file.txt").read_text() == "second"
+            break
+    assert done.returncode in {0, -signal.SIGKILL}
+    assert kills >= 5
+    assert PLACE not in names(place)
+
+
+def test_a_repository_cannot_pass_for_a_killed_run(origin: Origin, tmp_path: Path) -> None:
+    (origin.path / PLACE / "run-1").mkdir(parents=True)
+    (origin.path / PLACE / "run-1/journal.json").write_text("{}")
+    origin.commit("second")
+
+    error = failed(origin, tmp_path / "source")
+
+    assert str(error) == f"the repository holds {PLACE}, which is stepkit's"
+    assert not (tmp_path / "source").exists()
+
+
+RUN = "import sys; from stepkit import cli; sys.exit(cli.main())"
+NOBODY = 54321
+
+
+def as_nobody(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run git-clone as on OpenShift: a uid without a name or home, group 0."""
+    if os.getuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can run a command as another user, with setpriv (util-linux)")
+    switch = ["setpriv", f"--reuid={NOBODY}", "--regid=0", "--clear-groups", "env"]
+    env = {"HOME": "/", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    needed = "import git, tenacity, stepkit.cli"
+    for program in (sys.executable, "/usr/bin/python3"):
+        tried = [*switch, program, "-P", "-c", needed]
+        if subprocess.run(tried, env=env, cwd="/", capture_output=True, check=False).returncode:
+            continue
+        command = [*switch, program, "-P", "-c", RUN, "git-clone", *map(str, args)]
+        return subprocess.run(
+            command, env=env, cwd="/", capture_output=True, text=True, check=False
+        )
+    pytest.skip("no Python with GitPython and tenacity that another user may run")
+
+
+@pytest.fixture
+def volume() -> Iterator[Path]:
+    """Yield a directory that every user can reach, with the mode that ``fsGroup`` 0 gives."""
+    with TemporaryDirectory(prefix="stepkit-volume-", ignore_cleanup_errors=True) as made:
+        path = Path(made)
+        path.chmod(0o2775)
+        yield path
+
+
+@pytest.fixture
+def theirs(volume: Path) -> Origin:
+    (volume / "server").mkdir()
+    origin = Origin(volume / "server/origin")
+    origin.commit("first")
+    if os.getuid() == 0:
+        subprocess.run(["chown", "-R", str(NOBODY), volume / "server"], check=True)
+    return origin
+
+
+@pytest.mark.slow
+def test_a_user_without_a_name_or_home_clones(theirs: Origin, volume: Path) -> None:
+    place = volume / "output"
+    place.mkdir()
+    place.chmod(0o2775)
+
+    done = as_nobody("--url", theirs.url, "--destination", place / "source")
+
+    assert done.returncode == 0, done.stderr
+    assert (place / "source/file.txt").read_text() == "first"
+    assert (place / "source").stat().st_uid == NOBODY
+    again = as_nobody("--url", theirs.url, "--destination", place / "source")
+    assert again.returncode == 0, again.stderr
+    assert names(place) == [".source.lock", "source"]
+
+
+@pytest.mark.slow
+def test_what_another_user_owns_and_cannot_be_moved_is_named(theirs: Origin, volume: Path) -> None:
+    source = volume / "source"
+    source.mkdir()
+    (source / "mine.txt").write_text("mine")
+    subprocess.run(["git", "init", "-q", source], check=True)
+    source.chmod(0o2775)
+
+    done = as_nobody("--url", theirs.url, "--destination", source, "--delete-existing", "false")
+
+    assert done.returncode == 2, done.stderr
+    assert f"cannot move {source}/.git: it belongs to uid 0 (mode 2755), and this" in done.stderr
+    assert f"is uid {NOBODY}: run all tasks with one uid or fsGroup" in done.stderr
+    assert names(source) == [".git", "mine.txt"]
