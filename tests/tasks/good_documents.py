@@ -9,8 +9,10 @@ import yaml
 from tasks.manifests import ROOT, Library, Manifest
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
-from tasks.task_checks import check_shape, check_task
+from tasks.shape_checks import check_shape
+from tasks.task_checks import check_task
 
+COLLECT = yaml.safe_load((ROOT / "collect-artifacts.yaml").read_text())
 TASK = yaml.safe_load((ROOT / "convert-notebook.yaml").read_text())
 
 PIPELINE = yaml.safe_load("""
@@ -84,8 +86,7 @@ def problems(kind: str, path: str, value: Any) -> list[str]:
         del at(document, where)[int(key) if key.isdigit() else key]
     else:
         at(document, where)[int(key) if key.isdigit() else key] = value
-    collect = yaml.safe_load((ROOT / "collect-artifacts.yaml").read_text())
-    known = [Manifest(ROOT / "x.yaml", one) for one in (TASK, collect, PIPELINE)]
+    known = [Manifest(ROOT / "x.yaml", one) for one in (TASK, COLLECT, PIPELINE)]
     name = DOCUMENTS[kind]["metadata"].get("name", "run")
     manifest = Manifest(ROOT / f"{name}.yaml", document)
     return [problem for check in CHECKS for problem in check(manifest, Library(known))]

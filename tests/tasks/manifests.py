@@ -12,7 +12,6 @@ from typing import Any
 from stepkit.tools import documents
 
 ROOT = Path(__file__).parents[2] / "tasks"
-OWN_GROUPS = ("tekton.dev/", "triggers.tekton.dev/", "kustomize.config.k8s.io/")
 
 
 @dataclass(frozen=True)
@@ -75,16 +74,21 @@ def library() -> Library:
     return Library(manifests("Task", "Pipeline"))
 
 
-def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text with the field it stands in; an index is written ``*``."""
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, dict):
+def leaves(value: Any, field: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every text, number and boolean with its field; an index is written ``*``."""
+    if isinstance(value, dict):
         for key, item in value.items():
-            yield from texts(item, f"{field}.{key}" if field else str(key))
+            yield from leaves(item, f"{field}.{key}" if field else str(key))
     elif isinstance(value, list):
         for item in value:
-            yield from texts(item, f"{field}.*")
+            yield from leaves(item, f"{field}.*")
+    else:
+        yield field, value
+
+
+def texts(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield every text with the field it stands in."""
+    return ((field, leaf) for field, leaf in leaves(value) if isinstance(leaf, str))
 
 
 def named(entries: list[dict[str, Any]] | None) -> dict[str, dict[str, Any]]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tasks.manifests import Library, Manifest, named, repeated, texts
+from tasks.manifests import Library, Manifest, named, repeated
 from tasks.references import used_names
 
-import stepkit
 from stepkit import cli, results
 from stepkit.options import Also, declared
 from stepkit.step import Step, kebab
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 COMMAND = ["python", "-P", "-m", "stepkit"]
 WITH_GPU = {"execute-notebook", "execute-notebooks"}
-MOST_OF_A_SUMMARY = 110  # characters: what the catalog shows in a list
 
 # Params that are not named as their flag: the catalog's names, which drop-in users know.
 FLAGS = {
@@ -52,8 +50,6 @@ SECURITY = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-ANNOTATIONS = ("pipelines.minVersion", "displayName")
-CATALOG_ANNOTATIONS = ("categories", "tags", "platforms")
 _PINNED = re.compile(r"[^\s:@]+(:\d+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 _ARG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
 _RESULT = re.compile(r"([\w-]+)=\$\(results\.([\w-]+)\.path\)")
@@ -81,50 +77,6 @@ def units(manifest: Manifest) -> Iterator[Unit]:
             yield Unit(used["name"], used["taskSpec"], params, inline=True)
 
 
-def check_shape(manifest: Manifest, library: Library) -> Iterator[str]:  # noqa: ARG001
-    """Find what the conventions of the catalog ask for and is not there."""
-    if manifest.kind in {"Task", "StepAction", "Pipeline"}:
-        yield from _metadata(manifest)
-        yield from _description(manifest.spec.get("description", ""))
-        for group in ("params", "results", "workspaces"):
-            for entry in _entries(manifest, group):
-                if not entry.get("description", "").endswith("."):
-                    yield f"{group}: {entry['name']}: has no description that ends in a full stop"
-    for group in ("params", "results", "workspaces", "steps", "volumes", "tasks"):
-        for name in repeated(_entries(manifest, group)):
-            yield f"{group}: the name {name} is there twice"
-    for field, text in texts(manifest.value):
-        if ":latest" in text:
-            yield f"{field}: what :latest is changes from day to day"
-        if field.endswith(".script"):
-            yield f"{field}: a Task names a command and has no script"
-
-
-def _entries(manifest: Manifest, group: str) -> list[dict[str, Any]]:
-    found = manifest.value.get("spec", {}).get(group, [])
-    return found if isinstance(found, list) and all(isinstance(e, dict) for e in found) else []
-
-
-def _metadata(manifest: Manifest) -> Iterator[str]:
-    metadata = manifest.value["metadata"]
-    if manifest.path.stem != manifest.name:
-        yield f"the file is named {manifest.path.stem}, the {manifest.kind} {manifest.name}"
-    if metadata.get("labels", {}).get("app.kubernetes.io/version") != stepkit.__version__:
-        yield f"the label app.kubernetes.io/version is not {stepkit.__version__}"
-    wanted = ANNOTATIONS if manifest.kind == "Pipeline" else ANNOTATIONS + CATALOG_ANNOTATIONS
-    for name in wanted:
-        if not metadata.get("annotations", {}).get(f"tekton.dev/{name}"):
-            yield f"the annotation tekton.dev/{name} is missing"
-
-
-def _description(text: str) -> Iterator[str]:
-    first, _, rest = text.partition("\n")
-    if not first.endswith(".") or len(first) > MOST_OF_A_SUMMARY:
-        yield "description: its first line must be one short sentence"
-    if rest != rest.strip("\n") and not rest.strip():
-        yield "description: ends with empty lines"
-
-
 def check_task(manifest: Manifest, library: Library) -> Iterator[str]:  # noqa: ARG001
     """Find where a Task and the command that it calls do not agree."""
     for unit in units(manifest):
@@ -140,6 +92,8 @@ def _unit(unit: Unit) -> Iterator[str]:
             continue
         yield from _arguments(unit, step, command[-1])
         yield from _secrets(unit, step, command[-1])
+        for variable in repeated(step.get("env")):
+            yield f"env: {variable} is there twice"
     if not unit.inline and [step["name"] for step in unit.spec["steps"]] != [unit.label]:
         yield "a Task has one step, named as the Task"
     yield from _declared_and_used(unit)

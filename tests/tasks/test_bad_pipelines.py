@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 import pytest
-from tasks.good_documents import PIPELINE, RUN, TASK, problems
+from tasks.good_documents import COLLECT, PIPELINE, RUN, TASK, problems
 from tasks.manifests import ROOT, Library, Manifest
-from tasks.pipeline_checks import check_run
+from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
 
 FIRST, SECOND, LAST = "spec/tasks/0", "spec/tasks/1", "spec/finally/0"
@@ -92,6 +92,11 @@ BAD_PIPELINES = {
         f"{FIRST}/workspaces/+",
         {"name": "cache", "workspace": "files"},
         "its Task has no such workspace",
+    ),
+    "matrix of a text": (
+        f"{FIRST}/matrix",
+        {"params": [{"name": "notebook", "value": "x"}]},
+        "notebook: must be a list",
     ),
     "matrix for an array": (
         f"{SECOND}/matrix",
@@ -219,6 +224,20 @@ def test_results_of_a_matrix_stand_alone(text: str, expected: list[str]) -> None
     found = list(check_references(Manifest(ROOT / "two.yaml", pipeline), known))
 
     assert [one.rpartition(": ")[2] for one in found] == expected
+
+
+def test_results_of_a_matrix_need_a_task_that_uses_them() -> None:
+    pipeline = copy.deepcopy(PIPELINE)
+    first, second = pipeline["spec"]["tasks"]
+    first["matrix"] = {"params": [{"name": "notebook", "value": ["x"]}]}
+    pipeline["spec"]["results"][0]["value"] = "$(tasks.convert.results.page[*])"
+    known = Library([Manifest(ROOT / "x.yaml", one) for one in (TASK, COLLECT)])
+    manifest = Manifest(ROOT / "two.yaml", pipeline)
+
+    assert not [one for one in check_pipeline(manifest, known) if "of a matrix" in one]
+    second["params"] = [{"name": "files", "value": ["$(params.names[*])"]}]
+    (found,) = check_pipeline(manifest, known)
+    assert "of a matrix: Tekton finds it only if a task uses it too" in found
 
 
 def test_two_claims_in_one_task_are_found() -> None:

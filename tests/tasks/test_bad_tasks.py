@@ -6,9 +6,11 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from tasks.good_documents import DOCUMENTS, TASK, problems
 from tasks.manifests import ROOT, Library, Manifest
 from tasks.reference_checks import check_references
+from tasks.task_checks import check_task
 
 from stepkit.errors import ConfigurationError
 from stepkit.tools import documents
@@ -115,6 +117,34 @@ BAD_TASKS = {
     "no display name": ("metadata/annotations", {}, "tekton.dev/displayName is missing"),
     "summary that goes on": ("spec/description", "Convert a\nnotebook.", "one short sentence"),
     "undescribed param": ("spec/params/1/description", "Notebook", "ends in a full stop"),
+    "no reason": (
+        "spec/steps/0/args",
+        TASK["spec"]["steps"][0]["args"][-1:],
+        "every Task has reason and message",
+    ),
+    "number for a text": ("spec/params/1/default", 5, "put it in quotes"),
+    "boolean for a text": ("spec/stepTemplate/env/1/value", True, "put it in quotes"),
+    "variable twice": (
+        "spec/steps/0/env",
+        [{"name": "X", "value": "1"}, {"name": "X", "value": "2"}],
+        "X is there twice",
+    ),
+    "result elsewhere": (ARGS, "--result=page=/tmp/page", "must be OUTPUT=$(results.NAME.path)"),
+    "secret that the step does not read": (
+        "spec/steps/0/env",
+        [
+            {
+                "name": "X",
+                "valueFrom": {"secretKeyRef": {"name": "x", "key": "y", "optional": True}},
+            }
+        ],
+        "takes the secrets ['X'], its step reads []",
+    ),
+    "GPU of a sidecar": (
+        "spec/sidecars",
+        [{"name": "x", "computeResources": {"limits": {"nvidia.com/gpu": "1"}}}],
+        "a sidecar asks for a GPU",
+    ),
     "param twice": ("spec/params/+", TASK["spec"]["params"][1], "is there twice"),
     "elsewhere": ("spec/stepTemplate/workingDir", "/work", "workingDir"),
 }
@@ -123,6 +153,17 @@ BAD_TASKS = {
 @pytest.mark.parametrize(("path", "value", "problem"), BAD_TASKS.values(), ids=BAD_TASKS.keys())
 def test_a_fault_in_a_task_is_found(path: str, value: Any, problem: str) -> None:
     assert any(problem in found for found in problems("Task", path, value))
+
+
+def test_a_task_that_runs_notebooks_without_a_gpu_is_found() -> None:
+    task = yaml.safe_load((ROOT / "execute-notebook.yaml").read_text())
+    manifest = Manifest(ROOT / "execute-notebook.yaml", task)
+    assert list(check_task(manifest, Library([]))) == []
+
+    del task["spec"]["steps"][0]["computeResources"]
+
+    (found,) = check_task(manifest, Library([]))
+    assert "it asks for no GPU" in found
 
 
 OBJECT = {

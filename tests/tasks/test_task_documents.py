@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from tasks.manifests import ROOT, Checker, Manifest, library, manifests
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
-from tasks.task_checks import COMMAND, check_shape, check_task
+from tasks.shape_checks import check_shape
+from tasks.task_checks import COMMAND, check_task
 
 from stepkit import cli
 from stepkit.steps import STEPS
@@ -39,6 +41,7 @@ def test_its_shape_is_right(manifest: Manifest) -> None:
 def test_a_job_calls_a_command_as_it_is(manifest: Manifest) -> None:
     (container,) = manifest.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
+    assert re.search(r":[\w.-]+$", container["image"])
     assert container["command"][:-1] == COMMAND
     args = [container["command"][-1], *container["args"]]
     assert "$(" not in " ".join(args)

@@ -13,7 +13,7 @@ from tasks.github_events import COMMIT, REPOSITORY, commit, pull_request, push
 from tasks.manifests import ROOT, Manifest, library, manifests, named, texts
 from tasks.pipeline_checks import check_run
 from tasks.reference_checks import check_references
-from tasks.task_checks import check_shape
+from tasks.shape_checks import check_shape
 from tasks.test_tekton_schemas import faults
 from tasks.trigger_checks import Triggers
 
