@@ -196,8 +196,10 @@ def _wanted(
 def _came_later(options: Options, path: Path) -> bool:
     if path.name in {MANIFEST, CHECKSUMS} or path.is_dir():
         return False
-    waited = {waited.absolute() for waited in options.wait_for}
-    return path in waited or any(fnmatchcase(path.name, pattern) for pattern in options.also)
+    waited = {waited.resolve() for waited in options.wait_for}
+    return path.resolve() in waited or any(
+        fnmatchcase(path.name, pattern) for pattern in options.also
+    )
 
 
 def _not_there(

@@ -6,8 +6,6 @@ asynchronous calls are used because only they can be interrupted by a signal.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +93,8 @@ class Bucket:
 
     def sha256(self, key: str) -> str:
         """Read the object."""
+        import hashlib
+
         import obstore
 
         async def read() -> str:
@@ -123,6 +123,8 @@ class Bucket:
         return f"{self._prefix}/{key}" if self._prefix else key
 
     def _done(self, what: str, key: str, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        import asyncio
+
         from obstore.exceptions import BaseError
 
         async def limited() -> T:

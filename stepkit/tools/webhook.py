@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
@@ -31,6 +30,8 @@ def post(
 
     Raises :class:`ToolError` for what may pass and :class:`ConfigurationError` for the rest.
     """
+    import ssl
+
     import requests
 
     try:
