@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
     from email.message import Message
 
@@ -133,7 +134,7 @@ def send_body(handler: BaseHTTPRequestHandler, reply: Reply, state: DataServer) 
 
 
 @contextmanager
-def serving(content: bytes) -> Iterator[DataServer]:
+def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[DataServer]:
     """Serve ``content`` under any path."""
     state = DataServer(content)
 
@@ -152,10 +153,16 @@ def serving(content: bytes) -> Iterator[DataServer]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Stay silent about a client that went away."""
+
         request_queue_size = 64
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        state.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield state

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepkit.errors import StepError
 from stepkit.tools import dataset_cache, files, web
 from stepkit.tools.dataset_cache import Sidecar
 from stepkit.tools.download import fetch
@@ -114,7 +115,10 @@ def _intact(path: Path, told: Sidecar | None, request: Request) -> Sidecar | Non
 
 
 def _hit(path: Path, sidecar: Path, told: Sidecar) -> Held:
-    dataset_cache.write_sidecar(sidecar, replace(told, used=dataset_cache.now()))
+    try:
+        dataset_cache.write_sidecar(sidecar, replace(told, used=dataset_cache.now()))
+    except StepError as error:  # the file is there all the same, on a full disk too
+        logger.warning("cannot note that %s was used: %s", path, error)
     return Held(path=path, sha256=told.sha256, size=told.size, url=told.url, hit=True)
 
 

@@ -8,6 +8,9 @@ import json
 import logging
 import os
 import random
+import shutil
+import ssl
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -611,6 +614,41 @@ def test_a_signature_in_a_url_is_shown_nowhere(
     for text in (caplog.text, str(outputs), str(error), *told):
         assert "0123abcd" not in text
     assert f"{place.server.url}/census.bin?..." in caplog.text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Make a certificate of 127.0.0.1 that no authority has signed, with its key."""
+    path = tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(path), "-out", f"{path}.crt"]
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl")
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + path.with_name("certificate.pem.crt").read_text())
+    return path
+
+
+def test_a_server_is_trusted_by_its_certificate_and_may_not_lead_to_http(
+    place: Place, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serving(CONTENT, tls=tls) as secure:
+        entry = {"url": f"{secure.url}/census.bin", "sha256": SHA256}
+        unknown = place.failed(entry)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        place.run(entry)
+        secure.always = status(302, Location=f"{place.server.url}/census.bin")
+        downgraded = place.failed({**entry, "sha256": "0" * 64})
+
+    assert isinstance(unknown, ConfigurationError)
+    assert "name that in SSL_CERT_FILE" in str(unknown)
+    assert place.file.read_bytes() == CONTENT
+    assert isinstance(downgraded, ConfigurationError)
+    assert "which is not encrypted" in str(downgraded)
+    assert place.server.requests == []
 
 
 @pytest.mark.parametrize("direction", ["proxy", "server"])

@@ -126,8 +126,13 @@ def test_no_link_is_followed_on_the_way(tmp_path: Path) -> None:
     assert list((tmp_path / "away").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["tar.gz", "tar", "tar.xz", "zip"])
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        *((kind, "cut") for kind in ("tar.gz", "tar", "tar.xz", "zip")),
+        *((kind, "flipped") for kind in ("tar.gz", "tar.xz", "zip")),  # tar alone cannot tell
+    ],
+)
 def test_a_broken_archive_is_told(tmp_path: Path, kind: str, damage: str) -> None:
     archive = tmp_path / f"a.{kind}"
     if kind == "zip":
@@ -136,8 +141,6 @@ def test_a_broken_archive_is_told(tmp_path: Path, kind: str, damage: str) -> Non
     else:
         mode = "w:" + kind.partition(".")[2]
         tarred(archive, member("a"), mode=mode.rstrip(":") if kind == "tar" else mode)
-    if damage == "flipped" and kind == "tar":
-        pytest.skip("a tar file has no checksums of its content")
     data = bytearray(archive.read_bytes())
     if damage == "cut":
         data = data[: len(data) // 2]
