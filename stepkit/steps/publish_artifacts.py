@@ -15,7 +15,6 @@ For example:
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from urllib.parse import quote
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
-from stepkit.tools import manifest
+from stepkit.tools import arrival, manifest
 from stepkit.tools.destination import Destination, Directory
 from stepkit.tools.manifest import CHECKSUMS, MANIFEST, Artifact
 from stepkit.tools.object_storage import SCHEME, Access, Bucket
@@ -32,7 +31,6 @@ from stepkit.tools.retry import retrying
 
 logger = logging.getLogger(__name__)
 
-_POLL = 0.5  # seconds between two looks for a file that another task writes
 _SHOWN = 10  # names in one message
 
 
@@ -106,9 +104,11 @@ def run(options: Options) -> Outputs:
     prefix = _prefix(options.prefix)
     listed = manifest.read(directory)
     there = _destination(options, directory)
-    missing = _wait(options, directory / MANIFEST)
+    missing = arrival.await_files(
+        options.wait_for, newer_than=directory / MANIFEST, timeout=options.wait_timeout
+    )
     wanted = _wanted(options, directory, listed)
-    outputs = Outputs(location=there.location(prefix).rstrip("/"), missing=missing)
+    outputs = Outputs(location=there.location(prefix).rstrip("/"), missing=tuple(map(str, missing)))
     waiting = _not_there(options, there, prefix, wanted)
     try:
         for artifact in waiting:
@@ -147,32 +147,6 @@ def _destination(options: Options, artifacts: Path) -> Destination:
     if root.resolve().is_relative_to(artifacts.resolve()):
         raise ConfigurationError(f"{root} lies in the artifacts: publish to another directory")
     return Directory(root)
-
-
-def _wait(options: Options, listed: Path) -> tuple[str, ...]:
-    """Wait for files that are newer than the manifest; return those that did not come.
-
-    An older one is what an earlier attempt left: it tells of another run.
-    """
-    since, deadline = listed.stat().st_mtime_ns, time.monotonic() + options.wait_timeout
-    waiting = list(options.wait_for)
-    if waiting:
-        logger.info("waiting for %s", ", ".join(map(str, waiting)))
-    while waiting := [path for path in waiting if not _has_come(path, since)]:
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(_POLL)
-    for path in waiting:
-        state = "is still older than the manifest" if path.exists() else "did not come"
-        logger.warning("waited %g s: %s %s", options.wait_timeout, path, state)
-    return tuple(map(str, waiting))
-
-
-def _has_come(path: Path, since: int) -> bool:
-    try:
-        return path.stat().st_mtime_ns >= since
-    except OSError:
-        return False
 
 
 def _wanted(

@@ -260,7 +260,7 @@ def test_a_summary_older_than_the_manifest_is_another_runs(
     outputs = publish(artifacts, there, wait_for=(summary,), wait_timeout=0)
 
     assert outputs.status == "tolerated"
-    assert f"waited 0 s: {summary} is still older than the manifest" in caplog.messages
+    assert f"waited 0 s: {summary} is still older than manifest.json" in caplog.messages
 
 
 def test_a_summary_that_was_listed_and_written_anew_is_published(
