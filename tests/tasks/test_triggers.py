@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 import subprocess
-from typing import Any
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,7 +19,11 @@ from tasks.shape_checks import check_shape
 from tasks.test_tekton_schemas import faults
 from tasks.trigger_checks import Triggers
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DIRECTORY = ROOT / "triggers"
+DOCS = ROOT.parent / "docs/triggers.md"
 KINDS = ("EventListener", "TriggerBinding", "TriggerTemplate")
 EVENTS = {"github-push": push(commit("[gpu]")), "github-pull-request": pull_request()}
 TRIGGERS = Triggers(manifests(*KINDS))
@@ -87,18 +93,41 @@ def test_the_kustomization_lists_every_file() -> None:
     assert set(kustomization["resources"]) == files
 
 
-def test_kustomize_builds_the_directory() -> None:
+def built(directory: Path) -> list[Manifest]:
     if not shutil.which("kubectl"):
         pytest.skip("there is no kubectl here")
     done = subprocess.run(
-        ["kubectl", "kustomize", DIRECTORY], capture_output=True, text=True, check=True
+        ["kubectl", "kustomize", directory], capture_output=True, text=True, check=True
     )
+    return [Manifest(directory / "x.yaml", one) for one in yaml.safe_load_all(done.stdout)]
 
-    built = list(yaml.safe_load_all(done.stdout))
-    assert sorted(one["metadata"]["name"] for one in built) == sorted(
-        one.name for one in manifests(*KINDS)
+
+def test_kustomize_builds_the_directory() -> None:
+    found = built(DIRECTORY)
+
+    assert sorted(one.name for one in found) == sorted(one.name for one in manifests(*KINDS))
+    assert {one.value["metadata"]["namespace"] for one in found} == {"stepkit"}
+
+
+def test_what_a_project_sets_reaches_its_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(
+        r" *```yaml\n( *apiVersion: kustomize.*?)```", DOCS.read_text(), re.DOTALL
     )
-    assert {one["metadata"]["namespace"] for one in built} == {"stepkit"}
+    kustomization = yaml.safe_load(textwrap.dedent(block))
+    shutil.copytree(DIRECTORY, tmp_path / "triggers")
+    (tmp_path / "mine").mkdir()
+    kustomization["resources"] = ["../triggers"]
+    (tmp_path / "mine/kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+    triggers = Triggers(built(tmp_path / "mine"))
+
+    assert list(triggers.check()) == []
+    made = triggers.run(LISTENER.spec["triggers"][0], EVENTS["github-push"])
+    run = Manifest(DIRECTORY / "run.yaml", made)
+    assert list(check_run(run, library())) == []
+    params = {param["name"]: param["value"] for param in run.spec["params"]}
+    assert params["notebook"] == "notebooks/analysis.ipynb"
+    assert run.spec["taskRunTemplate"]["podTemplate"]["securityContext"] == {"fsGroup": 1001}
 
 
 FIRST = "0/spec/triggers/0"
@@ -116,6 +145,7 @@ BAD = {
     "no filter": (f"{FIRST}/interceptors/1/params/0/name", "overlays", "the last one filters"),
     "interceptor's kind": (f"{FIRST}/interceptors/0/ref", {"name": "github"}, "ClusterInterceptor"),
     "unknown binding": (f"{FIRST}/bindings/0/ref", "x", "there is no TriggerBinding x"),
+    "unused binding": (f"{FIRST}/bindings/0/ref", "stepkit-pull-request", "no trigger uses it"),
     "unknown template": (f"{FIRST}/template/ref", "x", "there is no TriggerTemplate x"),
     "binding left out": (
         f"{FIRST}/bindings",
@@ -154,7 +184,7 @@ def test_a_fault_in_the_triggers_is_found(path: str, value: Any, problem: str) -
 
 
 def test_what_the_cluster_needs_for_it_is_told() -> None:
-    text = (ROOT.parent / "docs/triggers.md").read_text()
+    text = DOCS.read_text()
     secret = named(LISTENER.spec["triggers"][0]["interceptors"][0]["params"])["secretRef"]["value"]
 
     assert f"create secret generic {secret['secretName']}" in text
