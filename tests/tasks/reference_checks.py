@@ -36,7 +36,7 @@ LIST_ITEMS = re.compile(r"(steps\.\*\.|sidecars\.\*\.|stepTemplate\.|)(command|a
 
 _VALUE = r"(params\.\*\.value(\..*)?|matrix\.(params|include)\..*\.value(\.\*)?|when\.\*\..*)"
 PIPELINE_TASK_FIELDS = re.compile(
-    rf"{_VALUE}|onError|taskRef\.name|taskRef\.params\..*|workspaces\.\*\.subPath"
+    rf"{_VALUE}|displayName|onError|taskRef\.name|taskRef\.params\..*|workspaces\.\*\.subPath"
 )
 WITH_RESULTS = re.compile(_VALUE)
 WHOLE_VALUES = re.compile(
@@ -58,6 +58,8 @@ _PIPELINE_CONTEXT = {
 
 def check_references(manifest: Manifest, library: Library) -> Iterator[str]:
     """Find each reference that resolves to nothing, or stands where nothing is replaced."""
+    for reference in references(manifest.value.get("metadata", {})):
+        yield reference.problem("Tekton replaces nothing in metadata")
     if manifest.kind == "Task":
         yield from _in_task(manifest.spec)
     elif manifest.kind == "StepAction":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\(([^()]*)\)")
 _PART = re.compile(r"\.?([^.\[\]\"']+)|\[\"([^\"]+)\"\]|\['([^']+)'\]")
-_PROSE = ("description", "displayName")
+_PROSE = "description"
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Reference:
 
 
 def references(value: Any, skip: tuple[str, ...] = ()) -> Iterator[Reference]:
-    """Yield the references in ``value``, those in prose and in the fields ``skip`` left out."""
+    """Yield the references in ``value`` but for descriptions and the fields ``skip``."""
     for field, text in texts(value):
-        if field.rpartition(".")[2] in _PROSE or field.startswith(skip):
+        if field.rpartition(".")[2] == _PROSE or field.startswith(skip):
             continue
         for match in _REFERENCE.finditer(text):
             yield Reference(field, text, match[1])

@@ -117,6 +117,11 @@ BAD_PIPELINES = {
         "stands in params, when or matrix",
     ),
     "misspelt head": (f"{FIRST}/params/0/value", "$(param.image)", "there is no such variable"),
+    "unknown param in a displayName": (
+        f"{FIRST}/displayName",
+        "Convert $(params.colour)",
+        "no such param",
+    ),
     "param in a default": ("spec/params/0/default", "$(params.names[0])", "replaced nowhere"),
     "unknown param in it": (
         SECOND,

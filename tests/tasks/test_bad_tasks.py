@@ -38,6 +38,8 @@ BAD_TASKS = {
         "$(params.page)",
         "replaces nothing",
     ),
+    "param in an annotation": ("metadata/annotations/x", "$(params.page)", "nothing in metadata"),
+    "param in the displayName": ("spec/displayName", "$(params.page)", "replaces nothing"),
     "param in sizeLimit": (
         "spec/volumes",
         [{"name": "shm", "emptyDir": {"sizeLimit": "$(params.page)"}}],
