@@ -223,5 +223,7 @@ def _ca_file(options: Options) -> Path | None:
                 )
             return None
         file = options.ca_directory / file
-    files.read(file)
+    if not file.is_file():
+        near = files.near_names(file)
+        raise ConfigurationError(f"there is no file {file}{near}", reason=Reason.NOT_FOUND)
     return file.absolute()

@@ -35,7 +35,7 @@ _AUTH: Final = re.compile(
     re.IGNORECASE,
 )
 _MISSING: Final = re.compile(
-    r"returned error: (404|410)\b|repository '.*' not found|does not exist"
+    r"returned error: (404|410)\b|repository ('.*' )?not found|does not exist"
     r"|does not appear to be a git repository|not our ref|couldn't find remote ref"
     r"|Repository or object not found|\[404\] Object does not exist|remote missing object",
     re.IGNORECASE,
@@ -99,7 +99,9 @@ def _hint_for_access(output: str) -> str:
 
 def _said(output: str) -> str:
     ssh = next((line for line in output.splitlines() if _ssh_says(line)), "")
-    said = re.findall(r"^(?:fatal|error|remote|batch response): *(.*)", output, re.MULTILINE)
+    said = re.findall(
+        r"^(?:fatal|error|remote|batch response|ssh): *(.*)", output, re.MULTILINE | re.IGNORECASE
+    )
     said = [line for line in said if not _SAYS_NOTHING.search(line)]
     return ssh or (said[-1] if said else (output.strip().splitlines() or ["no message"])[-1])
 

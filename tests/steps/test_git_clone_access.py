@@ -17,7 +17,7 @@ import pytest
 from git_server import GitServer, make_certificate, serving
 from samples import Origin
 
-from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import git_clone
 from stepkit.steps.git_clone import Options, Outputs
 from stepkit.tools import git_ssh
@@ -195,9 +195,12 @@ def test_checks_no_certificate_when_told_so(
 
 
 def test_a_file_of_certificates_that_is_missing_is_told(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").touch()
+
     error = failed(origin.url, tmp_path / "source", ca_directory=tmp_path, ca_file="gone.crt")
 
-    assert f"cannot read {tmp_path}/gone.crt" in str(error)
+    assert str(error) == f"there is no file {tmp_path}/gone.crt (did you mean ca.crt?)"
+    assert error.reason == Reason.NOT_FOUND
     # The Task names its file also where no workspace holds one.
     assert clone(origin.url, tmp_path / "source", ca_file="ca-bundle.crt").commit
 
@@ -337,6 +340,22 @@ def test_a_key_that_the_server_does_not_take_is_told(
 
     assert error.reason == Reason.AUTH
     assert "does the server know the key in --ssh-directory" in str(error)
+
+
+def test_an_ssh_server_that_does_not_answer_is_tried_again(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    if not shutil.which("ssh"):
+        pytest.skip("ssh is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    error = failed(f"ssh://git@127.0.0.1:{port}/x", tmp_path / "source", ssh_directory=keys)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.NETWORK
+    assert "Connection refused" in str(error)
 
 
 def test_a_directory_without_a_key_is_told(tmp_path: Path) -> None:

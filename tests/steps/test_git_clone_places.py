@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -204,6 +205,93 @@ def test_no_file_is_written_through_a_link_that_stays(origin: Origin, tmp_path: 
 
     assert names(elsewhere) == []
     assert (source / "docs/a.txt").read_text() == "a"
+
+
+def test_a_mount_of_a_namespace_of_its_own_is_filled_in_place(
+    origin: Origin, tmp_path: Path
+) -> None:
+    """So it is in a pod, which another one's mounts do not reach."""
+    place, backing = tmp_path / "output", tmp_path / "backing"
+    place.mkdir()
+    backing.mkdir()
+    inside = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", inside, "sh", str(backing), str(place)]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount in a namespace of its own here")
+    run = [sys.executable, "-m", "stepkit", "git-clone", "--url", origin.url]
+
+    for _ in range(2):
+        subprocess.run([*command, *run, "--destination", str(place)], check=True)
+
+    assert names(backing) == [".git", "file.txt"]
+    assert names(place) == []
+
+
+PIPELINE = """\
+apiVersion: tekton.dev/v1
+kind: Pipeline
+metadata: {name: for-the-catalog}
+spec:
+  params: [{name: url, type: string}]
+  workspaces: [{name: source}, {name: login}]
+  results:
+    - {name: commit, value: $(tasks.fetch.results.commit)}
+    - {name: url, value: $(tasks.fetch.results.url)}
+    - {name: date, value: $(tasks.fetch.results.committer-date)}
+    - {name: chains, value: $(tasks.fetch.results.CHAINS-GIT_COMMIT)}
+    - {name: backup, value: $(tasks.fetch.results.backup-path)}
+  tasks:
+    - name: fetch
+      taskRef: {name: git-clone}
+      workspaces: [{name: output, workspace: source}, {name: basic-auth, workspace: login}]
+      params:
+        - {name: url, value: $(params.url)}
+        - {name: revision, value: ""}
+        - {name: refspec, value: ""}
+        - {name: submodules, value: "true"}
+        - {name: submodulePaths, value: ""}
+        - {name: depth, value: "1"}
+        - {name: sslVerify, value: "true"}
+        - {name: crtFileName, value: ca-bundle.crt}
+        - {name: subdirectory, value: ""}
+        - {name: sparseCheckoutDirectories, value: ""}
+        - {name: deleteExisting, value: "true"}
+        - {name: httpProxy, value: ""}
+        - {name: httpsProxy, value: ""}
+        - {name: noProxy, value: ""}
+        - {name: verbose, value: "true"}
+        - {name: userFriendlyErrors, value: "true"}
+        - {name: gitInitImage, value: "ghcr.io/tektoncd-catalog/git-clone:v1.0.2"}
+        - {name: userHome, value: /home/git}
+"""
+
+
+def test_a_pipeline_for_the_git_clone_of_the_catalog_runs_as_it_is(
+    origin: Origin, tmp_path: Path
+) -> None:
+    shutil.copy(Path(__file__).parents[2] / "tasks/git-clone.yaml", tmp_path)
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE)
+    login = tmp_path / "login"
+    login.mkdir()
+    (login / ".git-credentials").write_text("https://me:s3cret@git.example.org\n")
+    (tmp_path / "source").mkdir()
+    command = [sys.executable, "-m", "stepkit", "run-local", "pipeline.yaml"]
+    command += ["--param", f"url={origin.url}", "--workspace", "source=source", "login=login"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "source") == [".git", "file.txt"]
+    commit = origin.git("rev-parse", "HEAD")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("results=")]
+    assert json.loads(line.removeprefix("results=")) == {
+        "commit": commit,
+        "url": origin.url,
+        "date": origin.git("log", "-1", "--format=%ct"),
+        "chains": commit,
+        "backup": "",
+    }
+    assert "s3cret" not in done.stdout + done.stderr
 
 
 DYING = """
