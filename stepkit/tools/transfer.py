@@ -67,6 +67,8 @@ def load(source: Source, part: Part, wanted: Wanted, pace: Pace, known: str = ""
 
 def _begun(source: Source, part: Part, wanted: Wanted) -> _Begun:
     """Return what there is to go on from: nothing, where nobody could tell that it fits."""
+    if part.size() and not os.access(part.path, os.W_OK):
+        part.discard()  # another user's, in a directory of both
     told, offset = part.told(), part.size()
     total, validator = told.get("total"), str(told.get("validator") or "")
     if told.get("source") != web.fingerprint(source.url) or validator.startswith("W/"):

@@ -1,0 +1,76 @@
+"""Where the tests of download-dataset download to, and what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.errors import StepError
+from stepkit.steps import download_dataset
+from stepkit.steps.download_dataset import Options, Outputs
+from stepkit.tools import dataset_cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from data_server import DataServer
+
+
+CONTENT = random.Random(7).randbytes(300_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Place:
+    """A directory to download to, and a cache."""
+
+    def __init__(self, root: Path, server: DataServer) -> None:
+        self.server = server
+        self.directory, self.cache = root / "data", root / "cache"
+        self.manifest = root / "datasets.yaml"
+
+    def options(self, *entries: dict[str, Any], **more: Any) -> Options:
+        entries = entries or ({"url": f"{self.server.url}/census.bin", "sha256": SHA256},)
+        self.manifest.write_text(json.dumps({"datasets": entries}))
+        given = {"manifest": self.manifest, "directory": self.directory, "cache": (self.cache,)}
+        return Options(**{**given, **more})
+
+    def run(self, *entries: dict[str, Any], **more: Any) -> Outputs:
+        return download_dataset.run(self.options(*entries, **more))
+
+    def failed(self, *entries: dict[str, Any], **more: Any) -> StepError:
+        with pytest.raises(StepError) as caught:
+            self.run(*entries, **more)
+        return caught.value
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "census.bin"
+
+    @property
+    def cached(self) -> Path:
+        return self.cache / SHA256
+
+    @property
+    def part(self) -> Path:
+        return self.cache / f"{SHA256}.part"
+
+    def begun(self, content: bytes, etag: str = '"v1"', total: int = len(CONTENT)) -> None:
+        """Leave what an interrupted run would have left."""
+        self.cache.mkdir(exist_ok=True)
+        self.part.write_bytes(content)
+        source = hashlib.sha256(f"{self.server.url}/census.bin".encode()).hexdigest()
+        told = {"source": source, "validator": etag, "total": total}
+        self.part.with_name(f"{self.part.name}.json").write_text(json.dumps(told))
+
+    def left(self) -> list[str]:
+        """Name what is there of datasets, in cache and directory, without locks and tags."""
+        paths = [*self.cache.rglob("*"), *self.directory.rglob("*")]
+        return sorted(
+            path.name.replace(SHA256, "KEY")
+            for path in paths
+            if path.is_file() and path.suffix != ".lock" and path.name != dataset_cache.TAG
+        )

@@ -1,0 +1,318 @@
+"""A server that fails in every way that servers do: the right file comes, or none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from data_server import DataServer, Fault, Reply, cut, flip, page, serving, status
+from download_places import CONTENT, SHA256, Place
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.steps.download_dataset import Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture
+def server() -> Iterator[DataServer]:
+    with serving(CONTENT) as server:
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: DataServer) -> Place:
+    return Place(tmp_path, server)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        (401, ConfigurationError, Reason.AUTH),
+        (403, ConfigurationError, Reason.AUTH),
+        (404, ConfigurationError, Reason.NOT_FOUND),
+        (410, ConfigurationError, Reason.NOT_FOUND),
+        (451, ConfigurationError, Reason.BAD_INPUT),
+    ],
+)
+def test_a_refusal_is_not_tried_again(
+    place: Place, code: int, kind: type[StepError], reason: Reason
+) -> None:
+    place.server.always = status(code)
+
+    error = place.failed()
+
+    assert (type(error), error.reason) == (kind, reason)
+    assert f"census.bin: {place.server.url}/census.bin: the server answered HTTP {code}" in str(
+        error
+    )
+    assert len(place.server.requests) == 1
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 520])
+def test_a_server_that_is_busy_twice_is_asked_a_third_time(place: Place, code: int) -> None:
+    place.server.faults = [status(code, Retry_After="1"), status(code)]
+
+    assert place.run().downloaded == len(CONTENT)
+    assert len(place.server.requests) == 3
+
+
+def test_a_server_that_stays_busy_is_given_up(place: Place) -> None:
+    place.server.always = status(503)
+
+    error = place.failed(attempts=3)
+
+    assert (type(error.exit_code), error.exit_code, error.reason) == (int, 4, Reason.NETWORK)
+    assert len(place.server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("Sun, 01 Jan 2012 00:00:00 GMT", 0, 2),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 300, 300),
+        ("999999", 300, 300),
+        ("soon", 0, 2),
+        ("-5", 0, 2),
+    ],
+)
+def test_the_pause_that_a_server_asks_for_is_kept_up_to_a_limit(
+    place: Place, monkeypatch: pytest.MonkeyPatch, asked: str, least: float, most: float
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    place.server.faults = [status(429, Retry_After=asked)]
+
+    place.run()
+
+    assert len(pauses) == 1
+    assert least <= pauses[0] <= most
+
+
+def test_a_download_that_breaks_off_again_and_again_goes_on_where_it_stopped(place: Place) -> None:
+    place.server.faults = [cut(3), cut(3), cut(2)]
+
+    outputs = place.run(attempts=1)  # each brought something: none of them counts
+
+    assert place.server.ranges == [None, "bytes=100000-", "bytes=166666-", "bytes=233333-"]
+    assert all(request["If-Range"] == '"v1"' for request in place.server.requests[1:])
+    assert outputs.downloaded == len(CONTENT)
+    assert place.file.read_bytes() == CONTENT
+
+
+BROKEN: dict[str, Fault] = {
+    "reset": lambda reply: replace(reply, reset=True),
+    "cut": cut(),
+    "cut without length": lambda reply: replace(cut()(reply), told_length=False),
+    "cut chunk": lambda reply: replace(cut()(reply), chunked=True),
+    "flipped bit": flip,
+    "login page": page,
+    "wrong range": lambda reply: reply.having(Content_Range="bytes 5-9/300000"),
+    "garbage range": lambda reply: reply.having(Content_Range="half of it"),
+    "partial unasked": lambda reply: replace(reply, status=206).having(Content_Range="bytes 0-1/9"),
+    "other length": lambda reply: replace(reply, body=reply.body[:-1]),
+    "redirect loop": status(302, Location="/census.bin"),
+    "compressed": lambda reply: replace(flip(reply)).having(Content_Encoding="gzip"),
+    "no answer": lambda _: Reply(status=500),
+}
+
+
+@pytest.mark.parametrize("fault", [name for name in BROKEN if name != "redirect loop"])
+def test_after_one_fault_the_right_file_comes(place: Place, fault: str) -> None:
+    place.server.faults = [BROKEN[fault]]
+
+    place.run()
+
+    assert place.file.read_bytes() == CONTENT
+    assert place.left() == ["KEY", "KEY.json", "census.bin"]
+
+
+@pytest.mark.parametrize("begun", [0, 100_000])
+@pytest.mark.parametrize(
+    "fault", [name for name in BROKEN if not name.startswith("cut") and "range" not in name]
+)
+def test_a_fault_that_stays_is_told_and_leaves_no_file(
+    place: Place, fault: str, begun: int
+) -> None:
+    if begun:
+        place.begun(CONTENT[:begun])
+    place.server.always = BROKEN[fault]
+
+    error = place.failed(attempts=2)
+
+    assert error.exit_code in {2, 3, 4}
+    assert not place.file.exists()
+    assert not place.cached.exists()
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.count == 0
+
+
+@pytest.mark.parametrize("fault", ["wrong range", "garbage range"])
+def test_another_range_than_was_asked_for_is_not_appended(place: Place, fault: str) -> None:
+    place.begun(CONTENT[:100_000])
+    place.server.always = BROKEN[fault]
+
+    place.run()
+
+    assert place.server.ranges == ["bytes=100000-", None]
+    assert place.file.read_bytes() == CONTENT
+
+
+def test_the_same_wrong_file_twice_is_no_matter_of_trying(place: Place) -> None:
+    place.server.always = flip
+
+    error = place.failed()
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.CHECKSUM)
+    assert f"not {SHA256}, twice: either the file was replaced or the manifest is wrong" in str(
+        error
+    )
+    assert len(place.server.requests) == 2
+    assert place.left() == []
+
+
+def test_another_wrong_file_each_time_is_the_way_that_it_came(place: Place) -> None:
+    place.server.faults = [flip, lambda reply: flip(replace(reply, body=reply.body[::-1]))]
+
+    error = place.failed()
+
+    assert (type(error), error.reason) == (ToolError, Reason.CHECKSUM)
+    assert "each time another" in str(error)
+
+
+def test_a_web_page_in_place_of_the_file_is_told(place: Place) -> None:
+    place.server.always = page
+
+    error = place.failed({"url": f"{place.server.url}/census.bin"}, attempts=2)
+
+    assert (type(error), error.reason) == (ToolError, Reason.NETWORK)
+    assert "a web page in place of the file: does it ask for a login?" in str(error)
+
+
+def test_a_page_is_what_comes_where_a_page_is_wanted(place: Place) -> None:
+    place.server.always = page
+
+    place.run({"url": f"{place.server.url}/report.html"})
+
+    assert (place.directory / "report.html").read_bytes().startswith(b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("content", "etag", "asked"),
+    [
+        (CONTENT[:1000], '"v1"', "bytes=1000-"),
+        (b"x" * 1000, '"v1"', "bytes=1000-"),
+        (CONTENT[:1000], '"v0"', "bytes=1000-"),
+        (CONTENT[:1000], 'W/"v1"', "bytes=1000-"),
+        (CONTENT[:1000], "", "bytes=1000-"),
+        (CONTENT + b"more", '"v1"', None),
+        (b"x" * len(CONTENT), '"v1"', None),
+    ],
+    ids=["ok", "corrupt", "changed", "weak", "no validator", "longer", "complete but wrong"],
+)
+@pytest.mark.parametrize("server_is", ["good", "deaf to If-Range", "deaf to Range"])
+def test_whatever_a_killed_run_left_the_right_file_comes(
+    place: Place, content: bytes, etag: str, asked: str | None, server_is: str
+) -> None:
+    place.server.heeds_if_range = server_is != "deaf to If-Range"
+    place.server.heeds_ranges = server_is != "deaf to Range"
+    place.begun(content, etag)
+
+    place.run()
+
+    assert place.file.read_bytes() == CONTENT
+    assert place.left() == ["KEY", "KEY.json", "census.bin"]
+    assert place.server.ranges[0] == asked
+
+
+def test_a_part_that_is_whole_needs_no_server(place: Place) -> None:
+    place.begun(CONTENT)
+
+    assert place.run().downloaded == 0
+    assert place.server.requests == []
+
+
+def test_without_a_checksum_a_part_is_gone_on_from_only_by_a_strong_validator(
+    place: Place,
+) -> None:
+    entry = {"url": f"{place.server.url}/census.bin"}
+    for etag, asked in (('"v1"', "bytes=100000-"), ('W/"v1"', None)):
+        place.server.etag = etag
+        place.server.faults = [cut(), status(404)]
+        place.failed(entry, cache=())
+        place.server.requests.clear()
+        place.run(entry, cache=())
+        assert place.server.ranges == [asked]
+        assert place.file.read_bytes() == CONTENT
+
+
+def test_a_length_that_nobody_tells_is_refused(place: Place) -> None:
+    place.server.always = lambda reply: replace(reply, told_length=False)
+
+    error = place.failed({"url": f"{place.server.url}/census.bin"})
+
+    assert isinstance(error, ConfigurationError)
+    assert "nobody could tell whether all of it came" in str(error)
+    place.run({"url": f"{place.server.url}/census.bin", "size": len(CONTENT)})
+    assert place.file.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_another_size_than_the_manifest_says_is_refused(
+    place: Place, size: int, *, chunked: bool
+) -> None:
+    place.server.always = lambda reply: replace(reply, chunked=chunked)
+
+    error = place.failed({"url": f"{place.server.url}/census.bin", "size": size}, attempts=2)
+
+    assert error.reason in {Reason.CHECKSUM, Reason.NETWORK}
+    assert not place.file.exists()
+
+
+def test_a_server_that_stalls_is_left_and_asked_for_the_rest(place: Place) -> None:
+    place.server.faults = [lambda reply: replace(cut()(reply), hangs=True)]
+
+    place.run(stall_timeout=1.0, attempts=50)
+
+    assert place.server.ranges[1] == "bytes=100000-"
+    assert place.file.read_bytes() == CONTENT
+
+
+def test_a_server_that_drips_is_given_up(place: Place) -> None:
+    place.server.always = lambda reply: replace(reply, drips=True)
+
+    error = place.failed(stall_timeout=0.5, attempts=1)
+
+    assert (type(error), error.reason) == (ToolError, Reason.NETWORK)
+    assert place.part.stat().st_size > 0
+
+
+def test_the_time_limit_ends_a_download_and_what_came_is_kept(place: Place) -> None:
+    place.server.always = cut(2)
+
+    error = place.failed(timeout=0.0)
+
+    assert (error.exit_code, error.reason) == (4, Reason.TIMEOUT)
+    assert "give --timeout more" in str(error)
+
+
+def test_truncated_hdf5_is_found_out_even_without_a_checksum(place: Place) -> None:
+    head = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00" + bytes(8) + b"\xff" * 8
+    place.server.content = head + (400).to_bytes(8, "little") + bytes(300)
+
+    error = place.failed({"url": f"{place.server.url}/census.h5ad"})
+    assert error.reason is Reason.CHECKSUM
+    assert "census.h5ad is cut off: 336 of 400 bytes are there" in str(error)
+
+    place.server.content = CONTENT
+    assert "is no HDF5 file" in str(place.failed({"url": f"{place.server.url}/census.h5ad"}))
+    place.server.content = head + (336).to_bytes(8, "little") + bytes(300)
+    assert place.run({"url": f"{place.server.url}/census.h5ad"}).count == 1
