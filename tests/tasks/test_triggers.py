@@ -188,5 +188,5 @@ def test_what_the_cluster_needs_for_it_is_told() -> None:
     secret = named(LISTENER.spec["triggers"][0]["interceptors"][0]["params"])["secretRef"]["value"]
 
     assert f"create secret generic {secret['secretName']}" in text
-    assert f"--from-literal={secret['secretKey']}=" in text
+    assert f"--from-file={secret['secretKey']}=" in text
     assert f"el-{LISTENER.name}" in text
