@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import mimetypes
 import os
 import posixpath
 from dataclasses import dataclass
@@ -26,27 +25,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.options import DETAIL
-from stepkit.tools import files
+from stepkit.tools import files, manifest
+from stepkit.tools.manifest import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
-MANIFEST: Final = "manifest.json"
-CHECKSUMS: Final = "SHA256SUMS"
-SCHEMA: Final = "stepkit.manifest/1"
-
 _OWN_STEP: Final = "collect-artifacts"
 _MAX_REPORT_BYTES: Final = 50 * 2**20  # a larger JSON file is no report of ours
-
-_MEDIA_TYPES: Final = {
-    ".ipynb": "application/x-ipynb+json",  # jupyter/nbformat, "Media Type"
-    ".h5ad": "application/x-hdf5",
-    ".log": "text/plain",
-    ".md": "text/markdown",
-    ".xml": "application/xml",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +45,6 @@ class Options:
     files: Annotated[tuple[Path, ...], "files to copy into it first"] = ()
     exclude: Annotated[tuple[str, ...], "names to leave out, * and ? for anything"] = ()
     expect: Annotated[tuple[str, ...], "artifacts that must be there, by path in it"] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Artifact:
-    """One file: ``path`` in the directory, ``size`` in bytes."""
-
-    path: str
-    size: int
-    sha256: str
-    media_type: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +64,10 @@ def run(options: Options) -> Outputs:
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     _copy(options.files, directory)
-    found = tuple(_artifact(path, directory) for path in _kept(directory, options.exclude))
-    manifest = _write_lists(directory, found)
+    found = tuple(manifest.describe(path, directory) for path in _kept(directory, options.exclude))
+    listed = manifest.write(directory, found)
     outputs = Outputs(
-        manifest=manifest,
+        manifest=listed,
         count=len(found),
         size=sum(artifact.size for artifact in found),
         found=found,
@@ -131,7 +109,7 @@ def _copy(sources: tuple[Path, ...], directory: Path) -> None:
 
 def _check_target(source: Path, target: Path) -> None:
     """Make sure that the copy destroys nothing: a file of that name must hold the same."""
-    if target.name in {MANIFEST, CHECKSUMS}:
+    if target.name in {manifest.MANIFEST, manifest.CHECKSUMS}:
         raise ConfigurationError(
             f"{source} cannot be collected: this step writes its own {target.name}; rename it"
         )
@@ -145,19 +123,8 @@ def _check_target(source: Path, target: Path) -> None:
         )
 
 
-def _regular_files(directory: Path) -> Iterator[Path]:
-    """Yield files below ``directory``; links could lead out of it, pipes would block a reader."""
-    for path in sorted(directory.rglob("*")):
-        if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
-            continue
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            logger.warning("left out %s: it is no regular file", path)
-        elif path.is_file():
-            yield path
-
-
 def _kept(directory: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
-    for path in _regular_files(directory):
+    for path in manifest.regular_files(directory):
         if any(fnmatchcase(path.name, pattern) for pattern in exclude):
             continue
         if _is_own_report(path):
@@ -178,28 +145,3 @@ def _is_own_report(path: Path) -> bool:
         return False
     own = isinstance(data, dict) and data.get("step") == _OWN_STEP
     return own and str(data.get("schema")).startswith("stepkit.report/")
-
-
-def _artifact(path: Path, directory: Path) -> Artifact:
-    guessed = _MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    with files.explaining(f"cannot read {path}"):
-        return Artifact(
-            path=path.relative_to(directory).as_posix(),
-            size=path.stat().st_size,
-            sha256=files.sha256(path),
-            media_type=guessed or "application/octet-stream",
-        )
-
-
-def _write_lists(directory: Path, found: tuple[Artifact, ...]) -> Path:
-    manifest = {"schema": SCHEMA, "artifacts": [vars(artifact) for artifact in found]}
-    files.write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    files.write_atomically(directory / CHECKSUMS, b"".join(map(_checksum_line, found)))
-    return directory / MANIFEST
-
-
-def _checksum_line(artifact: Artifact) -> bytes:
-    """Spell one line of SHA256SUMS; coreutils mark a name with odd characters by a backslash."""
-    escaped = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
-    mark = "\\" if escaped != artifact.path else ""
-    return os.fsencode(f"{mark}{artifact.sha256}  {escaped}\n")  # a name may be no UTF-8

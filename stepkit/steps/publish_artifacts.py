@@ -2,9 +2,10 @@ r"""Copy the artifacts of a run to object storage or to another directory, and l
 
 What goes is what collect-artifacts listed in manifest.json, what came after it by the names of
 --also, and last the manifest itself: where it is, all is. A file that differs from the manifest
-stops the step before anything is sent. What is there already is not sent again; another file
-under the same name is not replaced, unless --overwrite says so. Every copy is read back and
-compared. Nothing is ever deleted.
+stops the step before anything is sent. With --unlisted, a run that was stopped before that list
+was made is published as it is, without a manifest. What is there already is not sent again;
+another file under the same name is not replaced, unless --overwrite says so. Every copy is read
+back and compared. Nothing is ever deleted.
 
 For example:
 
@@ -45,6 +46,11 @@ class Options:
     also: Annotated[tuple[str, ...], "files that came after the manifest, * and ? for anything"] = (
         "STEP_SUMMARY*.md",
     )
+    unlisted: Annotated[
+        bool,
+        "publish all that is there where collect-artifacts listed nothing, such as after a run "
+        "that was stopped",
+    ] = False
     wait_for: Annotated[
         tuple[Path, ...], "files that another task writes meanwhile, to wait for first"
     ] = ()
@@ -90,11 +96,9 @@ class Outputs:
     size: Annotated[int, "their size in bytes, together"] = 0
     sent: Annotated[int, "how many of them were sent"] = 0
     unchanged: Annotated[int, "how many were there already"] = 0
-    missing: Annotated[tuple[str, ...], "files that were waited for in vain"] = ()
+    missing: Annotated[tuple[str, ...], "files that were waited for in vain, or the manifest"] = ()
     published: Annotated[tuple[str, ...], "each file, by path in the directory", DETAIL] = ()
-    status: Annotated[str, "succeeded, or tolerated when a file was waited for in vain"] = (
-        "succeeded"
-    )
+    status: Annotated[str, "succeeded, or tolerated when a file is missing"] = "succeeded"
     message: Annotated[str, "what was published, in one sentence"] = ""
 
 
@@ -102,13 +106,22 @@ def run(options: Options) -> Outputs:
     """Wait, check everything, then send what is not there yet."""
     directory = options.artifacts.absolute()
     prefix = _prefix(options.prefix)
-    listed = manifest.read(directory)
+    listed = None if _is_unlisted(options, directory) else manifest.read(directory)
     there = _destination(options, directory)
     missing = arrival.await_files(
-        options.wait_for, newer_than=directory / MANIFEST, timeout=options.wait_timeout
+        options.wait_for,
+        newer_than=None if listed is None else directory / MANIFEST,
+        timeout=options.wait_timeout,
     )
-    wanted = _wanted(options, directory, listed)
-    outputs = Outputs(location=there.location(prefix).rstrip("/"), missing=tuple(map(str, missing)))
+    if listed is None:
+        logger.warning("there is no %s: all that is in %s is published", MANIFEST, directory)
+        wanted = tuple(manifest.describe(p, directory) for p in manifest.regular_files(directory))
+    else:
+        wanted = _wanted(options, directory, listed)
+    outputs = Outputs(
+        location=there.location(prefix).rstrip("/"),
+        missing=(*map(str, missing), *([MANIFEST] if listed is None else [])),
+    )
     waiting = _not_there(options, there, prefix, wanted)
     try:
         for artifact in waiting:
@@ -118,6 +131,10 @@ def run(options: Options) -> Outputs:
         done = f"{outputs.sent} of {len(waiting)} files sent, the manifest not: "
         raise error.leaving(outputs, prefix=done) from error
     return _told(options, outputs, prefix, wanted)
+
+
+def _is_unlisted(options: Options, directory: Path) -> bool:
+    return options.unlisted and directory.is_dir() and not (directory / MANIFEST).exists()
 
 
 def _prefix(text: str) -> str:
@@ -236,7 +253,7 @@ def _told(options: Options, outputs: Outputs, prefix: str, wanted: tuple[Artifac
     message = f"{count} files, {size / 1e6:.1f} MB at {outputs.location}: "
     message += f"{outputs.sent} sent, {unchanged} unchanged"
     if outputs.missing:
-        message += f"; waited in vain for {_some(outputs.missing)}"
+        message += f"; missing: {_some(outputs.missing)}"
     return replace(
         outputs,
         url=url,

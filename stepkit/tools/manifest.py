@@ -1,16 +1,23 @@
-"""What collect-artifacts listed: read again, and held against the files."""
+"""The list of the artifacts of a run: written, read again, and held against the files."""
 
 from __future__ import annotations
 
 import json
+import logging
 import mimetypes
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.tools import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
 
 MANIFEST: Final = "manifest.json"
 CHECKSUMS: Final = "SHA256SUMS"
@@ -18,7 +25,13 @@ CHECKSUMS: Final = "SHA256SUMS"
 _SCHEMA: Final = "stepkit.manifest/1"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHORT: Final = 12  # characters of a sha256 that people compare
-_MEDIA_TYPES: Final = {".md": "text/markdown", ".log": "text/plain", ".xml": "application/xml"}
+_MEDIA_TYPES: Final = {
+    ".ipynb": "application/x-ipynb+json",  # jupyter/nbformat, "Media Type"
+    ".h5ad": "application/x-hdf5",
+    ".log": "text/plain",
+    ".md": "text/markdown",
+    ".xml": "application/xml",
+}
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
@@ -73,6 +86,25 @@ def describe(path: Path, directory: Path) -> Artifact:
         )
 
 
+def regular_files(directory: Path) -> Iterator[Path]:
+    """Yield files below ``directory``; links could lead out of it, pipes would block a reader."""
+    for path in sorted(directory.rglob("*")):
+        if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
+            continue
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            logger.warning("left out %s: it is no regular file", path)
+        elif path.is_file():
+            yield path
+
+
+def write(directory: Path, found: tuple[Artifact, ...]) -> Path:
+    """List ``found`` in manifest.json, whose path is returned, and in SHA256SUMS."""
+    manifest = {"schema": _SCHEMA, "artifacts": [vars(artifact) for artifact in found]}
+    files.write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    files.write_atomically(directory / CHECKSUMS, b"".join(map(_checksum_line, found)))
+    return directory / MANIFEST
+
+
 def difference(listed: Artifact, directory: Path) -> str:
     """Say how the file differs from what is listed: ``""`` when it does not."""
     path = directory / listed.path
@@ -118,3 +150,10 @@ def _inside(path: str) -> bool:
     parts = PurePosixPath(path)
     plain = parts.as_posix() == path and "\0" not in path
     return plain and not parts.is_absolute() and ".." not in parts.parts and path != "."
+
+
+def _checksum_line(artifact: Artifact) -> bytes:
+    """Spell one line of SHA256SUMS; coreutils mark a name with odd characters by a backslash."""
+    escaped = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+    mark = "\\" if escaped != artifact.path else ""
+    return os.fsencode(f"{mark}{artifact.sha256}  {escaped}\n")  # a name may be no UTF-8
