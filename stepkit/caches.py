@@ -55,7 +55,10 @@ def provide(environment: MutableMapping[str, str]) -> Path | None:
 
 def _home(environment: MutableMapping[str, str]) -> Path | None:
     """Return the home directory if there is one; `/` is what runtimes give to unknown users."""
-    home = Path(environment.get("HOME") or "~").expanduser()
+    try:
+        home = Path(environment.get("HOME") or "~").expanduser()
+    except RuntimeError:  # no HOME, and no account with that user id
+        return None
     usable = home.is_absolute() and home != Path("/") and os.access(home, os.R_OK | os.X_OK)
     return home if usable and home.is_dir() else None
 

@@ -61,6 +61,20 @@ def test_who_has_no_home_gets_one(home: str, temporary: Path) -> None:
     assert directory.parent == temporary
 
 
+def test_who_has_neither_a_home_nor_an_account_gets_one(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # pwd knows no such user
+    environment: dict[str, str] = {}
+
+    directory = caches.provide(environment)
+
+    assert directory
+    assert directory.parent == temporary
+    assert environment["HOME"] == str(directory)
+
+
 def test_the_same_directory_serves_the_next_process(temporary: Path) -> None:
     assert caches.provide({"HOME": "/"}) == caches.provide({"HOME": "/"})
     assert len(list(temporary.iterdir())) == 1
