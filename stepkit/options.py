@@ -240,7 +240,7 @@ def _shown_default(option: Declared) -> str:
     if default in (None, (), ""):
         return ""
     shown = str(default).lower() if isinstance(default, bool) else str(default)
-    if DURATION in option.notes:
+    if DURATION in option.notes and isinstance(default, int | float):
         shown = durations.spell(default)
     return f" (default: {' '.join(default) if isinstance(default, tuple) else shown})"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from stepkit.errors import ConfigurationError
 from stepkit.report import shape
 
 if TYPE_CHECKING:
@@ -148,6 +149,14 @@ def load(
     names = dict.fromkeys([*expected, *rest, *failed])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
     return Run(title=title, entries=entries)
+
+
+def pipeline_statuses(items: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=STATUS`` of each task; raises :class:`ConfigurationError` for anything else."""
+    for item in items:
+        if "=" not in item:
+            raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
+    return dict(item.split("=", 1) for item in items)
 
 
 def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:

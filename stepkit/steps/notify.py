@@ -88,7 +88,7 @@ def run(options: Options) -> Outputs:
     found = model.load(
         options.reports.absolute(),
         expected=options.expect,
-        statuses=_statuses(options.statuses),
+        statuses=model.pipeline_statuses(options.statuses),
         title=options.title,
     )
     text = message.render(found, link=options.link)

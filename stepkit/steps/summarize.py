@@ -60,7 +60,7 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Read the reports, write the page, and hand on the verdict."""
-    statuses = _statuses(options.statuses)
+    statuses = model.pipeline_statuses(options.statuses)
     reports, summary = options.reports.absolute(), options.summary.absolute()
     found = model.load(reports, expected=options.expect, statuses=statuses, title=options.title)
     page = markdown.render(found, beside=summary.parent)
@@ -96,13 +96,6 @@ def _decided(found: model.Run, outputs: Outputs) -> StepError:
     reason = Reason(cause.reason) if cause.reason in known else Reason.TASK_FAILED
     message = f"{cause.name}: {cause.message}"
     return kinds.get(cause.exit_code, ToolError)(message, reason=reason, outputs=outputs)
-
-
-def _statuses(items: tuple[str, ...]) -> dict[str, str]:
-    for item in items:
-        if "=" not in item:
-            raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
-    return dict(item.split("=", 1) for item in items)
 
 
 def _message(found: model.Run) -> str:
