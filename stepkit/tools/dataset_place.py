@@ -109,10 +109,12 @@ class Target:
         backup = self.path.with_name(
             self.path.name + datetime.now(UTC).strftime(".backup-%Y%m%dT%H%M%S%fZ")
         )
-        with files.replacing(self.path, backup=backup, keep=unpacking.holds_work) as new:
-            with files.explaining(f"cannot unpack {held.path}"):
-                kind = self._kind(held.path)
-                done = unpacking.unpack(held.path, new, sha256=held.sha256, kind=kind)
+        with (
+            files.replacing(self.path, backup=backup, keep=unpacking.holds_work) as new,
+            files.explaining(f"cannot unpack {held.path}"),
+        ):
+            kind = self._kind(held.path)
+            done = unpacking.unpack(held.path, new, sha256=held.sha256, kind=kind)
         logger.info("%s: %d files, %.1f MB", self.path, done.count, done.size / 1e6)
         if os.path.lexists(backup):
             logger.warning("the older %s had changes: kept as %s", self.path, backup)
