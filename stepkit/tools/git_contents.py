@@ -14,15 +14,14 @@ import json
 import logging
 import os
 import re
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import ConfigurationError, StepError
-from stepkit.tools import files
+from stepkit.errors import ConfigurationError, StepError, ToolError
+from stepkit.tools import files, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,6 @@ PLACE: Final = ".stepkit-git-clone"  # in the directory, while a run is at work
 _JOURNAL: Final = "journal.json"
 _BACKUP: Final = re.compile(r".*\.backup-\d{8}T\d{6,}Z")
 _OF_THE_FILE_SYSTEM: Final = {"lost+found", ".snapshot", ".snapshots", ".zfs"}
-_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +174,15 @@ def _write(run: Path, written: dict[str, Any]) -> None:
 
 def _read(journal: Path) -> dict[str, Any]:
     """Return what a journal says; one that leads out of its directory is no journal of ours."""
-    written: dict[str, Any] = json.loads(journal.read_text())
-    for name in (*written["out"], *written["into"]):
-        if name.startswith("/") or ".." in name.split("/"):
-            raise ConfigurationError(f"{journal} was written by somebody else: remove it")
+    try:
+        written: dict[str, Any] = json.loads(journal.read_text())
+        names = [*written["out"], *written["into"]]
+        ours = isinstance(written["moved"], bool) and isinstance(written["backup"], str)
+        ours &= not any(name.startswith("/") or ".." in name.split("/") for name in names)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        ours = False
+    if not ours:
+        raise ConfigurationError(f"{journal} was written by somebody else: remove it")
     return written
 
 
@@ -230,14 +233,10 @@ def _refusal(path: Path, error: OSError) -> StepError:
 
 def _remove(run: Path) -> None:
     """Remove a run's directory, or say what cannot be removed: the next run tries again."""
-    failed: list[str] = []
-    shutil.rmtree(run, onerror=lambda _call, path, _error: failed.append(path))
-    if failed and run.exists():
-        shown = ", ".join(failed[:_SHOWN])
-        owners = sorted({os.lstat(path).st_uid for path in failed if os.path.lexists(path)})
-        logger.warning(
-            "cannot remove all of %s: %s (of uid %s)", run, shown, ", ".join(map(str, owners))
-        )
+    try:
+        removal.remove(run)
+    except ToolError as error:
+        logger.warning("%s", error)
 
 
 def _remove_place(place: Path) -> None:

@@ -120,7 +120,9 @@ def _among_fetched(
     elif git.FULL_COMMIT.fullmatch(revision):
         name = revision.lower()
     else:
-        name = git.choose(refs, revision, access.url) or refs.get(f"refs/remotes/origin/{revision}")
+        remotes = (f"refs/remotes/origin/{revision}", f"refs/remotes/{revision}")
+        found = (refs[name] for name in remotes if name in refs)
+        name = git.choose(refs, revision, access.url) or next(found, None)
     try:
         return local("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}").strip()
     except ConfigurationError:  # not among them: the server is asked

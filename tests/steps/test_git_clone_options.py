@@ -107,6 +107,7 @@ def test_a_revision_that_no_refspec_brought_is_asked_of_the_server(
 
     assert clone(origin, tmp_path / "a", refspec=refspec, revision="other").commit == first
     assert clone(origin, tmp_path / "b", refspec=refspec, revision="main").commit == second
+    assert clone(origin, tmp_path / "d", refspec=refspec, revision="origin/o").commit == first
     assert clone(origin, tmp_path / "c", refspec=refspec).commit == second
 
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import Cancelled, ConfigurationError, ToolError
 from stepkit.tools import git_contents
 from stepkit.tools.git_contents import PLACE, Moves
 
@@ -118,3 +120,103 @@ def test_killed_at_any_change_it_leaves_the_old_state_or_the_new(tmp_path: Path)
 
     (said,) = done.stdout.splitlines()
     assert int(said.removeprefix("killed ").removesuffix(" times")) > 300
+
+
+def test_stopped_between_two_moves_it_puts_everything_back(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moment is chosen by a wrapper; SIGTERM arrives as this exception."""
+    rename = git_contents._rename
+
+    def stopping(source: Path, target: Path) -> None:
+        if source.name == "b.txt" and target.parent == old:
+            monkeypatch.setattr(git_contents, "_rename", rename)
+            raise Cancelled
+        rename(source, target)
+
+    monkeypatch.setattr(git_contents, "_rename", stopping)
+    with pytest.raises(Cancelled):
+        replace(old, Moves(out=("a.txt", "c.txt"), into=("a.txt", "b.txt")))
+
+    assert tree(old) == {"a.txt": "old", "c.txt": "old"}
+    assert names(old) == ["a.txt", "c.txt"]
+
+
+def test_a_journal_that_leads_out_of_its_directory_is_not_followed(old: Path) -> None:
+    run = old / PLACE / "run-1"
+    (run / "old").mkdir(parents=True)
+    (run / "old/x").write_text("planted")
+    journal = '{"moved": false, "out": ["../x"], "into": [], "backup": ""}'
+    (run / "journal.json").write_text(journal)
+
+    with (
+        pytest.raises(ConfigurationError, match=r"journal.json was written by somebody else"),
+        git_contents.locked(old),
+    ):
+        pass
+
+    assert not (old.parent / "x").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"moved": false}', "\udcff"])
+def test_a_journal_that_is_none_is_told(old: Path, text: str) -> None:
+    run = old / PLACE / "run-1"
+    run.mkdir(parents=True)
+    (run / "journal.json").write_text(text, errors="surrogateescape")
+
+    with (
+        pytest.raises(ConfigurationError, match=r"journal.json was written by somebody else"),
+        git_contents.locked(old),
+    ):
+        pass
+
+
+def test_a_link_in_the_place_of_its_directory_is_refused(old: Path) -> None:
+    (old.parent / "elsewhere/run-1").mkdir(parents=True)
+    (old / PLACE).symlink_to(old.parent / "elsewhere")
+
+    with pytest.raises(ConfigurationError, match="is a symbolic link"), git_contents.locked(old):
+        pass
+
+    assert names(old.parent / "elsewhere") == ["run-1"]
+
+
+def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
+    (small_disk / "a.txt").write_text("old")
+    with git_contents.locked(small_disk), git_contents.scratch(small_disk) as new:
+        with suppress(OSError), (new / "a.txt").open("wb") as file:
+            while True:
+                file.write(b"x" * 4096)
+                file.flush()
+        with pytest.raises(ToolError, match="free some space"):
+            git_contents.move(small_disk, new, Moves(out=("a.txt",), into=("a.txt",)))
+
+    assert tree(small_disk) == {"a.txt": "old"}
+    assert names(small_disk) == ["a.txt"]
+
+
+def test_what_cannot_be_removed_is_named_and_tried_again(
+    old: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if os.getuid() != 0 or not shutil.which("chattr"):
+        pytest.skip("only root can make a file that nobody can remove")
+    (old / "d").mkdir()
+    (old / "d/stuck").touch()
+    command = ["chattr", "+i", str(old / "d/stuck")]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        replace(old, Moves(out=("d",), into=("b.txt",)))
+        (stuck,) = old.rglob("stuck")
+        with git_contents.locked(old):
+            pass
+    finally:
+        subprocess.run(["chattr", "-i", *map(str, old.rglob("stuck"))], check=True)
+
+    assert (old / "b.txt").read_text() == "new"
+    assert stuck.is_relative_to(old / PLACE)
+    assert caplog.text.count("cannot remove") == 2
+    assert "stuck" in caplog.text
+    with git_contents.locked(old):
+        pass
+    assert not (old / PLACE).exists()
