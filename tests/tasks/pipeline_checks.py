@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.manifests import Library, Manifest, named, pipeline_tasks, repeated, seconds
 from tasks.references import needed_tasks, references, used_names
+from tasks.task_checks import WITH_GPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +207,23 @@ def _task_run_spec(
         return
     if "computeResources" in one and "stepSpecs" in one:
         yield "has both computeResources and stepSpecs"
-    steps = {step["name"] for step in library.task_of(used).get("steps", [])}
-    for name in sorted(set(named(one.get("stepSpecs"))) - steps):
-        yield f"stepSpecs: {name}: the Task has no such step"
+    steps = named(library.task_of(used).get("steps"))
+    for name, spec in named(one.get("stepSpecs")).items():
+        if name not in steps:
+            yield f"stepSpecs: {name}: the Task has no such step"
+            continue
+        problems = _gpus(spec.get("computeResources", {}), steps[name])
+        yield from (f"stepSpecs: {name}: {problem}" for problem in problems)
+
+
+def _gpus(asked: dict[str, Any], step: dict[str, Any]) -> Iterator[str]:
+    """Find GPUs that nothing uses: Tekton adds these limits to those of the Task."""
+    own = step.get("computeResources", {}).get("limits", {})
+    limits = {**own, **asked.get("limits", {})}
+    gpus = [key for key, count in limits.items() if key.startswith("nvidia.com/") and count != "0"]
+    if len(gpus) > 1:
+        yield f"asks for {' and '.join(sorted(gpus))}: set the Task's own to 0"
+    if gpus and step.get("command", [""])[-1] not in WITH_GPU | {"check-environment"}:
+        yield "asks for a GPU that it does not use"
+    if any(key.startswith("nvidia.com/") for key in asked.get("requests", {})):
+        yield "a GPU stands in limits: its request is the same"

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+import yaml
 from tasks.good_documents import COLLECT, PIPELINE, RUN, TASK, problems
 from tasks.manifests import ROOT, Library, Manifest
 from tasks.pipeline_checks import check_pipeline, check_run
@@ -191,6 +192,16 @@ BAD_RUNS = {
     "timeout of a task": ("spec/timeouts/tasks", "20m", "shorter than that of convert"),
     "unknown task": ("spec/taskRunSpecs/0/pipelineTaskName", "x", "no such task"),
     "unknown step": ("spec/taskRunSpecs/0/stepSpecs/0/name", "x", "no such step"),
+    "GPU for a page": (
+        "spec/taskRunSpecs/0/stepSpecs/0/computeResources",
+        {"limits": {"nvidia.com/gpu": "1"}},
+        "a GPU that it does not use",
+    ),
+    "GPU that is requested": (
+        "spec/taskRunSpecs/0/stepSpecs/0/computeResources",
+        {"requests": {"nvidia.com/gpu": "1"}},
+        "stands in limits",
+    ),
     "both ways": ("spec/taskRunSpecs/0/computeResources", {}, "has both"),
     "misspelt head": ("spec/workspaces/0/subPath", "$(param.names)", "no such variable"),
     "variable in a param": (
@@ -243,6 +254,34 @@ def test_results_of_a_matrix_need_a_task_that_uses_them() -> None:
     second["params"] = [{"name": "files", "value": ["$(params.names[*])"]}]
     (found,) = check_pipeline(manifest, known)
     assert "of a matrix: Tekton finds it only if a task uses it too" in found
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"nvidia.com/gpu": "4"}, []),
+        ({"nvidia.com/mig-1g.10gb": "1", "nvidia.com/gpu": "0"}, []),
+        ({"nvidia.com/mig-1g.10gb": "1"}, ["set the Task's own to 0"]),
+    ],
+)
+def test_a_slice_of_a_gpu_stands_in_place_of_the_whole(
+    limits: dict[str, str], expected: list[str]
+) -> None:
+    task = yaml.safe_load((ROOT / "execute-notebook.yaml").read_text())
+    used = {"name": "run", "taskRef": {"name": "execute-notebook"}}
+    spec = {"name": "execute-notebook", "computeResources": {"limits": limits}}
+    run = copy.deepcopy(RUN)
+    run["spec"] |= {
+        "pipelineSpec": {"tasks": [used]},
+        "params": [],
+        "workspaces": [],
+        "taskRunSpecs": [{"pipelineTaskName": "run", "stepSpecs": [spec]}],
+    }
+
+    known = Library([Manifest(ROOT / "x.yaml", task)])
+    found = list(check_run(Manifest(ROOT / "run.yaml", run), known))
+
+    assert [one.rpartition(": ")[2] for one in found] == expected
 
 
 def test_two_claims_in_one_task_are_found() -> None:
