@@ -44,7 +44,7 @@ _UNREACHED: Final = re.compile(
     re.IGNORECASE,
 )
 # ... and when the API server answers, and refuses.
-_ANSWERED: Final = "Error from server"
+_ANSWERED: Final = "error from server"
 _MEANINGS: Final[tuple[tuple[str, type[RefusedError]], ...]] = (
     (r"\(Unauthorized\)", CannotAskError),
     (r"doesn't have a resource type|no matches for kind", UnknownKindError),
@@ -130,7 +130,7 @@ def _refusal(complaint: str) -> RefusedError:
     # klog's lines (E1122 17:11:31.592962 ...) repeat what the last line says in plain words.
     plain = [line for line in lines if not re.match(r"[EWIF]\d{4} ", line)] or lines
     said = (plain[-1] if plain else "kubectl failed and said nothing")[:500]
-    if not said.startswith(_ANSWERED) and _UNREACHED.search(said):
+    if _ANSWERED not in said.lower() and _UNREACHED.search(said):
         return CannotAskError(said)
     for pattern, meaning in _MEANINGS:
         if re.search(pattern, said):

@@ -1,0 +1,167 @@
+"""The real kubectl, asking an API server of a few lines: what it sends, and how it complains."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tasks.cluster.tool import place
+from tasks.cluster.tool.kubectl import (
+    AbsentError,
+    CannotAskError,
+    ForbiddenError,
+    Kubectl,
+    UnknownKindError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WHERE = "--namespace=stepkit"
+KINDS = {"configmaps": "ConfigMap", "namespaces": "Namespace", "nodes": "Node", "secrets": "Secret"}
+
+
+def discovery() -> dict[str, Any]:
+    resources = [
+        {
+            "name": name,
+            "singularName": kind.lower(),
+            "kind": kind,
+            "namespaced": name in {"configmaps", "secrets"},
+            "verbs": ["get", "list"],
+        }
+        for name, kind in KINDS.items()
+    ]
+    return {"kind": "APIResourceList", "groupVersion": "v1", "resources": resources}
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "/version": {"gitVersion": "v1.31.2", "major": "1", "minor": "31"},
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/api/v1": discovery(),
+    "/api/v1/namespaces/stepkit/secrets": {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "columnDefinitions": [
+            {"name": "Name", "type": "string"},
+            {"name": "Type", "type": "string"},
+        ],
+        "rows": [{"cells": ["git-token", "Opaque"]}, {"cells": ["notify", "Opaque"]}],
+    },
+}
+REFUSALS = {
+    "/api/v1/nodes": (
+        403,
+        "Forbidden",
+        'nodes is forbidden: User "eve" cannot list resource "nodes"',
+    ),
+    "/api/v1/namespaces/stepkit": (401, "Unauthorized", "Unauthorized"),
+}
+
+
+class ApiServer(BaseHTTPRequestHandler):
+    asked: list[tuple[str, str]]
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        self.asked.append((path, self.headers.get("Accept", "")))
+        code, answer = 200, ANSWERS.get(path)
+        if answer is None:
+            code, reason, message = REFUSALS.get(path, (404, "NotFound", f'"{path}" not found'))
+            answer = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}
+            answer |= {"reason": reason, "message": message}
+        data = json.dumps(answer).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """Yield paths and accepted types of what kubectl asks its server for."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl")
+    ApiServer.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), ApiServer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "x",
+            "clusters": [
+                {"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+            ],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "users": [{"name": "x", "user": {}}],
+        }
+        (tmp_path / "config").write_text(json.dumps(config))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        yield ApiServer.asked
+        server.shutdown()
+        thread.join()
+
+
+def test_of_secrets_only_a_table_of_names_is_asked_for(asked: list[tuple[str, str]]) -> None:
+    assert place.secret_names(Kubectl(), WHERE) == {"git-token", "notify"}
+
+    (accepted,) = [accept for path, accept in asked if path.endswith("/secrets")]
+    assert accepted.startswith("application/json;as=Table")
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(
+    ("question", "refusal", "words"),
+    [
+        (("nodes",), ForbiddenError, "nodes is forbidden"),
+        (("configmap", "feature-flags", WHERE), AbsentError, "NotFound"),
+        (("tasks.tekton.dev", WHERE), UnknownKindError, "doesn't have a resource type"),
+        (("namespace", "stepkit"), CannotAskError, "You must be logged in to the server"),
+    ],
+)
+def test_complaints_of_kubectl_are_understood(
+    question: tuple[str, ...], refusal: type[Exception], words: str
+) -> None:
+    with pytest.raises(refusal, match=words) as raised:
+        Kubectl().object(*question)
+
+    assert type(raised.value) is refusal
+    assert "\n" not in str(raised.value)
+
+
+def test_versions_are_those_of_kubectl_and_of_the_server(asked: list[tuple[str, str]]) -> None:
+    told = Kubectl().versions()
+
+    assert told["serverVersion"]["gitVersion"] == "v1.31.2"
+    assert told["clientVersion"]["gitVersion"]
+    assert {path for path, _ in asked} == {"/version"}
+
+
+def test_a_context_that_is_not_there_is_told(asked: list[tuple[str, str]]) -> None:
+    with pytest.raises(CannotAskError, match='context "nope" does not exist'):
+        Kubectl(context="nope").versions()
+
+    assert asked == []
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_server_that_nobody_runs_cannot_be_asked(tmp_path: Path) -> None:
+    config = json.loads((tmp_path / "config").read_text())
+    config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
+    (tmp_path / "config").write_text(json.dumps(config))
+
+    with pytest.raises(CannotAskError, match=r"connection to the server 127.0.0.1:1 was refused"):
+        Kubectl().versions()
