@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tasks.github_events import COMMIT, REPOSITORY, commit, pull_request, push
-from tasks.manifests import ROOT, Manifest, library, manifests, named, texts
+from tasks.manifests import ROOT, Manifest, library, manifests, named, seconds, texts
 from tasks.pipeline_checks import check_run
 from tasks.reference_checks import check_references
+from tasks.references import needed_tasks
 from tasks.shape_checks import check_shape
 from tasks.test_tekton_schemas import faults
 from tasks.trigger_checks import Triggers
@@ -73,6 +74,19 @@ def test_nothing_that_somebody_wrote_into_an_event_gets_into_the_run(
     for field in ("message", "title", "ref)", "login", "label"):
         assert field not in written
     assert "$(" not in str(started(trigger).value)
+
+
+def test_the_run_has_time_for_its_tasks_one_after_the_other() -> None:
+    spec = library().pipelines["notebook-ci"]
+    tasks = named(spec["tasks"])
+
+    def end(name: str) -> float:
+        used = tasks[name]
+        before = max((end(other) for other in needed_tasks(used, spec)), default=0)
+        return before + seconds(used["timeout"]) * (1 + used.get("retries", 0))
+
+    limit = started(LISTENER.spec["triggers"][0]).spec["timeouts"]["tasks"]
+    assert max(map(end, tasks)) <= seconds(limit)
 
 
 def test_accounts_and_claims_are_those_of_the_cluster() -> None:
