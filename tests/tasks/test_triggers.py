@@ -82,8 +82,9 @@ def test_the_run_has_time_for_its_tasks_one_after_the_other() -> None:
 
     def end(name: str) -> float:
         used = tasks[name]
-        before = max((end(other) for other in needed_tasks(used, spec)), default=0)
-        return before + seconds(used["timeout"]) * (1 + used.get("retries", 0))
+        before = max((end(other) for other in needed_tasks(used, spec)), default=0.0)
+        tries = 1 + int(used.get("retries", 0))
+        return before + seconds(used["timeout"]) * tries
 
     limit = started(LISTENER.spec["triggers"][0]).spec["timeouts"]["tasks"]
     assert max(map(end, tasks)) <= seconds(limit)
