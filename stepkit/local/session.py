@@ -112,7 +112,18 @@ def _row(task: Ended, plan: Plan) -> dict[str, Any]:
         "reason": task.reason,
         "seconds": round(task.seconds, 3),
         "message": plan.secrets.redact(task.why),
+        "results": {
+            name: _redacted(value, plan)
+            for name, value in task.results.items()
+            if not _is_missing(value)
+        },
     }
+
+
+def _is_missing(value: Any) -> bool:
+    return isinstance(value, Missing) or (
+        isinstance(value, list) and any(isinstance(item, Missing) for item in value)
+    )
 
 
 def _message(ended: list[Ended]) -> str:

@@ -1,0 +1,192 @@
+"""The Pipelines with all their tasks, as run-local runs them: what people and servers get."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import message_servers
+import pytest
+from samples import Origin, write_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from message_servers import Web
+
+PIPELINES = Path(__file__).parents[1] / "tasks/pipelines"
+MOST_RESULTS = 1024  # bytes of all results of a Task
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with message_servers.web() as web:
+        yield web
+
+
+def run_local(directory: Path, pipeline: str, *flags: str, **params: str) -> tuple[int, str]:
+    """Run a Pipeline of this project; return its exit code and its log."""
+    command = [sys.executable, "-P", "-m", "stepkit", "run-local", f"{PIPELINES}/{pipeline}.yaml"]
+    command += ["--run=run-1", f"--workspace=shared={directory}/work"]
+    command += [f"--report={directory}/report.json", *flags, "--param"]
+    command += [f"{name.replace('_', '-')}={value}" for name, value in params.items()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return done.returncode, done.stderr
+
+
+def notebooks(tmp_path: Path, **sources: str) -> Origin:
+    """Make a repository with a notebook of one cell for each of ``sources``."""
+    origin = Origin(tmp_path / "notebooks")
+    for name, source in sources.items():
+        write_notebook(origin.path / f"nb/{name}.ipynb", source)
+    origin.commit("notebooks")
+    return origin
+
+
+def repository_of_tests(tmp_path: Path) -> Origin:
+    origin = Origin(tmp_path / "tests")
+    (origin.path / "input").mkdir()
+    (origin.path / "input/.gitkeep").touch()
+    (origin.path / "test_page.py").write_text(
+        "from pathlib import Path\n"
+        "def test_page(): assert Path('input/std_output_analysis.html').exists()\n"
+    )
+    origin.commit("tests")
+    return origin
+
+
+def secret(tmp_path: Path, **keys: str) -> str:
+    directory = tmp_path / "secret"
+    directory.mkdir()
+    for key, value in keys.items():
+        (directory / key).write_text(value)
+    return f"--secret=notify={directory}"
+
+
+def told(directory: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((directory / "report.json").read_text())
+    return report
+
+
+def posts(server: Web, prefix: str) -> list[dict[str, Any]]:
+    return [request.json for request in server.requests if request.path.startswith(prefix)]
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "verdict", "state"),
+    [
+        pytest.param("print('well')", 0, "passed", "success", id="passes"),
+        pytest.param("{}['pca']", 3, "failed", "failure", id="fails"),
+    ],
+)
+def test_a_run_is_published_whole_and_told_to_people_and_to_github(
+    tmp_path: Path, server: Web, source: str, code: int, verdict: str, state: str
+) -> None:
+    origin, tests = notebooks(tmp_path, a=source), repository_of_tests(tmp_path)
+    commit = origin.git("rev-parse", "HEAD").strip()
+    (tmp_path / "published").mkdir()
+    keys = secret(tmp_path, NOTIFY_WEBHOOK=f"{server.url}/hook", GITHUB_TOKEN="ghs_s3cret-token")
+
+    ended, log = run_local(
+        tmp_path,
+        "notebook-ci",
+        keys,
+        notebooks_url=origin.url,
+        notebooks_revision=commit,
+        notebook="nb/a.ipynb",
+        tests_url=tests.url,
+        marker="",
+        installer="none",
+        publish_to=f"{tmp_path}/published",
+        publish_url="https://pages.example.com",
+        notify="true",
+        commit_status_repository="lab/notebooks",
+        github_api_url=server.url,
+        link="https://dashboard.example.com/run-1",
+    )
+
+    assert ended == code, log
+    published = {path.name for path in (tmp_path / "published/run-1").iterdir()}
+    kept = {path.name for path in (tmp_path / "work/run-1/artifacts").iterdir()}
+    assert published == kept
+    assert {"STEP_SUMMARY.md", "manifest.json", "output_analysis.html"} <= published
+    marks = posts(server, f"/repos/lab/notebooks/statuses/{commit}")
+    assert [mark["state"] for mark in marks] == ["pending", state]
+    (message,) = posts(server, "/hook")
+    assert message["verdict"] == verdict
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and "secret" not in path.parts]
+    assert not [path for path in left if b"s3cret" in path.read_bytes()]
+    assert "s3cret" not in log
+
+
+def test_a_server_that_nobody_answers_turns_no_green_run_red(tmp_path: Path) -> None:
+    origin, tests = notebooks(tmp_path, a="1"), repository_of_tests(tmp_path)
+    keys = secret(tmp_path, NOTIFY_WEBHOOK="http://127.0.0.1:1/hook")
+
+    ended, log = run_local(
+        tmp_path,
+        "notebook-ci",
+        keys,
+        notebooks_url=origin.url,
+        notebook="nb/a.ipynb",
+        tests_url=tests.url,
+        marker="",
+        installer="none",
+        notify="true",
+    )
+
+    assert ended == 0, log
+    report = json.loads((tmp_path / "work/run-1/reports/notify.json").read_text())
+    assert (report["status"], report["exit_code"]) == ("failed", 4)
+    assert "passed" in (tmp_path / "work/run-1/artifacts/STEP_SUMMARY.md").read_text()
+
+
+def test_notebooks_side_by_side_have_one_report(tmp_path: Path) -> None:
+    origin = notebooks(tmp_path, good="print('kept')", bad="{}['pca']", other="1")
+    names = [f"nb/{name}.ipynb" for name in ("good", "bad", "other")]
+
+    ended, log = run_local(
+        tmp_path, "notebook-matrix", notebooks_url=origin.url, notebooks=json.dumps(names)
+    )
+
+    assert ended == 3, log
+    place = tmp_path / "work/run-1"
+    for name in names:
+        left = {path.name for path in (place / "artifacts" / name).iterdir()}
+        assert {"output_analysis.ipynb", "output_analysis.html", "papermill.log"} <= left
+    summary = (place / "artifacts/STEP_SUMMARY.md").read_text()
+    assert "**nb/bad.ipynb failed** (cell-error, exit code 3)" in summary
+    assert "| nb/good.ipynb | succeeded |" in summary
+    assert "| nb/other.ipynb | succeeded |" in summary
+    listed = json.loads((place / "artifacts/manifest.json").read_text())["artifacts"]
+    assert "nb/good.ipynb/output_analysis.html" in {artifact["path"] for artifact in listed}
+
+
+def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(tmp_path: Path) -> None:
+    origin, tests = (
+        notebooks(tmp_path, a="raise ValueError('why ' * 500)"),
+        repository_of_tests(tmp_path),
+    )
+
+    ended, log = run_local(
+        tmp_path,  # longer than a workspace's path on a cluster
+        "notebook-ci",
+        notebooks_url=origin.url,
+        notebook="nb/a.ipynb",
+        tests_url=tests.url,
+        marker="",
+        installer="none",
+    )
+
+    assert ended == 3, log
+    results = {task["task"]: task["results"] for task in told(tmp_path)["outputs"]["tasks"]}
+    assert results["execute-notebook"]["reason"] == "cell-error"
+    assert results["summarize"]["verdict"] == "failed"
+    for name, written in results.items():
+        size = sum(len(str(value).encode()) for value in written.values())
+        assert size <= MOST_RESULTS, name
