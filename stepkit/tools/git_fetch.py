@@ -60,7 +60,7 @@ def check_out(access: Access, wanted: Wanted, into: Path, *, have: Path | None =
     local = partial(git.call, cwd=into, timeout=access.timeout, show=access.verbose)
     local("init", "--quiet", "--template=", ".")
     local("remote", "add", "origin", access.url)
-    if have:
+    if have := have if have and _can_share(have, wanted) else None:
         _share(have, into, local)
     commit = _fetched(access, wanted, into, local)
     if have:
@@ -127,6 +127,13 @@ def _among_fetched(
         return local("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}").strip()
     except ConfigurationError:  # not among them: the server is asked
         return None
+
+
+def _can_share(have: Path, wanted: Wanted) -> bool:
+    """Tell whether a server that believes we have all of ``have`` would leave nothing out."""
+    if not wanted.depth and (have / ".git/shallow").exists():
+        return False
+    return not any("promisor" in name for name, _ in git_extras.settings(have))
 
 
 def _share(have: Path, into: Path, local: Callable[..., str]) -> None:

@@ -73,6 +73,7 @@ def test_takes_a_login_from_a_mounted_secret(
     lines = (
         "https://you:other@git.example.org",
         f"http://me:s3cret%3At0ken%2F%25@127.0.0.1:{private.server_port}",
+        f"http://me:later@127.0.0.1:{private.server_port}",  # the first one counts
     )
     place = tmp_path / "login"
     directory = stored(place, *lines) if kind == "stored" else kubernetes(place)

@@ -168,6 +168,22 @@ def test_files_that_the_repository_lacks_stay_when_asked(origin: Origin, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_new_file_that_the_repository_got_meanwhile_is_kept(
+    origin: Origin, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    clone(origin, source)
+    (source / "new.txt").write_text("precious")
+    (origin.path / "new.txt").write_text("theirs")
+    origin.commit("second")
+
+    outputs = clone(origin, source, delete_existing=False)
+
+    assert outputs.backup is not None
+    assert (outputs.backup / "new.txt").read_text() == "precious"
+    assert (source / "new.txt").read_text() == "theirs"
+
+
 @pytest.mark.parametrize("work", ["edit", "commit", "other tool", "in the way"])
 def test_work_that_must_give_way_is_kept(origin: Origin, tmp_path: Path, work: str) -> None:
     source = tmp_path / "source"

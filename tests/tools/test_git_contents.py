@@ -85,16 +85,14 @@ def test_what_was_made_while_a_killed_run_waited_is_not_overwritten(old: Path) -
 
 
 def test_one_run_at_a_time_holds_the_lock(old: Path) -> None:
-    inside = 0
-    most = 0
+    entered: list[int] = []
 
     def enter() -> None:
-        nonlocal inside, most
-        for _ in range(20):
+        for number in range(25):
             with git_contents.locked(old):
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
+                (old / "inside").mkdir()  # fails if another one is there
+                entered.append(number)
+                (old / "inside").rmdir()
 
     threads = [threading.Thread(target=enter) for _ in range(4)]
     for thread in threads:
@@ -102,7 +100,7 @@ def test_one_run_at_a_time_holds_the_lock(old: Path) -> None:
     for thread in threads:
         thread.join()
 
-    assert most == 1
+    assert len(entered) == 100
     assert names(old) == ["a.txt", "c.txt"]
 
 
