@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import data_server
 import message_servers
 import pytest
 from samples import Origin, write_notebook
@@ -29,10 +31,12 @@ def server() -> Iterator[Web]:
         yield web
 
 
-def run_local(directory: Path, pipeline: str, *flags: str, **params: str) -> tuple[int, str]:
+def run_local(
+    directory: Path, pipeline: str, *flags: str, run: str = "run-1", **params: str
+) -> tuple[int, str]:
     """Run a Pipeline of this project; return its exit code and its log."""
     command = [sys.executable, "-P", "-m", "stepkit", "run-local", f"{PIPELINES}/{pipeline}.yaml"]
-    command += ["--run=run-1", f"--workspace=shared={directory}/work"]
+    command += [f"--run={run}", f"--workspace=shared={directory}/work"]
     command += [f"--report={directory}/report.json", *flags, "--param"]
     command += [f"{name.replace('_', '-')}={value}" for name, value in params.items()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
@@ -122,6 +126,41 @@ def test_a_run_is_published_whole_and_told_to_people_and_to_github(
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "secret" not in path.parts]
     assert not [path for path in left if b"s3cret" in path.read_bytes()]
     assert "s3cret" not in log
+
+
+def test_datasets_are_there_before_the_notebook_runs_and_stay_for_the_next_run(
+    tmp_path: Path,
+) -> None:
+    content = b"counts " * 1000
+    origin = Origin(tmp_path / "notebooks")
+    source = "import pathlib; print(len(pathlib.Path('h5/counts.bin').read_bytes()))"
+    write_notebook(origin.path / "nb/a.ipynb", source)
+    tests = repository_of_tests(tmp_path)
+    with data_server.serving(content) as served:
+        dataset = {"url": f"{served.url}/counts.bin", "sha256": sha256(content).hexdigest()}
+        manifest = {"datasets": [{**dataset, "path": "h5/counts.bin"}]}
+        (origin.path / "datasets.json").write_text(json.dumps(manifest))
+        origin.commit("notebook and manifest")
+        for run in ("run-1", "run-2"):
+            ended, log = run_local(
+                tmp_path,
+                "notebook-ci",
+                run=run,
+                notebooks_url=origin.url,
+                notebook="nb/a.ipynb",
+                dataset_manifest="datasets.json",
+                dataset_directory="nb",
+                tests_url=tests.url,
+                marker="",
+                installer="none",
+            )
+            assert ended == 0, log
+            assert "7000" in (tmp_path / f"work/{run}/artifacts/papermill.log").read_text()
+    reports = [
+        json.loads((tmp_path / f"work/{run}/reports/download-dataset.json").read_text())["outputs"]
+        for run in ("run-1", "run-2")
+    ]
+    assert [(told["downloaded"], told["from-cache"]) for told in reports] == [(7000, 0), (0, 7000)]
 
 
 def test_a_server_that_nobody_answers_turns_no_green_run_red(tmp_path: Path) -> None:
