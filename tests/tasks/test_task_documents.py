@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from tasks.manifests import ROOT, Checker, Manifest, library, manifests
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
@@ -58,3 +59,11 @@ def test_every_step_has_a_task() -> None:
 def test_every_file_is_strict_yaml_of_objects_with_a_name(path: Path) -> None:
     for document in documents.read_manifests(path):
         assert {"apiVersion", "kind"} <= set(document.value)
+
+
+def test_the_kustomization_lists_every_task_stepaction_and_pipeline() -> None:
+    listed = yaml.safe_load((ROOT / "kustomization.yaml").read_text())["resources"]
+
+    folders = (ROOT, ROOT / "pipelines", ROOT / "stepactions")
+    files = {str(p.relative_to(ROOT)) for folder in folders for p in folder.glob("*.yaml")}
+    assert sorted(listed) == sorted(files - {"kustomization.yaml"})
