@@ -76,6 +76,19 @@ def test_nothing_that_somebody_wrote_into_an_event_gets_into_the_run(
     assert "$(" not in str(started(trigger).value)
 
 
+def test_the_run_is_placed_as_the_example_is() -> None:
+    (example,) = [
+        one
+        for one in manifests("PipelineRun")
+        if one.path == ROOT / "pipelines/runs/notebook-ci.yaml"
+    ]
+
+    run = started(LISTENER.spec["triggers"][0])
+
+    for field in ("taskRunTemplate", "workspaces", "timeouts"):
+        assert run.spec[field] == example.spec[field]
+
+
 def test_the_run_has_time_for_its_tasks_one_after_the_other() -> None:
     spec = library().pipelines["notebook-ci"]
     tasks = named(spec["tasks"])
@@ -142,7 +155,8 @@ def test_what_a_project_sets_reaches_its_runs(tmp_path: Path) -> None:
     assert list(check_run(run, library())) == []
     params = {param["name"]: param["value"] for param in run.spec["params"]}
     assert params["notebook"] == "notebooks/analysis.ipynb"
-    assert run.spec["taskRunTemplate"]["podTemplate"]["securityContext"] == {"fsGroup": 1001}
+    selector = {"nvidia.com/gpu.product": "NVIDIA-L4"}
+    assert run.spec["taskRunTemplate"]["podTemplate"] == {"nodeSelector": selector}
 
 
 FIRST = "0/spec/triggers/0"
