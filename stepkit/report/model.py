@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
 
+_POLL: Final = 0.5  # seconds between two looks at reports that are not finished
 _GOOD: Final = {"succeeded", "tolerated"}
 _AGREEING: Final = {"passed": "succeeded", "tolerated": "tolerated", "failed": "failed",
                     "cancelled": "cancelled"}  # fmt: skip
@@ -47,6 +49,11 @@ class Entry:
     def bad(self) -> bool:
         """Whether the step ended badly."""
         return self.status in {"failed", "cancelled"}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its report is still the one that it wrote when it began."""
+        return self.data.get("reason") == "killed" and self.data.get("exit_code") is None
 
     @property
     def notebooks(self) -> Sequence[Mapping[str, Any]]:
@@ -123,6 +130,27 @@ class Run:
             for entry in self.entries
             for item in entry.notebooks
         ]
+
+
+def load_ended(
+    directory: Path,
+    *,
+    expected: Sequence[str],
+    statuses: Mapping[str, str],
+    title: str,
+    grace: float,
+) -> Run:
+    """Read like :func:`load`, once every report is finished, at most ``grace`` seconds later.
+
+    A step that is stopped still saves while the last tasks of its pipeline begin.
+    """
+    deadline = time.monotonic() + grace
+    while True:
+        run = load(directory, expected=expected, statuses=statuses, title=title)
+        waiting = [entry.name for entry in run.entries if entry.unfinished]
+        if not waiting or time.monotonic() >= deadline:
+            return run
+        time.sleep(_POLL)
 
 
 def load(

@@ -45,6 +45,11 @@ class Options:
         tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
     ] = ()
     title: Annotated[str, "first words of the message"] = "Notebook run"
+    grace: Annotated[
+        float,
+        "how long a step that was stopped may take to finish its report; Tekton gives it 30s",
+        DURATION,
+    ] = 0.0
     link: Annotated[str, "web address of the run's page"] = ""
     when: Annotated[
         Literal["always", "failure"], "when to tell people; a commit is always marked"
@@ -85,11 +90,12 @@ def run(options: Options) -> Outputs:
     """Tell every channel, then say which could not be told."""
     if options.pending:
         return _told(options, "pending", list(_marks(options, "pending", "the run has begun")))
-    found = model.load(
+    found = model.load_ended(
         options.reports.absolute(),
         expected=options.expect,
         statuses=model.pipeline_statuses(options.statuses),
         title=options.title,
+        grace=options.grace,
     )
     text = message.render(found, link=options.link)
     why = message.cause(found)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
-from stepkit.options import DefaultFromEnv
+from stepkit.options import DURATION, DefaultFromEnv
 from stepkit.report import markdown, model
 from stepkit.tools import files
 
@@ -40,6 +40,11 @@ class Options:
         tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
     ] = ()
     title: Annotated[str, "first words of the page"] = "Notebook run"
+    grace: Annotated[
+        float,
+        "how long a step that was stopped may take to finish its report; Tekton gives it 30s",
+        DURATION,
+    ] = 0.0
     enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
         Path | None,
@@ -62,7 +67,13 @@ def run(options: Options) -> Outputs:
     """Read the reports, write the page, and hand on the verdict."""
     statuses = model.pipeline_statuses(options.statuses)
     reports, summary = options.reports.absolute(), options.summary.absolute()
-    found = model.load(reports, expected=options.expect, statuses=statuses, title=options.title)
+    found = model.load_ended(
+        reports,
+        expected=options.expect,
+        statuses=statuses,
+        title=options.title,
+        grace=options.grace,
+    )
     page = markdown.render(found, beside=summary.parent)
     files.write_atomically(summary, page)
     if options.github_summary:

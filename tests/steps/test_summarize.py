@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,6 +163,27 @@ def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) 
     assert "its report says succeeded, the pipeline says that it failed" in page(tmp_path)
     assert "the pipeline says that it failed; it left no report" in page(tmp_path)
     assert "| convert-notebook | not run |" in page(tmp_path)
+
+
+def test_a_step_that_still_saves_may_finish_its_report(reports: Path) -> None:
+    unfinished = {"status": "failed", "reason": "killed", "exit_code": None}
+    report(reports, "execute-notebook", **unfinished)
+    ended = {"status": "cancelled", "reason": "cancelled", "exit_code": 143}
+    saving = threading.Timer(1.0, report, (reports, "execute-notebook"), ended)
+    saving.start()
+
+    outputs = run(reports, grace=60.0)
+
+    saving.join()
+    assert outputs.verdict == "cancelled"
+
+
+def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None:
+    report(reports, "execute-notebook", status="failed", reason="killed", exit_code=None)
+
+    outputs = run(reports, grace=0.2)
+
+    assert outputs.verdict == "failed"
 
 
 def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
