@@ -1,7 +1,8 @@
 #!/bin/sh
-# Run in a build stage: git and git-lfs from the distribution, where the base lacks them.
+# Run in a build stage: git, git-lfs and ssh from the distribution, where the base lacks
+# them.
 set -eu
-if ! command -v git >/dev/null || ! command -v git-lfs >/dev/null; then
+if ! { command -v git && command -v git-lfs && command -v ssh; } >/dev/null; then
     # A client needs no manuals, no servers and no headers of Perl: 30 MB.
     set -f
     for path in /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/lib/*/perl/*/CORE/* \
@@ -13,7 +14,7 @@ if ! command -v git >/dev/null || ! command -v git-lfs >/dev/null; then
     set +f
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq -y --no-install-recommends "$@" git git-lfs
+        apt-get install -qq -y --no-install-recommends "$@" git git-lfs openssh-client
     apt-get clean
     rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/apt \
         /var/log/dpkg.log

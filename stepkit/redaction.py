@@ -14,7 +14,8 @@ MASK: Final = "***"
 SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would only garble the text
 _SHORTEST_BASE64: Final = 8  # characters; fewer of them may stand in any text by chance
 
-_USERINFO: Final = re.compile(r"(?<=://)[^/@\s\"']+@")
+# The name before an ssh host, mostly git, opens nothing without its key.
+_USERINFO: Final = re.compile(r"(?<=://)(?!(?<=ssh://)[^/@:\s\"']+@)[^/@\s\"']+@")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

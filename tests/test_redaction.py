@@ -63,6 +63,9 @@ def test_a_secret_that_is_no_text_is_masked_as_a_log_shows_it() -> None:
 def test_short_secrets_and_other_text_stay() -> None:
     assert redact('a "b" c', ["a", ""]) == 'a "b" c'
     assert redact("https://user:pass@host/x") == "https://***@host/x"
+    assert redact("https://t0ken@host/x") == "https://***@host/x"
+    assert redact("ssh://git:pass@host/x") == "ssh://***@host/x"
+    assert redact("ssh://git@host/x") == "ssh://git@host/x"
 
 
 def test_a_report_stays_json_whatever_the_secret_is(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ ALIASES = {
         "CHAINS-GIT_COMMIT": "commit",
         "CHAINS-GIT_URL": "url",
         "backup-path": "backup",
+        "commit-sha": "commit",
     },
     "run-tests": {
         "coverage-xml-path": "coverage-report",
