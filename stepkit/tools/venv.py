@@ -138,7 +138,13 @@ def said(output: str) -> str:
     for line in lines:
         if line.startswith("Unable to find installation candidates"):  # poetry advises after it
             return line
-    errors = [
-        line for line in lines if re.match(r"(?:error|fatal)\b|.*\bError\b", line, re.IGNORECASE)
+    told = [
+        number
+        for number, line in enumerate(lines)
+        if re.match(r"(?:error|fatal)\b|.*\bError\b", line, re.IGNORECASE)
     ]
-    return (errors or lines or ["it printed nothing"])[-1]
+    if not told:
+        return (lines or ["it printed nothing"])[-1]
+    last = lines[told[-1]]
+    rest = lines[told[-1] + 1 : told[-1] + 2] if last.endswith(":") else []  # uv wraps a long path
+    return " ".join([last, *rest])

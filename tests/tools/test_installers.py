@@ -554,3 +554,20 @@ def test_a_broken_pyproject_is_named(checkout: Path, text: str, message: str) ->
     (checkout / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=message):
         installers.choose("auto", checkout, ())
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("error: no such thing\nhint: look\n", "error: no such thing"),
+        (
+            "error: Distribution not found at:\n  file:///a/b\n",
+            "error: Distribution not found at: file:///a/b",
+        ),
+        ("error: it ends so:\n", "error: it ends so:"),
+        ("at last\n\n", "at last"),
+        ("", "it printed nothing"),
+    ],
+)
+def test_an_installers_error_is_told_with_the_path_on_its_next_line(output: str, told: str) -> None:
+    assert venv.said(output) == told
