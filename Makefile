@@ -12,6 +12,9 @@ CLUSTER_ARGS ?=
 # slow ones wait more.
 JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
+# All packages, so that the first import of each is quick, too: twenty seconds.
+COMPILE ?= --compile-bytecode
+
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # With RAPIDS' memory manager and CuPy beside it: 140 MB that the demo does without.
@@ -100,7 +103,7 @@ clean:
 # The environment, anew when the lock changed. Each line that can fail says what to do about it.
 UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock)
 SYNC = PATH="$$PATH:$(CURDIR)/$(VENV)/bin" UV_PROJECT_ENVIRONMENT=$(VENV) \
-    uv sync --quiet --frozen --extra demo --extra tests --compile-bytecode --python $(RUN)
+    uv sync --quiet --frozen --extra demo --extra tests $(COMPILE) --python $(RUN)
 STOP = { echo "make: $(1)" >&2; exit 1; }
 
 define ENVIRONMENT
