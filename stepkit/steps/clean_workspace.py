@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.options import DETAIL, DURATION, AtLeast
-from stepkit.tools import dataset_cache, files, leftovers, removal, sizes
+from stepkit.tools import dataset_cache, files, leftovers, permissions, removal, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,9 +199,12 @@ def _found(options: Options, directory: Path, limit: int | None) -> Iterator[Lef
 
 
 def _places(directory: Path) -> list[Path]:
-    """Return where checkouts stand: the workspace, and each run in it."""
+    """Return where checkouts stand: the workspace, and each run in it that can be looked into."""
     runs = [path for path, marker in leftovers.marked(directory) if not marker.doubt]
-    return [directory, *runs]
+    closed = [path for path in runs if not os.access(path, os.R_OK | os.X_OK)]
+    for path in closed:
+        logger.warning("cannot look into %s: %s", path, permissions.owner(path))
+    return [directory, *(path for path in runs if path not in closed)]
 
 
 def _removed(found: Leftover) -> bool:

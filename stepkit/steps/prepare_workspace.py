@@ -70,7 +70,10 @@ def run(options: Options) -> Outputs:
     free, shm = _bytes(options.free, "--free"), _bytes(options.shm, "--shm")
     names = tuple(_relative(name) for name in options.directories)
     directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
+    above = [path for path in directory.parents if not os.path.lexists(path)]
     _make(directory)
+    for path in reversed(above):  # a closed one would close what is in it
+        permissions.share(path)
     marker = run_marker.read(directory)
     if marker is None:
         run_marker.check_unused(directory)

@@ -136,7 +136,7 @@ def copy_atomically(source: Path, target: Path) -> None:
 
     with explaining(f"cannot copy {source} to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        with TemporaryDirectory(prefix=f".{target.name[:40]}-", dir=target.parent) as scratch:
             new = Path(scratch, "new")
             shutil.copyfile(source, new)
             new.replace(target)
@@ -204,12 +204,15 @@ def empty(directory: Path) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Let one process at a time into the block; the others wait. The lock dies with its holder."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe does not block these
     with explaining(f"cannot lock {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock = os.open(path, flags, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager

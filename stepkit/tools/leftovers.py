@@ -104,7 +104,8 @@ def _going_on(run: Path, changed: float, now: float) -> str:
 def backups(places: Iterable[Path], *, older_than: float, now: float) -> Iterator[Leftover]:
     """Yield what git-clone kept of changed checkouts, ``older_than`` seconds ago or more.
 
-    The time in the name counts: a directory that is given another name keeps its mtime.
+    The time in the name counts, because a directory that is given another name keeps its mtime;
+    or a later one at which somebody changed something in it.
     """
     for path in (child for place in places for child in _children(place)):
         told = _BACKUP.fullmatch(path.name)
@@ -115,9 +116,12 @@ def backups(places: Iterable[Path], *, older_than: float, now: float) -> Iterato
         except ValueError:  # 20269999T…: no name that git-clone gives
             continue
         why = f"kept since {_day(made)}"
-        if made > now + _SKEW:
-            yield Leftover(kind="backup", path=path, why=why, keep=_future(made))
-        elif now - made >= older_than:
+        if now - made < older_than and made <= now + _SKEW:
+            continue
+        last = max(made, removal.measure(path).changed)
+        if last > now + _SKEW:
+            yield Leftover(kind="backup", path=path, why=why, keep=_future(last))
+        elif now - last >= older_than:
             yield _judged_backup(path, path.with_name(told["name"]), why)
 
 
@@ -141,41 +145,42 @@ def trash(places: Iterable[Path]) -> Iterator[Leftover]:
     """Yield what a killed removal left; only one removal at a time may ask."""
     why = "an earlier removal was interrupted"
     for path in (child for place in places for child in _children(place)):
-        if path.name.startswith(removal.TRASH):
+        if removal.is_trash(path):
             yield Leftover(kind="scratch", path=path, why=why, size=removal.measure(path).size)
 
 
 def scratch(places: Iterable[Path], *, older_than: float, now: float) -> Iterator[Leftover]:
     """Yield what killed commands left beside what they were making, unchanged for ``older_than``.
 
-    One whose lock is held is in use.
+    One whose lock is held is in use, and one without a lock may be for an hour.
     """
     for path in (child for place in places for child in _children(place)):
         told = _SCRATCH.fullmatch(path.name)
-        if not told or not path.is_dir() or not _is_scratch(path):
+        if not told or not path.is_dir():
             continue
-        measured = removal.measure(path)
-        why = f"a killed command left it on {_day(measured.changed)}"
-        if measured.changed > now + _SKEW:
-            keep = _future(measured.changed)
-            yield Leftover(kind="scratch", path=path, why=why, keep=keep)
-        elif now - measured.changed < older_than or _locked(
-            path.with_name(f".{told['name']}.lock")
-        ):
-            continue
-        elif os.path.lexists(path / "old") and not os.path.lexists(path.with_name(told["name"])):
-            keep = f"it holds the only copy of {path.with_name(told['name'])}"
-            yield Leftover(kind="scratch", path=path, why=why, keep=keep)
-        else:
-            yield Leftover(kind="scratch", path=path, why=why, size=measured.size)
+        target, lock = path.with_name(told["name"]), path.with_name(f".{told['name']}.lock")
+        least = older_than if os.path.lexists(lock) else max(older_than, _QUIET)
+        changed = removal.measure(path).changed
+        if (now - changed >= least or changed > now + _SKEW) and not _locked(lock):
+            yield from _judged_scratch(path, target, changed, now)
 
 
-def _is_scratch(path: Path) -> bool:
-    """Tell whether ``path`` is laid out like one; another user's is closed, and its name counts."""
+def _judged_scratch(path: Path, target: Path, changed: float, now: float) -> Iterator[Leftover]:
+    """Yield ``path`` if it is laid out like one; another user's is closed, and its name counts."""
     try:
-        return set(os.listdir(path)) <= _SCRATCH_PARTS  # noqa: PTH208 - names alone are wanted
+        parts = set(os.listdir(path))  # noqa: PTH208 - names alone are wanted
     except OSError:
-        return True
+        parts = _SCRATCH_PARTS  # who knows
+    if not parts <= _SCRATCH_PARTS:
+        return
+    keep = ""
+    if changed > now + _SKEW:
+        keep = _future(changed)
+    elif "old" in parts and not os.path.lexists(target):
+        keep = f"it may hold the only copy of {target}"
+    why = f"a killed command left it on {_day(changed)}"
+    size = 0 if keep else removal.measure(path).size
+    yield Leftover(kind="scratch", path=path, why=why, size=size, keep=keep)
 
 
 def cached(
@@ -208,9 +213,10 @@ def cached(
 
 
 def _children(directory: Path) -> list[Path]:
-    """Return what is in ``directory``, links left out."""
-    with files.explaining(f"cannot look into {directory}"):
+    """Return what is in ``directory``, links left out; nothing once somebody removed it."""
+    with files.explaining(f"cannot look into {directory}"), suppress(FileNotFoundError):
         return sorted(path for path in directory.iterdir() if not path.is_symlink())
+    return []
 
 
 def _locked(path: Path) -> bool:

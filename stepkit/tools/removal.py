@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 TRASH: Final = ".stepkit-trash-"  # and 16 hexadecimal digits
 
+_TRASH: Final = re.compile(re.escape(TRASH) + "[0-9a-f]{16}")
 _BLOCK: Final = 512  # bytes of st_blocks, whatever the file system's own are; stat(2)
 _DENIED: Final = {errno.EACCES, errno.EPERM}
 _PASSES: Final = 2  # the second after the rights of our own directories are set right
@@ -70,6 +72,11 @@ def _all_of(path: Path) -> Iterator[os.stat_result]:
                         waiting.append(Path(entry.path))
 
 
+def is_trash(path: Path) -> bool:
+    """Tell whether :func:`remove` gave ``path`` its name."""
+    return bool(_TRASH.fullmatch(path.name))
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole directory; it is gone, or has its name, at once.
 
@@ -78,7 +85,7 @@ def remove(path: Path) -> None:
     if inside := mounts.inside(path) if path.is_dir() and not path.is_symlink() else []:
         raise ToolError(f"cannot remove {path}: something is mounted at {inside[0]}: unmount it")
     trash = path
-    if not path.name.startswith(TRASH):
+    if not is_trash(path):
         trash = path.with_name(TRASH + secrets.token_hex(8))
         try:
             path.rename(trash)

@@ -50,7 +50,7 @@ def read(directory: Path) -> Marker | None:
         names = tuple(str(name) for name in told["directories"])
         marker = (str(told["run"]), str(told["directory"]), int(told["inode"]))
         inode = directory.stat().st_ino
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     run, name, known = marker
     doubt = ""

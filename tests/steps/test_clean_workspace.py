@@ -239,6 +239,7 @@ def changed_checkout(origin: Origin, destination: Path) -> Path:
 
 def older(backup: Path, *, days: float) -> Path:
     moment = datetime.now(UTC) - timedelta(days=days)
+    set_times(backup, moment.timestamp())
     name = backup.name.partition(".backup-")[0]
     return backup.rename(backup.with_name(f"{name}.backup-{moment:%Y%m%dT%H%M%S%fZ}"))
 
@@ -246,8 +247,8 @@ def older(backup: Path, *, days: float) -> Path:
 def test_the_time_in_a_backups_name_counts(origin: Origin, tmp_path: Path) -> None:
     run = run_directory(tmp_path / "work/run", days=8)
     new, old = (changed_checkout(origin, run / "source") for _ in range(2))
+    age(run, days=8)  # their mtimes are those of the checkouts that they were
     old = older(old, days=8)
-    set_times(new, 0)  # its mtime is that of the checkout that it was
     age(run, days=8)
 
     outputs = clean(tmp_path / "work", backups_older_than=7 * DAY)
@@ -256,6 +257,14 @@ def test_the_time_in_a_backups_name_counts(origin: Origin, tmp_path: Path) -> No
     assert (outputs.backups, outputs.runs) == (1, 0)
     assert outputs.removed[0].path == str(old)
     assert time.time() - run.stat().st_mtime > 7 * DAY, "the run looks as if it had been used"
+
+
+def test_a_backup_in_which_somebody_works_is_as_old_as_that(origin: Origin, tmp_path: Path) -> None:
+    backup = older(changed_checkout(origin, tmp_path / "work/source"), days=30)
+    (backup / "mine.txt").write_text("more work")
+
+    assert clean(tmp_path / "work", backups_older_than=7 * DAY).backups == 0
+    assert (backup / "mine.txt").read_text() == "more work"
 
 
 @pytest.mark.parametrize("lost", ["checkout", "mark"])
@@ -268,6 +277,7 @@ def test_a_backup_that_does_not_prove_to_be_git_clones_stays(
         (work / "source").rename(work / "mine")
     else:
         (backup / ".git/config").write_text("[core]\n")
+        set_times(backup, 0)
 
     outputs = clean(work, backups_older_than=7 * DAY)
 
@@ -323,7 +333,30 @@ def test_scratch_that_holds_the_only_copy_stays(tmp_path: Path) -> None:
     outputs = clean(tmp_path, scratch_older_than=DAY)
 
     assert path.exists()
-    assert outputs.kept[0].why == f"it holds the only copy of {tmp_path}/source"
+    assert outputs.kept[0].why == f"it may hold the only copy of {tmp_path}/source"
+
+
+def test_another_users_scratch_that_may_hold_the_only_copy_stays(volume: Path) -> None:
+    path = scratch(volume / "source", "old", days=2)
+    path.chmod(0o700)  # as it is made
+
+    done = stepkit_as(
+        RANDOM, "clean-workspace", "--directory", volume, "--scratch-older-than", "1d"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"it may hold the only copy of {volume}/source" in done.stderr
+    assert (path / "old/file").exists()
+
+
+def test_scratch_without_a_lock_may_be_in_use_for_an_hour(tmp_path: Path) -> None:
+    young = scratch(tmp_path / "unpacked", "new", days=0.01)
+    dead = scratch(tmp_path / "source", "new", days=0.01)
+    (tmp_path / ".source.lock").touch()  # nobody holds it
+
+    clean(tmp_path, scratch_older_than=60.0)
+
+    assert (young.exists(), dead.exists()) == (True, False)
 
 
 def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
@@ -336,6 +369,54 @@ def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
     assert outputs.scratch == 2
     assert names(tmp_path) == ["run"]
     assert names(run) == [run_marker.NAME, "artifacts"]
+
+
+def test_what_is_called_nearly_like_a_removal_stays(tmp_path: Path) -> None:
+    (tmp_path / f"{removal.TRASH}can").mkdir()
+
+    assert clean(tmp_path, scratch_older_than=DAY).scratch == 0
+    assert names(tmp_path) == [f"{removal.TRASH}can"]
+
+
+@pytest.mark.parametrize("planted", ["link", "pipe"])
+def test_a_lock_that_is_no_file_of_ours_writes_nowhere(tmp_path: Path, planted: str) -> None:
+    work, outside = tmp_path / "work", tmp_path / "outside"
+    work.mkdir()
+    lock = work / ".stepkit-clean.lock"
+    if planted == "link":
+        lock.symlink_to(outside)
+        error = failed(work, runs_older_than=DAY)
+        assert isinstance(error, ConfigurationError)
+        assert str(error) == f"cannot lock {lock}: Too many levels of symbolic links"
+    else:
+        os.mkfifo(lock)
+        assert clean(work, runs_older_than=DAY).runs == 0
+    assert not outside.exists()
+
+
+def test_a_marker_with_a_number_that_is_none_marks_nothing(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", days=20)
+    marker = json.loads((run / run_marker.NAME).read_text())
+    (run / run_marker.NAME).write_text(json.dumps({**marker, "inode": float("inf")}))
+
+    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).runs == 0
+    assert run.exists()
+
+
+def test_a_run_that_cannot_be_looked_into_keeps_nothing_else_from_going(volume: Path) -> None:
+    run_directory(volume / "closed", days=3).chmod(0o711)
+    (volume / "there").mkdir()
+    path = scratch(volume / "there", "new", days=2)
+    for one in (path, *path.rglob("*")):
+        os.chown(one, RANDOM, 0)
+
+    done = stepkit_as(
+        RANDOM, "clean-workspace", "--directory", volume, "--scratch-older-than", "1d"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"cannot look into {volume}/closed: {volume}/closed has uid 0" in done.stderr
+    assert names(volume) == ["closed", "there"]
 
 
 def test_a_run_loses_its_name_before_it_loses_a_file(

@@ -47,6 +47,16 @@ def narrow_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("narrow_umask")
+def test_directories_that_it_makes_on_the_way_are_open_too(tmp_path: Path) -> None:
+    before = mode(tmp_path)
+
+    prepare(tmp_path / "work/runs/run-1")
+
+    assert [mode(tmp_path / name) for name in ("work", "work/runs")] == [0o2770, 0o2770]
+    assert mode(tmp_path) == before
+
+
+@pytest.mark.usefixtures("narrow_umask")
 def test_directories_are_open_to_their_group_and_to_nobody_else(tmp_path: Path) -> None:
     run = tmp_path / "run-1"
 
