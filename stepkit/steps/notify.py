@@ -19,12 +19,12 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
 from stepkit.report import message, model
+from stepkit.report.options import RunOptions
 from stepkit.tools import commit_status, notification, webhook
 from stepkit.tools.retry import retrying
 
@@ -34,22 +34,9 @@ _SCHEMA = "stepkit.notification/1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RunOptions):
     """What to tell, and whom."""
 
-    reports: Annotated[Path, "directory with the JSON reports of the steps"]
-    expect: Annotated[
-        tuple[str, ...], "steps that belong to the run, in order, by report name"
-    ] = ()
-    statuses: Annotated[
-        tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
-    ] = ()
-    title: Annotated[str, "first words of the message"] = "Notebook run"
-    grace: Annotated[
-        float,
-        "how long a step that was stopped may take to finish its report; Tekton gives it 30s",
-        DURATION,
-    ] = 0.0
     link: Annotated[str, "web address of the run's page"] = ""
     when: Annotated[
         Literal["always", "failure"], "when to tell people; a commit is always marked"
@@ -90,13 +77,7 @@ def run(options: Options) -> Outputs:
     """Tell every channel, then say which could not be told."""
     if options.pending:
         return _told(options, "pending", list(_marks(options, "pending", "the run has begun")))
-    found = model.load_ended(
-        options.reports.absolute(),
-        expected=options.expect,
-        statuses=model.pipeline_statuses(options.statuses),
-        title=options.title,
-        grace=options.grace,
-    )
+    found = options.load()
     text = message.render(found, link=options.link)
     why = message.cause(found)
     channels = list(_marks(options, _state(found.verdict), f"{found.headline}: {why}".rstrip(": ")))

@@ -20,31 +20,19 @@ from pathlib import Path
 from typing import Annotated
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
-from stepkit.options import DURATION, DefaultFromEnv
+from stepkit.options import DefaultFromEnv
 from stepkit.report import markdown, model
+from stepkit.report.options import RunOptions
 from stepkit.tools import files
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RunOptions):
     """Where the reports are, and where the summary goes."""
 
-    reports: Annotated[Path, "directory with the JSON reports of the steps"]
     summary: Annotated[Path, "Markdown file to write"]
-    expect: Annotated[
-        tuple[str, ...], "steps that belong to the run, in order, by report name"
-    ] = ()
-    statuses: Annotated[
-        tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
-    ] = ()
-    title: Annotated[str, "first words of the page"] = "Notebook run"
-    grace: Annotated[
-        float,
-        "how long a step that was stopped may take to finish its report; Tekton gives it 30s",
-        DURATION,
-    ] = 0.0
     enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
         Path | None,
@@ -65,15 +53,8 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Read the reports, write the page, and hand on the verdict."""
-    statuses = model.pipeline_statuses(options.statuses)
-    reports, summary = options.reports.absolute(), options.summary.absolute()
-    found = model.load_ended(
-        reports,
-        expected=options.expect,
-        statuses=statuses,
-        title=options.title,
-        grace=options.grace,
-    )
+    summary = options.summary.absolute()
+    found = options.load()
     page = markdown.render(found, beside=summary.parent)
     files.write_atomically(summary, page)
     if options.github_summary:
@@ -87,7 +68,8 @@ def run(options: Options) -> Outputs:
     )
     if not any(entry.data or entry.reason == Reason.BAD_INPUT for entry in found.entries):
         raise ConfigurationError(
-            f"there are no reports in {reports}: nothing ran, or --reports names another directory",
+            f"there are no reports in {options.reports.absolute()}: nothing ran, "
+            "or --reports names another directory",
             reason=Reason.NOT_FOUND,
             outputs=outputs,
         )
