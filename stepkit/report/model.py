@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,6 +21,13 @@ _POLL: Final = 0.5  # seconds between two looks at reports that are not finished
 _GOOD: Final = {"succeeded", "tolerated"}
 _AGREEING: Final = {"passed": "succeeded", "tolerated": "tolerated", "failed": "failed",
                     "cancelled": "cancelled"}  # fmt: skip
+# Tekton's reasons for what it ended itself: how the step ended, why, and what is said of it.
+_STOPPED: Final = {
+    "TaskRunCancelled": ("cancelled", "cancelled", "the pipeline says that it was cancelled"),
+    "TaskRunTimeout": ("failed", "timeout", "the pipeline says that it took too long"),
+}
+_FAILED: Final = ("failed", "killed", "the pipeline says that it failed")
+_OF_THE_STEP: Final = {"", "Failed", "FailureIgnored"}
 # They run side by side at the end of a run: none's report is finished while another reads it.
 _LAST_STEPS: Final = frozenset({"summarize", "publish-artifacts", "notify"})
 
@@ -161,7 +168,8 @@ def load(
     The ``expected`` names come first, in that order; the rest follow by the time they started.
     An expected name may be a path: ``notebooks/intro.ipynb`` is read from
     ``notebooks/intro.ipynb.json``.
-    ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``.
+    ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``,
+    and after a ``/`` why, in Tekton's words: ``Failed/TaskRunCancelled``.
     A report that cannot be read counts as a failed step: what it said is not known.
     """
     paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
@@ -173,14 +181,17 @@ def load(
         if name in expected or entry.data.get("step") not in _LAST_STEPS
     }
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
-    failed = (name for name, told in statuses.items() if told == "Failed")  # with no report, too
+    failed = (n for n, told in statuses.items() if told.startswith("Failed"))  # no report, too
     names = dict.fromkeys([*expected, *rest, *failed])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
     return Run(title=title, entries=entries)
 
 
 def pipeline_statuses(items: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=STATUS`` of each task; raises :class:`ConfigurationError` for anything else."""
+    """Read ``NAME=STATUS`` or ``NAME=STATUS/REASON`` of each task.
+
+    Raises :class:`ConfigurationError` for anything else.
+    """
     for item in items:
         if "=" not in item:
             raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
@@ -189,17 +200,23 @@ def pipeline_statuses(items: Sequence[str]) -> dict[str, str]:
 
 def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
     """Join what the report and the pipeline say; the worse of the two is true."""
+    status, _, why = (told or "").partition("/")
+    if status == "None":  # the report is an earlier run's, in a directory that was used again
+        return Entry(name=name, status="not run")
+    if status != "Failed":
+        return entry or Entry(name=name, status="not run")
+    ended, reason, said = _STOPPED.get(why, _FAILED)
+    if why not in {*_STOPPED, *_OF_THE_STEP}:  # no pod, no image, no room for its results
+        said += f" ({why})"
     if entry is None:
-        if told == "Failed":
-            message = "the pipeline says that it failed; it left no report"
-            return Entry(name=name, status="failed", reason="killed", message=message)
-        return Entry(name=name, status="not run")
-    if told == "None":  # the report is an earlier run's, in a directory that was used again
-        return Entry(name=name, status="not run")
-    if told == "Failed" and not entry.bad:
-        message = f"its report says {entry.status}, the pipeline says that it failed"
-        return Entry(name=name, status="failed", reason="killed", message=message, data=entry.data)
-    return entry
+        return Entry(name=name, status=ended, reason=reason, message=f"{said}; it left no report")
+    if not entry.bad:
+        said = f"its report says {entry.status}, {said}"
+    elif why == "TaskRunTimeout" and entry.status == "cancelled":
+        said = f"{said}: {entry.message}"  # the step saw SIGTERM alone
+    elif why not in _STOPPED or not entry.unfinished:
+        return entry
+    return replace(entry, status=ended, reason=reason, message=said, exit_code=None)
 
 
 def read(path: Path, name: str = "") -> Entry:

@@ -21,7 +21,8 @@ class RunOptions:
         tuple[str, ...], "steps that belong to the run, in order, by report name"
     ] = ()
     statuses: Annotated[
-        tuple[str, ...], "NAME=STATUS as the pipeline saw it (Tekton's $(tasks.NAME.status))"
+        tuple[str, ...],
+        "NAME=STATUS or NAME=STATUS/REASON as the pipeline saw it (Tekton's $(tasks.NAME.status))",
     ] = ()
     title: Annotated[str, "name of the run, told first"] = "Notebook run"
     grace: Annotated[

@@ -186,6 +186,101 @@ def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None
     assert outputs.verdict == "failed"
 
 
+UNFINISHED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
+SAVED = {"status": "cancelled", "reason": "cancelled", "exit_code": 143, "message": "saved"}
+CELL = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
+
+
+@pytest.mark.parametrize(
+    ("left", "why", "verdict", "line"),
+    [
+        pytest.param(
+            None,
+            "TaskRunCancelled",
+            "cancelled",
+            "**a cancelled** (cancelled): the pipeline says that it was cancelled; "
+            "it left no report",
+            id="cancelled before it began",
+        ),
+        pytest.param(
+            UNFINISHED,
+            "TaskRunCancelled",
+            "cancelled",
+            "**a cancelled** (cancelled): the pipeline says that it was cancelled",
+            id="cancelled, then killed",
+        ),
+        pytest.param(
+            {},
+            "TaskRunCancelled",
+            "cancelled",
+            "**a cancelled** (cancelled): its report says succeeded, "
+            "the pipeline says that it was cancelled",
+            id="cancelled at its end",
+        ),
+        pytest.param(
+            SAVED,
+            "TaskRunCancelled",
+            "cancelled",
+            "**a cancelled** (cancelled, exit code 143): saved",
+            id="cancelled, and saved",
+        ),
+        pytest.param(
+            CELL,
+            "TaskRunCancelled",
+            "failed",
+            "**a failed** (cell-error, exit code 3): KeyError",
+            id="failed before it was cancelled",
+        ),
+        pytest.param(
+            SAVED,
+            "TaskRunTimeout",
+            "failed",
+            "**a failed** (timeout): the pipeline says that it took too long: saved",
+            id="timed out, and saved",
+        ),
+        pytest.param(
+            UNFINISHED,
+            "TaskRunTimeout",
+            "failed",
+            "**a failed** (timeout): the pipeline says that it took too long",
+            id="timed out, then killed",
+        ),
+        pytest.param(
+            None,
+            "TaskRunImagePullFailed",
+            "failed",
+            "**a failed** (killed): the pipeline says that it failed (TaskRunImagePullFailed); "
+            "it left no report",
+            id="no image",
+        ),
+        pytest.param(
+            CELL,
+            "FailureIgnored",
+            "failed",
+            "**a failed** (cell-error, exit code 3): KeyError",
+            id="failed by itself",
+        ),
+    ],
+)
+def test_the_reason_that_the_pipeline_gives_tells_a_cancel_from_a_failure(
+    reports: Path, tmp_path: Path, left: dict[str, Any] | None, why: str, verdict: str, line: str
+) -> None:
+    if left is not None:
+        report(reports, "a", **left)
+
+    outputs = run(reports, expect=("a",), statuses=(f"a=Failed/{why}",))
+
+    assert outputs.verdict == verdict
+    assert line in page(tmp_path).splitlines()
+
+
+def test_a_task_that_did_not_run_has_no_reason(reports: Path, tmp_path: Path) -> None:
+    outputs = run(reports, expect=("a",), statuses=("a=None/", "git-clone=Succeeded/Succeeded"))
+
+    assert outputs.verdict == "incomplete"
+    assert "| a | not run |" in page(tmp_path)
+
+
 def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
     reports: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,6 @@ def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest)
         used["name"] for used in plain if used["name"] in names and not optional(used)
     ]
     statuses = passed(summary)["statuses"]
-    assert [f"{name}=$(tasks.{name}.status)" for name in names] == [
+    assert [f"{name}=$(tasks.{name}.status)/$(tasks.{name}.reason)" for name in names] == [
         status for status in statuses if status.partition("=")[0] in names
     ]
