@@ -17,16 +17,22 @@ _SHORTEST_BASE64: Final = 8  # characters; fewer of them may stand in any text b
 # The name before an ssh host, mostly git, opens nothing without its key.
 _USERINFO: Final = re.compile(r"(?<=://)(?!(?<=ssh://)[^/@:\s\"']+@)[^/@\s\"']+@")
 
+# What opens a URL that somebody signed: AWS, Google, Azure, and tokens of others.
+_SIGNATURE: Final = re.compile(
+    r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig"
+    r"|(?:access_|private_)?token)=)[^&#\s\"']+"
+)
+
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask ``secrets`` in ``text``, and whatever stands before the host in a URL.
+    """Mask ``secrets`` in ``text``, and in a URL what stands before the host, and a signature.
 
     A secret is also masked as JSON, Python, a shell, a URL or base64 would spell it.
     """
     spelled = {form for secret in secrets for form in forms(secret)}
     for form in sorted(spelled, key=len, reverse=True):
         text = text.replace(form, MASK)
-    return _USERINFO.sub(f"{MASK}@", text)
+    return _SIGNATURE.sub(rf"\1{MASK}", _USERINFO.sub(f"{MASK}@", text))
 
 
 @lru_cache(maxsize=1024)  # each line of a log asks for the same few secrets

@@ -110,6 +110,8 @@ def run(options: Options) -> Outputs:
     directory = options.directory.absolute()
     cache = options.cache[-1].absolute() if options.cache else directory / WORK
     if options.link_mode != "none":
+        if (directory / WORK).is_symlink():
+            raise ConfigurationError(f"{directory / WORK} is a symbolic link: remove it")
         dataset_cache.prepare(directory / WORK)
     dataset_cache.prepare(cache)
     pace = Pace(stall=options.stall_timeout, until=0)
@@ -166,6 +168,8 @@ def _datasets(options: Options) -> list[Dataset]:
 def _check(options: Options, datasets: list[Dataset]) -> None:
     if options.link_mode == "none" and not options.cache:
         raise ConfigurationError("--link-mode none fills the cache: name a --cache")
+    if inner := next((dataset for dataset in datasets if dataset.path.parts[0] == WORK), None):
+        raise ConfigurationError(f"{inner.where}: {WORK} is for locks and parts: give another path")
     bare = [dataset for dataset in datasets if not dataset.sha256]
     if bare and options.require_checksums:
         raise ConfigurationError(

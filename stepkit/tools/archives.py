@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal, Self
 
 from stepkit.errors import ConfigurationError
 
@@ -103,7 +103,7 @@ def reading() -> Iterator[None]:
 def _tar_members(path: Path) -> Iterator[Member]:
     import tarfile
 
-    with tarfile.open(path, "r:*") as tar:
+    with tarfile.open(path, "r:*", tarinfo=_strict_header()) as tar:
         for found in tar:
             if not (found.isreg() or found.isdir()):
                 raise _refused(found.name, _tar_kind(found))
@@ -117,6 +117,23 @@ def _tar_members(path: Path) -> Iterator[Member]:
                 )
         while tar.fileobj.read(_CHUNK):  # a compressed file's checksum is at its end
             pass
+
+
+def _strict_header() -> type[tarfile.TarInfo]:
+    """Return a reader of headers that takes no broken one for the end of the archive."""
+    import tarfile
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            try:
+                return super().frombuf(buf, encoding, errors)
+            except tarfile.HeaderError as error:
+                if buf.strip(b"\0"):
+                    raise tarfile.ReadError(str(error)) from error
+                raise  # the end: zeros, or nothing more
+
+    return Header
 
 
 def _opened(tar: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:

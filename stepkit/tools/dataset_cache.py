@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import Reason, StepError, ToolError
 from stepkit.tools import files
 
 if TYPE_CHECKING:
@@ -182,11 +182,12 @@ def locked(
 
 def _acquired(path: Path) -> int | None:
     """Return an open, locked file, or None if another process has it."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     while True:
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
         except PermissionError:  # another user's: it can be locked all the same
-            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            lock = os.open(path, os.O_RDONLY | flags)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):  # removed by who held it: another one counts now
@@ -203,10 +204,10 @@ def _acquired(path: Path) -> int | None:
 def read_sidecar(path: Path) -> Sidecar | None:
     """Return what a sidecar says, or None when there is none or it makes no sense."""
     try:
-        told: Any = json.loads(path.read_bytes())
+        told: Any = json.loads(files.read(path))
         sidecar = Sidecar(**told)
         _time(sidecar.used)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (StepError, ValueError, TypeError, RecursionError):
         return None
     return sidecar if sidecar.schema == SCHEMA else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepkit.errors import StepError
+from stepkit.errors import Reason, StepError, UserCodeError
 from stepkit.tools import dataset_cache, files, web
 from stepkit.tools.dataset_cache import Sidecar
 from stepkit.tools.download import fetch
@@ -67,7 +67,7 @@ def _obtained(path: Path, request: Request) -> Held:
     wanted, sidecar = request.wanted, path.with_name(f"{path.name}.json")
     told = _intact(path, dataset_cache.read_sidecar(sidecar), request)
     if told and wanted.sha256:
-        return _hit(path, sidecar, told)
+        return _hit(path, sidecar, told, wanted)
     part = Part(
         path=path.with_name(f"{path.name}.part"), sidecar=path.with_name(f"{path.name}.part.json")
     )
@@ -77,7 +77,7 @@ def _obtained(path: Path, request: Request) -> Held:
     )
     if fetched is None:
         assert told
-        return _hit(path, sidecar, told)
+        return _hit(path, sidecar, told, wanted)
     with files.explaining(f"cannot put {wanted.name} into the cache"):
         part.path.chmod(_READ_ONLY)
         part.path.replace(path)
@@ -107,14 +107,21 @@ def _intact(path: Path, told: Sidecar | None, request: Request) -> Sidecar | Non
         if regular and expected and files.sha256(path) == expected:
             size, now = path.stat().st_size, dataset_cache.now()
             url = web.shown(request.sources[0].url)
-            return told or Sidecar(sha256=expected, size=size, url=url, created=now, used=now)
+            known = told or Sidecar(sha256=expected, size=size, url=url, created=now, used=now)
+            return replace(known, sha256=expected, size=size)
     logger.warning("%s in the cache is damaged: loading it again", wanted.name)
     with files.explaining(f"cannot remove {path}"):
         path.unlink()
     return None
 
 
-def _hit(path: Path, sidecar: Path, told: Sidecar) -> Held:
+def _hit(path: Path, sidecar: Path, told: Sidecar, wanted: Wanted) -> Held:
+    if wanted.size not in {None, told.size}:
+        raise UserCodeError(
+            f"{told.url} has {told.size} bytes instead of {wanted.size}, as it is in the cache: "
+            "either the file was replaced or the manifest is wrong",
+            reason=Reason.CHECKSUM,
+        )
     try:
         dataset_cache.write_sidecar(sidecar, replace(told, used=dataset_cache.now()))
     except StepError as error:  # the file is there all the same, on a full disk too

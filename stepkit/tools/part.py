@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import Reason, StepError, ToolError
 from stepkit.tools import files
 
 if TYPE_CHECKING:
@@ -82,17 +83,18 @@ class Part:
     sidecar: Path
 
     def size(self) -> int:
-        """Return how many bytes are there."""
+        """Return how many bytes are there; what is no file of its own has none of ours."""
         try:
-            return self.path.stat().st_size
+            found = self.path.lstat()
         except OSError:
             return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
 
     def told(self) -> dict[str, Any]:
         """Return what the sidecar says: ``source``, ``validator``, ``total``."""
         try:
-            told = json.loads(self.sidecar.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            told = json.loads(files.read(self.sidecar))
+        except (StepError, ValueError, RecursionError):
             return {}
         return told if isinstance(told, dict) else {}
 
@@ -111,6 +113,8 @@ class Part:
         """Make it a file of ``offset`` bytes, the first of those that it has."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with files.explaining(f"cannot write {self.path}"):
+            if not offset:  # a link or a pipe would lead elsewhere
+                self.path.unlink(missing_ok=True)
             fd = os.open(self.path, flags, 0o666)
             try:
                 os.ftruncate(fd, offset)

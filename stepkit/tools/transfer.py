@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from stepkit.tools.web import Answer, Source
 
 _OK, _PARTIAL, _NOT_MODIFIED, _BEYOND_THE_END = 200, 206, 304, 416  # HTTP's
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_LENGTH: Final = "[0-9]{1,19}"  # no file has more bytes than a number of 64 bits
+_CONTENT_RANGE: Final = re.compile(rf"bytes ({_LENGTH})-({_LENGTH})/({_LENGTH}|\*)")
 
 
 class RestartError(ToolError):
@@ -97,7 +98,7 @@ def _accepted(answer: Answer, begun: _Begun, wanted: Wanted) -> _Begun:
     validator = answer.header("ETag") or answer.header("Last-Modified")
     where = web.shown(answer.url)
     if answer.status == _PARTIAL:
-        total = _continued(answer, begun, validator)
+        total = _continued(answer, begun, validator, wanted)
         begun = _Begun(offset=begun.offset, validator=validator, total=total)
     elif answer.status == _OK:
         begun = _Begun(validator=validator, total=_length(answer, wanted))
@@ -119,7 +120,7 @@ def _length(answer: Answer, wanted: Wanted) -> int | None:
     length = answer.header("Content-Length")
     if "chunked" in answer.header("Transfer-Encoding").lower():
         return None
-    if length.isascii() and length.isdigit():
+    if re.fullmatch(_LENGTH, length):
         return int(length)
     if not wanted.size and not wanted.sha256:
         raise ConfigurationError(
@@ -129,7 +130,7 @@ def _length(answer: Answer, wanted: Wanted) -> int | None:
     return None
 
 
-def _continued(answer: Answer, begun: _Begun, validator: str) -> int | None:
+def _continued(answer: Answer, begun: _Begun, validator: str, wanted: Wanted) -> int | None:
     """Return the length of the whole file of which the server sends the rest."""
     told = _CONTENT_RANGE.fullmatch(answer.header("Content-Range"))
     where = web.shown(answer.url)
@@ -138,7 +139,9 @@ def _continued(answer: Answer, begun: _Begun, validator: str) -> int | None:
     total = None if told[3] == "*" else int(told[3])
     if begun.total is not None and total is not None and total != begun.total:
         raise RestartError(f"{where}: the file's length has changed")
-    if begun.validator and validator and validator != begun.validator:
+    # A server that sends a part has to name its ETag again (RFC 9110, 15.3.7), though not its date.
+    silent = not validator and (wanted.sha256 or not begun.validator.startswith('"'))
+    if begun.validator and validator != begun.validator and not silent:
         raise RestartError(f"{where}: the file has changed")
     return total
 

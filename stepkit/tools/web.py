@@ -28,6 +28,7 @@ _MISSING: Final = {404, 410}
 _PASSING: Final = {408, 425, 429}  # and those from 500 on
 _PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
+_NO_ADDRESS: Final = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 _SPOKEN_BY: Final = re.compile(r"^<?\w*Connection(Pool)?\(.*?\)>?: ")  # an object's repr
 
 
@@ -158,7 +159,10 @@ def get(source: Source, headers: Mapping[str, str], *, stall: float) -> Answer:
 def _joined(url: str, location: str) -> str:
     from urllib.parse import urljoin
 
-    following = urljoin(url, location)
+    try:
+        following = urljoin(url, location)
+    except ValueError as error:
+        raise ConfigurationError(f"{shown(url)}: the server redirects to no URL") from error
     if _parts(url).scheme == "https" and _parts(following).scheme == "http":
         raise ConfigurationError(
             f"{shown(url)}: the server redirects to {shown(following)}, which is not encrypted"
@@ -187,6 +191,8 @@ def _request(url: str, headers: Mapping[str, str], stall: float) -> urllib3.Base
 
 def _pool(url: str) -> urllib3.PoolManager:
     """Make the way to a server: by the proxy that the environment names for it, or straight."""
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
     from urllib.request import getproxies_environment, proxy_bypass
 
     import urllib3
@@ -195,11 +201,14 @@ def _pool(url: str) -> urllib3.PoolManager:
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(parts.netloc):
         return urllib3.PoolManager()
-    given = _parts(proxy if "://" in proxy else f"http://{proxy}")
-    user = f"{given.username}:{given.password or ''}" if given.username else None
+    try:
+        given = _parts(proxy if "://" in proxy else f"http://{proxy}")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the proxy that the environment names: {error}") from error
+    user = unquote_to_bytes(f"{given.username}:{given.password or ''}") if given.username else b""
     return urllib3.ProxyManager(
         f"{given.scheme}://{given.netloc.rpartition('@')[2]}",
-        proxy_headers=urllib3.make_headers(proxy_basic_auth=user) if user else None,
+        proxy_headers={"Proxy-Authorization": f"Basic {b64encode(user).decode()}"} if user else {},
     )
 
 
@@ -224,14 +233,21 @@ def _unreachable(url: str, error: Exception) -> StepError:
 def _parts(url: str) -> SplitResult:
     from urllib.parse import urlsplit
 
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise ConfigurationError(f"the URL {url.partition('?')[0]!a} holds a blank or line break")
+    if _NO_ADDRESS.search(url):
+        said = f"the URL {_veiled(url)!a} holds a blank or line break, or is no text"
+        raise ConfigurationError(said)
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{url.partition('?')[0]!a} is no URL: {error}") from error
+    except ValueError as error:  # whose text quotes the URL
+        raise ConfigurationError(f"{_veiled(url)!a} is no URL") from error
     return parts
+
+
+def _veiled(url: str) -> str:
+    """Return what may be shown of a URL that cannot be taken apart."""
+    scheme, there, rest = url.partition("://")
+    return f"{scheme}{there}..." if "@" in rest else re.split("[?#]", url)[0]
 
 
 def _is_link_local(host: str) -> bool:
@@ -253,7 +269,7 @@ def _seconds(text: str) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (aware - datetime.now(UTC)).total_seconds())

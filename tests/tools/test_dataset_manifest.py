@@ -84,6 +84,9 @@ def test_what_is_unpacked_loses_its_ending(
         ("datasets:\n- url: http://metadata.google.internal/a", "where clouds keep"),
         ("datasets:\n- url: http://example.org/a\n  auth: T", "over https:// only"),
         ("datasets:\n- url: 'https://h/a b'", "holds a blank or line break"),
+        ("datasets:\n- url: 'https://u:hunter2 x@h/a'", "holds a blank or line break"),
+        ("datasets:\n- url: https://u:hunter2/x@h/a", "'https://...' is no URL"),
+        ("datasets:\n- url: https://u:hunter2?x@h/a", "'https://...' is no URL"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:

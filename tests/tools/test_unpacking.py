@@ -152,6 +152,25 @@ def test_a_broken_archive_is_told(tmp_path: Path, kind: str, damage: str) -> Non
         unpack(archive, tmp_path / "out")
 
 
+@pytest.mark.parametrize("damage", ["overwritten", "cut"])
+def test_a_broken_header_is_not_the_end_of_an_archive(tmp_path: Path, damage: str) -> None:
+    archive = tarred(tmp_path / "a.tar", member("a"), member("b"))
+    data = archive.read_bytes()
+    header = 512 + -(-len(NOISE) // 512) * 512  # of the second member
+    rest = b"" if damage == "cut" else data[header + 100 :]
+    archive.write_bytes(data[:header] + b"x" * 100 + rest)
+
+    with pytest.raises(ConfigurationError, match="the archive is broken"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_an_archive_may_end_without_zeros(tmp_path: Path) -> None:
+    archive = tarred(tmp_path / "a.tar", member("a"))
+    archive.write_bytes(archive.read_bytes()[: 512 + -(-len(NOISE) // 512) * 512])
+
+    assert unpack(archive, tmp_path / "out").count == 1
+
+
 def test_zstandard_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\x28\xb5\x2f\xfdxxxx")
 
