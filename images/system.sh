@@ -2,7 +2,10 @@
 # Run in a build stage: git, git-lfs and ssh from the distribution, where the base lacks
 # them.
 set -eu
-if ! { command -v git && command -v git-lfs && command -v ssh; } >/dev/null; then
+missing() { ! { command -v git && command -v git-lfs; } >/dev/null; }
+if ! missing && ! command -v ssh >/dev/null && ! command -v apt-get >/dev/null; then
+    echo "system.sh: the base has no ssh and no apt-get: git-clone takes no ssh address" >&2
+elif missing || ! command -v ssh >/dev/null; then
     # A client needs no manuals, no servers and no headers of Perl: 30 MB.
     set -f
     for path in /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/lib/*/perl/*/CORE/* \
