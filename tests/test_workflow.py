@@ -49,6 +49,13 @@ class Run:
         self.directory = directory
         self.exit_code = -1
         self.log = ""
+        self.command: list[str] = []
+
+    def start(self) -> None:
+        done = subprocess.run(
+            self.command, capture_output=True, text=True, check=False, timeout=120
+        )
+        self.exit_code, self.log = done.returncode, done.stderr
 
     @property
     def artifacts(self) -> set[str]:
@@ -85,9 +92,8 @@ def run(tmp_path: Path, *sources: str, wanted: str, suffix: str = "", params: st
     }
     command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
     command += [f"--workspace=shared={tmp_path}/work", f"--report={tmp_path}/report.json"]
-    command += ["--param", *(f"{name}={value}" for name, value in given.items())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    outcome.exit_code, outcome.log = done.returncode, done.stderr
+    outcome.command = [*command, "--param", *(f"{n}={value}" for n, value in given.items())]
+    outcome.start()
     return outcome
 
 
@@ -97,7 +103,9 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert done.exit_code == 0, done.log
     assert done.artifacts == ARTIFACTS
     assert "a.ipynb: passed" in done.summary.splitlines()[0]
-    assert "## Tests: 1 of 1 passed" in done.summary
+    assert [line for line in done.summary.splitlines() if line.startswith("## Tests")] == [
+        "## Tests: 1 of 1 passed"
+    ]
     manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
     listed = {artifact["path"] for artifact in manifest["artifacts"]}
     assert listed == ARTIFACTS - {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
@@ -113,6 +121,20 @@ def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> Non
     assert {"output_analysis_lite.ipynb", "output_analysis_lite.html"} <= done.artifacts
     assert {"coverage_lite.xml", "pytest_results_lite.xml"} <= done.artifacts
     assert {"papermill.log", "STEP_SUMMARY_lite.md"} <= done.artifacts
+
+
+@pytest.mark.slow
+def test_a_run_takes_nothing_from_an_earlier_one_of_its_name(tmp_path: Path) -> None:
+    done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="clusters: 1")
+    assert done.artifacts == ARTIFACTS
+    done.command[done.command.index("parameters=[]")] = 'parameters=["m=3"]'
+
+    done.start()
+
+    assert done.report("execute-notebook")["reason"] == "bad-input", done.log
+    assert done.artifacts == {"STEP_SUMMARY.md"}
+    left = {path.stem for path in (done.place / "reports").iterdir()}
+    assert not left & {"convert-notebook", "run-tests", "collect-artifacts"}
 
 
 @pytest.mark.slow

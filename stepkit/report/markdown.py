@@ -27,7 +27,7 @@ def render(run: Run, *, beside: Path) -> str:
         _steps(run),
         *(notebooks.several(entry) for entry in run.of_step("execute-notebooks")),
         *(notebooks.one(entry) for entry in run.of_step("execute-notebook")),
-        *(_tests(entry) for entry in run.of_step("run-tests")),
+        *(_tests(entry) for entry in run.tests),
         _artifacts(run, beside),
         _versions(run),
     ]

@@ -29,7 +29,7 @@ class Message:
 
 def render(run: Run, *, link: str) -> Message:
     """Say how ``run`` ended: cause, notebooks, tests and ``link``; foreign text calls nobody."""
-    lines = [cause(run), *_notebooks(run), *map(_tests, run.of_step("run-tests")), link]
+    lines = [cause(run), *_notebooks(run), *map(_tests, run.tests), link]
     title = f"{_plain(run.title)}: {run.headline}"
     return Message(title=title, body="\n".join(line for line in lines if line))
 

@@ -129,6 +129,16 @@ class Run:
         """Return the entries of one kind of step that left a report."""
         return [entry for entry in self.entries if entry.data.get("step") == step]
 
+    @property
+    def tests(self) -> list[Entry]:
+        """The steps that ran tests: one that only makes their environment has no totals."""
+        return [
+            entry
+            for entry in self.of_step("run-tests")
+            if not isinstance(options := entry.data.get("options"), dict)
+            or options.get("only-prepare") is not True
+        ]
+
     def parts(self) -> list[tuple[Mapping[str, Any], Entry | None]]:
         """Return each notebook of the steps that ran several, with its own report if it is here."""
         own = {entry.name: entry for entry in self.of_step("execute-notebook")}

@@ -303,6 +303,19 @@ def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path
     assert "## Notebook" not in page(tmp_path)
 
 
+def test_a_step_that_makes_the_environment_of_tests_alone_has_no_totals(
+    reports: Path, tmp_path: Path
+) -> None:
+    counts = {"total": 0, "passed": 0, "failed": 0, "errors": 0, "skipped": 0, "allowed": 0}
+    made = {"step": "run-tests", "options": {"only-prepare": True}}
+    report(reports, "prepare-tests", outputs=counts, **made)
+
+    run(reports)
+
+    assert "| prepare-tests | succeeded |" in page(tmp_path)
+    assert "## Tests (prepare-tests)" not in page(tmp_path)
+
+
 def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path: Path) -> None:
     counts = {"total": 7, "passed": 5, "failed": 1, "errors": 0, "skipped": 0, "allowed": 1}
     failures = [
