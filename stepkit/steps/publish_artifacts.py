@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
-from stepkit.tools import arrival, manifest
+from stepkit.tools import arrival, manifest, page_links
 from stepkit.tools.destination import Destination, Directory
 from stepkit.tools.manifest import CHECKSUMS, MANIFEST, Artifact
 from stepkit.tools.object_storage import SCHEME, Access, Bucket
@@ -106,16 +104,16 @@ def run(options: Options) -> Outputs:
     """Wait, check everything, then send what is not there yet."""
     directory = options.artifacts.absolute()
     prefix = _prefix(options.prefix)
-    listed = None if _is_unlisted(options, directory) else manifest.read(directory)
-    there = _destination(options, directory)
+    listed = _listed(options, directory)
+    there = _destination(options, directory, prefix)
     missing = arrival.await_files(
         options.wait_for,
         newer_than=None if listed is None else directory / MANIFEST,
         timeout=options.wait_timeout,
     )
+    listed = _listed(options, directory)  # it may have been written anew meanwhile
     if listed is None:
-        logger.warning("there is no %s: all that is in %s is published", MANIFEST, directory)
-        wanted = tuple(manifest.describe(p, directory) for p in manifest.regular_files(directory))
+        wanted = _unlisted(options, there, directory, prefix)
     else:
         wanted = _wanted(options, directory, listed)
     outputs = Outputs(
@@ -133,8 +131,10 @@ def run(options: Options) -> Outputs:
     return _told(options, outputs, prefix, wanted)
 
 
-def _is_unlisted(options: Options, directory: Path) -> bool:
-    return options.unlisted and directory.is_dir() and not (directory / MANIFEST).exists()
+def _listed(options: Options, directory: Path) -> tuple[Artifact, ...] | None:
+    """Return what the manifest lists; None where there is none and --unlisted allows that."""
+    unlisted = options.unlisted and directory.is_dir() and not (directory / MANIFEST).exists()
+    return None if unlisted else manifest.read(directory)
 
 
 def _prefix(text: str) -> str:
@@ -144,7 +144,7 @@ def _prefix(text: str) -> str:
     return "/".join(parts)
 
 
-def _destination(options: Options, artifacts: Path) -> Destination:
+def _destination(options: Options, artifacts: Path, prefix: str) -> Destination:
     text = options.destination
     if text.startswith(SCHEME):
         access = Access(
@@ -161,17 +161,36 @@ def _destination(options: Options, artifacts: Path) -> Destination:
         scheme = text.partition("://")[0]
         raise ConfigurationError(f"cannot publish to {scheme}://: name a directory or {SCHEME}")
     root = (options.volume or Path()) / text
-    if root.resolve().is_relative_to(artifacts.resolve()):
-        raise ConfigurationError(f"{root} lies in the artifacts: publish to another directory")
+    for path in (root, root / prefix):
+        if path.resolve().is_relative_to(artifacts.resolve()):
+            raise ConfigurationError(f"{path} lies in the artifacts: publish to another directory")
     return Directory(root)
+
+
+def _unlisted(
+    options: Options, there: Destination, directory: Path, prefix: str
+) -> tuple[Artifact, ...]:
+    """Return all files; raises :class:`ConfigurationError` where a list says otherwise already."""
+    key = str(PurePosixPath(prefix, MANIFEST))
+    if retrying(options.attempts)(there.look, key):
+        raise ConfigurationError(
+            f"{there.location(key)} lists what was published there before, and there is no "
+            f"{MANIFEST} to replace it: nothing was sent: choose another --prefix"
+        )
+    logger.warning("there is no %s: all that is in %s is published", MANIFEST, directory)
+    return tuple(manifest.describe(path, directory) for path in manifest.regular_files(directory))
 
 
 def _wanted(
     options: Options, directory: Path, listed: tuple[Artifact, ...]
 ) -> tuple[Artifact, ...]:
     """Return all that goes, the manifest last; raises :class:`UserCodeError` for what changed."""
-    later = [path for path in sorted(directory.iterdir()) if _came_later(options, path)]
-    names = {path.name for path in later} | {MANIFEST, CHECKSUMS}
+    found = arrival.came_later(
+        directory, options.also, options.wait_for, newer_than=directory / MANIFEST
+    )
+    ours = {directory / MANIFEST, directory / CHECKSUMS}  # they go last
+    later = [path for path in found if path not in ours]
+    names = {path.relative_to(directory).as_posix() for path in (*later, *ours)}
     kept = [artifact for artifact in listed if artifact.path not in names]
     if changed := [text for a in kept if (text := manifest.difference(a, directory))]:
         raise UserCodeError(
@@ -182,15 +201,6 @@ def _wanted(
     lists = [directory / CHECKSUMS] if (directory / CHECKSUMS).exists() else []
     described = [manifest.describe(p, directory) for p in (*later, *lists, directory / MANIFEST)]
     return (*kept, *described)
-
-
-def _came_later(options: Options, path: Path) -> bool:
-    if path.name in {MANIFEST, CHECKSUMS} or path.is_dir():
-        return False
-    waited = {waited.resolve() for waited in options.wait_for}
-    return path.resolve() in waited or any(
-        fnmatchcase(path.name, pattern) for pattern in options.also
-    )
 
 
 def _not_there(
@@ -216,7 +226,8 @@ def _not_there(
             f"other content: {_some([a.path for a in other])}; nothing was sent: "
             "choose another --prefix, or replace them with --overwrite true"
         )
-    return [artifact for artifact in wanted if artifact in (*absent, *other)]
+    waiting = {*absent, *other}
+    return [artifact for artifact in wanted if artifact in waiting]
 
 
 def _send(
@@ -246,9 +257,9 @@ def _send(
 def _told(options: Options, outputs: Outputs, prefix: str, wanted: tuple[Artifact, ...]) -> Outputs:
     size = sum(artifact.size for artifact in wanted)
     count, page = len(wanted), _page(options, wanted)
-    url = _url(options.url_base, prefix, page) if options.url_base else ""
+    url = page_links.address(options.url_base, prefix, page) if options.url_base else ""
     for artifact in wanted if options.url_base else ():
-        logger.info("%s", _url(options.url_base, prefix, artifact.path))
+        logger.info("%s", page_links.address(options.url_base, prefix, artifact.path))
     unchanged = count - outputs.sent
     message = f"{count} files, {size / 1e6:.1f} MB at {outputs.location}: "
     message += f"{outputs.sent} sent, {unchanged} unchanged"
@@ -267,20 +278,12 @@ def _told(options: Options, outputs: Outputs, prefix: str, wanted: tuple[Artifac
 
 
 def _page(options: Options, wanted: tuple[Artifact, ...]) -> str:
-    """Choose what people open first: what came after the manifest is about the whole run."""
     names = [artifact.path for artifact in wanted]
-    if options.page:
-        if options.page not in names:
-            logger.warning("--page %s is not among the artifacts", options.page)
+    if options.page in names:
         return options.page
-    later = [n for n in names if any(fnmatchcase(n, pattern) for pattern in options.also)]
-    pages = [name for name in (*later, *names) if name.endswith(".html")]
-    in_later = [name for name in later if name.endswith(".html")]
-    return next(iter((*in_later, *later, *pages, MANIFEST)))
-
-
-def _url(base: str, prefix: str, name: str) -> str:
-    return "/".join(filter(None, (base.rstrip("/"), quote(prefix), quote(name, errors="replace"))))
+    if options.page:
+        logger.warning("--page %s is not among the artifacts", options.page)
+    return page_links.first_page(names, options.also)
 
 
 def _key(prefix: str, artifact: Artifact) -> str:

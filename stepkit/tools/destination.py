@@ -59,7 +59,7 @@ class Directory:
 
     def look(self, key: str) -> Stored | None:
         """Hash the file of that name."""
-        path = self._root / key
+        path = self._path(key)
         with files.explaining(f"cannot read {path}"):
             if not os.path.lexists(path):
                 return None
@@ -69,10 +69,17 @@ class Directory:
 
     def sha256(self, key: str) -> str:
         """Hash the file of that name."""
-        path = self._root / key
+        path = self._path(key)
         with files.explaining(f"cannot read {path}"):
             return files.sha256(path)
 
     def send(self, source: Path, key: str, artifact: Artifact) -> None:  # noqa: ARG002 - a file has no media type
         """Copy beside the file of that name, then move the copy into place."""
-        files.copy_atomically(source, self._root / key)
+        files.copy_atomically(source, self._path(key))
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        with files.explaining(f"cannot look at {path}"):
+            if not path.parent.resolve().is_relative_to(self._root.resolve()):
+                raise ConfigurationError(f"{path} leads out of {self._root}, through a link")
+        return path

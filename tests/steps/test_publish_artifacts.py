@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -237,6 +238,55 @@ def test_a_file_that_is_waited_for_is_published_whatever_its_name(
     assert "report.html" in names(there / "run-7")
 
 
+def test_a_file_below_the_artifacts_that_is_waited_for_is_published_too(
+    artifacts: Path, there: Path
+) -> None:
+    (artifacts / "pages").mkdir()
+    (artifacts / "pages/report.html").write_text("<p>")
+
+    publish(artifacts, there, wait_for=(artifacts / "pages/report.html",))
+
+    assert (there / "run-7/pages/report.html").read_text() == "<p>"
+
+
+def test_a_file_elsewhere_that_is_waited_for_stays_there(
+    artifacts: Path, there: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "done").touch()
+
+    outputs = publish(artifacts, there, wait_for=(tmp_path / "done",))
+
+    assert (names(there / "run-7"), outputs.missing) == (ALL, ())
+    assert f"{tmp_path}/done lies outside of {artifacts}: it is left there" in caplog.messages
+
+
+def test_a_directory_is_not_the_file_that_is_waited_for(artifacts: Path, there: Path) -> None:
+    (artifacts / "STEP_SUMMARY.md").unlink()
+    (artifacts / "STEP_SUMMARY.md").mkdir()
+
+    outputs = publish(artifacts, there, wait_for=(artifacts / "STEP_SUMMARY.md",), wait_timeout=0)
+
+    assert (outputs.status, outputs.missing) == ("tolerated", (f"{artifacts}/STEP_SUMMARY.md",))
+
+
+def test_a_list_that_is_written_anew_while_waiting_counts(artifacts: Path, there: Path) -> None:
+    summary = artifacts / "STEP_SUMMARY.md"
+    summary.unlink()
+
+    def write() -> None:
+        time.sleep(0.3)
+        (artifacts / "late.csv").write_text("1,2\n")
+        collect(artifacts)
+        summary.write_text("# passed\n")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    publish(artifacts, there, wait_for=(summary,))
+    thread.join()
+
+    assert names(there / "run-7") == ALL | {"late.csv"}
+
+
 def test_what_was_waited_for_in_vain_is_told_and_the_rest_is_published(
     artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,6 +317,61 @@ def test_a_run_that_was_stopped_before_its_list_was_made_is_published_without_on
     assert outputs.message.endswith("; missing: manifest.json")
 
 
+def test_a_run_without_a_list_does_not_go_where_an_older_list_is(
+    artifacts: Path, there: Path
+) -> None:
+    publish(artifacts, there)
+    (artifacts / "manifest.json").unlink()
+    (artifacts / "papermill.log").write_text("another run\n")
+
+    error = failed(artifacts, there, unlisted=True, overwrite=True)
+
+    assert isinstance(error, ConfigurationError)
+    assert f"{there}/run-7/manifest.json lists what was published there before" in str(error)
+    assert (there / "run-7/papermill.log").read_text() == "done\n"
+
+
+def test_a_link_leads_to_nothing_that_is_not_there(artifacts: Path, there: Path) -> None:
+    base = {"url_base": "https://x.example", "page": "missing.html"}
+
+    assert publish(artifacts, there, **base).url == "https://x.example/run-7/STEP_SUMMARY.md"
+    for name in ("manifest.json", "STEP_SUMMARY.md", "output_analysis.html"):
+        (artifacts / name).unlink()
+    bare = publish(artifacts, there, unlisted=True, prefix="run-8", **base)
+    assert bare.url == "https://x.example/run-8"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\N{SNOWMAN}" * 85, "a\udcff.txt"])
+def test_any_name_that_a_disk_takes_is_published(artifacts: Path, there: Path, name: str) -> None:
+    (artifacts / name).write_text("x")
+    collect(artifacts)
+
+    outputs = publish(artifacts, there, url_base="https://x.example", page=name)
+
+    assert (there / "run-7" / name).read_text() == "x"
+    assert outputs.url == f"https://x.example/run-7/{quote(os.fsencode(name))}"
+
+
+def test_artifacts_are_not_published_onto_themselves(artifacts: Path) -> None:
+    error = failed(artifacts, artifacts.parent, prefix=artifacts.name)
+
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == f"{artifacts} lies in the artifacts: publish to another directory"
+
+
+def test_a_prefix_that_became_a_link_is_not_followed(
+    artifacts: Path, there: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "away").mkdir()
+    (there / "run-7").symlink_to(tmp_path / "away")
+
+    error = failed(artifacts, there)
+
+    assert isinstance(error, ConfigurationError)
+    assert str(error).endswith(f" leads out of {there}, through a link")
+    assert list((tmp_path / "away").iterdir()) == []
+
+
 def test_unlisted_changes_nothing_where_there_is_a_list(artifacts: Path, there: Path) -> None:
     (artifacts / "not-listed.txt").write_text("x")
 
@@ -285,6 +390,7 @@ def test_a_summary_older_than_the_manifest_is_another_runs(
     outputs = publish(artifacts, there, wait_for=(summary,), wait_timeout=0)
 
     assert outputs.status == "tolerated"
+    assert "STEP_SUMMARY.md" not in names(there / "run-7")
     assert f"waited 0 s: {summary} is still as old as an earlier attempt" in caplog.messages
 
 
