@@ -34,7 +34,9 @@ def report(directory: Path, name: str, **values: Any) -> None:
         "artifacts": [],
         "versions": {"stepkit": "0.1.0"},
     }
-    (directory / f"{name}.json").write_text(json.dumps({**usual, **values}))
+    written = directory / f"{name}.json.new"
+    written.write_text(json.dumps({**usual, **values}))
+    written.rename(directory / f"{name}.json")  # as a step does: a reader finds all or nothing
 
 
 @pytest.fixture
