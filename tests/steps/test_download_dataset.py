@@ -7,10 +7,10 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from data_server import DataServer, fine, serving, status
+from data_server import fine, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.errors import ConfigurationError, Reason
@@ -18,21 +18,7 @@ from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import WORK, Options, Outputs
 from stepkit.tools import dataset_cache
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = pytest.mark.usefixtures("no_waiting")
-
-
-@pytest.fixture
-def server() -> Iterator[DataServer]:
-    with serving(CONTENT) as server:
-        yield server
-
-
-@pytest.fixture
-def place(tmp_path: Path, server: DataServer) -> Place:
-    return Place(tmp_path, server)
 
 
 def test_downloads_what_the_manifest_lists_and_keeps_it_for_later_runs(place: Place) -> None:

@@ -8,23 +8,17 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from data_server import DataServer, serving
-from download_places import CONTENT, SHA256, Place
+from download_places import SHA256, Place
 
 from stepkit.errors import ConfigurationError
 from stepkit.steps.download_dataset import WORK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from data_server import DataServer
+
 pytestmark = pytest.mark.usefixtures("no_waiting")
-
-
-@pytest.fixture
-def server() -> Iterator[DataServer]:
-    with serving(CONTENT) as server:
-        yield server
 
 
 def zipped(**members: str) -> bytes:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
-from data_server import DataServer, Fault, Reply, cut, flip, page, serving, status
+from data_server import Fault, Reply, cut, flip, page, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps.download_dataset import Outputs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 pytestmark = pytest.mark.usefixtures("no_waiting")
-
-
-@pytest.fixture
-def server() -> Iterator[DataServer]:
-    with serving(CONTENT) as server:
-        yield server
-
-
-@pytest.fixture
-def place(tmp_path: Path, server: DataServer) -> Place:
-    return Place(tmp_path, server)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from data_server import DataServer, Reply, cut, serving, status
+from data_server import Reply, cut, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit import cli
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from data_server import Fault
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
 HUGE = "9" * 5000  # digits: more than int() takes
-
-
-@pytest.fixture
-def server() -> Iterator[DataServer]:
-    with serving(CONTENT) as server:
-        yield server
-
-
-@pytest.fixture
-def place(tmp_path: Path, server: DataServer) -> Place:
-    return Place(tmp_path, server)
 
 
 def with_length(length: str) -> Fault:

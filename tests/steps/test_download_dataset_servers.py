@@ -9,27 +9,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from data_server import DataServer, cut, flip, serving, status
+from data_server import cut, flip, serving, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
-
-
-@pytest.fixture
-def server() -> Iterator[DataServer]:
-    with serving(CONTENT) as server:
-        yield server
-
-
-@pytest.fixture
-def place(tmp_path: Path, server: DataServer) -> Place:
-    return Place(tmp_path, server)
 
 
 def test_a_redirect_is_followed(place: Place) -> None:
