@@ -11,25 +11,16 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clones import clone, failed
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.steps import git_clone
-from stepkit.steps.git_clone import Options, Outputs
+from stepkit.steps.git_clone import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from samples import Origin
-
-
-def clone(url: str, destination: Path, **more: Any) -> Outputs:
-    return git_clone.run(Options(url=url, destination=destination, **more))
-
-
-def failed(url: str, destination: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        clone(url, destination, **more)
-    return caught.value
 
 
 def names(directory: Path) -> list[str]:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clones import clone, failed
 from git_server import GitServer, make_certificate, serving
 from samples import Origin
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.steps import git_clone
-from stepkit.steps.git_clone import Options, Outputs
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.tools import git_ssh
 
 if TYPE_CHECKING:
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
 
 TOKEN = "s3cret:t0ken/%"
 LOGIN = "Basic " + b64encode(f"me:{TOKEN}".encode()).decode()
-
-
-def clone(url: str, destination: Path, **more: Any) -> Outputs:
-    return git_clone.run(Options(url=url, destination=destination, attempts=1, **more))
-
-
-def failed(url: str, destination: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        clone(url, destination, **more)
-    return caught.value
 
 
 @pytest.fixture
@@ -343,7 +332,7 @@ def test_a_key_that_the_server_does_not_take_is_told(
     assert "does the server know the key in --ssh-directory" in str(error)
 
 
-def test_an_ssh_server_that_does_not_answer_is_tried_again(tmp_path: Path) -> None:
+def test_an_ssh_server_that_does_not_answer_is_worth_another_try(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
     (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
@@ -352,7 +341,8 @@ def test_an_ssh_server_that_does_not_answer_is_tried_again(tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 
-    error = failed(f"ssh://git@127.0.0.1:{port}/x", tmp_path / "source", ssh_directory=keys)
+    url = f"ssh://git@127.0.0.1:{port}/x"
+    error = failed(url, tmp_path / "source", ssh_directory=keys, attempts=1)
 
     assert type(error) is ToolError
     assert error.reason == Reason.NETWORK

@@ -9,26 +9,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clones import clone, failed
 from samples import Origin
 
-from stepkit.errors import ConfigurationError, Reason, StepError, UserCodeError
-from stepkit.steps import git_clone
-from stepkit.steps.git_clone import Options, Outputs
+from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.tools import git, git_fetch
 from stepkit.tools.git_environment import Access
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def clone(origin: Origin, destination: Path, **more: Any) -> Outputs:
-    return git_clone.run(Options(url=origin.url, destination=destination, **more))
-
-
-def failed(origin: Origin, destination: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        clone(origin, destination, **more)
-    return caught.value
 
 
 def history(origin: Origin, checkout: Path) -> int:

@@ -10,28 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from clones import clone, failed
 from samples import Origin
 
-from stepkit.errors import ConfigurationError, StepError
-from stepkit.steps import git_clone
-from stepkit.steps.git_clone import Options, Outputs
+from stepkit.errors import ConfigurationError
 from stepkit.tools.git_contents import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def clone(origin: Origin, destination: Path, **more: Any) -> Outputs:
-    return git_clone.run(Options(url=origin.url, destination=destination, **more))
-
-
-def failed(origin: Origin, destination: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        clone(origin, destination, **more)
-    return caught.value
 
 
 def names(directory: Path) -> list[str]:
