@@ -19,6 +19,7 @@ Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled
 
 _POLL: Final = 0.5  # seconds between two looks at reports that are not finished
 _GOOD: Final = {"succeeded", "tolerated"}
+_STATUSES: Final = ("Succeeded", "Failed", "None", "Completed")  # Tekton's
 _AGREEING: Final = {"passed": "succeeded", "tolerated": "tolerated", "failed": "failed",
                     "cancelled": "cancelled"}  # fmt: skip
 # Tekton's reasons for what it ended itself: how the step ended, why, and what is said of it.
@@ -180,10 +181,13 @@ def load(
     ``notebooks/intro.ipynb.json``.
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``,
     and after a ``/`` why, in Tekton's words: ``Failed/TaskRunCancelled``.
+    A task that failed without a report of its own is added, unless it has the name of a step of
+    which another report says so: a matrix leaves one report for each of its notebooks.
     A report that cannot be read counts as a failed step: what it said is not known.
     """
     paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
-    paths |= {name: path for name in expected if (path := directory / f"{name}.json").exists()}
+    below = {name: directory / f"{name.lstrip('/')}.json" for name in expected}
+    paths |= {name: path for name, path in below.items() if path.exists()}
     by_name = {name: read(path, name) for name, path in paths.items()}
     found = {
         name: entry
@@ -191,21 +195,34 @@ def load(
         if name in expected or entry.data.get("step") not in _LAST_STEPS
     }
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
-    failed = (n for n, told in statuses.items() if told.startswith("Failed"))  # no report, too
-    names = dict.fromkeys([*expected, *rest, *failed])
+    names = dict.fromkeys([*expected, *rest])
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
+    explained = {*names, *(entry.data.get("step") for entry in entries if entry.bad)}
+    entries += [
+        _reconciled(None, name, told)
+        for name, told in statuses.items()
+        if told.startswith("Failed") and name not in explained
+    ]
     return Run(title=title, entries=entries)
 
 
 def pipeline_statuses(items: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=STATUS`` or ``NAME=STATUS/REASON`` of each task.
 
-    Raises :class:`ConfigurationError` for anything else.
+    Raises :class:`ConfigurationError` for anything else, and for two about one task.
     """
+    found: dict[str, str] = {}
     for item in items:
-        if "=" not in item:
+        name, _, told = item.partition("=")
+        if not name or "=" not in item:
             raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
-    return dict(item.split("=", 1) for item in items)
+        if told.partition("/")[0] not in _STATUSES:
+            raise ConfigurationError(
+                f"--statuses {item!r}: a task's status is one of {', '.join(_STATUSES)}"
+            )
+        if found.setdefault(name, told) != told:
+            raise ConfigurationError(f"--statuses says {found[name]} and {told} of {name}")
+    return found
 
 
 def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:

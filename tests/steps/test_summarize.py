@@ -295,6 +295,41 @@ def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
     assert "clone-tests" not in page(tmp_path)
 
 
+def test_a_matrix_that_failed_is_told_by_the_reports_of_its_notebooks(
+    reports: Path, tmp_path: Path
+) -> None:
+    own = {"step": "execute-notebook", "status": "failed", "reason": "cell-error", "exit_code": 3}
+    report(reports, "nb.ipynb", **own)
+
+    run(reports, expect=("git-clone", "nb.ipynb"), statuses=("execute-notebook=Failed/Failed",))
+
+    assert "**nb.ipynb failed** (cell-error, exit code 3)" in page(tmp_path)
+    assert "left no report" not in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("why", "verdict"), [("FailureIgnored", "failed"), ("TaskRunCancelled", "cancelled")]
+)
+def test_a_matrix_that_failed_and_of_which_no_report_says_so_did_fail(
+    tmp_path: Path, why: str, verdict: str
+) -> None:
+    reports = tmp_path / "reports"
+    report(reports, "nb.ipynb", step="execute-notebook")
+
+    outputs = run(reports, expect=("nb.ipynb",), statuses=(f"execute-notebook=Failed/{why}",))
+
+    assert outputs.verdict == verdict
+    assert f"| execute-notebook | **{verdict}** |" in page(tmp_path)
+
+
+def test_an_expected_report_is_never_looked_for_outside_of_the_directory(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    (reports / "nb").mkdir(parents=True)
+    report(reports / "nb", "a.ipynb", step="execute-notebook")
+
+    assert run(reports, expect=("/nb/a.ipynb",)).verdict == "passed"
+
+
 def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path) -> None:
     statuses = ("git-clone=Failed", "execute-notebook=None")
     report(reports, "git-clone", status="failed", reason="network", exit_code=4, message="down")
