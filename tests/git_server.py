@@ -51,17 +51,6 @@ def serving(server: GitServer, certificate: Path | None = None) -> Iterator[GitS
         server.server_close()
 
 
-def make_certificate(path: Path) -> Path:
-    """Make a key and a certificate that signs itself, for 127.0.0.1, in one file."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-out", str(path)]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key"]
-    subprocess.run(command, check=True, capture_output=True)
-    both = path.with_name("server.pem")
-    both.write_text(path.with_name(f"{path.name}.key").read_text() + path.read_text())
-    return both
-
-
 class _Handler(BaseHTTPRequestHandler):
     server: GitServer
 

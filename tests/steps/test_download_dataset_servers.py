@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import ssl
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import make_certificate
 from data_server import cut, flip, serving, status
 from download_places import CONTENT, SHA256, Place
 
@@ -115,16 +114,7 @@ def test_a_signature_in_a_url_is_shown_nowhere(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """Make a certificate of 127.0.0.1 that no authority has signed, with its key."""
-    path = tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(path), "-out", f"{path}.crt"]
-    if not shutil.which("openssl"):
-        pytest.skip("there is no openssl")
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_name("certificate.pem.crt").read_text())
-    return path
+    return make_certificate(tmp_path / "certificate.pem")
 
 
 def test_a_server_is_trusted_by_its_certificate_and_may_not_lead_to_http(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import os
 import shutil
 import socket
 import subprocess
-import threading
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import make_certificate
 from clones import clone, failed
-from git_server import GitServer, make_certificate, serving
+from git_server import GitServer, serving
 from samples import Origin
+from ssh_server import SshServer
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.tools import git_ssh
@@ -219,58 +218,6 @@ def test_goes_by_the_proxy_that_is_given(
     assert "wr0ng" not in str(error)
     assert "407" in str(error)
     assert "check the proxy's address and its login" in str(error)
-
-
-class SshServer:
-    """A real sshd, for the user that runs the tests."""
-
-    def __init__(self, place: Path) -> None:
-        program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-        if not program or not shutil.which("ssh"):
-            pytest.skip("ssh or sshd is not installed")
-        place.mkdir()
-        keys = place / "keys"
-        keys.mkdir()
-        for path in (place / "host", keys / "ssh-privatekey"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
-            subprocess.run(command, check=True)
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port: int = found.getsockname()[1]
-        (place / "authorized").write_text((keys / "ssh-privatekey.pub").read_text())
-        (keys / "ssh-privatekey.pub").unlink()
-        settings: list[Path | str] = [
-            "HostKey",
-            place / "host",
-            "AuthorizedKeysFile",
-            place / "authorized",
-        ]
-        settings += ["ListenAddress", f"127.0.0.1:{self.port}", "StrictModes", "no"]
-        settings += ["PidFile", "none", "UsePAM", "no", "PermitRootLogin", "prohibit-password"]
-        pairs = zip(settings[::2], settings[1::2], strict=True)
-        (place / "config").write_text("".join(f"{name} {value}\n" for name, value in pairs))
-        if os.getuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        listen = [program, "-D", "-e", "-f", str(place / "config")]
-        self.process = subprocess.Popen(listen, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if "Server listening" in line:
-                break
-        self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
-        self.reader.start()
-        kind, key = (place / "host.pub").read_text().split()[:2]
-        self.keys = keys
-        self.known = f"[127.0.0.1]:{self.port} {kind} {key}\n"
-
-    def url(self, origin: Origin) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{origin.path}"
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-        self.reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
 
 @pytest.fixture
