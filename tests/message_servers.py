@@ -35,6 +35,7 @@ class Web:
     always: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     stalls: bool = False
+    endless: bool = False
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -53,10 +54,13 @@ class _WebHandler(BaseHTTPRequestHandler):
             status = 201 if self.path.startswith("/repos/") else 200  # as GitHub, as chats
         answer = b'{"message": "by the test"}'
         self.send_response(status)
-        for name, value in {**self.web.headers, "Content-Length": str(len(answer))}.items():
+        length = {} if self.web.endless else {"Content-Length": str(len(answer))}
+        for name, value in {**self.web.headers, **length}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer)
+        while self.web.endless and not self.web.over.wait(0.1):
+            self.wfile.write(b" ")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass

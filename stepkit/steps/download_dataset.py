@@ -61,9 +61,11 @@ class Options:
     ] = "copy"
     require_checksums: Annotated[bool, "fail where a sha256 is not given"] = False
     attempts: Annotated[int, "how many tries in a row may bring nothing", AtLeast(1)] = 5
-    timeout: Annotated[float, "limit for each file, waiting included", DURATION] = 3600.0
+    timeout: Annotated[float, "limit for each file, waiting included", DURATION, AtLeast(1)] = (
+        3600.0
+    )
     stall_timeout: Annotated[
-        float, "how long a server may send nothing, or less than 1000 bytes/s", DURATION
+        float, "how long a server may send nothing, or less than 1000 bytes/s", DURATION, AtLeast(1)
     ] = 30.0
     tokens: Annotated[Path | None, "directory with files of tokens, named as in auth"] = None
     token_origins: Annotated[

@@ -49,7 +49,7 @@ class Options(RunOptions):
     attempts: Annotated[
         int, "how often to try each channel when it does not answer", AtLeast(1)
     ] = 3
-    timeout: Annotated[float, "limit for each try", DURATION] = 30.0
+    timeout: Annotated[float, "limit for each try", DURATION, AtLeast(1)] = 30.0
     urls: Annotated[str | None, "URLs for apprise, one a line", FromEnv("NOTIFY_URLS")] = None
     webhook: Annotated[str | None, "URL that takes JSON", FromEnv("NOTIFY_WEBHOOK")] = None
     token: Annotated[str | None, "token that may mark commits", FromEnv("GITHUB_TOKEN")] = None
@@ -187,10 +187,3 @@ def _state(verdict: model.Verdict) -> commit_status.State:
     if verdict.startswith("passed"):
         return "success"
     return "failure" if verdict == "failed" else "error"
-
-
-def _statuses(items: tuple[str, ...]) -> dict[str, str]:
-    for item in items:
-        if "=" not in item:
-            raise ConfigurationError(f"--statuses {item!r} is not NAME=STATUS")
-    return dict(item.split("=", 1) for item in items)

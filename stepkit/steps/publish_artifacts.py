@@ -74,7 +74,7 @@ class Options:
     attempts: Annotated[
         int, "how often to try each file when the server or network fails", AtLeast(1)
     ] = 5
-    timeout: Annotated[float, "limit for each try of a file", DURATION] = 300.0
+    timeout: Annotated[float, "limit for each try of a file", DURATION, AtLeast(1)] = 300.0
     access_key_id: Annotated[str | None, "S3 key", FromEnv("AWS_ACCESS_KEY_ID")] = None
     secret_access_key: Annotated[
         str | None, "the key's secret", FromEnv("AWS_SECRET_ACCESS_KEY")

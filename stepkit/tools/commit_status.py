@@ -30,18 +30,25 @@ class Commit:
 
     def __post_init__(self) -> None:
         """Raise :class:`ConfigurationError` for what GitHub would not understand."""
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.repository):
+        if not re.fullmatch(r"(?!\.+/)[\w.-]+/(?!\.+$)[\w.-]+", self.repository, re.ASCII):
             raise ConfigurationError(f"{self.repository!r} is no repository: write owner/name")
         if not re.fullmatch(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", self.sha):
             raise ConfigurationError(f"--commit {self.sha!r} is no full commit of 40 digits")
         if not 0 < len(self.context) <= _MOST_CONTEXT:
             raise ConfigurationError(f"--context has more than {_MOST_CONTEXT} characters")
-        parts = urlsplit(self.api_url)
-        secure = parts.scheme == "https" or parts.hostname in _LOOPBACK
-        if not parts.hostname or "@" in parts.netloc or not secure:
+        if not _is_safe(self.api_url):
             raise ConfigurationError("--api-url must be https://HOST: a token travels with it")
         if not self.token.isascii() or not self.token.isprintable():
             raise ConfigurationError("GITHUB_TOKEN holds a line break or another odd character")
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    secure = parts.scheme == "https" or parts.hostname in _LOOPBACK
+    return bool(parts.hostname) and "@" not in parts.netloc and secure
 
 
 def mark(commit: Commit, state: State, description: str, *, link: str, timeout: float) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from apprise import NotifyBase
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
+_SECOND: Final = re.compile(r"[\s,;][a-z0-9]+://", re.IGNORECASE)  # what apprise takes for a path
 _PASSING: Final = {408, 425, 429}
 _REFUSED, _SERVER_ERROR = 400, 500
 
@@ -69,7 +70,12 @@ def _apprise() -> ModuleType:
 
 def _channel(apprise: ModuleType, url: str, name: str) -> NotifyBase:
     asset = apprise.AppriseAsset(async_mode=False, app_id="stepkit", image_url_mask=None)
-    channel: NotifyBase | None = apprise.Apprise.instantiate(url, asset=asset)
+    if _SECOND.search(url):
+        raise ConfigurationError(f"{name} holds more than one URL: write one a line")
+    try:
+        channel: NotifyBase | None = apprise.Apprise.instantiate(url, asset=asset)
+    except Exception:  # noqa: BLE001 - of bytes that are no text; its own may hold a token
+        channel = None
     if channel is None:
         raise ConfigurationError(
             f"{name} is no URL that apprise knows, or a part of it is wrong: see its documentation"

@@ -44,7 +44,9 @@ def post(
                 headers={"User-Agent": "stepkit", **(headers or {})},
                 timeout=(min(timeout, _LONGEST_CONNECT), timeout),
                 allow_redirects=False,  # it would become a GET
+                stream=True,
             )
+            answer.close()  # the body does not count, and may never end
     except requests.exceptions.SSLError:
         message = (
             f"{name}: the server's certificate is not trusted: name its authority in SSL_CERT_FILE"
@@ -58,6 +60,8 @@ def post(
     except requests.exceptions.RequestException as error:  # its text holds the URL
         message = f"{name}: no connection ({type(error).__name__})"
         raise ToolError(message, reason=Reason.NETWORK) from None
+    except OSError as error:  # requests', for certificates that are not there
+        raise ConfigurationError(f"{name}: {error}: check REQUESTS_CA_BUNDLE") from None
     if answer.status_code >= _REDIRECT:
         raise _refusal(name, answer)
 

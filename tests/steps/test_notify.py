@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from message_servers import Web, mail, web
 
+from stepkit import cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import notify, summarize
 from stepkit.steps.notify import Options, Outputs
@@ -331,9 +332,14 @@ def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, 
         ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is no https:// or http://"),
         ({"urls": "nonsense-with-token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
         ({"urls": "slack://token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
+        ({"urls": "json://h/token\udcff"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
+        ({"urls": "json://h/token, json://i/b"}, "line 1 of NOTIFY_URLS holds more than one URL"),
+        ({"urls": "json://h/token mailto://i"}, "line 1 of NOTIFY_URLS holds more than one URL"),
         ({"commit": "main"}, "--commit 'main' is no full commit of 40 digits"),
         ({"commit_status_repository": "notebooks"}, "'notebooks' is no repository"),
+        ({"commit_status_repository": "../.."}, "'../..' is no repository"),
         ({"api_url": "http://github.example.com"}, "--api-url must be https://HOST"),
+        ({"api_url": "https://[github"}, "--api-url must be https://HOST"),
         ({"context": "x" * 256}, "--context has more than 255 characters"),
         ({"token": "two\nlines"}, "GITHUB_TOKEN holds a line break"),
     ],
@@ -353,6 +359,24 @@ def test_a_channel_that_is_set_wrong_is_named_and_the_others_are_told(
     )
 
 
+def test_certificates_that_are_not_there_are_named(
+    passed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+
+    error = refused(passed, webhook="https://127.0.0.1:9/token", attempts=1)
+
+    assert isinstance(error, ConfigurationError)
+    assert f"{tmp_path}/missing.pem: check REQUESTS_CA_BUNDLE" in str(error)
+    assert "token" not in str(error)
+
+
+def test_an_answer_without_an_end_is_an_answer(passed: Path, server: Web) -> None:
+    server.endless = True
+
+    assert run(passed, webhook=server.url, timeout=5).told == 1
+
+
 def test_without_apprise_it_says_how_to_get_it(
     passed: Path, server: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,10 +389,35 @@ def test_without_apprise_it_says_how_to_get_it(
     assert len(server.requests) == 1
 
 
-def test_a_status_without_a_name_is_refused(passed: Path) -> None:
-    assert str(refused(passed, statuses=("git-clone",))) == (
-        "--statuses 'git-clone' is not NAME=STATUS"
-    )
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        (("Failed",), "--statuses 'Failed' is not NAME=STATUS"),
+        (("=Failed",), "--statuses '=Failed' is not NAME=STATUS"),
+        (("git-clone=failed",), "--statuses 'git-clone=failed': a task's status is one of Succ"),
+        (("git-clone=$(tasks.git-clone.status)",), "a task's status is one of Succeeded, Failed"),
+        (("a=Failed/Failed", "a=Succeeded"), "--statuses says Failed/Failed and Succeeded of a"),
+    ],
+)
+def test_a_status_that_nobody_understands_lets_no_run_pass(
+    passed: Path, server: Web, statuses: tuple[str, ...], told: str
+) -> None:
+    error = refused(passed, statuses=statuses, webhook=server.url)
+
+    assert isinstance(error, ConfigurationError)
+    assert told in str(error)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "command", ["notify --reports x", "download-dataset --directory x", "publish-artifacts"]
+)
+def test_a_limit_of_no_time_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command.split(), "--timeout", "0"])
+
+    assert stopped.value.code == 2
+    assert "--timeout: '0' is too low: at least 1" in capsys.readouterr().err
 
 
 def test_netrc_does_not_replace_the_token(
