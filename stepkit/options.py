@@ -18,7 +18,8 @@ from inspect import get_annotations
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from stepkit import durations
+from stepkit import durations, flag_values
+from stepkit.flag_values import NOT_GIVEN
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
@@ -73,13 +74,6 @@ DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m, 1h3
 READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
 WRITES: Final = "\0writes"  # a file that the step writes
 DETAIL: Final = "\0detail"  # an output for the report alone, too large for a Tekton result
-
-
-class _NotGiven:
-    """The value of a flag that is absent or empty."""
-
-
-_NOT_GIVEN: Final = _NotGiven()
 
 
 @dataclass(frozen=True)
@@ -161,8 +155,8 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
         return env.get(option.secret.variable) or option.field.default
     given = getattr(args, option.field.name)
     if isinstance(given, list):
-        given = tuple(item for item in given if item is not _NOT_GIVEN) or _NOT_GIVEN
-    if given is not _NOT_GIVEN:
+        given = tuple(item for item in given if item is not NOT_GIVEN) or NOT_GIVEN
+    if given is not NOT_GIVEN:
         return given
     if option.required:
         raise ValueError(f"--{kebab(option.field.name)} is empty: {option.help}")
@@ -191,7 +185,7 @@ def _add_flag(parser: argparse._ActionsContainer, option: Declared) -> None:
         dest=option.field.name,
         type=convert,
         required=option.required,
-        default=_NOT_GIVEN if not several else None,
+        default=NOT_GIVEN if not several else None,
         metavar=_metavar(option),
         help=text.replace("%", "%%"),
         **extra,
@@ -246,43 +240,5 @@ def _shown_default(option: Declared) -> str:
 
 
 def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
-    if isinstance(hint, UnionType):
-        hint = get_args(hint)[0]
-    parse: Callable[[str], Any] = hint
-    if hint is bool:
-        parse = _boolean
-    elif get_origin(hint) is Literal:
-        parse = _one_of(get_args(hint))
-    elif DURATION in notes:
-        parse = durations.seconds
     least = next((note.least for note in notes if isinstance(note, AtLeast)), None)
-
-    def convert(text: str) -> Any:
-        if not text:
-            return _NOT_GIVEN
-        try:
-            value = parse(text)
-        except ValueError as error:
-            wanted = {int: "a whole number", float: "a number"}.get(parse)  # type: ignore[call-overload]
-            message = f"{text!r} is not {wanted}" if wanted else str(error)
-            raise argparse.ArgumentTypeError(message) from None
-        if least is not None and value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is too low: at least {least}")
-        return value
-
-    return convert
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in {"true", "false"}:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
-        return text
-
-    return choose
+    return flag_values.converter(hint, least=least, duration=DURATION in notes)
