@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
 _DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 
-_AT_FDCWD: Final = -100  # linux/fcntl.h
-_RENAME_EXCHANGE: Final = 2  # linux/fs.h, renameat2(2)
-
 
 def os_error(what: str, error: OSError) -> StepError:
     """Say whose fault ``error`` is: a full disk may be emptied, a wrong path stays wrong."""
@@ -226,7 +223,11 @@ def replacing(
     destination missing or half full, where the file system can exchange two directories (ext4,
     xfs, btrfs, tmpfs, overlay); elsewhere it is missing between two renames. Whenever this is
     interrupted, what stood there before is either at ``destination`` or at ``backup``.
+
+    Raises :class:`StepError` when that fails.
     """
+    from stepkit.tools.exchange import exchange
+
     scratch = _scratch_beside(destination)
     try:
         new = scratch / "new"
@@ -237,7 +238,7 @@ def replacing(
                 new.rename(destination)
                 return
             old = backup or scratch / "old"
-            _exchange(new, destination, old)
+            exchange(new, destination, old)
             if backup and keep and not keep(backup):
                 backup.rename(scratch / "old")
     finally:
@@ -261,33 +262,6 @@ def _scratch_beside(destination: Path) -> Path:
     with explaining(f"cannot make a directory beside {destination}"):
         destination.parent.mkdir(parents=True, exist_ok=True)
         return Path(mkdtemp(prefix=f".{destination.name}.stepkit-", dir=destination.parent))
-
-
-def _exchange(new: Path, destination: Path, old: Path) -> None:
-    """Move ``destination`` to ``old`` and ``new`` to ``destination``, or change nothing."""
-    made = new.stat().st_ino
-    new.rename(old)  # first, so that the exchange itself puts the older one where it belongs
-    try:
-        if not _exchanged(old, destination):
-            old.rename(new)
-            destination.rename(old)
-            new.rename(destination)
-    except BaseException:
-        if not os.path.lexists(destination):
-            old.rename(destination)
-        raise
-    finally:
-        if os.path.lexists(old) and old.lstat().st_ino == made:
-            old.rename(new)  # what failed; the caller removes it
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(one), os.fsencode(other)
-    done = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
-    return bool(done == 0)
 
 
 def umask() -> int:

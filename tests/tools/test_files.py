@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.tools import files
+from stepkit.tools import exchange, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,21 +86,21 @@ def test_keeps_the_replaced_directory_as_backup(tmp_path: Path) -> None:
     assert [path.name for path in backup.iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize("exchange", ["atomic", "two renames"])
+@pytest.mark.parametrize("kind", ["atomic", "two renames"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_signal_around_the_exchange_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str, moment: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, moment: str
 ) -> None:
     """The moment of a signal cannot be chosen but by a stand-in for the exchange."""
     place, backup = tmp_path / "place", tmp_path / "backup"
     place.mkdir()
     (place / "old").touch()
-    real = files._exchanged
+    real = exchange._exchanged
 
     def interrupted(one: Path, other: Path) -> bool:
         if moment == "before":
             raise SystemExit(143)
-        if exchange == "atomic":
+        if kind == "atomic":
             real(one, other)
             raise SystemExit(143)
         monkeypatch.setattr(Path, "rename", stop_after(Path.rename, destination_moved=place))
@@ -115,14 +115,14 @@ def test_a_signal_around_the_exchange_loses_nothing(
 
         return renaming
 
-    monkeypatch.setattr(files, "_exchanged", interrupted)
+    monkeypatch.setattr(exchange, "_exchanged", interrupted)
     with (
         pytest.raises(SystemExit),
         files.replacing(place, backup=backup, keep=lambda _: False) as new,
     ):
         (new / "new").touch()
 
-    kept = backup if moment == "after" and exchange == "atomic" else place
+    kept = backup if moment == "after" and kind == "atomic" else place
     assert [path.name for path in kept.iterdir()] == ["old"]
     assert {path.name for path in tmp_path.iterdir()} <= {"place", "backup"}
     assert backup.exists() == (kept == backup)
@@ -167,7 +167,7 @@ def test_without_an_atomic_exchange_two_renames_do(
     place, backup = tmp_path / "place", tmp_path / "backup"
     place.mkdir()
     (place / "old").touch()
-    monkeypatch.setattr(files, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(exchange, "_exchanged", lambda *_: False)
 
     with files.replacing(place, backup=backup) as new:
         (new / "new").touch()
