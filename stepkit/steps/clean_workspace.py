@@ -27,14 +27,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.options import DETAIL, DURATION, AtLeast
-from stepkit.tools import dataset_cache, files, leftovers, permissions, removal, sizes
+from stepkit.tools import dataset_cache, leftovers, permissions, removal, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOCK: Final = ".stepkit-clean.lock"
-_LOCK_MODE: Final = 0o660
 _NAMES: Final = {
     "run": ("run", "runs"),
     "backup": ("backup", "backups"),
@@ -138,7 +136,7 @@ def run(options: Options) -> Outputs:
     sweep = _Sweep(options.dry_run)
     with ExitStack() as stack:
         if not options.dry_run:
-            stack.enter_context(_alone(directory / _LOCK))
+            stack.enter_context(leftovers.alone(directory))
         try:
             for found in _found(options, directory, limit):
                 sweep.take(found)
@@ -168,17 +166,6 @@ def _checked(options: Options) -> Path:
     if not options.cache and set(of_cache) != {None}:
         raise ConfigurationError("--cache-older-than and --cache-size need --cache, a directory")
     return directory
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait for another cleaning of the same workspace to end, also one of another user."""
-    with files.explaining(f"cannot lock {lock}"), suppress(FileExistsError):
-        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        os.fchmod(handle, _LOCK_MODE)  # whatever the umask
-        os.close(handle)
-    with files.locked(lock):
-        yield
 
 
 def _found(options: Options, directory: Path, limit: int | None) -> Iterator[Leftover]:

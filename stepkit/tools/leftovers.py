@@ -10,14 +10,14 @@ import fcntl
 import logging
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit import durations
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.tools import dataset_cache, files, git_checkout, removal, run_marker
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["run", "backup", "scratch", "cache"]
 
+_LOCK: Final = ".stepkit-clean.lock"
+_LOCK_MODE: Final = 0o660
 _BACKUP: Final = re.compile(r"(?P<name>.+)\.backup-(?P<time>\d{8}T\d{12}Z)", re.ASCII | re.DOTALL)
 _BACKUP_TIME: Final = "%Y%m%dT%H%M%S%fZ"
 _SCRATCH: Final = re.compile(r"\.(?P<name>.+)\.stepkit-[a-z0-9_]{8}", re.ASCII | re.DOTALL)
@@ -49,6 +51,41 @@ class Leftover:
     size: int = 0
     keep: str = ""
     entry: dataset_cache.Entry | None = None
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait for another cleaning of ``directory`` to end, also one of another user.
+
+    Raises :class:`StepError` when it cannot be locked. A full disk has no room for the lock, and
+    most need of the cleaning: the directory itself is the lock then, where the disk allows it.
+    """
+    lock = directory / _LOCK
+    try:
+        with files.explaining(f"cannot lock {lock}"), suppress(FileExistsError):
+            handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+            os.fchmod(handle, _LOCK_MODE)  # whatever the umask
+            os.close(handle)
+    except StepError as error:
+        if error.reason != Reason.DISK_FULL:
+            raise
+        with _locked_itself(directory):
+            yield
+        return
+    with files.locked(lock):
+        yield
+
+
+@contextmanager
+def _locked_itself(directory: Path) -> Iterator[None]:
+    with files.explaining(f"cannot lock {directory}"):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # NFS locks nothing that is read alone
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def runs(directory: Path, *, older_than: float, keep: int, now: float) -> Iterator[Leftover]:

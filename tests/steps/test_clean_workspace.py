@@ -394,6 +394,18 @@ def test_a_lock_that_is_no_file_of_ours_writes_nowhere(tmp_path: Path, planted: 
     assert not outside.exists()
 
 
+def test_a_disk_without_room_for_a_lock_is_cleaned(small_disk: Path) -> None:
+    command = ["mount", "-o", "remount,nr_inodes=16", str(small_disk)]
+    subprocess.run(command, check=True)
+    run = run_directory(small_disk / "run", days=20, size=1)
+    with pytest.raises(OSError, match="No space left"):
+        for number in range(16):
+            (small_disk / f"{number}.txt").touch()
+
+    assert clean(small_disk, runs_older_than=14 * DAY, keep_runs=0).runs == 1
+    assert not run.exists()
+
+
 def test_a_marker_with_a_number_that_is_none_marks_nothing(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", days=20)
     marker = json.loads((run / run_marker.NAME).read_text())
