@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.local import plan as planning
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from stepkit.local.plan import Plan, Unit
 
 logger = logging.getLogger(__name__)
+
+_NO_TASK_RUN: Final = "PipelineValidationFailed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,13 @@ class Ended:
     def failed(self) -> bool:
         """Whether it fails the run."""
         return self.error is not None and not self.ignored
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What ``finally`` knows of it; of a task that never became a TaskRun, nothing."""
+        if self.reason == _NO_TASK_RUN:
+            return {"status": "None", "reason": ""}
+        return {"status": self.status, "reason": self.reason}
 
 
 class Scheduler:
@@ -77,7 +86,7 @@ class Scheduler:
                 continue
             known[name] = Names(results=ended.results)
             if final:
-                known[name] |= {"status": ended.status, "reason": ended.reason}
+                known[name] |= ended.told
         if final and "status" not in known:
             known["status"] = self._aggregate()
         return self.plan.scope(tasks=known)
@@ -147,7 +156,7 @@ class Scheduler:
             return self._without_result(task, missing)
         except StepError as error:
             hidden = self.plan.secrets.redacted(error)  # it may show a result
-            return self._end(_failed(task, "PipelineValidationFailed", hidden))
+            return self._end(_failed(task, _NO_TASK_RUN, hidden))
         if not units:
             return self._skip(task, "its matrix is empty")
         self.units[task.name] = [(unit, None) for unit in units]
@@ -160,7 +169,7 @@ class Scheduler:
         if task.final or source.skipped == "when" or on_error:
             return self._skip(task, f"{missing}")
         error = ConfigurationError(f"task {task.name} cannot start: {missing}")
-        return self._end(_failed(task, "PipelineValidationFailed", error))
+        return self._end(_failed(task, _NO_TASK_RUN, error))
 
     def _record(self, unit: Unit, outcome: Outcome) -> None:
         progress.log_end(unit, outcome, self.plan)
@@ -191,7 +200,7 @@ class Scheduler:
 
     def _aggregate(self) -> str:
         ended = [e for e in self.ended.values() if not e.task.final]
-        if any(e.status == "Failed" for e in ended):
+        if any(e.told["status"] == "Failed" for e in ended):
             return "Failed"
         return "Completed" if any(e.skipped for e in ended) else "Succeeded"
 
@@ -210,7 +219,7 @@ def _together(unit: Unit, outcomes: list[Outcome]) -> Ended:
     return Ended(
         task=task,
         status=worst.status,
-        reason=worst.reason,
+        reason="FailureIgnored" if unit.ignored and worst.reason == "Failed" else worst.reason,
         why=str(worst.error or ""),
         seconds=max(outcome.seconds for outcome in outcomes),
         results=results,

@@ -28,7 +28,7 @@ _STOPPED: Final = {
     "TaskRunTimeout": ("failed", "timeout", "the pipeline says that it took too long"),
 }
 _FAILED: Final = ("failed", "killed", "the pipeline says that it failed")
-_OF_THE_STEP: Final = {"", "Failed", "FailureIgnored"}
+_OVER: Final = {"Failed", "FailureIgnored"}  # its containers have ended, and its report knows more
 # They run side by side at the end of a run: none's report is finished while another reads it.
 _LAST_STEPS: Final = frozenset({"summarize", "publish-artifacts", "notify"})
 
@@ -160,12 +160,14 @@ def load_ended(
 ) -> Run:
     """Read like :func:`load`, once every report is finished, at most ``grace`` seconds later.
 
-    A step that is stopped still saves while the last tasks of its pipeline begin.
+    A step that is stopped still saves while the last tasks of its pipeline begin; one that failed
+    by itself is over.
     """
+    over = {n for n, told in statuses.items() if told.partition("/")[2] in _OVER}
     deadline = time.monotonic() + grace
     while True:
         run = load(directory, expected=expected, statuses=statuses, title=title)
-        waiting = [entry.name for entry in run.entries if entry.unfinished]
+        waiting = [e.name for e in run.entries if e.unfinished and e.name not in over]
         if not waiting or time.monotonic() >= deadline:
             return run
         time.sleep(_POLL)
@@ -233,7 +235,7 @@ def _reconciled(entry: Entry | None, name: str, told: str | None) -> Entry:
     if status != "Failed":
         return entry or Entry(name=name, status="not run")
     ended, reason, said = _STOPPED.get(why, _FAILED)
-    if why not in {*_STOPPED, *_OF_THE_STEP}:  # no pod, no image, no room for its results
+    if why not in {*_STOPPED, *_OVER, ""}:  # no pod, no image, no room for its results
         said += f" ({why})"
     if entry is None:
         return Entry(name=name, status=ended, reason=reason, message=f"{said}; it left no report")

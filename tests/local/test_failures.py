@@ -146,6 +146,16 @@ def test_an_ignored_failure_does_not_fail_the_run_and_is_told(on_machine: Local)
     assert "failed, and the run went on (onError)" in on_machine.log
 
 
+def test_finally_knows_that_a_failure_was_ignored(on_machine: Local) -> None:
+    on_machine.run(
+        on_machine.task("bad", "exit 3", onError="continue"),
+        **{
+            "finally": [given(writer(on_machine, "f"), x="$(tasks.bad.status)-$(tasks.bad.reason)")]
+        },
+    )
+    assert on_machine.read("f") == "Failed-FailureIgnored"
+
+
 def test_finally_runs_after_a_failure_and_knows_how_tasks_ended(on_machine: Local) -> None:
     caught, statuses = ended(
         on_machine,
@@ -202,11 +212,20 @@ def test_a_dag_task_that_needs_a_missing_result_fails_the_run(on_machine: Local)
         on_machine,
         on_machine.task("silent", "true", _results=["r"]),
         given(writer(on_machine, "needs"), x="$(tasks.silent.results.r)"),
-        **{"finally": [given(writer(on_machine, "f"), s="$(tasks.needs.status)")]},
+        **{
+            "finally": [
+                given(
+                    writer(on_machine, "f"),
+                    s="$(tasks.needs.status)",
+                    r="<$(tasks.needs.reason)>",
+                    a="$(tasks.status)",
+                )
+            ]
+        },
     )
     assert str(caught) == "task needs cannot start: task silent did not emit the result r"
     assert statuses == {"silent": "Succeeded", "needs": "Failed", "f": "Succeeded"}
-    assert on_machine.read("f") == "Failed"
+    assert on_machine.read("f") == "None <> Succeeded"  # it never became a TaskRun
 
 
 def test_a_task_with_on_error_continue_that_needs_a_missing_result_is_skipped(

@@ -188,6 +188,17 @@ def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None
     assert outputs.verdict == "failed"
 
 
+def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
+    report(reports, "a", status="failed", reason="killed", exit_code=None, message="never ended")
+    later = threading.Timer(20.0, report, (reports, "a"))
+    later.start()
+
+    outputs = run(reports, statuses=("a=Failed/FailureIgnored",), grace=60.0)
+
+    later.cancel()
+    assert outputs.message == "failed: a: never ended"
+
+
 UNFINISHED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
 SAVED = {"status": "cancelled", "reason": "cancelled", "exit_code": 143, "message": "saved"}
 CELL = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
