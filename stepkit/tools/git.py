@@ -31,6 +31,8 @@ _SHOWN_BRANCHES: Final = 8
 # The section of .git/config that marks a checkout as ours, so that a later run may replace it.
 MARK: Final = "stepkit"
 
+SUBMODULE: Final = "160000"  # the mode of one, in a tree or an index
+
 
 def resolve(access: Access, revision: str) -> str:
     """Return the commit that the server has under ``revision``.
@@ -93,9 +95,24 @@ def ask(access: Access, *args: str, cwd: Path | None = None) -> str:
 
 
 def call(*args: str, cwd: Path, timeout: float, lfs: bool = False, show: bool = False) -> str:
-    """Run git in ``cwd`` without a server and return what it printed. Raises a StepError."""
+    """Run git in ``cwd`` without a server and return what it printed.
+
+    ``timeout`` is in seconds. Raises a :class:`StepError`.
+    """
     env = without_server(lfs=lfs)
     return _git(*args, cwd=cwd, env=env, timeout=timeout, where=str(cwd), show=show)
+
+
+def settings(file: Path, *, cwd: Path, timeout: float) -> list[tuple[str, str]]:
+    """Return the names and values in a file of git's, none of the files that it includes.
+
+    git runs in ``cwd``, for at most ``timeout`` seconds. Raises a :class:`StepError` when it
+    cannot read the file.
+    """
+    listing = ("config", "--file", str(file), "--no-includes", "--list", "--null")
+    listed = call(*listing, cwd=cwd, timeout=timeout)
+    pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
+    return [(name, value) for name, _, value in pairs]
 
 
 def _git(

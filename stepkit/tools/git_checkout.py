@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_TIMEOUT: Final = 600.0  # seconds; a checkout on a slow disk that takes longer counts as changed
 _FRESH_SETTINGS: Final = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase"
     r"|precomposeunicode|sparsecheckout)|extensions\.(objectformat|partialclone)"
@@ -51,7 +50,8 @@ def changed(checkout: Path, *, beside: Collection[str] = (), untracked: bool = T
     """
     try:
         return not (
-            _has_fresh_repository(checkout) and _has_fresh_files(checkout, beside, untracked)
+            _has_fresh_repository(checkout)
+            and _has_fresh_files(checkout, beside, untracked=untracked)
         )
     except (StepError, OSError, ValueError):  # a broken repository: its files may be worth a lot
         return True
@@ -70,7 +70,7 @@ def tracked(checkout: Path) -> frozenset[str]:
     try:
         if not _has_fresh_settings(checkout):
             return frozenset()
-        entries = git.call("ls-files", "-z", cwd=checkout, timeout=_TIMEOUT)
+        entries = git.call("ls-files", "-z", cwd=checkout, timeout=git_extras.TIMEOUT)
     except (StepError, OSError, ValueError):
         return frozenset()
     return frozenset(name for name in entries.split("\0") if name)
@@ -99,21 +99,32 @@ def _has_fresh_repository(checkout: Path) -> bool:
     )
 
 
-def _has_fresh_files(checkout: Path, beside: Collection[str], untracked: bool) -> bool:  # noqa: FBT001
-    settings = dict(git_extras.settings(checkout))
-    expected = ("H ", "S ") if settings.get("core.sparsecheckout") == "true" else ("H ",)
-    for entry in git.call("ls-files", "-v", "--stage", "-z", cwd=checkout, timeout=_TIMEOUT).split(
-        "\0"
-    ):
+def _has_fresh_files(checkout: Path, beside: Collection[str], *, untracked: bool) -> bool:
+    return _looks_at_all(checkout) and all(
+        name.partition("/")[0] in beside for name in _differing(checkout, untracked=untracked)
+    )
+
+
+def _looks_at_all(checkout: Path) -> bool:
+    """Tell whether git looks at each file; those that a sparse checkout leaves out must be out."""
+    sparse = dict(git_extras.settings(checkout)).get("core.sparsecheckout") == "true"
+    expected = ("H ", "S ") if sparse else ("H ",)
+    listed = git.call("ls-files", "-v", "--stage", "-z", cwd=checkout, timeout=git_extras.TIMEOUT)
+    for entry in filter(None, listed.split("\0")):
         flags, _, name = entry.partition("\t")
-        if entry and not flags.startswith(expected):  # git was told not to look at this file
+        if not flags.startswith(expected):
             return False
         if flags.startswith("S ") and (checkout / name).exists():
             return False
+    return True
+
+
+def _differing(checkout: Path, *, untracked: bool) -> list[str]:
+    """Return the files that are not as the commit has them, and those that it does not have."""
     look = ["status", "--porcelain", "-z"]
     look += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
     # git would run in a submodule, by the submodule's settings
     look += ["--ignore-submodules=all"]
     lfs = (checkout / ".git/lfs").is_dir() and git_lfs.installed()
-    told = git.call(*look, cwd=checkout, timeout=_TIMEOUT, lfs=lfs).split("\0")
-    return all(line[3:].partition("/")[0] in beside for line in told if line)
+    told = git.call(*look, cwd=checkout, timeout=git_extras.TIMEOUT, lfs=lfs).split("\0")
+    return [line[3:] for line in told if line]

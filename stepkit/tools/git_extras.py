@@ -17,8 +17,7 @@ from stepkit.tools import git
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SUBMODULE: Final = "160000 "  # how the index shows one
-_TIMEOUT: Final = 600.0  # seconds; a checkout on a slow disk that takes longer counts as changed
+TIMEOUT: Final = 600.0  # seconds; a checkout on a slow disk that takes longer counts as changed
 _BARE_SETTINGS: Final = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase"
     rf"|precomposeunicode)|extensions\.objectformat|remote\.origin\.(url|fetch)|{git.MARK}\..*"
@@ -34,16 +33,13 @@ def settings(checkout: Path) -> list[tuple[str, str]]:
     config = checkout / ".git/config"
     if config.parent.is_symlink() or not config.is_file():
         return []
-    listing = ("config", "--file", str(config), "--no-includes", "--list", "--null")
-    listed = git.call(*listing, cwd=checkout.parent, timeout=_TIMEOUT)
-    pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
-    return [(name, value) for name, _, value in pairs]
+    return git.settings(config, cwd=checkout.parent, timeout=TIMEOUT)
 
 
 def digest(checkout: Path) -> str:
     """Return a SHA-256 in hexadecimal over all that is extra; "" for a checkout of one commit."""
     found = [f"{name}={value}" for name, value in settings(checkout) if not _is_bare(name)]
-    refs = git.call("for-each-ref", cwd=checkout, timeout=_TIMEOUT)
+    refs = git.call("for-each-ref", cwd=checkout, timeout=TIMEOUT)
     found += refs.splitlines()
     trees = filled_submodules(checkout)
     modules = checkout / ".git/modules"
@@ -58,11 +54,9 @@ def digest(checkout: Path) -> str:
 
 def filled_submodules(checkout: Path) -> list[Path]:
     """Return the directories of submodules that hold anything."""
-    entries = git.call("ls-files", "--stage", "-z", cwd=checkout, timeout=_TIMEOUT)
-    names = (
-        entry.partition("\t")[2] for entry in entries.split("\0") if entry.startswith(_SUBMODULE)
-    )
-    places = [checkout / name for name in names]
+    entries = git.call("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
+    submodules = (entry for entry in entries if entry.startswith(f"{git.SUBMODULE} "))
+    places = [checkout / entry.partition("\t")[2] for entry in submodules]
     return [place for place in places if place.is_dir() and any(place.iterdir())]
 
 

@@ -55,7 +55,8 @@ def check_filter(name: str) -> None:
 def check_out(access: Access, wanted: Wanted, into: Path, *, have: Path | None = None) -> str:
     """Fetch what is ``wanted`` into the empty directory ``into``, check it out, and verify it.
 
-    What the older checkout ``have`` holds is not fetched again. Returns the commit.
+    What the older checkout ``have`` holds is not fetched again. Returns the commit. Raises a
+    :class:`StepError`: :class:`ToolError` for what another try may mend.
     """
     local = partial(git.call, cwd=into, timeout=access.timeout, show=access.verbose)
     local("init", "--quiet", "--template=", ".")
@@ -86,7 +87,10 @@ def check_out(access: Access, wanted: Wanted, into: Path, *, have: Path | None =
 
 
 def committer_date(checkout: Path, *, timeout: float) -> int:
-    """Return when the commit that is checked out was made, in seconds since 1970."""
+    """Return when the commit that is checked out was made, in seconds since 1970.
+
+    ``timeout`` is in seconds, too. Raises a :class:`StepError`.
+    """
     return int(git.call("log", "-1", "--format=%ct", cwd=checkout, timeout=timeout))
 
 

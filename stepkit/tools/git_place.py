@@ -59,6 +59,7 @@ def fill(place: Place, fetch: Callable[[Path, Path | None], object]) -> Path | N
 
     ``fetch`` gets the directory and the older checkout, if that is to be kept and built on. If it
     raises, the destination stays as it was. Returns where older work was kept, if there was any.
+    Raises a :class:`StepError` for what cannot be moved.
     """
     destination, backup = place.destination, _backup_of(place)
     overlay = not place.delete_existing and _is_filled(destination)

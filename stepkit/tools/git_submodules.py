@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.tools import git
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from stepkit.tools.git_environment import Access
 
 logger = logging.getLogger(__name__)
-
-MODE: Final = "160000"  # of a submodule in a tree or an index
 
 
 def fetch(access: Access, checkout: Path, *, paths: tuple[str, ...], depth: int) -> None:
@@ -47,7 +45,7 @@ def listed(checkout: Path, *, timeout: float) -> Iterator[str]:
     entries = git.call("ls-files", "-t", "--stage", "-z", cwd=checkout, timeout=timeout)
     for entry in entries.split("\0"):
         flags, _, name = entry.partition("\t")
-        if flags.startswith("H ") and MODE in flags.split():
+        if flags.startswith("H ") and git.SUBMODULE in flags.split():
             yield name
 
 
@@ -57,9 +55,7 @@ def _declared(access: Access, checkout: Path) -> Iterator[tuple[str, bool]]:
     declared = checkout / ".gitmodules"
     settings: dict[str, str] = {}
     if paths and declared.is_file() and not declared.is_symlink():
-        read = ("config", "--file", ".gitmodules", "--no-includes", "--list", "--null")
-        listing = git.call(*read, cwd=checkout, timeout=access.timeout)
-        settings = dict(entry.split("\n", 1) for entry in listing.split("\0") if "\n" in entry)
+        settings = dict(git.settings(declared, cwd=checkout, timeout=access.timeout))
     names = {value: key[:-5] for key, value in settings.items() if key.endswith(".path")}
     for path in paths:
-        yield path, path in names and f"{names[path]}.url" in settings
+        yield path, path in names and bool(settings.get(f"{names[path]}.url"))
