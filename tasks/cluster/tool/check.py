@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 SCHEMA: Final = "stepkit.cluster-check/1"
 NAMESPACE: Final = "stepkit"
 _OLDEST: Final = (1, 28)  # what Tekton Pipelines 1.0 asks for
+_VERDICTS: Final = {
+    0: "all is well",
+    1: "something must be done: see the lines with todo",
+    2: "not all could be asked: see the lines with unknown",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,13 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         print("\n".join([*table(found), "", _VERDICTS[code]]))
     return code
-
-
-_VERDICTS: Final = {
-    0: "all is well",
-    1: "something must be done: see the lines with todo",
-    2: "not all could be asked: see the lines with unknown",
-}
 
 
 def findings(kubectl: Kubectl, namespace: str, *, gpu: str = "required") -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.cluster.tool.findings import Finding, guarded, note, ok, todo
-from tasks.cluster.tool.kubectl import AbsentError
+from tasks.cluster.tool.kubectl import AbsentError, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def _offered(nodes: list[_Node], *, required: bool) -> Finding:
         on = sum(1 for node in nodes if offers(node))
         kinds = f" ({', '.join(sorted(products))})" if products else ""
         return ok(check, f"{counts} on {on} of {len(nodes)} nodes{kinds}")
-    silent = [_name(node) for node in nodes if _labels(node).get(_PRESENT) == "true"]
+    silent = [name_of(node) for node in nodes if _labels(node).get(_PRESENT) == "true"]
     if silent:
         found = f"{', '.join(silent)} have GPUs, and offer none"
         return todo(check, found, "the device plugin or the driver fails: look at their pods")
@@ -78,7 +78,7 @@ def _shared(nodes: list[_Node]) -> Iterator[Finding]:
         replicas = labels.get(_REPLICAS, "1")
         if offers(node) and replicas not in {"", "0", "1"}:
             how = labels.get(_SHARING, "shared")
-            found = f"{_name(node)}: {replicas} to a GPU, by {how}"
+            found = f"{name_of(node)}: {replicas} to a GPU, by {how}"
             yield note("GPU sharing", found, "no notebook's memory is safe from the others")
 
 
@@ -101,7 +101,7 @@ def _operator(kubectl: Kubectl, *, offered: bool) -> Iterator[Finding]:
         policies = kubectl.items("clusterpolicies.nvidia.com")
     except AbsentError:
         policies = []
-    states = {_name(p): p.get("status", {}).get("state", "unknown") for p in policies}
+    states = {name_of(p): p.get("status", {}).get("state", "unknown") for p in policies}
     told = ", ".join(f"{name}: {state}" for name, state in states.items())
     if not states:
         yield note(check, "not installed" + (": a device plugin of its own" if offered else ""))
@@ -113,7 +113,3 @@ def _operator(kubectl: Kubectl, *, offered: bool) -> Iterator[Finding]:
 
 def _labels(node: _Node) -> dict[str, str]:
     return node["metadata"].get("labels") or {}
-
-
-def _name(thing: dict[str, Any]) -> str:
-    return str(thing["metadata"]["name"])

@@ -125,6 +125,11 @@ class Kubectl:
         return child.returncode, printed, complaint
 
 
+def name_of(thing: dict[str, Any]) -> str:
+    """Return the name of an object."""
+    return str(thing["metadata"]["name"])
+
+
 def _refusal(complaint: str) -> RefusedError:
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     # klog's lines (E1122 17:11:31.592962 ...) repeat what the last line says in plain words.

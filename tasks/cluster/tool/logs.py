@@ -10,26 +10,20 @@ cluster cannot be asked.
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import os
 import sys
-import tarfile
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit import __version__
 from tasks.cluster.tool import check, gpus, place, tekton
+from tasks.cluster.tool.bundle import Bundle
 from tasks.cluster.tool.findings import document, table
-from tasks.cluster.tool.kubectl import CannotAskError, Kubectl, RefusedError
-from tasks.cluster.tool.scrub import Scrubber
+from tasks.cluster.tool.kubectl import CannotAskError, Kubectl, RefusedError, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 RUNS: Final = 3
 LINES: Final = 20_000  # the last ones of each container's log
@@ -41,60 +35,6 @@ _KINDS: Final = "persistentvolumeclaims,resourcequotas,limitranges,networkpolici
 
 class NoSuchRunError(Exception):
     """A run that was named is not there."""
-
-
-class Bundle:
-    """Files by their names, and what could not be had."""
-
-    def __init__(self, secret_names: frozenset[str]) -> None:
-        self.files: dict[str, str] = {}
-        self.missing: dict[str, str] = {}
-        self.scrubber = Scrubber(secret_names)
-
-    def text(self, name: str, ask: Callable[[], str]) -> None:
-        """Add what ``ask`` returns, or note that it was refused."""
-        try:
-            self.files[name] = self.scrubber.text(ask())
-        except RefusedError as refusal:
-            self.missing[name] = str(refusal)
-
-    def objects(self, name: str, ask: Callable[[], Any]) -> Any:
-        """Add what ``ask`` returns as JSON, and return it as it was; None if it was refused."""
-        try:
-            found = ask()
-        except RefusedError as refusal:
-            self.missing[name] = str(refusal)
-            return None
-        self.files[name] = json.dumps(self.scrubber.object(found), indent=2, ensure_ascii=False)
-        return found
-
-    def write(self, path: Path) -> None:
-        """Write the archive, whole or not at all, readable for its owner alone."""
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with (
-                os.fdopen(descriptor, "wb") as file,
-                tarfile.open(fileobj=file, mode="w:gz") as archive,
-            ):
-                for name, text in {"CONTENTS.txt": self._contents(), **self.files}.items():
-                    data = self.scrubber.last(text).encode("utf-8", "replace")
-                    member = tarfile.TarInfo(f"stepkit-cluster-logs/{name}")
-                    member.size, member.mtime = len(data), int(time.time())
-                    archive.addfile(member, io.BytesIO(data))
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-    def _contents(self) -> str:
-        lines = [
-            f"stepkit {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            "Values that look like secrets are masked with ***; no Secret was asked for.",
-            "",
-            *sorted(self.files),
-            *(f"{name}: not there: {why}" for name, why in sorted(self.missing.items())),
-        ]
-        return "\n".join(lines) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,18 +95,18 @@ def _chosen(
         bundle.missing["runs"] = str(refusal)
         return []
     found.sort(key=lambda run: str(run["metadata"].get("creationTimestamp", "")))
-    names = [run["metadata"]["name"] for run in found]
+    names = [name_of(run) for run in found]
     for name in runs:
         if name not in names:
             newest = ", ".join(reversed(names[-5:])) or "none"
             raise NoSuchRunError(f"there is no PipelineRun {name}; the newest are: {newest}")
     if runs:
-        return [run for run in found if run["metadata"]["name"] in runs]
+        return [run for run in found if name_of(run) in runs]
     return found[-last:] if last else []
 
 
 def _run(bundle: Bundle, kubectl: Kubectl, where: str, run: dict[str, Any]) -> None:
-    name = run["metadata"]["name"]
+    name = name_of(run)
     at, chosen = f"runs/{name}", (where, f"--selector={_RUN}={name}")
     bundle.objects(f"{at}/pipelinerun.json", lambda: run)
     bundle.objects(f"{at}/taskruns.json", lambda: kubectl.object("taskruns.tekton.dev", *chosen))
@@ -176,7 +116,7 @@ def _run(bundle: Bundle, kubectl: Kubectl, where: str, run: dict[str, Any]) -> N
 
 
 def _pod(bundle: Bundle, kubectl: Kubectl, where: str, at: str, pod: dict[str, Any]) -> None:
-    name, spec = pod["metadata"]["name"], pod.get("spec", {})
+    name, spec = name_of(pod), pod.get("spec", {})
     bundle.text(f"{at}/describe.txt", lambda: kubectl.text("describe", "pod", name, where))
     for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
         chosen = f"--container={container['name']}"
@@ -208,7 +148,7 @@ def _node(node: dict[str, Any]) -> dict[str, Any]:
     labels = node["metadata"].get("labels") or {}
     status = node.get("status", {})
     return {
-        "name": node["metadata"]["name"],
+        "name": name_of(node),
         "labels": {k: v for k, v in labels.items() if k.startswith(gpus.PREFIX)},
         "taints": node.get("spec", {}).get("taints", []),
         "capacity": status.get("capacity", {}),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit import __version__
 from tasks.cluster.tool.findings import Finding, guarded, note, ok, todo
-from tasks.cluster.tool.kubectl import AbsentError
+from tasks.cluster.tool.kubectl import AbsentError, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,10 @@ _SHARING: Final = (
 
 
 def findings(kubectl: Kubectl, namespace: str) -> Iterator[Finding]:
-    """Yield what is to be said of ``namespace`` and of the storage it can have."""
+    """Yield what is to be said of ``namespace`` and of the storage it can have.
+
+    Raises as :meth:`Kubectl.text`.
+    """
     yield from guarded("storage classes", _classes(kubectl))
     try:
         found = kubectl.object("namespace", namespace)
@@ -57,8 +60,8 @@ def findings(kubectl: Kubectl, namespace: str) -> Iterator[Finding]:
 def _classes(kubectl: Kubectl) -> Iterator[Finding]:
     check = "storage classes"
     classes = kubectl.items("storageclasses")
-    default = [_name(c) for c in classes if _annotations(c).get(_DEFAULT_CLASS) == "true"]
-    names = ", ".join(map(_name, classes)) or "none"
+    default = [name_of(c) for c in classes if _annotations(c).get(_DEFAULT_CLASS) == "true"]
+    names = ", ".join(map(name_of, classes)) or "none"
     if len(default) == 1:
         yield ok(check, f"{names}; the default is {default[0]}")
     elif default:
@@ -66,7 +69,7 @@ def _classes(kubectl: Kubectl) -> Iterator[Finding]:
     else:
         yield todo(check, f"{names}; no default",
                    "mark one, or name one in tasks/cluster/components/storage")  # fmt: skip
-    shared = [_name(c) for c in classes if any(p in c["provisioner"] for p in _SHARING)]
+    shared = [name_of(c) for c in classes if any(p in c["provisioner"] for p in _SHARING)]
     if shared:
         yield note("ReadWriteMany", f"{', '.join(shared)}: a guess, by the name of the driver")
     else:
@@ -78,13 +81,13 @@ def _namespace(found: dict[str, Any]) -> Finding:
     labels = found["metadata"].get("labels") or {}
     level = labels.get("pod-security.kubernetes.io/enforce", "")
     if level == "restricted":
-        return ok("namespace", f"{_name(found)}, pod security {level}")
-    told = f"{_name(found)}, pod security {level or 'not enforced'}"
+        return ok("namespace", f"{name_of(found)}, pod security {level}")
+    told = f"{name_of(found)}, pod security {level or 'not enforced'}"
     return note("namespace", told, "tasks/cluster enforces restricted")
 
 
 def _claims(kubectl: Kubectl, where: str) -> Iterator[Finding]:
-    claims = {_name(claim): claim for claim in kubectl.items("persistentvolumeclaims", where)}
+    claims = {name_of(claim): claim for claim in kubectl.items("persistentvolumeclaims", where)}
     for name in (SHARED, CACHE):
         check = f"claim {name}"
         if claim := claims.get(name):
@@ -102,12 +105,12 @@ def _claim(check: str, claim: dict[str, Any]) -> Finding:
         return ok(check, f"{found}, {status.get('capacity', {}).get('storage', '')}")
     if phase == "Pending":
         return note(check, found, "right before the first run where the class waits for a pod;"
-                    f" otherwise: kubectl describe pvc {_name(claim)}")  # fmt: skip
-    return todo(check, found, f"kubectl describe pvc {_name(claim)}: its volume is lost")
+                    f" otherwise: kubectl describe pvc {name_of(claim)}")  # fmt: skip
+    return todo(check, found, f"kubectl describe pvc {name_of(claim)}: its volume is lost")
 
 
 def _accounts(kubectl: Kubectl, where: str) -> Iterator[Finding]:
-    accounts = {_name(account) for account in kubectl.items("serviceaccounts", where)}
+    accounts = {name_of(account) for account in kubectl.items("serviceaccounts", where)}
     if missing := [name for name in ACCOUNTS if name not in accounts]:
         yield todo(
             "service accounts", f"missing: {', '.join(missing)}", f"{_APPLY}minimal, or another"
@@ -142,7 +145,7 @@ def _installed(kubectl: Kubectl, where: str, kind: str, directory: Path) -> Iter
         yield todo(kind, "Tekton's kinds are not installed", "install Tekton Pipelines first")
         return
     versions = {
-        _name(thing): (thing["metadata"].get("labels") or {}).get(_VERSION, "none")
+        name_of(thing): (thing["metadata"].get("labels") or {}).get(_VERSION, "none")
         for thing in found
     }
     missing = [name for name in ours if name not in versions]
@@ -161,7 +164,3 @@ def _installed(kubectl: Kubectl, where: str, kind: str, directory: Path) -> Iter
 
 def _annotations(thing: dict[str, Any]) -> dict[str, str]:
     return thing["metadata"].get("annotations") or {}
-
-
-def _name(thing: dict[str, Any]) -> str:
-    return str(thing["metadata"]["name"])

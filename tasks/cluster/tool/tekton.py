@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tasks.cluster.tool.findings import Finding, guarded, note, ok, todo
-from tasks.cluster.tool.kubectl import AbsentError
+from tasks.cluster.tool.kubectl import AbsentError, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,9 +73,9 @@ def _version(kubectl: Kubectl, info: str, home: str) -> str:
 
 def _readiness(kubectl: Kubectl, check: str, found: str, home: str, prefix: str) -> Finding:
     waiting = [
-        deployment["metadata"]["name"]
+        name_of(deployment)
         for deployment in kubectl.items("deployments", f"--namespace={home}")
-        if deployment["metadata"]["name"].startswith(prefix)
+        if name_of(deployment).startswith(prefix)
         and not deployment.get("status", {}).get("readyReplicas")
     ]
     if waiting:
