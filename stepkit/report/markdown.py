@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
 _MOST_FAILURES: Final = 20
 _MOST_FAILURE_TEXT: Final = 160  # characters; the HTML report has the rest
+_MOST_FILES: Final = 20  # more than these are folded away
 _HASH_LENGTH: Final = 12  # characters of a sha256 that people compare
 
 
@@ -26,7 +27,7 @@ def render(run: Run, *, beside: Path) -> str:
         _headline(run),
         _steps(run),
         *(notebooks.several(entry) for entry in run.of_step("execute-notebooks")),
-        *(notebooks.one(entry) for entry in run.of_step("execute-notebook")),
+        *notebooks.each(run.of_step("execute-notebook")),
         *(_tests(entry) for entry in run.tests),
         _artifacts(run, beside),
         _versions(run),
@@ -95,11 +96,17 @@ def _artifacts(run: Run, beside: Path) -> Iterator[str]:
         return
     yield "## Artifacts"
     yield ""
+    if folded := len(files) > _MOST_FILES:
+        yield f"<details><summary>{len(files)} files</summary>"
+        yield ""
     rows = (
         (_link(path, beside), size(a["size"]), escape(f"`{a['sha256'][:_HASH_LENGTH]}`"))
         for path, a in files.items()
     )
     yield from table(("file", "size", "sha256"), rows)
+    if folded:
+        yield ""
+        yield "</details>"
 
 
 def _link(path: str, beside: Path) -> str:

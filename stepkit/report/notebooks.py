@@ -8,11 +8,12 @@ from stepkit.report import gpu
 from stepkit.report.text import duration, escape, heading, one_line, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stepkit.report.model import Entry
 
 _SLOWEST: Final = 5
+_MOST_UNFOLDED: Final = 3  # notebooks; a page of more is not read in a minute
 _MOST_CHANGES: Final = 20  # more than these are folded away
 _INJECTED_BY_RULE: Final = "stepkit-injected-"  # how the id of such a cell begins
 _BAD: Final = {"failed", "cancelled"}
@@ -36,6 +37,23 @@ def _row(item: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     until = f" (until {escape(item['until'])})" if item["until"] else ""
     shown = f"**{status}**" if item["status"] in _BAD else status
     return escape(item["name"]), shown, cells, time, escape(item["message"]) + until
+
+
+def each(entries: Sequence[Entry]) -> Iterator[Iterator[str]]:
+    """Yield the section of each notebook; of many, those that simply passed are folded away."""
+    many = len(entries) > _MOST_UNFOLDED
+    for entry in entries:
+        yield _folded(entry) if many and entry.status == "succeeded" else one(entry)
+
+
+def _folded(entry: Entry) -> Iterator[str]:
+    lines = list(one(entry))
+    if lines:
+        yield f"<details><summary>{escape(entry.name)}: {escape(entry.message)}</summary>"
+        yield ""
+        yield from lines
+        yield ""
+        yield "</details>"
 
 
 def one(entry: Entry) -> Iterator[str]:

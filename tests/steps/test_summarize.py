@@ -103,6 +103,22 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(
     assert "not-expected" not in shown
 
 
+def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path, tmp_path: Path) -> None:
+    cell = {"number": 1, "seconds": 1.0, "first_line": "load()", "ename": "", "evalue": ""}
+    fine = {"cells-run": 1, "cells-total": 1, "cells": [{**cell, "status": "ok"}]}
+    bad = {"cells-run": 0, "cells-total": 1, "cells": [{**cell, "status": "error"}]}
+    for name in ("a", "b", "c"):
+        report(reports, name, step="execute-notebook", message="1 of 1 cells ran", outputs=fine)
+    report(reports, "d", step="execute-notebook", status="failed", exit_code=3, outputs=bad)
+
+    run(reports)
+
+    shown = page(tmp_path)
+    assert "<details><summary>a: 1 of 1 cells ran</summary>\n\n## Notebook (a)" in shown
+    assert shown.count("<details>") == shown.count("</details>") == 4
+    assert "</details>\n\n## Notebook (d): 0 of 1 cells ran" in shown
+
+
 def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
     broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
     report(reports, "execute-notebook", **broken)
