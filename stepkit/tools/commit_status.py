@@ -8,13 +8,12 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools import webhook
+from stepkit.tools import web, webhook
 
 State = Literal["success", "failure", "error", "pending"]
 
 _MOST_DESCRIPTION: Final = 140  # characters (GitHub REST API, "Commit statuses")
 _MOST_CONTEXT: Final = 255
-_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 _API_VERSION: Final = "2022-11-28"
 
 
@@ -47,7 +46,7 @@ def _is_safe(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    secure = parts.scheme == "https" or parts.hostname in _LOOPBACK
+    secure = parts.scheme == "https" or parts.hostname in web.LOOPBACK
     return bool(parts.hostname) and "@" not in parts.netloc and secure
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.tools import http_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
 _SECOND: Final = re.compile(r"[\s,;][a-z0-9]+://", re.IGNORECASE)  # what apprise takes for a path
-_PASSING: Final = {408, 425, 429}
-_REFUSED, _SERVER_ERROR = 400, 500
 
 
 def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: float) -> None:
@@ -46,7 +45,7 @@ def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: flo
     if done:
         return
     status = next((int(found[1]) for line in told if (found := _STATUS.search(line))), 0)
-    if _REFUSED <= status < _SERVER_ERROR and status not in _PASSING:
+    if status >= http_status.REFUSED and not http_status.may_pass(status):
         message = f"{name}: the server answered HTTP {status}: check its URL and token"
         raise ConfigurationError(message, reason=Reason.AUTH)
     answered = f"the server answered HTTP {status}" if status else "it was not reached"

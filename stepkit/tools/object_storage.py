@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.tools import files
+from stepkit.tools import files, http_status
 from stepkit.tools.destination import Stored
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ _TEXT: Final = re.compile(r"<Message>([^<]{1,300})</Message>")
 # S3 API reference, "Error responses": those that pass, and those about who asks.
 _PASSING: Final = {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"}
 _WHO: Final = {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_PASSING_STATUSES: Final = {408, 425, 429}
-_DENIED: Final = {401, 403}
-_MISSING: Final = 404
-_SERVER_ERROR: Final = 500
 # obstore tells these apart in its text alone.
 _CERTIFICATE: Final = "InvalidCertificate"
 _PERMANENT: Final = re.compile(rf"{_CERTIFICATE}|builder error|Received redirect")
@@ -156,12 +152,12 @@ class Bucket:
             )
         status, code = _status(text), _found(_CODE, text)
         why = _why(status, code, text)
-        if code in _PASSING or status in _PASSING_STATUSES or (status or 0) >= _SERVER_ERROR:
+        if code in _PASSING or http_status.may_pass(status or 0):
             return ToolError(f"{doing}: {why}", reason=Reason.NETWORK)
-        if code in _WHO or status in _DENIED:
+        if code in _WHO or status in http_status.DENIED:
             hint = "check the credentials and their rights"
             return ConfigurationError(f"{doing}: {why}: {hint}", reason=Reason.AUTH)
-        if status == _MISSING:
+        if status in http_status.MISSING:
             hint = f"is there a bucket {self._bucket}?"
             return ConfigurationError(f"{doing}: {why}: {hint}", reason=Reason.NOT_FOUND)
         if status or _PERMANENT.search(text):
@@ -175,10 +171,10 @@ def _parts(url: str) -> tuple[str, str]:
         raise ConfigurationError(
             "an s3:// destination is s3://bucket/prefix, without credentials, ? and #"
         )
-    parts = urlsplit(url)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
+    bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise ConfigurationError(f"{url!r} names no bucket: write s3://bucket/prefix")
-    return parts.netloc, parts.path.strip("/")
+    return bucket, prefix.strip("/")
 
 
 def _open(bucket: str, access: Access, timeout: float) -> S3Store:
@@ -189,6 +185,7 @@ def _open(bucket: str, access: Access, timeout: float) -> S3Store:
             "publishing to s3:// needs the package obstore, which is not installed here: "
             "pip install 'stepkit[s3]', or take an image that has it"
         ) from error
+    _check_keys(access)
     if bool(access.key_id) != bool(access.secret_key):
         raise ConfigurationError(
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: one of them is empty",
@@ -206,11 +203,26 @@ def _open(bucket: str, access: Access, timeout: float) -> S3Store:
         raise ConfigurationError(f"cannot use {SCHEME}{bucket}: {why}") from error
 
 
+def _check_keys(access: Access) -> None:
+    """Raise :class:`ConfigurationError` for what no header takes: obstore breaks down on it."""
+    keys = {
+        "AWS_ACCESS_KEY_ID": access.key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_key,
+        "AWS_SESSION_TOKEN": access.session_token,
+    }
+    for name, key in keys.items():
+        if key and re.search(r"[^\x21-\x7e]", key):
+            raise ConfigurationError(
+                f"{name} holds a blank, a line break or another character that no key has",
+                reason=Reason.AUTH,
+            )
+
+
 def _config(access: Access) -> S3Config:
     config: S3Config = {"region": access.region}
     if access.endpoint:
         parts = urlsplit(access.endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in access.endpoint:
             raise ConfigurationError(
                 "--endpoint-url must be https://HOST or http://HOST, without credentials"
             )

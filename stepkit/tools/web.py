@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.tools import http_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,11 +24,8 @@ _MOST_REDIRECTS: Final = 10
 _LONGEST_CONNECT: Final = 30.0  # seconds
 _CHUNK: Final = 2**20  # bytes, at most: what is there is read at once
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
-_DENIED: Final = {401, 403, 407}
-_MISSING: Final = {404, 410}
-_PASSING: Final = {408, 425, 429}  # and those from 500 on
 _PORTS: Final = {"http": 80, "https": 443}
-_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_ADDRESS: Final = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 _SPOKEN_BY: Final = re.compile(r"^<?\w*Connection(Pool)?\(.*?\)>?: ")  # an object's repr
 
@@ -77,14 +75,14 @@ class Answer:
     def refusal(self) -> StepError:
         """Say what the status means: whose fault it is, and whether waiting helps."""
         said = f"{shown(self.url)}: the server answered HTTP {self.status}"
-        if self.status in _DENIED:
+        if self.status in http_status.DENIED:
             hint = (
                 "is a token named by auth, valid, and allowed to read it? A signed URL may be old"
             )
             return ConfigurationError(f"{said}: {hint}", reason=Reason.AUTH)
-        if self.status in _MISSING:
+        if self.status in http_status.MISSING:
             return ConfigurationError(f"{said}: check the URL", reason=Reason.NOT_FOUND)
-        if self.status in _PASSING or self.status >= 500:  # noqa: PLR2004 - the server's own errors
+        if http_status.may_pass(self.status):
             busy = BusyError(said, reason=Reason.NETWORK)
             busy.retry_after = _seconds(self.header("Retry-After"))
             return busy
@@ -129,7 +127,7 @@ def check_url(url: str, *, token: bool = False) -> None:
             f"{shown(url)} is an address of the machine's own network, where clouds keep "
             "credentials: it is no source of datasets"
         )
-    if token and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if token and parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise ConfigurationError(f"{shown(url)}: a token is sent over https:// only")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.tools import http_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
     import requests
 
 _LONGEST_CONNECT: Final = 15.0  # seconds
-_PASSING: Final = {408, 425, 429}
-_DENIED: Final = {401, 403, 407}
-_MISSING: Final = {404, 410}
-_REDIRECT, _REFUSED, _SERVER_ERROR = 300, 400, 500
 
 
 def post(
@@ -62,7 +59,7 @@ def post(
         raise ToolError(message, reason=Reason.NETWORK) from None
     except OSError as error:  # requests', for certificates that are not there
         raise ConfigurationError(f"{name}: {error}: check REQUESTS_CA_BUNDLE") from None
-    if answer.status_code >= _REDIRECT:
+    if answer.status_code >= http_status.REDIRECT:
         raise _refusal(name, answer)
 
 
@@ -74,12 +71,13 @@ def _refusal(name: str, answer: requests.Response) -> StepError:
     status = answer.status_code
     said = f"{name}: the server answered HTTP {status}"
     limited = "Retry-After" in answer.headers or answer.headers.get("X-RateLimit-Remaining") == "0"
-    if status in _PASSING or status >= _SERVER_ERROR or (status in _DENIED and limited):
+    denied = status in http_status.DENIED
+    if http_status.may_pass(status) or (denied and limited):
         return ToolError(said, reason=Reason.NETWORK)
-    if status in _DENIED:
+    if denied:
         return ConfigurationError(f"{said}: check the token and its rights", reason=Reason.AUTH)
-    if status in _MISSING:
+    if status in http_status.MISSING:
         return ConfigurationError(f"{said}: check the address", reason=Reason.NOT_FOUND)
-    if status < _REFUSED:
+    if status < http_status.REFUSED:
         return ConfigurationError(f"{said}, a redirect: write the address that it leads to")
     return ConfigurationError(said)

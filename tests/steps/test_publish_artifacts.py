@@ -411,6 +411,7 @@ def test_a_summary_that_was_listed_and_written_anew_is_published(
         ("nowhere", "there is no directory"),
         ("gs://bucket/x", "cannot publish to gs://: name a directory or s3://"),
         ("s3://B", "'s3://B' names no bucket: write s3://bucket/prefix"),
+        ("s3://[b/x", "'s3://[b/x' names no bucket: write s3://bucket/prefix"),
         ("s3://key:word@bucket", "an s3:// destination is s3://bucket/prefix, without credentials"),
         ("out/copy", "lies in the artifacts: publish to another directory"),
     ],

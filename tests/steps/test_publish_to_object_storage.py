@@ -342,6 +342,10 @@ def test_without_the_library_it_says_how_to_get_it(
         ({"secret_access_key": None}, "belong together: one of them is empty"),
         ({"endpoint_url": "minio.example.com"}, "--endpoint-url must be https://HOST"),
         ({"endpoint_url": "https://u:word@minio"}, "--endpoint-url must be https://HOST"),
+        ({"endpoint_url": "https://u:wo/rd@minio"}, "--endpoint-url must be https://HOST"),
+        ({"access_key_id": "word\n"}, "AWS_ACCESS_KEY_ID holds a blank, a line break"),
+        ({"secret_access_key": "word\udcff"}, "AWS_SECRET_ACCESS_KEY holds a blank, a line"),
+        ({"session_token": "wo\nrd"}, "AWS_SESSION_TOKEN holds a blank, a line break"),
     ],
 )
 def test_wrong_access_is_refused_before_anything_is_sent(
