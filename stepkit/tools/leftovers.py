@@ -126,7 +126,9 @@ def marked(directory: Path) -> Iterator[tuple[Path, run_marker.Marker]]:
 def _going_on(run: Path, changed: float, now: float) -> str:
     if now - changed < _QUIET:
         return f"something changed in it at {_time(changed)}: it may be going on"
-    for path in sorted((run / "reports").glob("*.json")):
+    for path in sorted(
+        (run / "reports").rglob("*.json")
+    ):  # a matrix has notebooks/intro.ipynb.json
         told = run_marker.report(path)
         if told and told.get("exit_code", 0) is None and told.get("reason") == "killed":
             try:

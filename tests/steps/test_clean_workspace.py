@@ -112,12 +112,13 @@ def test_a_run_in_which_something_just_changed_stays_whatever_is_asked(tmp_path:
     assert "it may be going on" in outputs.kept[0].why
 
 
+@pytest.mark.parametrize("name", ["execute-notebook.json", "notebooks/intro.ipynb.json"])
 @pytest.mark.parametrize(("hours", "left"), [(5, ["run"]), (30, [])])
 def test_a_run_with_a_step_that_has_not_ended_is_going_on_for_a_day(
-    tmp_path: Path, hours: float, left: list[str]
+    tmp_path: Path, hours: float, left: list[str], name: str
 ) -> None:
     run = run_directory(tmp_path / "run", days=2)
-    (run / "reports").mkdir()
+    (run / "reports" / name).parent.mkdir(parents=True)
     report = {
         "schema": "stepkit.report/1",
         "step": "execute-notebook",
@@ -125,7 +126,7 @@ def test_a_run_with_a_step_that_has_not_ended_is_going_on_for_a_day(
         "exit_code": None,
         "started": (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds"),
     }
-    (run / "reports/execute-notebook.json").write_text(json.dumps(report))
+    (run / "reports" / name).write_text(json.dumps(report))
     set_times(run, time.time() - hours * 3600)
 
     outputs = clean(tmp_path, runs_older_than=7200.0, keep_runs=0)
