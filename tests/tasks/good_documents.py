@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import yaml
+from tasks.admission_checks import check_admission
 from tasks.manifests import ROOT, Library, Manifest
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
@@ -64,11 +65,11 @@ spec:
 """)
 
 DOCUMENTS = {"Task": TASK, "Pipeline": PIPELINE, "PipelineRun": RUN}
-CHECKS = (check_references, check_shape, check_task, check_pipeline, check_run)
+CHECKS = (check_admission, check_references, check_shape, check_task, check_pipeline, check_run)
 
 
 def at(document: Any, path: str) -> Any:
-    for key in path.split("/"):
+    for key in path.split("/") if path else ():
         document = document[int(key) if key.isdigit() else key]
     return document
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tasks.admission_checks import check_admission
 from tasks.manifests import ROOT, Checker, Manifest, library, manifests
 from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.reference_checks import check_references
@@ -26,7 +27,7 @@ TEKTON = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 @pytest.mark.parametrize("manifest", manifests(*TEKTON), ids=lambda one: one.label)
 @pytest.mark.parametrize(
     "check",
-    [check_references, check_task, check_pipeline, check_run],
+    [check_admission, check_references, check_task, check_pipeline, check_run],
     ids=lambda check: check.__name__,
 )
 def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
