@@ -110,19 +110,18 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Clone beside the destination, or inside of it, then move the checkout into place."""
     _check(options)
+    _warn(options)
     destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
     place = Place(destination=destination, delete_existing=options.delete_existing)
-    made: list[str] = []
     with ExitStack() as stack:
         access = _access(options, stack)
         git_url.check_url(access)
         stack.enter_context(git_place.prepared(place))
 
-        def fetch(checkout: Path, have: Path | None) -> None:
-            made[:] = [retrying(options.attempts)(_fetch, options, checkout, access, have)]
+        def fetch(checkout: Path, have: Path | None) -> str:
+            return retrying(options.attempts)(_fetch, options, checkout, access, have)
 
-        backup = git_place.fill(place, fetch)
-    (commit,) = made
+        commit, backup = git_place.fill(place, fetch)
     logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
     return Outputs(
         commit=commit,
@@ -157,6 +156,9 @@ def _check(options: Options) -> None:
         raise ConfigurationError(
             "--lfs true, and there is no git-lfs on PATH: install it (apt-get install git-lfs)"
         )
+
+
+def _warn(options: Options) -> None:
     if options.git_init_image:
         logger.warning("--git-init-image is ignored: git runs in the image of stepkit itself")
     if options.user_friendly_errors:
@@ -185,16 +187,9 @@ def _separate(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _access(options: Options, stack: ExitStack) -> Access:
     """Gather what is needed to reach the server; keys of ssh are there until ``stack`` ends."""
-    token = git_credentials.from_token(options.username, options.token, options.token_file)
-    credentials: tuple[Credential, ...] = (token,) if token else ()
-    if options.basic_auth:
-        stored = git_credentials.from_directory(options.basic_auth, options.url)
-        own = {"", origin(options.url)}
-        here = any(one.origin in own for one in stored)
-        credentials = stored if here else (*stored, *credentials)
     access = Access(
         url=options.url,
-        credentials=credentials,
+        credentials=_credentials(options),
         verify=options.ssl_verify,
         ca_file=_ca_file(options),
         ca_directory=options.ca_directory and options.ca_directory.absolute(),
@@ -209,6 +204,17 @@ def _access(options: Options, stack: ExitStack) -> Access:
         ssh = git_ssh.command(options.ssh_directory, options.host_key_policy)
         return replace(access, ssh_command=stack.enter_context(ssh))
     return access
+
+
+def _credentials(options: Options) -> tuple[Credential, ...]:
+    """Return those of --basic-auth, and the token where they have none for the repository."""
+    token = git_credentials.from_token(options.username, options.token, options.token_file)
+    given = (token,) if token else ()
+    if not options.basic_auth:
+        return given
+    stored = git_credentials.from_directory(options.basic_auth, options.url)
+    here = any(one.origin in {"", origin(options.url)} for one in stored)
+    return stored if here else (*stored, *given)
 
 
 def _ca_file(options: Options) -> Path | None:

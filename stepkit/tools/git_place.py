@@ -54,30 +54,32 @@ def prepared(place: Place) -> Iterator[None]:
         yield
 
 
-def fill(place: Place, fetch: Callable[[Path, Path | None], object]) -> Path | None:
+def fill(place: Place, fetch: Callable[[Path, Path | None], str]) -> tuple[str, Path | None]:
     """Have ``fetch`` fill an empty directory, and bring that to the destination.
 
-    ``fetch`` gets the directory and the older checkout, if that is to be kept and built on. If it
-    raises, the destination stays as it was. Returns where older work was kept, if there was any.
-    Raises a :class:`StepError` for what cannot be moved.
+    ``fetch`` gets the directory and the older checkout, if that is to be kept and built on, and
+    returns the commit. If it raises, the destination stays as it was. Returns the commit, and
+    where older work was kept, if there was any. Raises a :class:`StepError` for what cannot be
+    moved.
     """
     destination, backup = place.destination, _backup_of(place)
     overlay = not place.delete_existing and _is_filled(destination)
     if overlay or place.fixed:
         with git_contents.scratch(destination) as new:
-            fetch(new, destination if overlay and git_checkout.usable(destination) else None)
+            have = destination if overlay and git_checkout.usable(destination) else None
+            commit = fetch(new, have)
             _check_names(new)
             git_contents.move(destination, new, _moves(place, new, backup, overlay=overlay))
     else:
         files.remove_scratch(destination)
         with files.replacing(destination, backup=backup, keep=_holds_work) as new:
-            fetch(new, None)
+            commit = fetch(new, None)
             _check_names(new)
         _warn_of_rest(destination)
     kept = backup if os.path.lexists(backup) else None
     if kept:
         logger.warning("the older checkout had changes: kept as %s", kept)
-    return kept
+    return commit, kept
 
 
 def _moves(place: Place, new: Path, backup: Path, *, overlay: bool) -> git_contents.Moves:
