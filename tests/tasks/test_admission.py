@@ -128,7 +128,11 @@ RUNS = {
         "neither root nor the host",
     ),
 }
-KINDS: dict[str, dict[str, tuple[str, Any, str]]] = {"Task": TASKS, "Pipeline": PIPELINES, "PipelineRun": RUNS}
+KINDS: dict[str, dict[str, tuple[str, Any, str]]] = {
+    "Task": TASKS,
+    "Pipeline": PIPELINES,
+    "PipelineRun": RUNS,
+}
 
 
 @pytest.mark.parametrize(
