@@ -115,6 +115,8 @@ def test_reads_flags_as_people_and_as_tekton_write_them(
         ("execute-notebook", "--autosave-cell-every", 0),
         ("execute-notebook", "--cell-output-limit", 1),
         ("execute-notebooks", "--jobs", 1),
+        ("git-clone", "--attempts", 1),
+        ("git-clone", "--timeout", 1),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(

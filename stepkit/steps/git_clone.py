@@ -52,8 +52,8 @@ class Options:
     url: Annotated[str, "repository to clone, without a password: https, http, file, ssh"]
     revision: Annotated[str, "branch, tag, full commit or ref; HEAD is the default branch"] = "HEAD"
     destination: Annotated[Path, "directory for the checkout; replaces an older checkout"]
-    attempts: Annotated[int, "how often to try when the server or network fails"] = 5
-    timeout: Annotated[float, "limit for each git command", DURATION] = 600.0
+    attempts: Annotated[int, "how often to try when the server or network fails", AtLeast(1)] = 5
+    timeout: Annotated[float, "limit for each git command", DURATION, AtLeast(1)] = 600.0
     username: Annotated[str, "user name that goes with the token"] = "x-access-token"
     token_file: Annotated[Path | None, "file that holds the token, instead of GIT_TOKEN"] = None
     token: Annotated[str | None, "token for a private repository", FromEnv("GIT_TOKEN")] = None
@@ -146,8 +146,6 @@ def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) 
 
 
 def _check(options: Options) -> None:
-    if options.attempts < 1:
-        raise ConfigurationError(f"--attempts is {options.attempts}: it must be 1 or more")
     git_url.check_revision(options.revision)
     for refspec in _wanted(options).refspecs:
         git_url.check_refspec(refspec)

@@ -301,15 +301,6 @@ def test_names_a_repository_that_is_not_there(tmp_path: Path) -> None:
     assert str(error).endswith("does not appear to be a git repository: check the URL")
 
 
-@pytest.mark.parametrize("attempts", [0, -3])
-def test_refuses_to_try_less_than_once(origin: Origin, tmp_path: Path, attempts: int) -> None:
-    error = failed(origin.url, tmp_path / "source", attempts=attempts)
-
-    assert type(error) is ConfigurationError
-    assert str(error) == f"--attempts is {attempts}: it must be 1 or more"
-    assert names(tmp_path) == ["server"]
-
-
 @pytest.mark.parametrize("name", ["feat/a,b", "we#ird!(x)", "q'uote", "pct%20", "\u00e9", "a@b"])
 def test_takes_every_name_that_git_allows(origin: Origin, tmp_path: Path, name: str) -> None:
     origin.git("checkout", "-b", name)
