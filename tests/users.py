@@ -21,7 +21,7 @@ RANDOM = 54321  # a uid without a passwd entry, as OpenShift hands out
 _ENVIRONMENT = {
     "HOME": tempfile.gettempdir(),
     "PYTHONPATH": str(ROOT),
-    "PYTHONDONTWRITEBYTE_CODE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
 }
 _CODE = """\
 import sys
@@ -56,7 +56,7 @@ def python() -> str | None:
         return None
     for name in (sys.executable, "/usr/bin/python3"):
         command = [*_as(RANDOM, 0), name, "-P", "-c", "import stepkit.cli"]
-        env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTE_CODE": "1"}
+        env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         if not subprocess.run(
             command, env=env, cwd="/", capture_output=True, check=False
         ).returncode:

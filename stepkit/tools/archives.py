@@ -123,15 +123,18 @@ def _strict_header() -> type[tarfile.TarInfo]:
     """Return a reader of headers that takes no broken one for the end of the archive."""
     import tarfile
 
+    ends = (tarfile.EOFHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
+    broken, unreadable = tarfile.HeaderError, tarfile.ReadError
+
     class Header(tarfile.TarInfo):
         @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
             try:
-                return super().frombuf(buf, encoding, errors)
-            except tarfile.HeaderError as error:
-                if buf.strip(b"\0"):
-                    raise tarfile.ReadError(str(error)) from error
-                raise  # the end: zeros, or nothing more
+                return super().fromtarfile(tarfile)
+            except ends:
+                raise
+            except broken as error:
+                raise unreadable(str(error)) from error
 
     return Header
 
