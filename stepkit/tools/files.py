@@ -64,12 +64,10 @@ def write_atomically(
     the disk has it, for what must outlive a power cut. Raises :class:`StepError` when that fails.
     """
     parts = [content] if isinstance(content, str | bytes) else content
-    from tempfile import mkstemp
-
     with explaining(f"cannot write {path}"):
         check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = mkstemp(prefix=f".{path.name[:60]}-", dir=path.parent)
+        handle, scratch = _scratch(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 for part in parts:
@@ -80,11 +78,23 @@ def write_atomically(
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            Path(scratch).chmod(0o666 & ~umask())
-            Path(scratch).replace(path)
+            scratch.replace(path)
         except BaseException:
-            Path(scratch).unlink(missing_ok=True)
+            scratch.unlink(missing_ok=True)
             raise
+
+
+def _scratch(path: Path) -> tuple[int, Path]:
+    """Open a new file beside ``path``, as open to others as any that is made in its directory.
+
+    ``mkstemp`` closes it to all, and where the directory has a default ACL, no umask tells how far
+    to open it again.
+    """
+    import secrets
+
+    scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(scratch, flags, 0o666), scratch
 
 
 def check_regular(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.tools import exchange, files
+from stepkit.tools import exchange, files, permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,21 @@ def test_writes_whole_with_the_permissions_of_the_umask(tmp_path: Path) -> None:
     assert path.read_text() == "text"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_it_writes_is_as_open_as_the_default_acl_of_the_directory_says(
+    tmp_path: Path,
+) -> None:
+    permissions.share(tmp_path)
+    before = os.umask(0o077)
+    try:
+        (tmp_path / "plain").touch()
+        files.write_atomically(tmp_path / "whole", "x")
+    finally:
+        os.umask(before)
+
+    plain, whole = ((tmp_path / name).stat().st_mode for name in ("plain", "whole"))
+    assert oct(whole) == oct(plain)
 
 
 def test_a_full_disk_keeps_the_older_file(small_disk: Path) -> None:
