@@ -129,27 +129,35 @@ def run(options: Options) -> Outputs:
     choice = installers.choose(options.installer, checkout, options.extra_packages)
     logger.info("installer: %s (%s)", choice.installer, choice.reason)
     with _alone(checkout, environment, choice):
-        if not options.only_prepare:
-            reports.clear()
-        python, choice = installers.prepare(
-            choice,
-            checkout,
-            environment,
-            extra_packages=options.extra_packages,
-            timeout=options.install_timeout,
-            attempts=options.attempts,
-        )
-        pytest.check(python, choice.installer)
         if options.only_prepare:
+            _, choice = _prepare(options, checkout, environment, choice)
             return Outputs(
                 installer=choice.installer,
                 installer_reason=choice.reason,
                 message=f"the tests' environment is ready, made by {choice.installer}",
             )
+        reports.clear()
+        python, choice = _prepare(options, checkout, environment, choice)
         if planned:
             staging.stage(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
         return _test(options, checkout, python, reports, choice)
+
+
+def _prepare(
+    options: Options, checkout: Path, environment: Path, choice: Choice
+) -> tuple[Path, Choice]:
+    """Make the tests' environment; return its Python, and how it was made in the end."""
+    python, choice = installers.prepare(
+        choice,
+        checkout,
+        environment,
+        extra_packages=options.extra_packages,
+        timeout=options.install_timeout,
+        attempts=options.attempts,
+    )
+    pytest.check(python, choice.installer)
+    return python, choice
 
 
 @contextmanager
