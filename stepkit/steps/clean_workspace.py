@@ -154,6 +154,10 @@ def _checked(options: Options) -> Path:
     for path in (directory, options.cache):
         if path and os.path.islink(path):  # noqa: PTH114 - Path.is_symlink may raise
             raise ConfigurationError(f"{path} is a symbolic link: name the directory itself")
+    cache = Path(os.path.abspath(options.cache or directory))  # noqa: PTH100 - as above
+    real, root = Path(os.path.realpath(cache)), os.path.realpath(directory)
+    if cache.is_relative_to(directory) and not real.is_relative_to(root):
+        raise ConfigurationError(f"{cache} leads out of {directory}, through a link")
     if not os.path.isdir(directory):  # noqa: PTH112 - as above
         raise ConfigurationError(f"there is no directory {directory} to clean")
     ages = (options.runs_older_than, options.backups_older_than, options.scratch_older_than)

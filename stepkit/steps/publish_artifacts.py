@@ -16,6 +16,7 @@ For example:
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -162,7 +163,7 @@ def _destination(options: Options, artifacts: Path, prefix: str) -> Destination:
         raise ConfigurationError(f"cannot publish to {scheme}://: name a directory or {SCHEME}")
     root = (options.volume or Path()) / text
     for path in (root, root / prefix):
-        if path.resolve().is_relative_to(artifacts.resolve()):
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(artifacts)):
             raise ConfigurationError(f"{path} lies in the artifacts: publish to another directory")
     return Directory(root)
 

@@ -7,13 +7,13 @@ import os
 import stat
 import time
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.tools import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ def came_later(
     """
     with files.explaining(f"cannot look into {directory}"):
         named = {path for path in directory.iterdir() if _is_like(path.name, also)}
-        root = directory.resolve()
+        root = Path(os.path.realpath(directory))  # Path.resolve raises for a link to itself
         for path in waited:
-            place = path.parent.resolve() / path.name
+            place = Path(os.path.realpath(path.parent), path.name)
             if place.is_relative_to(root):
                 named.add(directory / place.relative_to(root))
             else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.tools import files
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stepkit.tools.manifest import Artifact
 
 
@@ -79,7 +78,7 @@ class Directory:
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        with files.explaining(f"cannot look at {path}"):
-            if not path.parent.resolve().is_relative_to(self._root.resolve()):
-                raise ConfigurationError(f"{path} leads out of {self._root}, through a link")
+        real = Path(os.path.realpath(path.parent))  # Path.resolve raises for a link to itself
+        if not real.is_relative_to(os.path.realpath(self._root)):
+            raise ConfigurationError(f"{path} leads out of {self._root}, through a link")
         return path

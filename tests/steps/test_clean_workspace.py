@@ -407,6 +407,22 @@ def test_a_disk_without_room_for_a_lock_is_cleaned(small_disk: Path) -> None:
     assert not run.exists()
 
 
+def test_a_cache_behind_a_link_is_another_ones(tmp_path: Path) -> None:
+    dataset_cache.prepare(tmp_path / "theirs/datasets")
+    entry = tmp_path / "theirs/datasets" / ("a" * 64)
+    entry.write_bytes(b"x")
+    set_times(entry, 0)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "cache").symlink_to(tmp_path / "theirs")
+
+    error = failed(work, cache=work / "cache/datasets", cache_older_than=DAY)
+
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == f"{work}/cache/datasets leads out of {work}, through a link"
+    assert entry.exists()
+
+
 def test_a_marker_with_a_number_that_is_none_marks_nothing(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", days=20)
     marker = json.loads((run / run_marker.NAME).read_text())
