@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.gpu import size
 from stepkit.gpu.findings import Finding, Level
-from stepkit.tools import cgroup
+from stepkit.tools import cgroup, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ _DEV: Final = Path("/dev")
 _SHM: Final = Path("/dev/shm")  # noqa: S108 - this is the one, not a place for temporary files
 _VERSION: Final = Path("/proc/version")
 _DEFAULT_SHM: Final = 64 << 20  # bytes; docker's and Kubernetes' default
-_ENOUGH_DISK: Final = size.GIB  # an executed notebook with plots takes tens of megabytes
+_ENOUGH_DISK: Final = sizes.GIB  # an executed notebook with plots takes tens of megabytes
 _SMALL_MEMLOCK: Final = 64 << 10  # bytes; Linux' default before 5.16, too small for UCX
 
 # Where libraries write what they compiled, and what the place is below HOME.
@@ -73,12 +72,12 @@ def findings(
     for place, free in told["disk"].items():
         yield _disk(place, free, min_disk)
     limit = told["memory_limit"]
-    yield Finding(check="memory", text=f"limit {size.spell(limit)}" if limit else "no limit")
+    yield Finding(check="memory", text=f"limit {sizes.spell(limit)}" if limit else "no limit")
     if told["memlock"] is not None and told["memlock"] <= _SMALL_MEMLOCK:
         yield Finding(
             check="memlock",
             level="warning",
-            text=f"{size.spell(told['memlock'])} may be locked",
+            text=f"{sizes.spell(told['memlock'])} may be locked",
             remedy="transfers between nodes (UCX) may fail: docker run --ulimit memlock=-1",
         )
     if told["wsl"]:
@@ -99,10 +98,10 @@ def findings(
 
 
 def _shm(capacity: int | None, least: int | None) -> Finding:
-    text = size.spell(capacity) if capacity is not None else "there is no /dev/shm"
+    text = sizes.spell(capacity) if capacity is not None else "there is no /dev/shm"
     remedy = "mount an emptyDir with medium: Memory at /dev/shm (docker run --shm-size=8g)"
     if least is not None and (capacity or 0) < least:
-        wanted = f"{text}, {size.spell(least)} are asked for"
+        wanted = f"{text}, {sizes.spell(least)} are asked for"
         return Finding(check="shm", level="error", text=wanted, remedy=remedy)
     if (capacity or 0) <= _DEFAULT_SHM:
         small = f"{text}: too small for dask and for data loaders"
@@ -115,9 +114,9 @@ def _disk(place: str, free: int | None, least: int | None) -> Finding:
         text, remedy = f"there is no directory {place}", "make it, or name another"
         level: Level = "error" if least else "warning"
         return Finding(check="directory", level=level, text=text, remedy=remedy)
-    text, remedy = f"{size.spell(free)} free in {place}", "free some, or use a larger volume"
+    text, remedy = f"{sizes.spell(free)} free in {place}", "free some, or use a larger volume"
     if least is not None and free < least:
-        wanted = f"{text}, {size.spell(least)} are asked for"
+        wanted = f"{text}, {sizes.spell(least)} are asked for"
         return Finding(check="disk", level="error", text=wanted, remedy=remedy)
     if free < _ENOUGH_DISK:
         return Finding(check="disk", level="warning", text=text, remedy=remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stepkit.gpu import size
+from stepkit.tools import sizes
 
 Need = Literal["required", "optional", "none"]
 Level = Literal["ok", "warning", "error"]
@@ -42,10 +42,10 @@ class Device:
     @property
     def text(self) -> str:
         """Name and memory, for people."""
-        total = size.spell(self.memory_total)
+        total = sizes.spell(self.memory_total)
         if self.memory_free is None:
             return f"{self.name}, {total}"
-        return f"{self.name}, {size.spell(self.memory_free)} of {total} free"
+        return f"{self.name}, {sizes.spell(self.memory_free)} of {total} free"
 
 
 def cuda_version(number: int | None) -> str:

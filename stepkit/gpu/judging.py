@@ -7,10 +7,11 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.gpu import causes, size
+from stepkit.gpu import causes
 from stepkit.gpu.causes import Cause
 from stepkit.gpu.findings import Device, cuda_version
 from stepkit.gpu.visibility import Hidden
+from stepkit.tools import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,7 +200,7 @@ def _of_device(found: Sequence[Device], min_memory: int | None) -> Trouble | Non
         return Trouble(cause=causes.GPU_TOO_OLD, detail=detail)
     if min_memory is None or first.memory_free is None or first.memory_free >= min_memory:
         return None
-    has, free = size.spell(first.memory_total), size.spell(first.memory_free)
-    detail = f"{free} of {has} are free, {size.spell(min_memory)} are asked for"
+    has, free = sizes.spell(first.memory_total), sizes.spell(first.memory_free)
+    detail = f"{free} of {has} are free, {sizes.spell(min_memory)} are asked for"
     small = first.memory_total < min_memory
     return Trouble(cause=causes.TOO_SMALL if small else causes.MEMORY_TAKEN, detail=detail)

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.gpu import size
 from stepkit.gpu.attempt import Attempt, kept, relocated
+from stepkit.tools import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,7 +141,7 @@ def _managed(options: GpuOptions, limit: int | None) -> Rung:
     if isinstance(overflow, float):
         overflow = int(overflow * size.free_on_host())
     return Rung(
-        phrase=f"with managed memory and up to {size.spell(overflow)} of the host's",
+        phrase=f"with managed memory and up to {sizes.spell(overflow)} of the host's",
         changes={
             "rmm_mode": "managed",
             "rmm_pool_size": None,

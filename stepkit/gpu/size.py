@@ -7,9 +7,6 @@ from typing import Final, Literal, overload
 
 from stepkit.errors import ConfigurationError
 from stepkit.tools import cgroup, sizes
-from stepkit.tools.sizes import GIB, spell
-
-__all__ = ["GIB", "LARGEST", "SMALLEST", "free_on_host", "parse", "spell"]
 
 # RMM counts in units of 256 bytes, and no machine has 256 TiB for a notebook.
 SMALLEST: Final = 256

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.gpu import size
+from stepkit.tools import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -208,7 +208,7 @@ def _resource(rung: dict[str, Any]) -> str:
     name, count = _NAMES.get(rung["kind"], str(rung["kind"])), rung["bytes"]
     if count is None:
         return name
-    return f"{name} of {size.spell(int(count))}"
+    return f"{name} of {sizes.spell(int(count))}"
 
 
 def _most(events: Sequence[dict[str, Any]], name: str) -> int | None:

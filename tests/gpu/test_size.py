@@ -99,13 +99,5 @@ def test_bytes_come_back_as_they_were_written(number: int) -> None:
     assert size.parse(str(number)) == number
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 bytes"), (300, "300 bytes"), (64 << 20, "64.0 MiB"), (3 * GIB // 2, "1.5 GiB")],
-)
-def test_spells_bytes_for_people(number: int, text: str) -> None:
-    assert size.spell(number) == text
-
-
 def test_the_host_has_memory_free() -> None:
     assert 0 < size.free_on_host() < size.LARGEST

@@ -25,3 +25,11 @@ def test_knows_no_shares(text: str) -> None:
 def test_a_forgotten_unit_is_noticed() -> None:
     with pytest.raises(ConfigurationError, match="is 10 bytes, too small: did you mean 10GiB"):
         sizes.parse("10")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 bytes"), (300, "300 bytes"), (64 << 20, "64.0 MiB"), (3 << 29, "1.5 GiB")],
+)
+def test_spells_bytes_for_people(number: int, text: str) -> None:
+    assert sizes.spell(number) == text
