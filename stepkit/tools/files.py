@@ -97,6 +97,15 @@ def _scratch(path: Path) -> tuple[int, Path]:
     return os.open(scratch, flags, 0o666), scratch
 
 
+def sync(directory: Path) -> None:
+    """Wait until the disk has the names in ``directory``. Raises :class:`OSError`."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def check_regular(path: Path) -> None:
     """Refuse to put a file in the place of a device, a pipe or a directory.
 

@@ -150,7 +150,7 @@ def move(directory: Path, new: Path, moves: Moves) -> None:
             _rename(directory / name, run / "old" / name)
         for name in moves.into:
             _rename(new / name, directory / name)
-        _sync(directory)
+        files.sync(directory)
         _write(run, written | {"moved": True})
     except BaseException:
         _undo(directory, run, written)
@@ -169,7 +169,7 @@ def _make_place(place: Path) -> None:
 
 def _write(run: Path, written: dict[str, Any]) -> None:
     files.write_atomically(run / _JOURNAL, json.dumps(written))
-    _sync(run)
+    files.sync(run)
 
 
 def _read(journal: Path) -> dict[str, Any]:
@@ -253,11 +253,3 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
