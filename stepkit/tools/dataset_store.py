@@ -81,7 +81,7 @@ def _obtained(path: Path, request: Request) -> Held:
     with files.explaining(f"cannot put {wanted.name} into the cache"):
         part.path.chmod(_READ_ONLY)
         part.path.replace(path)
-        _sync(path.parent)
+        files.sync(path.parent)
     part.discard()
     now = dataset_cache.now()
     told = Sidecar(
@@ -127,11 +127,3 @@ def _hit(path: Path, sidecar: Path, told: Sidecar, wanted: Wanted) -> Held:
     except StepError as error:  # the file is there all the same, on a full disk too
         logger.warning("cannot note that %s was used: %s", path, error)
     return Held(path=path, sha256=told.sha256, size=told.size, url=told.url, hit=True)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

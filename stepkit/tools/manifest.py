@@ -75,7 +75,7 @@ def describe(path: Path, directory: Path) -> Artifact:
     """
     with files.explaining(f"cannot read {path}"):
         if path.is_symlink() or not path.is_file():
-            raise ConfigurationError(f"{path} is no regular file: not publishing it")
+            raise ConfigurationError(f"{path} is no regular file: name a file, no link and no pipe")
         return Artifact(
             path=path.relative_to(directory).as_posix(),
             size=path.stat().st_size,
