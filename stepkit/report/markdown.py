@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stepkit.report.model import Entry, Run
 
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
+# What people want to know first of a run that passed; the table below has the others.
+_TELLING: Final = {"execute-notebook", "execute-notebooks", "run-tests", "collect-artifacts"}
 _MOST_FAILURES: Final = 20
 _MOST_FAILURE_TEXT: Final = 160  # characters; the HTML report has the rest
 _MOST_FILES: Final = 20  # more than these are folded away
@@ -45,7 +47,8 @@ def _headline(run: Run) -> Iterator[str]:
     elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
         yield f"**Not run:** {', '.join(map(escape, missing))}"
     else:
-        said = (f"{escape(e.name)}: {escape(e.message)}" for e in run.steps if e.message)
+        telling = [entry for entry in run.steps if entry.data.get("step") in _TELLING]
+        said = (f"{escape(e.name)}: {escape(e.message)}" for e in telling or run.steps if e.message)
         yield "; ".join(said) or "There are no reports: nothing ran."
 
 

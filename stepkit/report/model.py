@@ -178,7 +178,7 @@ def load(
 ) -> Run:
     """Read ``NAME.json`` of each step in ``directory``.
 
-    The ``expected`` names come first, in that order; the rest follow by the time they started.
+    The ``expected`` names come in that order; the rest are put in by the time they started.
     An expected name may be a path: ``notebooks/intro.ipynb`` is read from
     ``notebooks/intro.ipynb.json``.
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``,
@@ -197,7 +197,10 @@ def load(
         if name in expected or entry.data.get("step") not in _LAST_STEPS
     }
     rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
-    names = dict.fromkeys([*expected, *rest])
+    names = list(dict.fromkeys(expected))
+    for name in rest:
+        later = (n for n in names if n in found and found[n].started > found[name].started)
+        names.insert(names.index(after) if (after := next(later, None)) else len(names), name)
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
     explained = {*names, *(entry.data.get("step") for entry in entries if entry.bad)}
     entries += [

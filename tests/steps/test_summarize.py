@@ -119,6 +119,18 @@ def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path, tmp_
     assert "</details>\n\n## Notebook (d): 0 of 1 cells ran" in shown
 
 
+def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_path: Path) -> None:
+    report(reports, "prepare", message="ready", started="2026-11-22T07:00:00+00:00")
+    report(reports, "load", message="1 dataset", started="2026-11-22T08:30:00+00:00")
+    report(reports, "execute-notebook", message="ran", started="2026-11-22T09:00:00+00:00")
+
+    run(reports, expect=("prepare", "git-clone", "execute-notebook"))
+
+    rows = [line.split(" | ")[0] for line in page(tmp_path).splitlines() if "succeeded" in line]
+    assert rows == ["| prepare", "| git-clone", "| load", "| execute-notebook"]
+    assert page(tmp_path).splitlines()[2] == "execute-notebook: ran"
+
+
 def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
     broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
     report(reports, "execute-notebook", **broken)
