@@ -154,7 +154,7 @@ def _measured(directory: Path) -> Outputs:
         uid=os.geteuid(),
         gid=gid,
         file_system=kind,
-        message=f"{directory} is ready for uid {os.geteuid()} and group {gid}: "
+        message=f"{directory.name} is ready for uid {os.geteuid()} and group {gid}: "
         f"{sizes.spell(free)} free{f' on {kind}' if kind else ''}, "
         f"{'no' if shm is None else sizes.spell(shm)} shared memory",
     )

@@ -84,7 +84,7 @@ def test_tells_what_was_measured(tmp_path: Path) -> None:
         check=True,
     )
     assert outputs.file_system[:3] == named.stdout[:3]  # ext4 is ext2/ext3 to stat
-    assert outputs.message.startswith(f"{tmp_path}/run-1 is ready for uid {os.geteuid()}")
+    assert outputs.message.startswith(f"run-1 is ready for uid {os.geteuid()}")
 
 
 def test_what_is_world_writable_is_closed(tmp_path: Path) -> None:
