@@ -17,7 +17,7 @@ from stepkit.tools import files, pip, poetry, projects, uv, venv
 from stepkit.tools.retry import retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,12 @@ def prepare(
     is taken as it is. Where poetry was chosen but cannot install, pip or uv installs what the
     same lock says, by hash; a lock that does not fit is an error all the same.
     """
+    if choice.installer == "none":
+        return Path(sys.executable), choice
+    for made_by in _alike(choice):
+        if _is_made(made_by, checkout, environment, extra_packages):
+            logger.info("the test environment %s is up to date", environment)
+            return venv.python_in(environment), made_by
     prepared = partial(
         _prepare,
         checkout=checkout,
@@ -104,17 +110,26 @@ def _prepare(
     timeout: float,
     attempts: int,
 ) -> Path:
-    if choice.installer == "none":
-        return Path(sys.executable)
-    digest = _digest(choice, checkout, extra_packages)
-    fixed = not projects.refers_elsewhere(checkout, extra_packages)
-    if fixed and venv.is_made_from(environment, digest):
-        logger.info("the test environment %s is up to date", environment)
-    else:
-        logger.info("installing into %s with %s", environment, choice.installer)
-        retrying(attempts)(_install, choice, checkout, environment, extra_packages, timeout)
-        venv.finish(environment, digest)
+    logger.info("installing into %s with %s", environment, choice.installer)
+    retrying(attempts)(_install, choice, checkout, environment, extra_packages, timeout)
+    venv.finish(environment, _digest(choice, checkout, extra_packages))
     return venv.python_in(environment)
+
+
+def _alike(choice: Choice) -> Iterator[Choice]:
+    """Yield what may have made an environment that serves: ``choice``, or what stood in for it."""
+    yield choice
+    if choice.instead:
+        reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
+        yield Choice(installer=choice.instead, source="poetry.lock", reason=reason)
+
+
+def _is_made(
+    choice: Choice, checkout: Path, environment: Path, extra_packages: Sequence[str]
+) -> bool:
+    """Tell whether ``choice`` made the environment, from the files as they are now."""
+    fixed = not projects.refers_elsewhere(checkout, extra_packages)
+    return fixed and venv.is_made_from(environment, _digest(choice, checkout, extra_packages))
 
 
 def _fitting(checkout: Path, extra_packages: Sequence[str]) -> Choice:

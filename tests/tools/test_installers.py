@@ -283,6 +283,9 @@ def test_what_poetry_cannot_install_is_installed_by_hash_from_the_same_lock(
     assert _version(python) == "1.0"
     assert used.installer == "pip"
     assert "the repository has a poetry.lock; pip, by its hashes, because poetry" in used.reason
+    again, used = installers.prepare(chosen, checkout, environment, **wanted)
+    assert (again, used.installer) == (python, "pip")
+    assert used.reason.endswith("; pip, by its hashes, made the environment before")
     asked = installers.choose("poetry", checkout, ())
     with pytest.raises(StepError, match="poetry install failed"):
         installers.prepare(asked, checkout, environment.with_name("other"), **wanted)
