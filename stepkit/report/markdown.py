@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
 # What people want to know first of a run that passed; the table below has the others.
-_TELLING: Final = {"execute-notebook", "execute-notebooks", "run-tests", "collect-artifacts"}
+_TELLING: Final = {"execute-notebook", "execute-notebooks", "collect-artifacts"}
 _MOST_FAILURES: Final = 20
 _MOST_FAILURE_TEXT: Final = 160  # characters; the HTML report has the rest
 _MOST_FILES: Final = 20  # more than these are folded away
@@ -47,7 +47,7 @@ def _headline(run: Run) -> Iterator[str]:
     elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
         yield f"**Not run:** {', '.join(map(escape, missing))}"
     else:
-        telling = [entry for entry in run.steps if entry.data.get("step") in _TELLING]
+        telling = [e for e in run.steps if e.data.get("step") in _TELLING or e in run.tests]
         said = (f"{escape(e.name)}: {escape(e.message)}" for e in telling or run.steps if e.message)
         yield "; ".join(said) or "There are no reports: nothing ran."
 

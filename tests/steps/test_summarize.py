@@ -131,6 +131,17 @@ def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_pa
     assert page(tmp_path).splitlines()[2] == "execute-notebook: ran"
 
 
+def test_an_environment_for_tests_is_no_test(reports: Path, tmp_path: Path) -> None:
+    made = {"step": "run-tests", "message": "the tests' environment is ready"}
+    report(reports, "prepare-tests", options={"only-prepare": True}, **made)
+    report(reports, "run-tests", message="2 tests: 2 passed")
+
+    run(reports)
+
+    first = page(tmp_path).splitlines()[2]
+    assert first == "execute-notebook: 2 of 2 cells ran; run-tests: 2 tests: 2 passed"
+
+
 def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
     broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
     report(reports, "execute-notebook", **broken)
