@@ -269,7 +269,7 @@ spec:
         - {name: noProxy, value: ""}
         - {name: verbose, value: "true"}
         - {name: userFriendlyErrors, value: "true"}
-        - {name: gitInitImage, value: "ghcr.io/tektoncd-catalog/git-clone:v1.0.2"}
+        - {name: gitInitImage, value: "git-init:v1.0.2"}
         - {name: userHome, value: /home/git}
 """
 

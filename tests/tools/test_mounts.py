@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 TABLE = """\
 22 27 0:21 / / rw,relatime - ext4 /dev/vda rw
-23 22 0:22 / /work rw shared:1 master:2 - xfs /dev/vdb rw
-24 22 0:22 / /work rw - nfs4 server:/x rw
-25 22 0:23 / /work/a\\040b\\303\\244 rw - tmpfs tmpfs rw
+23 22 0:22 / /data rw shared:1 master:2 - xfs /dev/vdb rw
+24 22 0:22 / /data rw - nfs4 server:/x rw
+25 22 0:23 / /data/a\\040b\\303\\244 rw - tmpfs tmpfs rw
 """
 
 
@@ -29,7 +29,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/work/run", "nfs4"), ("/work/a bä/x", "tmpfs"), ("/workshop", "ext4"), ("/", "ext4")],
+    [("/data/run", "nfs4"), ("/data/a bä/x", "tmpfs"), ("/databank", "ext4"), ("/", "ext4")],
 )
 def test_the_longest_and_latest_mount_counts(tmp_path: Path, path: str, kind: str) -> None:
     assert mounts.file_system(type(tmp_path)(path)) == kind
@@ -37,9 +37,9 @@ def test_the_longest_and_latest_mount_counts(tmp_path: Path, path: str, kind: st
 
 @pytest.mark.usefixtures("table")
 def test_finds_what_is_mounted_inside(tmp_path: Path) -> None:
-    directory = type(tmp_path)("/work")
+    directory = type(tmp_path)("/data")
 
-    assert [str(path) for path in mounts.inside(directory)] == ["/work", "/work", "/work/a bä"]
+    assert [str(path) for path in mounts.inside(directory)] == ["/data", "/data", "/data/a bä"]
     assert mounts.inside(directory / "a") == []
 
 
