@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -29,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings.register_profile("quick", settings.get_profile("full"), max_examples=40)
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "full")
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """Undo what a command in the test's own process did to the log: the next test has its own."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
