@@ -47,8 +47,9 @@ def _headline(run: Run) -> Iterator[str]:
     elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
         yield f"**Not run:** {', '.join(map(escape, missing))}"
     else:
-        telling = [e for e in run.steps if e.data.get("step") in _TELLING or e in run.tests]
-        said = (f"{escape(e.name)}: {escape(e.message)}" for e in telling or run.steps if e.message)
+        steps, tests = run.steps, run.tests
+        telling = [entry for entry in steps if entry.data.get("step") in _TELLING or entry in tests]
+        said = (f"{escape(e.name)}: {escape(e.message)}" for e in telling or steps if e.message)
         yield "; ".join(said) or "There are no reports: nothing ran."
 
 

@@ -196,11 +196,7 @@ def load(
         for name, entry in by_name.items()
         if name in expected or entry.data.get("step") not in _LAST_STEPS
     }
-    rest = sorted((name for name in found if name not in expected), key=lambda n: found[n].started)
-    names = list(dict.fromkeys(expected))
-    for name in rest:
-        later = (n for n in names if n in found and found[n].started > found[name].started)
-        names.insert(names.index(after) if (after := next(later, None)) else len(names), name)
+    names = _in_order(expected, found)
     entries = [_reconciled(found.get(name), name, statuses.get(name)) for name in names]
     explained = {*names, *(entry.data.get("step") for entry in entries if entry.bad)}
     entries += [
@@ -209,6 +205,17 @@ def load(
         if told.startswith("Failed") and name not in explained
     ]
     return Run(title=title, entries=entries)
+
+
+def _in_order(expected: Sequence[str], found: Mapping[str, Entry]) -> list[str]:
+    """Put what was not expected before the first that started later, else at the end."""
+    names = list(dict.fromkeys(expected))
+    rest = [entry for name, entry in found.items() if name not in expected]
+    for entry in sorted(rest, key=lambda entry: entry.started):
+        begun = [found[name].started if name in found else "" for name in names]
+        later = (place for place, started in enumerate(begun) if started > entry.started)
+        names.insert(next(later, len(names)), entry.name)
+    return names
 
 
 def pipeline_statuses(items: Sequence[str]) -> dict[str, str]:
