@@ -92,6 +92,7 @@ bench-gpu: $(TESTABLE)
 lint: $(TESTABLE)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
 
 types: $(TESTABLE)
 	$(RUN) -m mypy

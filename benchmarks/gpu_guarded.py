@@ -50,19 +50,19 @@ def over_budget() -> dict[str, Any]:
 
 def _set_up(asked: Mapping[str, Any], report: Path) -> None:
     """Guard this process, then do what the first cell of such a notebook does."""
-    from stepkit.gpu.guard import settings
-    from stepkit.gpu.options import GpuOptions
-    from stepkit.kernel import guard
+    from stepkit.gpu.memory.guard_request import settings
+    from stepkit.gpu.step_options import GpuOptions
+    from stepkit.kernel import gpu_memory
 
     os.environ |= settings(GpuOptions(**asked), report).environment()
-    guard.install()
+    gpu_memory.install()
     rmm, cupy = library("rmm"), library("cupy")
     rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
     cupy.cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
 
 
 def _facts(report: Path) -> dict[str, Any]:
-    from stepkit.gpu.guard import read
+    from stepkit.gpu.memory.guard_request import read
 
     told = read(report)
     return {"active": told.active, "allocator": told.allocator, "warnings": told.warnings}

@@ -56,7 +56,7 @@ def sampler(seconds: str) -> dict[str, Any]:
     ``share_of_a_core`` is the CPU time that the sampler's own thread took. Turns alternate, as the
     card's clocks drift: off, on, off, on.
     """
-    from stepkit.gpu.sampler import Sampler
+    from stepkit.gpu.monitor.sampler import Sampler
 
     cupy = library("cupy")
     x = cupy.arange(_FLOATS, dtype=cupy.float32)

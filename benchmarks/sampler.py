@@ -28,7 +28,7 @@ NAME: Final = "sampler-cost"
 _BUDGET: Final = 0.5  # percent of one core, at five samples a second
 _INTERVAL: Final = 0.2
 _TREES: Final = (1, 10, 50)  # processes
-_FAKE: Final = Path(__file__).parents[1] / "tests/tools/fake_nvml.c"
+_FAKE: Final = Path(__file__).parents[1] / "tests/fake_nvml.c"
 
 _TREE: Final = """
 import subprocess, sys
@@ -95,7 +95,7 @@ def _tree(size: int) -> Iterator[int]:
 
 
 def _stepkit(pid: int, seconds: float) -> None:
-    from stepkit.gpu.sampler import Sampler
+    from stepkit.gpu.monitor.sampler import Sampler
 
     with Sampler(_INTERVAL) as sampler:
         sampler.follow(pid)

@@ -9,7 +9,7 @@ if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  #
     del sys.path[0]
 
 try:
-    from stepkit.cli import main
+    from stepkit.cli.main import main
 
     code = main()
 except KeyboardInterrupt:  # before there was anything to save

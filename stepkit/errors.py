@@ -1,6 +1,6 @@
 """How a step can end badly: the reason in one word, and the exit code of its class.
 
-Steps raise these; only :mod:`stepkit.cli` turns one into a message and an exit code.
+Steps raise these; only :mod:`stepkit.cli.main` turns one into a message and an exit code.
 Code 1 is left to Python, for an exception that nobody expected: a bug in stepkit.
 """
 

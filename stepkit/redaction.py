@@ -40,7 +40,7 @@ def forms(secret: str) -> frozenset[str]:
     """Return how ``secret`` may be spelled in a text; none if it is too short to be masked."""
     if len(secret) < SHORTEST_SECRET:
         return frozenset()
-    from urllib.parse import quote  # noqa: PLC0415 - most commands start without a secret
+    from urllib.parse import quote
 
     raw = secret.encode("utf-8", "surrogateescape")
     return frozenset(
@@ -63,7 +63,7 @@ def forms(secret: str) -> frozenset[str]:
 
 def _base64(raw: bytes) -> set[str]:
     """Return what base64 makes of ``raw``, alone or anywhere inside of something longer."""
-    import base64  # noqa: PLC0415 - as above
+    import base64
 
     found = {base64.b64encode(raw).decode()}
     for before, first in enumerate((0, 2, 3)):  # bytes, and the characters that they change

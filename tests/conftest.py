@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from samples import Origin
 
+pytest_plugins = ["rmm_python"]
+
 # A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
 # process ignore what it ignores, and the tests send them both.
 signal.signal(signal.SIGINT, signal.default_int_handler)

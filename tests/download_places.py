@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import StepError
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import Options, Outputs
-from stepkit.tools import dataset_cache
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCE = Path(__file__).parent / "tools/fake_nvml.c"
+SOURCE = Path(__file__).with_name("fake_nvml.c")
 
 
 class FakeDriver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepkit.tools import nbconvert
+from stepkit.html import nbconvert
 
 # What leaves an element, a comment or a quote open, or closes more than it opened.
 LEFT_OPEN = [

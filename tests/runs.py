@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from samples import write_notebook
 
-from stepkit.engine import execute as engine
-from stepkit.engine.request import Outcome, Request
-from stepkit.tools import notebook
+from stepkit.engine import run_cells as engine
+from stepkit.engine.run_request import Outcome, Request
+from stepkit.notebook import ipynb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def execute(
     output.parent.mkdir(exist_ok=True)
     with engine.started(kernel, directory, env) as started:
         ready = engine.prepared(
-            notebook.read(source),
+            ipynb.read(source),
             {},
             source=source,
             output=output,

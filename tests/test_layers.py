@@ -1,44 +1,126 @@
-"""Lint keeps the layers apart; these tests keep lint honest."""
+"""The layers and rooms of the package: what the import linter refuses, and what it cannot see."""
 
 from __future__ import annotations
 
 import ast
-import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-BAD_STEP = """\
-import os
-import subprocess
-import papermill
-from stepkit import results, runner
-from stepkit.steps import git_clone
-os.environ.get("HOME")
-print("hello")
-"""
+# Who imports a library: nobody else may.
+OWNERS = {
+    "apprise": {"notify.apprise"},
+    "coverage": {"test_suite.coverage"},
+    "defusedxml": {"test_suite.coverage", "test_suite.junit"},
+    "git": {"git.commands"},
+    "jupyter_client": {"engine.kernel_process", "notebook.kernelspecs"},
+    "nbclient": {"engine.client", "engine.papermill_engine", "engine.run"},
+    "nbconvert": {"html.exporter", "html.markdown", "html.nbconvert"},
+    "nbformat": {"engine.error_markers", "html.nbconvert", "notebook.ipynb", "rules.working_copy"},
+    "obstore": {"artifacts.s3"},
+    "papermill": {
+        "engine.error_markers",
+        "engine.papermill_engine",
+        "engine.papermill_metadata",
+        "engine.run_cells",
+        "notebook.parameters",
+    },
+    "psutil": {"engine.process_tree", "kernel.launcher"},
+    "pynvml": {"gpu.monitor.nvml_session", "system.nvml"},
+    "requests": {"http.post"},
+    "subprocess": {"system.process"},
+    "tenacity": {"datasets.download", "system.retry"},
+    "urllib3": {"http.get"},
+    "yaml": {"formats.strict_yaml", "formats.yaml_files", "notebook.parameters"},
+}
+# Who reads the environment: an option of a step is declared with FromEnv instead.
+READ_THE_ENVIRONMENT = {
+    "cli/log.py",
+    "cli/main.py",
+    "engine/kernel_process.py",
+    "git/environment.py",
+    "kernel/children/sitecustomize.py",
+    "kernel/gpu_memory/__init__.py",
+    "kernel/gpu_memory/error_causes.py",
+    "kernel/launcher.py",
+    "kernel/probe.py",
+    "notebook/kernelspecs.py",
+    "run_local/task_run.py",
+    "system/stepkit_process.py",
+    "test_suite/pytest.py",
+    "test_suite/venv.py",
+}
 
 
-def test_lint_refuses_a_step_that_reaches_past_its_layer(tmp_path: Path) -> None:
-    pytest.importorskip("ruff")
-    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=json"]
-    name = ROOT / "stepkit/steps/bad_step.py"
-    done = subprocess.run(
-        [*command, f"--stdin-filename={name}", "-"],
-        input=BAD_STEP,
+def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
+        cwd=directory,
+        env={"PYTHONPATH": str(directory), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        cwd=tmp_path,
         check=False,
     )
 
-    found = {(f["code"], f["location"]["row"]) for f in json.loads(done.stdout)}
-    assert {("TID251", row) for row in (2, 3, 4, 5, 6)} <= found
-    assert ("T201", 7) in found
+
+@pytest.mark.parametrize(
+    ("module", "line", "chain"),
+    [
+        ("steps/bad_step.py", "from stepkit.cli import run_step", "steps.bad_step -> stepkit.cli"),
+        ("git/bad.py", "from stepkit.steps import git_clone", "git.bad -> stepkit.steps.git_clone"),
+        ("git/bad.py", "from stepkit.http import get\nfrom stepkit import html", "git.bad -> "),
+        ("system/bad.py", "from stepkit.http import get", "system.bad -> stepkit.http.get"),
+    ],
+)
+def test_an_import_across_rooms_or_up_the_layers_is_refused(
+    tmp_path: Path, module: str, line: str, chain: str
+) -> None:
+    shutil.copytree(ROOT / "stepkit", tmp_path / "stepkit")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "stepkit" / module).write_text(line + "\n")
+
+    done = lint_imports(tmp_path)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert chain in done.stdout
+
+
+def test_each_library_is_imported_by_its_owners_alone() -> None:
+    graph = grimp.build_graph("stepkit", include_external_packages=True, cache_dir=None)
+
+    found = {
+        library: {
+            name.removeprefix("stepkit.")
+            for name in graph.find_modules_that_directly_import(library)
+        }
+        for library in OWNERS
+        if library in graph.modules
+    }
+    assert found == {library: OWNERS[library] for library in found}
+
+
+def test_the_environment_is_read_where_children_and_the_command_line_need_it() -> None:
+    package = ROOT / "stepkit"
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"
+    }
+
+    assert found == READ_THE_ENVIRONMENT
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    docstring = ast.get_docstring(function, clean=False) or ""
+    return (function.end_lineno or 0) - function.lineno - docstring.count("\n")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("stepkit/**/*.py")), ids=lambda p: p.stem)
@@ -47,6 +129,6 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
     tree = ast.parse(text)
     functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
-    too_long = [f.name for f in functions if (f.end_lineno or 0) - f.lineno > 45]
+    too_long = [f.name for f in functions if _length(f) > 80]
     assert too_long == []
     assert len(text.splitlines()) <= 300

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from stepkit.cli.tekton_results import write_report, write_results
 from stepkit.redaction import redact
-from stepkit.results import write_report, write_results
 from stepkit.step import StepResult
 
 if TYPE_CHECKING:

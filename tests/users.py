@@ -25,8 +25,8 @@ _ENVIRONMENT = {
 }
 _CODE = """\
 import sys
-from stepkit import cli
-sys.exit(cli.main())
+from stepkit.cli.main import main
+sys.exit(main())
 """
 
 
@@ -55,7 +55,7 @@ def python() -> str | None:
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         return None
     for name in (sys.executable, "/usr/bin/python3"):
-        command = [*_as(RANDOM, 0), name, "-P", "-c", "import stepkit.cli"]
+        command = [*_as(RANDOM, 0), name, "-P", "-c", "import stepkit.cli.main"]
         env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         if not subprocess.run(
             command, env=env, cwd="/", capture_output=True, check=False

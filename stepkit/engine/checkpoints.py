@@ -17,10 +17,10 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.engine import encoding
-from stepkit.engine.draft import Draft
+from stepkit.engine import notebook_json
+from stepkit.engine.output_file import Draft
 from stepkit.errors import ToolError
-from stepkit.tools import files
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,8 +66,8 @@ class Checkpoints:
 
         Raises :class:`~stepkit.errors.StepError` when the target cannot be written.
         """
-        self._waiting = {id(node): encoding.cell(node) for node in self._notebook.cells}
-        with files.explaining(f"cannot write {self._target}"):
+        self._waiting = {id(node): notebook_json.cell(node) for node in self._notebook.cells}
+        with atomic_files.explaining(f"cannot write {self._target}"):
             self._save()
         self._thread.start()
 
@@ -104,7 +104,7 @@ class Checkpoints:
         """
         self.pause()
         try:
-            with files.explaining(f"cannot write {self._target}"):
+            with atomic_files.explaining(f"cannot write {self._target}"):
                 self._save_or_start_over()
         except ToolError:
             self._forget()
@@ -125,15 +125,15 @@ class Checkpoints:
         room = shutil.disk_usage(self._target.parent).free - _ROOM_FOR_THE_REST
         draft = Draft(self._target)
         try:
-            draft.write(encoding.HEAD)
+            draft.write(notebook_json.HEAD)
             for number, node in enumerate(self._notebook.cells):
-                data = encoding.cell(node)
+                data = notebook_json.cell(node)
                 if draft.size + len(data) > room:
-                    data = encoding.cell(_without_outputs(node))
+                    data = notebook_json.cell(_without_outputs(node))
                     if len(data) < self._saved.get(id(node), 0):
                         return  # the last checkpoint shows more of this cell
-                draft.write((encoding.BETWEEN if number else encoding.FIRST) + data)
-            draft.write(encoding.tail(self._notebook))
+                draft.write((notebook_json.BETWEEN if number else notebook_json.FIRST) + data)
+            draft.write(notebook_json.tail(self._notebook))
             draft.publish()
         finally:
             draft.close()
@@ -165,11 +165,11 @@ class Checkpoints:
             with self.lock:
                 node = self._finished.popleft()
                 self._stale.discard(id(node))
-                data = encoding.cell(node)
+                data = notebook_json.cell(node)
             self._append(self._continued(), node, data)
 
     def _append(self, draft: Draft, node: Any, data: bytes) -> None:
-        draft.write(encoding.BETWEEN if self._places else encoding.FIRST)
+        draft.write(notebook_json.BETWEEN if self._places else notebook_json.FIRST)
         self._places[id(node)] = (draft.size, len(data))
         draft.write(data)
 
@@ -179,7 +179,7 @@ class Checkpoints:
             self._draft = Draft(self._target)
             if self._published is None or not self._places:
                 self._places = {}
-                self._draft.write(encoding.HEAD)
+                self._draft.write(notebook_json.HEAD)
             else:
                 self._draft.copy(self._published, 0, _end(self._places))
         return self._draft
@@ -196,11 +196,11 @@ class Checkpoints:
             finished = self._done.difference(map(id, self._finished))
             nodes = list(self._notebook.cells)
             encoded = {
-                id(node): self._waiting.get(id(node)) or encoding.cell(node)
+                id(node): self._waiting.get(id(node)) or notebook_json.cell(node)
                 for node in nodes
                 if id(node) not in self._places
             }
-            tail = encoding.tail(self._notebook)
+            tail = notebook_json.tail(self._notebook)
         draft = self._continued()
         if self._in_order(nodes, draft):
             self._add_rest(draft, nodes[len(self._places) :], encoded, first=not self._places)
@@ -222,7 +222,7 @@ class Checkpoints:
         self, draft: Draft, nodes: Sequence[Any], encoded: Mapping[int, bytes], *, first: bool
     ) -> None:
         for node in nodes:
-            draft.write(encoding.FIRST if first else encoding.BETWEEN)
+            draft.write(notebook_json.FIRST if first else notebook_json.BETWEEN)
             draft.write(encoded[id(node)])
             first = False
 
@@ -232,7 +232,7 @@ class Checkpoints:
         """Return a draft of all cells in their present order; finished ones are copied."""
         old, places = self._continued(), self._places
         new = Draft(self._target)
-        new.write(encoding.HEAD)
+        new.write(notebook_json.HEAD)
         self._draft, self._places = new, {}
         try:
             self._copy_all(nodes, encoded, finished, old, places)
@@ -251,7 +251,7 @@ class Checkpoints:
         new = self._continued()
         prefix = True  # only an unbroken row of finished cells can be continued
         for number, node in enumerate(nodes):
-            new.write(encoding.BETWEEN if number else encoding.FIRST)
+            new.write(notebook_json.BETWEEN if number else notebook_json.FIRST)
             start = new.size
             if id(node) in places:
                 new.copy(old, *places[id(node)])
@@ -283,6 +283,6 @@ def _without_outputs(node: Any) -> dict[str, Any]:
 
 def _end(places: Mapping[int, tuple[int, int]]) -> int:
     if not places:
-        return len(encoding.HEAD)
+        return len(notebook_json.HEAD)
     offset, length = list(places.values())[-1]
     return offset + length

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 
-from stepkit.engine.losses import Losses
-from stepkit.engine.streams import Text
+from stepkit.engine.lost_messages import Losses
+from stepkit.engine.stream_text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stepkit.engine.cap import Cap
-    from stepkit.engine.kernel import Kernel
-    from stepkit.engine.printed import Printed
+    from stepkit.engine.cell_log import Printed
+    from stepkit.engine.kernel_process import Kernel
+    from stepkit.engine.output_limit import Cap
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from stepkit.engine import processes
-from stepkit.tools import gpu
+from stepkit.engine import process_tree
+from stepkit.system import nvml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stepkit.engine.cell_events import Watch
     from stepkit.engine.client import Client
-    from stepkit.engine.watch import Watch
 
 progress = logging.getLogger("stepkit.progress")
 
@@ -70,7 +70,7 @@ class Heartbeat:
         if self._watch.running is None:
             self._alive_at = time.monotonic()
             return
-        cpu, now = processes.cpu_seconds(self._pid), time.monotonic()
+        cpu, now = process_tree.cpu_seconds(self._pid), time.monotonic()
         works = cpu - self._cpu > _IDLE * (now - self._checked_at)
         prints = self._client.last_message > self._checked_at
         self._cpu, self._checked_at = cpu, now
@@ -85,8 +85,10 @@ class Heartbeat:
         where = self._watch.place(self._watch.running)
         seconds = time.monotonic() - self._watch.clock
         silent = time.monotonic() - self._alive_at
-        told = f"{where} running {duration(seconds)}, {processes.memory(self._pid) / _GIB:.2f} GiB"
-        if memory := gpu.memory():
+        told = (
+            f"{where} running {duration(seconds)}, {process_tree.memory(self._pid) / _GIB:.2f} GiB"
+        )
+        if memory := nvml.memory():
             told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
         if silent > self._interval:
             told += f"; no answer, no output and no work for {duration(silent)}: it may hang"

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from stepkit.engine.request import Request
+from stepkit.engine.run_request import Request
 from stepkit.options import DURATION, WRITES, Also, AtLeast
-from stepkit.tools import files
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from stepkit.engine.watch import Tolerances
+    from stepkit.engine.cell_events import Tolerances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def request(
         checkpoint_interval=options.autosave_cell_every,
         heartbeat=options.heartbeat,
         cell_output_limit=megabytes and megabytes * 10**6,
-        stdout_file=files.opened(stack, options.stdout_file),
-        stderr_file=files.opened(stack, options.stderr_file),
+        stdout_file=atomic_files.opened(stack, options.stdout_file),
+        stderr_file=atomic_files.opened(stack, options.stderr_file),
         tolerances=tolerances,
     )

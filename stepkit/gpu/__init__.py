@@ -1,10 +1,10 @@
-"""The GPU of a notebook: whether there is one, who hands out its memory, and what it did.
+"""The GPU of a notebook: can it be used, who hands out its memory, and what it did.
 
-:mod:`~stepkit.gpu.preflight` looks before the first cell, in processes of its own;
-:mod:`~stepkit.gpu.guard` talks to what runs inside the kernel (:mod:`stepkit.kernel.guard`);
-:mod:`~stepkit.gpu.sampler` watches meanwhile; :mod:`~stepkit.gpu.causes` says what an error means;
-:mod:`~stepkit.gpu.lowering` runs a notebook again that ran out of the GPU's memory. Nothing here
-initialises CUDA in stepkit's own process: that would take memory, and break it after a fork.
+:mod:`~stepkit.gpu.health` checks the GPU before the first cell, in separate processes, and says
+what an error means; :mod:`~stepkit.gpu.memory` configures RMM's guard inside the kernel
+(:mod:`stepkit.kernel.gpu_memory`) and runs a notebook again that ran out of GPU memory;
+:mod:`~stepkit.gpu.monitor` samples what the GPU does. Nothing here initialises CUDA in stepkit's
+own process: that would take memory, and break it after a fork.
 """
 
 from typing import Final

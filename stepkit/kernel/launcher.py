@@ -39,7 +39,7 @@ class Kernel(IPythonKernel):
 
 
 def _ends_by_itself(process: Any) -> bool:
-    from psutil import STATUS_ZOMBIE, Error  # noqa: PLC0415 - there is none without children
+    from psutil import STATUS_ZOMBIE, Error
 
     try:
         tracks = any("multiprocessing.resource_tracker" in part for part in process.cmdline())
@@ -84,7 +84,7 @@ def _guard() -> Any:
     """Guard RMM as the environment asks; whatever fails here, the notebook runs all the same."""
     if not os.environ.get("STEPKIT_GUARD"):
         return None
-    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guard")  # noqa: PTH100, PTH118, PTH120 - starts at once
+    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gpu_memory")  # noqa: PTH100, PTH118, PTH120 - starts at once
     try:
         spec: Any = importlib.util.spec_from_file_location(
             "stepkit_guard",

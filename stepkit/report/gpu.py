@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.report.text import duration, escape, memory, table
+from stepkit.report.markdown_escape import duration, escape, memory, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from stepkit.report.model import Entry
+    from stepkit.report.run_record import Entry
 
 # Reasons for lower clocks that belong to a GPU at work: its power limit, or what somebody set.
 _EXPECTED: Final = frozenset({"software power cap", "sync boost", "display clock setting"})

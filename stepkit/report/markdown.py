@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from stepkit.report import notebooks
-from stepkit.report.text import duration, escape, heading, size, table
+from stepkit.report.markdown_escape import duration, escape, heading, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.report.model import Entry, Run
+    from stepkit.report.run_record import Entry, Run
 
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
 # What people want to know first of a run that passed; the table below has the others.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.report import gpu
-from stepkit.report.text import duration, escape, heading, one_line, table
+from stepkit.report.markdown_escape import duration, escape, heading, one_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from stepkit.report.model import Entry
+    from stepkit.report.run_record import Entry
 
 _SLOWEST: Final = 5
 _MOST_UNFOLDED: Final = 3  # notebooks; a page of more is not read in a minute

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from stepkit.options import DURATION
-from stepkit.report import model
+from stepkit.report import run_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +31,15 @@ class RunOptions:
         DURATION,
     ] = 0.0
 
-    def load(self) -> model.Run:
+    def load(self) -> run_record.Run:
         """Read the reports, once all are finished or ``grace`` is over.
 
         Raises :class:`~stepkit.errors.ConfigurationError` for a status that is none.
         """
-        return model.load_ended(
+        return run_record.load_ended(
             self.reports.absolute(),
             expected=self.expect,
-            statuses=model.pipeline_statuses(self.statuses),
+            statuses=run_record.pipeline_statuses(self.statuses),
             title=self.title,
             grace=self.grace,
         )

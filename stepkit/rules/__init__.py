@@ -10,30 +10,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.rules.change import Change
+from stepkit.rules.change_record import Change
 
 if TYPE_CHECKING:
-    from stepkit.rules.applying import Patched, apply
-    from stepkit.rules.artifacts import write
-    from stepkit.rules.differences import diff
-    from stepkit.rules.loading import load
-    from stepkit.rules.model import EMPTY, Book, Tolerance
-    from stepkit.rules.shape import SCHEMA
+    from stepkit.rules.apply_rules import Patched, apply
+    from stepkit.rules.diff_files import write
+    from stepkit.rules.notebook_diff import diff
+    from stepkit.rules.rule import EMPTY, Book, Tolerance
+    from stepkit.rules.rules_file import load
     from stepkit.rules.tolerances import Tolerances, tolerance
+    from stepkit.rules.validate import SCHEMA
 
 # Imported when they are used: a command that changes nothing starts without them.
 _LATER: Final = {
-    "EMPTY": "model",
-    "SCHEMA": "shape",
-    "Book": "model",
-    "Patched": "applying",
-    "Tolerance": "model",
+    "EMPTY": "rule",
+    "SCHEMA": "validate",
+    "Book": "rule",
+    "Patched": "apply_rules",
+    "Tolerance": "rule",
     "Tolerances": "tolerances",
-    "apply": "applying",
-    "diff": "differences",
-    "load": "loading",
+    "apply": "apply_rules",
+    "diff": "notebook_diff",
+    "load": "rules_file",
     "tolerance": "tolerances",
-    "write": "artifacts",
+    "write": "diff_files",
 }
 
 __all__ = [

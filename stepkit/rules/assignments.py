@@ -6,13 +6,13 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepkit.rules import python_cells
+from stepkit.notebook import python_source
 from stepkit.rules.literals import UNPARSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.rules.python_cells import Parsed
+    from stepkit.notebook.python_source import Parsed
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def put(source: str, name: str, value: str) -> str:
     Only the values' own characters change. Raises :class:`ValueError` when the cell would then
     read otherwise, as after a value that holds a comment.
     """
-    before = python_cells.parse(source)
+    before = python_source.parse(source)
     if before is None:
         return source
     text = source
     for place in reversed(find(before, name)):
         text = text[: place.begin] + value + text[place.end :]
-    after = python_cells.parse(text)
+    after = python_source.parse(text)
     wanted = ast.parse(value, mode="eval").body
     if after is None or _flat(after.tree) != _flat(_with(before.tree, name, wanted)):
         raise ValueError(f"{value!r} does not fit into its line")

@@ -6,14 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import assignments, cells, mismatch, patterns, python_cells
-from stepkit.rules.model import AnyRule, Inject, Replace, Selector, Set, Skip, shortened
+from stepkit.notebook import python_source
+from stepkit.rules import assignments, mismatch, patterns, selectors
+from stepkit.rules.rule import AnyRule, Inject, Replace, Selector, Set, Skip, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from stepkit.rules.cells import Cell
-    from stepkit.rules.draft import Draft
+    from stepkit.rules.selectors import Cell
+    from stepkit.rules.working_copy import Draft
 
 _PARAMETERS: Final = "parameters"  # papermill puts what --parameters says behind this cell
 
@@ -54,9 +55,9 @@ def _set(draft: Draft, rule: Set, *, python: bool) -> None:
         )
     for name, value in rule.values.items():
         found = []
-        chosen = cells.choose(draft.cells, rule.cells, rule.where)
+        chosen = selectors.choose(draft.cells, rule.cells, rule.where)
         for cell in draft.running(chosen):
-            parsed = python_cells.parse(draft.source(cell))
+            parsed = python_source.parse(draft.source(cell))
             found += [(cell, place) for place in (assignments.find(parsed, name) if parsed else ())]
         if len(found) != rule.expect:
             hint = mismatch.near_assignment(draft, chosen, name)
@@ -70,7 +71,7 @@ def _set(draft: Draft, rule: Set, *, python: bool) -> None:
 
 def _put_value(draft: Draft, rule: Set, cell: Cell, name: str, value: str) -> None:
     old = draft.source(cell)
-    parsed = python_cells.parse(old)
+    parsed = python_source.parse(old)
     assert parsed is not None
     if _PARAMETERS in cell.tags:
         draft.names_set.add(name)
@@ -93,7 +94,7 @@ def _put_value(draft: Draft, rule: Set, cell: Cell, name: str, value: str) -> No
 
 
 def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
-    chosen = cells.choose(draft.cells, rule.cells, rule.where)
+    chosen = selectors.choose(draft.cells, rule.cells, rule.where)
     changed, found = [], []
     for cell, (source, number) in _replaced(draft, rule, draft.running(chosen)):
         if number:
@@ -103,7 +104,7 @@ def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
         hint = mismatch.near_text(draft, chosen, rule)
         raise mismatch.error(rule, rule.title, unit="place", found=found, hint=hint)
     for cell, source, number in changed:
-        if python and python_cells.parse(draft.source(cell)) and not _readable(source):
+        if python and python_source.parse(draft.source(cell)) and not _readable(source):
             raise ConfigurationError(f"{rule.where} ({rule.title}): after it {cell} is no Python")
         if source == draft.source(cell):
             what = f"{shortened(rule.old)!r} is {shortened(rule.new)!r} already"
@@ -130,7 +131,7 @@ def _replaced(
 
 
 def _readable(source: str) -> bool:
-    return source.lstrip().startswith("%%") or python_cells.parse(source) is not None
+    return source.lstrip().startswith("%%") or python_source.parse(source) is not None
 
 
 def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
@@ -156,7 +157,7 @@ def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
 
 
 def _expected(draft: Draft, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:
-    found = cells.choose(draft.cells, selector, rule.where)
+    found = selectors.choose(draft.cells, selector, rule.where)
     if len(found) != rule.expect:
         hint = mismatch.near_selector(draft, selector)
         raise mismatch.error(rule, rule.title, unit="cell", found=found, hint=hint)

@@ -6,16 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import assignments, cells, python_cells
-from stepkit.rules.model import Selector, shortened
-from stepkit.tools import spelling
+from stepkit.formats import did_you_mean
+from stepkit.notebook import python_source
+from stepkit.rules import assignments, selectors
+from stepkit.rules.rule import Selector, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stepkit.rules.cells import Cell
-    from stepkit.rules.draft import Draft
-    from stepkit.rules.model import Replace, Rule
+    from stepkit.rules.rule import Replace, Rule
+    from stepkit.rules.selectors import Cell
+    from stepkit.rules.working_copy import Draft
 
 
 def error(
@@ -41,7 +42,7 @@ def error(
 def _counted(found: Sequence[Cell]) -> str:
     """Name the cells with matches, and how many there are in each."""
     times = Counter(found)
-    return cells.listed(list(times), list(times.values()))
+    return selectors.listed(list(times), list(times.values()))
 
 
 def _s(number: int) -> str:
@@ -54,7 +55,7 @@ def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
     known: dict[str, Cell] = {}
     unread: list[Cell] = []
     for cell in draft.cells:
-        parsed = python_cells.parse(draft.source(cell))
+        parsed = python_source.parse(draft.source(cell))
         if parsed is None:
             unread.append(cell)
             continue
@@ -67,10 +68,10 @@ def near_assignment(draft: Draft, chosen: Sequence[Cell], name: str) -> str:
         if how := assignments.near(parsed, name):
             hints.append(f"in {cell}, {how}")
     if not hints:
-        alike = spelling.nearest(name, (key for key in known if key != name))
+        alike = did_you_mean.nearest(name, (key for key in known if key != name))
         hints += [f"the nearest is {alike} in {known[alike]}"] if alike else []
     if unread and not hints:
-        hints.append(f"no Python was found in {cells.listed(unread)}")
+        hints.append(f"no Python was found in {selectors.listed(unread)}")
     return "; ".join(hints[:3]) or "no cell assigns it"
 
 
@@ -84,9 +85,9 @@ def near_text(draft: Draft, chosen: Sequence[Cell], rule: Replace) -> str:
         return f"{elsewhere[0]} has it and {why}"
     if any(rule.old in cell.source for cell in draft.cells):
         return "an earlier rule has changed it"
-    return cells.near_text(draft.cells, rule.old)
+    return selectors.near_text(draft.cells, rule.old)
 
 
 def near_selector(draft: Draft, selector: Selector) -> str:
     """Say which part of the selector means nothing."""
-    return cells.near(draft.cells, selector)
+    return selectors.near(draft.cells, selector)

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools import process
+from stepkit.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stepkit.kernel import hooks
+
 if TYPE_CHECKING:
-    from stepkit.rules.model import Subsample
+    from stepkit.rules.rule import Subsample
 
 NAME: Final = "anndata-subsample"
-_SOURCE: Final = Path(__file__).parent / "in_kernel" / "anndata_subsample.py"
+_SOURCE: Final = Path(hooks.__file__).with_name("anndata_subsample.py")
 
 
 def source(hook: Subsample) -> str:

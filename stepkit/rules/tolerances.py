@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.rules import patterns
-from stepkit.rules.model import Tolerance
+from stepkit.rules.rule import Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.gpu import doctor, preflight, size
-from stepkit.gpu.findings import Device, Finding
+from stepkit.gpu.health import preflight, rapids_doctor
+from stepkit.gpu.health.findings import Device, Finding
+from stepkit.gpu.memory import memory_size
 from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
-from stepkit.tools import files
+from stepkit.system import atomic_files
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def run(options: Options) -> Outputs:
     findings = diagnosis.findings
     if diagnosis.usable:
         told = diagnosis.facts["doctor"]
-        findings += tuple(doctor.findings(python, told, timeout=options.timeout))
+        findings += tuple(rapids_doctor.findings(python, told, timeout=options.timeout))
     for finding in findings:
         _log(finding)
     outputs = _outputs(options, diagnosis, findings)
@@ -128,7 +129,7 @@ def _outputs(
     path = options.facts.absolute() if options.facts else None
     if path:
         everything = {"findings": [vars(finding) for finding in findings], **diagnosis.facts}
-        files.write_atomically(path, json.dumps(everything, indent=2) + "\n")
+        atomic_files.write_atomically(path, json.dumps(everything, indent=2) + "\n")
     first = diagnosis.devices[0] if diagnosis.devices else None
     facts: Mapping[str, Any] = diagnosis.facts
     looked = diagnosis.need != "none"
@@ -170,4 +171,4 @@ def _log(finding: Finding) -> None:
 
 
 def _bytes(text: str | None, flag: str) -> int | None:
-    return None if text is None else size.parse(text, name=flag, shares=False)
+    return None if text is None else memory_size.parse(text, name=flag, shares=False)

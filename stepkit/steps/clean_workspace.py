@@ -32,14 +32,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, StepError, ToolError
+from stepkit.formats import sizes
 from stepkit.options import DETAIL, DURATION, AtLeast
-from stepkit.tools import dataset_cache, leftovers, permissions, removal, sizes
+from stepkit.system import permissions, removal
+from stepkit.workspace import retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.tools.leftovers import Leftover
+    from stepkit.workspace.retention import Leftover
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +139,7 @@ def run(options: Options) -> Outputs:
     sweep = _Sweep(options.dry_run)
     with ExitStack() as stack:
         if not options.dry_run:
-            stack.enter_context(leftovers.alone(directory))
+            stack.enter_context(retention.alone(directory))
         try:
             for found in _found(options, directory, limit):
                 sweep.take(found)
@@ -175,23 +178,23 @@ def _checked(options: Options) -> Path:
 def _found(options: Options, directory: Path, limit: int | None) -> Iterator[Leftover]:
     """Yield all that is past its age; runs first, because they hold backups and scratch."""
     now = time.time()
-    yield from leftovers.trash(_places(directory))
+    yield from retention.trash(_places(directory))
     if (age := options.runs_older_than) is not None:
-        yield from leftovers.runs(directory, older_than=age, keep=options.keep_runs, now=now)
+        yield from retention.runs(directory, older_than=age, keep=options.keep_runs, now=now)
     places = _places(directory)
     if (age := options.backups_older_than) is not None:
-        yield from leftovers.backups(places, older_than=age, now=now)
+        yield from retention.backups(places, older_than=age, now=now)
     if (age := options.scratch_older_than) is not None:
-        yield from leftovers.scratch(places, older_than=age, now=now)
+        yield from retention.scratch(places, older_than=age, now=now)
     if options.cache and (options.cache_older_than is not None or limit is not None):
         cache = options.cache.absolute()
         age = options.cache_older_than
-        yield from leftovers.cached(cache, older_than=age, limit=limit, now=now)
+        yield from retention.cached(cache, older_than=age, limit=limit, now=now)
 
 
 def _places(directory: Path) -> list[Path]:
     """Return where checkouts stand: the workspace, and each run in it that can be looked into."""
-    runs = [path for path, marker in leftovers.marked(directory) if not marker.doubt]
+    runs = [path for path, marker in retention.marked(directory) if not marker.doubt]
     closed = [path for path in runs if not os.access(path, os.R_OK | os.X_OK)]
     for path in closed:
         logger.warning("cannot look into %s: %s", path, permissions.owner(path))

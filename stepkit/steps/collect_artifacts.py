@@ -23,10 +23,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+from stepkit.artifacts import manifest as artifact_manifest
+from stepkit.artifacts.manifest import Artifact
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.options import DETAIL
-from stepkit.tools import files, manifest
-from stepkit.tools.manifest import Artifact
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +65,10 @@ def run(options: Options) -> Outputs:
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     _copy(options.files, directory)
-    found = tuple(manifest.describe(path, directory) for path in _kept(directory, options.exclude))
-    listed = manifest.write(directory, found)
+    found = tuple(
+        artifact_manifest.describe(path, directory) for path in _kept(directory, options.exclude)
+    )
+    listed = artifact_manifest.write(directory, found)
     outputs = Outputs(
         manifest=listed,
         count=len(found),
@@ -95,7 +98,7 @@ def _copy(sources: tuple[Path, ...], directory: Path) -> None:
     for source in sources:
         if not source.is_file():
             raise ConfigurationError(
-                f"there is no file {source} to collect{files.near_names(source)}",
+                f"there is no file {source} to collect{atomic_files.near_names(source)}",
                 reason=Reason.ARTIFACT_MISSING,
             )
         if other := targets.get(source.name):
@@ -104,19 +107,19 @@ def _copy(sources: tuple[Path, ...], directory: Path) -> None:
         _check_target(source, directory / source.name)
     for name, source in targets.items():
         if not os.path.lexists(directory / name):
-            files.copy_atomically(source, directory / name)
+            atomic_files.copy_atomically(source, directory / name)
 
 
 def _check_target(source: Path, target: Path) -> None:
     """Make sure that the copy destroys nothing: a file of that name must hold the same."""
-    if target.name in {manifest.MANIFEST, manifest.CHECKSUMS}:
+    if target.name in {artifact_manifest.MANIFEST, artifact_manifest.CHECKSUMS}:
         raise ConfigurationError(
             f"{source} cannot be collected: this step writes its own {target.name}; rename it"
         )
     if not os.path.lexists(target):
         return
-    with files.explaining(f"cannot compare {source} with {target}"):
-        alike = target.is_file() and files.sha256(target) == files.sha256(source)
+    with atomic_files.explaining(f"cannot compare {source} with {target}"):
+        alike = target.is_file() and atomic_files.sha256(target) == atomic_files.sha256(source)
     if not alike or (target.is_symlink() and source.absolute() != target):
         raise ConfigurationError(
             f"{target} is there already and differs from {source}: rename one, or remove it first"
@@ -124,7 +127,7 @@ def _check_target(source: Path, target: Path) -> None:
 
 
 def _kept(directory: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
-    for path in manifest.regular_files(directory):
+    for path in artifact_manifest.regular_files(directory):
         if any(fnmatchcase(path.name, pattern) for pattern in exclude):
             continue
         if _is_own_report(path):

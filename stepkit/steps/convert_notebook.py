@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import ConfigurationError
+from stepkit.html import nbconvert
+from stepkit.notebook import ipynb
 from stepkit.options import READS, WRITES, Also
-from stepkit.tools import files, logfile, nbconvert, notebook
+from stepkit.system import atomic_files, logfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +64,7 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Render the page, then write it whole."""
-    nb = notebook.read(options.notebook)
+    nb = ipynb.read(options.notebook)
     if options.page.is_dir():
         raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
     if options.images and not options.images.is_dir():
@@ -71,7 +73,7 @@ def run(options: Options) -> Outputs:
         known = ", ".join(nbconvert.templates())
         raise ConfigurationError(f"nbconvert has no template {options.template!r}: it has {known}")
     page = options.page.absolute()
-    files.check_writable(page.parent)
+    atomic_files.check_writable(page.parent)
     log = (options.log or page.with_name("jupyter_nbconvert.log")).absolute()
     with logfile.recording(log):
         logger.info("converting %s with template %s", options.notebook, options.template)

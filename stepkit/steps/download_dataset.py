@@ -22,15 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+from stepkit.datasets import cache as dataset_cache
+from stepkit.datasets import manifest as dataset_manifest
+from stepkit.datasets import shared_download
+from stepkit.datasets import target as dataset_target
+from stepkit.datasets.partial_file import Pace, Wanted
+from stepkit.datasets.shared_download import Request
 from stepkit.errors import ConfigurationError, StepError
+from stepkit.http import bearer_tokens
+from stepkit.http import get as http_get
+from stepkit.http.get import Source
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
-from stepkit.tools import dataset_cache, dataset_manifest, dataset_place, dataset_store, tokens, web
-from stepkit.tools.dataset_store import Request
-from stepkit.tools.part import Pace, Wanted
-from stepkit.tools.web import Source
 
 if TYPE_CHECKING:
-    from stepkit.tools.dataset_manifest import Dataset
+    from stepkit.datasets.manifest import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -137,16 +142,16 @@ def run(options: Options) -> Outputs:
 def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> Loaded:
     """Get one dataset to its place, or into the cache alone."""
     if options.link_mode == "none":
-        with dataset_store.held(cache, request) as held:
+        with shared_download.held(cache, request) as held:
             return _told(dataset, held.sha256, held.size, "cache" if held.hit else "downloaded")
     directory = options.directory.absolute()
-    target = dataset_place.Target.of(dataset, directory)
+    target = dataset_target.Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
         if there := target.right(dataset.sha256):
             logger.info("%s: it is there already", dataset.path)
             return _told(dataset, there.sha256, there.size, "kept")
-        with dataset_store.held(cache, request) as held:
+        with shared_download.held(cache, request) as held:
             if target.right(held.sha256):
                 return _told(dataset, held.sha256, held.size, "kept")
             link = options.link_mode == "hardlink" and bool(options.cache)
@@ -188,11 +193,11 @@ def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
     """
     token = None
     if dataset.auth:
-        token = tokens.named(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
-        tokens.check_origin(dataset.url, options.token_origins)
-    own = web.origin(dataset.url)
+        token = bearer_tokens.named(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
+        bearer_tokens.check_origin(dataset.url, options.token_origins)
+    own = http_get.origin(dataset.url)
     return tuple(
-        Source(url, token if web.origin(url) == own else None)
+        Source(url, token if http_get.origin(url) == own else None)
         for url in (dataset.url, *dataset.mirrors)
     )
 
@@ -204,7 +209,7 @@ def _told(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
         )
     return Loaded(
         path=str(dataset.path),
-        url=web.shown(dataset.url),
+        url=http_get.shown(dataset.url),
         sha256=sha256,
         size=size,
         came=came,

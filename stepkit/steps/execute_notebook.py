@@ -40,26 +40,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from stepkit import rules, verdict
-from stepkit.engine import execute as engine
-from stepkit.engine import parameters
+from stepkit import rules
+from stepkit.engine import parameter_flags
+from stepkit.engine import run_cells as engine
+from stepkit.engine.cell_events import progress
 from stepkit.engine.options import EngineOptions, request
-from stepkit.engine.parameters import ParameterOptions
-from stepkit.engine.watch import progress
+from stepkit.engine.parameter_flags import ParameterOptions
 from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.gpu import attempt, lowering, measured
-from stepkit.gpu.alongside import Alongside
-from stepkit.gpu.options import GpuOptions
-from stepkit.gpu.outputs import GpuOutputs
+from stepkit.gpu.memory import attempt_files, oom_retry
+from stepkit.gpu.monitor import run_metrics
+from stepkit.gpu.session import Alongside
+from stepkit.gpu.step_options import GpuOptions
+from stepkit.gpu.step_outputs import GpuOutputs
+from stepkit.html import nbconvert
+from stepkit.notebook import ipynb, kernelspecs
+from stepkit.notebook import verdict as notebook_verdict
+from stepkit.notebook.verdict import CellRun
 from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import Status
-from stepkit.tools import files, kernels, logfile, nbconvert, notebook
-from stepkit.verdict import CellRun
+from stepkit.system import atomic_files, logfile
 
 if TYPE_CHECKING:
-    from stepkit.engine.execute import Started
-    from stepkit.engine.request import Outcome
+    from stepkit.engine.run_cells import Started
+    from stepkit.engine.run_request import Outcome
     from stepkit.rules import Book, Patched
 
 logger = logging.getLogger(__name__)
@@ -116,33 +120,33 @@ def run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
-    named, rungs = _named_after(book, options), lowering.rungs(options)
+    named, rungs = _named_after(book, options), oom_retry.rungs(options)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
-    written = attempt.written(named.output, _log(named), *further)
+    written = attempt_files.written(named.output, _log(named), *further)
     if os.path.exists(options.notebook):  # noqa: PTH110 - a name that is too long is none
-        attempt.forget(written, inputs=[options.notebook])
-    with measured.of_failure(options.metrics, named.output.stem):
-        return lowering.run(
+        attempt_files.forget(written, inputs=[options.notebook])
+    with run_metrics.of_failure(options.metrics, named.output.stem):
+        return oom_retry.run(
             lambda rung: _attempt(replace(options, **rung.changes), book),
             rungs,
-            lambda number: attempt.keep(written, number),
+            lambda number: attempt_files.keep(written, number),
         )
 
 
 def _attempt(options: Options, book: Book) -> Outputs:
     """Check everything that can be checked before the first cell, execute, and judge."""
     options = _named_after(book, options)
-    document = notebook.load(options.notebook)
+    document = ipynb.load(options.notebook)
     _check_paths(options)
-    told = notebook.metadata(document, options.notebook)
-    kernel, language = kernels.choose(told, kernel=options.kernel, language=options.language)
+    told = ipynb.metadata(document, options.notebook)
+    kernel, language = kernelspecs.choose(told, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
     with ExitStack() as stack:
         beside = stack.enter_context(Alongside(options, kernel=kernel, cwd=cwd))
         # It boots while the notebook is prepared.
         started = stack.enter_context(engine.started(kernel, cwd, beside.environment))
         beside.kernel_started(started.kernel.pid)
-        original = notebook.with_ids(notebook.upgraded(document, options.notebook))
+        original = ipynb.with_ids(ipynb.upgraded(document, options.notebook))
         del document  # it may be large
         if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
             _ready(replace(options, variant=options.gpu_oom_variant), book, original, language)
@@ -168,8 +172,8 @@ def _named_after(book: Book, options: Options) -> Options:
     suffix = book.variant(options.variant).suffix
     return replace(
         options,
-        output=files.with_suffix(options.output, suffix),
-        page=options.page and files.with_suffix(options.page, suffix),
+        output=atomic_files.with_suffix(options.output, suffix),
+        page=options.page and atomic_files.with_suffix(options.page, suffix),
     )
 
 
@@ -187,7 +191,7 @@ def _ready(
     )
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
-    given = parameters.given(
+    given = parameter_flags.given(
         options,
         patched.parameters,
         taken=patched.names_set,
@@ -195,7 +199,7 @@ def _ready(
         output=options.output,
     )
     if language == "python":
-        parameters.check_known(options, patched.notebook, given)
+        parameter_flags.check_known(options, patched.notebook, given)
     return patched, given
 
 
@@ -243,7 +247,7 @@ def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongs
         raise Cancelled(
             cancelled.signum,
             outputs=cancelled.outputs or outputs,
-            message=verdict.interrupted(execution),
+            message=notebook_verdict.interrupted(execution),
         ) from None
 
 
@@ -252,7 +256,7 @@ def _told(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongsid
     execution = beside.ended(outcome.execution)
     error, trouble, message = None, None, ""
     try:
-        message = verdict.judge(execution)
+        message = notebook_verdict.judge(execution)
     except StepError as judged:
         error = beside.explained(judged, execution)
     if options.page and not execution.cancelled_by:
@@ -275,7 +279,7 @@ def _told(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongsid
 
 
 def _check_paths(options: Options) -> None:
-    notebook.check_output(options.output, options.notebook)
+    ipynb.check_output(options.output, options.notebook)
     if options.cwd and not options.cwd.is_dir():
         raise ConfigurationError(f"there is no working directory {options.cwd}")
 

@@ -30,19 +30,23 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from stepkit.batch import dry_run, validate_plan
+from stepkit.batch import plan_file as batch_plan_file
+from stepkit.batch import schedule as batch_schedule
+from stepkit.batch import select as batch_select
+from stepkit.batch import verdict as batch_verdict
+from stepkit.batch.child import Run
+from stepkit.batch.planned_notebook import NotebookRun, Places, Settings
 from stepkit.errors import Cancelled, ConfigurationError
-from stepkit.gpu import guard, lowering
-from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.memory import guard_request, oom_retry
+from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
-from stepkit.several import check, choose, read_plan, rehearse, schedule, verdict
-from stepkit.several.child import Run
-from stepkit.several.model import NotebookRun, Places, Settings
-from stepkit.tools import files, signals
+from stepkit.system import atomic_files, signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stepkit.several.model import Planned
+    from stepkit.batch.planned_notebook import Planned
 
 logger = logging.getLogger(__name__)
 
@@ -100,12 +104,12 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Check the whole plan, execute what can be executed, and judge."""
     places = _places(options)
-    guard.settings(options, Path())  # refused now, not by each notebook
-    lowering.rungs(options)
+    guard_request.settings(options, Path())  # refused now, not by each notebook
+    oom_retry.rungs(options)
     plan = _plan(options)
-    check.check(plan)
-    plan = rehearse.rehearsed(plan)
-    check.check_places(plan, places)
+    validate_plan.check(plan)
+    plan = dry_run.rehearsed(plan)
+    validate_plan.check_places(plan, places)
     _forget_reports(plan, places)
     stop, kill = Event(), Event()
     runner = Run(
@@ -116,7 +120,7 @@ def run(options: Options) -> Outputs:
         stop=stop,
         kill=kill,
     )
-    work = schedule.Schedule(
+    work = batch_schedule.Schedule(
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop
     )
     told = "stopping: what runs is saved; a second Ctrl-C ends it"
@@ -125,9 +129,9 @@ def run(options: Options) -> Outputs:
     _tell(plan, runs, places)
     outputs = _outputs(runs, places)
     if stopped_by is not None:
-        message = f"{Cancelled(stopped_by)}: {verdict.counts(runs)}"
+        message = f"{Cancelled(stopped_by)}: {batch_verdict.counts(runs)}"
         raise Cancelled(stopped_by, outputs=outputs, message=message)
-    if error := verdict.error(runs):
+    if error := batch_verdict.error(runs):
         raise error.leaving(outputs)
     return outputs
 
@@ -153,15 +157,15 @@ def _plan(options: Options) -> Sequence[Planned]:
         tolerate=options.tolerate,
     )
     if options.plan:
-        return read_plan.planned(options.plan, flags, today=datetime.now(UTC).date())
-    return choose.planned(options.notebooks, flags)
+        return batch_plan_file.planned(options.plan, flags, today=datetime.now(UTC).date())
+    return batch_select.planned(options.notebooks, flags)
 
 
 def _forget_reports(plan: Sequence[Planned], places: Places) -> None:
     """Remove the reports of an earlier run: nobody may take one for this run's."""
     for one in plan:
         path = places.report(one)
-        with files.explaining(f"cannot remove the earlier report {path}"):
+        with atomic_files.explaining(f"cannot remove the earlier report {path}"):
             path.unlink(missing_ok=True)
 
 
@@ -170,7 +174,7 @@ def _tell(plan: Sequence[Planned], runs: Sequence[NotebookRun], places: Places) 
         earlier = places.executed(one)
         if run.status in {"skipped", "not-run"} and os.path.lexists(earlier):
             logger.warning("%s did not run: %s is an earlier run's", run.name, earlier)
-    for line in verdict.table(runs):
+    for line in batch_verdict.table(runs):
         logger.info("%s", line)
 
 
@@ -188,5 +192,5 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         reports=places.reports,
         notebooks=tuple(runs),
         status="tolerated" if found["tolerated"] else "succeeded",
-        message=verdict.sentence(runs),
+        message=batch_verdict.sentence(runs),
     )

@@ -22,21 +22,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.git import credentials as git_credentials
+from stepkit.git import destination as git_destination
+from stepkit.git import fetch as git_fetch
+from stepkit.git import lfs as git_lfs
+from stepkit.git import links as git_links
+from stepkit.git import ssh as git_ssh
+from stepkit.git import urls as git_urls
+from stepkit.git.destination import Place
+from stepkit.git.environment import Access, Credential, origin
+from stepkit.git.fetch import Wanted
 from stepkit.options import DURATION, AtLeast, FromEnv
-from stepkit.tools import (
-    files,
-    git_credentials,
-    git_fetch,
-    git_lfs,
-    git_links,
-    git_place,
-    git_ssh,
-    git_url,
-)
-from stepkit.tools.git_environment import Access, Credential, origin
-from stepkit.tools.git_fetch import Wanted
-from stepkit.tools.git_place import Place
-from stepkit.tools.retry import retrying
+from stepkit.system import atomic_files
+from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
 
@@ -115,13 +113,13 @@ def run(options: Options) -> Outputs:
     place = Place(destination=destination, delete_existing=options.delete_existing)
     with ExitStack() as stack:
         access = _access(options, stack)
-        git_url.check_url(access)
-        stack.enter_context(git_place.prepared(place))
+        git_urls.check_url(access)
+        stack.enter_context(git_destination.prepared(place))
 
         def fetch(checkout: Path, have: Path | None) -> str:
             return retrying(options.attempts)(_fetch, options, checkout, access, have)
 
-        commit, backup = git_place.fill(place, fetch)
+        commit, backup = git_destination.fill(place, fetch)
     logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
     return Outputs(
         commit=commit,
@@ -133,7 +131,7 @@ def run(options: Options) -> Outputs:
 
 
 def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) -> str:
-    files.empty(checkout)  # of what an earlier attempt left
+    atomic_files.empty(checkout)  # of what an earlier attempt left
     try:
         commit = git_fetch.check_out(access, _wanted(options), checkout, have=have)
     except StepError as error:
@@ -146,9 +144,9 @@ def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) 
 
 
 def _check(options: Options) -> None:
-    git_url.check_revision(options.revision)
+    git_urls.check_revision(options.revision)
     for refspec in _wanted(options).refspecs:
-        git_url.check_refspec(refspec)
+        git_urls.check_refspec(refspec)
     git_fetch.check_filter(options.filter)
     if options.lfs == "true" and not git_lfs.installed():
         raise ConfigurationError(
@@ -228,6 +226,6 @@ def _ca_file(options: Options) -> Path | None:
             return None
         file = options.ca_directory / file
     if not file.is_file():
-        near = files.near_names(file)
+        near = atomic_files.near_names(file)
         raise ConfigurationError(f"there is no file {file}{near}", reason=Reason.NOT_FOUND)
     return file.absolute()

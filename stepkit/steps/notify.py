@@ -22,11 +22,13 @@ from functools import partial
 from typing import Annotated, Literal
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
+from stepkit.http import post as http_post
+from stepkit.notify import apprise as notify_apprise
+from stepkit.notify import github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
-from stepkit.report import message, model
+from stepkit.report import run_record, short_message
 from stepkit.report.options import RunOptions
-from stepkit.tools import commit_status, notification, webhook
-from stepkit.tools.retry import retrying
+from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +80,8 @@ def run(options: Options) -> Outputs:
     if options.pending:
         return _told(options, "pending", list(_marks(options, "pending", "the run has begun")))
     found = options.load()
-    text = message.render(found, link=options.link)
-    why = message.cause(found)
+    text = short_message.render(found, link=options.link)
+    why = short_message.cause(found)
     channels = list(_marks(options, _state(found.verdict), f"{found.headline}: {why}".rstrip(": ")))
     good = found.verdict.startswith("passed")
     if options.when == "failure" and good:
@@ -132,13 +134,15 @@ def _failure(errors: list[StepError], outputs: Outputs) -> StepError:
     return ConfigurationError(text, reason=errors[0].reason, outputs=outputs)
 
 
-def _people(options: Options, found: model.Run, text: message.Message) -> Iterator[_Channel]:
+def _people(
+    options: Options, found: run_record.Run, text: short_message.Message
+) -> Iterator[_Channel]:
     good = found.verdict.startswith("passed")
     for number, line in enumerate((options.urls or "").splitlines(), start=1):
         if url := line.strip():
             name = f"line {number} of NOTIFY_URLS"
             tell = partial(
-                notification.send, url, name=name, title=text.title, body=text.body or text.title,
+                notify_apprise.send, url, name=name, title=text.title, body=text.body or text.title,
                 good=good, timeout=options.timeout,
             )  # fmt: skip
             yield _Channel(name, tell)
@@ -148,18 +152,18 @@ def _people(options: Options, found: model.Run, text: message.Message) -> Iterat
             "text": f"{text.title}\n{text.body}".strip(),
             "title": options.title,
             "verdict": found.verdict,
-            "cause": message.cause(found),
+            "cause": short_message.cause(found),
             "link": options.link,
             "steps": {entry.name: entry.status for entry in found.entries},
         }
         tell = partial(
-            webhook.post, options.webhook.strip(), payload,
+            http_post.post, options.webhook.strip(), payload,
             name="NOTIFY_WEBHOOK", timeout=options.timeout,
         )  # fmt: skip
         yield _Channel("NOTIFY_WEBHOOK", tell)
 
 
-def _marks(options: Options, state: commit_status.State, text: str) -> Iterator[_Channel]:
+def _marks(options: Options, state: github_status.State, text: str) -> Iterator[_Channel]:
     repository = options.commit_status_repository
     if not repository:
         return
@@ -171,18 +175,18 @@ def _marks(options: Options, state: commit_status.State, text: str) -> Iterator[
     )
 
 
-def _mark(options: Options, state: commit_status.State, text: str, token: str) -> None:
-    commit = commit_status.Commit(
+def _mark(options: Options, state: github_status.State, text: str, token: str) -> None:
+    commit = github_status.Commit(
         repository=options.commit_status_repository,
         sha=options.commit,
         context=options.context,
         api_url=options.api_url,
         token=token,
     )
-    commit_status.mark(commit, state, text, link=options.link, timeout=options.timeout)
+    github_status.mark(commit, state, text, link=options.link, timeout=options.timeout)
 
 
-def _state(verdict: model.Verdict) -> commit_status.State:
+def _state(verdict: run_record.Verdict) -> github_status.State:
     """Say as GitHub does: it failed, or nobody knows whether it would have."""
     if verdict.startswith("passed"):
         return "success"

@@ -27,8 +27,10 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.formats import sizes
 from stepkit.options import AtLeast
-from stepkit.tools import mounts, permissions, removal, run_marker, sizes
+from stepkit.system import mounts, permissions, removal
+from stepkit.workspace import run_marker
 
 logger = logging.getLogger(__name__)
 

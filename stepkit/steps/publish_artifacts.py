@@ -21,13 +21,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
+from stepkit.artifacts import links as artifact_links
+from stepkit.artifacts import manifest as artifact_manifest
+from stepkit.artifacts import wait_for_files
+from stepkit.artifacts.directory import Destination, Directory
+from stepkit.artifacts.manifest import CHECKSUMS, MANIFEST, Artifact
+from stepkit.artifacts.s3 import SCHEME, Access, Bucket
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
-from stepkit.tools import arrival, manifest, page_links
-from stepkit.tools.destination import Destination, Directory
-from stepkit.tools.manifest import CHECKSUMS, MANIFEST, Artifact
-from stepkit.tools.object_storage import SCHEME, Access, Bucket
-from stepkit.tools.retry import retrying
+from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +109,7 @@ def run(options: Options) -> Outputs:
     prefix = _prefix(options.prefix)
     listed = _listed(options, directory)
     there = _destination(options, directory, prefix)
-    missing = arrival.await_files(
+    missing = wait_for_files.await_files(
         options.wait_for,
         newer_than=None if listed is None else directory / MANIFEST,
         timeout=options.wait_timeout,
@@ -135,7 +137,7 @@ def run(options: Options) -> Outputs:
 def _listed(options: Options, directory: Path) -> tuple[Artifact, ...] | None:
     """Return what the manifest lists; None where there is none and --unlisted allows that."""
     unlisted = options.unlisted and directory.is_dir() and not (directory / MANIFEST).exists()
-    return None if unlisted else manifest.read(directory)
+    return None if unlisted else artifact_manifest.read(directory)
 
 
 def _prefix(text: str) -> str:
@@ -179,28 +181,33 @@ def _unlisted(
             f"{MANIFEST} to replace it: nothing was sent: choose another --prefix"
         )
     logger.warning("there is no %s: all that is in %s is published", MANIFEST, directory)
-    return tuple(manifest.describe(path, directory) for path in manifest.regular_files(directory))
+    return tuple(
+        artifact_manifest.describe(path, directory)
+        for path in artifact_manifest.regular_files(directory)
+    )
 
 
 def _wanted(
     options: Options, directory: Path, listed: tuple[Artifact, ...]
 ) -> tuple[Artifact, ...]:
     """Return all that goes, the manifest last; raises :class:`UserCodeError` for what changed."""
-    found = arrival.came_later(
+    found = wait_for_files.came_later(
         directory, options.also, options.wait_for, newer_than=directory / MANIFEST
     )
     ours = {directory / MANIFEST, directory / CHECKSUMS}  # they go last
     later = [path for path in found if path not in ours]
     names = {path.relative_to(directory).as_posix() for path in (*later, *ours)}
     kept = [artifact for artifact in listed if artifact.path not in names]
-    if changed := [text for a in kept if (text := manifest.difference(a, directory))]:
+    if changed := [text for a in kept if (text := artifact_manifest.difference(a, directory))]:
         raise UserCodeError(
             f"{len(changed)} of {len(listed)} artifacts changed since collect-artifacts listed "
             f"them: {_some(changed)}; nothing was sent",
             reason=Reason.CHECKSUM,
         )
     lists = [directory / CHECKSUMS] if (directory / CHECKSUMS).exists() else []
-    described = [manifest.describe(p, directory) for p in (*later, *lists, directory / MANIFEST)]
+    described = [
+        artifact_manifest.describe(p, directory) for p in (*later, *lists, directory / MANIFEST)
+    ]
     return (*kept, *described)
 
 
@@ -258,9 +265,9 @@ def _send(
 def _told(options: Options, outputs: Outputs, prefix: str, wanted: tuple[Artifact, ...]) -> Outputs:
     size = sum(artifact.size for artifact in wanted)
     count, page = len(wanted), _page(options, wanted)
-    url = page_links.address(options.url_base, prefix, page) if options.url_base else ""
+    url = artifact_links.address(options.url_base, prefix, page) if options.url_base else ""
     for artifact in wanted if options.url_base else ():
-        logger.info("%s", page_links.address(options.url_base, prefix, artifact.path))
+        logger.info("%s", artifact_links.address(options.url_base, prefix, artifact.path))
     unchanged = count - outputs.sent
     message = f"{count} files, {size / 1e6:.1f} MB at {outputs.location}: "
     message += f"{outputs.sent} sent, {unchanged} unchanged"
@@ -284,7 +291,7 @@ def _page(options: Options, wanted: tuple[Artifact, ...]) -> str:
         return options.page
     if options.page:
         logger.warning("--page %s is not among the artifacts", options.page)
-    return page_links.first_page(names, options.also)
+    return artifact_links.first_page(names, options.also)
 
 
 def _key(prefix: str, artifact: Artifact) -> str:

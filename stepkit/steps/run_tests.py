@@ -23,25 +23,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.options import DETAIL, DURATION
-from stepkit.tools import (
-    cgroup,
-    coverage,
-    files,
-    installers,
-    junit,
-    pytest,
-    pytest_verdict,
-    staging,
-    tally,
-)
-from stepkit.tools.tally import Failure
+from stepkit.system import atomic_files, cgroup
+from stepkit.test_suite import counts as test_suite_counts
+from stepkit.test_suite import coverage as test_suite_coverage
+from stepkit.test_suite import installers, stage_inputs
+from stepkit.test_suite import junit as test_suite_junit
+from stepkit.test_suite import pytest as test_suite_pytest
+from stepkit.test_suite import verdict as test_suite_verdict
+from stepkit.test_suite.counts import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.tools.installers import Choice
-    from stepkit.tools.pytest import Reports
-    from stepkit.tools.tally import Tally
+    from stepkit.test_suite.counts import Tally
+    from stepkit.test_suite.installers import Choice
+    from stepkit.test_suite.pytest import Reports
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +100,9 @@ class Outputs:
     errors: Annotated[int, "tests whose setup, teardown or collection failed"] = 0
     skipped: Annotated[int, "tests that were skipped, or failed as expected (xfail)"] = 0
     allowed: Annotated[int, "tests that failed and were allowed to"] = 0
-    coverage: Annotated[str, "lines covered, such as 87.5 %; n/a or unknown"] = coverage.UNKNOWN
+    coverage: Annotated[str, "lines covered, such as 87.5 %; n/a or unknown"] = (
+        test_suite_coverage.UNKNOWN
+    )
     junit: Annotated[Path | None, "JUnit report"] = None
     coverage_report: Annotated[Path | None, "coverage report (Cobertura XML)"] = None
     html_report: Annotated[Path | None, "report as one HTML page"] = None
@@ -121,11 +119,11 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Stage the inputs, install, test, and judge."""
     checkout, reports, environment = _paths(options)
-    planned = () if options.only_prepare else staging.plan(options.inputs, options.input_names)
+    planned = () if options.only_prepare else stage_inputs.plan(options.inputs, options.input_names)
     if planned:
         kept = (*options.inputs, reports.log.parent, environment)
-        staging.check_directory(checkout, options.input_directory, kept)
-    files.check_writable(reports.log.parent)
+        stage_inputs.check_directory(checkout, options.input_directory, kept)
+    atomic_files.check_writable(reports.log.parent)
     choice = installers.choose(options.installer, checkout, options.extra_packages)
     logger.info("installer: %s (%s)", choice.installer, choice.reason)
     with _alone(checkout, environment, choice):
@@ -139,7 +137,7 @@ def run(options: Options) -> Outputs:
         reports.clear()
         python, choice = _prepare(options, checkout, environment, choice)
         if planned:
-            staging.stage(checkout, options.input_directory, planned)
+            stage_inputs.stage(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
         return _test(options, checkout, python, reports, choice)
 
@@ -156,7 +154,7 @@ def _prepare(
         timeout=options.install_timeout,
         attempts=options.attempts,
     )
-    pytest.check(python, choice.installer)
+    test_suite_pytest.check(python, choice.installer)
     return python, choice
 
 
@@ -164,10 +162,12 @@ def _prepare(
 def _alone(checkout: Path, environment: Path, choice: Choice) -> Iterator[None]:
     """Wait until no other run uses the checkout's input directory, or the environment."""
     with ExitStack() as locks:
-        locks.enter_context(files.locked(checkout.with_name(f".{checkout.name}.run-tests.lock")))
+        locks.enter_context(
+            atomic_files.locked(checkout.with_name(f".{checkout.name}.run-tests.lock"))
+        )
         if choice.installer != "none":
             lock = environment.with_name(f".{environment.name.lstrip('.')}.lock")
-            locks.enter_context(files.locked(lock))
+            locks.enter_context(atomic_files.locked(lock))
         yield
 
 
@@ -175,7 +175,7 @@ def _paths(options: Options) -> tuple[Path, Reports, Path]:
     checkout = Path(os.path.realpath(options.checkout))
     if not checkout.is_dir():
         raise ConfigurationError(
-            f"there is no checkout {options.checkout}{files.near_names(checkout)}",
+            f"there is no checkout {options.checkout}{atomic_files.near_names(checkout)}",
             reason=Reason.NOT_FOUND,
         )
     if "/" in options.suffix:
@@ -183,7 +183,7 @@ def _paths(options: Options) -> tuple[Path, Reports, Path]:
     artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100 - follows no symlink
     beside = checkout.with_name(f".{checkout.name}.environment")
     environment = Path(os.path.abspath(options.environment or beside))  # noqa: PTH100
-    return checkout, pytest.Reports.within(artifacts, options.suffix), environment
+    return checkout, test_suite_pytest.Reports.within(artifacts, options.suffix), environment
 
 
 def _test(
@@ -191,7 +191,7 @@ def _test(
 ) -> Outputs:
     kills = cgroup.oom_kills()
     try:
-        done, seen = pytest.run(
+        done, seen = test_suite_pytest.run(
             python,
             checkout,
             reports,
@@ -200,30 +200,34 @@ def _test(
             timeout=options.timeout,
         )
     except Cancelled as stop:
-        stop.outputs = _outputs(tally.Tally(), reports, choice)
+        stop.outputs = _outputs(test_suite_counts.Tally(), reports, choice)
         raise
-    for name in pytest.undeclared_markers(done.output):
+    for name in test_suite_pytest.undeclared_markers(done.output):
         logger.warning("the repository uses the marker %s, but its markers do not list it", name)
     cases, unread = _cases(reports)
-    allowances = [tally.Allowance.parse(text) for text in options.allow_failures]
+    allowances = [test_suite_counts.Allowance.parse(text) for text in options.allow_failures]
     _say_unused(allowances, cases)
-    counted = tally.tally(cases, allowances)
+    counted = test_suite_counts.tally(cases, allowances)
     outputs = _outputs(counted, reports, choice)
     out_of_memory = kills != cgroup.oom_kills()
-    if trouble := pytest_verdict.judge(done, counted, unread, seen, out_of_memory=out_of_memory):
+    if trouble := test_suite_verdict.judge(
+        done, counted, unread, seen, out_of_memory=out_of_memory
+    ):
         trouble = _explained(trouble, options, checkout, python)
         raise trouble.leaving(replace(outputs, status="failed", message=str(trouble)))
     return outputs
 
 
-def _cases(reports: Reports) -> tuple[tuple[junit.Case, ...], StepError | None]:
+def _cases(reports: Reports) -> tuple[tuple[test_suite_junit.Case, ...], StepError | None]:
     try:
-        return junit.read(reports.junit), None
+        return test_suite_junit.read(reports.junit), None
     except StepError as error:
         return (), error
 
 
-def _say_unused(allowances: list[tally.Allowance], cases: tuple[junit.Case, ...]) -> None:
+def _say_unused(
+    allowances: list[test_suite_counts.Allowance], cases: tuple[test_suite_junit.Case, ...]
+) -> None:
     for allowance in allowances:
         if not any(allowance.covers(case) for case in cases):
             logger.warning("--allow-failures %s matches no test that ran", allowance.pattern)
@@ -235,7 +239,7 @@ def _explained(error: StepError, options: Options, checkout: Path, python: Path)
     """Say why a marker selected nothing, which the tests themselves cannot tell."""
     if error.reason is not Reason.NO_TESTS or not options.marker:
         return error
-    declared = pytest.declared_markers(python, checkout)
+    declared = test_suite_pytest.declared_markers(python, checkout)
     hint = f"the repository declares {', '.join(declared) or 'no marker of its own'}"
     return type(error)(f"{error} for the marker {options.marker!r}: {hint}", reason=error.reason)
 
@@ -251,7 +255,7 @@ def _outputs(counted: Tally, reports: Reports, choice: Choice) -> Outputs:
         errors=counted.errors,
         skipped=counted.skipped,
         allowed=counted.allowed,
-        coverage=coverage.read(reports.coverage),
+        coverage=test_suite_coverage.read(reports.coverage),
         junit=there(reports.junit),
         coverage_report=there(reports.coverage),
         html_report=there(reports.html),

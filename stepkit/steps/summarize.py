@@ -21,9 +21,9 @@ from typing import Annotated
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
-from stepkit.report import markdown, model
+from stepkit.report import markdown, run_record
 from stepkit.report.options import RunOptions
-from stepkit.tools import files
+from stepkit.system import atomic_files
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ def run(options: Options) -> Outputs:
     summary = options.summary.absolute()
     found = options.load()
     page = markdown.render(found, beside=summary.parent)
-    files.write_atomically(summary, page)
+    atomic_files.write_atomically(summary, page)
     if options.github_summary:
-        with files.explaining(f"cannot append to {options.github_summary}"):
-            files.append(options.github_summary, page)
+        with atomic_files.explaining(f"cannot append to {options.github_summary}"):
+            atomic_files.append(options.github_summary, page)
     outputs = Outputs(
         summary=summary,
         verdict=found.verdict,
@@ -78,7 +78,7 @@ def run(options: Options) -> Outputs:
     return outputs
 
 
-def _decided(found: model.Run, outputs: Outputs) -> StepError:
+def _decided(found: run_record.Run, outputs: Outputs) -> StepError:
     """Return the error of the kind that the deciding step ended with."""
     cause = found.cause
     if cause is None:
@@ -91,6 +91,6 @@ def _decided(found: model.Run, outputs: Outputs) -> StepError:
     return kinds.get(cause.exit_code, ToolError)(message, reason=reason, outputs=outputs)
 
 
-def _message(found: model.Run) -> str:
+def _message(found: run_record.Run) -> str:
     cause = found.cause
     return f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.headline

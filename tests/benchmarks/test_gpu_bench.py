@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gpu.drivers import fake_cuda
+from cuda_driver import fake_cuda
 
 from benchmarks import gpu, gpu_claims, gpu_faults, gpu_guarded, gpu_worker
 from benchmarks.gpu_allocators import MODES

@@ -15,9 +15,9 @@ import pytest
 from runs import as_stored
 from waiting import until
 
-from stepkit.engine import checkpoints, encoding
+from stepkit.engine import checkpoints, notebook_json
 from stepkit.engine.checkpoints import Checkpoints
-from stepkit.engine.draft import Draft
+from stepkit.engine.output_file import Draft
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ def target(tmp_path: Path) -> Iterator[Path]:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the id of each cell that is encoded."""
     ids: list[str] = []
-    really = encoding.cell
+    really = notebook_json.cell
 
     def counted(node: Any) -> bytes:
         ids.append(node["id"])
         return really(node)
 
-    monkeypatch.setattr(encoding, "cell", counted)
+    monkeypatch.setattr(notebook_json, "cell", counted)
     return ids
 
 

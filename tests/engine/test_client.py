@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from runs import OUTPUT, execute, statuses, text_of
 
-from stepkit import verdict
 from stepkit.engine import client
 from stepkit.errors import Reason, ToolError
-from stepkit.verdict import Ending
+from stepkit.notebook import verdict as notebook_verdict
+from stepkit.notebook.verdict import Ending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,7 +216,7 @@ def test_outputs_that_do_not_arrive_after_the_reply_are_no_success(
     assert outcome.execution.ending == Ending.OUTPUT_TIMEOUT
     assert statuses(outcome) == ["stopped", "not-run"]
     with pytest.raises(ToolError, match=r"outputs of cell 1 of 2 .* did not arrive") as caught:
-        verdict.judge(outcome.execution)
+        notebook_verdict.judge(outcome.execution)
     assert caught.value.reason == Reason.TIMEOUT
 
 

@@ -8,8 +8,9 @@ import pytest
 from runs import execute, statuses, text_of
 
 from stepkit.errors import Reason
-from stepkit.gpu import causes, guard, preflight
-from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.memory import guard_request
+from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +42,11 @@ def test_a_notebook_gets_the_allocator_that_its_user_chose(
 ) -> None:
     size = "256MiB" if mode == "pool" else None
     options = GpuOptions(rmm_mode=mode, rmm_pool_size=size)  # type: ignore[arg-type]
-    asked = guard.settings(options, tmp_path / "guard.jsonl")
+    asked = guard_request.settings(options, tmp_path / "guard.jsonl")
 
     outcome = execute(tmp_path, SETUP, "print(int(cp.arange(1000).sum()))", env=asked.environment())
 
-    told = guard.read(asked.report)
+    told = guard_request.read(asked.report)
     assert statuses(outcome) == ["ok", "ok"]
     assert "499500" in text_of(outcome.notebook.cells[1])
     assert told.allocator.startswith(allocator)
@@ -56,12 +57,12 @@ def test_a_notebook_gets_the_allocator_that_its_user_chose(
 
 def test_a_cell_that_fills_the_gpu_is_known_for_what_it_is(tmp_path: Path) -> None:
     too_large = "x = cp.zeros(4 * rmm.mr.available_device_memory()[1], dtype=cp.uint8)"
-    asked = guard.settings(GpuOptions(), tmp_path / "guard.jsonl")
+    asked = guard_request.settings(GpuOptions(), tmp_path / "guard.jsonl")
 
     outcome = execute(tmp_path, SETUP, too_large, "1", env=asked.environment())
 
     failed = outcome.execution.cells[1]
     assert statuses(outcome) == ["ok", "error", "not-run"]
-    cause = causes.find(failed.ename, failed.evalue)
+    cause = remedies.find(failed.ename, failed.evalue)
     assert cause is not None
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY

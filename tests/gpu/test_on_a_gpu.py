@@ -11,18 +11,19 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from gpu.attempts import attempting, caught, last
-from gpu.guarded import guarded
+from guarded import guarded
+from rmm_attempts import attempting, caught, last
 
 from stepkit.errors import Reason
-from stepkit.gpu import causes, lowering, preflight
-from stepkit.gpu.options import GpuOptions
-from stepkit.gpu.sampler import Sampler
+from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.memory import oom_retry
+from stepkit.gpu.monitor.sampler import Sampler
+from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stepkit.gpu.preflight import Diagnosis
+    from stepkit.gpu.health.preflight import Diagnosis
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("diagnosis")]
 
@@ -121,7 +122,7 @@ def test_the_statistics_count_what_the_notebook_took(tmp_path: Path) -> None:
 def test_without_overflow_a_budget_that_is_spent_is_the_gpus_memory(tmp_path: Path) -> None:
     done = guarded(tmp_path, SETUP + caught(THREE_GIB), mode="pool", initial=512 * MIB, maximum=GIB)
 
-    cause = causes.find(*last(done))
+    cause = remedies.find(*last(done))
     assert cause is not None
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY
 
@@ -151,7 +152,7 @@ def test_an_array_larger_than_the_gpu_is_known_for_what_it_is(code: str, tmp_pat
 
     done = guarded(tmp_path, SETUP + size + caught(code))
 
-    cause = causes.find(*last(done))
+    cause = remedies.find(*last(done))
     assert cause is not None
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY
 
@@ -165,9 +166,9 @@ def test_a_notebook_too_large_for_its_pools_gets_through_on_managed_memory(tmp_p
     )
     served: list[str] = []
 
-    outputs = lowering.run(
+    outputs = oom_retry.run(
         attempting(tmp_path, options, SETUP + caught(THREE_GIB), served),
-        lowering.rungs(options, managed_limit=5 * GIB // 2),
+        oom_retry.rungs(options, managed_limit=5 * GIB // 2),
         lambda _: None,
     )
 

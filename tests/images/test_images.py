@@ -229,7 +229,9 @@ def run_demo(
             "token-secret": "git-token",
             "parameters": json.dumps(parameters),
         }
-        code = f"import sys; sys.executable = {os.fspath(shim)!r}; from stepkit.cli import main"
+        code = (
+            f"import sys; sys.executable = {os.fspath(shim)!r}; from stepkit.cli.main import main"
+        )
         command = [sys.executable, "-P", "-c", f"{code}; sys.exit(main())"]
         command += ["run-local", "tasks/pipelines/notebook-ci.yaml", "--run=demo"]
         command += ["--workspace", f"shared={workspace}"]

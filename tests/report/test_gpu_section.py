@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stepkit.gpu import timeline
-from stepkit.gpu.recorder import Recorder
-from stepkit.gpu.timeline import Timeline, Xid
-from stepkit.report import markdown, model
-from stepkit.tools.gpu import Device
+from stepkit.gpu.monitor import timeline
+from stepkit.gpu.monitor.recorder import Recorder
+from stepkit.gpu.monitor.timeline import Timeline, Xid
+from stepkit.report import markdown, run_record
+from stepkit.system.nvml import Device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def page(directory: Path, options: Any = None, **outputs: Any) -> str:
         "seconds": 1.5, "outputs": {**usual, **outputs}, "options": options,
     }  # fmt: skip
     (directory / "execute-notebook.json").write_text(json.dumps(report))
-    run = model.load(directory, expected=(), statuses={}, title="Run")
+    run = run_record.load(directory, expected=(), statuses={}, title="Run")
     return markdown.render(run, beside=directory)
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_shape_of_the_gpus_outputs_is_named(
     tmp_path: Path, outputs: dict[str, Any], why: str
 ) -> None:
     page(tmp_path, **outputs)
-    entry = model.read(tmp_path / "execute-notebook.json")
+    entry = run_record.read(tmp_path / "execute-notebook.json")
 
     assert entry.status == "failed"
     assert f"its report execute-notebook.json cannot be read: {why}" in entry.message

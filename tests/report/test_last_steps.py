@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepkit.report import model
+from stepkit.report import run_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def test_the_unfinished_report_of_a_last_step_decides_nothing(tmp_path: Path, st
     write(tmp_path, "git-clone")
     write(tmp_path, step, status="failed", reason="killed", exit_code=None)
 
-    run = model.load(tmp_path, expected=("git-clone",), statuses={}, title="Run")
+    run = run_record.load(tmp_path, expected=("git-clone",), statuses={}, title="Run")
 
     assert run.verdict == "passed"
     assert [entry.name for entry in run.entries] == ["git-clone"]
@@ -34,6 +34,6 @@ def test_the_unfinished_report_of_a_last_step_decides_nothing(tmp_path: Path, st
 def test_a_last_step_that_belongs_to_the_run_counts(tmp_path: Path) -> None:
     write(tmp_path, "publish-artifacts", status="failed", reason="network", exit_code=4)
 
-    run = model.load(tmp_path, expected=("publish-artifacts",), statuses={}, title="Run")
+    run = run_record.load(tmp_path, expected=("publish-artifacts",), statuses={}, title="Run")
 
     assert run.verdict == "failed"

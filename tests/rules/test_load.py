@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
-from stepkit.rules.model import Inject, Replace, Selector, Set, Skip, Subsample
+from stepkit.rules.rule import Inject, Replace, Selector, Set, Skip, Subsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
-from stepkit.rules import python_cells
+from stepkit.notebook import python_source
 from stepkit.rules.literals import literal
-from stepkit.rules.model import Book, Inject, Replace, Selector, Set, Skip
+from stepkit.rules.rule import Book, Inject, Replace, Selector, Set, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stepkit.rules.model import AnyRule
+    from stepkit.rules.rule import AnyRule
 
 NAMES = ("alpha", "béta", "X")
 values: st.SearchStrategy[Any] = st.recursive(
@@ -199,7 +199,7 @@ def test_any_other_number_of_matches_than_expected_is_an_error(nb: Any, rule: An
 
 @given(st.text() | cell_sources())
 def test_a_mask_keeps_every_line_as_long_as_it_is(source: str) -> None:
-    masked = python_cells.mask(source)
+    masked = python_source.mask(source)
 
     assert [len(line) for line in masked.split("\n")] == [len(line) for line in source.split("\n")]
 
@@ -213,7 +213,7 @@ def test_a_literal_is_python_for_the_value(value: Any) -> None:
 
 def _assignments(source: str, name: str) -> int:
     """Count top-level assignments by another way than the code's: by Python's own tree."""
-    parsed = python_cells.parse(source)
+    parsed = python_source.parse(source)
     return sum(1 for _ in _values(parsed.tree, name)) if parsed else 0
 
 
@@ -232,7 +232,7 @@ def _values(tree: ast.Module, name: str) -> list[tuple[ast.AST, Any]]:
 
 
 def _without_values(source: str, name: str) -> str:
-    parsed = python_cells.parse(source)
+    parsed = python_source.parse(source)
     assert parsed
     for statement, part in _values(parsed.tree, name):
         if part == "value":

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stepkit.kernel.hooks.anndata_subsample import _StepkitAnndataSubsample
 from stepkit.rules import subsample
-from stepkit.rules.in_kernel.anndata_subsample import _StepkitAnndataSubsample
-from stepkit.rules.model import Subsample
+from stepkit.rules.rule import Subsample
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpu.drivers import fake_cuda
+from cuda_driver import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.gpu import container
+from stepkit.gpu.health import container as health_container
 from stepkit.steps import check_environment
 from stepkit.steps.check_environment import Options
 
@@ -174,7 +174,7 @@ def test_a_current_directory_that_is_gone_is_a_clear_error(
 
 
 def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "_capacity", lambda _: 64 << 20)
+    monkeypatch.setattr(health_container, "_capacity", lambda _: 64 << 20)
     outputs = check_environment.run(Options(gpu="none"))
 
     (shm,) = (finding for finding in outputs.findings if finding.check == "shm")

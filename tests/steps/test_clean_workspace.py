@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from users import RANDOM, stepkit_as, volume
 
-from stepkit import cli
+from stepkit.cli import main as cli
+from stepkit.cli.flags import collect
+from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
-from stepkit.options import collect
+from stepkit.formats import yaml_files
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
-from stepkit.tools import dataset_cache, documents, mounts, removal, run_marker
+from stepkit.system import mounts, removal
+from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
     from samples import Origin
@@ -638,7 +641,7 @@ def test_a_missing_workspace_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_nightly_job_is_a_command_that_parses() -> None:
-    (job,) = documents.read_manifests(CRON_JOB)
+    (job,) = yaml_files.read_manifests(CRON_JOB)
     spec = job.value["spec"]
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -658,8 +661,8 @@ def test_the_nightly_job_is_a_command_that_parses() -> None:
 
 
 def test_the_task_and_the_nightly_job_clean_alike() -> None:
-    (job,) = documents.read_manifests(CRON_JOB)
-    (task,) = documents.read_manifests(CRON_JOB.parents[2] / "clean-workspace.yaml")
+    (job,) = yaml_files.read_manifests(CRON_JOB)
+    (task,) = yaml_files.read_manifests(CRON_JOB.parents[2] / "clean-workspace.yaml")
     (container,) = job.value["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
     defaults = {p["name"]: p.get("default") for p in task.value["spec"]["params"]}

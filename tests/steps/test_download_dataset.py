@@ -13,10 +13,10 @@ import pytest
 from data_server import fine, status
 from download_places import CONTENT, SHA256, Place
 
+from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import WORK, Options, Outputs
-from stepkit.tools import dataset_cache
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

@@ -11,7 +11,7 @@ import pytest
 from data_server import Reply, cut, status
 from download_places import CONTENT, SHA256, Place
 
-from stepkit import cli
+from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 import waiting
 from data_server import DataServer, cut, fine, serving, status
 
-from stepkit.tools import dataset_cache
+from stepkit.datasets import cache as dataset_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import nbformat
 import nvml
 import pytest
-from gpu.drivers import fake_cuda
+from cuda_driver import fake_cuda
 from samples import write_notebook
 from step_runs import failed, printed, run
 
-from stepkit.engine.processes import Family
+from stepkit.engine.process_tree import Family
 from stepkit.errors import Cancelled, ConfigurationError, Reason, UserCodeError
-from stepkit.gpu import timeline
+from stepkit.gpu.monitor import timeline
+from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
-from stepkit.tools import nbconvert
 
 if TYPE_CHECKING:
     from stepkit.errors import StepError
@@ -426,7 +426,7 @@ def test_what_broke_a_gpu_at_the_very_end_is_told(tmp_path: Path) -> None:
 def test_a_driver_that_hangs_does_not_hold_a_notebook_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepkit.tools.gpu.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("stepkit.system.nvml.ANSWER_SECONDS", 0.1)
     with nvml.installed(tmp_path) as driver:
         driver.tell(devices=1, hang=1)
         outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))

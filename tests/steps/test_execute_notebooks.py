@@ -17,6 +17,7 @@ import pytest
 from samples import write_notebook
 from waiting import until
 
+from stepkit.batch import child as batch_child
 from stepkit.errors import (
     ConfigurationError,
     Reason,
@@ -24,13 +25,12 @@ from stepkit.errors import (
     ToolError,
     UserCodeError,
 )
-from stepkit.report import markdown, model
-from stepkit.several import child
+from stepkit.report import markdown, run_record
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
 
 if TYPE_CHECKING:
-    from stepkit.several.model import NotebookRun
+    from stepkit.batch.planned_notebook import NotebookRun
 
 
 _ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # what each notebook leaves
@@ -251,7 +251,7 @@ def test_rules_variants_tolerance_and_pages_reach_notebooks_side_by_side(several
     assert "n is 7" in (several.out / "01_lite.html").read_text()
     assert "n is 1" in (several.out / "again.html").read_text()
     assert several.report("01_lite")["outputs"]["changes"][0]["what"]
-    run = model.load(several.out / "reports", expected=(), statuses={}, title="Run")
+    run = run_record.load(several.out / "reports", expected=(), statuses={}, title="Run")
     page = markdown.render(run, beside=several.out)
     assert page.startswith("# Run: passed with 2 tolerated errors")
     assert "### Changed by rules (variant lite)" in page
@@ -447,7 +447,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(several: Run) -> N
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
 
-    assert time.monotonic() - started < child.GRACE_SECONDS
+    assert time.monotonic() - started < batch_child.GRACE_SECONDS
     assert process.returncode == 130
     assert "stopped by SIGINT: 0 of 1 notebooks passed, 1 stopped" in stderr
     assert "Traceback" not in stderr

@@ -626,7 +626,7 @@ def test_git_settings_of_the_user_do_not_apply(
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
-    import socket  # noqa: PLC0415
+    import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"

@@ -18,7 +18,7 @@ from samples import Origin
 from ssh_server import SshServer
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.tools import git_ssh
+from stepkit.git import ssh as git_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

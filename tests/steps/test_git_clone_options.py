@@ -13,8 +13,9 @@ from clones import clone, failed
 from samples import Origin
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
-from stepkit.tools import git, git_fetch
-from stepkit.tools.git_environment import Access
+from stepkit.git import commands as git_commands
+from stepkit.git import fetch as git_fetch
+from stepkit.git.environment import Access
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,7 +240,7 @@ def test_only_a_repository_of_this_machine_reads_its_files(family: Origin) -> No
     access = Access(url="https://git.example.org/x")
 
     with pytest.raises(ConfigurationError, match=r"transport 'file' not allowed"):
-        git.ask(access, "ls-remote", family.url)
+        git_commands.ask(access, "ls-remote", family.url)
 
 
 def test_checks_out_only_the_directories_that_are_named(origin: Origin, tmp_path: Path) -> None:
@@ -435,6 +436,6 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
 
     git_fetch.check_out(access, git_fetch.Wanted(), new, have=old)
 
-    assert git.head(new) == commit
+    assert git_commands.head(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""
     origin.git("cat-file", "-e", older, cwd=new)  # a fetch of depth 1 does not bring it

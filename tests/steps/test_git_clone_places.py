@@ -17,7 +17,7 @@ from clones import clone, failed
 from samples import Origin
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools.git_contents import PLACE
+from stepkit.git.swap_contents import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -370,7 +370,7 @@ def test_a_repository_cannot_pass_for_a_killed_run(origin: Origin, tmp_path: Pat
     assert not (tmp_path / "source").exists()
 
 
-RUN = "import sys; from stepkit import cli; sys.exit(cli.main())"
+RUN = "import sys; from stepkit.cli.main import main; sys.exit(main())"
 NOBODY = 54321
 
 
@@ -381,7 +381,7 @@ def as_nobody(*args: str | Path) -> subprocess.CompletedProcess[str]:
     switch = ["setpriv", f"--reuid={NOBODY}", "--regid=0", "--clear-groups", "env"]
     env = {"HOME": "/", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    needed = "import git, tenacity, stepkit.cli"
+    needed = "import git, tenacity, stepkit.cli.main"
     for program in (sys.executable, "/usr/bin/python3"):
         tried = [*switch, program, "-P", "-c", needed]
         if subprocess.run(tried, env=env, cwd="/", capture_output=True, check=False).returncode:

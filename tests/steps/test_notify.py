@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from message_servers import Web, mail, web
 
-from stepkit import cli
+from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import notify, summarize
 from stepkit.steps.notify import Options, Outputs

@@ -12,7 +12,7 @@ from users import RANDOM, stepkit_as, volume
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import prepare_workspace
 from stepkit.steps.prepare_workspace import Options, Outputs
-from stepkit.tools import run_marker
+from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import collect_artifacts, publish_artifacts
 from stepkit.steps.publish_artifacts import Options, Outputs
-from stepkit.tools import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -502,7 +502,7 @@ def test_a_full_disk_leaves_no_manifest_behind(artifacts: Path, small_disk: Path
 
 
 def test_the_manifest_is_read_as_collect_artifacts_writes_it(artifacts: Path) -> None:
-    read = {artifact.path: artifact for artifact in manifest.read(artifacts)}
+    read = {artifact.path: artifact for artifact in artifact_manifest.read(artifacts)}
     assert read["output_analysis.html"].sha256 == hashlib.sha256(PAGE).hexdigest()
     for path, artifact in read.items():
-        assert manifest.describe(artifacts / path, artifacts) == artifact
+        assert artifact_manifest.describe(artifacts / path, artifacts) == artifact

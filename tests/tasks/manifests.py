@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stepkit.tools import documents
+from stepkit.formats import yaml_files
 
 ROOT = Path(__file__).parents[2] / "tasks"
 
@@ -48,7 +48,7 @@ def manifests(*kinds: str) -> list[Manifest]:
     found = [
         Manifest(path, document.value)
         for path in sorted(ROOT.glob("**/*.yaml"))
-        for document in documents.read_manifests(path)
+        for document in yaml_files.read_manifests(path)
         if document.value is not None
     ]
     return [one for one in found if not kinds or one.value.get("kind") in kinds]

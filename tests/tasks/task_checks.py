@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tasks.manifests import Library, Manifest, named, repeated
 from tasks.references import used_names
 
-from stepkit import cli, results
+from stepkit.cli import main as cli
+from stepkit.cli import tekton_results
 from stepkit.options import Also, declared
 from stepkit.step import Step, kebab
 from stepkit.steps import STEPS
@@ -107,7 +108,7 @@ def _arguments(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
     for option in declared(STEPS[name].Options):
         spellings = [s for n in option.notes if isinstance(n, Also) for s in n.spellings]
         known |= {spelling.removeprefix("--") for spelling in spellings}
-    outputs = set(results.output_names(STEPS[name]))
+    outputs = set(tekton_results.output_names(STEPS[name]))
     written = {}
     for flag, value in _flags(step.get("args", [])):
         if flag == "result":

@@ -13,7 +13,7 @@ from tasks.reference_checks import check_references
 from tasks.task_checks import check_task
 
 from stepkit.errors import ConfigurationError
-from stepkit.tools import documents
+from stepkit.formats import yaml_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,4 +200,4 @@ def test_a_key_that_stands_there_twice_is_found(tmp_path: Path) -> None:
     file.write_text("kind: Task\nspec: {}\nkind: Pipeline\n")
 
     with pytest.raises(ConfigurationError, match="'kind' stands here twice"):
-        documents.read_manifests(file)
+        yaml_files.read_manifests(file)

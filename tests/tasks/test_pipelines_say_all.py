@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tasks.manifests import Manifest, library, manifests, named, pipeline_tasks
 
-from stepkit.gpu.options import GpuOptions
+from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import declared
 from stepkit.step import kebab
 

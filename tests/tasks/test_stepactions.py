@@ -15,7 +15,7 @@ from tasks.reference_checks import check_references
 from tasks.references import used_names
 from tasks.task_checks import COMMAND, SECURITY
 
-from stepkit.tools import documents
+from stepkit.formats import yaml_files
 from tasks import stepactions
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_every_stepaction_is_what_its_task_makes() -> None:
 
 def test_a_cluster_reads_what_was_made() -> None:
     for action in manifests("StepAction"):
-        (task,) = documents.read_manifests(ROOT / action.path.name)
+        (task,) = yaml_files.read_manifests(ROOT / action.path.name)
         assert action.value == stepactions.step_action(task.value)
 
 

@@ -14,9 +14,9 @@ from tasks.reference_checks import check_references
 from tasks.shape_checks import check_shape
 from tasks.task_checks import COMMAND, check_task
 
-from stepkit import cli
+from stepkit.cli import main as cli
+from stepkit.formats import yaml_files
 from stepkit.steps import STEPS
-from stepkit.tools import documents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_every_step_has_a_task() -> None:
     "path", sorted(ROOT.glob("**/*.yaml")), ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_every_file_is_strict_yaml_of_objects_with_a_name(path: Path) -> None:
-    for document in documents.read_manifests(path):
+    for document in yaml_files.read_manifests(path):
         assert {"apiVersion", "kind"} <= set(document.value)
 
 

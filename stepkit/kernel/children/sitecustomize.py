@@ -12,7 +12,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _guard() -> None:
-    directory = os.path.join(os.path.dirname(_HERE), "guard")
+    directory = os.path.join(os.path.dirname(_HERE), "gpu_memory")
     spec = importlib.util.spec_from_file_location(
         "stepkit_guard",
         os.path.join(directory, "__init__.py"),

@@ -1,0 +1,59 @@
+"""The command line of one notebook's own process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepkit.formats import yaml_files
+from stepkit.gpu.step_options import GpuOptions
+from stepkit.options import declared
+from stepkit.step import kebab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stepkit.batch.planned_notebook import Places, Planned
+
+
+def arguments(
+    one: Planned, places: Places, *, gpu: GpuOptions, page: bool, log_output: bool
+) -> list[str]:
+    """Return what follows ``stepkit``; the variables of the environment are not part of it.
+
+    Values stand behind ``=``, so that one which begins with a dash is no flag.
+    """
+    settings = one.settings
+    flags: dict[str, object] = {
+        "--notebook": one.path,
+        "--output": places.executed(one),
+        "--log": places.log(one),
+        "--report": places.report(one),
+        "--page": places.page(one) if page else None,
+        "--parameters-yaml": yaml_files.written(settings.parameters),
+        "--rules": settings.rules,
+        "--variant": settings.variant,
+        "--kernel": settings.kernel,
+        "--cwd": settings.cwd,
+        "--execution-timeout": _seconds(settings.execution_timeout),
+        "--run-timeout": _seconds(settings.run_timeout),
+        "--log-output": "true" if log_output else None,
+    }
+    return [
+        "execute-notebook",
+        *(f"{flag}={value}" for flag, value in flags.items() if value not in {None, ""}),
+        *(f"--tolerate={text}" for text in settings.tolerate),
+        *(f"--parameters={text}" for text in settings.given),
+        *_about_gpu(gpu),
+    ]
+
+
+def _about_gpu(gpu: GpuOptions) -> Iterator[str]:
+    for option in declared(GpuOptions):
+        value = getattr(gpu, option.field.name)
+        if value != option.field.default:
+            text = str(value).lower() if isinstance(value, bool) else value
+            yield f"--{kebab(option.field.name)}={text}"
+
+
+def _seconds(limit: float | None) -> str | None:
+    return None if limit is None else f"{limit:.3f}"

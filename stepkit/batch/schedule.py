@@ -1,0 +1,110 @@
+"""Run notebooks in their order, side by side where their needs allow."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Final
+
+from stepkit.batch.planned_notebook import NotebookRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from threading import Event
+
+    from stepkit.batch.planned_notebook import Planned, Status
+
+logger = logging.getLogger(__name__)
+
+_GOOD: Final = frozenset({"passed", "tolerated"})
+
+
+class Schedule:
+    """One run. ``ended`` fills up, notebook by notebook."""
+
+    def __init__(
+        self,
+        plan: Sequence[Planned],
+        execute: Callable[[Planned], NotebookRun],
+        *,
+        jobs: int,
+        fail_fast: bool,
+        stop: Event,
+    ) -> None:
+        """Take what to run, how, and how many at once; nothing more starts once ``stop`` is set."""
+        self.plan = plan
+        self.execute = execute
+        self.jobs = jobs
+        self.fail_fast = fail_fast
+        self.stop = stop
+        self.ended: dict[str, NotebookRun] = {}
+        self.running: dict[Future[NotebookRun], Planned] = {}
+
+    def run(self) -> None:
+        """Run all that can run, and settle the rest."""
+        waiting = list(self.plan)
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                while True:
+                    while any(self._settle(one, waiting, pool) for one in list(waiting)):
+                        pass
+                    if not self.running:
+                        return
+                    for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+                        one = self.running.pop(future)
+                        self._end(one, future.result())
+            except BaseException:
+                self.stop.set()  # leave no process behind when this breaks
+                raise
+
+    def in_order(self) -> list[NotebookRun]:
+        """Return how the notebooks ended, in the order of the plan."""
+        return [self.ended[one.name] for one in self.plan]
+
+    def _settle(self, one: Planned, waiting: list[Planned], pool: ThreadPoolExecutor) -> bool:
+        """Start ``one``, or say why it never will; return False if it has to wait."""
+        if fate := self._fate(one):
+            waiting.remove(one)
+            self._end(one, fate)
+            return True
+        ready = all(need in self.ended for need in one.needs)
+        if not ready or len(self.running) >= self.jobs:
+            return False
+        waiting.remove(one)
+        logger.info("%s: started", self._label(one))
+        self.running[pool.submit(self.execute, one)] = one
+        return True
+
+    def _fate(self, one: Planned) -> NotebookRun | None:
+        if one.exempt:
+            return _unrun(one, "skipped", one.exempt, one.until)
+        for need in one.needs:
+            ended = self.ended.get(need)
+            if ended and ended.status == "skipped":
+                message = f"needs {need}, which is skipped: {ended.message}"
+                return _unrun(one, "skipped", message, ended.until)
+            if ended and ended.status not in _GOOD:
+                how = "did not run" if ended.status == "not-run" else "failed"
+                how = "was stopped" if ended.status == "cancelled" else how
+                return _unrun(one, "not-run", f"needs {need}, which {how}")
+        if self.stop.is_set():
+            return _unrun(one, "not-run", "the run was stopped")
+        failed = [run.name for run in self.ended.values() if run.status == "failed"]
+        if failed and self.fail_fast:
+            return _unrun(one, "not-run", f"{failed[0]} failed (--fail-fast)")
+        return None
+
+    def _end(self, one: Planned, run: NotebookRun) -> None:
+        self.ended[one.name] = run
+        word = run.status.replace("-", " ")
+        took = f" in {run.seconds:.1f} s" if run.exit_code is not None else ""
+        until = f" (until {run.until})" if run.until else ""
+        level = logging.ERROR if run.status == "failed" else logging.INFO
+        logger.log(level, "%s: %s%s: %s%s", self._label(one), word, took, run.message, until)
+
+    def _label(self, one: Planned) -> str:
+        return f"notebook {self.plan.index(one) + 1}/{len(self.plan)} {one.name}"
+
+
+def _unrun(one: Planned, status: Status, message: str, until: str = "") -> NotebookRun:
+    return NotebookRun(name=one.name, path=one.path, status=status, message=message, until=until)

@@ -1,0 +1,1 @@
+"""Commands for people that are not a step: they have no Tekton Task and no results."""

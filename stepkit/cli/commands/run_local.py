@@ -1,0 +1,111 @@
+r"""Run a Tekton Pipeline on this machine, without a cluster.
+
+It reads the YAML that a cluster would read, and runs each step as a child process: tasks that do
+not wait for each other side by side, those in `finally` whatever happened. Tasks are looked up
+by name in the Pipeline's file, in its directory and in the directory above. Whatever cannot run
+here as it would on a cluster is refused before anything starts. `--dry-run` shows the plan.
+
+A first Ctrl-C ends the running tasks and still runs `finally`; a second one ends at once.
+
+For example:
+
+    stepkit run-local tasks/pipelines/notebook-ci.yaml --workspace shared=work \
+        --param notebooks-url=https://github.com/you/notebooks notebook=analysis.ipynb \
+                tests-url=https://github.com/you/tests 'parameters=["n_pcs=50"]' --dry-run
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from stepkit.errors import ConfigurationError
+from stepkit.options import DETAIL, POSITIONAL
+
+if TYPE_CHECKING:
+    from stepkit.run_local.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which Pipeline to run, and with what."""
+
+    pipeline: Annotated[Path, "file with the Tekton Pipeline; write it first", POSITIONAL]
+    param: Annotated[
+        tuple[str, ...],
+        'NAME=VALUE of a param; an array as JSON (NAME=["a", "b"]) or as its only item',
+    ] = ()
+    workspace: Annotated[
+        tuple[str, ...], "NAME=DIR: the directory that a workspace is; made if missing"
+    ] = ()
+    secret: Annotated[
+        tuple[str, ...], "NAME=DIR: a directory that stands for a Secret, one file for each key"
+    ] = ()
+    tasks: Annotated[
+        tuple[Path, ...], "directories with Tasks (default: the Pipeline's, and the one above)"
+    ] = ()
+    run: Annotated[
+        str,
+        "name of the run: lower-case letters, digits, '-'; a new one each time "
+        "(default: PIPELINE-DATE-TIME)",
+    ] = ""
+    dry_run: Annotated[bool, "print the plan on stdout, and do nothing"] = False
+    jobs: Annotated[int | None, "how many tasks run at once (default: the number of CPUs)"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """How the run went."""
+
+    run: Annotated[str, "name of the run"]
+    results: Annotated[Mapping[str, Any], "the Pipeline's results, as JSON"] = field(
+        default_factory=dict
+    )
+    tasks: Annotated[tuple[Mapping[str, Any], ...], "how each task ended", DETAIL] = ()
+    status: Annotated[str, "succeeded, or tolerated if a failure was ignored"] = "succeeded"
+    message: Annotated[str, "how many tasks succeeded"] = ""
+
+
+def run(options: Options) -> Outputs:
+    """Run the Pipeline, or show how it would run."""
+    from stepkit.run_local import dag as run_local_dag
+    from stepkit.run_local import plan_text
+    from stepkit.run_local import run as run_local_run
+
+    if options.jobs is not None and options.jobs < 1:
+        raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")
+    plan = _plan(options)
+    waves, last = run_local_dag.rehearse(plan)
+    if options.dry_run:
+        sys.stdout.write(plan_text.plan_text(plan, waves, last))
+        count = sum(len(wave) for wave in waves) + len(last)
+        return Outputs(run=plan.run, message=f"a plan of {count} tasks: nothing was run")
+    return run_local_run.run(plan, options.jobs or len(os.sched_getaffinity(0)), Outputs)
+
+
+def _plan(options: Options) -> Plan:
+    from stepkit.run_local import arguments
+    from stepkit.run_local.plan import Plan
+    from stepkit.tekton.find_tasks import load
+
+    pipeline = load(options.pipeline, options.tasks)
+    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
+    name = options.run or f"{pipeline.name}-{now}"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
+    return Plan(
+        pipeline=pipeline,
+        run=name,
+        params=arguments.params(options.param, pipeline),
+        workspaces=arguments.workspaces(options.workspace, pipeline),
+        secrets=arguments.Secrets(options.secret),
+    )

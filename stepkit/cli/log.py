@@ -1,0 +1,67 @@
+"""The log on stderr: one line for each event, in the format that its reader needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stepkit.redaction import redact
+from stepkit.system.logfile import StampedFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMATS: Final = ("auto", "plain", "ci", "json")
+
+
+def configure(chosen: str, secrets: Iterable[str]) -> None:
+    """Send the log to stderr as ``plain`` lines, ``json`` lines, or ``ci`` annotations.
+
+    ``auto`` takes ``ci`` on GitHub Actions and in a Tekton step, whose viewers both fold and
+    colour ``::error::`` lines, and ``plain`` everywhere else.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(_detected() if chosen == "auto" else chosen, secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+def final_line(chosen: str, level: int, text: str) -> str:
+    """Return a command's last line on stderr: as it is for people, as one object for ``json``."""
+    if chosen != "json":
+        return text
+    record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
+    return _Formatter(chosen, ()).format(record)
+
+
+def _detected() -> str:
+    in_ci = os.environ.get("GITHUB_ACTIONS") == "true" or Path("/tekton/steps").is_dir()
+    return "ci" if in_ci else "plain"
+
+
+class _Formatter(StampedFormatter):
+    def __init__(self, chosen: str, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.secrets = tuple(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = redact(super().format(record), self.secrets)
+        if self.chosen == "json":
+            return json.dumps(
+                {
+                    "timestamp": self.formatTime(record, self.datefmt),
+                    "severity": record.levelname,
+                    "logger": record.name,
+                    "body": redact(record.getMessage(), self.secrets),
+                }
+            )
+        if self.chosen == "ci" and record.levelno >= logging.WARNING:
+            kind = "error" if record.levelno >= logging.ERROR else "warning"
+            return f"::{kind}::{redact(record.getMessage(), self.secrets)}"
+        return text

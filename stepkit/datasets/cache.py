@@ -1,0 +1,226 @@
+"""Downloaded files, kept for later runs and shared between them.
+
+    CACHE/CACHEDIR.TAG    tells backup programs that nothing here is worth a copy
+    CACHE/KEY             a file, read-only
+    CACHE/KEY.json        its sidecar: where it came from and when it was used
+    CACHE/KEY.lock        held (flock) while the entry is made, used or removed
+    CACHE/KEY.part        what an interrupted download left, to go on from
+    CACHE/KEY.part.json   what that is a part of
+
+KEY is the SHA-256 of the file; where nobody knows it before the download, that of the URL, and the
+sidecar then holds the server's validator (an ETag, or else a date) of what was loaded. A sidecar is
+no proof of what its file holds: whoever uses the file computes its checksum again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.errors import Reason, StepError, ToolError
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SCHEMA: Final = "stepkit.cache/1"
+TAG: Final = "CACHEDIR.TAG"  # https://bford.info/cachedir/, and so is its first line
+_TAG_TEXT: Final = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# stepkit download-dataset keeps what it downloaded here; it can be removed at any time.\n"
+)
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_POLL_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """What is told of one file: ``size`` in bytes, times in UTC.
+
+    ``url`` is without user, password and query: those may be secrets.
+    """
+
+    sha256: str
+    size: int
+    url: str
+    created: str
+    used: str
+    validator: str = ""
+    schema: str = SCHEMA
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file of a cache, or what is there of it: ``sha256`` is None for an unfinished one.
+
+    ``size`` in bytes is all that the entry takes, an unfinished download included; ``used`` is
+    when a run last needed it.
+    """
+
+    path: Path
+    size: int
+    used: datetime
+    sha256: str | None
+
+    @property
+    def sidecar(self) -> Path:
+        """The file that tells about it."""
+        return self.path.with_name(f"{self.path.name}.json")
+
+    @property
+    def part(self) -> Path:
+        """Where an unfinished download of it stands."""
+        return self.path.with_name(f"{self.path.name}.part")
+
+    @property
+    def part_sidecar(self) -> Path:
+        """What an unfinished download is a part of."""
+        return self.path.with_name(f"{self.path.name}.part.json")
+
+
+def prepare(cache: Path) -> None:
+    """Make the directory of a cache and its tag.
+
+    Raises :class:`stepkit.errors.StepError` when it cannot be written to.
+    """
+    atomic_files.check_writable(cache)
+    if not (cache / TAG).exists():
+        atomic_files.write_atomically(cache / TAG, _TAG_TEXT, durable=False)
+
+
+def entries(cache: Path) -> Iterator[Entry]:
+    """Yield all that ``cache`` holds, unfinished downloads too; nothing where there is no cache.
+
+    Raises :class:`stepkit.errors.StepError` when the directory cannot be read.
+    """
+    if not cache.is_dir():
+        return
+    with atomic_files.explaining(f"cannot read the cache {cache}"):
+        names = {path.name.partition(".")[0] for path in cache.iterdir()}
+    for key in sorted(name for name in names if _KEY.fullmatch(name)):
+        if found := find(cache, key):
+            yield found
+
+
+def find(cache: Path, key: str) -> Entry | None:
+    """Return what there is under ``key``, or None."""
+    path = cache / key
+    found = Entry(path=path, size=0, used=datetime.now(UTC), sha256=None)
+    sizes, times = [], []
+    for file in (path, found.part):
+        with suppress(OSError):
+            stat = file.lstat()
+            sizes.append(stat.st_size)
+            times.append(datetime.fromtimestamp(stat.st_mtime, UTC))
+    if not sizes:
+        return None
+    told = read_sidecar(found.sidecar) if path.is_file() else None
+    if told:
+        times.append(_time(told.used))
+    return replace(found, size=sum(sizes), used=max(times), sha256=told.sha256 if told else None)
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry unless a process holds it or has used it since it was listed.
+
+    Tells whether it was removed. Raises :class:`stepkit.errors.StepError` when it cannot be.
+    """
+    cache, key = entry.path.parent, entry.path.name
+    with atomic_files.explaining(f"cannot remove {entry.path} from the cache"):
+        lock = _acquired(cache / f"{key}.lock")
+        if lock is None:
+            return False
+        try:
+            now = find(cache, key)
+            if now and now.used > entry.used:
+                return False
+            for path in (entry.path, entry.sidecar, entry.part, entry.part_sidecar):
+                path.unlink(missing_ok=True)
+            (cache / f"{key}.lock").unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+    return True
+
+
+@contextmanager
+def locked(
+    cache: Path, key: str, *, until: float, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Let one process at a time work on the entry of ``key``; the lock dies with its holder.
+
+    ``waiting`` is called once if another process holds it. Raises :class:`ToolError` when that one
+    still does at ``until`` (of :func:`time.monotonic`).
+    """
+    path = cache / f"{key}.lock"
+    lock, told = None, False
+    with atomic_files.explaining(f"cannot lock {path}"):
+        while (lock := _acquired(path)) is None:
+            if not told:
+                waiting()
+                told = True
+            if time.monotonic() > until:
+                raise ToolError(
+                    f"another process has held {path} for too long: give --timeout more",
+                    reason=Reason.TIMEOUT,
+                )
+            time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _acquired(path: Path) -> int | None:
+    """Return an open, locked file, or None if another process has it."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
+        except PermissionError:  # another user's: it can be locked all the same
+            lock = os.open(path, os.O_RDONLY | flags)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):  # removed by who held it: another one counts now
+                if os.path.samestat(os.fstat(lock), path.stat()):
+                    return lock
+        except OSError as error:
+            os.close(lock)
+            if error.errno in {errno.EAGAIN, errno.EACCES}:
+                return None
+            raise
+        os.close(lock)
+
+
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Return what a sidecar says, or None when there is none or it makes no sense."""
+    try:
+        told: Any = json.loads(atomic_files.read(path))
+        sidecar = Sidecar(**told)
+        _time(sidecar.used)
+    except (StepError, ValueError, TypeError, RecursionError):
+        return None
+    return sidecar if sidecar.schema == SCHEMA else None
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write a sidecar, all at once."""
+    atomic_files.write_atomically(path, json.dumps(asdict(sidecar), indent=2) + "\n", durable=False)
+
+
+def now() -> str:
+    """Return the time as sidecars spell it."""
+    return datetime.now(UTC).strftime(_TIME)
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, _TIME).replace(tzinfo=UTC)

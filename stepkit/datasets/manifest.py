@@ -1,0 +1,156 @@
+"""Manifests: which files to download, how to verify them, and where they go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from stepkit.datasets import archive_members
+from stepkit.errors import ConfigurationError
+from stepkit.formats import json_schema, yaml_files
+from stepkit.http import get as http_get
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepkit.formats.yaml_files import Document
+
+SCHEMA: Final = Path(__file__).with_name("manifest.schema.json")
+LONGEST_NAME: Final = 200  # bytes; the file systems' 255 leave room for what stands beside it
+
+_SIGNED: Final = re.compile(r"(?i)(^|&)[^=&]*(sig|token|key|secret|passw|credential)[^=&]*=")
+
+Unpack = Literal["auto", "true", "false", "tar", "zip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One file: ``size`` in bytes; ``path`` below the directory of all; ``where`` it was named."""
+
+    url: str
+    path: PurePosixPath
+    sha256: str | None = None
+    size: int | None = None
+    unpack: Unpack = "false"
+    mirrors: tuple[str, ...] = ()
+    auth: str | None = None
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the file's name in its URL, which tells what kind of file it is."""
+        return _name(self.url)
+
+    @property
+    def unpacked(self) -> bool:
+        """Whether it is to be unpacked."""
+        return self.unpack not in {"auto", "false"} or (
+            self.unpack == "auto" and archive_members.kind_by_name(self.name) is not None
+        )
+
+
+def read(path: Path) -> list[Dataset]:
+    """Return the datasets of a manifest, YAML or JSON.
+
+    Raises :class:`ConfigurationError` that names file, line and key.
+    """
+    document = yaml_files.read(path)
+    if found := json_schema.problems(document.value, SCHEMA):
+        keys, wrong = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ConfigurationError(f"{_place(document, keys)} {wrong}{more}")
+    datasets = [
+        _dataset(entry, _place(document, ("datasets", number)))
+        for number, entry in enumerate(document.value["datasets"])
+    ]
+    _check_paths(datasets)
+    return datasets
+
+
+def from_flags(entry: dict[str, Any]) -> Dataset:
+    """Return the dataset that flags tell of, named as the keys of a manifest.
+
+    Raises :class:`ConfigurationError` that names the flag.
+    """
+    if found := json_schema.problems({"datasets": [entry]}, SCHEMA):
+        keys, wrong = found[0]
+        raise ConfigurationError(f"--{keys[-1]} {wrong}")
+    if _SIGNED.search(entry["url"].partition("?")[2]):
+        raise ConfigurationError(
+            "--url holds what looks like a signature or a key, and everybody on the machine can "
+            "read a flag: write the URL into a manifest"
+        )
+    return _dataset(entry, "--url")
+
+
+def _dataset(entry: dict[str, Any], where: str) -> Dataset:
+    urls = (entry["url"], *entry.get("mirrors", ()))
+    sha256, unpack = entry.get("sha256"), str(entry.get("unpack", "false")).lower()
+    try:
+        for url in urls:
+            http_get.check_url(url, token=bool(entry.get("auth")) and url == urls[0])
+        if urls[1:] and not sha256:
+            raise ConfigurationError("mirrors need a sha256: nobody could tell that they agree")  # noqa: TRY301 - gets its place below
+        return Dataset(
+            url=urls[0],
+            path=_path(entry.get("path") or _default(urls[0], unpack)),
+            sha256=sha256.lower() if sha256 else None,
+            size=entry.get("size"),
+            unpack=cast("Unpack", unpack),  # the schema has checked it
+            mirrors=urls[1:],
+            auth=entry.get("auth"),
+            where=where,
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}", reason=error.reason) from error
+
+
+def _place(document: Document, keys: Sequence[str | int]) -> str:
+    named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return f"{document.place(keys)}: {named.removeprefix('.') or 'the file'}"
+
+
+def _name(url: str) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _default(url: str, unpack: str) -> str:
+    name = _name(url)
+    if not name or "/" in name:
+        raise ConfigurationError(f"{http_get.shown(url)} ends in no name of a file: give a path")
+    return name if unpack == "false" else archive_members.without_suffix(name)
+
+
+def _path(text: str) -> PurePosixPath:
+    path = PurePosixPath(text)
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ConfigurationError(f"the path {text!a} holds a control character")
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ConfigurationError(f"the path {text!a} leads out of the directory")
+    if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in path.parts):
+        raise ConfigurationError(
+            f"the path {text[:50]!a}... has a name of more than {LONGEST_NAME} bytes: give a path"
+        )
+    return path
+
+
+def _check_paths(datasets: Sequence[Dataset]) -> None:
+    """Refuse two datasets at one place, and one in the place of another."""
+    seen: dict[PurePosixPath, Dataset] = {}
+    for dataset in datasets:
+        if other := seen.get(dataset.path):
+            raise ConfigurationError(
+                f"{dataset.where}: {dataset.path} is also the path of {other.where}: give one of "
+                "them another path"
+            )
+        seen[dataset.path] = dataset
+    for dataset in datasets:
+        if other := next((seen[parent] for parent in dataset.path.parents if parent in seen), None):
+            raise ConfigurationError(
+                f"{dataset.where}: {dataset.path} is inside of {other.path}, the path of "
+                f"{other.where}"
+            )

@@ -1,0 +1,103 @@
+"""The engine as papermill knows it: ``papermill --engine stepkit``."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from papermill.engines import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
+    """Executes a notebook that papermill prepared, and leaves the rest to papermill.
+
+    Further arguments of ``papermill.execute_notebook`` are those of
+    :class:`~stepkit.engine.run_request.Request`: ``run_timeout``, ``hang_timeout``, ``heartbeat``,
+    ``cell_output_limit``.
+    """
+
+    @classmethod
+    def execute_notebook(  # noqa: PLR0917
+        cls,
+        nb: Any,
+        kernel_name: str,
+        output_path: str | None = None,
+        progress_bar: bool = True,  # noqa: FBT001, FBT002 - papermill's signature
+        log_output: bool = False,  # noqa: FBT001, FBT002
+        autosave_cell_every: int = 30,
+        **options: Any,
+    ) -> Any:
+        """Run the cells; papermill itself raises for those that failed.
+
+        Raises what nbclient raises, DeadKernelError and CellTimeoutError, and
+        :class:`ConfigurationError` for an option that nobody knows. A signal is raised once more
+        when all is saved.
+        """
+        from papermill.execute import remove_error_markers
+        from papermill.iorw import write_ipynb
+
+        from stepkit.engine import run_cells
+        from stepkit.engine.run_request import Request
+
+        options.pop("input_path", None)
+        _check_options(options)
+        local = _local(output_path)
+        with run_cells.started(kernel_name, Path.cwd()) as started:
+            request = Request(
+                notebook=nb,
+                output=local,
+                progress_bar=progress_bar,
+                log_output=log_output,
+                checkpoint_interval=autosave_cell_every,
+                **options,
+            )
+            outcome = run_cells.execute(request, started)
+        if output_path and not local:
+            write_ipynb(nb, output_path)  # papermill would not, of a dead kernel or after a signal
+        _raise_for(outcome)
+        return remove_error_markers(nb)  # papermill sets its own
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    from stepkit.engine.run_request import Request
+    from stepkit.errors import ConfigurationError
+
+    known = {field.name for field in fields(Request)} - {"notebook", "output"}
+    for name in options.keys() - known:
+        raise ConfigurationError(
+            f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
+        )
+
+
+def _local(output_path: str | None) -> Path | None:
+    """Return the path of a file; papermill's are relative to where it was started."""
+    from papermill.iorw import LocalHandler, papermill_io
+
+    handler = papermill_io.get_handler(output_path)
+    if not output_path or not isinstance(handler, LocalHandler):
+        return None
+    return Path(handler._cwd or "", output_path).absolute()  # noqa: SLF001 - its method sets it
+
+
+def _raise_for(outcome: Any) -> None:
+    """Raise for what papermill cannot see in the notebook."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    from stepkit.errors import Cancelled, Reason, StepError
+    from stepkit.notebook import verdict as notebook_verdict
+
+    if signum := outcome.execution.cancelled_by:
+        signal.raise_signal(signum)
+        raise Cancelled(signum)  # whoever handles the signal made nothing of it
+    try:
+        notebook_verdict.judge(outcome.execution)
+    except StepError as error:
+        if error.reason == Reason.TIMEOUT:
+            raise CellTimeoutError(str(error)) from error
+        if error.reason not in {Reason.CELL_ERROR, Reason.EARLY_EXIT}:
+            raise DeadKernelError(str(error)) from error

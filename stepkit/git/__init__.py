@@ -1,0 +1,1 @@
+"""Git: one revision of a repository in one directory, whole or not at all."""

@@ -1,0 +1,83 @@
+"""What a checkout of ours may hold beyond one commit: references, submodules, settings.
+
+A later run compares its digest with the one that the checkout was made with, and so sees a change
+without running git inside of a submodule, whose settings may name a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stepkit.git import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT: Final = 600.0  # seconds; a checkout on a slow disk that takes longer counts as changed
+_BARE_SETTINGS: Final = re.compile(
+    r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase"
+    rf"|precomposeunicode)|extensions\.objectformat|remote\.origin\.(url|fetch)|{commands.MARK}\..*"
+)
+_CHANGED_BY_LOOKING: Final = "index"  # of a submodule: git status writes it anew
+
+
+def settings(checkout: Path) -> list[tuple[str, str]]:
+    """Return the names and values in ``.git/config``, none of the files that it includes.
+
+    Raises a StepError when git cannot read it.
+    """
+    config = checkout / ".git/config"
+    if config.parent.is_symlink() or not config.is_file():
+        return []
+    return commands.settings(config, cwd=checkout.parent, timeout=TIMEOUT)
+
+
+def digest(checkout: Path) -> str:
+    """Return a SHA-256 in hexadecimal over all that is extra; "" for a checkout of one commit."""
+    found = [f"{name}={value}" for name, value in settings(checkout) if not _is_bare(name)]
+    refs = commands.call("for-each-ref", cwd=checkout, timeout=TIMEOUT)
+    found += refs.splitlines()
+    trees = filled_submodules(checkout)
+    modules = checkout / ".git/modules"
+    trees += [modules] if modules.is_dir() else []
+    found += [entry for tree in trees for entry in _entries(tree, checkout)]
+    info = checkout / ".git/info/sparse-checkout"
+    found += [info.read_text()] if info.is_file() else []
+    if not found:
+        return ""
+    return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def filled_submodules(checkout: Path) -> list[Path]:
+    """Return the directories of submodules that hold anything."""
+    entries = commands.call("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
+    submodules = (entry for entry in entries if entry.startswith(f"{commands.SUBMODULE} "))
+    places = [checkout / entry.partition("\t")[2] for entry in submodules]
+    return [place for place in places if place.is_dir() and any(place.iterdir())]
+
+
+def _is_bare(name: str) -> bool:
+    return bool(_BARE_SETTINGS.fullmatch(name))
+
+
+def _entries(tree: Path, checkout: Path) -> Iterator[str]:
+    """Yield a line for each file, link and directory below ``tree``, in a fixed order."""
+    for folder, folders, names in os.walk(tree):
+        folders.sort()
+        for name in sorted([*folders, *names]):
+            path = Path(folder, name)
+            shown = path.relative_to(checkout)
+            if path.is_symlink():
+                yield f"{shown} -> {path.readlink()}"
+            elif name == _CHANGED_BY_LOOKING and path.with_name("HEAD").is_file():
+                continue
+            elif path.is_file():
+                executable = bool(path.stat().st_mode & 0o100)
+                with path.open("rb") as file:
+                    yield f"{shown} {executable} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            else:
+                yield f"{shown}/"

@@ -1,0 +1,78 @@
+"""ssh for git: keys out of a mounted Secret, copied for as long as they are used."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, Literal
+
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HostKeyPolicy = Literal["yes", "accept-new"]
+
+_LARGEST_FILE: Final = 2**20  # bytes; a known_hosts of a large site has some 100 kB
+_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_HOME: Final = re.compile(rb"(~|%d|\$\{HOME\}|\$HOME)/\.ssh/")
+
+
+@contextmanager
+def command(directory: Path, policy: HostKeyPolicy) -> Iterator[str]:
+    """Yield the value of ``GIT_SSH_COMMAND`` for the keys of a ``.ssh`` directory.
+
+    They are copied where nobody else may look, as ssh asks for: a mounted Secret is readable by
+    its group, and its names are links. The copies are gone at the end of the block. ssh takes no
+    other key, asks nothing, and knows just the servers in ``known_hosts`` (and in the machine's
+    own), with ``accept-new`` also those that it meets for the first time.
+
+    Raises :class:`ConfigurationError` for a directory without a private key.
+    """
+    with TemporaryDirectory(prefix="stepkit-ssh-") as place:
+        copies = list(_copied(directory, Path(place)))
+        keys = [path for path in copies if _PRIVATE_KEY.match(path.read_bytes())]
+        if not keys:
+            names = ", ".join(path.name for path in copies) or "nothing"
+            raise ConfigurationError(
+                f"{directory} holds no private ssh key (it holds {names})", reason=Reason.AUTH
+            )
+        config = Path(place, "config")
+        parts = ["ssh", "-F", str(config if config.is_file() else os.devnull)]
+        for key in keys:
+            parts += ["-i", str(key)]
+        settings = {
+            "IdentitiesOnly": "yes",
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": policy,
+            "UserKnownHostsFile": str(Path(place, "known_hosts")),
+            "ConnectTimeout": "30",
+        }
+        for name, value in settings.items():
+            parts += ["-o", f"{name}={value}"]
+        yield shlex.join(parts)
+
+
+def _copied(directory: Path, place: Path) -> Iterator[Path]:
+    with atomic_files.explaining(f"cannot read the ssh directory {directory}"):
+        found = sorted(path for path in directory.iterdir() if not path.name.startswith(".."))
+    for path in found:
+        if not path.is_file():  # Kubernetes' ..data, a socket
+            continue
+        with atomic_files.explaining(f"cannot read {path}"):
+            if path.stat().st_size > _LARGEST_FILE:
+                raise ConfigurationError(f"{path} is larger than 1 MiB: no file of ssh's")
+            content = path.read_bytes()
+        if _PRIVATE_KEY.match(content):  # a Secret made by hand often lacks the last line's end
+            content = content.replace(b"\r\n", b"\n").rstrip() + b"\n"
+        elif path.name == "config":
+            content = _HOME.sub(os.fsencode(place).replace(b"\\", rb"\\") + b"/", content)
+        copy = place / path.name
+        copy.touch(mode=0o600)
+        copy.write_bytes(content)
+        yield copy

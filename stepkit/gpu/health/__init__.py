@@ -1,0 +1,1 @@
+"""Whether a notebook can use the GPU, and if not, the cause and its remedy."""

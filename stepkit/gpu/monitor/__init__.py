@@ -1,0 +1,1 @@
+"""What the GPU did while a notebook ran: samples, timeline, metrics."""

@@ -1,0 +1,235 @@
+"""What GPUs do meanwhile, asked of NVML again and again without starting it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+from stepkit.system import nvml
+
+Values = Mapping[str, "float | None"]
+_Question = Callable[[], "float | tuple[float, ...]"]
+
+# Bits of nvmlClocksEventReason* (nvml.h) that say nothing of a run: the GPU is idle (1), or
+# somebody set the clocks that its applications get (2).
+_USUAL_REASONS: Final = 0x1 | 0x2
+_REASONS: Final = {
+    0x4: "software power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+    0x100: "display clock setting",
+    0x200: "board limit",
+    0x400: "reliability limit",
+}
+_MOST_EVENTS: Final = 64  # at a time; a GPU that breaks may report without end
+
+
+def reason_words(bits: int) -> tuple[str, ...]:
+    """Spell the reasons why clocks were lower than they could be."""
+    known = (words for bit, words in _REASONS.items() if bits & bit)
+    rest = bits & ~(sum(_REASONS) | _USUAL_REASONS)
+    return (*known, *([f"reason {rest:#x}"] if rest else []))
+
+
+class Session:
+    """NVML kept ready, and every question that the driver answered with "never" dropped.
+
+    Quantities: ``memory_used`` (bytes, with the driver's own), ``utilisation`` and
+    ``memory_utilisation`` (percent of the driver's last period, 1/6 to 1 s), ``power`` (W),
+    ``sm_clock`` (MHz), ``clock_reasons`` (bits); and those that cost more or change slowly:
+    ``temperature`` (degrees C), ``energy`` (J since the driver was loaded), ``ecc_uncorrected``
+    (since the driver was loaded), ``retired`` (memory rows or pages taken out of use),
+    ``process_memory`` (bytes that certain processes hold).
+
+    ``wanted`` chooses among the GPUs that the driver shows. Raises nothing: what goes wrong is in
+    ``errors``, once each. Without NVML there are no ``devices``.
+    """
+
+    def __init__(self, wanted: Callable[[nvml.Device], bool] = lambda _: True) -> None:
+        self.errors: list[str] = []
+        self.devices: tuple[nvml.Device, ...] = ()
+        self._sources: list[_Source] = []
+        self._events: Any = None
+        self._stack = ExitStack()
+        if self._stack.enter_context(nvml.initialised()):
+            all_of_them = [(nvml.described(h, index), h) for index, h in nvml.handles()]
+            found = [(device, handle) for device, handle in all_of_them if wanted(device)]
+            self.devices = tuple(device for device, _ in found)
+            self._sources = [_Source(handle) for _, handle in found]
+            self._listen({device.index for device in self.devices})
+
+    def read(self, *, slow: bool, pids: Collection[int] = ()) -> list[Values]:
+        """Return what each device says now, None for what it does not; the ``slow`` too or not.
+
+        ``pids`` are the processes that ``process_memory`` counts. A container may not know the
+        numbers that the driver has: then that is None.
+        """
+        found: list[Values] = []
+        for number, source in enumerate(self._sources):
+            values, errors = source.read(slow=slow, pids=pids)
+            found.append(values)
+            self._note(f"GPU {number}: {error}" for error in errors)
+        return found
+
+    def xids(self) -> list[tuple[int | None, int]]:
+        """Return the critical errors since the last call: NVML's index of the GPU, and its XID."""
+        import pynvml
+
+        found: list[tuple[int | None, int]] = []
+        try:
+            while self._events is not None and len(found) < _MOST_EVENTS:
+                event = pynvml.nvmlEventSetWait(self._events, 0)
+                index = nvml.asked(pynvml.nvmlDeviceGetIndex, event.device)
+                found.append((index, int(event.eventData)))
+        except pynvml.NVMLError as error:
+            if error.value != pynvml.NVML_ERROR_TIMEOUT:  # type: ignore[attr-defined] # set in __new__
+                self._note([f"events: {error}"])
+        return found
+
+    def close(self) -> None:
+        """Give NVML back."""
+        import pynvml
+
+        if self._events is not None:
+            with suppress(pynvml.NVMLError):
+                pynvml.nvmlEventSetFree(self._events)
+            self._events = None
+        self._sources = []
+        self._stack.close()
+
+    def _listen(self, indices: Collection[int]) -> None:
+        """Have critical errors reported, by the devices that can."""
+        import pynvml
+
+        self._events = nvml.asked(pynvml.nvmlEventSetCreate) if indices else None
+        for index in indices if self._events is not None else ():
+            whole = nvml.asked(pynvml.nvmlDeviceGetHandleByIndex, index)
+            wanted = pynvml.nvmlEventTypeXidCriticalError
+            nvml.asked(pynvml.nvmlDeviceRegisterEvents, whole, wanted, self._events)
+
+    def _note(self, errors: Iterator[str] | list[str]) -> None:
+        self.errors += [error for error in dict.fromkeys(errors) if error not in self.errors]
+
+
+class _Source:
+    """The questions that one device answers."""
+
+    def __init__(self, handle: Any) -> None:
+        self._fast = dict(_fast_questions(handle))
+        self._slow = dict(_slow_questions(handle))
+        self._handle = handle
+        self._names = [name for names in (*self._fast, *self._slow) for name in names]
+        self._lists_processes = True
+        self._found_ours = False
+
+    def read(self, *, slow: bool, pids: Collection[int]) -> tuple[Values, list[str]]:
+        values: dict[str, float | None] = dict.fromkeys(self._names)
+        errors: list[str] = []
+        for questions in (self._fast, self._slow) if slow else (self._fast,):
+            for names in list(questions):
+                answer = self._ask(questions[names], errors)
+                if answer is None:
+                    del questions[names]
+                elif answer:
+                    values.update(zip(names, answer, strict=True))
+        if slow and pids:
+            values["process_memory"] = self._of_processes(pids, errors)
+        return values, errors
+
+    @staticmethod
+    def _ask(question: _Question, errors: list[str]) -> tuple[float, ...] | None:
+        """Return the answer; nothing when it failed this time, None when it always will."""
+        import pynvml
+
+        try:
+            answer = question()
+        except pynvml.NVMLError as error:
+            if _for_ever(error):
+                return None
+            errors.append(str(error))
+            return ()
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return answers if max(answers) <= nvml.MOST else ()
+
+    def _of_processes(self, pids: Collection[int], errors: list[str]) -> float | None:
+        import pynvml
+
+        if not self._lists_processes:
+            return None
+        try:
+            listed = pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle)
+        except pynvml.NVMLError as error:
+            self._lists_processes = not _for_ever(error)
+            errors += [str(error)] if self._lists_processes else []
+            return None
+        ours = [process.usedGpuMemory for process in listed if process.pid in pids]
+        self._found_ours = self._found_ours or bool(ours)
+        if not self._found_ours or None in ours:
+            return None
+        return float(sum(ours))
+
+
+def _for_ever(error: Any) -> bool:
+    import pynvml
+
+    return error.value in {
+        pynvml.NVML_ERROR_NOT_SUPPORTED,
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+        pynvml.NVML_ERROR_NO_PERMISSION,
+        pynvml.NVML_ERROR_INVALID_ARGUMENT,
+    }
+
+
+def _fast_questions(handle: Any) -> Iterator[tuple[tuple[str, ...], _Question]]:
+    import pynvml
+
+    def utilisation() -> tuple[float, ...]:
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+        return rates.gpu, rates.memory
+
+    yield ("memory_used",), lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    yield ("utilisation", "memory_utilisation"), utilisation
+    yield ("power",), lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000  # from mW
+    clock = pynvml.NVML_CLOCK_SM
+    yield ("sm_clock",), lambda: int(pynvml.nvmlDeviceGetClockInfo(handle, clock))
+    yield ("clock_reasons",), lambda: _clock_reasons(handle)
+
+
+def _clock_reasons(handle: Any) -> int:
+    """Ask by the newer name, which old drivers and old nvidia-ml-py lack, then by the older."""
+    import pynvml
+
+    newer = getattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
+    with suppress(pynvml.NVMLError_FunctionNotFound):  # type: ignore[attr-defined] # made at import
+        if newer:
+            return int(newer(handle)) & ~_USUAL_REASONS
+    return int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) & ~_USUAL_REASONS
+
+
+def _slow_questions(handle: Any) -> Iterator[tuple[tuple[str, ...], _Question]]:
+    import pynvml
+
+    sensor = pynvml.NVML_TEMPERATURE_GPU
+    errors = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
+    yield ("temperature",), lambda: int(pynvml.nvmlDeviceGetTemperature(handle, sensor))
+    yield ("energy",), lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000  # from mJ
+    yield ("ecc_uncorrected",), lambda: int(pynvml.nvmlDeviceGetTotalEccErrors(handle, *errors))
+    yield ("retired",), lambda: _retired(handle)
+
+
+def _retired(handle: Any) -> int:
+    """Return the rows that were remapped (Ampere and later) or else the pages that were retired."""
+    import pynvml
+
+    with suppress(pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound):  # type: ignore[attr-defined]
+        correctable, uncorrectable, _, _ = pynvml.nvmlDeviceGetRemappedRows(handle)
+        return int(correctable) + int(uncorrectable)
+    causes = (
+        pynvml.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS,
+        pynvml.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR,
+    )
+    return sum(len(pynvml.nvmlDeviceGetRetiredPages(handle, cause)) for cause in causes)

@@ -1,0 +1,124 @@
+"""Samples kept as columns of numbers, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stepkit.gpu.monitor.timeline import Column, Extent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NOTHING: Final = math.nan  # what an array of numbers holds in place of None
+_BITS: Final = "clock_reasons"  # quantities of this name are sets of bits
+
+
+@dataclass
+class _Running:
+    """The :class:`Extent` of a quantity so far."""
+
+    first: float
+    last: float
+    highest: float
+    weighted: float = 0.0
+    weight: float = 0.0
+
+    def add(self, value: float, weight: float, join: Callable[[float, float], float]) -> None:
+        self.last = value
+        self.highest = join(self.highest, value)
+        self.weighted += value * weight
+        self.weight += weight
+
+    def extent(self) -> Extent:
+        mean = self.weighted / self.weight if self.weight else self.last
+        return Extent(first=self.first, last=self.last, highest=self.highest, mean=mean)
+
+
+class Recorder:
+    """Rows of quantities, at most ``most`` of them.
+
+    When they are more, two and two become one that keeps the higher of each quantity, and so do
+    the samples to come: no peak is lost, only when exactly it was.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most - most % 2
+        self._seconds = array("d")
+        self._columns: dict[str, array[float]] = {}
+        self._running: dict[str, _Running] = {}
+        self._in_row = 0
+        self._at: float | None = None
+        self.stride = 1
+        self.samples = 0
+        self.longest_pause = 0.0
+
+    def add(self, seconds: float, values: Mapping[str, float | None]) -> None:
+        """Take a sample; a quantity that is missing or None is a gap."""
+        pause = 0.0 if self._at is None else seconds - self._at
+        self._at = seconds
+        self.samples += 1
+        self.longest_pause = max(self.longest_pause, pause)
+        if self._in_row == 0:
+            self._begin_row()
+        self._in_row = (self._in_row + 1) % self.stride
+        self._seconds[-1] = seconds
+        for name, value in values.items():
+            if value is not None:
+                self._set(name, float(value), pause)
+
+    def seconds(self) -> list[float]:
+        """Return the time of the last sample of each row."""
+        return self._seconds.tolist()
+
+    def columns(self) -> dict[str, Column]:
+        """Return the columns, with None in the gaps."""
+        return {
+            name: [None if math.isnan(value) else value for value in column]
+            for name, column in self._columns.items()
+        }
+
+    def extents(self) -> dict[str, Extent]:
+        """Return what each quantity did over all samples."""
+        return {name: running.extent() for name, running in self._running.items()}
+
+    def _begin_row(self) -> None:
+        if len(self._seconds) >= self._most:
+            self._thin()
+        self._seconds.append(0.0)
+        for column in self._columns.values():
+            column.append(_NOTHING)
+
+    def _set(self, name: str, value: float, weight: float) -> None:
+        join = _joining(name)
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = array("d", [_NOTHING]) * len(self._seconds)
+        column[-1] = join(column[-1], value)
+        running = self._running.get(name)
+        if running is None:
+            running = self._running[name] = _Running(value, value, value)
+        running.add(value, weight, join)
+
+    def _thin(self) -> None:
+        self._seconds = self._seconds[1::2]
+        for name, column in self._columns.items():
+            join = _joining(name)
+            self._columns[name] = array("d", map(join, column[::2], column[1::2]))
+        self.stride *= 2
+
+
+def _joining(name: str) -> Callable[[float, float], float]:
+    return _all_bits if name.endswith(_BITS) else _higher
+
+
+def _higher(one: float, other: float) -> float:
+    return one if one >= other or math.isnan(other) else other
+
+
+def _all_bits(one: float, other: float) -> float:
+    if math.isnan(one) or math.isnan(other):
+        return _higher(one, other)
+    return float(int(one) | int(other))

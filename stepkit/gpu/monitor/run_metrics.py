@@ -1,0 +1,65 @@
+"""What the metrics of one run of a notebook are."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, get_args
+
+from stepkit.errors import StepError
+from stepkit.notebook.verdict import CellStatus, Ending, Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stepkit.gpu.monitor.summary import Summary
+
+
+@contextmanager
+def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
+    """Write metrics also of a run that ends before it has any of its own."""
+    started = time.monotonic()
+    try:
+        yield
+    except StepError as error:
+        if path and not error.outputs:
+            nothing = Execution(cells=(), ending=Ending.FINISHED, started=started)
+            with suppress(StepError):  # the error itself matters more
+                write(path, notebook, nothing, error, None)
+        raise
+
+
+def write(
+    path: Path,
+    notebook: str,
+    execution: Execution,
+    error: StepError | None,
+    summary: Summary | None,
+) -> None:
+    """Write the metrics of ``notebook``'s run; ``error`` is the verdict if it is a bad one.
+
+    Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
+    """
+    status, exit_code = "tolerated" if execution.tolerated else "succeeded", 0
+    if error:
+        status, exit_code = "failed", error.exit_code
+    if execution.cancelled_by:
+        status, exit_code = "cancelled", 128 + execution.cancelled_by
+    from stepkit.gpu.monitor import prometheus
+
+    prometheus.write(
+        path,
+        summary=summary,
+        labels={"notebook": notebook},
+        status=status,
+        exit_code=exit_code,
+        seconds=round(time.monotonic() - execution.started, 3),
+        cells={**dict.fromkeys(get_args(CellStatus), 0), **_cells(execution)},
+        finished=time.time(),
+    )
+
+
+def _cells(execution: Execution) -> Counter[str]:
+    return Counter(cell.status for cell in execution.cells if cell.number)

@@ -1,0 +1,224 @@
+"""Watch the GPUs and the kernel's processes during a run, from a thread of stepkit's own process.
+
+In the kernel it would wait for the notebook's lock, and die with it. It has no part in the run:
+whatever goes wrong here is noted in the timeline, and never raised.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from stepkit.gpu.health import visible_devices
+from stepkit.gpu.monitor.nvml_session import Session
+from stepkit.gpu.monitor.process_tree import ProcessTree
+from stepkit.gpu.monitor.recorder import Recorder
+from stepkit.gpu.monitor.timeline import Timeline, Xid
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from stepkit.system.nvml import Device
+
+logger = logging.getLogger(__name__)
+
+_ROWS: Final = 16_384  # 55 minutes at five samples a second, 2 MB with one GPU
+_SHARE: Final = 0.005  # of a core, that sampling may cost; beyond it samples become rarer
+_RAREST: Final = 5.0  # seconds between samples, whatever they cost
+_SLOW_SECONDS: Final = 1.0  # between questions that cost more, or whose answers change slowly
+_MOST_ERRORS: Final = 50
+
+
+class Sampler:
+    """Samples every ``interval`` seconds from the start of a ``with`` block to its end.
+
+    The driver averages utilisation over 1/6 to 1 s: five samples a second are the most that tell
+    something. GPUs that CUDA_VISIBLE_DEVICES hides from the kernel are not watched, if that process
+    is named before the first sample. Of ``rows`` samples that are kept two become one when there
+    are more. At the end of the block the thread has ``limit`` seconds to end: a driver that hangs
+    is left behind.
+    """
+
+    def __init__(self, interval: float = 0.2, *, rows: int = _ROWS, limit: float = 2.0) -> None:
+        self._interval = interval
+        self._visible: str | None = None
+        self._limit = limit
+        self._recorder = Recorder(rows)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._started = time.monotonic()
+        self._session: Session | None = None
+        self._tree: ProcessTree | None = None
+        self._followed: int | None = None
+        self._follows = threading.Event()
+        self._slow_at = -_SLOW_SECONDS
+        self._xids: list[Xid] = []
+        self._errors: list[str] = []
+        self._cost = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin, in a thread; the first sample is taken once a process is followed, or soon."""
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="stepkit-sampler", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the container allows no more threads
+            self._thread = None
+            self._note(f"the sampler did not start: {error}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End."""
+        self.end()
+
+    def follow(self, pid: int) -> None:
+        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
+        self._visible = _environment(pid).get(b"CUDA_VISIBLE_DEVICES")
+        self._followed = pid
+        self._follows.set()
+
+    def end(self) -> None:
+        """Take a last sample of everything, and take no more; a second call does nothing."""
+        self._stop.set()
+        self._follows.set()
+        if self._thread is None:
+            return
+        self._thread.join(self._limit)
+        if self._thread.is_alive():
+            self._note(f"the driver did not answer within {self._limit:g} s of the run's end")
+
+    def timeline(self, started: float | None = None) -> Timeline:
+        """Return what was measured so far.
+
+        Its seconds count from ``started`` (:func:`time.monotonic`), by default from the sampler's
+        own start. What changes slowly, such as energy and errors, is whole after :meth:`end`.
+        """
+        began = self._started if started is None else started
+        with self._lock:
+            recorder, session = self._recorder, self._session
+            return Timeline(
+                interval=self._interval,
+                seconds=[second - began for second in recorder.seconds()],
+                columns=recorder.columns(),
+                extents=recorder.extents(),
+                devices=session.devices if session else (),
+                stride=recorder.stride,
+                samples=recorder.samples,
+                longest_pause=recorder.longest_pause,
+                own_cpu_seconds=self._cost,
+                xids=tuple(replace(x, seconds=x.seconds - began) for x in self._xids),
+                errors=(*self._errors, *(session.errors if session else ())),
+            )
+
+    def _run(self) -> None:
+        self._follows.wait(self._interval)
+        try:
+            session = Session(self._wanted)
+            with self._lock:
+                self._session = session
+        except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
+            self._note(f"no GPU can be watched: {error!r}")
+        due, cost = time.monotonic(), 0.0
+        while not self._stop.wait(max(due - time.monotonic(), 0)):
+            cost = 0.8 * cost + 0.2 * self._sample()
+            due = max(due + self._pause(cost), time.monotonic())
+        self._slow_at = -_SLOW_SECONDS
+        self._sample()
+        self._close()
+
+    def _pause(self, cost: float) -> float:
+        """Return the seconds between samples that cost so many CPU seconds each."""
+        return max(self._interval, min(cost / _SHARE, _RAREST))
+
+    def _wanted(self, device: Device) -> bool:
+        """Tell whether the kernel sees a GPU."""
+        if self._visible is None:
+            return True
+        entries, _ = visible_devices.named(self._visible)
+        return any(_names(entry, device) for entry in entries)
+
+    def _sample(self) -> float:
+        """Take a sample and return its cost in CPU seconds."""
+        before = time.thread_time()
+        try:
+            self._take()
+        except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
+            self._note(f"a sample failed: {error!r}")
+        after = time.thread_time()
+        self._cost = after
+        return after - before
+
+    def _take(self) -> None:
+        now = time.monotonic()
+        slow = now - self._slow_at >= _SLOW_SECONDS
+        values = self._of_tree(cpu=slow)
+        pids = self._tree.pids if self._tree else ()
+        if self._session:
+            for number, of_device in enumerate(self._session.read(slow=slow, pids=pids)):
+                values |= {f"gpu{number}.{name}": value for name, value in of_device.items()}
+        with self._lock:
+            self._recorder.add(now, values)
+        if slow:
+            self._slow_at = now
+            self._hear(now)
+
+    def _of_tree(self, *, cpu: bool) -> dict[str, float | None]:
+        pid, tree = self._followed, self._tree
+        if pid is None:
+            return {}
+        if tree is None or tree.root != pid:
+            if tree:
+                tree.close()
+            tree = self._tree = ProcessTree(pid)
+        usage = tree.look(cpu=cpu)
+        return {
+            "cpu_seconds": usage.cpu_seconds,
+            "rss": usage.rss,
+            "processes": usage.processes,
+        }
+
+    def _hear(self, now: float) -> None:
+        for index, number in self._session.xids() if self._session else ():
+            logger.warning("GPU %s: the driver reports XID %s", index, number)
+            if len(self._xids) < _MOST_ERRORS:
+                self._xids.append(Xid(seconds=now, device=index, number=number))
+
+    def _note(self, error: str) -> None:
+        if error not in self._errors and len(self._errors) < _MOST_ERRORS:
+            self._errors.append(error)
+
+    def _close(self) -> None:
+        if self._tree:
+            self._tree.close()
+        if self._session:
+            self._session.close()
+
+
+def _environment(pid: int) -> dict[bytes, str]:
+    """Return the environment that a process started with, nothing if that may not be read."""
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (pair.partition(b"=") for pair in content.split(b"\0"))
+    return {name: os.fsdecode(value) for name, _, value in pairs}
+
+
+def _names(entry: str, device: Device) -> bool:
+    """Tell whether an entry of CUDA_VISIBLE_DEVICES may mean a GPU."""
+    if entry.isdigit():
+        return int(entry) == device.index
+    if entry.startswith("MIG-GPU-"):  # names an instance as drivers before 470 did
+        return bool(device.mig_mode)
+    return (device.uuid or "").startswith(entry)

@@ -1,0 +1,118 @@
+"""Notebook to HTML, through nbconvert."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.errors import Reason, StepError, UserCodeError
+from stepkit.notebook import ipynb
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_LOADING: Final = threading.Lock()
+
+
+def preload(template: str = "lab") -> None:
+    """Import what a page needs and warm it up, in a thread while something else runs.
+
+    What goes wrong here goes wrong again, and is told, when a page is made.
+    """
+    import nbformat
+
+    with _LOADING:
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1  # warm")])
+        try:
+            for _ in pieces(nb, name="preload", directory=None, template=template):
+                pass
+        except (StepError, ImportError) as error:
+            logger.info("cannot prepare for the page: %s", error)
+
+
+@contextmanager
+def preloading() -> Iterator[None]:
+    """Call :func:`preload` while the block runs, and wait for it at the end."""
+    thread = threading.Thread(target=preload, name="preload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def pieces(
+    nb: Any,
+    *,
+    name: str,
+    directory: Path | None,
+    hide_input: bool = False,
+    template: str = "lab",
+    trust_scripts: bool = False,
+) -> Iterator[str]:
+    """Yield the page of ``nb``, which is not changed, cell by cell.
+
+    ``name`` is what the page calls itself when the notebook has no heading. Images that the
+    notebook's text names are read below ``directory`` only. Code that report mode marked as hidden
+    stays hidden. Without ``trust_scripts`` the page runs and loads nothing.
+
+    Raises :class:`UserCodeError` when nbconvert cannot render what is in the notebook.
+    """
+    from jinja2 import TemplateError
+    from nbconvert.utils.exceptions import ConversionException
+
+    from stepkit.html import head, prepare_notebook
+    from stepkit.html.exporter import PageExporter
+    from stepkit.html.images import Images
+
+    known = (ConversionException, TemplateError, LookupError, ValueError)
+    try:
+        page = prepare_notebook.prepared(nb, name=name, trusted=trust_scripts)
+        exporter = PageExporter(
+            template=template,
+            hide_input=hide_input,
+            images=Images(directory),
+            trusted=trust_scripts,
+        )
+        rendered = exporter.pieces(page.notebook, name=name, top=page.top, trusted=trust_scripts)
+        yield from head.with_head(rendered, trusted=trust_scripts)
+    except (*known, AttributeError, TypeError) as error:
+        wrong = ipynb.first_fault(nb)
+        if not wrong and not isinstance(error, known):
+            raise  # ours
+        why = f"the notebook is not valid: {wrong}" if wrong else f"{type(error).__name__}: {error}"
+        raise UserCodeError(
+            f"nbconvert cannot render {name}: {why}", reason=Reason.TOOL_FAILED
+        ) from error
+
+
+def trouble_with(nb: Any, page: Path, directory: Path) -> StepError | None:
+    """Write the page of ``nb``, and return what went wrong instead of raising it."""
+    try:
+        write(page, pieces(nb, name=page.stem, directory=directory))
+    except StepError as error:
+        logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
+        return error
+    return None
+
+
+def write(path: Path, content: Iterator[str]) -> int:
+    """Write a page whole or not at all, without holding it whole. Returns its size in bytes."""
+    atomic_files.write_atomically(path, content)
+    return path.stat().st_size
+
+
+def templates() -> list[str]:
+    """Return the names of the templates that nbconvert finds for HTML."""
+    from pathlib import Path
+
+    from jupyter_core.paths import jupyter_path
+
+    roots = [Path(root) for root in jupyter_path("nbconvert", "templates")]
+    return sorted({p.parent.name for root in roots for p in root.glob("*/index.html.j2")})

@@ -1,0 +1,73 @@
+"""What is behind an error of RMM or CuPy."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from . import cuda_device
+
+# Names of cudaError_t (CUDA's runtime API) for which no GPU can be used, by any argument.
+_MISSING = frozenset(
+    {
+        "cudaErrorInitializationError",
+        "cudaErrorStubLibrary",
+        "cudaErrorInsufficientDriver",
+        "cudaErrorCallRequiresNewerDriver",
+        "cudaErrorDevicesUnavailable",
+        "cudaErrorNoDevice",
+        "cudaErrorOperatingSystem",
+        "cudaErrorSystemNotReady",
+        "cudaErrorSystemDriverMismatch",
+        "cudaErrorCompatNotSupportedOnDevice",
+        "cudaErrorUnknown",
+    }
+)
+_CUDA = re.compile(r"(cudaError[A-Za-z]+):?\s*([^\n]*)")
+_FULL = "cudaErrorMemoryAllocation"
+
+
+class GpuMissing(RuntimeError):  # noqa: N818 - it is what the reader of a traceback sees
+    """There is no GPU that this process can use."""
+
+
+def cuda_error(error: BaseException | None) -> tuple[str, str]:
+    """Return the name and the text of CUDA's own error behind ``error``; empty when there is none.
+
+    RMM up to 26.10, and perhaps later, hides cudaErrorNoDevice: where it wants to warn of it, it
+    asks the error for a ``msg`` that it does not have.
+    """
+    seen = 0
+    while error is not None and seen < 10:  # noqa: PLR2004 - a chain may be a circle
+        found = _CUDA.search(str(error))
+        if found:
+            return found[1], found[2].strip()
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return "", ""
+
+
+def missing(error: BaseException) -> GpuMissing | None:
+    """Return what to say of ``error`` when there is no GPU to be had, None when that is not it."""
+    name, text = cuda_error(error)
+    if name not in _MISSING:
+        return None
+    clear = GpuMissing(f"no GPU can be used: {name}: {text}{_hint(name)}")
+    clear.__cause__ = error
+    return clear
+
+
+def full(error: BaseException) -> bool:
+    """Tell whether ``error`` says that memory ran out; RMM says so of other CUDA errors, too."""
+    return isinstance(error, MemoryError) and cuda_error(error)[0] in {"", _FULL}
+
+
+def _hint(name: str) -> str:
+    if name == "cudaErrorInsufficientDriver":
+        version = cuda_device.driver_version()
+        if version == 0:
+            return "; in truth there is no driver (libcuda.so.1): this container got no GPU"
+        if version:
+            return f"; the driver's CUDA is {version // 1000}.{version % 1000 // 10}"
+    if name == "cudaErrorNoDevice" and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return "; CUDA_VISIBLE_DEVICES is empty, which hides all GPUs"
+    return ""

@@ -1,0 +1,1 @@
+"""Tell people and GitHub how a run ended."""

@@ -1,0 +1,182 @@
+"""What a rules file says, read and checked: nothing here looks at a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from stepkit.errors import ConfigurationError
+from stepkit.formats.did_you_mean import did_you_mean
+
+Place = Literal["before", "after", "instead-of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """Which code cells a rule means; all that is given must hold. Without anything: every cell.
+
+    ``index`` is the cell's number as messages tell it, from 1; ``text`` is a part of its source
+    and ``regex`` is searched in it, with ``^`` and ``$`` at each line.
+    """
+
+    id: str | None = None
+    index: int | None = None
+    tag: str | None = None
+    text: str | None = None
+    regex: str | None = None
+
+    def __str__(self) -> str:
+        """Spell the selector as the file does."""
+        given = (f"{name}: {value}" for name, value in vars(self).items() if value is not None)
+        return "{" + ", ".join(given) + "}"
+
+
+ANY = Selector()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One change to a notebook; ``where`` names file, line and number for messages."""
+
+    kind: ClassVar[str]
+    where: str
+    expect: int = 1
+
+    @property
+    def title(self) -> str:
+        """The rule in a few words."""
+        return self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set(Rule):
+    """Give top-level assignments another value; ``values`` are names and Python source."""
+
+    kind = "set"
+    values: Mapping[str, str]
+    cells: Selector = ANY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replace(Rule):
+    """Replace text in sources; ``expect`` counts the places, not the cells."""
+
+    kind = "replace"
+    old: str
+    new: str
+    regex: bool = False
+    cells: Selector = ANY
+
+    @property
+    def title(self) -> str:
+        """The rule with what it looks for."""
+        return f"replace {shortened(self.old)!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip(Rule):
+    """Leave cells out of the run."""
+
+    kind = "skip"
+    cells: Selector
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """The rule with what it chooses."""
+        return f"skip {self.cells}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inject(Rule):
+    """Add a code cell; ``cells`` is None for the notebook's start (before) or end (after)."""
+
+    kind = "inject"
+    place: Place
+    cells: Selector | None
+    source: str
+
+    @property
+    def title(self) -> str:
+        """The rule with its place."""
+        end = "start" if self.place == "before" else "end"
+        return f"inject {self.place} {self.cells or end}"
+
+
+AnyRule = Set | Replace | Skip | Inject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """An error that may be: ``ename`` is its class, ``evalue`` is searched in its text.
+
+    At most ``max`` such errors are accepted, in ``cell`` alone if that is given.
+    """
+
+    ename: str
+    evalue: str = ""
+    reason: str
+    max: int = 1
+    cell: Selector | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsample:
+    """The hook that cuts what anndata reads to so many rows (obs) and columns (var)."""
+
+    max_obs: int | None = None
+    max_vars: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A named preset: its rules and tolerances come after the file's own."""
+
+    suffix: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[AnyRule, ...] = ()
+    tolerate: tuple[Tolerance, ...] = ()
+    hooks: tuple[Subsample, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Book:
+    """A rules file; ``source`` is its path as it was given, empty when there is none."""
+
+    source: str = ""
+    rules: tuple[AnyRule, ...] = ()
+    tolerate: tuple[Tolerance, ...] = ()
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    def variant(self, name: str | None) -> Variant:
+        """Return the variant of that name; None is one without a name, which changes nothing.
+
+        Raises :class:`ConfigurationError` when there is none.
+        """
+        if name is None:
+            return Variant(suffix="")
+        if name in self.variants:
+            return self.variants[name]
+        if not self.variants:
+            where = (
+                f"{self.source} declares none"
+                if self.source
+                else "there is no rules file (--rules)"
+            )
+            raise ConfigurationError(f"there is no variant {name!r}: {where}")
+        hint = did_you_mean(name, self.variants)
+        raise ConfigurationError(f"{self.source} has no variant {name!r}{hint}")
+
+
+EMPTY = Book()
+
+_SHOWN = 60  # characters of a rule's own text that a message shows
+
+
+def shortened(text: str) -> str:
+    """Return ``text`` on one line, cut where a message has no room for more."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."

@@ -1,0 +1,206 @@
+"""A rules file, read whole and checked before any notebook is looked at."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stepkit.errors import ConfigurationError
+from stepkit.formats import yaml_files
+from stepkit.rules import patterns, tolerances, validate
+from stepkit.rules.literals import expression, literal
+from stepkit.rules.rule import (
+    ANY,
+    AnyRule,
+    Book,
+    Inject,
+    Place,
+    Replace,
+    Selector,
+    Set,
+    Skip,
+    Subsample,
+    Tolerance,
+    Variant,
+)
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from stepkit.formats.json_schema import Keys
+    from stepkit.formats.yaml_files import Document
+
+
+def load(path: Path) -> Book:
+    """Read a rules file.
+
+    Raises :class:`ConfigurationError` that names the file, the line, the rule and what is wrong.
+    """
+    return _Reader(yaml_files.read(path)).book()
+
+
+class _Reader:
+    """Turns a document of the right shape into a book; knows where everything stands."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def book(self) -> Book:
+        """Return all of it."""
+        value = self.document.value
+        if value is None:
+            value = {}
+        if found := validate.problem(value):
+            self.refuse(*found)
+        variants = {
+            name: self.variant(given, ("variants", name))
+            for name, given in value.get("variants", {}).items()
+        }
+        return Book(
+            source=str(self.document.path),
+            rules=self.rules(value.get("rules", []), ("rules",)),
+            tolerate=self.tolerate(value.get("tolerate", []), ("tolerate",)),
+            variants=variants,
+        )
+
+    def where(self, keys: Keys) -> str:
+        """Name file, line and rule."""
+        named = validate.told(keys)
+        return self.document.place(keys) + (f": {named}" if named else "")
+
+    def refuse(self, keys: Keys, why: str) -> NoReturn:
+        """Raise the error that names the place of ``keys``."""
+        named = validate.told(keys)
+        text = f"{named} {why}" if named else f"the file {why}"
+        raise ConfigurationError(f"{self.document.place(keys)}: {text}")
+
+    def variant(self, given: dict[str, Any], at: Keys) -> Variant:
+        """Read one variant."""
+        parameters = given.get("parameters", {})
+        self.check_names(parameters, (*at, "parameters"))
+        return Variant(
+            suffix=given.get("suffix", f"_{at[-1]}"),
+            parameters=parameters,
+            rules=self.rules(given.get("rules", []), (*at, "rules")),
+            tolerate=self.tolerate(given.get("tolerate", []), (*at, "tolerate")),
+            hooks=tuple(_hook(hook["anndata-subsample"]) for hook in given.get("hooks", [])),
+        )
+
+    def rules(self, given: Iterable[dict[str, Any]], at: Keys) -> tuple[AnyRule, ...]:
+        """Read a list of rules."""
+        return tuple(self.rule(rule, (*at, number)) for number, rule in enumerate(given))
+
+    def rule(self, given: dict[str, Any], at: Keys) -> AnyRule:
+        """Read one rule of any kind."""
+        kind = next(kind for kind in validate.KINDS if kind in given)
+        rule: AnyRule = getattr(self, f"_{kind}")(given, at)
+        return replace(rule, expect=int(given.get("expect", 1)))
+
+    def _set(self, given: dict[str, Any], at: Keys) -> Set:
+        self.check_names(given["set"], (*at, "set"))
+        values = {
+            unicodedata.normalize("NFKC", name): self.value(value, (*at, "set", name))
+            for name, value in given["set"].items()
+        }
+        return Set(where=self.where(at), values=values, cells=self.cells(given, "cells", at))
+
+    def _replace(self, given: dict[str, Any], at: Keys) -> Replace:
+        old, new, regex = given["replace"], given["with"], given.get("regex", False)
+        if regex:
+            tolerances.check_regex(old, self.where((*at, "replace")))
+            try:
+                patterns.check_template(old, new)
+            except (re.error, IndexError) as error:
+                self.refuse((*at, "with"), f"does not fit the regular expression: {error}")
+        cells = self.cells(given, "cells", at)
+        return Replace(where=self.where(at), old=old, new=new, regex=regex, cells=cells)
+
+    def _skip(self, given: dict[str, Any], at: Keys) -> Skip:
+        cells = self.cells(given, "skip", at)
+        return Skip(where=self.where(at), cells=cells, reason=given.get("reason", ""))
+
+    def _inject(self, given: dict[str, Any], at: Keys) -> Inject:
+        place: Place
+        (place, target) = next(iter(given["inject"].items()))
+        cells = None
+        if isinstance(target, dict):
+            cells = self.cells(given["inject"], place, (*at, "inject"))
+        source = given.get("source")
+        if source is None:
+            source = self.source(given["source-file"], (*at, "source-file"))
+        return Inject(
+            where=self.where(at), place=place, cells=cells, source=source.removesuffix("\n")
+        )
+
+    def source(self, name: str, at: Keys) -> str:
+        """Read a source file, which must lie beside the rules file or below."""
+        directory = self.document.path.parent
+        path = directory / name
+        with atomic_files.explaining(f"{self.where(at)}: cannot read {path}"):
+            inside = path.resolve().is_relative_to(directory.resolve())
+            missing = not path.exists()
+        if not inside:
+            self.refuse(at, f"{name} lies outside the directory of the rules file: put it beside")
+        if missing:
+            self.refuse(at, f"{name} does not exist{atomic_files.near_names(path)}")
+        try:
+            text = atomic_files.read(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.refuse(at, f"{name} is no text in UTF-8: {error.reason}")
+        if not text.strip() or "\0" in text:
+            self.refuse(at, f"{name} is empty" if not text.strip() else f"{name} is no text")
+        return text.replace("\r\n", "\n")
+
+    def value(self, value: Any, at: Keys) -> str:
+        """Return the Python source of a value."""
+        if not isinstance(value, dict) or "expr" not in value:
+            return literal(value)
+        try:
+            return expression(value["expr"])
+        except ValueError as error:
+            self.refuse((*at, "expr"), str(error))
+
+    def check_names(self, names: Iterable[str], at: Keys) -> None:
+        """Refuse names that no variable can have."""
+        for name in names:
+            if keyword.iskeyword(name) or not name.isidentifier():
+                self.refuse((*at, name), "is no name that a Python variable can have")
+
+    def cells(self, given: dict[str, Any], key: str, at: Keys) -> Selector:
+        """Read a selector, or the one that means every cell."""
+        if key not in given:
+            return ANY
+        parts = dict(given[key])
+        if "regex" in parts:
+            tolerances.check_regex(parts["regex"], self.where((*at, key, "regex")))
+        if "index" in parts:
+            parts["index"] = int(parts["index"])  # 2.0 is a whole number, too
+        return Selector(**parts)
+
+    def tolerate(self, given: Iterable[dict[str, Any]], at: Keys) -> tuple[Tolerance, ...]:
+        """Read a list of tolerated errors."""
+        found = []
+        for number, item in enumerate(given):
+            keys = (*at, number)
+            declared = Tolerance(
+                ename=item["ename"].strip(),
+                evalue=item.get("evalue", ""),
+                reason=" ".join(item["reason"].split()),
+                max=int(item.get("max", 1)),
+                cell=self.cells(item, "cell", keys) if "cell" in item else None,
+                where=self.where(keys),
+            )
+            tolerances.check(declared)
+            if not declared.reason:
+                self.refuse((*keys, "reason"), "must not be empty")
+            found.append(declared)
+        return tuple(found)
+
+
+def _hook(given: dict[str, Any]) -> Subsample:
+    return Subsample(**{key: int(value) for key, value in given.items()})

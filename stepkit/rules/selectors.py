@@ -1,0 +1,146 @@
+"""The code cells of a notebook as it came, and which of them a selector means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.errors import ConfigurationError
+from stepkit.formats import did_you_mean
+from stepkit.notebook import ipynb
+from stepkit.rules import patterns
+from stepkit.rules.rule import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SKIP_TAG: Final = "skip-execution"  # nbclient leaves such cells out
+INJECTED_TAG: Final = "injected-by-stepkit"
+_PARAMETERS_TAG: Final = "injected-parameters"  # papermill's
+_SHOWN: Final = 10  # cells that a message lists
+_LONGEST_LINE: Final = 1000  # of those that are compared; a longer one is data
+_CUTOFF: Final = 0.6  # how alike two texts must be for a hint
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell; ``position`` is among all cells, ``number`` as messages count, or 0."""
+
+    position: int
+    number: int
+    id: str
+    tags: tuple[str, ...]
+    source: str
+
+    def __str__(self) -> str:
+        """Name the cell for people."""
+        if self.number:
+            return f"cell {self.number} (`{ipynb.first_line(self.source)}`)"
+        return f"the uncounted cell with id {self.id}"
+
+
+def code_cells(nb: Any) -> list[Cell]:
+    """Return the code cells, numbered as a verdict numbers them.
+
+    Blank cells, cells that the notebook itself tags skip-execution and papermill's own have
+    number 0: no message counts them.
+    """
+    found, number = [], 0
+    for position, cell in enumerate(nb.cells):
+        if cell.cell_type != "code":
+            continue
+        tags = tuple(cell.metadata.get("tags", ()))
+        counted = cell.source.strip() and not {SKIP_TAG, _PARAMETERS_TAG, INJECTED_TAG} & {*tags}
+        number += bool(counted)
+        found.append(
+            Cell(position, number if counted else 0, str(cell.get("id", "")), tags, cell.source)
+        )
+    return found
+
+
+def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[Cell]:
+    """Return the cells that ``selector`` means; ``where`` it stands is for messages.
+
+    Raises :class:`ConfigurationError` when its expression takes too long.
+    """
+    chosen = [cell for cell in cells if _meant(cell, selector)]
+    if selector.regex is None or not chosen:
+        return chosen
+    try:
+        texts = [cell.source for cell in chosen]
+        matches = patterns.found(selector.regex, texts, chosen, re.MULTILINE)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}" if where else str(error)) from error
+    return [cell for cell, match in zip(chosen, matches, strict=True) if match]
+
+
+def _meant(cell: Cell, selector: Selector) -> bool:
+    wanted = selector
+    return (
+        wanted.id in {None, cell.id}
+        and wanted.index in {None, cell.number}
+        and (wanted.tag is None or wanted.tag in cell.tags)
+        and (wanted.text is None or wanted.text in cell.source)
+    )
+
+
+def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
+    """Name several cells for people, each with how many ``times`` it was met."""
+    names = [str(cell) for cell in cells[:_SHOWN]]
+    met = [f" {count} times" if count > 1 else "" for count in times] or [""] * len(cells)
+    more = len(cells) - len(names)
+    named = ", ".join(name + often for name, often in zip(names, met, strict=False))
+    return named + (f" and {more} more" if more else "")
+
+
+def near(cells: Sequence[Cell], selector: Selector) -> str:
+    """Say which part of a selector means no cell, and what comes nearest to it."""
+    hints = []
+    if selector.index is not None and not choose(cells, Selector(index=selector.index)):
+        count = max((cell.number for cell in cells), default=0)
+        hints.append(f"the notebook has {count} such cell{'' if count == 1 else 's'}")
+    if selector.id is not None:
+        hints.append(_alike("id", selector.id, [cell.id for cell in cells]))
+    if selector.tag is not None:
+        tags = list(dict.fromkeys(tag for cell in cells for tag in cell.tags))
+        hints.append(_alike("tag", selector.tag, tags) if tags else "no cell has tags")
+    if selector.text is not None:
+        hints.append(near_text(cells, selector.text))
+    if selector.regex is not None and not choose(cells, Selector(regex=selector.regex)):
+        hints.append(f"no cell matches {selector.regex!r}")
+    hints = [hint for hint in hints if hint]
+    return "; ".join(hints) or "no cell meets all of it"
+
+
+def _alike(what: str, wanted: str, known: Sequence[str]) -> str:
+    if wanted in known:
+        return ""
+    if alike := did_you_mean.nearest(wanted, known):
+        return f"the nearest {what} is {alike}"
+    return f"no cell has the {what} {wanted}"
+
+
+def near_text(cells: Iterable[Cell], text: str) -> str:
+    """Say which line comes nearest to ``text``, or return ``""`` where a cell holds it."""
+    wanted = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    best: tuple[float, Cell | None, str] = (_CUTOFF, None, "")
+    for cell in cells:
+        if text in cell.source:
+            return ""
+        for line in cell.source.splitlines():
+            if len(line) > _LONGEST_LINE:
+                continue
+            if _bare(wanted) in _bare(line):  # but for spaces and capitals
+                return f"the nearest line is `{ipynb.first_line(line)}` in {cell}"
+            matcher = difflib.SequenceMatcher(None, wanted, line.strip(), autojunk=False)
+            if matcher.real_quick_ratio() > best[0] and matcher.quick_ratio() > best[0]:
+                best = max(best, (matcher.ratio(), cell, line), key=lambda item: item[0])
+    if best[1] is None:
+        return "no cell holds such text"
+    return f"the nearest line is `{ipynb.first_line(best[2])}` in {best[1]}"
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).casefold()

@@ -1,0 +1,55 @@
+"""Whether a rules file has the right shape, by its JSON Schema, told in words for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.formats import did_you_mean, json_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stepkit.formats.json_schema import Keys
+
+SCHEMA: Final = Path(__file__).with_name("rules.schema.json")
+
+KINDS: Final = ("set", "replace", "skip", "inject")
+
+
+def problem(value: Any) -> tuple[Keys, str] | None:
+    """Return where in ``value`` the first mistake is, and what it is, or None."""
+    if isinstance(value, dict) and (found := next(_wrong_kinds(value), None)):
+        return found
+    return next(iter(json_schema.problems(value, SCHEMA)), None)
+
+
+def told(keys: Sequence[str | int]) -> str:
+    """Name the place under ``keys``: ``variant lite, rule 2, expect``."""
+    words, rest = [], list(keys)
+    if rest[:1] == ["variants"] and len(rest) > 1:
+        words, rest = [f"variant {rest[1]}"], rest[2:]
+    titles = {"rules": "rule", "tolerate": "tolerate", "hooks": "hook"}
+    if len(rest) > 1 and rest[0] in titles and isinstance(rest[1], int):
+        words, rest = [*words, f"{titles[str(rest[0])]} {rest[1] + 1}"], rest[2:]
+    return ", ".join([*words, *(f"{k + 1}." if isinstance(k, int) else k for k in rest)])
+
+
+def _wrong_kinds(value: dict[str, Any]) -> Iterator[tuple[Keys, str]]:
+    """Yield the rules that are of no kind or of two: a schema cannot say so clearly."""
+    lists: list[tuple[Keys, Any]] = [(("rules",), value.get("rules"))]
+    variants = value.get("variants")
+    for name, variant in variants.items() if isinstance(variants, dict) else ():
+        if isinstance(variant, dict):
+            lists.append((("variants", name, "rules"), variant.get("rules")))
+    for keys, rules in lists:
+        for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+            kinds = [key for key in KINDS if isinstance(rule, dict) and key in rule]
+            if not isinstance(rule, dict):
+                yield (*keys, number), f"must be a mapping, not {json_schema.shown(rule)}"
+            elif len(kinds) > 1:
+                yield (*keys, number), f"is both {' and '.join(kinds)}: write one rule for each"
+            elif not kinds:
+                near = next(filter(None, (did_you_mean.nearest(key, KINDS) for key in rule)), "")
+                hint = f" (did you mean {near}?)" if near else ""
+                yield (*keys, number), f"has none of {', '.join(KINDS)}{hint}"

@@ -1,0 +1,105 @@
+"""A copy of a notebook that rules change; the notebook itself stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stepkit.notebook import ipynb
+from stepkit.rules.change_record import Change
+from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, Cell, code_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_IDS_SINCE: Final = 5  # nbformat 4.5
+
+
+class Draft:
+    """The copy, its code cells as they came, and what was done to it."""
+
+    def __init__(self, nb: Any) -> None:
+        self.notebook = copy.deepcopy(nb)
+        self.cells: Sequence[Cell] = code_cells(nb)
+        self.changes: list[Change] = []
+        self.names_set: set[str] = set()  # by rules, in the parameters cell
+        self.stand_ins = 0  # cells that were injected instead of one of the notebook's own
+        self._changed: dict[int, str] = {}
+        self._ids = {str(cell.get("id", "")) for cell in nb.cells}
+        self._beside: defaultdict[tuple[int, str], list[Any]] = defaultdict(list)
+
+    def source(self, cell: Cell) -> str:
+        """Return the cell's source as it is now."""
+        return str(self.notebook.cells[cell.position].source)
+
+    def skipped(self, cell: Cell) -> bool:
+        """Tell whether the cell will be left out of the run."""
+        return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
+
+    def running(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Leave out the cells that do not run: a change there would change nothing."""
+        return [cell for cell in cells if not self.skipped(cell)]
+
+    def put(self, cell: Cell, source: str, rule: str) -> None:
+        """Give the cell another source, as ``rule`` says."""
+        self.notebook.cells[cell.position].source = source
+        self._changed[cell.position] = rule
+
+    def changed_by(self, cell: Cell) -> str:
+        """Return the last rule that changed the cell's source, or ``""``."""
+        return self._changed.get(cell.position, "")
+
+    def left_out(self) -> int:
+        """Count the cells that rules took out of the run."""
+        return sum(1 for cell in self.cells if cell.number and self.skipped(cell))
+
+    def runnable(self) -> int:
+        """Count the notebook's own cells that are left to run, and those in place of one."""
+        own = (c for c in self.cells if c.number and not self.skipped(c))
+        return self.stand_ins + sum(1 for cell in own if self.source(cell).strip())
+
+    def skip(self, cell: Cell) -> None:
+        """Leave the cell out of the run."""
+        if not self.skipped(cell):
+            metadata = self.notebook.cells[cell.position].metadata
+            metadata["tags"] = [*metadata.get("tags", ()), SKIP_TAG]
+
+    def inject(self, source: str, position: int, side: Literal["before", "after"]) -> str:
+        """Add a code cell beside the cell at ``position`` and return its id.
+
+        What several rules put on one side of a cell comes in the order of the rules.
+        """
+        import nbformat
+
+        number = 1
+        while f"stepkit-injected-{number}" in self._ids:
+            number += 1
+        name = f"stepkit-injected-{number}"
+        self._ids.add(name)
+        new = nbformat.v4.new_code_cell(source, id=name, metadata={"tags": [INJECTED_TAG]})
+        if (self.notebook.nbformat, self.notebook.nbformat_minor) < (4, _IDS_SINCE):
+            del new["id"]
+        self._beside[position, side].append(new)
+        return name
+
+    def note(self, rule: str, cell: Cell, what: str, *, applied: bool = True) -> None:
+        """Report what was done to a cell of the notebook's own."""
+        self.changes.append(
+            Change(rule=rule, cell=cell.number, id=cell.id, what=what, applied=applied)
+        )
+
+    def note_injected(self, rule: str, name: str, source: str, where: str) -> None:
+        """Report a cell that was added."""
+        what = f"a cell `{ipynb.first_line(source)}` was added {where}"
+        self.changes.append(Change(rule=rule, cell=0, id=name, what=what))
+
+    def finished(self) -> Any:
+        """Return the copy with the added cells in their places."""
+        last = len(self.notebook.cells)
+        cells = [*self._beside[-1, "before"]]
+        for position, cell in enumerate(self.notebook.cells):
+            around = self._beside
+            cells += [*around[position, "before"], cell, *around[position, "after"]]
+        self.notebook.cells = [*cells, *self._beside[last, "after"]]
+        return self.notebook

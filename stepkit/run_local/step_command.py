@@ -1,0 +1,135 @@
+"""Turn the steps of one TaskRun into command lines and environments."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.run_local.arguments import SecretUse
+from stepkit.run_local.plan import NAMESPACE
+from stepkit.tekton import variables
+from stepkit.tekton.objects import Step
+from stepkit.tekton.variables import Names, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stepkit.run_local.plan import Unit
+
+TEKTON_HOME: Final = "/tekton/home"  # a volume of the pod; here, the caller's own home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One step of a unit; ``env`` and ``argv`` still hold what the kubelet would expand."""
+
+    step: Step
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str | SecretUse], ...]
+    directory: Path | None
+    tolerant: bool  # its failure does not stop the Task
+
+    def process(
+        self, read: Callable[[SecretUse], str | None] | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the command line and the variables that the Task sets.
+
+        Without ``read`` no secret is looked at, and its variable is left out.
+        """
+        env: dict[str, str] = {}
+        for name, value in self.env:
+            if isinstance(value, str):
+                env[name] = variables.expand(value, env)
+            elif read and (secret := read(value)) is not None:
+                env[name] = secret
+        argv = [variables.expand(part, env) for part in self.argv]
+        if argv[0] in {"python", "python3"}:
+            argv[0] = sys.executable
+        return argv, env
+
+
+def commands(unit: Unit, directory: Path | None, attempt: int = 0) -> list[Command]:
+    """Return the steps of ``unit``; its results go below ``directory``.
+
+    Without a directory, their paths are shown as they are written in the Task.
+    """
+    scope = _task_scope(unit, directory, attempt)
+    for node in unit.task.task.inert:
+        if isinstance(node.value, str):
+            variables.text(node, scope)
+    return [_command(step, scope) for step in unit.task.task.steps]
+
+
+def _command(step: Step, scope: Names) -> Command:
+    argv = variables.items([*step.command, *step.args], scope)
+    if not argv:
+        raise step.node.error("the command is empty")
+    place = variables.text(step.directory, scope) if step.directory else ""
+    if place and not place.startswith(("/", "$(")):
+        raise step.node.error(f"the workingDir {place!r} is relative: begin it with a workspace")
+    on_error = variables.text(step.on_error, scope) if step.on_error else ""
+    if on_error not in {"", "continue", "stopAndFail"}:
+        raise step.node.error(f"onError {on_error!r} is none of continue, stopAndFail")
+    return Command(
+        step=step,
+        argv=tuple(argv),
+        env=tuple(_environment(step, scope)),
+        directory=Path(place) if place else None,
+        tolerant=on_error == "continue",
+    )
+
+
+def _environment(step: Step, scope: Names) -> list[tuple[str, str | SecretUse]]:
+    found: list[tuple[str, str | SecretUse]] = []
+    for variable in step.variables:
+        if variable.secret:
+            name = variables.text(variable.secret.name, scope)
+            key = variables.text(variable.secret.key, scope)
+            if "/" in name or "/" in key or {name, key} & {"", ".", ".."}:
+                raise variable.secret.key.error(f"{name!r}, {key!r}: no name and key of a Secret")
+            found.append((variable.name, SecretUse(name, key, variable.secret.optional)))
+            continue
+        text = variables.text(variable.value, scope) if variable.value else ""
+        if (variable.name, text) == ("HOME", TEKTON_HOME):
+            text = str(Path.home())
+        found.append((variable.name, text))
+    return found
+
+
+def _task_scope(unit: Unit, directory: Path | None, attempt: int) -> Names:
+    task = unit.task.task
+
+    def path(reference: str, *parts: str) -> str | Unknown:
+        return str(directory.joinpath(*parts)) if directory else Unknown(reference)
+
+    bound: dict[str, Any] = {
+        name: Names(path=str(place or ""), bound=str(place is not None).lower())
+        for name, place in unit.workspaces.items()
+    }
+    results = {
+        name: Names(path=path(f"results.{name}.path", "results", name)) for name in task.results
+    }
+    codes = {
+        f"step-{step.name}": Names(
+            exitCode=Names(
+                path=path(f"steps.step-{step.name}.exitCode.path", "steps", step.name, "exitCode")
+            )
+        )
+        for step in task.steps
+    }
+    retry = str(attempt) if task.inline else "0"  # Tekton 1.15 tells a referenced Task always 0
+    own = Names(name=task.name if not task.inline else unit.run)
+    own["retry-count"] = retry
+    run = Names(
+        name=unit.run, namespace=NAMESPACE, uid=str(uuid.uuid5(uuid.NAMESPACE_OID, unit.run))
+    )
+    return Names(
+        params=unit.params,
+        workspaces=Names(bound),
+        results=Names(results),
+        steps=Names(codes),
+        context=Names(taskRun=run, task=own),
+    )

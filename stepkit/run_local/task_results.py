@@ -1,0 +1,87 @@
+"""Read the results that a step wrote, whatever it made of their files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from stepkit.tekton.objects import Result
+    from stepkit.tekton.yaml_documents import Value
+
+
+@dataclass
+class Written:
+    """The texts that were found, and why others could not be read."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    unread: int = 0  # bytes beyond the limit
+
+
+def read(directory: Path, names: Iterable[str], limit: int) -> Written:
+    """Read at most ``limit`` bytes, and one more, of each file in ``directory``.
+
+    It never waits and never fails: a pipe would block for ever, a device has no end.
+    """
+    written = Written()
+    for name in names:
+        try:
+            content, size = _read(directory / name, limit + 1)
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        except OSError as error:
+            written.problems[name] = error.strerror or str(error)
+        else:
+            written.texts[name] = os.fsdecode(content)
+            written.unread += max(0, size - len(content))
+    return written
+
+
+def _read(path: Path, limit: int) -> tuple[bytes, int]:
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # to open may have effects
+        raise OSError(f"{path.name} is no regular file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):  # it was replaced meanwhile
+            raise OSError(f"{path.name} is no regular file")
+        return file.read(limit), found.st_size
+
+
+class InvalidResult(Exception):  # noqa: N818 - it says what the Task did, not what went wrong here
+    """A result has another shape than the Task declares."""
+
+
+def fits(result: Result, text: str) -> bool:
+    """Tell whether ``text`` has the shape of ``result``."""
+    try:
+        value(result, text)
+    except InvalidResult:
+        return False
+    return True
+
+
+def value(result: Result, text: str) -> Value:
+    """Return a result as the Task declares it. Raises :class:`InvalidResult`."""
+    if result.type == "string":
+        return text
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):  # the latter for [[[[...
+        found = None
+    wanted, entries = (
+        (list, found) if result.type == "array" else (dict, getattr(found, "values", list)())
+    )
+    if not isinstance(found, wanted) or not all(isinstance(entry, str) for entry in entries):
+        raise InvalidResult(f"the result {result.name} is no {result.type} of strings in JSON")
+    lacking = [key for key in result.keys if key not in found]
+    if lacking:
+        raise InvalidResult(f"the result {result.name} lacks the key {lacking[0]}")
+    return found

@@ -1,0 +1,235 @@
+"""Run the steps of one TaskRun as child processes, and read back what it leaves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.run_local import task_results, verdict
+from stepkit.run_local.arguments import Secrets
+from stepkit.run_local.step_command import commands
+from stepkit.system import atomic_files, process
+from stepkit.tekton.yaml_documents import Value
+
+if TYPE_CHECKING:
+    from stepkit.run_local.plan import Unit
+    from stepkit.run_local.step_command import Command
+
+logger = logging.getLogger(__name__)
+
+_STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
+
+GRACE_SECONDS: Final = 30.0  # a pod's terminationGracePeriodSeconds, between SIGTERM and SIGKILL
+_KILLED: Final = 255  # Tekton's exit code of a step that a signal ended
+
+Status = Literal["Succeeded", "Failed", "None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one TaskRun ended, in Tekton's words; ``error`` is our verdict on a failure."""
+
+    status: Status
+    reason: str
+    results: Mapping[str, Value] = field(default_factory=dict)
+    error: StepError | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the TaskRuns share; ``stop`` asks their processes to end, ``kill`` ends them."""
+
+    root: Path
+    secrets: Secrets
+    stop: threading.Event
+    kill: threading.Event
+
+
+def run_unit(unit: Unit, machine: Machine) -> Outcome:
+    """Run ``unit``, again after a failure as often as its retries say.
+
+    It never raises a :class:`StepError`: that would be an outcome.
+    """
+    started = time.monotonic()
+    if unit.combination:
+        shown = ", ".join(f"{name}={value}" for name, value in unit.combination.items())
+        logger.info("%s: started (%s)", unit.label, machine.secrets.redact(shown))
+    else:
+        logger.info("%s: started", unit.label)
+    attempts = unit.task.retries + 1
+    for attempt in range(attempts):
+        try:
+            outcome = _Attempt(unit, machine, attempt).run()
+        except StepError as error:
+            shown = machine.secrets.redact(str(error))
+            told = type(error)(f"task {unit.label}: {shown}", reason=error.reason)
+            outcome = Outcome(status="Failed", reason="Failed", error=told)
+        if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
+            break
+        logger.warning(
+            "%s: attempt %d of %d failed: %s", unit.label, attempt + 1, attempts, outcome.error
+        )
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+class _Attempt:
+    """One try of a TaskRun, with directories of its own and the workspaces as they are."""
+
+    def __init__(self, unit: Unit, machine: Machine, attempt: int) -> None:
+        self.unit = unit
+        self.machine = machine
+        self.directory = machine.root / unit.label / str(attempt)
+        self.commands = commands(unit, self.directory, attempt)
+        limit = unit.task.timeout
+        self.deadline = time.monotonic() + limit if limit else None
+
+    def run(self) -> Outcome:
+        self._prepare()
+        try:
+            for command in self.commands:
+                failed = self._step(command)
+                if failed:
+                    return failed
+            return Outcome(status="Succeeded", reason="Succeeded", results=self._read())
+        except task_results.InvalidResult as invalid:
+            error = verdict.invalid_result(self.unit.label, str(invalid))
+            return Outcome(status="Failed", reason="TaskRunValidationFailed", error=error)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        places = [place for place in self.unit.workspaces.values() if place]
+        wanted = [self.directory / "results", *places]
+        wanted += [self.directory / "steps" / command.step.name for command in self.commands]
+        for command in self.commands:
+            if command.directory and any(p in command.directory.parents for p in places):
+                wanted.append(command.directory)
+        for directory in wanted:
+            with atomic_files.explaining(f"cannot make {directory}"):
+                _make(directory)
+
+    def _step(self, command: Command) -> Outcome | None:
+        """Run one step; return how the Task ended if it ends here."""
+        if self.machine.stop.is_set():
+            return self._cancelled()
+        argv, env = command.process(self.machine.secrets.read)
+        limit, own = self._limit(command)
+        done = process.run(
+            argv,
+            cwd=command.directory,
+            env={**self._inherited(command), **env},
+            timeout=limit,
+            on_line=self._log,
+            stop=self.machine.stop,
+            grace=GRACE_SECONDS,
+            kill=self.machine.kill,
+            kill_on_timeout=own,
+        )
+        if self.machine.stop.is_set():
+            return self._cancelled()
+        if done.timed_out:
+            return self._timed_out(command, own=own)
+        return self._ended(command, done)
+
+    def _inherited(self, command: Command) -> dict[str, str]:
+        """Return the caller's environment, without namesakes of secrets that are not there."""
+        own = {name for name, _ in command.env}
+        kept = {name: value for name, value in os.environ.items() if name not in own}
+        return {**kept, "PYTHONUNBUFFERED": "1"}
+
+    def _limit(self, command: Command) -> tuple[float | None, bool]:
+        """Return the seconds that are left, and whether the limit is the step's own."""
+        left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        own = command.step.timeout
+        if own is not None and (left is None or own < left):
+            return own, True
+        return left, False
+
+    def _ended(self, command: Command, done: process.Completed) -> Outcome | None:
+        code = _KILLED if done.code < 0 else done.code
+        left = self._written()
+        size = _size(left)
+        if size > (limit := verdict.room_for_results(len(self.commands))):
+            error = verdict.results_too_large(self.unit.label, size, limit)
+            return Outcome(status="Failed", reason="Failed", error=error)
+        if code and not command.tolerant:
+            error = verdict.failure(self.unit.label, done, left.texts, self.machine.secrets.redact)
+            found = self._read(strict=False)
+            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+        if code:
+            logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
+                           self.unit.label, command.step.name, code)  # fmt: skip
+        path = self.directory / "steps" / command.step.name / "exitCode"
+        with suppress(OSError):
+            path.unlink()  # the step may have put a pipe there, or removed the directory
+        atomic_files.write_atomically(path, str(code), durable=False)
+        return None
+
+    def _timed_out(self, command: Command, *, own: bool) -> Outcome:
+        limit = command.step.timeout if own else self.unit.task.timeout
+        what = f"step {command.step.name}" if own else "the task"
+        error = verdict.timed_out(self.unit.label, what, limit or 0)
+        if own:  # the container ends, the pod reports what it has
+            found = self._read(strict=False)
+            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+        return Outcome(status="Failed", reason="TaskRunTimeout", error=error)
+
+    def _cancelled(self) -> Outcome:
+        error = verdict.cancelled(self.unit.label)
+        return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
+
+    def _log(self, line: str) -> None:
+        """Log a line of the child; what it stamped itself keeps its level and loses its time."""
+        stamp = _STAMP.match(line)
+        level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
+        text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
+        if text.strip():
+            logger.log(level, "[%s] %s", self.unit.label, text)
+
+    def _written(self) -> task_results.Written:
+        limit = verdict.room_for_results(len(self.commands))
+        return task_results.read(self.directory / "results", self.unit.task.task.results, limit)
+
+    def _read(self, *, strict: bool = True) -> dict[str, Value]:
+        """Return the results; those of another shape than declared fail a Task that did not."""
+        declared, left = self.unit.task.task.results, self._written()
+        texts = left.texts
+        if not strict:
+            return {
+                n: task_results.value(declared[n], t)
+                for n, t in texts.items()
+                if task_results.fits(declared[n], t)
+            }
+        for name, problem in left.problems.items():
+            raise task_results.InvalidResult(f"cannot read the result {name}: {problem}")
+        for name, result in declared.items():
+            if result.type == "object" and name not in texts:
+                raise task_results.InvalidResult(f"the result {name} of type object is missing")
+        return {name: task_results.value(declared[name], text) for name, text in texts.items()}
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:  # a NUL byte or half a character, out of a result
+        name = ascii(str(directory))
+        raise ConfigurationError(f"cannot make {name}: no directory can have this name") from error
+
+
+def _size(left: task_results.Written) -> int:
+    """Return how many bytes Tekton needs for the results."""
+    entries = [{"key": k, "value": v, "type": 1} for k, v in left.texts.items()]
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+    return len(os.fsencode(text)) + left.unread + verdict.OVERHEAD if entries else 0

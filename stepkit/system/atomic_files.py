@@ -1,0 +1,291 @@
+"""Change files and directories all at once or not at all.
+
+What few commands need is imported where it is used: this module is part of every command's start.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import ExitStack
+    from typing import IO
+
+_NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
+_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def os_error(what: str, error: OSError) -> StepError:
+    """Say whose fault ``error`` is: a full disk may be emptied, a wrong path stays wrong."""
+    why = error.strerror or str(error)
+    if error.errno in _NO_SPACE:
+        return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
+    if error.errno in _DENIED:
+        return ConfigurationError(f"{what}: {why} for uid {os.getuid()}: choose a writable path")
+    return ConfigurationError(f"{what}: {why}")
+
+
+@contextmanager
+def explaining(what: str) -> Iterator[None]:
+    """Turn an :class:`OSError` of the block into a :class:`StepError` that begins with ``what``."""
+    try:
+        yield
+    except OSError as error:
+        raise os_error(what, error) from error
+
+
+def read(path: Path) -> bytes:
+    """Return what a regular file holds; a pipe would block for ever.
+
+    Raises :class:`ConfigurationError` when it cannot be read.
+    """
+    with explaining(f"cannot read {path}"):
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"cannot read {path}: it is no regular file")
+        return path.read_bytes()
+
+
+def write_atomically(
+    path: Path, content: str | bytes | Iterable[str], *, durable: bool = True
+) -> None:
+    """Write ``content`` so that a reader sees the old file or the new one, never a part.
+
+    Content in pieces is never held whole. Missing directories are made. ``durable`` waits until
+    the disk has it, for what must outlive a power cut. Raises :class:`StepError` when that fails.
+    """
+    parts = [content] if isinstance(content, str | bytes) else content
+    with explaining(f"cannot write {path}"):
+        check_regular(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = _scratch(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for part in parts:
+                    data = (
+                        part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+                    )
+                    file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            scratch.replace(path)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+def _scratch(path: Path) -> tuple[int, Path]:
+    """Open a new file beside ``path``, as open to others as any that is made in its directory.
+
+    ``mkstemp`` closes it to all, and where the directory has a default ACL, no umask tells how far
+    to open it again.
+    """
+    import secrets
+
+    scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(scratch, flags, 0o666), scratch
+
+
+def sync(directory: Path) -> None:
+    """Wait until the disk has the names in ``directory``. Raises :class:`OSError`."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse to put a file in the place of a device, a pipe or a directory.
+
+    Raises :class:`ConfigurationError`.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"cannot write {path}: it is there and no regular file")
+
+
+def append(path: Path, text: str) -> None:
+    """Add ``text`` to the end of a file, made if it is missing."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def with_suffix(path: Path, suffix: str) -> Path:
+    """Return ``path`` with ``suffix`` before its extension, unless it is there already."""
+    return path if path.stem.endswith(suffix) else path.with_stem(path.stem + suffix)
+
+
+def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
+    """Open a file for writing until ``stack`` ends; None stays None.
+
+    Raises :class:`StepError` when it cannot be written, and so does the end of ``stack``: what is
+    still held may find no room.
+    """
+    if path is None:
+        return None
+    with explaining(f"cannot write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8", errors="surrogatepass")
+    stack.callback(_close, file)
+    return file
+
+
+def _close(file: IO[str]) -> None:
+    with explaining(f"cannot write {file.name}"):
+        file.close()
+
+
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy one file so that ``target`` is the old file or the whole new one."""
+    from tempfile import TemporaryDirectory
+
+    with explaining(f"cannot copy {source} to {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name[:40]}-", dir=target.parent) as scratch:
+            new = Path(scratch, "new")
+            shutil.copyfile(source, new)
+            new.replace(target)
+
+
+def check_writable(directory: Path) -> None:
+    """Make ``directory`` and a file in it, before any work depends on it."""
+    from tempfile import mkstemp
+
+    with explaining(f"cannot write to {directory}"):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, scratch = mkstemp(prefix=".stepkit-", dir=directory)
+        os.close(handle)
+        Path(scratch).unlink()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def near_names(path: Path) -> str:
+    """Say which files beside ``path`` it may have meant: `` (did you mean a.ipynb?)`` or ``""``."""
+    import difflib
+
+    try:
+        beside = path.parent.iterdir()
+        names = [other.name for other in beside if other.suffix == path.suffix]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    near = near or sorted(names)[:3]
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def is_mount_point(path: Path) -> bool:
+    """Tell whether something is mounted at ``path``, bind mounts of the same disk included.
+
+    :func:`os.path.ismount` compares device numbers and misses those, and a Kubernetes subPath
+    is one.
+    """
+    from stepkit.system import mounts
+
+    return path.is_mount() or Path(os.path.realpath(path)) in {point for point, _ in mounts.table()}
+
+
+def empty(directory: Path) -> None:
+    """Remove all that ``directory`` holds; a link in it is removed, never followed.
+
+    Raises :class:`ConfigurationError` when ``directory`` itself is a link or a file.
+    """
+    if directory.is_symlink() or not directory.is_dir():
+        raise ConfigurationError(f"{directory} is no directory of its own: not emptying it")
+    with explaining(f"cannot empty {directory}"):
+        for entry in directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the others wait. The lock dies with its holder."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe does not block these
+    with explaining(f"cannot lock {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, flags, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def replacing(
+    destination: Path, *, backup: Path | None = None, keep: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
+    """Yield an empty directory that takes ``destination``'s place if the block succeeds.
+
+    What stood there before becomes ``backup``, from where it is removed only if ``keep``, asked
+    about it there, says no; without ``backup`` it is removed at once. At no moment is the
+    destination missing or half full, where the file system can exchange two directories (ext4,
+    xfs, btrfs, tmpfs, overlay); elsewhere it is missing between two renames. Whenever this is
+    interrupted, what stood there before is either at ``destination`` or at ``backup``.
+
+    Raises :class:`StepError` when that fails.
+    """
+    from stepkit.system.rename_exchange import exchange
+
+    scratch = _scratch_beside(destination)
+    try:
+        new = scratch / "new"
+        new.mkdir()
+        yield new
+        with explaining(f"cannot move the new {destination.name} to {destination}"):
+            if not os.path.lexists(destination):
+                new.rename(destination)
+                return
+            old = backup or scratch / "old"
+            exchange(new, destination, old)
+            if backup and keep and not keep(backup):
+                backup.rename(scratch / "old")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_scratch(destination: Path) -> None:
+    """Remove what a killed run of :func:`replacing` left beside ``destination``.
+
+    Only the holder of the destination's lock may do so: another run's may be in use.
+    """
+    ours = re.compile(rf"\.{re.escape(destination.name)}\.stepkit-[a-z0-9_]{{8}}")
+    for path in destination.parent.iterdir():
+        if ours.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _scratch_beside(destination: Path) -> Path:
+    from tempfile import mkdtemp
+
+    with explaining(f"cannot make a directory beside {destination}"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=f".{destination.name}.stepkit-", dir=destination.parent))
+
+
+def umask() -> int:
+    """Return the process's umask without changing it for a moment, as :func:`os.umask` does."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022

@@ -1,0 +1,98 @@
+"""A log file of one step's work, written by us and not by a shell's pipe."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class StampedFormatter(logging.Formatter):
+    """A line for each event: time in UTC, level, message."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+
+class _File(logging.FileHandler):
+    """A log file that says once that it cannot be written, and never fails the work it is of."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, mode="w", encoding="utf-8", errors="backslashreplace")
+        self._failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Note an error of the disk; any other is a bug, and logging shows it."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._note(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file; what the disk did not take is lost."""
+        try:
+            super().close()
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        if self._failed:
+            return
+        self._failed = True  # first: the warning comes back to this very file
+        why = error.strerror or error
+        logger.warning("the log %s is incomplete: %s; the work goes on", self.baseFilename, why)
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[logging.Handler]:
+    """Write everything that is logged during the block to ``path``, a line for each event.
+
+    Yields the handler that does it, for loggers that do not reach the screen. A disk that is full
+    later costs lines of the log, and a warning, but never the work.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` when the file cannot be written.
+    """
+    with atomic_files.explaining(f"cannot write the log {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _File(path)
+    handler.setFormatter(StampedFormatter())
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(min(level, logging.INFO))
+    root.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def on_terminal() -> bool:
+    """Tell whether a person sees what is logged, as it comes."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def only_to(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
+    """Send what ``logger`` says to ``handler`` alone, for the block."""
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)

@@ -1,0 +1,133 @@
+"""Directories that every user of one group may write in, and nobody else's business.
+
+A pod's user is often one that nobody chose: OpenShift takes an arbitrary uid in group 0, an image
+brings its own. What the users of one volume share is a group, as with Kubernetes' ``fsGroup``.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_IMODE, S_IROTH, S_IRWXG, S_IRWXU, S_ISGID, S_IWGRP, S_IWOTH, S_IXOTH
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+_DENIED: Final = {errno.EACCES, errno.EPERM}
+_PROBE_BYTES: Final = 4096  # one block: a full disk still takes an empty file
+
+# linux/posix_acl_xattr.h: a version, then a tag, permissions and an id for each entry.
+_DEFAULT_ACL: Final = "system.posix_acl_default"
+_ACL_VERSION: Final = 2
+_USER, _GROUP, _OTHER = 0x01, 0x04, 0x20
+_NO_ID: Final = 0xFFFFFFFF
+_READ_AND_SEARCH: Final = S_IROTH | S_IXOTH
+
+
+def share(directory: Path) -> None:
+    """Let the group of ``directory`` write in it, and in what is made in it later.
+
+    A directory of this process's own user gets ``g=rwxs,o-w``, the group of the directory above
+    where that group may write there, and, where the file system has such a thing, a default ACL,
+    so that the umask of a later process takes nothing from the group. One of somebody else's is
+    left as it is, and must let its group write.
+
+    Raises :class:`ConfigurationError` that names owner, group and mode when that is not possible.
+    """
+    with explaining(directory, "cannot open to its group"):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        if found.st_uid == os.geteuid():
+            with explaining(directory, "cannot open to its group"):
+                _share_own(handle, directory)
+        elif found.st_mode & S_IRWXG != S_IRWXG:
+            error = PermissionError(errno.EPERM, "it is another user's")
+            raise denied(f"cannot open {directory} to its group", error, directory)
+        mode = S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+    if mode & S_IWOTH or not mode & S_ISGID:
+        trouble = (
+            "every user may write in it" if mode & S_IWOTH else "it hands its group to no file"
+        )
+        logger.warning("%s has mode %o: %s, and it cannot be changed", directory, mode, trouble)
+
+
+def _share_own(handle: int, directory: Path) -> None:
+    above = directory.parent.stat()
+    groups = {os.getegid(), *os.getgroups()}
+    if above.st_mode & S_IWGRP and above.st_gid in groups - {os.fstat(handle).st_gid}:
+        with suppress(OSError):  # CIFS and others have one group for all
+            os.fchown(handle, -1, above.st_gid)
+    mode = S_IMODE(os.fstat(handle).st_mode)
+    wanted = (mode | S_ISGID | S_IRWXU | S_IRWXG) & ~S_IWOTH
+    if mode != wanted:
+        os.fchmod(handle, wanted)
+    entries = ((_USER, 7), (_GROUP, 7), (_OTHER, wanted & _READ_AND_SEARCH))
+    packed = b"".join(struct.pack("<HHI", tag, bits, _NO_ID) for tag, bits in entries)
+    with suppress(OSError):  # NFS 4, CIFS and others have no such lists
+        os.setxattr(handle, _DEFAULT_ACL, struct.pack("<I", _ACL_VERSION) + packed)
+
+
+def check_writable(directory: Path) -> None:
+    """Write a block into ``directory``, wait until the disk has it, and remove it.
+
+    Raises :class:`ConfigurationError` that names owner, group and mode when this user may not, and
+    :class:`stepkit.errors.ToolError` (``disk-full``) when there is no room.
+    """
+    from tempfile import mkstemp
+
+    with explaining(directory, "cannot write in"):
+        handle, probe = mkstemp(prefix=".stepkit-", dir=directory)
+        try:
+            os.write(handle, bytes(_PROBE_BYTES))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+            Path(probe).unlink()
+
+
+@contextmanager
+def explaining(path: Path, what: str) -> Iterator[None]:
+    """Turn an :class:`OSError` of the block into a :class:`stepkit.errors.StepError`.
+
+    It begins with ``what`` and ``path``, and names owner and group where a permission is missing.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DENIED:
+            raise denied(f"{what} {path}", error, path) from error
+        raise atomic_files.os_error(f"{what} {path}", error) from error
+
+
+def denied(what: str, error: OSError, path: Path) -> ConfigurationError:
+    """Say who owns ``path``, or the directory above that is there, and who would have to."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    groups = " ".join(map(str, sorted({os.getegid(), *os.getgroups()})))
+    return ConfigurationError(
+        f"{what}: {error.strerror}: {owner(path)}, and this process is uid {os.geteuid()} with "
+        f"groups {groups}: give the pod's securityContext an fsGroup that may write there, or let "
+        "its owner run chgrp and chmod g+rwxs"
+    )
+
+
+def owner(path: Path) -> str:
+    """Name the owner, group and mode of ``path`` itself, a link not followed."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        return f"{path} cannot be looked at ({error.strerror})"
+    return f"{path} has uid {found.st_uid}, gid {found.st_gid}, mode {S_IMODE(found.st_mode):o}"

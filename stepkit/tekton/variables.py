@@ -1,0 +1,197 @@
+"""Replace ``$(params.x)`` and its kin as Tekton does, and ``$(HOME)`` as the kubelet does after it.
+
+Variables live in a tree of :class:`Names`. Before a run, results are :class:`Unknown`: they stay
+in the text as they are written. What a reference names must exist in either case.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.tekton.objects import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from stepkit.tekton.yaml_documents import Node, Value
+
+_REFERENCE: Final = re.compile(
+    r"\$\(((?:params|tasks|finally|workspaces|results|context|steps|step|artifacts|inputs|outputs)"
+    r"[.\[][^()$]*)\)"
+)
+_PART: Final = re.compile(r"\.?([^.\[\]\"']+)|\[\"([^\"]+)\"\]|\['([^']+)'\]|\[(\*|\d+)\]")
+_KUBELET: Final = re.compile(r"\$(?:(\$)|\(([^)]*)\))")
+
+
+class Names(dict[str, Any]):
+    """The names that may follow a dot in a reference."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that only a run will tell."""
+
+    reference: str
+    type: Type = "string"
+
+    def inside(self, part: str) -> Unknown:
+        """Return the value of one item or key."""
+        return Unknown(
+            f"{self.reference}[{part}]" if part.isdigit() else f"{self.reference}.{part}"
+        )
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A result that its task declared and never wrote."""
+
+    task: str
+    result: str
+
+
+class MissingResult(Exception):  # noqa: N818 - whether it is an error depends on who asks
+    """A reference needs a result that was not written."""
+
+    def __init__(self, missing: Missing) -> None:
+        super().__init__(f"task {missing.task} did not emit the result {missing.result}")
+        self.task = missing.task
+
+
+@dataclass(frozen=True)
+class _Found:
+    value: Any
+    star: bool
+
+
+def type_of(value: Value | Unknown) -> Type:
+    """Return the type that Tekton gives ``value``."""
+    if isinstance(value, Unknown):
+        return value.type
+    kinds: dict[type, Type] = {list: "array", dict: "object"}
+    return kinds.get(type(value), "string")
+
+
+def references(node: Node) -> Iterator[list[str]]:
+    """Yield the parts of every reference in ``node``: ``["tasks", "x", "results", "y"]``."""
+    for text in _texts(node.value):
+        for match in _REFERENCE.finditer(text):
+            yield _parts(match[1], node)
+
+
+def text(node: Node, scope: Names, raw: str | None = None) -> str:
+    """Replace the variables in a string; arrays and objects do not fit into one.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` for a variable that does not exist, and
+    :class:`MissingResult` for a result that was not written.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        found = _look_up(match[1], scope, node)
+        kind = type_of(found.value)
+        if kind != "string":
+            hint = f"write $({match[1].removesuffix('[*]')}[*]) as a whole item of a list"
+            raise node.error(f"$({match[1]}) is an {kind} and does not fit into a string: {hint}")
+        if isinstance(found.value, Unknown):
+            return f"$({found.value.reference})"
+        return str(found.value)
+
+    return _REFERENCE.sub(replace, node.text() if raw is None else raw)
+
+
+def items(nodes: Iterable[Node], scope: Names) -> list[str]:
+    """Replace the variables in a list; ``$(x[*])`` as a whole item becomes x's items, or none."""
+    result: list[str] = []
+    for node in nodes:
+        whole = _whole(node.text(), scope, node)
+        if whole is None:
+            result.append(text(node, scope))
+        elif isinstance(whole, Unknown) and whole.type == "array":
+            result.append(f"$({whole.reference}[*])")
+        elif isinstance(whole, list):
+            result.extend(whole)
+        else:
+            raise node.error(f"{node.value} is an object: name one of its keys")
+    return result
+
+
+def value(node: Node, scope: Names) -> Value | Unknown:
+    """Replace the variables in a param's value; ``$(x[*])`` alone hands over x itself."""
+    given = node.param_value()
+    if isinstance(given, list):
+        return items(node.items(), scope)
+    if isinstance(given, dict):
+        return {key: text(node, scope, raw) for key, raw in given.items()}
+    whole = _whole(given, scope, node)
+    return text(node, scope, given) if whole is None else whole
+
+
+def expand(template: str, env: Mapping[str, str]) -> str:
+    """Replace ``$(NAME)`` by a variable of ``env`` as the kubelet does; ``$$`` becomes ``$``."""
+
+    def replace(match: re.Match[str]) -> str:
+        return match[1] or env.get(match[2], match[0])
+
+    return _KUBELET.sub(replace, template)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _whole(given: str, scope: Names, node: Node) -> Any:
+    """Return the array or object that ``given`` as a whole stands for, or None."""
+    match = _REFERENCE.fullmatch(given)
+    if not match:
+        return None
+    found = _look_up(match[1], scope, node)
+    return found.value if found.star else None
+
+
+def _parts(reference: str, node: Node) -> list[str]:
+    parts, end = [], 0
+    while end < len(reference):
+        match = _PART.match(reference, end)
+        if match is None:
+            raise node.error(f"$({reference}) is no variable")
+        parts.append(next(group for group in match.groups() if group is not None))
+        end = match.end()
+    return parts
+
+
+def _look_up(reference: str, scope: Names, node: Node) -> _Found:
+    parts = _parts(reference, node)
+    star = parts[-1] == "*"
+    here: Any = scope
+    for number, part in enumerate(parts[:-1] if star else parts):
+        here = _inside(here, part, parts[:number], reference, node)
+    if isinstance(here, Missing):
+        raise MissingResult(here)
+    if isinstance(here, Names):
+        raise node.error(f"$({reference}) is no variable{did_you_mean('', here)}")
+    if star and type_of(here) == "string":
+        raise node.error(f"$({reference}) is a string: write it without [*]")
+    return _Found(here, star)
+
+
+def _inside(here: Any, part: str, before: list[str], reference: str, node: Node) -> Any:
+    if isinstance(here, Missing):
+        return here
+    if isinstance(here, Unknown) and here.type != "string":
+        return here.inside(part)
+    if isinstance(here, list) and part.isdigit():
+        if int(part) < len(here):
+            return here[int(part)]
+        raise node.error(f"$({reference}): there are only {len(here)} items")
+    if isinstance(here, dict) and part in here:
+        return here[part]
+    hint = did_you_mean(part, here) if isinstance(here, dict) else ""
+    if before[:1] == ["tasks"] and part in {"status", "reason"}:
+        hint = ": only tasks in finally know how other tasks ended"
+    raise node.error(f"there is no variable $({reference}){hint}")

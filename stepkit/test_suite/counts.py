@@ -1,0 +1,112 @@
+"""Count how tests ended, and set apart the failures that were allowed beforehand."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stepkit.test_suite.junit import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A failure that was declared beforehand: which tests, and why."""
+
+    pattern: str
+    reason: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Allowance:
+        """Read ``PATTERN`` or ``PATTERN=reason``; a ``=`` in brackets belongs to a test's name."""
+        match = re.fullmatch(r"((?:[^=\[]|\[.*\])+)(?:=(.*))?", text, re.DOTALL)
+        return cls(pattern=match[1], reason=match[2] or "") if match else cls(pattern=text)
+
+    def covers(self, case: Case) -> bool:
+        """Tell whether ``case`` is meant; ``*`` and ``?`` stand for anything, brackets do not."""
+        pattern = self.pattern.replace("[", "[[]")
+        names = (case.node, f"{case.classname}::{case.name}")
+        return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One test that failed (or whose setup or teardown did): ``message`` is one line."""
+
+    name: str
+    message: str
+    allowed: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many tests ended how; an allowed failure counts as ``allowed`` alone."""
+
+    cases: tuple[Case, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    allowed: int = 0
+    failed: int = 0
+    errors: int = 0
+
+    @property
+    def total(self) -> int:
+        """All tests, the skipped ones too."""
+        return len(self.cases)
+
+    @property
+    def skipped(self) -> int:
+        """Tests that did not run, or were expected to fail and did."""
+        return sum(case.outcome == "skipped" for case in self.cases)
+
+    @property
+    def passed(self) -> int:
+        """Tests that passed."""
+        return sum(case.outcome == "passed" for case in self.cases)
+
+    def __str__(self) -> str:
+        parts = [f"{self.passed} passed"]
+        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [count(self.errors, "error")] if self.errors else []
+        parts += [f"{self.skipped} skipped"] if self.skipped else []
+        if self.allowed:
+            why = sorted({f.reason for f in self.failures if f.allowed and f.reason})
+            parts += [
+                count(self.allowed, "allowed failure") + (f" ({'; '.join(why)})" if why else "")
+            ]
+        return f"{count(self.total, 'test')}: {', '.join(parts)}"
+
+
+def tally(cases: Sequence[Case], allowances: Sequence[Allowance]) -> Tally:
+    """Count ``cases``, and set the failures apart that were allowed beforehand."""
+    failures = []
+    counts = {"failed": 0, "error": 0}
+    for case in cases:
+        if case.outcome not in counts:
+            continue
+        allowance = next((a for a in allowances if a.covers(case)), None)
+        counts[case.outcome] += allowance is None
+        failures.append(
+            Failure(
+                name=case.node,
+                message=case.message,
+                allowed=allowance is not None,
+                reason=allowance.reason if allowance else "",
+            )
+        )
+    return Tally(
+        cases=tuple(cases),
+        failures=tuple(failures),
+        allowed=sum(failure.allowed for failure in failures),
+        failed=counts["failed"],
+        errors=counts["error"],
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """Say ``1 test`` or ``2 tests``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

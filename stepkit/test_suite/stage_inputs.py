@@ -1,0 +1,177 @@
+"""Put files into a directory of somebody else's checkout, and touch nothing outside it.
+
+The checkout may hold links that lead anywhere, so every step into it is taken by directory
+handle and follows none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+KEPT: Final = frozenset({".gitkeep", ".gitignore"})  # what keeps an empty directory in git
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FIELD: Final = re.compile(r"\{(name|stem|suffix)\}")
+
+
+def plan(inputs: Sequence[Path], templates: Sequence[str]) -> dict[str, Path]:
+    """Say under which name each of ``inputs`` is to be staged.
+
+    There is one template for each input, or one for all; ``{name}``, ``{stem}`` and ``{suffix}``
+    stand for the parts of the input's own name. Raises :class:`ConfigurationError` when an input
+    is missing or empty, a template is wrong, or two inputs land on one name.
+    """
+    if len(templates) not in {1, len(inputs)}:
+        raise ConfigurationError(
+            f"there are {len(templates)} input names for {len(inputs)} inputs: "
+            "give one template for all inputs, or one for each"
+        )
+    repeated = templates if len(templates) == len(inputs) else [*templates] * len(inputs)
+    planned: dict[str, Path] = {}
+    for source, template in zip(inputs, repeated, strict=True):
+        _check_source(source)
+        name = _name(source, template)
+        if name in planned:
+            raise ConfigurationError(
+                f"{planned[name]} and {source} would both be staged as {name}: "
+                "give each its own name with --input-names"
+            )
+        planned[name] = source
+    return planned
+
+
+def check_directory(checkout: Path, directory: str, kept: Iterable[Path]) -> None:
+    """Make sure that ``directory`` of ``checkout`` may be emptied.
+
+    Raises :class:`ConfigurationError` when it leads out of the checkout, or to a path in ``kept``.
+    """
+    parts = PurePosixPath(directory).parts
+    if not parts or directory.startswith("/") or {"..", ".git"} & set(parts):
+        raise ConfigurationError(
+            f"the input directory {directory!r} is no directory inside the checkout: "
+            "name one like input; it is emptied first"
+        )
+    path = checkout / directory
+    real = path.resolve()
+    for inside in kept:
+        if inside.resolve().is_relative_to(real):
+            raise ConfigurationError(
+                f"{inside} lies in {path}, which is emptied first: keep it elsewhere"
+            )
+
+
+def stage(checkout: Path, directory: str, planned: Mapping[str, Path]) -> None:
+    """Empty ``directory`` of ``checkout``, and copy the planned files into it.
+
+    Raises :class:`ConfigurationError` when a part of its path is a link or a file, or when it
+    holds Python code, which nobody can have meant to lose.
+    """
+    path = checkout / directory
+    with (
+        atomic_files.explaining(f"cannot stage inputs in {path}"),
+        _opened(checkout, directory) as handle,
+    ):
+        if code := _code(handle):
+            raise ConfigurationError(
+                f"{path} holds code ({code}): not emptying it; "
+                "name the directory that is meant for inputs"
+            )
+        _empty(handle)
+        for name, source in planned.items():
+            _copy(source, name, handle)
+
+
+def _code(directory: int) -> str:
+    """Name a file of Python code at any depth below the open ``directory``, or nothing."""
+    for folder, _, names, _ in os.fwalk(dir_fd=directory, follow_symlinks=False):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                return str(PurePosixPath(folder, name))
+    return ""
+
+
+def _check_source(source: Path) -> None:
+    if not source.exists():
+        raise ConfigurationError(
+            f"there is no input {source}{atomic_files.near_names(source)}",
+            reason=Reason.ARTIFACT_MISSING,
+        )
+    if not source.is_file():
+        raise ConfigurationError(f"the input {source} is no file", reason=Reason.ARTIFACT_MISSING)
+    if not source.stat().st_size:
+        raise ConfigurationError(
+            f"the input {source} is empty: did the step that makes it succeed?",
+            reason=Reason.ARTIFACT_MISSING,
+        )
+
+
+def _name(source: Path, template: str) -> str:
+    fields = {"name": source.name, "stem": source.stem, "suffix": source.suffix}
+    if re.search(r"[{}]", _FIELD.sub("", template)):
+        raise ConfigurationError(
+            f"the input name {template!r} may hold {{name}}, {{stem}} and {{suffix}}, nothing else"
+        )
+    name = _FIELD.sub(lambda match: fields[match[1]], template)
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise ConfigurationError(f"the input name {template!r} makes {name!r}, which is no name")
+    return name
+
+
+@contextmanager
+def _opened(checkout: Path, directory: str) -> Iterator[int]:
+    handle = os.open(checkout, _DIRECTORY)
+    try:
+        for part in PurePosixPath(directory).parts:
+            handle = _entered(handle, part, checkout / directory)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _entered(parent: int, name: str, shown: Path) -> int:
+    """Open a directory in ``parent``, made if missing, and close ``parent``."""
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    try:
+        child = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except NotADirectoryError as error:  # what Linux says of a link, too
+        raise ConfigurationError(
+            f"{shown} is not a directory of the checkout ({name} is a link or a file): "
+            "nothing was staged or removed"
+        ) from error
+    os.close(parent)
+    return child
+
+
+def _empty(handle: int) -> None:
+    with os.scandir(handle) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.name, dir_fd=handle)
+            elif entry.name not in KEPT or entry.is_symlink():
+                os.unlink(entry.name, dir_fd=handle)
+
+
+def _copy(source: Path, name: str, handle: int) -> None:
+    scratch = f".stepkit-{secrets.token_hex(8)}"
+    new = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
+    try:
+        with os.fdopen(new, "wb") as target, source.open("rb") as content:
+            shutil.copyfileobj(content, target)
+        os.rename(scratch, name, src_dir_fd=handle, dst_dir_fd=handle)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(scratch, dir_fd=handle)
+        raise

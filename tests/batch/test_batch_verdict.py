@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepkit.batch import verdict as batch_verdict
+from stepkit.batch.planned_notebook import NotebookRun
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+
+
+def run(name: str, status: Any, **more: Any) -> NotebookRun:
+    return NotebookRun(name=name, path=Path(f"{name}.ipynb"), status=status, **more)
+
+
+def failed(name: str, exit_code: int, reason: Reason, message: str = "broke") -> NotebookRun:
+    return run(name, "failed", exit_code=exit_code, reason=reason, message=message)
+
+
+GOOD = run("a", "passed")
+
+
+def error(*runs: NotebookRun) -> StepError:
+    found = batch_verdict.error(runs)
+    assert found is not None
+    return found
+
+
+def test_all_passed_is_no_error() -> None:
+    assert batch_verdict.error([GOOD, run("b", "passed")]) is None
+    assert batch_verdict.sentence([GOOD, run("b", "passed")]) == "2 of 2 notebooks passed"
+
+
+def test_tolerated_errors_are_counted_first() -> None:
+    runs = [GOOD, run("b", "tolerated", tolerated=2)]
+
+    assert batch_verdict.error(runs) is None
+    assert batch_verdict.sentence(runs) == (
+        "passed with 2 tolerated errors: 1 of 2 notebooks passed, 1 with tolerated errors"
+    )
+    assert batch_verdict.sentence([run("b", "tolerated", tolerated=1)]).startswith(
+        "passed with 1 tolerated error:"
+    )
+
+
+def test_a_skipped_notebook_is_named_with_reason_and_date() -> None:
+    runs = [GOOD, run("b", "skipped", message="UCX", until="2027-01-01")]
+
+    assert batch_verdict.sentence(runs) == (
+        "1 of 2 notebooks passed, 1 skipped (b: UCX until 2027-01-01)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind", "name"),
+    [
+        ((4, 2, 3), UserCodeError, "c"),
+        ((4, 2, 4), ConfigurationError, "b"),
+        ((4, 4, -9), ToolError, "a"),
+        ((-9, 4, 4), ToolError, "a"),
+        ((1, 143, 4), ToolError, "a"),
+    ],
+)
+def test_the_worst_kind_decides_and_its_first_notebook_is_named(
+    codes: tuple[int, ...], kind: type[StepError], name: str
+) -> None:
+    reasons = {2: Reason.BAD_INPUT, 3: Reason.CELL_ERROR, 4: Reason.KERNEL_DIED}
+    runs = [
+        failed(n, code, reasons.get(code, Reason.KILLED))
+        for n, code in zip("abc", codes, strict=True)
+    ]
+
+    found = error(GOOD, *runs)
+
+    assert type(found) is kind
+    assert str(found) == f"{name}: broke; 1 of 4 notebooks passed, 3 failed"
+    assert found.reason == next(r.reason for r in runs if r.name == name)
+
+
+def test_all_skipped_is_no_success() -> None:
+    found = error(run("a", "skipped", message="UCX"), run("b", "skipped", message="slow"))
+
+    assert type(found) is ConfigurationError
+    assert str(found) == "0 of 2 notebooks ran, all skipped: a: UCX; b: slow"
+
+
+def test_the_table_has_a_line_for_each() -> None:
+    runs = [
+        run("long name", "passed", seconds=1.25, exit_code=0, message="2 of 2 cells ran"),
+        run("b", "not-run", message="needs x, which failed"),
+        run("c", "skipped", message="UCX", until="2027-01-01"),
+    ]
+
+    assert list(batch_verdict.table(runs)) == [
+        "long name  passed         1.2 s  2 of 2 cells ran",
+        "b          not run               needs x, which failed",
+        "c          skipped               UCX (until 2027-01-01)",
+    ]

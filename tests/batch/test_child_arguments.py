@@ -1,0 +1,77 @@
+"""What the child is told; that it obeys is shown in tests/steps/test_execute_notebooks.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from stepkit.batch.child_arguments import arguments
+from stepkit.batch.planned_notebook import Places, Planned, Settings
+from stepkit.cli import main as cli
+from stepkit.gpu.step_options import GpuOptions
+
+PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
+
+
+def test_a_plain_notebook_needs_little() -> None:
+    one = Planned(name="a b", path=Path("-source/{a} b.ipynb"))
+
+    assert arguments(one, PLACES, gpu=GpuOptions(), page=False, log_output=False) == [
+        "execute-notebook",
+        "--notebook=-source/{a} b.ipynb",
+        "--output=/out/a b_lite.ipynb",
+        "--log=/out/a b_lite.log",
+        "--report=/reports/a b_lite.json",
+    ]
+
+
+def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
+    settings = Settings(
+        parameters={"list": [1, 2], "text": "2026-01-01", "big": 1e22, "yes": "no", "none": None},
+        given=("n=5", "text=-x"),
+        rules=Path("rules.yaml"),
+        variant="lite",
+        kernel="python3",
+        cwd=Path("work dir"),
+        env={"FLAVOUR": "vanilla"},
+        execution_timeout=0.0,
+        run_timeout=5400.0,
+        tolerate=("KeyError:.*pca", "-x:y"),
+    )
+    one = Planned(name="a", path=Path("a.ipynb"), settings=settings)
+
+    argv = arguments(one, PLACES, gpu=GpuOptions(), page=True, log_output=True)
+
+    (parameters,) = [item for item in argv if item.startswith("--parameters-yaml=")]
+    assert yaml.safe_load(parameters.partition("=")[2]) == dict(settings.parameters)
+    assert [item for item in argv[5:] if item != parameters] == [
+        "--page=/out/a_lite.html",
+        "--rules=rules.yaml",
+        "--variant=lite",
+        "--kernel=python3",
+        "--cwd=work dir",
+        "--execution-timeout=0.000",
+        "--run-timeout=5400.000",
+        "--log-output=true",
+        "--tolerate=KeyError:.*pca",
+        "--tolerate=-x:y",
+        "--parameters=n=5",
+        "--parameters=text=-x",
+    ]
+    assert "vanilla" not in " ".join(argv)
+    parsed = cli.build_parser().parse_args(argv)
+    assert parsed.tolerate == ["KeyError:.*pca", "-x:y"]
+    assert parsed.parameters == ["n=5", "text=-x"]
+    assert (parsed.execution_timeout, parsed.run_timeout) == (0, 5400)
+
+
+def test_what_is_said_of_the_gpu_goes_on_to_each_notebook() -> None:
+    gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
+    argv = arguments(Planned(name="a", path=Path("a.ipynb")), PLACES, gpu=gpu, page=False,
+                     log_output=False)  # fmt: skip
+
+    assert {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"} <= {
+        *argv
+    }
+    assert not [flag for flag in argv if flag.startswith("--on-gpu-oom")]

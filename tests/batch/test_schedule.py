@@ -1,0 +1,160 @@
+"""Order and fate of notebooks; what executes them here is a function in place of a process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.batch.planned_notebook import NotebookRun, Planned
+from stepkit.batch.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def planned(name: str, *needs: str, exempt: str = "", until: str = "") -> Planned:
+    path = Path(f"{name}.ipynb")
+    return Planned(name=name, path=path, needs=needs, exempt=exempt, until=until)
+
+
+def ending(status: Any, started: list[str]) -> Callable[[Planned], NotebookRun]:
+    def execute(one: Planned) -> NotebookRun:
+        started.append(one.name)
+        chosen = status(one.name) if callable(status) else status
+        return NotebookRun(name=one.name, path=one.path, status=chosen, exit_code=0)
+
+    return execute
+
+
+def fates(plan: list[Planned], bad: str = "", **more: Any) -> tuple[list[str], dict[str, str]]:
+    started: list[str] = []
+    execute = ending(lambda name: "failed" if name in bad.split() else "passed", started)
+    usual = {"jobs": 1, "fail_fast": False, "stop": threading.Event(), **more}
+    schedule = Schedule(plan, execute, **usual)
+    schedule.run()
+    runs = schedule.in_order()
+    assert [run.name for run in runs] == [one.name for one in plan]
+    return started, {run.name: f"{run.status} {run.message}".strip() for run in runs}
+
+
+def test_notebooks_run_in_the_given_order() -> None:
+    started, ends = fates([planned("c"), planned("a"), planned("b")])
+
+    assert started == ["c", "a", "b"]
+    assert set(ends.values()) == {"passed"}
+
+
+def test_needs_come_first_wherever_they_stand() -> None:
+    started, _ = fates([planned("a", "b"), planned("b", "c"), planned("d"), planned("c")])
+
+    assert started == ["d", "c", "b", "a"]
+
+
+def test_what_needs_a_failed_one_is_not_run_and_the_rest_goes_on() -> None:
+    plan = [planned("a"), planned("b", "a"), planned("c", "b"), planned("d")]
+
+    started, ends = fates(plan, bad="a")
+
+    assert started == ["a", "d"]
+    assert ends == {
+        "a": "failed",
+        "b": "not-run needs a, which failed",
+        "c": "not-run needs b, which did not run",
+        "d": "passed",
+    }
+
+
+def test_failing_fast_starts_nothing_more() -> None:
+    started, ends = fates([planned("a"), planned("b"), planned("c")], bad="b", fail_fast=True)
+
+    assert started == ["a", "b"]
+    assert ends["c"] == "not-run b failed (--fail-fast)"
+
+
+def test_a_skipped_one_is_shown_with_reason_and_date_and_so_is_what_needs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plan = [planned("a", exempt="UCX", until="2027-01-01"), planned("b", "a"), planned("c", "b")]
+
+    with caplog.at_level(logging.INFO):
+        started, ends = fates(plan, fail_fast=True)
+
+    assert started == []
+    assert ends == {
+        "a": "skipped UCX",
+        "b": "skipped needs a, which is skipped: UCX",
+        "c": "skipped needs b, which is skipped: needs a, which is skipped: UCX",
+    }
+    assert "notebook 2/3 b: skipped: needs a, which is skipped: UCX (until 2027-01-01)" in (
+        caplog.text
+    )
+
+
+def test_independent_ones_run_side_by_side_and_dependent_ones_do_not() -> None:
+    both = threading.Barrier(2, timeout=20)
+    done: list[str] = []
+
+    def execute(one: Planned) -> NotebookRun:
+        if one.name in "ab":
+            both.wait()  # neither could end alone
+        else:
+            assert sorted(done) == ["a", "b"]
+        done.append(one.name)
+        return NotebookRun(name=one.name, path=one.path, status="passed")
+
+    plan = [planned("a"), planned("b"), planned("c", "a", "b")]
+    schedule = Schedule(plan, execute, jobs=2, fail_fast=False, stop=threading.Event())
+    schedule.run()
+
+    assert [run.status for run in schedule.in_order()] == ["passed"] * 3
+
+
+def test_never_more_than_jobs_at_once() -> None:
+    most, now, lock = 0, 0, threading.Lock()
+
+    def execute(one: Planned) -> NotebookRun:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.02)
+        with lock:
+            now -= 1
+        return NotebookRun(name=one.name, path=one.path, status="passed")
+
+    plan = [planned(f"n{number}") for number in range(9)]
+    Schedule(plan, execute, jobs=3, fail_fast=False, stop=threading.Event()).run()
+
+    assert 1 <= most <= 3
+
+
+def test_nothing_starts_once_the_run_is_stopped() -> None:
+    stop = threading.Event()
+    stop.set()
+
+    started, ends = fates([planned("a"), planned("b", "a"), planned("c", exempt="x")], stop=stop)
+
+    assert started == []
+    assert ends["a"] == "not-run the run was stopped"
+    assert ends["b"] == "not-run needs a, which did not run"
+    assert ends["c"] == "skipped x"
+
+
+def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_not_hidden() -> None:
+    stop = threading.Event()
+    asked: list[bool] = []
+
+    def execute(one: Planned) -> NotebookRun:
+        if one.name == "bug":
+            raise RuntimeError("boom")
+        asked.append(stop.wait(20))
+        return NotebookRun(name=one.name, path=one.path, status="cancelled")
+
+    plan = [planned("slow"), planned("bug")]
+    with pytest.raises(RuntimeError, match="boom"):
+        Schedule(plan, execute, jobs=2, fail_fast=False, stop=stop).run()
+    assert asked == [True]

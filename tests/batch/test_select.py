@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.batch import select as batch_select
+from stepkit.batch.planned_notebook import Settings
+from stepkit.errors import ConfigurationError, Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.ipynb", "a.ipynb", "deep/c {x} [1].ipynb", ".ipynb_checkpoints/a.ipynb"):
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def names(*patterns: str) -> list[str]:
+    return [one.name for one in batch_select.planned(patterns, Settings())]
+
+
+@pytest.mark.usefixtures("source")
+def test_paths_keep_their_order_and_a_pattern_is_sorted() -> None:
+    assert names("source/b.ipynb", "source/a.ipynb") == ["b", "a"]
+    assert names("source/*.ipynb") == ["a", "b"]
+    assert names("source/**/*.ipynb") == ["a", "b", "c {x} [1]"]
+
+
+@pytest.mark.usefixtures("source")
+def test_what_matches_twice_runs_once_at_its_first_place() -> None:
+    assert names("source/b.ipynb", "source/*.ipynb", "source/../source/b.ipynb") == ["b", "a"]
+
+
+@pytest.mark.usefixtures("source")
+def test_a_name_that_looks_like_a_pattern_is_a_name_if_it_is_there() -> None:
+    assert names("source/deep/c {x} [1].ipynb") == ["c {x} [1]"]
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("source/aa*.ipynb", " (did you mean a.ipynb or b.ipynb?)"),
+        ("sauce/*.ipynb", ": there is no directory sauce"),
+        ("*.ipynb", ""),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_an_error(pattern: str, hint: str) -> None:
+    message = f"--notebooks {pattern!r} matches no file{hint}"
+
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}$") as caught:
+        names("source/a.ipynb", pattern)
+
+    assert caught.value.reason == Reason.NOT_FOUND

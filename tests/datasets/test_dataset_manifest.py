@@ -1,0 +1,97 @@
+"""Manifests: what they may say, and the line of what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stepkit.datasets import manifest as dataset_manifest
+from stepkit.errors import ConfigurationError
+
+SHA256 = "a1" * 32
+EXAMPLE = Path(__file__).parents[2] / "examples/datasets.yaml"
+
+
+def read(tmp_path: Path, text: str) -> list[dataset_manifest.Dataset]:
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    return dataset_manifest.read(path)
+
+
+def test_a_dataset_says_where_it_is_and_where_it_goes(tmp_path: Path) -> None:
+    (one,) = read(
+        tmp_path,
+        f"datasets:\n- url: https://h/a/census%20v1.h5ad?x=1\n  sha256: {SHA256.upper()}\n"
+        "  size: 5\n  mirrors: [https://m/b]\n",
+    )
+
+    assert (str(one.path), one.sha256, one.size) == ("census v1.h5ad", SHA256, 5)
+    assert one.mirrors == ("https://m/b",)
+    assert not one.unpacked
+
+
+def test_the_example_can_be_read() -> None:
+    assert [str(one.path) for one in dataset_manifest.read(EXAMPLE)] == [
+        "h5/census.h5ad",
+        "markers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "unpack", "path"),
+    [
+        ("a.tar.gz", "auto", "a"),
+        ("a.h5ad", "auto", "a.h5ad"),
+        ("a.tar.gz", "false", "a.tar.gz"),
+        ("a.zip", "true", "a"),
+    ],
+)
+def test_what_is_unpacked_loses_its_ending(
+    tmp_path: Path, name: str, unpack: str, path: str
+) -> None:
+    (one,) = read(tmp_path, f"datasets:\n- url: https://h/{name}\n  unpack: {unpack}\n")
+
+    assert str(one.path) == path
+    assert one.unpacked == (path == "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "m.yaml, line 1: the file must be a mapping"),
+        ("datasets: []", "line 1: datasets must not be empty"),
+        ("datasets:\n- sha256: x", r"line 2: datasets\[0\] needs url"),
+        ("datasets:\n- url: https://h/a\n  sha265: x", "did you mean sha256"),
+        ("datasets:\n- url: https://h/a\n  sha256: x", "64 hexadecimal digits"),
+        ("datasets:\n- url: https://h/a\n  size: 1.7GB", "must be a whole number"),
+        ("datasets:\n- url: https://h/a\n  unpack: rar", "auto, true, false, tar or zip"),
+        ("datasets:\n- url: https://h/a\n- url: https://i/a", "line 3.*also the path of .*line 2"),
+        ("datasets:\n- url: https://h/a\n- url: https://h/b\n  path: a/b", "inside of a"),
+        ("datasets:\n- url: https://h/a\n  mirrors: [https://m/a]", "mirrors need a sha256"),
+        ("datasets:\n- url: https://h/", "ends in no name of a file"),
+        ("datasets:\n- url: https://h/..", "leads out of the directory"),
+        ("datasets:\n- url: https://h/a%2Fb", "ends in no name of a file"),
+        ("datasets:\n- url: https://h/a%00", "holds a control character"),
+        (f"datasets:\n- url: https://h/{'x' * 300}", "more than 200 bytes"),
+        ("datasets:\n- url: https://h/a\n  path: ../b", "leads out of the directory"),
+        ("datasets:\n- url: https://h/a\n  path: /b", "leads out of the directory"),
+        ("datasets:\n- url: https://h/a\n  path: .", "leads out of the directory"),
+        ("datasets:\n- url: file:///etc/passwd", "no https:// or http:// address"),
+        ("datasets:\n- url: https://u:hunter2@h/a", "holds a user name or password"),
+        ("datasets:\n- url: http://169.254.169.254/a", "where clouds keep credentials"),
+        ("datasets:\n- url: http://[fe80::1]/a", "where clouds keep credentials"),
+        ("datasets:\n- url: http://metadata.google.internal/a", "where clouds keep"),
+        ("datasets:\n- url: http://example.org/a\n  auth: T", "over https:// only"),
+        ("datasets:\n- url: 'https://h/a b'", "holds a blank or line break"),
+        ("datasets:\n- url: 'https://u:hunter2 x@h/a'", "holds a blank or line break"),
+        ("datasets:\n- url: https://u:hunter2/x@h/a", "'https://...' is no URL"),
+        ("datasets:\n- url: https://u:hunter2?x@h/a", "'https://...' is no URL"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        read(tmp_path, text)
+
+    assert "m.yaml, line " in str(caught.value)
+    assert "hunter2" not in str(caught.value)

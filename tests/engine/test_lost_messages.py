@@ -1,0 +1,100 @@
+"""Messages that never arrived are counted; what is no loss is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import execute
+
+from stepkit.engine.lost_messages import Losses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def message(number: int | str, pid: int = 7) -> dict[str, Any]:
+    return {"header": {"msg_id": f"a-b_{pid}_{number}"}}
+
+
+def counted(*numbers: int | str, first: int | str = 3) -> int:
+    losses = Losses(7)
+    losses.begin(message(first))
+    for number in numbers:
+        losses.saw(message(number))
+    return losses.count
+
+
+def test_nothing_is_lost_of_what_arrives_whole_in_whatever_order() -> None:
+    assert counted(3, 4, 5, 6) == 0
+    assert counted(6, 4, 3, 5) == 0
+
+
+def test_what_is_missing_in_between_is_counted() -> None:
+    assert counted(3, 4, 6, 9) == 3
+    assert counted(5) == 2
+
+
+def test_what_came_before_the_first_cell_is_not_counted() -> None:
+    assert counted(1, 3, 4) == 0
+    assert counted(0, 2, 3, 5) == 1
+
+
+def test_the_first_cell_alone_says_from_where_to_count() -> None:
+    losses = Losses(7)
+    losses.begin(message(3))
+    losses.saw(message(3))
+    losses.begin(message(9))
+    losses.saw(message(9))
+
+    assert losses.count == 5
+
+
+def test_nothing_is_counted_before_a_cell_began() -> None:
+    losses = Losses(7)
+    losses.saw(message(1))
+    losses.saw(message(9))
+
+    assert losses.count == 0
+
+
+def test_messages_of_forked_children_are_not_counted() -> None:
+    losses = Losses(7)
+    losses.begin(message(3))
+    for number, pid in ((3, 7), (4, 7), (90, 8), (5, 8), (5, 7)):
+        losses.saw(message(number, pid))
+
+    assert losses.count == 0
+
+
+@pytest.mark.parametrize("name", ["", "0b2c-44", "a_b_c", "a_7_", "1_7_3\n", "x_77_3"])
+def test_a_kernel_that_numbers_nothing_is_not_counted(name: str) -> None:
+    losses = Losses(7)
+    unnumbered = {"header": {"msg_id": name}}
+    losses.begin(unnumbered)
+    losses.saw(unnumbered)
+    losses.saw({"header": {}})
+
+    assert losses.count == 0
+
+
+@given(st.sets(st.integers(1, 60)), st.integers(1, 60))
+def test_the_count_is_that_of_the_gaps(dropped: set[int], total: int) -> None:
+    arrived = [number for number in range(total) if number not in dropped]
+    gaps = {number for number in dropped if number < max(arrived)}
+
+    assert counted(*arrived, first=0) == len(gaps)
+
+
+def test_a_kernel_that_drops_its_outputs_is_found_out(tmp_path: Path) -> None:
+    """It makes a message and sends it to nobody, as a full queue does."""
+    drops = (
+        "session = get_ipython().kernel.session\n"
+        "for _ in range(5): session.msg('stream', {'name': 'stdout', 'text': 'lost'})\n"
+        "print('kept')"
+    )
+    outcome = execute(tmp_path, drops, "2")
+
+    assert outcome.execution.messages_lost == 5

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from stepkit.errors import ConfigurationError
+from stepkit.formats import sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("200GiB", 200 << 30), ("1.5k", 1500), ("4096", 4096), ("500TiB", 500 << 40)],
+)
+def test_reads_sizes_of_volumes(text: str, expected: int) -> None:
+    assert sizes.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["0.5", "50%", "much", ""])
+def test_knows_no_shares(text: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^--free .* is no size: write 4GiB, 500MB or a n"
+    ):
+        sizes.parse(text, name="--free")
+
+
+def test_a_forgotten_unit_is_noticed() -> None:
+    with pytest.raises(ConfigurationError, match="is 10 bytes, too small: did you mean 10GiB"):
+        sizes.parse("10")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 bytes"), (300, "300 bytes"), (64 << 20, "64.0 MiB"), (3 << 29, "1.5 GiB")],
+)
+def test_spells_bytes_for_people(number: int, text: str) -> None:
+    assert sizes.spell(number) == text

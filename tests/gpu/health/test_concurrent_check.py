@@ -1,0 +1,86 @@
+"""A look at the GPU that takes long, on a driver that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from cuda_driver import fake_cuda
+from waiting import until
+
+from stepkit.errors import Cancelled
+from stepkit.gpu.health import preflight, probe_runner
+from stepkit.gpu.health.concurrent_check import Look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import FrameType
+
+
+@contextmanager
+def cancelling() -> Iterator[None]:
+    """Let SIGUSR1 do here what SIGTERM does in a command."""
+
+    def cancel(signum: int, _: FrameType | None) -> None:
+        raise Cancelled(signum)
+
+    before = signal.signal(signal.SIGUSR1, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def probes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if is_probe(child)]
+
+
+def is_probe(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return str(probe_runner.PROBE) in process.cmdline()
+    return False
+
+
+def test_a_signal_during_the_look_leaves_no_process_behind(tmp_path: Path) -> None:
+    env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
+    look = Look("required", python=None, cwd=tmp_path, env=env)
+    found: list[psutil.Process] = []
+
+    def interrupt() -> None:
+        until(probes)
+        found.extend(probes())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with cancelling():
+        look.start()
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(Cancelled):
+            look.require()
+        look.close()
+
+    assert len(found) == 1
+    assert not found[0].is_running()
+
+
+def test_a_look_that_breaks_is_no_gpu_that_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise PermissionError("a fault of ours")
+
+    monkeypatch.setattr(preflight, "diagnose", broken)
+    required = Look("required", python=None, cwd=tmp_path, env={})
+    required.start()
+    with pytest.raises(PermissionError, match="a fault of ours"):
+        required.require()
+
+    optional = Look("optional", python=None, cwd=tmp_path, env={})
+    optional.start()
+    optional.close()
+    assert "nobody knows whether there is a GPU: a fault of ours" in caplog.text

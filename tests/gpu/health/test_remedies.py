@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cuda_driver import fake_cuda
+
+from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
+from stepkit.gpu.health import remedies
+from stepkit.kernel.gpu_memory import error_causes as in_the_kernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What a notebook may do first: each prints the class and the text of its error, as a kernel does.
+CALLS = """
+import contextlib, json, sys
+import cupy, rmm
+calls = {
+    "reinitialize": lambda: rmm.reinitialize(pool_allocator=False),
+    "free memory": lambda: rmm.mr.available_device_memory(),
+    "pool": lambda: rmm.mr.PoolMemoryResource(rmm.mr.CudaMemoryResource(), 2**20),
+    "array": lambda: cupy.zeros(3),
+    "count": lambda: cupy.cuda.runtime.getDeviceCount(),
+}
+for name, call in calls.items():
+    try:
+        call()
+    except Exception as error:
+        print(json.dumps([name, type(error).__name__, str(error)]))
+"""
+FIVE = {"reinitialize", "free memory", "pool", "array", "count"}
+
+CODES = [
+    ("3", remedies.NOT_INITIALIZED),
+    ("34", remedies.STUB_LIBRARY),
+    ("35", remedies.DRIVER_TOO_OLD),
+    ("46", remedies.BUSY),
+    ("100", remedies.NO_DEVICE),
+    ("304", remedies.DEVICE_FILES),
+    ("802", remedies.NOT_READY),
+    ("803", remedies.DRIVER_MISMATCH),
+    ("804", remedies.COMPAT_UNSUPPORTED),
+    ("999", remedies.UNKNOWN),
+]
+
+
+def errors(env: dict[str, str] | None) -> dict[str, tuple[str, str]]:
+    pytest.importorskip("rmm", reason="RMM is not installed (extra cuda12 or cuda13)")
+    pytest.importorskip("cupy", reason="CuPy is not installed (extra cuda12 or cuda13)")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CALLS],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name: (ename, text) for name, ename, text in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        pytest.param(code, cause, marks=[] if code in {"46", "100"} else [pytest.mark.slow])
+        for code, cause in CODES
+    ],
+)
+def test_every_error_of_rmm_and_cupy_is_traced_to_the_drivers(
+    tmp_path: Path, code: str, cause: remedies.Cause
+) -> None:
+    raised = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT=code))
+
+    assert raised.keys() == FIVE
+    for ename, text in raised.values():
+        assert remedies.find(ename, text, driver_version=13000) is cause, (ename, text)
+
+
+def test_rmms_attribute_error_is_the_missing_device_that_it_hides(tmp_path: Path) -> None:
+    ename, text = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT="100"))["reinitialize"]
+
+    assert (ename, text) == ("AttributeError", "'CUDARuntimeError' object has no attribute 'msg'")
+    cause = remedies.find(ename, text)
+    assert cause is remedies.NO_DEVICE
+    assert cause.error is ConfigurationError
+    assert cause.reason is Reason.GPU_MISSING
+    assert "nvidia.com/gpu: 1" in cause.remedy
+
+
+def test_an_insufficient_driver_is_a_missing_one_where_there_is_none(tmp_path: Path) -> None:
+    without = fake_cuda(tmp_path)
+    (tmp_path / "driver/libcuda.so.1").write_text("no library")
+    raised = errors(without)
+
+    for name, (ename, text) in raised.items():
+        assert "cudaErrorInsufficientDriver" in text, name
+        assert remedies.find(ename, text, driver_version=0) is remedies.NO_DRIVER
+        assert remedies.find(ename, text) is remedies.NO_DRIVER_OR_OLD
+
+
+@pytest.mark.slow
+def test_an_old_driver_is_told_by_its_version(tmp_path: Path) -> None:
+    raised = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_VERSION="11040"))
+
+    for ename, text in raised.values():
+        assert remedies.find(ename, text, driver_version=11040) is remedies.DRIVER_TOO_OLD
+
+
+@pytest.mark.parametrize("name", sorted(in_the_kernel._MISSING))
+def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> None:
+    assert remedies.find("GpuMissing", f"no GPU can be used: {name}: ...") is not None
+
+
+@pytest.mark.parametrize(
+    ("ename", "text", "cause"),
+    [
+        (
+            "OutOfMemoryError",
+            "Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).",
+            remedies.OUT_OF_MEMORY,
+        ),
+        (
+            "MemoryError",
+            "std::bad_alloc: out_of_memory: CUDA error at: c.hpp:62: cudaErrorMemoryAllocation",
+            remedies.OUT_OF_MEMORY,
+        ),
+        (
+            "MemoryError",
+            "std::bad_alloc: out_of_memory: RMM failure at:p.hpp:257: Maximum pool size exceeded",
+            remedies.OUT_OF_MEMORY,
+        ),
+        (
+            "MemoryError",
+            "std::bad_alloc: out_of_memory: Maximum pool size exceeded: cudaErrorNoDevice",
+            remedies.NO_DEVICE,
+        ),
+        (
+            "OutOfMemoryError",
+            "CUDA out of memory. Tried to allocate 2 GiB.",
+            remedies.OUT_OF_MEMORY,
+        ),
+        ("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory", remedies.OUT_OF_MEMORY),
+        ("CUBLASError", "CUBLAS_STATUS_ALLOC_FAILED", remedies.OUT_OF_MEMORY),
+        (
+            "CudaAPIError",
+            "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY",
+            remedies.OUT_OF_MEMORY,
+        ),
+        (
+            "CudaSupportError",
+            "Error at driver init: Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)",
+            remedies.NO_DEVICE,
+        ),
+        (
+            "CudaSupportError",
+            "Error at driver init: \n\nCUDA driver library cannot be found.",
+            remedies.NO_DRIVER,
+        ),
+        ("RuntimeError", "No CUDA GPUs are available", remedies.NO_DEVICE),
+        ("RuntimeError", "Found no NVIDIA driver on your system.", remedies.NO_DRIVER),
+        (
+            "ImportError",
+            "libcuda.so.1: cannot open shared object file: No such file or directory",
+            remedies.NO_DRIVER,
+        ),
+        (
+            "CUDARuntimeError",
+            "cudaErrorInvalidDevice: invalid device ordinal",
+            remedies.NO_SUCH_DEVICE,
+        ),
+        (
+            "RuntimeError",
+            "RMM failure at: a.hpp:90: cudaMallocAsync not supported with this CUDA driver",
+            remedies.NO_POOLS,
+        ),
+        ("NVMLError_LibraryNotFound", "NVML Shared Library Not Found", remedies.NO_NVML),
+        ("NVMLError_Unknown", "Unknown Error", remedies.DEVICE_LOST),
+        ("NVMLError_GpuIsLost", "GPU is lost", remedies.HARDWARE),
+    ],
+)
+def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause) -> None:
+    assert remedies.find(ename, text, driver_version=13000) is cause
+
+
+@pytest.mark.parametrize(
+    ("ename", "text"),
+    [
+        ("MemoryError", "Unable to allocate 7.45 GiB for an array with shape (1000000000,)"),
+        ("MemoryError", "std::bad_alloc"),
+        ("MemoryError", ""),
+        ("KeyError", "'cudaErrorNoDevice'"),
+        ("AssertionError", "no CUDA-capable device is detected"),
+        ("AttributeError", "'Reader' object has no attribute 'msg'"),
+        (
+            "RuntimeError",
+            "RMM failure at: Error, Initial pool size required to be a multiple of 256",
+        ),
+        ("RuntimeError", "Initial pool size exceeds the maximum pool size!"),
+        ("ValueError", "Could not parse lots as a byte specification"),
+        ("CUDARuntimeError", "cudaErrorIllegalAddress: an illegal memory access was encountered"),
+        ("NVMLError_NotSupported", "Not Supported"),
+    ],
+)
+def test_an_error_that_is_not_the_gpus_has_no_cause(ename: str, text: str) -> None:
+    assert remedies.find(ename, text) is None
+
+
+def test_a_missing_driver_explains_what_would_hide_it() -> None:
+    text = "cudaMallocAsync not supported with this CUDA driver/runtime version"
+
+    assert remedies.find("RuntimeError", text, driver_version=0) is remedies.NO_DRIVER
+
+
+def test_only_what_may_pass_is_tried_again() -> None:
+    for cause in remedies.CAUSES:
+        if cause.transient:
+            assert cause.error is ToolError, cause.name
+        if cause.reason in {Reason.GPU_MISSING, Reason.GPU_UNFIT}:
+            assert cause.error is ConfigurationError, cause.name
+        assert cause.remedy, cause.name
+    assert remedies.OUT_OF_MEMORY.error is UserCodeError
+
+
+def test_names_of_causes_are_unique_and_all_codes_have_one() -> None:
+    names = [cause.name for cause in remedies.CAUSES]
+
+    assert len(names) == len(set(names))
+    assert len(names) > 20
+    assert {code for code, _ in CODES if remedies.of_code(int(code)) is None} == set()
+    assert remedies.of_code(1) is None

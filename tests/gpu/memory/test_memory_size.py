@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepkit.errors import ConfigurationError
+from stepkit.gpu.memory import memory_size
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1073741824", GIB),
+        ("4GiB", 4 * GIB),
+        ("4 gib", 4 * GIB),
+        ("4Gi", 4 * GIB),
+        ("1.5GiB", 3 * GIB // 2),
+        ("500MB", 500_000_000),
+        ("500M", 500_000_000),
+        ("300B", 300),
+        ("0.5", 0.5),
+        ("1.0", 1.0),
+        ("50%", 0.5),
+        ("12.5 %", 0.125),
+        ("100%", 1.0),
+    ],
+)
+def test_reads_sizes_as_people_write_them(text: str, expected: float) -> None:
+    parsed = memory_size.parse(text)
+
+    assert parsed == expected
+    assert type(parsed) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "lots",
+        "-1GiB",
+        "1e9",
+        "4GiBs",
+        "GiB",
+        "0x10",
+        "١GiB",  # noqa: RUF001
+        ".",
+        "1" * 5000,
+        "1" * 400 + ".5GiB",
+    ],
+)
+def test_refuses_what_is_no_size(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--size .* is no size: write 4GiB"):
+        memory_size.parse(text, name="--size")
+
+
+@pytest.mark.parametrize("text", ["eight", "10GX", "", "0.5", "1.5", "50%"])
+def test_neither_takes_nor_advises_a_share_where_none_makes_sense(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        memory_size.parse(text, name="--size", shares=False)
+
+    advice = "write 4GiB, 500MB or a number of bytes"
+    assert str(caught.value) == f"--size {text!r} is no size: {advice}"
+
+
+def test_sizes_are_read_alike_where_no_share_is_taken() -> None:
+    assert memory_size.parse("1.5GiB", shares=False) == 3 * GIB // 2
+
+
+@pytest.mark.parametrize("text", ["1.5", "0.0", "0%", "150%"])
+def test_refuses_what_is_no_share(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no share of the free memory"):
+        memory_size.parse(text)
+
+
+def test_a_number_without_a_unit_is_bytes_and_too_small_to_be_meant() -> None:
+    with pytest.raises(ConfigurationError, match="is 4 bytes, too small: did you mean 4GiB"):
+        memory_size.parse("4")
+
+
+def test_nothing_is_too_small_and_meant() -> None:
+    with pytest.raises(ConfigurationError, match=r"'0' is 0 bytes, too small$"):
+        memory_size.parse("0")
+
+
+def test_refuses_more_than_any_machine_has() -> None:
+    with pytest.raises(ConfigurationError, match="too large"):
+        memory_size.parse("1000000TB")
+
+
+def test_a_threshold_may_be_nothing() -> None:
+    assert memory_size.parse("0", least=0) == 0
+
+
+@given(st.integers(memory_size.SMALLEST, memory_size.LARGEST))
+def test_bytes_come_back_as_they_were_written(number: int) -> None:
+    assert memory_size.parse(str(number)) == number
+
+
+def test_the_host_has_memory_free() -> None:
+    assert 0 < memory_size.free_on_host() < memory_size.LARGEST

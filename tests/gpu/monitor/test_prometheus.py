@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.errors import ConfigurationError
+from stepkit.gpu.monitor import prometheus
+from stepkit.gpu.monitor.summary import DeviceSummary, Summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNKNOWN: dict[str, Any] = dict.fromkeys(DeviceSummary.__annotations__)
+DEVICE = DeviceSummary(
+    **UNKNOWN
+    | {
+        "index": 0,
+        "name": 'NVIDIA "H200"\\x',
+        "uuid": "GPU-1",
+        "driver": "570.124.06",
+        "memory_total": 80 * 2**30,
+        "memory_peak": 41 * 2**30,
+        "utilisation_mean": 37.4,
+        "power_max": 612.5,
+        "clock_reasons": ("software power cap", "hardware slowdown"),
+        "ecc_uncorrected": 0,
+        "xids": (79, 13, 79),
+    }
+)
+SUMMARY = Summary(
+    devices=(DEVICE,),
+    cpu_seconds=12.5,
+    rss_peak=3_000_000_000,
+    processes_max=4,
+    interval=0.2,
+    samples=50,
+    seconds=10.0,
+    longest_pause=0.25,
+    own_cpu_seconds=0.02,
+    errors=(),
+)
+
+# One line of the text format, as its specification spells it.
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\\\|\\"|\\n)*"'
+SAMPLE = re.compile(
+    rf"(stepkit_[a-z0-9_]+)(\{{{LABEL}(?:,{LABEL})*\}})? (-?[0-9.]+(?:e-?[0-9]+)?|NaN|[+-]Inf)"
+)
+
+
+def written(path: Path, **more: Any) -> dict[str, float]:
+    """Write the metrics, and read them as strictly as Prometheus does."""
+    usual: dict[str, Any] = {
+        "summary": SUMMARY,
+        "labels": {"notebook": "a"},
+        "status": "succeeded",
+        "exit_code": 0,
+        "seconds": 10.25,
+        "cells": {"total": 17, "run": 17},
+        "finished": 1_795_000_000.5,
+    }
+    prometheus.write(path, **{**usual, **more})
+    text = path.read_text()
+    assert text.endswith("\n")
+    _check_with_the_real_parser(text)
+    return _parsed(text)
+
+
+def _parsed(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    announced: list[str] = []
+    for line in text.removesuffix("\n").split("\n"):
+        if line.startswith("# HELP "):
+            name, _, told = line.removeprefix("# HELP ").partition(" ")
+            assert name not in announced, "the lines of a metric stay together"
+            assert told.endswith(".")
+            announced.append(name)
+        elif line.startswith("# TYPE "):
+            assert line == f"# TYPE {announced[-1]} gauge"
+        else:
+            sample = SAMPLE.fullmatch(line)
+            assert sample, line
+            assert sample[1] == announced[-1]
+            series = f"{sample[1].removeprefix('stepkit_')}{sample[2] or ''}"
+            assert series not in found
+            found[series] = float(sample[3])
+    return found
+
+
+def _check_with_the_real_parser(text: str) -> None:
+    if importlib.util.find_spec("prometheus_client"):
+        parser = importlib.import_module("prometheus_client.parser")
+        assert list(parser.text_string_to_metric_families(text))
+
+
+def test_a_run_and_its_gpu_are_told_in_base_units(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom")
+
+    gpu = '{notebook="a",gpu="0",uuid="GPU-1"}'
+    assert found['notebook_success{notebook="a"}'] == 1
+    assert found['notebook_status{notebook="a",status="succeeded"}'] == 1
+    assert found['notebook_status{notebook="a",status="failed"}'] == 0
+    assert found['notebook_duration_seconds{notebook="a"}'] == 10.25
+    assert found['notebook_finished_timestamp_seconds{notebook="a"}'] == 1_795_000_000.5
+    assert found['notebook_cells{notebook="a",state="run"}'] == 17
+    assert found['notebook_memory_peak_bytes{notebook="a"}'] == 3_000_000_000
+    assert found[f"gpu_memory_total_bytes{gpu}"] == 80 * 2**30
+    assert found[f"gpu_utilization_mean_ratio{gpu}"] == 0.374
+    assert found[f"gpu_power_max_watts{gpu}"] == 612.5
+    assert found[f"gpu_ecc_uncorrected_errors{gpu}"] == 0
+
+
+def test_reasons_and_errors_have_a_series_each(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom", labels={})
+
+    gpu = '{gpu="0",uuid="GPU-1"'
+    assert found[f'gpu_clock_event{gpu},reason="hardware slowdown"}}'] == 1
+    assert found[f'gpu_xid_errors{gpu},xid="79"}}'] == 2
+    assert found[f'gpu_xid_errors{gpu},xid="13"}}'] == 1
+
+
+def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom")
+
+    assert not [series for series in found if series.startswith("gpu_energy")]
+    assert not [series for series in found if series.startswith("gpu_temperature")]
+
+
+def test_a_run_that_was_not_sampled_has_metrics_too(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom", summary=None, status="failed", exit_code=3, labels={})
+
+    assert found["notebook_success"] == 0
+    assert found["notebook_exit_code"] == 3
+    assert found['notebook_status{status="failed"}'] == 1
+    assert not [series for series in found if series.startswith(("gpu", "sampler"))]
+
+
+def test_values_of_labels_are_escaped(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom", labels={"notebook": 'a"b\\c\nd\ud800'})
+
+    assert r'notebook_success{notebook="a\"b\\c\nd?"}' in found
+    assert any(r'name="NVIDIA \"H200\"\\x"' in series for series in found)
+
+
+def test_instances_of_one_gpu_stay_apart(tmp_path: Path) -> None:
+    both = tuple(replace(DEVICE, uuid=uuid, xids=()) for uuid in (None, None))
+    found = written(tmp_path / "a.prom", summary=replace(SUMMARY, devices=both))
+
+    assert len([series for series in found if series.startswith("gpu_memory_peak")]) == 2
+
+
+@pytest.mark.parametrize("label", ["a-b", "1a", "__name__", "gpu", ""])
+def test_a_label_that_cannot_be_is_refused_and_nothing_written(tmp_path: Path, label: str) -> None:
+    with pytest.raises(ConfigurationError, match="the metrics cannot have a label"):
+        written(tmp_path / "a.prom", labels={label: "x"})
+
+    assert list(tmp_path.iterdir()) == []

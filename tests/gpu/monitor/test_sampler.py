@@ -1,0 +1,389 @@
+"""The sampler beside real child processes, and a driver of ours that misbehaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nvml
+import pytest
+
+from stepkit.gpu.monitor import nvml_session, timeline
+from stepkit.gpu.monitor.process_tree import ProcessTree
+from stepkit.gpu.monitor.sampler import Sampler
+from stepkit.system import prctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nvml import FakeDriver
+
+MIB = 2**20
+
+
+@contextmanager
+def child(code: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``code`` in a session of its own, as a kernel; it has printed a line, and ends here."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    """Let the child go on, and wait for its next line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def more_samples(sampler: Sampler, count: int = 3) -> None:
+    seen = sampler.timeline().samples
+    until(lambda: sampler.timeline().samples >= seen + count)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeDriver]:
+    with nvml.installed(tmp_path) as driver:
+        yield driver
+
+
+ALLOCATES = """
+print("ready", flush=True); input()
+held = bytearray(200 * 2**20); print("held", flush=True); input()
+del held; print("free", flush=True); input()
+"""
+
+
+def test_a_child_that_allocates_shows_in_the_cell_that_did() -> None:
+    with Sampler(0.02) as sampler, child(ALLOCATES) as process:
+        sampler.follow(process.pid)
+        times = [time.monotonic()]
+        for word in ("held", "free"):
+            more_samples(sampler)
+            times.append(time.monotonic())
+            assert answer(process) == word
+        more_samples(sampler)
+        times.append(time.monotonic())
+    made = sampler.timeline(times[0])
+    seconds = [at - times[0] for at in times]
+
+    before, held, after = (rss for _, rss in timeline.peaks(made, list(pairwise(seconds))))
+
+    assert before is not None
+    assert held is not None
+    assert after is not None
+    ((_, last),) = timeline.peaks(made, [(seconds[3], seconds[3])])
+    assert last is not None
+    assert held - before > 150 * MIB
+    assert held - last > 150 * MIB
+    assert timeline.summary(made).rss_peak == max(before, held, after)
+    assert made.errors == ()
+
+
+def test_descendants_count_also_those_whose_parent_ended() -> None:
+    holds = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
+    starts = (
+        "import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-c', {holds!r}])\n"  # says "ready" itself
+    )
+    with child(f"{starts}input()") as process:
+        tree = ProcessTree(process.pid)
+        first = tree.look()  # a process between fork and exec has its parent's memory
+        usage = tree.look()
+        assert process.stdin is not None
+        process.stdin.close()
+        until(lambda: ended(process.pid))
+        left = tree.look()
+        tree.close()
+
+    assert usage.processes == 2
+    assert usage.rss - first.rss > 100 * MIB
+    assert left.rss > 100 * MIB
+    assert tree.pids == frozenset()
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a child of ours is a zombie."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def cpu(tree: ProcessTree) -> float:
+    seconds = tree.look().cpu_seconds
+    assert seconds is not None
+    return seconds
+
+
+def test_cpu_time_of_children_stays_when_they_end() -> None:
+    burns = "import time\nwhile time.process_time() < 0.4: pass"
+    code = (
+        "import subprocess, sys\nprint('ready', flush=True)\ninput()\n"
+        f"subprocess.run([sys.executable, '-c', {burns!r}])\nprint('done', flush=True)\ninput()"
+    )
+    with child(code) as process:
+        tree = ProcessTree(process.pid)
+        before = cpu(tree)
+        assert answer(process) == "done"
+        after = cpu(tree)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        gone = tree.look()
+
+    assert after - before >= 0.35
+    assert gone.cpu_seconds is not None
+    assert gone.cpu_seconds >= after
+    assert (gone.rss, gone.processes) == (0, 0)
+
+
+ORPHANS = """
+import os, time
+def burn():
+    end = time.process_time() + 0.3
+    while time.process_time() < end: pass
+print("ready", flush=True)
+wait, release = os.pipe()
+if not os.fork():
+    if not os.fork():
+        os.close(release); burn(); print(os.getpid(), flush=True); os.read(wait, 1); os._exit(0)
+    os._exit(0)
+os.wait()
+input(); os.close(release); print("released", flush=True)
+input(); burn(); print("done", flush=True); input()
+"""
+
+
+@pytest.fixture
+def _adopting() -> Iterator[None]:
+    """Let this process be the parent of orphans, as stepkit is."""
+    prctl.adopt_orphans(yes=True)
+    yield
+    prctl.adopt_orphans(yes=False)
+
+
+@pytest.mark.usefixtures("_adopting")
+def test_cpu_time_of_an_orphan_stays_when_somebody_else_waited_for_it() -> None:
+    with child(ORPHANS) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        tree = ProcessTree(process.pid)
+        both, before = tree.look().processes, cpu(tree)
+        answer(process)
+        os.waitpid(orphan, 0)
+        alone = tree.look().processes
+        answer(process)
+        after = cpu(tree)
+        tree.close()
+
+    assert (both, alone) == (2, 1)
+    assert after - before >= 0.25
+
+
+def test_a_process_that_is_gone_is_no_error() -> None:
+    with child("print('ready')") as process:
+        pass
+    with Sampler(0.01) as sampler:
+        sampler.follow(process.pid)
+        until(lambda: sampler.timeline().samples > 3)
+
+    assert timeline.summary(sampler.timeline()).rss_peak == 0
+    assert sampler.timeline().errors == ()
+
+
+def test_a_gpu_is_sampled_over_time_beside_the_processes(fake: FakeDriver) -> None:
+    fake.tell(devices=2, gpu0_used=1000, gpu1_used=500, gpu0_energy=1000)
+    with Sampler(0.01) as sampler:
+        sampler.follow(os.getpid())
+        until(lambda: sampler.timeline().samples > 2)
+        fake.tell(gpu0_used=3000, gpu0_energy=51000, gpu0_pid=os.getpid(), xid=31, gpu0_reasons=8)
+        more_samples(sampler)
+        fake.tell(gpu0_used=1000, gpu0_reasons=0)
+    made = sampler.timeline()
+    found = timeline.summary(made)
+
+    assert [device.memory_baseline for device in found.devices] == [1000 * MIB, 500 * MIB]
+    assert [device.memory_peak for device in found.devices] == [3000 * MIB, 500 * MIB]
+    assert found.devices[0].process_memory_peak == 512 * MIB
+    assert found.devices[0].energy == 50
+    assert found.devices[0].clock_reasons == ("hardware slowdown",)
+    assert (found.devices[0].xids, found.devices[1].xids) == ((31,), ())
+    assert max(peak or 0 for peak, _ in timeline.peaks(made, [(0, 99)])) == 2000 * MIB
+    assert found.own_cpu_seconds > 0
+    assert found.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("visible", "watched"),
+    [(None, [0, 1]), ("1", [1]), ("GPU-fa4e-1,0", [0, 1]), ("GPU-fa4e-0", [0]), ("", []),
+     ("-1", []), ("MIG-1", [])],
+)  # fmt: skip
+def test_gpus_that_the_kernel_does_not_see_are_not_watched(
+    fake: FakeDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    watched: list[int],
+) -> None:
+    fake.tell(devices=2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with child("print('ready', flush=True); input()") as process, Sampler(0.5) as sampler:
+        sampler.follow(process.pid)
+        until(lambda: sampler.timeline().samples > 0)
+
+    assert [device.index for device in sampler.timeline().devices] == watched
+
+
+def test_samples_that_cost_much_become_rarer() -> None:
+    sampler = Sampler(0.2)
+
+    assert [sampler._pause(cost) for cost in (0, 0.001, 0.002, 60)] == [0.2, 0.2, 0.4, 5.0]
+    assert Sampler(60)._pause(60) == 60
+
+
+def test_a_gpu_that_is_lost_is_noted_and_sampling_goes_on(fake: FakeDriver) -> None:
+    fake.tell(gpu0_used=700)
+    with Sampler(0.01) as sampler:
+        sampler.follow(os.getpid())
+        until(lambda: sampler.timeline().samples > 2)
+        fake.tell(gpu0_error=15)
+        until(lambda: sampler.timeline().errors != ())
+        more_samples(sampler)
+    made = sampler.timeline()
+
+    assert made.errors == ("GPU 0: GPU is lost",)
+    assert made.of_device(0, "memory_used")[-1] is None
+    assert made.columns["rss"][-1] is not None
+    assert timeline.summary(made).devices[0].memory_peak == 700 * MIB
+
+
+def test_a_driver_that_hangs_does_not_keep_the_run_from_ending(fake: FakeDriver) -> None:
+    fake.tell(gpu0_used=700)
+    with Sampler(0.01, limit=0.05) as sampler:
+        until(lambda: sampler.timeline().samples > 2)
+        fake.tell(hang=1)
+        time.sleep(0.1)
+    made = sampler.timeline()
+    fake.tell(hang=0)
+    until(lambda: not sampling())
+
+    assert made.errors == ("the driver did not answer within 0.05 s of the run's end",)
+    assert timeline.summary(made).devices[0].memory_peak == 700 * MIB
+
+
+def test_a_driver_that_hangs_from_the_start_leaves_a_timeline_without_rows(
+    fake: FakeDriver,
+) -> None:
+    fake.tell(hang=1)
+    with Sampler(0.01, limit=0.05) as sampler:
+        sampler.follow(os.getpid())
+    made = sampler.timeline()
+    fake.tell(hang=0)
+    until(lambda: not sampling())
+
+    assert list(made.seconds) == []
+    assert made.errors == ("the driver did not answer within 0.05 s of the run's end",)
+
+
+def test_a_fault_of_the_sampler_is_noted_not_raised(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> list[nvml_session.Values]:
+        raise ZeroDivisionError("ours")
+
+    fake.tell(devices=1)
+    monkeypatch.setattr(nvml_session.Session, "read", broken)
+    with Sampler(0.01) as sampler:
+        until(lambda: sampler.timeline().errors != ())
+
+    assert sampler.timeline().errors == ("a sample failed: ZeroDivisionError('ours')",)
+
+
+def test_no_thread_to_be_had_is_noted_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    with Sampler() as sampler:
+        sampler.follow(os.getpid())
+
+    assert sampler.timeline().errors == ("the sampler did not start: can't start new thread",)
+
+
+def test_a_long_run_keeps_its_peak_in_few_rows(fake: FakeDriver) -> None:
+    fake.tell(gpu0_used=100)
+    with Sampler(0.001, rows=4) as sampler:
+        until(lambda: sampler.timeline().samples > 6)
+        fake.tell(gpu0_used=900)
+        more_samples(sampler)
+        fake.tell(gpu0_used=100)
+        more_samples(sampler, 6)
+    made = sampler.timeline()
+
+    assert len(made.seconds) <= 4
+    assert made.stride > 1
+    assert max(filter(None, made.of_device(0, "memory_used"))) == 900 * MIB
+
+
+def test_after_its_end_everything_was_read_once_more(fake: FakeDriver) -> None:
+    fake.tell(gpu0_energy=1000)
+    with Sampler(0.01) as sampler:
+        until(lambda: sampler.timeline().samples > 0)
+        fake.tell(gpu0_energy=4000, xid=62)
+        sampler.end()
+        made = sampler.timeline()
+        sampler.end()
+
+    assert not sampling()
+    assert timeline.summary(made).devices[0].energy == 3
+    assert [xid.number for xid in made.xids] == [62]
+    assert sampler.timeline().samples == made.samples
+
+
+def test_nothing_is_left_open_or_running(fake: FakeDriver) -> None:
+    fake.tell(devices=1)
+    with Sampler(0.01) as warm:
+        warm.follow(os.getpid())
+        until(lambda: warm.timeline().samples > 2)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Sampler(0.01) as sampler:
+        sampler.follow(os.getpid())
+        until(lambda: "rss" in sampler.timeline().columns)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not sampling()
+
+
+def sampling() -> bool:
+    return any(thread.name == "stepkit-sampler" for thread in threading.enumerate())

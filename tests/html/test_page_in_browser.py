@@ -1,0 +1,258 @@
+"""What a real browser does with a page: the policy is only as good as the browser keeps it."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import LEFT_OPEN, page_of
+
+from stepkit.html import nbconvert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+MARK = "document.body.setAttribute('data-ran', 'yes')"
+
+
+class Listener(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.asked: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Listener)
+        self.server.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/javascript")
+        self.end_headers()
+        self.wfile.write(MARK.encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    with Listener() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def opened(path: Path, fragment: str = "") -> BeautifulSoup:
+    """Return the document as Chromium has it after all scripts and timers of five seconds."""
+    if not BROWSER:
+        pytest.skip("there is no Chromium")
+    profile = path.parent / "profile"
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        path.as_uri() + fragment,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return BeautifulSoup(done.stdout, "html.parser")
+
+
+def displaying(data: dict[str, Any]) -> Any:
+    return new_code_cell("show()", outputs=[new_output("display_data", data=data)])
+
+
+def hostile(url: str) -> Any:
+    tricks = f"""
+<script>{MARK}</script>
+<script src="{url}/script"></script>
+<img src="data:image/png;base64,xx" onerror="{MARK}">
+<img src="{url}/image">
+<svg onload="{MARK}"><script>{MARK}</script><image href="{url}/svg"/></svg>
+<iframe src="{url}/frame"></iframe>
+<iframe srcdoc="<script>parent.{MARK}</script><img src={url}/srcdoc>"></iframe>
+<object data="{url}/object"></object><embed src="{url}/embed">
+<link rel="stylesheet" href="{url}/style"><link rel="preload" as="script" href="{url}/preload">
+<link rel="preconnect" href="{url}"><link rel="prefetch" href="{url}/prefetch">
+<style>@import url({url}/import); body {{ background: url({url}/background) }}
+@font-face {{ font-family: f; src: url({url}/font) }} * {{ font-family: f }}</style>
+<meta http-equiv="refresh" content="0;url={url}/refresh">
+<base href="{url}/">
+<video src="{url}/video" poster="{url}/poster" autoplay></video><audio src="{url}/audio"></audio>
+<form id="f" method="get" action="{url}/form"><input autofocus onfocus="f.submit()" name="a"></form>
+<a href="javascript:{MARK}" id="j">x</a>
+<details open ontoggle="{MARK}">x</details>
+<math><mtext href="javascript:{MARK}">x</mtext></math>
+"""
+    javascript = {"application/javascript": f"fetch('{url}/fetch'); {MARK}"}
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{MARK}'><image href='{url}/s'/></svg>"
+    return new_notebook(
+        cells=[
+            new_markdown_cell(tricks),
+            new_markdown_cell(f"![]({url}/markdown)\n\n[x](javascript:{MARK})"),
+            displaying({"text/html": "<p>shown</p>" + tricks}),
+            displaying({"text/markdown": tricks}),
+            displaying(javascript),
+            displaying({"image/svg+xml": svg}),
+            displaying({"text/latex": rf"$\href{{{url}/latex}}{{x}}$ <script>{MARK}</script>"}),
+            new_code_cell("after_all_that"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_a_hostile_notebook_runs_nothing_and_asks_for_nothing(
+    tmp_path: Path, template: str
+) -> None:
+    path = tmp_path / "page.html"
+    with listening() as server:
+        nb = hostile(server.url)
+        nbconvert.write(path, nbconvert.pieces(nb, name="x", directory=tmp_path, template=template))
+        found = opened(path)
+
+    assert server.asked == []
+    assert found.select("[data-ran]") == []
+    text = found.get_text()
+    assert "shown" in text
+    assert "after_all_that" in text
+
+
+def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
+    """Else the test above would prove nothing."""
+    path = tmp_path / "page.html"
+    with listening() as server:
+        html = page_of(hostile(server.url))
+        path.write_text(html.replace("Content-Security-Policy", "nothing"))
+        found = opened(path)
+
+    assert {"/image", "/frame", "/script"} <= set(server.asked)
+    submitted = any(path.startswith("/form") for path in server.asked)  # by a script
+    assert submitted or found.select("[data-ran]") != []
+
+
+def test_a_trusted_page_runs_what_it_holds_and_still_loads_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    library = "define('plots', (require, exports) => { exports.draw = () => " + MARK + " });"
+    with listening() as server:
+        remote = f'<script src="{server.url}/script"></script><img src="{server.url}/image">'
+        calls = f"fetch('{server.url}/fetch').catch(() => 0);"
+        nb = new_notebook(
+            cells=[
+                displaying({"text/html": f"<script>{library}</script>"}),
+                displaying({"text/html": "<script>require(['plots'], p => p.draw())</script>"}),
+                displaying({"application/javascript": f"element.textContent = 'drawn'; {calls}"}),
+                displaying({"text/html": remote}),
+            ]
+        )
+        pieces = nbconvert.pieces(nb, name="x", directory=None, trust_scripts=True)
+        nbconvert.write(path, pieces)
+        found = opened(path)
+
+    assert found.select("[data-ran]") != []
+    assert "drawn" in found.get_text()
+    assert server.asked == []
+
+
+PIECES = re.findall(
+    r"<[^<]*?>|\S+",
+    """
+<div> </div> <p> </p> <table> </table> <tr> <td> </td> <caption> <col> <tbody> <li> </li> <ul>
+<b> </b> <a> </a> <h1> <h2> </h1> <button> </button> <svg> </svg> <desc> </desc> <g> </g>
+<foreignObject> <style> </style> <title> </title> <script> </script> <textarea> </textarea>
+<math> </math> <mi> <mtext> <annotation-xml> <select> <option> <template> </template> <xmp>
+<plaintext> <noscript> <iframe> <object> </object> <marquee> <form> </form> <dd> <dt> <ruby>
+<rt> <nobr> <br> </br> <body> </body> </main> <frameset> <hr> <input> <font> <span> </span>
+<![CDATA[ ]]> <!-- --> --!> <!> <? x=" '> <p/> <svg/> <image> <details> <dialog> <font>
+""",
+)
+
+
+def test_no_mixture_of_tags_reaches_beyond_its_output(tmp_path: Path) -> None:
+    """The browser's own parser says where each cell lies; the seed makes a failure come again."""
+    chosen = random.Random(7)
+    mixtures = [" ".join(chosen.choices(PIECES, k=chosen.randint(1, 25))) for _ in range(1500)]
+    cells = [displaying({"text/html": one}) for one in (*LEFT_OPEN, *mixtures)]
+    for number, cell in enumerate(cells):
+        cell.id = f"n{number}"
+    nb = new_notebook(cells=[*cells, new_code_cell("after_it", id="last")])
+    path = tmp_path / "page.html"
+    html = page_of(nb)
+    probe = """<script>const cells = [...document.querySelectorAll("main > .jp-Cell")];
+        const own = [...document.querySelectorAll(".jp-Cell")].length === cells.length;
+        document.body.setAttribute("data-cells", own && cells.map(c => c.id.slice(8) +
+          (c.children.length === 2 && c.offsetHeight && c.lastElementChild.children.length === 2
+            ? "" : "!")).join(" "));</script>"""
+    # The policy would stop the probe; without it the fragments' scripts, which have no text.
+    path.write_text(html.replace("Content-Security-Policy", "nothing").replace("</html>", probe))
+
+    (body,) = opened(path).select("body")
+
+    seen = str(body["data-cells"]).split(" ")
+    wrong = [cells[n].outputs[0].data for n, one in enumerate(seen[:-1]) if "!" in one][:3]
+    assert seen[:-1] == [f"n{number}" for number in range(len(cells))], wrong
+
+
+def test_an_output_that_is_fixed_to_the_window_covers_nothing_else(tmp_path: Path) -> None:
+    cover = '<div class="cover" style="position:fixed;inset:0;height:9999px;background:red">x</div>'
+    probe = """<p id="probe"></p><script>addEventListener("load", () => setTimeout(() => {
+        const at = document.querySelector(".jp-Cell pre").getBoundingClientRect();
+        const top = document.elementFromPoint(at.x + 5, at.y + 5);
+        document.body.setAttribute("data-top", !top.closest(".cover"));
+    }, 500))</script>"""
+    nb = new_notebook(
+        cells=[
+            new_code_cell("first"),
+            displaying({"text/html": cover}),
+            new_markdown_cell(cover),
+            displaying({"text/html": probe}),
+        ]
+    )
+    path = tmp_path / "page.html"
+    html = page_of(nb, trust_scripts=True)
+    for contained, told in ((html, "true"), (html.replace("contain: layout paint", ""), "false")):
+        path.write_text(contained)
+        (body,) = opened(path).select("body")
+        assert body["data-top"] == told
+
+
+def test_formulas_are_laid_out_and_anchors_lead_to_their_cells(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    probe = """<script>addEventListener("load", () => setTimeout(() => {
+        const tall = document.querySelector("mfrac").getBoundingClientRect().height;
+        const plain = document.querySelector("mi").getBoundingClientRect().height;
+        document.body.setAttribute("data-tall", tall > 1.5 * plain);
+        document.body.setAttribute("data-scrolled", scrollY > 500);
+    }, 500))</script>"""
+    nb = new_notebook(
+        cells=[
+            new_markdown_cell(r"$x$ and $$\frac{a}{b}$$"),
+            *[new_code_cell("\n".join(["line"] * 60)) for _ in range(3)],
+            displaying({"text/html": probe}),
+        ]
+    )
+    nbconvert.write(path, nbconvert.pieces(nb, name="x", directory=None, trust_scripts=True))
+
+    (body,) = opened(path, "#cell-3").select("body")
+
+    assert (body["data-tall"], body["data-scrolled"]) == ("true", "true")

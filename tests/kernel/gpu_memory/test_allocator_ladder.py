@@ -1,0 +1,336 @@
+"""The ladder on a GPU played on host memory; pools, limits and statistics are RMM's own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from guarded import HERE, ON_HOST, guarded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+
+SHOW = """
+resource = rmm.mr.get_per_device_resource(0)
+print(type(resource).__name__, resource.__class__.__name__)
+"""
+
+
+def test_what_was_asked_serves_when_it_fits(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(pool_allocator=True, initial_pool_size='64MiB')" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.allocator == "pool of 64.0 MiB, as asked"
+    assert not done.told.lowered
+    assert done.told.calls[0].arguments == "pool_allocator=True, initial_pool_size='64MiB'"
+    assert done.told.calls[0].tried == ()
+
+
+def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(True, initial_pool_size=4 << 30)\nprint(host_gpu.used >> 20)" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "512\nStatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.allocator == "pool of 512.0 MiB: the pool of 4.0 GiB did not fit"
+    assert done.told.lowered
+    [tried] = done.told.calls[0].tried
+    assert tried.startswith("pool of 4.0 GiB: MemoryError: std::bad_alloc")
+
+
+@pytest.mark.slow
+def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(pool_allocator=True, initial_pool_size=64_000_100)" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    [event] = [event for event in done.events if event["event"] == "reinitialize"]
+    assert event["served"]["rung"] == "rounded"
+    assert event["served"]["bytes"] == 64_000_000
+    assert "multiple of 256" in event["tried"][0]["error"]
+    assert done.told.allocator == "pool of 61.0 MiB: the pool of 61.0 MiB was refused"
+
+
+@pytest.mark.slow
+def test_a_pool_grows_when_half_of_what_is_free_is_not_to_be_had(
+    tmp_path: Path, python: str
+) -> None:
+    # Memory that is free in pieces only: what CUDA says is free, and what it hands out, differ.
+    code = "host_gpu.TOTAL = 300 << 20\nrmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)"
+    done = guarded(
+        tmp_path,
+        f"{ON_HOST}{code}\nrmm.reinitialize(pool_allocator=True, initial_pool_size=2 << 30)",
+        python=python,
+    )
+
+    assert done.told.allocator == "pool of 256.0 MiB: the pool of 2.0 GiB did not fit"
+    assert len(done.told.calls[0].tried) == 2
+
+
+@pytest.mark.slow
+def test_plain_cuda_serves_where_no_pool_can(tmp_path: Path, python: str) -> None:
+    code = "host_gpu.TOTAL = 100 << 20\nrmm.reinitialize(True, False, '400MiB')" + SHOW
+    code += "p = resource.allocate(1 << 20)\nresource.deallocate(p, 1 << 20)\n"
+    failing = "rmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)\n"
+    done = guarded(tmp_path, ON_HOST + failing + code, python=python)
+
+    assert done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"  # the played one
+    assert done.told.allocator == "plain CUDA: the pool of 400.0 MiB did not fit"
+    assert done.told.peak == MIB
+
+
+def test_rmm_is_whole_after_each_failure(tmp_path: Path, python: str) -> None:
+    code = """
+try:
+    rmm.reinitialize(devices=[1, 7])
+except RuntimeError as error:
+    print(error)
+print(host_gpu.current, type(rmm.mr.get_per_device_resource(0)).__name__)
+rmm.reinitialize(devices=[0, 1], pool_allocator=True, initial_pool_size=4 << 30)
+print(host_gpu.current, [rmm.mr.get_per_device_resource(n).pool_size() >> 20 for n in (0, 1)])
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python, env={"HOST_GPU_BYTES": str(2 << 30)})
+
+    assert done.stdout.splitlines() == [
+        "cudaErrorInvalidDevice: invalid device ordinal",
+        "0 CudaMemoryResource",
+        "0 [1024, 1024]",
+    ]
+
+
+def test_the_notebooks_own_mistakes_reach_it_untouched(tmp_path: Path, python: str) -> None:
+    code = """
+import json
+def shown(*args, **kwargs):
+    try:
+        rmm.reinitialize(*args, **kwargs)
+    except BaseException as error:
+        print(json.dumps([type(error).__name__, str(error), error.__cause__ is None]))
+rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
+shown(pool=True)
+shown(True, False, None, None, 0, False, None, 8)
+shown(pool_allocator=True, initial_pool_size="lots")
+shown(pool_allocator=True, initial_pool_size=1.5)
+shown(logging=True)
+shown(pool_allocator=True, initial_pool_size=1 << 20, maximum_pool_size=1 << 16)
+"""
+    plain = guarded(tmp_path, ON_HOST + code, python=python, mode="off")
+    assert not plain.told.active
+    for mode in ("respect", "pool"):
+        done = guarded(tmp_path, ON_HOST + code, python=python, mode=mode, initial=MIB)
+        errors = [json.loads(line) for line in done.stdout.splitlines()]
+        expected = [json.loads(line) for line in plain.stdout.splitlines()]
+        assert done.told.active
+        assert errors[:5] == expected[:5]
+        # Sizes that RMM reads and then finds at odds are a mode's to replace.
+        assert len(expected) == 6
+        assert len(errors) == (6 if mode == "respect" else 5)
+        (tmp_path / "guard.jsonl").unlink()
+
+
+def test_a_mode_sets_rmm_up_in_place_of_the_notebook(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(managed_memory=False, pool_allocator=False)" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python, mode="pool", initial=0.25, maximum=0.5)
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.allocator == "pool of 256.0 MiB, as --rmm-mode asks"
+    assert done.told.calls[-1].arguments == "managed_memory=False, pool_allocator=False"
+
+
+@pytest.mark.slow
+def test_a_mode_holds_for_a_notebook_that_never_sets_rmm_up(tmp_path: Path, python: str) -> None:
+    played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+    done = guarded(tmp_path, SHOW, python=python, first=played, mode="pool", initial=64 * MIB)
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.allocator == "pool of 64.0 MiB, as --rmm-mode asks"
+    assert done.told.calls[0].arguments == ""
+
+
+@pytest.mark.slow
+def test_a_share_is_of_what_was_free_before_the_modes_own_pool(tmp_path: Path, python: str) -> None:
+    played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+    code = "rmm.reinitialize()\nrmm.reinitialize(True)\nprint(host_gpu.used >> 20)"
+    done = guarded(tmp_path, code, python=python, first=played, mode="pool", initial=0.25)
+
+    assert [call.served for call in done.told.calls] == ["pool of 256.0 MiB"] * 3
+    assert not any(call.lowered for call in done.told.calls)
+    assert done.stdout == "256\n"
+
+
+def test_a_pool_in_bytes_begins_no_larger_than_a_share_lets_it_grow(
+    tmp_path: Path, python: str
+) -> None:
+    code = "rmm.reinitialize()" + SHOW
+    done = guarded(
+        tmp_path, ON_HOST + code, python=python, mode="pool", initial=512 * MIB, maximum=0.25
+    )
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.calls[-1].served == "pool of 256.0 MiB"
+
+
+def test_respect_leaves_rmm_alone_until_the_notebook_asks(tmp_path: Path, python: str) -> None:
+    done = guarded(tmp_path, ON_HOST + SHOW, python=python)
+
+    assert done.stdout == "CudaMemoryResource CudaMemoryResource\n"
+    assert done.told.rmm
+    assert done.told.calls == ()
+    assert done.told.allocator == "plain CUDA, RMM's default: the notebook did not set RMM up"
+
+
+@pytest.mark.slow
+def test_async_that_the_driver_does_not_know_becomes_a_pool(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize()" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python, mode="async", release_threshold=0)
+
+    assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
+    assert done.told.allocator == "pool of 256.0 MiB: CUDA's async pool was refused"
+
+
+@pytest.mark.slow
+def test_a_maximum_bounds_what_has_no_pool(tmp_path: Path, python: str) -> None:
+    code = """
+rmm.reinitialize()
+resource = rmm.mr.get_per_device_resource(0)
+resource.allocate(3 << 20)
+try:
+    resource.allocate(2 << 20)
+except MemoryError as error:
+    print("Exceeded memory limit" in str(error))
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python, mode="cuda", maximum=4 * MIB)
+
+    assert done.stdout == "True\n", done.stderr
+    assert done.told.allocator == "plain CUDA, as --rmm-mode asks"
+
+
+FILL = """
+rmm.reinitialize({})
+resource = rmm.mr.get_per_device_resource(0)
+pointers = []
+try:
+    for _ in range(100):
+        pointers.append(resource.allocate(32 << 20))
+except MemoryError as error:
+    print("full", len(pointers))
+active.cell_ended()
+for pointer in pointers:
+    resource.deallocate(pointer, 32 << 20)
+print(host_gpu.used)
+"""
+
+
+@pytest.mark.slow
+def test_a_pool_is_freed_before_the_next_one_is_made(tmp_path: Path, python: str) -> None:
+    code = """
+import gc
+gc.disable()
+for _ in range(3):
+    rmm.reinitialize(pool_allocator=True, initial_pool_size="700MiB")
+    print(host_gpu.used >> 20)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python, overflow=128 * MIB)
+
+    assert done.stdout == "700\n" * 3
+    assert not done.told.lowered
+
+
+@pytest.mark.slow
+def test_nothing_goes_to_the_host_unasked(tmp_path: Path, python: str) -> None:
+    done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python)
+
+    assert done.stdout == "full 32\n0\n"
+    assert done.told.peak == 1 << 30
+    assert done.told.overflow is None
+
+
+def test_overflow_goes_to_the_host_up_to_its_limit(tmp_path: Path, python: str) -> None:
+    done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python, overflow=128 * MIB)
+
+    assert done.stdout == "full 36\n0\n"
+    assert done.told.overflow == 128 * MIB
+    assert done.told.peak == (1024 + 128) * MIB
+    assert done.told.warnings == (
+        "the GPU's memory is full: 33554432 bytes and more go to the host's",
+    )
+
+
+@pytest.mark.slow
+def test_managed_memory_is_bounded_by_the_gpu_and_the_overflow(tmp_path: Path, python: str) -> None:
+    code = FILL.format("pool_allocator=True").replace("100", "60")
+    done = guarded(tmp_path, ON_HOST + code, python=python, mode="managed", overflow=128 * MIB)
+
+    assert done.stdout == "full 36\n0\n"
+    assert done.told.allocator == "managed memory, as --rmm-mode asks"
+
+
+@pytest.mark.slow
+def test_statistics_are_there_after_every_call(tmp_path: Path, python: str) -> None:
+    code = """
+for megabytes in (3, 2):
+    rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
+    resource = rmm.mr.get_per_device_resource(0)
+    resource.deallocate(resource.allocate(megabytes << 20), megabytes << 20)
+    print(resource.allocation_counts.total_count, resource.pool_size() >> 20)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "1 64\n1 64\n"
+    assert done.told.peak == 3 * MIB
+    counted = [event for event in done.events if event["event"] == "statistics"]
+    assert [event.get("peak_bytes") for event in counted] == [None, 3 * MIB, 2 * MIB]
+
+
+def test_statistics_outlive_a_process_that_is_killed(tmp_path: Path, python: str) -> None:
+    code = """
+rmm.reinitialize()
+resource = rmm.mr.get_per_device_resource(0)
+pointer = resource.allocate(5 << 20)
+active.cell_ended()
+active.cell_ended()
+import os, signal
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.code == -9
+    assert done.told.peak == 5 * MIB
+    assert len([event for event in done.events if event.get("when") == "cell"]) == 1
+
+
+@pytest.mark.slow
+def test_what_the_notebook_sets_itself_is_told(tmp_path: Path, python: str) -> None:
+    code = """
+rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
+bins = rmm.mr.BinningMemoryResource(host_gpu.device_memory())
+rmm.mr.set_per_device_resource(0, bins)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.told.allocator == ("BinningMemoryResource, as the notebook or a library set it up")
+
+
+@pytest.mark.slow
+def test_rmm_finds_its_log_where_it_expects_it(tmp_path: Path, python: str) -> None:
+    code = "rmm.reinitialize(logging=True, log_file_name='rmm.csv')" + SHOW
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.stdout == "CallbackMemoryResource CallbackMemoryResource\n"  # nothing on top
+
+
+@pytest.mark.slow
+def test_cupys_own_pool_is_the_last_rung(tmp_path: Path, python: str) -> None:
+    code = """
+def broken(**_):
+    raise MemoryError("std::bad_alloc: out_of_memory")
+rmm.rmm._initialize = rmm.mr._initialize = broken
+rmm.reinitialize(pool_allocator=True)
+"""
+    done = guarded(tmp_path, ON_HOST + code, python=python)
+
+    assert done.code == 0, done.stderr
+    assert done.told.allocator == "CuPy's own pool: the pool did not fit"
+    assert len(done.told.calls[0].tried) == 3

@@ -1,0 +1,72 @@
+"""Processes that a notebook starts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cuda_driver import fake_cuda
+from guarded import GUARD, guarded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = """
+import subprocess
+done = subprocess.run([sys.executable, "-c", {!r}], capture_output=True, text=True)
+print(done.stdout.strip(), done.stderr.strip().rpartition("\\n")[2])
+"""
+OURS = [str(GUARD.parent), str(GUARD.with_name("children"))]
+CHILD = f"""
+import os, sys
+print(any(os.path.abspath(path) in {OURS} for path in sys.path), "STEPKIT_GUARD" in os.environ)
+import rmm
+rmm.reinitialize()
+"""
+
+
+def test_children_are_not_guarded_unasked(tmp_path: Path, python: str) -> None:
+    done = guarded(tmp_path, START.format(CHILD), python=python, env=fake_cuda(tmp_path))
+
+    assert done.stdout.startswith("False False AttributeError: 'CUDARuntimeError'")
+    assert done.told.children == 0
+
+
+def test_children_are_guarded_where_that_is_asked(tmp_path: Path, python: str) -> None:
+    code = START.format(CHILD)
+    done = guarded(tmp_path, code, python=python, env=fake_cuda(tmp_path), children=True)
+
+    assert done.stdout.startswith(
+        "False True stepkit_guard.error_causes.GpuMissing: no GPU can be used"
+    )
+    assert done.told.children == 1
+    assert done.told.calls[0].pid != done.events[0]["pid"]
+
+
+@pytest.mark.slow
+def test_a_sitecustomize_of_somebody_else_still_runs(tmp_path: Path, python: str) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/sitecustomize.py").write_text("print('theirs', __name__)")
+    env = {"PYTHONPATH": str(tmp_path / "theirs")}
+    done = guarded(tmp_path, START.format("print('mine')"), python=python, env=env, children=True)
+
+    assert done.stdout == "theirs sitecustomize\ntheirs sitecustomize\nmine \n"
+    assert done.told.children == 1
+
+
+@pytest.mark.slow
+def test_a_child_is_not_given_a_pool_unasked(tmp_path: Path, python: str) -> None:
+    code = START.format("import rmm, rmm.mr")
+    done = guarded(tmp_path, code, python=python, mode="pool", children=True)
+
+    assert done.told.rmm
+    assert done.told.calls == ()
+
+
+@pytest.mark.slow
+def test_a_child_without_a_guard_still_runs(tmp_path: Path) -> None:
+    code = "import os\nos.environ['STEPKIT_GUARD'] = '{'" + START.format("print('mine')")
+    done = guarded(tmp_path, code, python=sys.executable, children=True)
+
+    assert done.stdout.startswith("mine stepkit: no guard of RMM in this process: Expecting")

@@ -1,0 +1,229 @@
+"""Notebooks in the summary: tolerated errors, several of them, what rules changed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stepkit.report import markdown, run_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(directory: Path, name: str, step: str = "execute-notebook", **values: Any) -> None:
+    usual: dict[str, Any] = {
+        "schema": "stepkit.report/1", "step": step, "status": "succeeded", "reason": "ok",
+        "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00", "seconds": 1.5,
+        "outputs": {}, "artifacts": [], "versions": {},
+    }  # fmt: skip
+    (directory / f"{name}.json").write_text(json.dumps({**usual, **values}))
+
+
+def cell(number: int, status: str = "ok", **more: Any) -> dict[str, Any]:
+    usual = {"number": number, "seconds": 1.0, "first_line": f"step_{number}()",
+             "status": status, "ename": "", "evalue": ""}  # fmt: skip
+    return {**usual, **more}
+
+
+def cells(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"cells-run": len(items), "cells-total": len(items), "cells": list(items), **more}
+
+
+TOLERATED = cell(5, "tolerated", ename="KeyError", evalue="'pca' | x", tolerance="see <issue> 7")
+
+
+def item(name: str, status: str, **more: Any) -> dict[str, Any]:
+    usual = {"name": name, "status": status, "message": "", "until": "", "seconds": 0.0,
+             "cells_run": None, "cells_total": None, "tolerated": 0, "report": None}  # fmt: skip
+    return {**usual, **more}
+
+
+def load(directory: Path) -> run_record.Run:
+    return run_record.load(directory, expected=(), statuses={}, title="Run")
+
+
+def page(directory: Path) -> str:
+    return markdown.render(load(directory), beside=directory)
+
+
+def test_a_tolerated_error_is_counted_in_the_verdict_and_listed_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "execute-notebook", status="tolerated", outputs=cells(cell(1), TOLERATED))
+
+    assert load(tmp_path).verdict == "passed with tolerated errors"
+    text = page(tmp_path)
+    assert text.startswith("# Run: passed with 1 tolerated error\n")
+    assert r"- Cell 5 (`step_5()`) raised KeyError: 'pca' \| x: see &lt;issue&gt; 7" in text
+
+
+def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: Path) -> None:
+    parameters = cell(0, first_line="n = 1", id="4c6d")
+    injected = cell(0, "error", first_line="seed()", id="stepkit-injected-1", ename="E")
+    write(tmp_path, "execute-notebook", outputs=cells(parameters, injected, cell(1)))
+
+    text = page(tmp_path)
+
+    assert "| parameters | 1.0 s | ok | `n = 1` |" in text
+    assert "| injected | 1.0 s | error | `seed()` |" in text
+    assert "A cell injected by a rule raised E:" in text
+
+
+def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None:
+    failed = cell(6, "error", ename="E", evalue="v")
+    write(tmp_path, "execute-notebook", status="failed", exit_code=3,
+          outputs=cells(TOLERATED, failed))  # fmt: skip
+
+    text = page(tmp_path)
+
+    assert text.startswith("# Run: failed\n")
+    assert "Cell 6 raised E: v:" in text
+    assert "- Cell 5 (`step_5()`) raised" in text
+
+
+def test_without_a_count_the_verdict_names_none(tmp_path: Path) -> None:
+    write(tmp_path, "execute-notebook", status="tolerated", outputs=cells(TOLERATED))
+    write(tmp_path, "other", "some-step", status="tolerated")
+
+    assert load(tmp_path).headline == "passed with tolerated errors"
+
+
+def test_allowed_test_failures_count(tmp_path: Path) -> None:
+    write(tmp_path, "execute-notebook", status="tolerated", outputs=cells(TOLERATED))
+    write(tmp_path, "run-tests", "run-tests", status="tolerated", outputs={"allowed": 2})
+
+    assert load(tmp_path).headline == "passed with 3 tolerated errors"
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """Write the report of a run of four notebooks, two of which left a report there."""
+    rows = [
+        item("01", "passed", message="2 of 2 cells ran", seconds=75.0, cells_run=2, cells_total=2,
+             report="/out/reports/01_lite.json"),
+        item("02", "tolerated", tolerated=1, report="/out/reports/02_lite.json"),
+        item("03", "skipped", message="UCX | dies", until="2027-01-01"),
+        item("04", "tolerated", tolerated=2, report="/elsewhere/04.json"),
+    ]  # fmt: skip
+    write(tmp_path, "execute-notebooks", "execute-notebooks", status="tolerated",
+          message="all well", outputs={"total": 4, "notebooks": rows})  # fmt: skip
+    write(tmp_path, "01_lite", outputs=cells(cell(1), cell(2)), message="2 of 2 cells ran")
+    write(tmp_path, "02_lite", status="tolerated", outputs=cells(TOLERATED))
+    return tmp_path
+
+
+def test_several_notebooks_have_a_row_each(several: Path) -> None:
+    text = page(several)
+
+    assert "## Notebooks: 3 of 4 passed" in text
+    assert "| 01 | passed | 2 of 2 | 1m15s | 2 of 2 cells ran |" in text
+    assert r"| 03 | skipped |  |  | UCX \| dies (until 2027-01-01) |" in text
+
+
+def test_nothing_is_counted_or_shown_as_a_step_twice(several: Path) -> None:
+    text = page(several)
+
+    assert text.startswith("# Run: passed with 3 tolerated errors\n")
+    assert text.splitlines()[2] == "execute-notebooks: all well"
+    assert "| execute-notebooks | tolerated | 1.5 s | all well |" in text
+    assert "| 01_lite |" not in text
+    assert r"## Notebook (01\_lite): 2 of 2 cells ran" in text
+    assert "- Cell 5 (`step_5()`)" in text
+
+
+def test_a_notebook_whose_report_says_otherwise_stays_among_the_steps(several: Path) -> None:
+    write(several, "01_lite", status="failed", exit_code=3, reason="cell-error", message="broke")
+
+    text = page(several)
+
+    assert text.startswith("# Run: failed\n")
+    assert r"| 01\_lite | **failed** | 1.5 s | broke |" in text
+
+
+def test_notebooks_that_did_not_pass_stand_out(tmp_path: Path) -> None:
+    rows = [
+        item("a", "failed", message="<b>boom</b>"),
+        item("b", "cancelled"),
+        item("c", "not-run", message="needs a, which failed"),
+    ]
+    write(tmp_path, "nightly", "execute-notebooks", status="failed", exit_code=3,
+          outputs={"notebooks": rows})  # fmt: skip
+
+    text = page(tmp_path)
+
+    assert "## Notebooks (nightly): 0 of 3 passed" in text
+    assert "| a | **failed** |  |  | &lt;b&gt;boom&lt;/b&gt; |" in text
+    assert "| b | **cancelled** |" in text
+    assert "| c | not run |  |  | needs a, which failed |" in text
+
+
+def change(number: int, **more: Any) -> dict[str, Any]:
+    return {"rule": "set", "cell": number, "id": f"c{number}", "what": f"N = {number}", **more}
+
+
+def test_what_rules_changed_is_listed(tmp_path: Path) -> None:
+    changes = [
+        change(3, what="OUT_DIR = <out> | x"),
+        change(0, id=""),
+        change(4, rule="kernel-shutdown", applied=False, what="it is the last"),
+    ]
+    outputs = cells(cell(1), changes=changes, variant="li_te")
+    write(tmp_path, "execute-notebook", outputs=outputs)
+
+    text = page(tmp_path)
+
+    assert r"### Changed by rules (variant li\_te)" in text
+    assert r"- set: cell 3 (c3): OUT\_DIR = &lt;out&gt; \| x" in text
+    assert "- set: N = 0" in text
+    assert "- kernel-shutdown: cell 4 (c4): not applied: it is the last" in text
+    assert "<details>" not in text
+
+
+def test_more_than_twenty_changes_are_folded(tmp_path: Path) -> None:
+    changes = [change(number) for number in range(1, 26)]
+    write(tmp_path, "execute-notebook", outputs={"changes": changes})
+
+    shown, _, folded = page(tmp_path).partition("<details><summary>5 more</summary>")
+
+    assert shown.count("- set:") == 20
+    assert folded.partition("</details>")[0].count("- set:") == 5
+    assert "## Notebook\n" in shown
+
+
+def test_a_variant_without_a_change_says_so_and_older_reports_say_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "new", outputs=cells(cell(1), variant="lite", changes=[]))
+    write(tmp_path, "old", outputs=cells(cell(1)))
+
+    text = page(tmp_path)
+
+    assert text.count("Changed by rules") == 1
+    assert "### Changed by rules (variant lite)\n\nNo cell was changed." in text
+
+
+@pytest.mark.parametrize(
+    ("step", "outputs", "why"),
+    [
+        ("execute-notebook", {"changes": [{}]}, "outputs.changes[0].rule is missing"),
+        ("execute-notebook", {"changes": "x"}, "outputs.changes is no list"),
+        ("execute-notebook", {"variant": 1}, "outputs.variant cannot be 1"),
+        ("execute-notebook", {"cells": [cell(1, tolerance=None)]},
+         "outputs.cells[0].tolerance cannot be None"),
+        ("execute-notebook", {"changes": [change(1, applied=2)]},
+         "outputs.changes[0].applied cannot be 2"),
+        ("execute-notebooks", {"notebooks": [item("a", "passed", tolerated="x")]},
+         "outputs.notebooks[0].tolerated cannot be 'x'"),
+        ("execute-notebooks", {"total": []}, "outputs.total cannot be []"),
+    ],
+)  # fmt: skip
+def test_a_wrong_shape_is_named(
+    tmp_path: Path, step: str, outputs: dict[str, Any], why: str
+) -> None:
+    write(tmp_path, "bad", step, outputs=outputs)
+
+    (entry,) = load(tmp_path).entries
+
+    assert entry.status == "failed"
+    assert entry.message == f"its report bad.json cannot be read: {why}"

@@ -1,0 +1,72 @@
+"""Attempts at a piece of code as those at a notebook: guarded, and lower each time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guarded import guarded
+
+from stepkit.errors import UserCodeError
+from stepkit.gpu.health import remedies
+from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory.attempt_files import Attempt, Status
+from stepkit.notebook.verdict import CellRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guarded import Done
+
+    from stepkit.gpu.memory.oom_retry import Rung
+    from stepkit.gpu.step_options import GpuOptions
+
+_SIZES = ("mode", "initial", "maximum", "release_threshold", "overflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    notebook: Path
+    cells: tuple[CellRun, ...] = ()
+    status: Status = "succeeded"
+    message: str = "9 of 9 cells ran"
+    attempts: tuple[Attempt, ...] = ()
+
+
+def caught(code: str) -> str:
+    """Return code that prints class and text of the error in which ``code`` ends."""
+    indented = "".join(f"    {line}\n" for line in code.splitlines())
+    return (
+        f"import json\ntry:\n{indented}except Exception as error:\n"
+        "    print(json.dumps([type(error).__name__, str(error)]))\n"
+    )
+
+
+def last(done: Done) -> Any:
+    """Return the JSON that a process printed at its end."""
+    assert done.code == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def attempting(
+    directory: Path, options: GpuOptions, code: str, served: list[str], **how: Any
+) -> Callable[[Rung], Outputs]:
+    """Return an attempt that runs ``code`` under the guard, and fails as a notebook would.
+
+    What served the memory is added to ``served``.
+    """
+
+    def attempt(rung: Rung) -> Outputs:
+        asked = guard_request.settings(replace(options, **rung.changes), directory / "guard.jsonl")
+        asked.report.unlink(missing_ok=True)
+        done = guarded(directory, code, **{n: getattr(asked, n) for n in _SIZES}, **how)
+        served.append(done.told.allocator)
+        found = last(done)
+        if isinstance(found, list):
+            cause = remedies.find(*found)
+            raise UserCodeError(": ".join(found), reason=cause.reason if cause else None)
+        return Outputs(notebook=directory / "out.ipynb", message=f"sum {found}")
+
+    return attempt

@@ -1,0 +1,117 @@
+"""The log of a step on a disk that fills up: lines are lost, the work and its verdict are not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from samples import write_notebook
+
+from stepkit.errors import ConfigurationError
+from stepkit.system import logfile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger("stepkit.test")
+
+
+def fill(disk: Path) -> Path:
+    """Leave not a byte free on ``disk``; return what fills it."""
+    path = disk / "filler"
+    with path.open("wb", buffering=0) as file:
+        for size in (65536, 1):
+            try:
+                while file.write(b"x" * size) == size:
+                    pass
+            except OSError:
+                continue
+    return path
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_what_is_logged_is_written(tmp_path: Path) -> None:
+    # To the handler alone: half a character is nothing that a parallel test run can report.
+    record = logger.makeRecord(logger.name, logging.INFO, "", 0, "one \udc80", (), None)
+    with logfile.recording(tmp_path / "new/a.log") as handler:
+        handler.handle(record)
+
+    assert (tmp_path / "new/a.log").read_text().endswith("Z INFO one \\udc80\n")
+
+
+def test_a_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with (
+        pytest.raises(ConfigurationError, match="cannot write the log"),
+        logfile.recording(tmp_path / "file/a.log"),
+    ):
+        pass
+
+
+def test_a_full_disk_is_told_once_and_the_work_goes_on(
+    small_disk: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filler = fill(small_disk)
+    for left in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
+        logging.root.removeHandler(left)  # a command's, from a test whose stderr is gone
+
+    with logfile.recording(small_disk / "a.log"):
+        for number in range(5000):
+            logger.info("line %d", number)
+        filler.unlink()
+        logger.info("the last line")
+
+    told = f"the log {small_disk}/a.log is incomplete: No space left on device; the work goes on"
+    assert warnings(caplog) == [told]
+    assert "Traceback" not in capsys.readouterr().err
+    assert (small_disk / "a.log").read_text().endswith("INFO the last line\n")
+
+
+def test_a_disk_that_is_full_to_the_end_is_told_when_the_log_is_closed(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(small_disk)
+
+    with logfile.recording(small_disk / "a.log") as handler:
+        assert isinstance(handler, logging.FileHandler)
+        assert handler.stream is not None
+        handler.stream.write("left in the buffer")
+
+    assert [w for w in warnings(caplog) if "is incomplete: No space left" in w] == warnings(caplog)
+    assert len(warnings(caplog)) == 1
+    assert handler not in logging.getLogger().handlers
+
+
+def test_a_bug_in_a_message_is_still_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logfile.recording(tmp_path / "a.log") as handler:
+        handler.handle(logging.LogRecord("x", logging.INFO, "f", 1, "%d", ("text",), None))
+
+    assert "TypeError: %d format" in capsys.readouterr().err
+    assert warnings(caplog) == []
+
+
+def test_a_notebook_passes_though_its_log_finds_no_room(tmp_path: Path, small_disk: Path) -> None:
+    fill(small_disk)
+    notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
+    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
+    flags = [f"--notebook={notebook}", f"--output={tmp_path}/out.ipynb", f"--log={small_disk}/log"]
+
+    done = subprocess.run(
+        [*command, *flags], capture_output=True, text=True, env=os.environ, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("is incomplete: No space left on device; the work goes on") == 1
+    assert "1 of 1 cells ran" in done.stderr
+    assert "ran" in (tmp_path / "out.ipynb").read_text()

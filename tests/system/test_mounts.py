@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.system import mounts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = """\
+22 27 0:21 / / rw,relatime - ext4 /dev/vda rw
+23 22 0:22 / /data rw shared:1 master:2 - xfs /dev/vdb rw
+24 22 0:22 / /data rw - nfs4 server:/x rw
+25 22 0:23 / /data/a\\040b\\303\\244 rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "mountinfo"
+    path.write_text(TABLE)
+    monkeypatch.setattr(mounts, "_TABLE", path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/data/run", "nfs4"), ("/data/a bä/x", "tmpfs"), ("/databank", "ext4"), ("/", "ext4")],
+)
+def test_the_longest_and_latest_mount_counts(tmp_path: Path, path: str, kind: str) -> None:
+    assert mounts.file_system(type(tmp_path)(path)) == kind
+
+
+@pytest.mark.usefixtures("table")
+def test_finds_what_is_mounted_inside(tmp_path: Path) -> None:
+    directory = type(tmp_path)("/data")
+
+    assert [str(path) for path in mounts.inside(directory)] == ["/data", "/data", "/data/a bä"]
+    assert mounts.inside(directory / "a") == []
+
+
+def test_knows_nothing_where_the_kernel_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path / "missing")
+
+    assert mounts.file_system(tmp_path) == ""
+    assert mounts.inside(tmp_path) == []
+
+
+def test_a_name_with_a_blank_is_found_again(tmp_path: Path) -> None:
+    place = tmp_path / "a b\n\\ä"
+    place.mkdir()
+    if subprocess.run(
+        ["mount", "--bind", place, place], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        assert mounts.inside(tmp_path) == [place]
+    finally:
+        subprocess.run(["umount", place], check=True)

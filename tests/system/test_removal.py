@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.errors import ToolError
+from stepkit.system import removal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_removes_odd_names_deep_trees_and_links_alike(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    deep = place
+    for _ in range(40):
+        deep /= "d" * 60
+    deep.mkdir(parents=True)
+    (deep / "file").touch()
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        for name in (b"a\nb", b"\xff\xfe", b"n" * 255):
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    finally:
+        os.close(handle)
+    (place / "gone").symlink_to("nowhere")
+    (place / "out").symlink_to(tmp_path)
+    os.mkfifo(place / "pipe")
+
+    removal.remove(place)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removes_a_file_and_a_link_itself(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").touch()
+    (tmp_path / "link").symlink_to("kept")
+    (tmp_path / "file").touch()
+
+    for name in ("link", "file", "missing"):
+        removal.remove(tmp_path / name)
+
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "kept",
+        "kept/file",
+    ]
+
+
+def test_what_is_filled_meanwhile_is_said_to_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(removal, "_rmtree", lambda *_: None)
+
+    with pytest.raises(ToolError, match=r"^cannot remove all of .*run: something is written into"):
+        removal.remove(tmp_path / "run")
+
+
+def test_measures_blocks_and_the_newest_change(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "a").write_bytes(bytes(100_000))
+    os.link(run / "a", run / "b")  # both go
+    for path, moment in ((run / "a", 2_000), (run, 1_000)):
+        os.utime(path, (moment, moment))
+
+    measured = removal.measure(run)
+
+    assert measured.changed == 2_000
+    assert 100_000 <= measured.size < 150_000

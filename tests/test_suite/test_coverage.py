@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.test_suite import coverage as test_suite_coverage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('<coverage lines-valid="8" lines-covered="7" line-rate="0.1"/>', "87.5 %"),
+        ('<coverage lines-valid="10000" lines-covered="9999"/>', "99.9 %"),
+        ('<coverage lines-valid="3" lines-covered="3"><packages/></coverage>', "100.0 %"),
+        ('<coverage lines-valid="3" lines-covered="0"/>', "0.0 %"),
+        ('<coverage lines-valid="0" lines-covered="0" line-rate="1"/>', "n/a"),
+        ('<coverage line-rate="0.9"/>', "unknown"),
+        ('<coverage lines-valid="3" lines-covered="4"/>', "unknown"),
+        ('<coverage lines-valid="-3" lines-covered="-4"/>', "unknown"),
+        ('<testsuites lines-valid="3" lines-covered="3"/>', "unknown"),
+        ('<coverage lines-valid="3" lines-covered="3"><packages>', "unknown"),
+        (
+            '<!DOCTYPE c [<!ENTITY a "3">]><coverage lines-valid="&a;" lines-covered="3"/>',
+            "unknown",
+        ),
+        ("87 %", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_the_share_is_counted_and_never_guessed(tmp_path: Path, text: str, shown: str) -> None:
+    report = tmp_path / "coverage.xml"
+    report.write_text(text)
+    assert test_suite_coverage.read(report) == shown
+
+
+def test_without_a_report_the_coverage_is_unknown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert test_suite_coverage.read(tmp_path / "coverage.xml") == "unknown"
+    assert "the coverage is unknown" in caplog.text
+
+
+def test_a_huge_report_is_not_read(tmp_path: Path) -> None:
+    report = tmp_path / "coverage.xml"
+    with report.open("wb") as file:
+        file.truncate(test_suite_coverage.MAX_BYTES + 1)
+    assert test_suite_coverage.read(report) == "unknown"

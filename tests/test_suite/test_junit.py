@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.errors import Reason, UserCodeError
+from stepkit.test_suite import junit as test_suite_junit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _read(tmp_path: Path, text: str | bytes) -> tuple[test_suite_junit.Case, ...]:
+    report = tmp_path / "results.xml"
+    report.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return test_suite_junit.read(report)
+
+
+def _suite(*cases: str) -> str:
+    # The totals lie on purpose: nobody may read them.
+    lying = '<testsuite tests="99" failures="0" errors="0">'
+    return f"<testsuites>{lying}{''.join(cases)}</testsuite></testsuites>"
+
+
+def _case(name: str, inside: str = "", classname: str = "tests.test_x") -> str:
+    named = f'classname="{classname}" name="{name}" file="tests/test_x.py"'
+    return f"<testcase {named}>{inside}</testcase>"
+
+
+def test_outcomes_are_counted_from_the_tests_and_not_from_the_suite(tmp_path: Path) -> None:
+    cases = _read(
+        tmp_path,
+        _suite(
+            _case("a"),
+            _case("b", '<failure message="ValueError: no&#10;more">text</failure>'),
+            _case("c", "<error message='failed on setup with \"KeyError\"'/>"),
+            _case("d", '<skipped type="pytest.skip" message="no gpu"/>'),
+            _case("e", '<skipped type="pytest.xfail" message=""/>'),
+        ),
+    )
+    assert [(c.name, c.outcome, c.message, c.expected) for c in cases] == [
+        ("a", "passed", "", False),
+        ("b", "failed", "ValueError: no", False),
+        ("c", "error", 'failed on setup with "KeyError"', False),
+        ("d", "skipped", "no gpu", False),
+        ("e", "skipped", "", True),
+    ]
+
+
+@pytest.mark.parametrize("failed_first", [True, False])
+def test_a_test_that_stands_twice_counts_once_and_as_its_worst(
+    tmp_path: Path, *, failed_first: bool
+) -> None:
+    both = [_case("a", '<failure message="x"/>'), _case("a"), _case("b")]
+    cases = _read(tmp_path, _suite(*(both if failed_first else reversed(both))))
+    assert sorted((case.name, case.outcome) for case in cases) == [("a", "failed"), ("b", "passed")]
+
+
+def test_a_failure_is_worse_than_the_error_of_its_teardown(tmp_path: Path) -> None:
+    inside = '<error message="teardown"/><failure message="the test"/>'
+    (case,) = _read(tmp_path, _suite(_case("a", inside)))
+    assert (case.outcome, case.message) == ("failed", "the test")
+
+
+def test_names_look_as_pytest_shows_them(tmp_path: Path) -> None:
+    cases = _read(
+        tmp_path,
+        _suite(
+            _case("test_p[&lt;a&gt;&amp;]"),
+            _case("test_m", classname="tests.test_x.TestA.TestB"),
+            '<testcase classname="pkg.mod" name="test_q"/>',
+            '<testcase classname="" name="tests.test_bad" file="tests/test_bad.py"/>',
+        ),
+    )
+    assert [case.node for case in cases] == [
+        "tests/test_x.py::test_p[<a>&]",
+        "tests/test_x.py::TestA::TestB::test_m",
+        "pkg.mod::test_q",
+        "tests/test_bad.py",
+    ]
+
+
+def test_a_collection_error_says_what_was_raised(tmp_path: Path) -> None:
+    inside = (
+        '<error message="collection failure">Traceback:\n    import nope\n'
+        "E   ModuleNotFoundError: No module named 'nope'</error>"
+    )
+    (case,) = _read(tmp_path, _suite(_case("a", inside)))
+    assert case.message == "ModuleNotFoundError: No module named 'nope'"
+
+
+def test_a_long_message_is_cut(tmp_path: Path) -> None:
+    (case,) = _read(tmp_path, _suite(_case("a", f'<failure message="{"x" * 5000}"/>')))
+    assert case.message == "x" * 300 + "..."
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "ha"><!ENTITY c "&a;&a;">]>
+<testsuites><testsuite><testcase classname="c" name="&c;"/></testsuite></testsuites>"""
+XXE = """<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a SYSTEM "file:///etc/passwd">]>
+<testsuites><testsuite><testcase classname="c" name="x">&a;</testcase></testsuite></testsuites>"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "all 7 tests passed",
+        _suite(_case("a"))[:-20],
+        _suite(_case("a")) + "<more/>",
+        _suite(_case("a\0")),
+        '<?xml version="1.0" encoding="nonsense"?><testsuites/>',
+        BOMB,
+        XXE,
+    ],
+    ids=["empty", "text", "cut", "two roots", "NUL", "encoding", "entities", "external"],
+)
+def test_what_is_not_plain_xml_gives_no_totals(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserCodeError, match="is not XML that can be read") as caught:
+        _read(tmp_path, text)
+    assert caught.value.reason is Reason.TESTS_BROKEN
+    assert str(tmp_path / "results.xml") in str(caught.value)
+
+
+def test_other_xml_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UserCodeError, match="is no JUnit report: it begins with <coverage>"):
+        _read(tmp_path, '<coverage line-rate="1"/>')
+
+
+def test_nesting_has_a_limit(tmp_path: Path) -> None:
+    with pytest.raises(UserCodeError, match="nests elements over 64 deep"):
+        _read(tmp_path, "<testsuites>" + "<a>" * 100_000)
+
+
+def test_size_has_a_limit(tmp_path: Path) -> None:
+    report = tmp_path / "results.xml"
+    with report.open("wb") as file:
+        file.truncate(test_suite_junit.MAX_BYTES + 1)  # sparse: takes no disk
+    with pytest.raises(UserCodeError, match="has 209715201 bytes, more than"):
+        test_suite_junit.read(report)
+
+
+def test_a_missing_report_is_a_broken_run(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserCodeError, match="is missing: pytest ended without writing it"
+    ) as caught:
+        test_suite_junit.read(tmp_path / "results.xml")
+    assert caught.value.reason is Reason.TESTS_BROKEN
+
+
+def test_a_directory_in_its_place_is_a_broken_run(tmp_path: Path) -> None:
+    with pytest.raises(UserCodeError, match="cannot be read"):
+        test_suite_junit.read(tmp_path)
