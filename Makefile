@@ -21,7 +21,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean \
+.PHONY: help demo test coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -29,6 +29,8 @@ help:
 	@echo '     DEMO_ARGS=--lite     the small variant; --help lists the rest'
 	@echo 'make test             run the fast tests'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
+	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
+	@echo 'make check-long       what is too long for CI: slow tests on each Python, 200 kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
 	@echo 'make test-images      build the images on stand-in bases, and run the demo in them'
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
@@ -55,8 +57,16 @@ demo: $(READY)
 test: $(TESTABLE)
 	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
 
+# Branches count, what runs in child processes does not. The floor is in pyproject.toml.
+coverage: $(TESTABLE)
+	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
 test-slow: $(TESTABLE)
 	$(RUN) -m pytest -m "slow and not gpu" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
+
+# Its last figures are in benchmarks/check-long.md, which it writes.
+check-long: $(TESTABLE)
+	PYTHON=$(PYTHON) VENV=$(VENV) bash .ci/check-long
 
 test-gpu: $(TESTABLE)
 	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
