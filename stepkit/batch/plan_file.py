@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.batch.planned_notebook import Planned, Settings
 from stepkit.errors import ConfigurationError
-from stepkit.formats import json_schema, yaml_files
-from stepkit.formats.durations import seconds
+from stepkit.formats import durations, json_schema, yaml_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +100,7 @@ def _settings(entry: Mapping[str, Any], folder: Path) -> Settings:
 
 
 def _limit(entry: Mapping[str, Any], name: str) -> float | None:
-    return seconds(str(entry[name])) if name in entry else None
+    return durations.parse(str(entry[name])) if name in entry else None
 
 
 def _overlaid(own: Settings, flags: Settings) -> Settings:

@@ -189,7 +189,7 @@ def _parser(hint: Any, *, duration: bool) -> Callable[[str], Any]:
         return _boolean
     if get_origin(hint) is Literal:
         return _one_of(get_args(hint))
-    parse: Callable[[str], Any] = durations.seconds if duration else hint
+    parse: Callable[[str], Any] = durations.parse if duration else hint
     return parse
 
 

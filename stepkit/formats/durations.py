@@ -11,7 +11,7 @@ DAY: Final = 86400  # seconds
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY}
 
 
-def seconds(text: str) -> float:
+def parse(text: str) -> float:
     """Read a duration: a number of seconds, or ``1h30m``, ``90s``, ``500ms``, ``14d``.
 
     Raises :class:`ValueError` with a line for people.
@@ -30,3 +30,17 @@ def spell(length: float) -> str:
     if days and not rest:
         return f"{days:g} day{'s' if days > 1 else ''}"
     return f"{length:g} seconds"
+
+
+def elapsed(seconds: float, *, tenths: bool = True) -> str:
+    """Spell how long something took: ``1.2 s``, ``3m05s``, ``1h02m``.
+
+    Without ``tenths``, less than a minute is spelled as ``45s``.
+    """
+    if tenths and seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes_left:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.formats.shorten import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,4 +101,4 @@ def shown(value: Any) -> str:
     """Return the beginning of a wrong value, in one line."""
     text = json.dumps(value, ensure_ascii=False)
     text = text if text.isprintable() else json.dumps(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return shorten(text, _SHOWN)

@@ -18,6 +18,10 @@ UNITS: Final = {
     **{f"{prefix}{end}": 1000**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
     **{f"{prefix}i{end}": 1024**n for n, prefix in enumerate("kmgtp", 1) for end in ("b", "")},
 }
+_SPELLED: Final = {
+    False: {"GiB": 1 << 30, "MiB": 1 << 20},
+    True: {"GB": 1000**3, "MB": 1000**2, "kB": 1000},
+}
 SPELLING: Final = re.compile(
     r"([0-9]{1,20})(\.[0-9]{1,20})?\s*([a-z]*|%)", re.IGNORECASE | re.ASCII
 )
@@ -50,8 +54,12 @@ def parse(
     return size
 
 
-def spell(size: int) -> str:
-    """Spell bytes for people: ``4.0 GiB``, ``512.0 MiB``, ``300 bytes``."""
-    if size >= GIB:
-        return f"{size / GIB:.1f} GiB"
-    return f"{size / (1 << 20):.1f} MiB" if size >= 1 << 20 else f"{size} bytes"
+def spell(size: float, *, decimal: bool = False) -> str:
+    """Spell bytes for people: ``4.0 GiB``, ``512.0 MiB``, ``300 bytes``.
+
+    With ``decimal``, in powers of 1000 as file managers count: ``4.3 GB``, ``536.9 MB``, ``300 B``.
+    """
+    for unit, smallest in _SPELLED[decimal].items():
+        if size >= smallest:
+            return f"{size / smallest:.1f} {unit}"
+    return f"{size:.0f} {'B' if decimal else 'bytes'}"

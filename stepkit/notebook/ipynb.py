@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.formats.shorten import shorten
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -201,8 +202,7 @@ def first_line(source: str) -> str:
     """Return the line by which a person recognises a cell: its first that is code."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     code = [line for line in lines if not line.startswith("#")] or lines or [""]
-    line = re.sub(r"\s+", " ", code[0])
-    return line if len(line) <= FIRST_LINE_LENGTH else line[: FIRST_LINE_LENGTH - 3] + "..."
+    return shorten(re.sub(r"\s+", " ", code[0]), FIRST_LINE_LENGTH)
 
 
 def quiet() -> warnings.catch_warnings[None]:

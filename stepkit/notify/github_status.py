@@ -8,6 +8,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from stepkit.errors import ConfigurationError
+from stepkit.formats.shorten import shorten
 from stepkit.http import get as http_get
 from stepkit.http import post as http_post
 
@@ -56,7 +57,11 @@ def mark(commit: Commit, state: State, description: str, *, link: str, timeout: 
 
     Raises :class:`ToolError` for what may pass and :class:`ConfigurationError` for the rest.
     """
-    payload = {"state": state, "context": commit.context, "description": _cut(description)}
+    payload = {
+        "state": state,
+        "context": commit.context,
+        "description": shorten(description, _MOST_DESCRIPTION),
+    }
     if link.startswith(("https://", "http://")):
         payload["target_url"] = link
     http_post.post(
@@ -70,7 +75,3 @@ def mark(commit: Commit, state: State, description: str, *, link: str, timeout: 
             "X-GitHub-Api-Version": _API_VERSION,
         },
     )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_DESCRIPTION else text[: _MOST_DESCRIPTION - 3] + "..."

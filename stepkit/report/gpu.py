@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.report.markdown_escape import duration, escape, memory, table
+from stepkit.formats import sizes
+from stepkit.formats.durations import elapsed
+from stepkit.report.markdown_escape import escape, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +51,7 @@ def any_peak(cells: Sequence[Mapping[str, Any]]) -> bool:
 def peak(cell: Mapping[str, Any]) -> str:
     """Spell the most memory of GPUs that was in use during a cell, nothing if that is unknown."""
     count = cell.get("gpu_peak")
-    return "" if count is None else memory(count)
+    return "" if count is None else sizes.spell(count)
 
 
 def _devices(entry: Entry) -> Sequence[Mapping[str, Any]]:
@@ -60,8 +62,8 @@ def _line(device: Mapping[str, Any]) -> str:
     parts = []
     used, total = device.get("memory_peak"), device.get("memory_total")
     if used is not None:
-        of_all = f" of {memory(total)}" if total is not None else ""
-        parts.append(f"{memory(used)}{of_all} in use at most")
+        of_all = f" of {sizes.spell(total)}" if total is not None else ""
+        parts.append(f"{sizes.spell(used)}{of_all} in use at most")
     if device.get("utilisation_mean") is not None:
         parts.append(f"{device['utilisation_mean']:.0f} % busy on average")
     if device.get("power_max") is not None:
@@ -109,7 +111,7 @@ def _attempt(attempt: Mapping[str, Any]) -> tuple[str, ...]:
         str(attempt["number"]),
         escape(attempt["rung"]),
         f"**{status}**" if attempt["status"] in _BAD else status,
-        duration(attempt["seconds"]),
+        elapsed(attempt["seconds"]),
         peak(attempt),
         escape(attempt["message"]),
     )

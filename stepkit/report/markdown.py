@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from stepkit.formats import sizes
+from stepkit.formats.durations import elapsed
 from stepkit.report import notebooks
-from stepkit.report.markdown_escape import duration, escape, heading, size, table
+from stepkit.report.markdown_escape import escape, heading, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +66,7 @@ def _step_row(entry: Entry) -> tuple[str, str, str, str]:
     what = entry.message or f"commit {str(entry.output('commit'))[:_HASH_LENGTH]}"
     if not entry.message and not entry.output("commit"):
         what = ""
-    time = duration(entry.seconds) if entry.data else ""
+    time = elapsed(entry.seconds) if entry.data else ""
     return escape(entry.name), status, time, escape(what)
 
 
@@ -104,7 +106,11 @@ def _artifacts(run: Run, beside: Path) -> Iterator[str]:
         yield f"<details><summary>{len(files)} files</summary>"
         yield ""
     rows = (
-        (_link(path, beside), size(a["size"]), escape(f"`{a['sha256'][:_HASH_LENGTH]}`"))
+        (
+            _link(path, beside),
+            sizes.spell(a["size"], decimal=True),
+            escape(f"`{a['sha256'][:_HASH_LENGTH]}`"),
+        )
         for path, a in files.items()
     )
     yield from table(("file", "size", "sha256"), rows)

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from stepkit.formats.shorten import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -19,9 +21,7 @@ def escape(text: str) -> str:
 
     What stands between two backticks stays code.
     """
-    line = one_line(text)
-    if len(line) > _MOST_TEXT:
-        line = line[: _MOST_TEXT - 3] + "..."
+    line = shorten(one_line(text), _MOST_TEXT)
     parts = line.split("`")
     if len(parts) % 2 == 0:  # a backtick without its partner
         return _plain(line)
@@ -42,30 +42,6 @@ def _plain(text: str) -> str:
 
 def _code(text: str) -> str:
     return "`" + text.replace("|", r"\|") + "`" if text.strip() else ""
-
-
-def duration(seconds: float) -> str:
-    """Spell seconds for people: ``1.2 s``, ``3m05s``, ``1h02m``."""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    return f"{hours}h{minutes_left:02d}m" if hours else f"{minutes}m{rest:02d}s"
-
-
-def size(count: float) -> str:
-    """Spell a number of bytes for people, in powers of 1000."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def memory(count: float) -> str:
-    """Spell bytes of memory for people, in powers of 1024 as drivers and containers count it."""
-    mebibytes = count / 2**20
-    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"  # noqa: PLR2004
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

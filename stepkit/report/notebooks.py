@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.formats.durations import elapsed
 from stepkit.report import gpu
-from stepkit.report.markdown_escape import duration, escape, heading, one_line, table
+from stepkit.report.markdown_escape import escape, heading, one_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ def _row(item: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     status = escape(item["status"].replace("-", " "))
     ran, total = item["cells_run"], item["cells_total"]
     cells = "" if ran is None or total is None else f"{ran} of {total}"
-    time = duration(item["seconds"]) if item["seconds"] else ""
+    time = elapsed(item["seconds"]) if item["seconds"] else ""
     until = f" (until {escape(item['until'])})" if item["until"] else ""
     shown = f"**{status}**" if item["status"] in _BAD else status
     return escape(item["name"]), shown, cells, time, escape(item["message"]) + until
@@ -92,7 +93,7 @@ def _cells(entry: Entry, cells: list[dict[str, Any]]) -> Iterator[str]:
 def _slow_cell(cell: dict[str, Any], *, with_peak: bool) -> tuple[str, ...]:
     peak = [gpu.peak(cell)] if with_peak else []
     line = escape(f"`{cell['first_line']}`")
-    return _number(cell), duration(cell["seconds"]), *peak, escape(cell["status"]), line
+    return _number(cell), elapsed(cell["seconds"]), *peak, escape(cell["status"]), line
 
 
 def _number(cell: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.formats.shorten import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -176,5 +178,4 @@ def _fields(
 def _shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) > _MOST:
         return "so large a number"  # Python refuses to print a very long one
-    shown = ascii(value)
-    return shown if len(shown) <= 40 else f"{shown[:37]}..."  # noqa: PLR2004
+    return shorten(ascii(value), 40)

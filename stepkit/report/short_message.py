@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
+from stepkit.formats.shorten import shorten
 from stepkit.report.markdown_escape import one_line
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def cause(run: Run) -> str:
     """Say in one line why the run did not pass: ``""`` when it did."""
     if entry := run.cause:
         told = f"{entry.name} {entry.status} ({entry.reason}): {entry.message}"
-        return _cut(_plain(told))
+        return shorten(_plain(told), _MOST_CAUSE)
     if missing := [entry.name for entry in run.entries if entry.status == "not run"]:
-        return _cut(_plain(f"not run: {', '.join(missing)}"))
+        return shorten(_plain(f"not run: {', '.join(missing)}"), _MOST_CAUSE)
     return "" if run.entries else "there are no reports: nothing ran"
 
 
@@ -72,7 +73,3 @@ def _name(entry: Entry) -> str:
 
 def _plain(text: str) -> str:
     return _ADDRESSES.sub("\\1\u200b", one_line(text))
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _MOST_CAUSE else line[: _MOST_CAUSE - 3] + "..."

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.formats.shorten import shorten
 
 Place = Literal["before", "after", "instead-of"]
 
@@ -178,5 +179,4 @@ _SHOWN = 60  # characters of a rule's own text that a message shows
 
 def shortened(text: str) -> str:
     """Return ``text`` on one line, cut where a message has no room for more."""
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+    return shorten(" ".join(text.split()), _SHOWN)

@@ -6,6 +6,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.formats.shorten import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -36,6 +38,5 @@ def _shown(results: Mapping[str, Any], redact: Callable[[str], str]) -> str:
     for name, value in told[:_SHOWN_RESULTS]:
         line = " ".join(redact(str(value)).split())  # first: a cut secret is not recognised
         room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
-        short = line if len(line) <= room else f"{line[:room]}…"
-        parts.append(f"{name}={short}")
+        parts.append(f"{name}={shorten(line, room + 1, ellipsis='…')}")
     return f" ({', '.join(parts)})" if parts else ""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.formats import yaml_files
+from stepkit.formats import durations, yaml_files
 from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.formats.durations import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -122,7 +121,7 @@ class Node:
         """Return a time limit in seconds, None for ``0``: no limit."""
         if not _DURATION.fullmatch(self.text()):
             raise self.error(f"{self.text()!r} is no duration: write 90s, 5m or 1h30m")
-        return seconds(self.text()) or None
+        return durations.parse(self.text()) or None
 
     def param_value(self) -> Value:
         """Return what a param may be: a string, a list of strings or an object of strings.
