@@ -31,7 +31,7 @@ OWNERS = {
         "engine.run_cells",
         "notebook.parameters",
     },
-    "psutil": {"engine.process_tree", "kernel.launcher"},
+    "psutil": {"system.process_tree", "kernel.launcher"},
     "pynvml": {"gpu.monitor.nvml_session", "system.nvml"},
     "requests": {"http.post"},
     "subprocess": {"system.process"},

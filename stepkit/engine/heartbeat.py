@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from stepkit.engine import process_tree
+from stepkit.formats import durations
 from stepkit.system import nvml
+from stepkit.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,18 +61,19 @@ class Heartbeat:
         if step is None:
             return
         spoken = time.monotonic()
-        while True:
-            await asyncio.sleep(step)
-            await self._check()
-            if self._interval and time.monotonic() - spoken >= self._interval * 0.9:
-                spoken = time.monotonic()
-                self._speak()
+        with closing(ProcessTree(self._pid)) as tree:
+            while True:
+                await asyncio.sleep(step)
+                await self._check(tree)
+                if self._interval and time.monotonic() - spoken >= self._interval * 0.9:
+                    spoken = time.monotonic()
+                    self._speak(tree)
 
-    async def _check(self) -> None:
+    async def _check(self, tree: ProcessTree) -> None:
         if self._watch.running is None:
             self._alive_at = time.monotonic()
             return
-        cpu, now = process_tree.cpu_seconds(self._pid), time.monotonic()
+        cpu, now = tree.usage().cpu_seconds or 0.0, time.monotonic()
         works = cpu - self._cpu > _IDLE * (now - self._checked_at)
         prints = self._client.last_message > self._checked_at
         self._cpu, self._checked_at = cpu, now
@@ -79,26 +82,17 @@ class Heartbeat:
         elif self._hang_timeout and time.monotonic() - self._alive_at >= self._hang_timeout:
             self._hung()
 
-    def _speak(self) -> None:
+    def _speak(self, tree: ProcessTree) -> None:
         if self._watch.running is None:
             return
         where = self._watch.place(self._watch.running)
         seconds = time.monotonic() - self._watch.clock
         silent = time.monotonic() - self._alive_at
-        told = (
-            f"{where} running {duration(seconds)}, {process_tree.memory(self._pid) / _GIB:.2f} GiB"
-        )
+        since = durations.elapsed(seconds, tenths=False)
+        told = f"{where} running {since}, {tree.usage(cpu=False).rss / _GIB:.2f} GiB"
         if memory := nvml.memory():
             told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
         if silent > self._interval:
-            told += f"; no answer, no output and no work for {duration(silent)}: it may hang"
+            quiet = durations.elapsed(silent, tenths=False)
+            told += f"; no answer, no output and no work for {quiet}: it may hang"
         progress.info("%s", told)
-
-
-def duration(seconds: float) -> str:
-    """Spell seconds for people: ``45s``, ``2m03s``, ``1h02m``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes_left:02d}m"
-    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

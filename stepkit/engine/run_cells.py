@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stepkit.engine.kernel_process import Kernel
-    from stepkit.engine.process_tree import Family
     from stepkit.engine.run import Session
+    from stepkit.system.process_tree import Descendants
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
 class Started:
     """A kernel that boots, and all processes that it will start."""
 
-    def __init__(self, kernel: Kernel, family: Family) -> None:
+    def __init__(self, kernel: Kernel, family: Descendants) -> None:
         self.kernel = kernel
         self.family = family
         self.gpu_before = nvml.memory()
@@ -46,9 +46,9 @@ def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Itera
     Raises :class:`ConfigurationError` when the kernel's program cannot be started.
     """
     from stepkit.engine import kernel_process
-    from stepkit.engine.process_tree import Family
+    from stepkit.system.process_tree import Descendants
 
-    family = Family()
+    family = Descendants()
     try:
         with kernel_process.started(name, cwd, env) as running:
             yield Started(running, family)

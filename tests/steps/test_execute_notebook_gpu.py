@@ -15,11 +15,11 @@ from cuda_driver import fake_cuda
 from samples import write_notebook
 from step_runs import failed, printed, run
 
-from stepkit.engine.process_tree import Family
 from stepkit.errors import Cancelled, ConfigurationError, Reason, UserCodeError
 from stepkit.gpu.monitor import timeline
 from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
+from stepkit.system.process_tree import Descendants
 
 if TYPE_CHECKING:
     from stepkit.errors import StepError
@@ -337,14 +337,14 @@ def test_a_signal_while_processes_are_ended_loses_nothing_that_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "1")
-    once, really = iter([signal.SIGINT]), Family.end
+    once, really = iter([signal.SIGINT]), Descendants.end
 
-    def end(self: Family) -> None:
+    def end(self: Descendants) -> None:
         for signum in once:
             signal.raise_signal(signum)
         really(self)
 
-    monkeypatch.setattr(Family, "end", end)
+    monkeypatch.setattr(Descendants, "end", end)
 
     with pytest.raises(Cancelled) as caught:
         run(source)

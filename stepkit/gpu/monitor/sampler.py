@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from stepkit.gpu.health import visible_devices
 from stepkit.gpu.monitor.nvml_session import Session
-from stepkit.gpu.monitor.process_tree import ProcessTree
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
+from stepkit.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -181,7 +181,7 @@ class Sampler:
             if tree:
                 tree.close()
             tree = self._tree = ProcessTree(pid)
-        usage = tree.look(cpu=cpu)
+        usage = tree.usage(cpu=cpu)
         return {
             "cpu_seconds": usage.cpu_seconds,
             "rss": usage.rss,

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nvml
 import pytest
+from children import answer, child
+from waiting import until
 
 from stepkit.gpu.monitor import nvml_session, timeline
-from stepkit.gpu.monitor.process_tree import ProcessTree
 from stepkit.gpu.monitor.sampler import Sampler
-from stepkit.system import prctl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from nvml import FakeDriver
 
 MIB = 2**20
-
-
-@contextmanager
-def child(code: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``code`` in a session of its own, as a kernel; it has printed a line, and ends here."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
-
-
-def answer(process: subprocess.Popen[str]) -> str:
-    """Let the child go on, and wait for its next line."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return process.stdout.readline().strip()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def more_samples(sampler: Sampler, count: int = 3) -> None:
@@ -111,103 +67,6 @@ def test_a_child_that_allocates_shows_in_the_cell_that_did() -> None:
     assert held - last > 150 * MIB
     assert timeline.summary(made).rss_peak == max(before, held, after)
     assert made.errors == ()
-
-
-def test_descendants_count_also_those_whose_parent_ended() -> None:
-    holds = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
-    starts = (
-        "import subprocess, sys\n"
-        f"subprocess.Popen([sys.executable, '-c', {holds!r}])\n"  # says "ready" itself
-    )
-    with child(f"{starts}input()") as process:
-        tree = ProcessTree(process.pid)
-        first = tree.look()  # a process between fork and exec has its parent's memory
-        usage = tree.look()
-        assert process.stdin is not None
-        process.stdin.close()
-        until(lambda: ended(process.pid))
-        left = tree.look()
-        tree.close()
-
-    assert usage.processes == 2
-    assert usage.rss - first.rss > 100 * MIB
-    assert left.rss > 100 * MIB
-    assert tree.pids == frozenset()
-
-
-def ended(pid: int) -> bool:
-    """Tell whether a child of ours is a zombie."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def cpu(tree: ProcessTree) -> float:
-    seconds = tree.look().cpu_seconds
-    assert seconds is not None
-    return seconds
-
-
-def test_cpu_time_of_children_stays_when_they_end() -> None:
-    burns = "import time\nwhile time.process_time() < 0.4: pass"
-    code = (
-        "import subprocess, sys\nprint('ready', flush=True)\ninput()\n"
-        f"subprocess.run([sys.executable, '-c', {burns!r}])\nprint('done', flush=True)\ninput()"
-    )
-    with child(code) as process:
-        tree = ProcessTree(process.pid)
-        before = cpu(tree)
-        assert answer(process) == "done"
-        after = cpu(tree)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        gone = tree.look()
-
-    assert after - before >= 0.35
-    assert gone.cpu_seconds is not None
-    assert gone.cpu_seconds >= after
-    assert (gone.rss, gone.processes) == (0, 0)
-
-
-ORPHANS = """
-import os, time
-def burn():
-    end = time.process_time() + 0.3
-    while time.process_time() < end: pass
-print("ready", flush=True)
-wait, release = os.pipe()
-if not os.fork():
-    if not os.fork():
-        os.close(release); burn(); print(os.getpid(), flush=True); os.read(wait, 1); os._exit(0)
-    os._exit(0)
-os.wait()
-input(); os.close(release); print("released", flush=True)
-input(); burn(); print("done", flush=True); input()
-"""
-
-
-@pytest.fixture
-def _adopting() -> Iterator[None]:
-    """Let this process be the parent of orphans, as stepkit is."""
-    prctl.adopt_orphans(yes=True)
-    yield
-    prctl.adopt_orphans(yes=False)
-
-
-@pytest.mark.usefixtures("_adopting")
-def test_cpu_time_of_an_orphan_stays_when_somebody_else_waited_for_it() -> None:
-    with child(ORPHANS) as process:
-        assert process.stdout is not None
-        orphan = int(process.stdout.readline())
-        tree = ProcessTree(process.pid)
-        both, before = tree.look().processes, cpu(tree)
-        answer(process)
-        os.waitpid(orphan, 0)
-        alone = tree.look().processes
-        answer(process)
-        after = cpu(tree)
-        tree.close()
-
-    assert (both, alone) == (2, 1)
-    assert after - before >= 0.25
 
 
 def test_a_process_that_is_gone_is_no_error() -> None:

@@ -1,8 +1,9 @@
-"""What a notebook leaves running is ended and told; nobody else's process is touched."""
+"""What a process tree uses, and what a notebook leaves running: it is ended and named."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from children import answer, child
 from runs import execute, statuses
+from waiting import until
 
-from stepkit.engine import process_tree
-from stepkit.engine.process_tree import Family
-from stepkit.system import process
+from stepkit.system import parent_death, process
+from stepkit.system.process_tree import Descendants, ProcessTree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
@@ -102,7 +105,7 @@ def test_processes_from_before_and_of_other_parts_of_the_program_are_left_alone(
 
 
 def test_the_exit_code_of_another_child_is_not_taken(tmp_path: Path) -> None:
-    family = Family()
+    family = Descendants()
     child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
     family.close()
 
@@ -112,7 +115,7 @@ def test_the_exit_code_of_another_child_is_not_taken(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_one_that_ignores_the_request_is_killed() -> None:
-    family = Family()
+    family = Descendants()
     child = detached(STUBBORN)
 
     family.close()
@@ -123,7 +126,7 @@ def test_one_that_ignores_the_request_is_killed() -> None:
 
 
 def test_orphans_are_ended_and_the_dead_among_them_reaped() -> None:
-    family = Family()
+    family = Descendants()
     alive = orphan(SLEEPER)
     dead = orphan("import time; time.sleep(0.2)")
     time.sleep(0.5)
@@ -138,7 +141,7 @@ def test_orphans_are_ended_and_the_dead_among_them_reaped() -> None:
 
 
 def test_nothing_is_adopted_any_more_when_the_run_is_over() -> None:
-    Family().close()
+    Descendants().close()
     starts = "import subprocess; print(subprocess.Popen(['sleep', '2'], stdout=2).pid)"
     done = subprocess.run([sys.executable, "-c", starts], check=True, stdout=subprocess.PIPE)
 
@@ -146,9 +149,9 @@ def test_nothing_is_adopted_any_more_when_the_run_is_over() -> None:
 
 
 def test_the_last_of_several_runs_ends_what_all_have_left() -> None:
-    first, second = Family(), Family()
+    first, second = Descendants(), Descendants()
     child = detached(SLEEPER)
-    third = Family()
+    third = Descendants()
 
     second.close()
     first.close()
@@ -161,26 +164,32 @@ def test_the_last_of_several_runs_ends_what_all_have_left() -> None:
     child.wait()
 
 
+MIB = 2**20
+
+
 def test_the_memory_and_the_work_of_children_count() -> None:
     busy = "b = b'x' * 50_000_000; print(flush=True)\nwhile True: pass"
-    child = detached(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])")
-    try:
-        before = process_tree.cpu_seconds(child.pid)
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    with child(f"print('ready', flush=True); {starts}") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        tree = ProcessTree(process.pid)
+        before = cpu(tree)
         time.sleep(0.5)
-        assert process_tree.cpu_seconds(child.pid) > before
-        assert process_tree.memory(child.pid) > 50_000_000
-    finally:
-        for process in psutil.Process(child.pid).children():
-            process.kill()
-        child.kill()
-        child.wait()
+        usage = tree.usage()
+        tree.close()
+
+    assert usage.cpu_seconds is not None
+    assert usage.cpu_seconds > before
+    assert usage.rss > 50_000_000
 
 
 def test_a_process_that_is_gone_uses_nothing() -> None:
-    child = detached("print()")
-    child.wait()
+    with child("print('ready')") as process:
+        pass
+    usage = ProcessTree(process.pid).usage()
 
-    assert (process_tree.memory(child.pid), process_tree.cpu_seconds(child.pid)) == (0, 0)
+    assert (usage.rss, usage.cpu_seconds) == (0, 0)
 
 
 def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
@@ -190,7 +199,7 @@ def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
     def work() -> None:
         process.run(command, on_line=lambda _: up.set(), stop=stop, cwd=tmp_path)
 
-    family = Family()
+    family = Descendants()
     thread = threading.Thread(target=work)
     thread.start()
     try:
@@ -202,3 +211,100 @@ def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
         stop.set()
         thread.join()
         family.close()
+
+
+def test_descendants_count_also_those_whose_parent_ended() -> None:
+    holds = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
+    starts = (
+        "import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-c', {holds!r}])\n"  # says "ready" itself
+    )
+    with child(f"{starts}input()") as process:
+        tree = ProcessTree(process.pid)
+        first = tree.usage()  # a process between fork and exec has its parent's memory
+        usage = tree.usage()
+        assert process.stdin is not None
+        process.stdin.close()
+        until(lambda: ended(process.pid))
+        left = tree.usage()
+        tree.close()
+
+    assert usage.processes == 2
+    assert usage.rss - first.rss > 100 * MIB
+    assert left.rss > 100 * MIB
+    assert tree.pids == frozenset()
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a child of ours is a zombie."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def cpu(tree: ProcessTree) -> float:
+    seconds = tree.usage().cpu_seconds
+    assert seconds is not None
+    return seconds
+
+
+def test_cpu_time_of_children_stays_when_they_end() -> None:
+    burns = "import time\nwhile time.process_time() < 0.4: pass"
+    code = (
+        "import subprocess, sys\nprint('ready', flush=True)\ninput()\n"
+        f"subprocess.run([sys.executable, '-c', {burns!r}])\nprint('done', flush=True)\ninput()"
+    )
+    with child(code) as process:
+        tree = ProcessTree(process.pid)
+        before = cpu(tree)
+        assert answer(process) == "done"
+        after = cpu(tree)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        gone = tree.usage()
+
+    assert after - before >= 0.35
+    assert gone.cpu_seconds is not None
+    assert gone.cpu_seconds >= after
+    assert (gone.rss, gone.processes) == (0, 0)
+
+
+ORPHANS = """
+import os, time
+def burn():
+    end = time.process_time() + 0.3
+    while time.process_time() < end: pass
+print("ready", flush=True)
+wait, release = os.pipe()
+if not os.fork():
+    if not os.fork():
+        os.close(release); burn(); print(os.getpid(), flush=True); os.read(wait, 1); os._exit(0)
+    os._exit(0)
+os.wait()
+input(); os.close(release); print("released", flush=True)
+input(); burn(); print("done", flush=True); input()
+"""
+
+
+@pytest.fixture
+def _adopting() -> Iterator[None]:
+    """Let this process be the parent of orphans, as stepkit is."""
+    parent_death.adopt_orphans(yes=True)
+    yield
+    parent_death.adopt_orphans(yes=False)
+
+
+@pytest.mark.usefixtures("_adopting")
+def test_cpu_time_of_an_orphan_stays_when_somebody_else_waited_for_it() -> None:
+    with child(ORPHANS) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        tree = ProcessTree(process.pid)
+        both, before = tree.usage().processes, cpu(tree)
+        answer(process)
+        os.waitpid(orphan, 0)
+        alone = tree.usage().processes
+        answer(process)
+        after = cpu(tree)
+        tree.close()
+
+    assert (both, alone) == (2, 1)
+    assert after - before >= 0.25
