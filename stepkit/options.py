@@ -30,9 +30,14 @@ T = TypeVar("T", bound="DataclassInstance")
 
 @dataclass(frozen=True)
 class FromEnv:
-    """Marks a secret: read from an environment variable, never from a flag, never reported."""
+    """Marks a secret: read from an environment variable, never from a flag, never reported.
+
+    The variable is hidden from every child of every step. A ``shared`` one is hidden by the step
+    that takes it and by no other: notebooks read data with it, too.
+    """
 
     variable: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class InReport:
+    """What the report of a run shows of a step, beside its row in the list of steps.
+
+    A step declares it as ``Outputs.in_report``; one that does not has its row alone.
+    ``section`` says what the outputs describe: one notebook with its cells, several notebooks, or
+    tests. Their shape is ``stepkit/report/SECTION.schema.json``; the number of tolerated errors
+    follows from it. ``headline``: its message stands on top of the report of a run that passed.
+    ``except_with`` names an option: a run of the step with that option set has its row alone.
+    ``ends_run``: the step runs beside others that read the reports at the end of a run, so that
+    its report counts only in a run that expects it.
+    """
+
+    section: Literal["", "notebook", "notebooks", "tests"] = ""
+    headline: bool = False
+    except_with: str = ""
+    ends_run: bool = False
+
+
 class Step(Protocol):
     """A module in :mod:`stepkit.steps`. Its docstring is the command's help text."""
 
@@ -25,7 +44,10 @@ class Step(Protocol):
 
     @property
     def Outputs(self) -> type[DataclassInstance]:  # noqa: N802
-        """One field for each Tekton result; one marked ``DETAIL`` goes to the report only."""
+        """One field for each Tekton result; one marked ``DETAIL`` goes to the report only.
+
+        ``in_report``, a class variable, is an :class:`InReport`.
+        """
 
     def run(self, options: Any, /) -> DataclassInstance:
         """Do the step: return ``Outputs``, or raise a :class:`~stepkit.errors.StepError`."""

@@ -21,12 +21,13 @@ import posixpath
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.manifest import Artifact
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.options import DETAIL
+from stepkit.step import InReport
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """What was found."""
+
+    in_report: ClassVar[InReport] = InReport(headline=True)
 
     manifest: Annotated[Path, "absolute path of manifest.json"]
     count: Annotated[int, "number of artifacts"]

@@ -38,7 +38,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from stepkit import rules
 from stepkit.engine import parameter_flags
@@ -58,7 +58,7 @@ from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.verdict import CellRun
 from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
-from stepkit.step import Status
+from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
 @dataclass(frozen=True, kw_only=True)
 class Outputs(GpuOutputs):
     """What was written, and how far the notebook came."""
+
+    in_report: ClassVar[InReport] = InReport(section="notebook", headline=True)
 
     notebook: Annotated[Path, "absolute path of the executed notebook"]
     log: Annotated[Path, "absolute path of the log file"]

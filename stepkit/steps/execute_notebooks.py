@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.batch import dry_run, validate_plan
 from stepkit.batch import plan_file as batch_plan_file
@@ -41,6 +41,7 @@ from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
+from stepkit.step import InReport
 from stepkit.system import atomic_files, signals
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Options(GpuOptions):
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """How many notebooks ended in which way; the six counts make up the total."""
+
+    in_report: ClassVar[InReport] = InReport(section="notebooks", headline=True)
 
     total: Annotated[int, "notebooks of the run, skipped ones included"]
     passed: Annotated[int, "notebooks that passed"]

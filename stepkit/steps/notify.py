@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.http import post as http_post
@@ -28,6 +28,7 @@ from stepkit.notify import github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
 from stepkit.report import run_record, short_message
 from stepkit.report.options import RunOptions
+from stepkit.step import InReport
 from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Options(RunOptions):
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The verdict, and who was told."""
+
+    in_report: ClassVar[InReport] = InReport(ends_run=True)
 
     verdict: Annotated[
         str, "passed, passed with tolerated errors, failed, cancelled, incomplete or pending"

@@ -19,7 +19,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from stepkit.artifacts import links as artifact_links
 from stepkit.artifacts import manifest as artifact_manifest
@@ -29,6 +29,7 @@ from stepkit.artifacts.manifest import CHECKSUMS, MANIFEST, Artifact
 from stepkit.artifacts.s3 import SCHEME, Access, Bucket
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
+from stepkit.step import InReport
 from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
@@ -78,18 +79,20 @@ class Options:
         int, "how often to try each file when the server or network fails", AtLeast(1)
     ] = 5
     timeout: Annotated[float, "limit for each try of a file", DURATION, AtLeast(1)] = 300.0
-    access_key_id: Annotated[str | None, "S3 key", FromEnv("AWS_ACCESS_KEY_ID")] = None
+    access_key_id: Annotated[str | None, "S3 key", FromEnv("AWS_ACCESS_KEY_ID", shared=True)] = None
     secret_access_key: Annotated[
-        str | None, "the key's secret", FromEnv("AWS_SECRET_ACCESS_KEY")
+        str | None, "the key's secret", FromEnv("AWS_SECRET_ACCESS_KEY", shared=True)
     ] = None
     session_token: Annotated[
-        str | None, "token of a temporary key", FromEnv("AWS_SESSION_TOKEN")
+        str | None, "token of a temporary key", FromEnv("AWS_SESSION_TOKEN", shared=True)
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """What is there now."""
+
+    in_report: ClassVar[InReport] = InReport(ends_run=True)
 
     location: Annotated[str, "where the artifacts are: a directory or an s3:// URL"]
     url: Annotated[str, "link to the summary or page; empty without --url-base"] = ""

@@ -17,12 +17,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
 from stepkit.report import markdown, run_record
 from stepkit.report.options import RunOptions
+from stepkit.step import InReport
 from stepkit.system import atomic_files
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Options(RunOptions):
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The page, and the verdict on the whole run."""
+
+    in_report: ClassVar[InReport] = InReport(ends_run=True)
 
     summary: Annotated[Path, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
