@@ -124,7 +124,7 @@ def _replaced(
         made = [(text.replace(rule.old, rule.new), text.count(rule.old)) for text in texts]
         return zip(running, made, strict=True)
     try:
-        made = patterns.replaced(rule.old, rule.new, texts, running, re.MULTILINE)
+        made = patterns.substitute(rule.old, rule.new, texts, running, re.MULTILINE)
     except ConfigurationError as error:
         raise ConfigurationError(f"{rule.where} ({rule.title}): {error}") from error
     return zip(running, made, strict=True)

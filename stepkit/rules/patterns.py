@@ -1,34 +1,27 @@
-"""Regular expressions of a rules file on text that a notebook controls, within a time limit.
+"""Run the regular expressions of a rules file within a time limit.
 
-``(a+)+$`` on forty letters runs for years, and Python's re keeps the interpreter's lock meanwhile:
-no timeout and no signal gets through. A pattern that can take only few steps on its texts is
-matched here; any other one in a child process, which can be ended.
+``(a+)+$`` on forty letters runs for years, and Python's re keeps the interpreter's lock meanwhile,
+so that no timeout and no signal gets through. Every expression is therefore run in a child process,
+which can be killed.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import sys
-import warnings
-from functools import lru_cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 LIMIT_SECONDS: Final = 5.0  # for one pattern on all its texts, and the start of the child
-_FEW: Final = 10**7  # steps; at most about half a second
-_HARMLESS: Final = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}  # one way to match, if any
-_REPEATS: Final = {"MAX_REPEAT", "MIN_REPEAT"}
 
-# One line for each text, so that the first missing line tells which text takes too long.
+# One line for each text, so that the first missing line shows which text takes too long.
 _CHILD: Final = """\
 import json, re, sys
 with open(int(sys.argv[1]), encoding="ascii") as file:
@@ -40,26 +33,25 @@ for text in job["texts"]:
 """
 
 
-def found(pattern: str, texts: Sequence[str], names: Sequence[object], flags: int = 0) -> list[Any]:
-    """Tell for each text whether ``pattern`` is found in it; ``names`` are for messages.
+def search(
+    pattern: str, texts: Sequence[str], names: Sequence[object], flags: int = 0
+) -> list[bool]:
+    """Return for each text whether ``pattern`` is found in it; messages name a text by ``names``.
 
     Raises :class:`ConfigurationError` when that takes more than :data:`LIMIT_SECONDS`.
     """
-    if _steps(pattern, flags, texts) <= _FEW:
-        return [bool(re.search(pattern, text, flags)) for text in texts]
-    return _apart(pattern, texts, names, flags, None)
+    return _run_in_child(pattern, texts, names, flags, None)
 
 
-def replaced(
+def substitute(
     pattern: str, new: str, texts: Sequence[str], names: Sequence[object], flags: int = 0
-) -> list[Any]:
+) -> list[tuple[str, int]]:
     """Return each text with ``new`` in place of the matches, and how many there were.
 
     Raises :class:`ConfigurationError` when that takes more than :data:`LIMIT_SECONDS`.
     """
-    if _steps(pattern, flags, texts) <= _FEW:
-        return [re.subn(pattern, new, text, flags=flags) for text in texts]
-    return _apart(pattern, texts, names, flags, new)
+    made = _run_in_child(pattern, texts, names, flags, new)
+    return [(text, count) for text, count in made]
 
 
 def check_template(pattern: str, new: str) -> None:
@@ -73,57 +65,9 @@ def check_template(pattern: str, new: str) -> None:
     re.sub("".join(groups), new, "")
 
 
-def _steps(pattern: str, flags: int, texts: Sequence[str]) -> float:
-    """Return an upper bound of the steps that matching may take."""
-    parsed = _parsed(pattern, flags)
-    if parsed is None:
-        return math.inf
-    try:
-        return sum((len(text) + 1) * _ways(parsed, len(text) + 1) for text in texts)
-    except (RecursionError, OverflowError):
-        return math.inf
-
-
-@lru_cache
-def _parsed(pattern: str, flags: int) -> Any:
-    """Return re's own tree of the pattern, or None where this Python shows none."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return import_module("re._parser").parse(pattern, flags)
-    except (ImportError, AttributeError, RecursionError):
-        return None
-
-
-def _ways(parts: Iterable[Any], length: int) -> float:
-    """Return in how many ways a sequence may match at one place of a text so long, at most."""
-    product = 1.0
-    for kind, value in parts:
-        name = str(kind)
-        if name in _REPEATS:
-            product *= _repeated(*value, length=length)
-        elif name == "SUBPATTERN":
-            product *= _ways(value[-1], length)
-        elif name == "BRANCH":
-            product *= sum(_ways(branch, length) for branch in value[1])
-        elif name not in _HARMLESS:  # what refers back, looks around, or is new
-            return math.inf
-    return product
-
-
-def _repeated(least: int, most: int, body: Any, *, length: int) -> float:
-    """Return the ways of a repeat: one inside of another one multiplies without an end."""
-    inner = _ways(body, length)
-    if inner > 1 and int(most) > length:
-        return math.inf
-    times = min(int(most), length)
-    choices = max(times - int(least), 0) + 1
-    return float(choices * inner**times)
-
-
-def _apart(
+def _run_in_child(
     pattern: str, texts: Sequence[str], names: Sequence[object], flags: int, new: str | None
 ) -> list[Any]:
-    """Match in a child process and end it at the limit."""
     job = json.dumps({"pattern": pattern, "flags": int(flags), "new": new, "texts": list(texts)})
     with os.fdopen(os.memfd_create("stepkit-pattern"), "w+", encoding="ascii") as file:
         file.write(job)

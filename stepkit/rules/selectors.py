@@ -70,7 +70,7 @@ def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[C
         return chosen
     try:
         texts = [cell.source for cell in chosen]
-        matches = patterns.found(selector.regex, texts, chosen, re.MULTILINE)
+        matches = patterns.search(selector.regex, texts, chosen, re.MULTILINE)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}" if where else str(error)) from error
     return [cell for cell, match in zip(chosen, matches, strict=True) if match]
