@@ -14,8 +14,6 @@ no proof of what its file holds: whoever uses the file computes its checksum aga
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import re
@@ -27,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError, ToolError
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,23 +180,12 @@ def locked(
 
 def _acquired(path: Path) -> int | None:
     """Return an open, locked file, or None if another process has it."""
-    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    while True:
+    with suppress(BlockingIOError):
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
-        except PermissionError:  # another user's: it can be locked all the same
-            lock = os.open(path, os.O_RDONLY | flags)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(FileNotFoundError):  # removed by who held it: another one counts now
-                if os.path.samestat(os.fstat(lock), path.stat()):
-                    return lock
-        except OSError as error:
-            os.close(lock)
-            if error.errno in {errno.EAGAIN, errno.EACCES}:
-                return None
-            raise
-        os.close(lock)
+            return locks.acquire(path, wait=False)
+        except PermissionError:  # another user's file can be locked all the same
+            return locks.acquire(path, wait=False, create=False)
+    return None
 
 
 def read_sidecar(path: Path) -> Sidecar | None:

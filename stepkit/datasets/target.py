@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -13,7 +12,7 @@ from stepkit.datasets import archive_members, unpack
 from stepkit.datasets.link_or_copy import place
 from stepkit.datasets.manifest import Dataset
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, backups
 
 if TYPE_CHECKING:
     from stepkit.datasets.archive_members import Kind
@@ -107,9 +106,7 @@ class Target:
     def _unpack(self, held: Held) -> None:
         if self.path.parent.is_dir():
             atomic_files.remove_scratch(self.path)
-        backup = self.path.with_name(
-            self.path.name + datetime.now(UTC).strftime(".backup-%Y%m%dT%H%M%S%fZ")
-        )
+        backup = backups.path_for(self.path)
         with (
             atomic_files.replacing(self.path, backup=backup, keep=unpack.holds_work) as new,
             atomic_files.explaining(f"cannot unpack {held.path}"),

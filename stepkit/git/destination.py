@@ -6,21 +6,18 @@ import logging
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
 from stepkit.git import overlay as git_overlay
 from stepkit.git import skip_unchanged, swap_contents
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, backups, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_NAME: Final = 255  # bytes, of a file on Linux
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +107,7 @@ def _locked(place: Place) -> Iterator[None]:
         with swap_contents.locked(destination):
             yield
     else:
-        with atomic_files.locked(parent / f".{destination.name}.lock"):
+        with locks.locked(parent / f".{destination.name}.lock"):
             yield
 
 
@@ -156,11 +153,9 @@ def _holds_work(old: Path) -> bool:
 def _backup_of(place: Place) -> Path:
     """Return a name beside the destination, or inside of it where it can only be there."""
     destination = place.destination
-    suffix = datetime.now(UTC).strftime(".backup-%Y%m%dT%H%M%S%fZ")
-    name = os.fsencode(destination.name)[: _LONGEST_NAME - len(suffix)]
-    shown = name.decode(errors="ignore") + suffix  # cuts no character
+    beside = backups.path_for(destination)
     inside = atomic_files.is_mount_point(destination) or not os.access(destination.parent, os.W_OK)
-    return destination / shown if place.fixed and inside else destination.with_name(shown)
+    return destination / beside.name if place.fixed and inside else beside
 
 
 def _warn_of_rest(destination: Path) -> None:

@@ -9,11 +9,9 @@ process may see some old and some new ones.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
-import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
-from stepkit.system import atomic_files, removal
+from stepkit.system import atomic_files, backups, locks, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 PLACE: Final = ".stepkit-git-clone"  # in the directory, while a run is at work
 _JOURNAL: Final = "journal.json"
-_BACKUP: Final = re.compile(r".*\.backup-\d{8}T\d{6,}Z")
 _OF_THE_FILE_SYSTEM: Final = {"lost+found", ".snapshot", ".snapshots", ".zfs"}
 
 
@@ -49,12 +46,11 @@ class Moves:
 def beside(directory: Path) -> frozenset[str]:
     """Return the entries that never belong to a checkout at ``directory`` and always stay."""
     with atomic_files.explaining(f"cannot read {directory}"):
-        names = [path.name for path in directory.iterdir()]
-    return frozenset(
-        name
-        for name in names
-        if name in _OF_THE_FILE_SYSTEM or name == PLACE or _BACKUP.fullmatch(name)
-    )
+        return frozenset(
+            path.name
+            for path in directory.iterdir()
+            if path.name in {PLACE, *_OF_THE_FILE_SYSTEM} or backups.is_backup(path)
+        )
 
 
 def everything(directory: Path) -> tuple[str, ...]:
@@ -69,23 +65,18 @@ def locked(directory: Path) -> Iterator[None]:
     What a killed run left is put in order first. Raises :class:`StepError` when that fails.
     """
     place = directory / PLACE
-    while True:
+    lock = None
+    while lock is None:
         with atomic_files.explaining(f"cannot lock {directory}"):
             _make_place(place)
-            try:
-                file = (place / "lock").open("a")
-            except FileNotFoundError:  # its last user has removed it
-                continue
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_at(file.fileno(), place / "lock"):
-                continue
-            try:
-                recover(directory)
-                yield
-            finally:
-                _remove_place(place)
-            return
+            with suppress(FileNotFoundError):  # its last user has removed the directory
+                lock = locks.acquire(place / "lock")
+    try:
+        recover(directory)
+        yield
+    finally:
+        _remove_place(place)
+        os.close(lock)
 
 
 def recover(directory: Path) -> None:
@@ -246,10 +237,3 @@ def _remove_place(place: Path) -> None:
             place.rmdir()
     except OSError:  # another run waits there, or it is not ours to remove
         logger.debug("%s stays", place)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -1,6 +1,6 @@
 r"""Remove what earlier runs left in a workspace and is past its age.
 
-Each kind of thing has an age of its own; what has none is left alone:
+Each kind of thing has its own age; a kind without an age is left alone:
 
     --runs-older-than     directories of runs that prepare-workspace made, in which nothing changed
                           for so long; the --keep-runs newest always stay
@@ -9,11 +9,11 @@ Each kind of thing has an age of its own; what has none is left alone:
     --cache-older-than    entries of --cache, download-dataset's, that no run used for so long
     --cache-size          the largest size of --cache; what was used longest ago goes first
 
-Nothing else is touched: what does not prove to be stepkit's own stays, and so does a run that may
-be going on (something changed in it within the hour, or a step of it began within a day and has
-not ended), and whatever has a date in the future. No link is followed. With --dry-run true, all is
-listed and nothing removed. What cannot be removed is named with its owner; the rest is removed all
-the same, and the step ends with 4.
+Nothing else is touched: what is not provably stepkit's own stays, and so does a run that may be
+going on (something changed in it within the hour, or a step of it began within a day and has not
+ended), and whatever has a date in the future. Links are not followed. With --dry-run true, what
+would be removed is listed, and nothing is removed. What cannot be removed is named with its owner;
+the rest is removed all the same, and the step ends with 4.
 
 For example:
 
@@ -42,7 +42,7 @@ from stepkit.workspace import retention
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.workspace.retention import Leftover
+    from stepkit.workspace.retention import Candidate
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Outputs:
 
 
 @dataclass
-class _Sweep:
+class _Cleaning:
     """What one run of this step did so far."""
 
     dry_run: bool
@@ -112,8 +112,8 @@ class _Sweep:
     kept: list[Item] = field(default_factory=list)
     failed: list[StepError] = field(default_factory=list)
 
-    def take(self, found: Leftover) -> None:
-        """Remove one thing, or say why it stays."""
+    def remove(self, found: Candidate) -> None:
+        """Remove one thing, or log why it stays; a failure is noted and does not stop the rest."""
         why = found.keep or found.why
         item = Item(kind=found.kind, path=str(found.path), why=why, size=found.size)
         if found.keep:
@@ -121,38 +121,62 @@ class _Sweep:
             logger.warning("kept %s: %s", found.path, why)
             return
         try:
-            if self.dry_run or _removed(found):
+            if self.dry_run or _remove(found):
                 self.removed.append(item)
                 verb = "would remove" if self.dry_run else "removed"
                 logger.info("%s %s (%s): %s", verb, found.path, sizes.spell(found.size), why)
         except StepError as error:
             self.failed.append(error)
             self.kept.append(Item(kind=found.kind, path=item.path, why=str(error)))
-            logger.error("%s", error)  # noqa: TRY400 - no bug of ours
+            logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
+
+    def outputs(self) -> Outputs:
+        """Return the counts and the message for what was removed so far."""
+        counts = {kind: [i.size for i in self.removed if i.kind == kind] for kind in _NAMES}
+        freed = sum(item.size for item in self.removed)
+        named = {_NAMES[kind][len(found) > 1]: len(found) for kind, found in counts.items()}
+        what = ", ".join(f"{count} {name}" for name, count in named.items() if count)
+        verb = "would remove" if self.dry_run else "removed"
+        kept = f"; {len(self.kept)} kept that may need a look" if self.kept else ""
+        return Outputs(
+            runs=len(counts["run"]),
+            runs_freed=sum(counts["run"]),
+            backups=len(counts["backup"]),
+            backups_freed=sum(counts["backup"]),
+            scratch=len(counts["scratch"]),
+            scratch_freed=sum(counts["scratch"]),
+            cache_entries=len(counts["cache"]),
+            cache_freed=sum(counts["cache"]),
+            freed=freed,
+            removed=tuple(self.removed),
+            kept=tuple(self.kept),
+            message=f"{verb} {what or 'nothing'}, {sizes.spell(freed)}{kept}",
+        )
 
 
 def run(options: Options) -> Outputs:
-    """Find, remove one by one, and fail at the end if something could not be removed."""
-    directory = _checked(options)
+    """Find what is old enough, remove it, and fail at the end if something could not be removed."""
+    directory = _check(options)
     size = options.cache_size
     limit = None if size is None else sizes.parse(size, name="--cache-size")
-    sweep = _Sweep(options.dry_run)
+    cleaning = _Cleaning(options.dry_run)
     with ExitStack() as stack:
         if not options.dry_run:
-            stack.enter_context(retention.alone(directory))
+            stack.enter_context(retention.lock_cleaning(directory))
         try:
-            for found in _found(options, directory, limit):
-                sweep.take(found)
+            for found in _find(options, directory, limit):
+                cleaning.remove(found)
         except StepError as error:
-            raise error.leaving(_outputs(sweep)) from error
-    outputs = _outputs(sweep)
-    if sweep.failed:
-        more = f" (and {len(sweep.failed) - 1} more)" if len(sweep.failed) > 1 else ""
-        raise ToolError(f"{sweep.failed[0]}{more}; {outputs.message}", outputs=outputs)
+            raise error.leaving(cleaning.outputs()) from error
+    outputs = cleaning.outputs()
+    if failed := cleaning.failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise ToolError(f"{failed[0]}{more}; {outputs.message}", outputs=outputs)
     return outputs
 
 
-def _checked(options: Options) -> Path:
+def _check(options: Options) -> Path:
+    """Return the workspace as an absolute path; refuse links and contradictory options."""
     directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
     for path in (directory, options.cache):
         if path and os.path.islink(path):  # noqa: PTH114 - Path.is_symlink may raise
@@ -175,60 +199,36 @@ def _checked(options: Options) -> Path:
     return directory
 
 
-def _found(options: Options, directory: Path, limit: int | None) -> Iterator[Leftover]:
-    """Yield all that is past its age; runs first, because they hold backups and scratch."""
+def _find(options: Options, directory: Path, limit: int | None) -> Iterator[Candidate]:
+    """Yield all that is past its age; runs first, because they contain backups and scratch."""
     now = time.time()
-    yield from retention.trash(_places(directory))
+    yield from retention.find_trash(_places(directory))
     if (age := options.runs_older_than) is not None:
-        yield from retention.runs(directory, older_than=age, keep=options.keep_runs, now=now)
+        yield from retention.find_runs(directory, older_than=age, keep=options.keep_runs, now=now)
     places = _places(directory)
     if (age := options.backups_older_than) is not None:
-        yield from retention.backups(places, older_than=age, now=now)
+        yield from retention.find_backups(places, older_than=age, now=now)
     if (age := options.scratch_older_than) is not None:
-        yield from retention.scratch(places, older_than=age, now=now)
+        yield from retention.find_scratch(places, older_than=age, now=now)
     if options.cache and (options.cache_older_than is not None or limit is not None):
-        cache = options.cache.absolute()
-        age = options.cache_older_than
-        yield from retention.cached(cache, older_than=age, limit=limit, now=now)
+        yield from retention.find_cache_entries(
+            options.cache.absolute(), older_than=options.cache_older_than, limit=limit, now=now
+        )
 
 
 def _places(directory: Path) -> list[Path]:
-    """Return where checkouts stand: the workspace, and each run in it that can be looked into."""
-    runs = [path for path, marker in retention.marked(directory) if not marker.doubt]
+    """Return where checkouts may be: the workspace, and each readable run in it."""
+    runs = [path for path, marker in retention.marked_runs(directory) if not marker.doubt]
     closed = [path for path in runs if not os.access(path, os.R_OK | os.X_OK)]
     for path in closed:
         logger.warning("cannot look into %s: %s", path, permissions.owner(path))
     return [directory, *(path for path in runs if path not in closed)]
 
 
-def _removed(found: Leftover) -> bool:
+def _remove(found: Candidate) -> bool:
+    """Remove it from the disk; return False if a cache entry was used again meanwhile."""
     if found.entry:
-        return dataset_cache.remove(found.entry)  # False: it was used again meanwhile
+        return dataset_cache.remove(found.entry)
     with removal.unchanged(found.path.parent):
         removal.remove(found.path)
     return True
-
-
-def _outputs(sweep: _Sweep) -> Outputs:
-    counts = {kind: [i.size for i in sweep.removed if i.kind == kind] for kind in _NAMES}
-    freed = sum(item.size for item in sweep.removed)
-    parts = [
-        f"{len(found)} {_NAMES[kind][len(found) > 1]}" for kind, found in counts.items() if found
-    ]
-    verb = "would remove" if sweep.dry_run else "removed"
-    kept = f"; {len(sweep.kept)} kept that may need a look" if sweep.kept else ""
-    what = f"{verb} {', '.join(parts) or 'nothing'}, {sizes.spell(freed)}{kept}"
-    return Outputs(
-        runs=len(counts["run"]),
-        runs_freed=sum(counts["run"]),
-        backups=len(counts["backup"]),
-        backups_freed=sum(counts["backup"]),
-        scratch=len(counts["scratch"]),
-        scratch_freed=sum(counts["scratch"]),
-        cache_entries=len(counts["cache"]),
-        cache_freed=sum(counts["cache"]),
-        freed=freed,
-        removed=tuple(sweep.removed),
-        kept=tuple(sweep.kept),
-        message=what,
-    )

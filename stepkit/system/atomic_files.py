@@ -6,7 +6,6 @@ What few commands need is imported where it is used: this module is part of ever
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -215,20 +214,6 @@ def empty(directory: Path) -> None:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block; the others wait. The lock dies with its holder."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe does not block these
-    with explaining(f"cannot lock {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, flags, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 @contextmanager

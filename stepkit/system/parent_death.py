@@ -1,8 +1,9 @@
-"""Tie a child of our own to its parent: it is asked to end when the parent dies, even by SIGKILL.
+"""What happens to children when their parent dies, as a process asks the kernel for it by prctl(2).
 
-Linux does so (PR_SET_PDEATHSIG) only when the child asks for it. What to ask for is passed in a
-variable of the environment: Python code between fork and exec may deadlock in a program with
-threads. The signal comes when the thread that started the child ends, so it must wait for it.
+A child of stepkit gets SIGTERM when its parent dies, even by SIGKILL. Linux does so
+(PR_SET_PDEATHSIG) only when the child asks for it. That it is to ask is passed in an environment
+variable: Python code between fork and exec may deadlock in a program with threads. The signal
+comes when the thread that started the child ends, so that thread must wait for the child.
 """
 
 from __future__ import annotations
@@ -14,24 +15,35 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-VARIABLE: Final = "STEPKIT_PARENT_PID"  # between stepkit and its own children, nobody else's
+VARIABLE: Final = "STEPKIT_PARENT_PID"  # set by stepkit for its own children alone
+_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_SET_CHILD_SUBREAPER: Final = 36
 
 
-def tied() -> dict[str, str]:
-    """Return what is to be added to the environment of a child that is to end with us."""
+def child_environment() -> dict[str, str]:
+    """Return what to add to the environment of a child that is to end with this process."""
     return {VARIABLE: str(os.getpid())}
 
 
 def end_with_parent(environment: MutableMapping[str, str]) -> None:
-    """Ask for SIGTERM when our parent dies, if it wants that; do it before anything else.
+    """Ask for SIGTERM at the parent's death if ``environment`` says so; call this first of all.
 
-    The variable is removed: our own children have another parent.
+    The variable is removed, because the children of this process have another parent.
     """
     wanted = environment.pop(VARIABLE, None)
     if wanted is None:
         return
-    from stepkit.system import prctl
-
-    prctl.signal_when_parent_dies(signal.SIGTERM)
-    if str(os.getppid()) != wanted:  # it died before we could ask
+    _prctl(_SET_PDEATHSIG, signal.SIGTERM)
+    if str(os.getppid()) != wanted:  # it died before this process could ask
         signal.raise_signal(signal.SIGTERM)
+
+
+def adopt_orphans(*, yes: bool) -> None:
+    """Become the parent of descendants whose own parent dies, instead of init; or stop that."""
+    _prctl(_SET_CHILD_SUBREAPER, int(yes))
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -38,7 +38,7 @@ def run(
     """
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json"],
-        env={**os.environ, **env, **parent_death.tied()},
+        env={**os.environ, **env, **parent_death.child_environment()},
         on_line=_relay(prefix),
         stop=stop,
         kill=kill,

@@ -286,7 +286,10 @@ def test_a_backup_that_does_not_prove_to_be_git_clones_stays(
     outputs = clean(work, backups_older_than=7 * DAY)
 
     assert backup.name in names(work)
-    why = {"checkout": "there is no checkout made by stepkit at ", "mark": "it is no checkout made"}
+    why = {
+        "checkout": "there is no checkout made by stepkit at ",
+        "mark": "it is not a checkout",
+    }
     assert outputs.kept[0].why.startswith(why[lost])
 
 
@@ -534,7 +537,7 @@ def test_a_directory_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
     assert isinstance(error, ConfigurationError)
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.runs == 1
-    assert "mine has no CACHEDIR.TAG: it is no cache of download-dataset" in str(error)
+    assert "mine has no CACHEDIR.TAG: it is not a cache of download-dataset" in str(error)
     assert clean(tmp_path, cache=tmp_path / "missing", cache_size="1GiB").freed == 0
 
 

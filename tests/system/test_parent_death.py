@@ -21,7 +21,7 @@ STEPKIT = [sys.executable, "-P", "-m", "stepkit"]
 def test_a_command_runs_as_usual_while_its_parent_lives() -> None:
     done = subprocess.run(
         [*STEPKIT, "--version"],
-        env={**os.environ, **parent_death.tied()},
+        env={**os.environ, **parent_death.child_environment()},
         capture_output=True,
         text=True,
         check=False,
@@ -94,7 +94,7 @@ def test_nobody_is_tied_without_being_asked_and_the_variable_goes_no_further() -
         tied: subprocess.check_output(
             [sys.executable, "-c", code], env={**os.environ, **more}, text=True
         ).strip()
-        for tied, more in (("yes", parent_death.tied()), ("no", {}))
+        for tied, more in (("yes", parent_death.child_environment()), ("no", {}))
     }
 
     assert said == {"yes": str(int(signal.SIGTERM)), "no": "0"}
