@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
+from stepkit.notebook import python_source
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -184,13 +185,9 @@ def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
 
 
 def _parsed(source: str) -> ast.Module:
-    """Parse a cell, magics and shell lines left out; a cell that is no Python parses as empty."""
-    if source.lstrip().startswith("%%"):
-        return ast.Module([], [])
-    plain = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
-    with suppress(SyntaxError):
-        return ast.parse(plain)
-    return ast.Module([], [])
+    """Parse a cell; a cell that is not Python parses as an empty one."""
+    parsed = python_source.parse(source)
+    return parsed.tree if parsed else ast.Module([], [])
 
 
 def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr | None]]:

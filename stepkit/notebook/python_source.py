@@ -1,7 +1,8 @@
-"""Cells as IPython reads them: Python, with magics, shell lines and questions between.
+"""Parse a cell as IPython reads it: Python, with magics, shell lines and ``name?`` between.
 
-To find an assignment, such lines are masked: other text of the same length takes their place,
-so that every position stays what it is in the cell. What is written is never the masked text.
+Those lines are masked before the cell is parsed: an expression of the same length takes their
+place, so that every position in the syntax tree is a position in the cell. The masked text is
+never written to a notebook.
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ import ast
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
 
 # Cell magics that run the rest of the cell in the notebook's own namespace.
 _PYTHON_MAGICS: Final = {
@@ -57,29 +55,32 @@ class Parsed:
 
 
 def parse(source: str) -> Parsed | None:
-    """Parse a cell, or return None when it is no Python that runs in the notebook's namespace."""
+    """Parse a cell; return None if it is not Python, or does not run in the notebook's namespace.
+
+    A cell under ``%%bash`` is not Python, and one under ``%%timeit`` has its own namespace.
+    """
     magic = re.match(r"\s*%%([\w.]*)", source)
     if magic and magic[1] not in _PYTHON_MAGICS:
         return None
     for text in (source, mask(source)):
         try:
             with warnings.catch_warnings(action="ignore"):
-                return Parsed(_tree(text), text)
+                return Parsed(_parse_indented(text), text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return None
 
 
-def mask(source: str) -> str:
-    """Return ``source`` with an expression of the same length where a line is no Python."""
-    return "".join(_masked(statement) for statement in _statements(source))
+def is_readable(source: str) -> bool:
+    """Return False if ``source`` is meant to be Python and has a syntax error."""
+    return source.lstrip().startswith("%%") or parse(source) is not None
 
 
-def _tree(text: str) -> ast.Module:
+def _parse_indented(text: str) -> ast.Module:
+    """Parse Python in which all lines may have one indent, which IPython removes."""
     try:
         return ast.parse(text)
     except IndentationError:
-        # IPython takes an indent that all lines have away; under an `if` it may stay.
         block, *rest = ast.parse("if 1:\n" + text).body
         if rest or not isinstance(block, ast.If) or block.orelse:
             raise
@@ -90,39 +91,42 @@ def _tree(text: str) -> ast.Module:
     return ast.Module(block.body, [])
 
 
-def _statements(source: str) -> Iterator[str]:
-    """Yield each statement with all the lines that brackets, quotes or backslashes join to it."""
-    held, scan, foreign = "", _Scan(), False
+def mask(source: str) -> str:
+    """Return ``source`` with an expression of the same length where a line is not Python.
+
+    Brackets, quotes and backslashes join lines to one statement.
+    """
+    masked, statement, scan, foreign = "", "", _Scan(), False
     for line in _LINE.findall(source):
-        if not held:
+        if not statement:
             scan, foreign = _Scan(), bool(_COMMAND.match(line) or _CAPTURE.match(line))
-        goes_on = _joined(line) if foreign else scan.goes_on(line)
-        held += line
+        goes_on = _ends_in_backslash(line) if foreign else scan.goes_on(line)
+        statement += line
         if not goes_on:
-            yield held
-            held = ""
-    yield held
+            masked += _mask_statement(statement)
+            statement = ""
+    return masked + _mask_statement(statement)
 
 
-def _joined(line: str) -> bool:
+def _ends_in_backslash(line: str) -> bool:
     return line.rstrip("\r\n").endswith("\\")
 
 
 class _Scan:
-    """Tells, line after line, whether a statement of Python goes on in the next one."""
+    """Find out line by line whether a statement of Python goes on in the next line."""
 
     def __init__(self) -> None:
         self.depth = 0
         self.quote = ""
 
     def goes_on(self, line: str) -> bool:
-        """Read one more line."""
+        """Read the statement's next line; return whether the statement goes on after it."""
         at = 0
         while at < len(line) and (self.quote or line[at] != "#"):
             at = self._step(line, at)
-        joined = at >= len(line) and _joined(line)  # not by the backslash of a comment
+        joined = at >= len(line) and _ends_in_backslash(line)  # not by the backslash of a comment
         if len(self.quote) == 1 and not joined:
-            self.quote = ""  # left open, which Python refuses, too
+            self.quote = ""  # the quote was left open: a syntax error in Python, too
         return bool(self.quote) or self.depth > 0 or joined
 
     def _step(self, line: str, at: int) -> int:
@@ -141,7 +145,7 @@ class _Scan:
         return at + 1
 
 
-def _masked(statement: str) -> str:
+def _mask_statement(statement: str) -> str:
     foreign = _COMMAND.fullmatch(statement) or _CAPTURE.fullmatch(statement)
     if foreign:
         return foreign[1] + _stand_in(foreign[2])

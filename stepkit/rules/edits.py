@@ -104,7 +104,11 @@ def _replace(draft: Draft, rule: Replace, *, python: bool) -> None:
         hint = mismatch.near_text(draft, chosen, rule)
         raise mismatch.error(rule, rule.title, unit="place", found=found, hint=hint)
     for cell, source, number in changed:
-        if python and python_source.parse(draft.source(cell)) and not _readable(source):
+        if (
+            python
+            and python_source.parse(draft.source(cell))
+            and not python_source.is_readable(source)
+        ):
             raise ConfigurationError(f"{rule.where} ({rule.title}): after it {cell} is no Python")
         if source == draft.source(cell):
             what = f"{shortened(rule.old)!r} is {shortened(rule.new)!r} already"
@@ -130,12 +134,8 @@ def _replaced(
     return zip(running, made, strict=True)
 
 
-def _readable(source: str) -> bool:
-    return source.lstrip().startswith("%%") or python_source.parse(source) is not None
-
-
 def _inject(draft: Draft, rule: Inject, *, python: bool) -> None:
-    if python and not _readable(rule.source):
+    if python and not python_source.is_readable(rule.source):
         raise ConfigurationError(f"{rule.where} ({rule.title}): its source is no Python")
     title = f"inject {rule.place}"
     if rule.cells is None:
