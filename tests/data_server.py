@@ -148,6 +148,10 @@ def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[Da
             with suppress(OSError):
                 send(self, fault(state.reply(self.headers)), state)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 

@@ -153,17 +153,16 @@ class Bucket:
             )
         status, code = _status(text), _found(_CODE, text)
         why = _why(status, code, text)
-        if code in _PASSING or status_codes.may_pass(status or 0):
+        if code in _PASSING or not (status or code in _WHO or _PERMANENT.search(text)):
             return ToolError(f"{doing}: {why}", reason=Reason.NETWORK)
-        if code in _WHO or status in status_codes.DENIED:
-            hint = "check the credentials and their rights"
-            return ConfigurationError(f"{doing}: {why}: {hint}", reason=Reason.AUTH)
-        if status in status_codes.MISSING:
-            hint = f"is there a bucket {self._bucket}?"
-            return ConfigurationError(f"{doing}: {why}: {hint}", reason=Reason.NOT_FOUND)
-        if status or _PERMANENT.search(text):
-            return ConfigurationError(f"{doing}: {why}")
-        return ToolError(f"{doing}: {why}", reason=Reason.NETWORK)
+        if code in _WHO and not status_codes.worth_retrying(status or 0):
+            status = 403
+        return status_codes.refusal(
+            status or 0,
+            f"{doing}: {why}",
+            if_denied="check the credentials and their rights",
+            if_missing=f"is there a bucket {self._bucket}?",
+        )
 
 
 def _parts(url: str) -> tuple[str, str]:

@@ -14,7 +14,8 @@ from stepkit.datasets import hdf5
 from stepkit.datasets.partial_file import MismatchError
 from stepkit.datasets.range_request import RestartError, load
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
-from stepkit.http import get as http_get
+from stepkit.http import safe_urls
+from stepkit.http.status_codes import BusyError
 from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
 
@@ -100,7 +101,7 @@ class _Tries:
         raise next((error for error in errors if isinstance(error, ToolError)), errors[0])
 
     def _from(self, source: Source) -> Fetched | None:
-        self.pace.check(http_get.shown(source.url))
+        self.pace.check(safe_urls.masked(source.url))
         try:
             try:
                 validator = load(source, self.part, self.wanted, self.pace, self.known)
@@ -114,7 +115,7 @@ class _Tries:
             raise self._judged(source, error) from error
 
     def _verified(self, source: Source, validator: str) -> Fetched:
-        path, where = self.part.path, http_get.shown(source.url)
+        path, where = self.part.path, safe_urls.masked(source.url)
         with atomic_files.explaining(f"cannot read {path}"):
             size, sha256 = path.stat().st_size, atomic_files.sha256(path)
         if self.wanted.size is not None and size != self.wanted.size:
@@ -156,6 +157,6 @@ class _Tries:
         longest = min(_LONGEST_WAIT, 2.0 ** max(self.fruitless, 1))
         pause = random.uniform(0, longest)  # noqa: S311 - no secret
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, http_get.BusyError) and error.retry_after is not None:
+        if isinstance(error, BusyError) and error.retry_after is not None:
             pause = max(pause, min(error.retry_after, _LONGEST_ASKED))
         return max(0.0, min(pause, self.pace.until - time.monotonic()))

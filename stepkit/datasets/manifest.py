@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from stepkit.datasets import archive_members
 from stepkit.errors import ConfigurationError
 from stepkit.formats import json_schema, yaml_files
-from stepkit.http import get as http_get
+from stepkit.http import safe_urls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def _dataset(entry: dict[str, Any], where: str) -> Dataset:
     sha256, unpack = entry.get("sha256"), str(entry.get("unpack", "false")).lower()
     try:
         for url in urls:
-            http_get.check_url(url, token=bool(entry.get("auth")) and url == urls[0])
+            safe_urls.check_url(url, token=bool(entry.get("auth")) and url == urls[0])
         if urls[1:] and not sha256:
             raise ConfigurationError("mirrors need a sha256: nobody could tell that they agree")  # noqa: TRY301 - gets its place below
         return Dataset(
@@ -121,7 +121,7 @@ def _name(url: str) -> str:
 def _default(url: str, unpack: str) -> str:
     name = _name(url)
     if not name or "/" in name:
-        raise ConfigurationError(f"{http_get.shown(url)} ends in no name of a file: give a path")
+        raise ConfigurationError(f"{safe_urls.masked(url)} ends in no name of a file: give a path")
     return name if unpack == "false" else archive_members.without_suffix(name)
 
 

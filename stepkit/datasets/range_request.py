@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Final
 from stepkit.datasets.partial_file import MismatchError, Receipt
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import get as http_get
+from stepkit.http import safe_urls
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stepkit.datasets.partial_file import Pace, Part, Wanted
-    from stepkit.http.get import Answer, Source
+    from stepkit.http.connection import Answer
+    from stepkit.http.get import Source
 
 _OK, _PARTIAL, _NOT_MODIFIED, _BEYOND_THE_END = 200, 206, 304, 416  # HTTP's
 _LENGTH: Final = "[0-9]{1,19}"  # no file has more bytes than a number of 64 bits
@@ -62,9 +64,9 @@ def load(source: Source, part: Part, wanted: Wanted, pace: Pace, known: str = ""
         _check_space(part.path, (end or 0) - begun.offset)
         part.begin(begun.offset)
         part.tell(
-            source=http_get.fingerprint(source.url), validator=begun.validator, total=begun.total
+            source=safe_urls.fingerprint(source.url), validator=begun.validator, total=begun.total
         )
-        receipt = Receipt(http_get.shown(answer.url), wanted, pace, begun.offset, end)
+        receipt = Receipt(safe_urls.masked(answer.url), wanted, pace, begun.offset, end)
         receipt.append(answer.chunks(), part)
     return begun.validator
 
@@ -75,7 +77,7 @@ def _begun(source: Source, part: Part, wanted: Wanted) -> _Begun:
         part.discard()  # another user's, in a directory of both
     told, offset = part.told(), part.size()
     total, validator = told.get("total"), str(told.get("validator") or "")
-    if told.get("source") != http_get.fingerprint(source.url) or validator.startswith("W/"):
+    if told.get("source") != safe_urls.fingerprint(source.url) or validator.startswith("W/"):
         validator = ""
     if not offset or not (wanted.sha256 or validator):
         return _Begun()
@@ -99,7 +101,7 @@ def _conditions(begun: _Begun, known: str) -> dict[str, str]:
 def _accepted(answer: Answer, begun: _Begun, wanted: Wanted) -> _Begun:
     """Return what the body is; raise for an answer without the file."""
     validator = answer.header("ETag") or answer.header("Last-Modified")
-    where = http_get.shown(answer.url)
+    where = safe_urls.masked(answer.url)
     if answer.status == _PARTIAL:
         total = _continued(answer, begun, validator, wanted)
         begun = _Begun(offset=begun.offset, validator=validator, total=total)
@@ -108,7 +110,7 @@ def _accepted(answer: Answer, begun: _Begun, wanted: Wanted) -> _Begun:
     elif answer.status == _BEYOND_THE_END and begun.offset:
         raise RestartError(f"{where}: the server has fewer bytes than came before")
     else:
-        raise answer.refusal()
+        raise http_get.refusal(answer)
     total = begun.total
     if wanted.size is not None and total is not None and total != wanted.size:
         _check_kind(answer, begun, wanted)
@@ -127,7 +129,7 @@ def _length(answer: Answer, wanted: Wanted) -> int | None:
         return int(length)
     if not wanted.size and not wanted.sha256:
         raise ConfigurationError(
-            f"{http_get.shown(answer.url)}: the server does not tell the file's length, and the "
+            f"{safe_urls.masked(answer.url)}: the server does not tell the file's length, and the "
             "manifest neither its sha256 nor its size: nobody could tell whether all of it came"
         )
     return None
@@ -136,7 +138,7 @@ def _length(answer: Answer, wanted: Wanted) -> int | None:
 def _continued(answer: Answer, begun: _Begun, validator: str, wanted: Wanted) -> int | None:
     """Return the length of the whole file of which the server sends the rest."""
     told = _CONTENT_RANGE.fullmatch(answer.header("Content-Range"))
-    where = http_get.shown(answer.url)
+    where = safe_urls.masked(answer.url)
     if not told or not begun.offset or int(told[1]) != begun.offset:
         raise RestartError(f"{where}: the server sent another range than was asked for")
     total = None if told[3] == "*" else int(told[3])
@@ -154,15 +156,15 @@ def _check_kind(answer: Answer, begun: _Begun, wanted: Wanted) -> None:
     kind = answer.header("Content-Type").partition(";")[0].strip().lower()
     if kind == "text/html" and not wanted.name.lower().endswith((".html", ".htm")):
         raise ToolError(
-            f"{http_get.shown(answer.url)}: the server sent a web page in place of the file: "
+            f"{safe_urls.masked(answer.url)}: the server sent a web page in place of the file: "
             "does it ask for a login?",
             reason=Reason.NETWORK,
         )
     encoding = answer.header("Content-Encoding").lower()
     if encoding not in {"", "identity"} and not wanted.sha256 and not begun.offset:
         raise ConfigurationError(
-            f"{http_get.shown(answer.url)}: the server compresses the file ({encoding}) though it "
-            "was asked not to: give the sha256 of what it sends"
+            f"{safe_urls.masked(answer.url)}: the server compresses the file ({encoding}) though "
+            "it was asked not to: give the sha256 of what it sends"
         )
 
 

@@ -14,7 +14,7 @@ from stepkit.datasets.cache import Sidecar
 from stepkit.datasets.download import fetch
 from stepkit.datasets.partial_file import Pace, Part, Wanted
 from stepkit.errors import Reason, StepError, UserCodeError
-from stepkit.http import get as http_get
+from stepkit.http import safe_urls
 from stepkit.http.get import Source
 from stepkit.system import atomic_files
 
@@ -56,7 +56,7 @@ def held(cache: Path, request: Request) -> Iterator[Held]:
     when the cache cannot be written.
     """
     wanted, pace = request.wanted, request.pace
-    key = wanted.sha256 or http_get.fingerprint(request.sources[0].url)
+    key = wanted.sha256 or safe_urls.fingerprint(request.sources[0].url)
 
     def waiting() -> None:
         logger.info("%s: another process has it in its hands: waiting", wanted.name)
@@ -108,7 +108,7 @@ def _intact(path: Path, told: Sidecar | None, request: Request) -> Sidecar | Non
         regular = path.is_file() and not path.is_symlink()
         if regular and expected and atomic_files.sha256(path) == expected:
             size, now = path.stat().st_size, dataset_cache.now()
-            url = http_get.shown(request.sources[0].url)
+            url = safe_urls.masked(request.sources[0].url)
             known = told or Sidecar(sha256=expected, size=size, url=url, created=now, used=now)
             return replace(known, sha256=expected, size=size)
     logger.warning("%s in the cache is damaged: loading it again", wanted.name)

@@ -1,1 +1,1 @@
-"""One HTTP client: requests with retries, limits, and tokens that reach one origin only."""
+"""HTTP: downloads and JSON posts through one client, tokens bound to an origin, URLs masked."""

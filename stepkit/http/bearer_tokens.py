@@ -1,4 +1,4 @@
-"""Tokens by name: each from a file of a mounted secret, or from the environment's one."""
+"""Bearer tokens by name: each is a file of a mounted secret, or comes by the environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.http import get
+from stepkit.http import safe_urls
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def named(name: str, directory: Path | None, given: Mapping[str, str | None]) -> str:
-    """Return the token ``name``: that in a file of ``directory``, or else of those ``given``.
+def find(name: str, directory: Path | None, given: Mapping[str, str | None]) -> str:
+    """Return the token ``name``: from the file of that name in ``directory``, or from ``given``.
 
     Raises :class:`ConfigurationError` with the reason ``auth`` when there is none.
     """
@@ -24,10 +24,14 @@ def named(name: str, directory: Path | None, given: Mapping[str, str | None]) ->
     if directory:
         with atomic_files.explaining(f"cannot read the directory of tokens {directory}"):
             paths = [p for p in directory.iterdir() if p.is_file() and p.name[0] != "."]
+        found = dict.fromkeys((path.name for path in paths), "") | found
         for path in paths:
             if path.name == name:
-                found[name] = _text(path)
-            found.setdefault(path.name, "")
+                try:
+                    found[name] = atomic_files.read(path).decode()
+                except UnicodeDecodeError as error:
+                    message = f"cannot read the token in {path}: it is not text"
+                    raise ConfigurationError(message) from error
     token = found.get(name, "").strip()
     if not token:
         near = did_you_mean(name, found.keys() - {name})
@@ -45,21 +49,15 @@ def named(name: str, directory: Path | None, given: Mapping[str, str | None]) ->
 
 
 def check_origin(url: str, allowed: Sequence[str]) -> None:
-    """Refuse a token to a server that is not in ``allowed``, where anything is.
+    """Refuse to send a token to a server outside ``allowed``; an empty list allows all.
 
     Raises :class:`ConfigurationError`.
     """
     for one in allowed:
-        get.check_url(one)
-    if allowed and get.origin(url) not in {get.origin(one) for one in allowed}:
+        safe_urls.check_url(one)
+    if allowed and safe_urls.origin(url) not in {safe_urls.origin(one) for one in allowed}:
         raise ConfigurationError(
-            f"{get.shown(url)} may get no token: tokens are for {', '.join(allowed)} alone",
+            f"{safe_urls.masked(url)} may not get a token: tokens are for "
+            f"{', '.join(allowed)} alone",
             reason=Reason.AUTH,
         )
-
-
-def _text(path: Path) -> str:
-    try:
-        return atomic_files.read(path).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"cannot read the token in {path}: it is no text") from error

@@ -45,7 +45,7 @@ def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: flo
     if done:
         return
     status = next((int(found[1]) for line in told if (found := _STATUS.search(line))), 0)
-    if status >= status_codes.REFUSED and not status_codes.may_pass(status):
+    if status >= status_codes.CLIENT_ERROR and not status_codes.worth_retrying(status):
         message = f"{name}: the server answered HTTP {status}: check its URL and token"
         raise ConfigurationError(message, reason=Reason.AUTH)
     answered = f"the server answered HTTP {status}" if status else "it was not reached"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats.shorten import shorten
-from stepkit.http import get as http_get
-from stepkit.http import post as http_post
+from stepkit.http import safe_urls
+from stepkit.http.post import post
 
 State = Literal["success", "failure", "error", "pending"]
 
@@ -48,7 +48,7 @@ def _is_safe(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    secure = parts.scheme == "https" or parts.hostname in http_get.LOOPBACK
+    secure = parts.scheme == "https" or parts.hostname in safe_urls.LOOPBACK
     return bool(parts.hostname) and "@" not in parts.netloc and secure
 
 
@@ -64,7 +64,7 @@ def mark(commit: Commit, state: State, description: str, *, link: str, timeout: 
     }
     if link.startswith(("https://", "http://")):
         payload["target_url"] = link
-    http_post.post(
+    post(
         f"{commit.api_url.rstrip('/')}/repos/{commit.repository}/statuses/{commit.sha}",
         payload,
         name=f"status of {commit.repository}",

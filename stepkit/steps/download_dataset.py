@@ -29,8 +29,7 @@ from stepkit.datasets import target as dataset_target
 from stepkit.datasets.partial_file import Pace, Wanted
 from stepkit.datasets.shared_download import Request
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.http import bearer_tokens
-from stepkit.http import get as http_get
+from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
 
@@ -193,11 +192,11 @@ def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
     """
     token = None
     if dataset.auth:
-        token = bearer_tokens.named(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
+        token = bearer_tokens.find(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
         bearer_tokens.check_origin(dataset.url, options.token_origins)
-    own = http_get.origin(dataset.url)
+    own = safe_urls.origin(dataset.url)
     return tuple(
-        Source(url, token if http_get.origin(url) == own else None)
+        Source(url, token if safe_urls.origin(url) == own else None)
         for url in (dataset.url, *dataset.mirrors)
     )
 
@@ -209,7 +208,7 @@ def _told(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
         )
     return Loaded(
         path=str(dataset.path),
-        url=http_get.shown(dataset.url),
+        url=safe_urls.masked(dataset.url),
         sha256=sha256,
         size=size,
         came=came,

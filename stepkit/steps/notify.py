@@ -22,7 +22,7 @@ from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError, StepError, ToolError
-from stepkit.http import post as http_post
+from stepkit.http.post import post
 from stepkit.notify import apprise as notify_apprise
 from stepkit.notify import github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
@@ -160,7 +160,7 @@ def _people(
             "steps": {entry.name: entry.status for entry in found.entries},
         }
         tell = partial(
-            http_post.post, options.webhook.strip(), payload,
+            post, options.webhook.strip(), payload,
             name="NOTIFY_WEBHOOK", timeout=options.timeout,
         )  # fmt: skip
         yield _Channel("NOTIFY_WEBHOOK", tell)

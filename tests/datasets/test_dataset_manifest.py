@@ -77,7 +77,7 @@ def test_what_is_unpacked_loses_its_ending(
         ("datasets:\n- url: https://h/a\n  path: ../b", "leads out of the directory"),
         ("datasets:\n- url: https://h/a\n  path: /b", "leads out of the directory"),
         ("datasets:\n- url: https://h/a\n  path: .", "leads out of the directory"),
-        ("datasets:\n- url: file:///etc/passwd", "no https:// or http:// address"),
+        ("datasets:\n- url: file:///etc/passwd", "not an https:// or http:// address"),
         ("datasets:\n- url: https://u:hunter2@h/a", "holds a user name or password"),
         ("datasets:\n- url: http://169.254.169.254/a", "where clouds keep credentials"),
         ("datasets:\n- url: http://[fe80::1]/a", "where clouds keep credentials"),
@@ -85,8 +85,8 @@ def test_what_is_unpacked_loses_its_ending(
         ("datasets:\n- url: http://example.org/a\n  auth: T", "over https:// only"),
         ("datasets:\n- url: 'https://h/a b'", "holds a blank or line break"),
         ("datasets:\n- url: 'https://u:hunter2 x@h/a'", "holds a blank or line break"),
-        ("datasets:\n- url: https://u:hunter2/x@h/a", "'https://...' is no URL"),
-        ("datasets:\n- url: https://u:hunter2?x@h/a", "'https://...' is no URL"),
+        ("datasets:\n- url: https://u:hunter2/x@h/a", "'https://...' is not a URL"),
+        ("datasets:\n- url: https://u:hunter2?x@h/a", "'https://...' is not a URL"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:

@@ -31,10 +31,10 @@ def test_a_redirect_is_followed(place: Place) -> None:
 @pytest.mark.parametrize(
     ("location", "said"),
     [
-        ("file:///etc/passwd", "is no https:// or http:// address"),
+        ("file:///etc/passwd", "is not an https:// or http:// address"),
         ("http://169.254.169.254/latest/meta-data", "where clouds keep credentials"),
         ("http://user:secret@127.0.0.1/x", "holds a user name or password"),
-        ("http://127.0.0.1:x/", "is no URL"),
+        ("http://127.0.0.1:x/", "is not a URL"),
     ],
 )
 def test_a_redirect_to_where_no_dataset_is_is_refused(
@@ -79,7 +79,7 @@ def test_a_token_may_be_a_file_of_a_mounted_secret(place: Place, tmp_path: Path)
     [
         ({"token": None}, "there is no token DATASET_TOKEN"),
         ({"token": "a\nb"}, "a line break"),
-        ({"token": "abcd", "token_origins": ("https://example.org",)}, "may get no token"),
+        ({"token": "abcd", "token_origins": ("https://example.org",)}, "may not get a token"),
     ],
 )
 def test_a_token_that_cannot_be_sent_fails_before_anything_is_asked(
@@ -131,7 +131,7 @@ def test_a_server_is_trusted_by_its_certificate_and_may_not_lead_to_http(
         downgraded = place.failed({**entry, "sha256": "0" * 64})
 
     assert isinstance(unknown, ConfigurationError)
-    assert "name that in SSL_CERT_FILE" in str(unknown)
+    assert "name its authority in SSL_CERT_FILE" in str(unknown)
     assert place.file.read_bytes() == CONTENT
     assert isinstance(downgraded, ConfigurationError)
     assert "which is not encrypted" in str(downgraded)

@@ -328,8 +328,8 @@ def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"webhook": "nonsense-with-token"}, "NOTIFY_WEBHOOK: this is no https:// or http://"),
-        ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is no https:// or http://"),
+        ({"webhook": "nonsense-with-token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
+        ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
         ({"urls": "nonsense-with-token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
         ({"urls": "slack://token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
         ({"urls": "json://h/token\udcff"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
