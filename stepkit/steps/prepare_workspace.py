@@ -1,14 +1,14 @@
 r"""Make the directory of a run, for every user of its group, and check that there is room.
 
-The directory, and those named with --directories in it, are made where they are missing and opened
+The directory, and those named with --directories in it, are made if they are missing and opened
 to their group (setgid, g=rwX, never to everybody), so that steps whose images run as other users
-can write there. Nothing of another user's is changed: where that would be needed, the step says
-whose it is. Then a file is written and removed in each, and what the disk has left is compared with
-what is asked for.
+can write there. What belongs to another user is not changed: where that would be needed, the step
+names the owner. Then a file is written and removed in each directory, and the free space of the
+disk is compared with --free and --free-inodes.
 
-The file .stepkit-run.json marks the directory as the run's own; a repeated step keeps it as it is.
-Only a directory that is new, or holds nothing, or has that mark, is taken: clean-workspace removes
-it with all that is in it, once it is old. With --clean true, what an earlier attempt left in the
+The file .stepkit-run.json marks the directory as the run's own; a repeated step does not change
+it. The directory must be new, or empty, or marked already, because clean-workspace removes it with
+all its content once it is old. With --clean true, what an earlier attempt left in the
 --directories of a marked directory is removed first.
 
 For example:
@@ -34,13 +34,13 @@ from stepkit.workspace import run_marker
 
 logger = logging.getLogger(__name__)
 
-_SHM: Final = Path("/dev/shm")  # noqa: S108 - this is the one, not a place for temporary files
+_SHM: Final = Path("/dev/shm")  # noqa: S108 - not used for temporary files
 _DEFAULT_SHM: Final = 64 << 20  # bytes; docker's and Kubernetes' default
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which directory to prepare, and what must be free."""
+    """Which directory to prepare, and how much room it needs."""
 
     directory: Annotated[Path, "the run's own directory in the workspace"]
     directories: Annotated[tuple[str, ...], "directories to make in it"] = ()
@@ -55,7 +55,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """The directory, and what was measured; an empty value is one that nobody tells."""
+    """The directory, and what was measured; what cannot be measured is empty."""
 
     directory: Annotated[Path, "absolute path of the run's directory"]
     free: Annotated[int, "bytes that are free on its disk"]
@@ -68,29 +68,34 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Make, mark, try, and then compare with what is asked for."""
+    """Make, share, mark and test the directories, then compare the free space with the options."""
     free, shm = _bytes(options.free, "--free"), _bytes(options.shm, "--shm")
-    names = tuple(_relative(name) for name in options.directories)
+    names = [_relative(name) for name in options.directories]
     directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
     above = [path for path in directory.parents if not os.path.lexists(path)]
     _make(directory)
-    for path in reversed(above):  # a closed one would close what is in it
+    for path in reversed(above):  # a closed directory would close what is in it
         permissions.share(path)
     marker = run_marker.read(directory)
     if marker is None:
         run_marker.check_unused(directory)
     elif options.clean:
-        _clean(directory, marker)
-    made = [directory, *_made_in(directory, names)]
+        _remove_earlier_attempt(directory, marker)
+    # Each directory on the way is made by itself, because a link there might lead out of the run.
+    inside = [directory / part for name in names for part in (*reversed(name.parents), name)]
+    made = list(dict.fromkeys([directory, *inside]))
+    for path in made:
+        _make(path)
     for path in made:
         permissions.share(path)
     if marker is None:
-        run_marker.write(directory, run=options.run or directory.name, directories=names)
+        directories = tuple(map(str, names))
+        run_marker.write(directory, run=options.run or directory.name, directories=directories)
     elif marker.doubt:
         logger.warning("clean-workspace will leave %s alone: %s", directory, marker.doubt)
     for path in made:
         permissions.check_writable(path)
-    outputs = _measured(directory)
+    outputs = _measure(directory)
     _check_room(options, outputs, free, shm)
     return outputs
 
@@ -99,13 +104,14 @@ def _bytes(text: str | None, flag: str) -> int | None:
     return None if text is None else sizes.parse(text, name=flag)
 
 
-def _relative(name: str) -> str:
+def _relative(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
         raise ConfigurationError(
-            f"--directories {name!r} is no directory inside --directory: write one like artifacts"
+            f"--directories {name!r} is not a directory inside --directory: "
+            "write one like artifacts"
         )
-    return str(path)
+    return path
 
 
 def _make(directory: Path) -> None:
@@ -115,20 +121,8 @@ def _make(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
 
 
-def _made_in(directory: Path, names: tuple[str, ...]) -> list[Path]:
-    """Make each of ``names`` and what lies between, where a link might lead out of it."""
-    made: dict[Path, None] = {}
-    for name in names:
-        path = directory
-        for part in PurePosixPath(name).parts:
-            path /= part
-            _make(path)
-            made[path] = None
-    return list(made)
-
-
-def _clean(directory: Path, marker: run_marker.Marker) -> None:
-    """Remove what is in the directories that this step made for the run, and nothing else."""
+def _remove_earlier_attempt(directory: Path, marker: run_marker.Marker) -> None:
+    """Remove the directories that this step made for the run earlier, and nothing else."""
     if marker.doubt:
         raise ConfigurationError(
             f"--clean true would remove what is in {directory}, but {marker.doubt}: "
@@ -141,7 +135,7 @@ def _clean(directory: Path, marker: run_marker.Marker) -> None:
             logger.info("removed %s of an earlier attempt", path)
 
 
-def _measured(directory: Path) -> Outputs:
+def _measure(directory: Path) -> Outputs:
     with permissions.explaining(directory, "cannot measure"):
         disk = os.statvfs(directory)
         gid = directory.stat().st_gid
@@ -163,8 +157,7 @@ def _measured(directory: Path) -> Outputs:
 
 
 def _check_room(options: Options, found: Outputs, free: int | None, shm: int | None) -> None:
-    """Raise what is lacking; the disk may be emptied, /dev/shm stays as small as it is."""
-    short = found.free_inodes is not None and found.free_inodes < options.free_inodes
+    """Raise ToolError if the disk, which may be emptied, or ConfigurationError if shm is small."""
     if free is not None and found.free < free:
         raise ToolError(
             f"{sizes.spell(found.free)} are free in {found.directory}, {sizes.spell(free)} are "
@@ -172,7 +165,7 @@ def _check_room(options: Options, found: Outputs, free: int | None, shm: int | N
             reason=Reason.DISK_FULL,
             outputs=found,
         )
-    if short:
+    if found.free_inodes is not None and found.free_inodes < options.free_inodes:
         raise ToolError(
             f"the disk of {found.directory} takes {found.free_inodes} more files (inodes), "
             f"{options.free_inodes} are asked for: run clean-workspace, or use a larger volume",

@@ -56,9 +56,9 @@ def run_directory(path: Path, *, days: float, size: int = 10_000) -> Path:
 def age(run: Path, *, days: float) -> None:
     moment = time.time() - days * DAY
     marker = run / run_marker.NAME
-    told = json.loads(marker.read_text())
-    told["created"] = datetime.fromtimestamp(moment, UTC).isoformat()
-    marker.write_text(json.dumps(told))
+    fields = json.loads(marker.read_text())
+    fields["created"] = datetime.fromtimestamp(moment, UTC).isoformat()
+    marker.write_text(json.dumps(fields))
     set_times(run, moment)
 
 
@@ -140,7 +140,7 @@ def test_a_run_with_a_step_that_has_not_ended_is_going_on_for_a_day(
     ]
 
 
-def test_a_directory_without_a_marker_is_nobodys_to_remove(tmp_path: Path) -> None:
+def test_a_directory_without_a_marker_stays(tmp_path: Path) -> None:
     for name in ("datasets", "run-1", ".hidden"):
         (tmp_path / name / "deep").mkdir(parents=True)
     (tmp_path / "run-1" / run_marker.NAME).write_text('{"schema": "other/1"}')
@@ -153,7 +153,7 @@ def test_a_directory_without_a_marker_is_nobodys_to_remove(tmp_path: Path) -> No
     assert outputs.removed == outputs.kept == ()
 
 
-def test_a_copy_that_somebody_keeps_stays_and_so_does_a_run_with_another_name(
+def test_a_copy_of_a_run_and_a_renamed_run_stay(
     tmp_path: Path,
 ) -> None:
     run_directory(tmp_path / "run-1", days=20)
@@ -169,7 +169,7 @@ def test_a_copy_that_somebody_keeps_stays_and_so_does_a_run_with_another_name(
     ]
 
 
-def test_a_marker_that_is_a_link_marks_nothing(tmp_path: Path) -> None:
+def test_a_marker_that_is_a_link_does_not_count(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", days=20)
     marker = (run / run_marker.NAME).rename(tmp_path / "marker.json")
     (run / run_marker.NAME).symlink_to(marker)
@@ -192,7 +192,7 @@ def test_what_is_from_the_future_stays(tmp_path: Path, what: str) -> None:
     assert outputs.kept[0].why.endswith("): is the clock right?")
 
 
-def test_no_link_is_followed(tmp_path: Path) -> None:
+def test_links_are_not_followed(tmp_path: Path) -> None:
     outside = run_directory(tmp_path / "outside/linked", days=20)
     workspace = tmp_path / "workspace"
     run = run_directory(workspace / "run", days=20)
@@ -263,7 +263,7 @@ def test_the_time_in_a_backups_name_counts(origin: Origin, tmp_path: Path) -> No
     assert time.time() - run.stat().st_mtime > 7 * DAY, "the run looks as if it had been used"
 
 
-def test_a_backup_in_which_somebody_works_is_as_old_as_that(origin: Origin, tmp_path: Path) -> None:
+def test_a_backup_is_as_old_as_the_last_change_in_it(origin: Origin, tmp_path: Path) -> None:
     backup = older(changed_checkout(origin, tmp_path / "work/source"), days=30)
     (backup / "mine.txt").write_text("more work")
 
@@ -272,7 +272,7 @@ def test_a_backup_in_which_somebody_works_is_as_old_as_that(origin: Origin, tmp_
 
 
 @pytest.mark.parametrize("lost", ["checkout", "mark"])
-def test_a_backup_that_does_not_prove_to_be_git_clones_stays(
+def test_a_backup_that_git_clone_did_not_make_stays(
     origin: Origin, tmp_path: Path, lost: str
 ) -> None:
     work = tmp_path / "work"
@@ -378,7 +378,7 @@ def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
     assert names(run) == [run_marker.NAME, "artifacts"]
 
 
-def test_what_is_called_nearly_like_a_removal_stays(tmp_path: Path) -> None:
+def test_a_name_that_only_resembles_a_removal_stays(tmp_path: Path) -> None:
     (tmp_path / f"{removal.TRASH}can").mkdir()
 
     assert clean(tmp_path, scratch_older_than=DAY).scratch == 0
@@ -386,7 +386,7 @@ def test_what_is_called_nearly_like_a_removal_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("planted", ["link", "pipe"])
-def test_a_lock_that_is_no_file_of_ours_writes_nowhere(tmp_path: Path, planted: str) -> None:
+def test_a_link_or_pipe_in_place_of_the_lock_is_not_followed(tmp_path: Path, planted: str) -> None:
     work, outside = tmp_path / "work", tmp_path / "outside"
     work.mkdir()
     lock = work / ".stepkit-clean.lock"
@@ -413,7 +413,7 @@ def test_a_disk_without_room_for_a_lock_is_cleaned(small_disk: Path) -> None:
     assert not run.exists()
 
 
-def test_a_cache_behind_a_link_is_another_ones(tmp_path: Path) -> None:
+def test_a_cache_behind_a_link_is_refused(tmp_path: Path) -> None:
     dataset_cache.prepare(tmp_path / "theirs/datasets")
     entry = tmp_path / "theirs/datasets" / ("a" * 64)
     entry.write_bytes(b"x")
@@ -429,7 +429,7 @@ def test_a_cache_behind_a_link_is_another_ones(tmp_path: Path) -> None:
     assert entry.exists()
 
 
-def test_a_marker_with_a_number_that_is_none_marks_nothing(tmp_path: Path) -> None:
+def test_a_marker_with_an_invalid_number_does_not_count(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", days=20)
     marker = json.loads((run / run_marker.NAME).read_text())
     (run / run_marker.NAME).write_text(json.dumps({**marker, "inode": float("inf")}))
@@ -438,7 +438,7 @@ def test_a_marker_with_a_number_that_is_none_marks_nothing(tmp_path: Path) -> No
     assert run.exists()
 
 
-def test_a_run_that_cannot_be_looked_into_keeps_nothing_else_from_going(volume: Path) -> None:
+def test_a_closed_run_does_not_stop_the_cleaning_of_others(volume: Path) -> None:
     run_directory(volume / "closed", days=3).chmod(0o711)
     (volume / "there").mkdir()
     path = scratch(volume / "there", "new", days=2)
@@ -454,7 +454,7 @@ def test_a_run_that_cannot_be_looked_into_keeps_nothing_else_from_going(volume: 
     assert names(volume) == ["closed", "there"]
 
 
-def test_a_run_loses_its_name_before_it_loses_a_file(
+def test_a_run_is_renamed_before_its_files_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_directory(tmp_path / "run", days=20)
@@ -504,7 +504,7 @@ def test_removes_from_the_cache_what_no_run_used_for_so_long(tmp_path: Path) -> 
     assert names(cache) == [dataset_cache.TAG, "b" * 64, "b" * 64 + ".json"]
 
 
-def test_what_was_used_longest_ago_gives_way_to_the_rest(tmp_path: Path) -> None:
+def test_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for letter, days in (("a", 1), ("b", 3), ("c", 2), ("d", 4)):
         cached(cache, letter, days=days)
@@ -524,7 +524,7 @@ def test_an_entry_that_is_in_use_stays(tmp_path: Path) -> None:
     assert outputs.cache_entries == 0
 
 
-def test_a_directory_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_a_cache_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ("a" * 64)).touch()
 
@@ -561,10 +561,10 @@ def test_what_belongs_to_another_user_is_named_and_the_rest_is_removed(volume: P
     assert f"cannot remove all of {volume}/a: Permission denied: " in done.stderr
     assert "/private has uid 0, gid 0, mode 2700" in done.stderr
     assert done.stderr.rstrip().endswith("[tool-failed]")
-    told = json.loads(report.read_text())
-    assert told["outputs"]["runs"] == 1
-    assert [Path(item["path"]).name for item in told["outputs"]["removed"]] == ["b"]
-    assert [Path(item["path"]).name for item in told["outputs"]["kept"]] == ["a"]
+    outputs = json.loads(report.read_text())["outputs"]
+    assert outputs["runs"] == 1
+    assert [Path(item["path"]).name for item in outputs["removed"]] == ["b"]
+    assert [Path(item["path"]).name for item in outputs["kept"]] == ["a"]
     left = [path for path in names(volume) if path != "clean.json"]
     assert len(left) == 1
     assert left[0].startswith(removal.TRASH)
@@ -629,7 +629,7 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
         ({"cache": Path("c"), "cache_size": "much"}, "--cache-size 'much' is no size: write 4GiB"),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path: Path, more: Any, message: str) -> None:
+def test_contradictory_options_are_refused(tmp_path: Path, more: Any, message: str) -> None:
     error = failed(tmp_path, **more)
 
     assert isinstance(error, ConfigurationError)
@@ -643,7 +643,7 @@ def test_a_missing_workspace_is_an_error(tmp_path: Path) -> None:
     assert str(error) == f"there is no directory {tmp_path}/typo to clean"
 
 
-def test_the_nightly_job_is_a_command_that_parses() -> None:
+def test_the_command_of_the_nightly_job_parses() -> None:
     (job,) = yaml_files.read_manifests(CRON_JOB)
     spec = job.value["spec"]
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]

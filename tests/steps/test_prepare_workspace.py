@@ -57,7 +57,7 @@ def test_directories_that_it_makes_on_the_way_are_open_too(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("narrow_umask")
-def test_directories_are_open_to_their_group_and_to_nobody_else(tmp_path: Path) -> None:
+def test_directories_are_open_to_their_group_alone(tmp_path: Path) -> None:
     run = tmp_path / "run-1"
 
     prepare(run, directories=("artifacts", "reports/deep"))
@@ -68,7 +68,7 @@ def test_directories_are_open_to_their_group_and_to_nobody_else(tmp_path: Path) 
     assert tree(run) == [".stepkit-run.json", "artifacts", "reports", "reports/deep"]
 
 
-def test_tells_what_was_measured(tmp_path: Path) -> None:
+def test_the_outputs_are_what_was_measured(tmp_path: Path) -> None:
     outputs = prepare(tmp_path / "run-1")
 
     disk = os.statvfs(tmp_path)
@@ -99,9 +99,9 @@ def test_what_is_world_writable_is_closed(tmp_path: Path) -> None:
 def test_the_marker_names_run_directory_time_and_user(tmp_path: Path) -> None:
     prepare(tmp_path / "run-1", run="nightly", directories=("artifacts",))
 
-    told = json.loads((tmp_path / "run-1" / run_marker.NAME).read_text())
-    assert told.pop("created").endswith("+00:00")
-    assert told == {
+    marker = json.loads((tmp_path / "run-1" / run_marker.NAME).read_text())
+    assert marker.pop("created").endswith("+00:00")
+    assert marker == {
         "schema": "stepkit.run/1",
         "run": "nightly",
         "directory": "run-1",
@@ -126,7 +126,7 @@ def test_a_repeated_step_keeps_the_marker_and_what_the_run_made(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("file", ["notes.txt", "deep/down/code.py", ".hidden", "data.json"])
-def test_a_directory_with_somebodys_files_is_not_taken(tmp_path: Path, file: str) -> None:
+def test_a_directory_with_other_files_is_refused(tmp_path: Path, file: str) -> None:
     path = tmp_path / "mine" / file
     path.parent.mkdir(parents=True)
     path.write_text("{}")
@@ -143,14 +143,14 @@ def test_a_directory_with_somebodys_files_is_not_taken(tmp_path: Path, file: str
     assert mode(tmp_path / "mine") == 0o755
 
 
-def test_a_link_in_an_unmarked_directory_is_somebodys(tmp_path: Path) -> None:
+def test_a_link_in_an_unmarked_directory_counts_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/data").symlink_to(tmp_path)
 
     assert "such as data" in str(failed(tmp_path / "mine"))
 
 
-def test_what_a_killed_attempt_left_is_no_hindrance(tmp_path: Path) -> None:
+def test_half_written_files_of_a_killed_attempt_are_ignored(tmp_path: Path) -> None:
     reports = tmp_path / "run-1/reports"
     reports.mkdir(parents=True)
     report = {"schema": "stepkit.report/1", "step": "prepare-workspace"}
@@ -200,11 +200,11 @@ def test_clean_refuses_a_copy_of_a_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", ".", "a\0b"])
-def test_directories_lie_in_the_directory(tmp_path: Path, name: str) -> None:
+def test_directories_outside_the_run_are_refused(tmp_path: Path, name: str) -> None:
     error = failed(tmp_path / "run-1", directories=(name,))
 
     assert isinstance(error, ConfigurationError)
-    assert str(error).endswith("is no directory inside --directory: write one like artifacts")
+    assert str(error).endswith("is not a directory inside --directory: write one like artifacts")
     assert tree(tmp_path) == []
 
 
@@ -230,7 +230,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     assert str(error) == f"cannot make {tmp_path}/run-1: File exists"
 
 
-def test_too_little_space_may_be_more_next_time(tmp_path: Path) -> None:
+def test_too_little_space_is_worth_another_try(tmp_path: Path) -> None:
     error = failed(tmp_path / "run-1", free="1000TiB")
 
     assert isinstance(error, ToolError)
@@ -240,7 +240,7 @@ def test_too_little_space_may_be_more_next_time(tmp_path: Path) -> None:
     assert error.outputs.free > 0
 
 
-def test_too_few_inodes_may_be_more_next_time(tmp_path: Path) -> None:
+def test_too_few_inodes_are_worth_another_try(tmp_path: Path) -> None:
     if not os.statvfs(tmp_path).f_files:
         pytest.skip("this file system counts no inodes")
 
@@ -268,7 +268,7 @@ def test_a_full_disk_is_noticed_by_writing(small_disk: Path) -> None:
     assert tree(small_disk / "run-1") == [".stepkit-run.json"]
 
 
-def test_too_little_shared_memory_stays_so(tmp_path: Path) -> None:
+def test_too_little_shared_memory_is_a_configuration_error(tmp_path: Path) -> None:
     error = failed(tmp_path / "run-1", shm="1000TiB")
 
     assert isinstance(error, ConfigurationError)
@@ -279,7 +279,9 @@ def test_too_little_shared_memory_stays_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("flag", "text"), [("free", "lots"), ("shm", "0.5"), ("free", "10")])
-def test_sizes_are_read_before_anything_is_made(tmp_path: Path, flag: str, text: str) -> None:
+def test_a_wrong_size_is_refused_before_anything_is_made(
+    tmp_path: Path, flag: str, text: str
+) -> None:
     error = failed(tmp_path / "run-1", **{flag: text})
 
     assert isinstance(error, ConfigurationError)
