@@ -1,10 +1,10 @@
 r"""Run a test repository's pytest suite against the files that earlier steps made.
 
-The input files are copied into the checkout's input directory (which is emptied first), what
-the tests need is installed into an environment of its own, and pytest runs by that
-environment's Python. Whether the tests passed is read from pytest's exit code and its JUnit
-report together; a report that is missing or broken fails the step. The log, the JUnit and
-coverage reports and the HTML page are left in the artifacts directory, however the tests end.
+The input files are copied into the checkout's input directory, which is emptied first. The
+tests' packages are installed into a separate environment, and pytest runs with its Python.
+Whether the tests passed is read from pytest's exit code and its JUnit report together; a report
+that is missing or broken fails the step. The log, the JUnit and coverage reports and the HTML
+page are left in the artifacts directory, however the tests end.
 
 For example:
 
@@ -19,25 +19,22 @@ import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.options import DETAIL, DURATION
-from stepkit.system import atomic_files, cgroup
-from stepkit.test_suite import counts as test_suite_counts
-from stepkit.test_suite import coverage as test_suite_coverage
-from stepkit.test_suite import installers, stage_inputs
-from stepkit.test_suite import junit as test_suite_junit
-from stepkit.test_suite import pytest as test_suite_pytest
-from stepkit.test_suite import verdict as test_suite_verdict
-from stepkit.test_suite.counts import Failure
+from stepkit.step import InReport
+from stepkit.system import atomic_files, cgroup, locks
+from stepkit.test_suite import coverage, installers, junit, pytest, stage_inputs, verdict
+from stepkit.test_suite.counts import Allowance, Counts, Failure, count_outcomes
+from stepkit.test_suite.coverage import UNKNOWN
+from stepkit.test_suite.pytest import Reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from stepkit.test_suite.counts import Tally
     from stepkit.test_suite.installers import Choice
-    from stepkit.test_suite.pytest import Reports
+    from stepkit.test_suite.junit import Case
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +89,11 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """How the tests ended; every failure after pytest ran carries these, too."""
+    """How the tests ended; a failure after pytest ran carries these, too."""
+
+    in_report: ClassVar[InReport] = InReport(
+        section="tests", headline=True, except_with="only-prepare"
+    )
 
     total: Annotated[int, "tests in the JUnit report"] = 0
     passed: Annotated[int, "tests that passed"] = 0
@@ -100,9 +101,7 @@ class Outputs:
     errors: Annotated[int, "tests whose setup, teardown or collection failed"] = 0
     skipped: Annotated[int, "tests that were skipped, or failed as expected (xfail)"] = 0
     allowed: Annotated[int, "tests that failed and were allowed to"] = 0
-    coverage: Annotated[str, "lines covered, such as 87.5 %; n/a or unknown"] = (
-        test_suite_coverage.UNKNOWN
-    )
+    coverage: Annotated[str, "lines covered, such as 87.5 %; n/a or unknown"] = UNKNOWN
     junit: Annotated[Path | None, "JUnit report"] = None
     coverage_report: Annotated[Path | None, "coverage report (Cobertura XML)"] = None
     html_report: Annotated[Path | None, "report as one HTML page"] = None
@@ -117,16 +116,30 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Stage the inputs, install, test, and judge."""
-    checkout, reports, environment = _paths(options)
+    """Stage the inputs, install the tests' packages, run pytest and judge how it ended."""
+    checkout = Path(os.path.realpath(options.checkout))
+    if not checkout.is_dir():
+        raise ConfigurationError(
+            f"there is no checkout {options.checkout}{atomic_files.near_names(checkout)}",
+            reason=Reason.NOT_FOUND,
+        )
+    if "/" in options.suffix:
+        raise ConfigurationError(
+            f"the suffix {options.suffix!r} contains a slash: it is a part of a file's name"
+        )
+    # Absolute, without following a symbolic link.
+    artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100
+    beside = checkout.with_name(f".{checkout.name}.environment")
+    environment = Path(os.path.abspath(options.environment or beside))  # noqa: PTH100
+    reports = Reports.within(artifacts, options.suffix)
     planned = () if options.only_prepare else stage_inputs.plan(options.inputs, options.input_names)
     if planned:
-        kept = (*options.inputs, reports.log.parent, environment)
+        kept = (*options.inputs, artifacts, environment)
         stage_inputs.check_directory(checkout, options.input_directory, kept)
-    atomic_files.check_writable(reports.log.parent)
+    atomic_files.check_writable(artifacts)
     choice = installers.choose(options.installer, checkout, options.extra_packages)
     logger.info("installer: %s (%s)", choice.installer, choice.reason)
-    with _alone(checkout, environment, choice):
+    with _locked(checkout, environment if choice.installer != "none" else None):
         if options.only_prepare:
             _, choice = _prepare(options, checkout, environment, choice)
             return Outputs(
@@ -139,13 +152,13 @@ def run(options: Options) -> Outputs:
         if planned:
             stage_inputs.stage(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
-        return _test(options, checkout, python, reports, choice)
+        return _run_pytest(options, checkout, python, reports, choice)
 
 
 def _prepare(
     options: Options, checkout: Path, environment: Path, choice: Choice
 ) -> tuple[Path, Choice]:
-    """Make the tests' environment; return its Python, and how it was made in the end."""
+    """Make the tests' environment; return its Python, and the choice that installed it."""
     python, choice = installers.prepare(
         choice,
         checkout,
@@ -154,44 +167,27 @@ def _prepare(
         timeout=options.install_timeout,
         attempts=options.attempts,
     )
-    test_suite_pytest.check(python, choice.installer)
+    pytest.check(python, choice.installer)
     return python, choice
 
 
 @contextmanager
-def _alone(checkout: Path, environment: Path, choice: Choice) -> Iterator[None]:
+def _locked(checkout: Path, environment: Path | None) -> Iterator[None]:
     """Wait until no other run uses the checkout's input directory, or the environment."""
-    with ExitStack() as locks:
-        locks.enter_context(
-            atomic_files.locked(checkout.with_name(f".{checkout.name}.run-tests.lock"))
-        )
-        if choice.installer != "none":
+    with ExitStack() as held:
+        held.enter_context(locks.locked(checkout.with_name(f".{checkout.name}.run-tests.lock")))
+        if environment:
             lock = environment.with_name(f".{environment.name.lstrip('.')}.lock")
-            locks.enter_context(atomic_files.locked(lock))
+            held.enter_context(locks.locked(lock))
         yield
 
 
-def _paths(options: Options) -> tuple[Path, Reports, Path]:
-    checkout = Path(os.path.realpath(options.checkout))
-    if not checkout.is_dir():
-        raise ConfigurationError(
-            f"there is no checkout {options.checkout}{atomic_files.near_names(checkout)}",
-            reason=Reason.NOT_FOUND,
-        )
-    if "/" in options.suffix:
-        raise ConfigurationError(f"the suffix {options.suffix!r} is no part of a file's name")
-    artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100 - follows no symlink
-    beside = checkout.with_name(f".{checkout.name}.environment")
-    environment = Path(os.path.abspath(options.environment or beside))  # noqa: PTH100
-    return checkout, test_suite_pytest.Reports.within(artifacts, options.suffix), environment
-
-
-def _test(
+def _run_pytest(
     options: Options, checkout: Path, python: Path, reports: Reports, choice: Choice
 ) -> Outputs:
     kills = cgroup.oom_kills()
     try:
-        done, seen = test_suite_pytest.run(
+        done, recorded = pytest.run(
             python,
             checkout,
             reports,
@@ -200,69 +196,59 @@ def _test(
             timeout=options.timeout,
         )
     except Cancelled as stop:
-        stop.outputs = _outputs(test_suite_counts.Tally(), reports, choice)
+        stop.outputs = _outputs(Counts(), reports, choice)
         raise
-    for name in test_suite_pytest.undeclared_markers(done.output):
+    for name in pytest.undeclared_markers(done.output):
         logger.warning("the repository uses the marker %s, but its markers do not list it", name)
-    cases, unread = _cases(reports)
-    allowances = [test_suite_counts.Allowance.parse(text) for text in options.allow_failures]
-    _say_unused(allowances, cases)
-    counted = test_suite_counts.tally(cases, allowances)
-    outputs = _outputs(counted, reports, choice)
-    out_of_memory = kills != cgroup.oom_kills()
-    if trouble := test_suite_verdict.judge(
-        done, counted, unread, seen, out_of_memory=out_of_memory
-    ):
-        trouble = _explained(trouble, options, checkout, python)
-        raise trouble.leaving(replace(outputs, status="failed", message=str(trouble)))
-    return outputs
-
-
-def _cases(reports: Reports) -> tuple[tuple[test_suite_junit.Case, ...], StepError | None]:
+    cases: tuple[Case, ...] = ()
+    unread = None
     try:
-        return test_suite_junit.read(reports.junit), None
+        cases = junit.read(reports.junit)
     except StepError as error:
-        return (), error
+        unread = error
+    allowances = [Allowance.parse(text) for text in options.allow_failures]
+    _warn_of_unused(allowances, cases)
+    counts = count_outcomes(cases, allowances)
+    outputs = _outputs(counts, reports, choice)
+    out_of_memory = kills != cgroup.oom_kills()
+    failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
+    if failure is None:
+        return outputs
+    if failure.reason is Reason.NO_TESTS and options.marker:
+        declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
+        hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
+        failure = type(failure)(hint, reason=failure.reason)
+    raise failure.leaving(replace(outputs, status="failed", message=str(failure)))
 
 
-def _say_unused(
-    allowances: list[test_suite_counts.Allowance], cases: tuple[test_suite_junit.Case, ...]
-) -> None:
+def _warn_of_unused(allowances: Sequence[Allowance], cases: Sequence[Case]) -> None:
     for allowance in allowances:
-        if not any(allowance.covers(case) for case in cases):
+        covered = [case for case in cases if allowance.covers(case)]
+        if not covered:
             logger.warning("--allow-failures %s matches no test that ran", allowance.pattern)
-        elif all(case.outcome == "passed" for case in cases if allowance.covers(case)):
+        elif all(case.outcome == "passed" for case in covered):
             logger.warning("--allow-failures %s is not needed: it passed", allowance.pattern)
 
 
-def _explained(error: StepError, options: Options, checkout: Path, python: Path) -> StepError:
-    """Say why a marker selected nothing, which the tests themselves cannot tell."""
-    if error.reason is not Reason.NO_TESTS or not options.marker:
-        return error
-    declared = test_suite_pytest.declared_markers(python, checkout)
-    hint = f"the repository declares {', '.join(declared) or 'no marker of its own'}"
-    return type(error)(f"{error} for the marker {options.marker!r}: {hint}", reason=error.reason)
-
-
-def _outputs(counted: Tally, reports: Reports, choice: Choice) -> Outputs:
-    def there(path: Path) -> Path | None:
+def _outputs(counts: Counts, reports: Reports, choice: Choice) -> Outputs:
+    def existing(path: Path) -> Path | None:
         return path if path.is_file() else None
 
     return Outputs(
-        total=counted.total,
-        passed=counted.passed,
-        failed=counted.failed,
-        errors=counted.errors,
-        skipped=counted.skipped,
-        allowed=counted.allowed,
-        coverage=test_suite_coverage.read(reports.coverage),
-        junit=there(reports.junit),
-        coverage_report=there(reports.coverage),
-        html_report=there(reports.html),
-        log=there(reports.log),
+        total=counts.total,
+        passed=counts.passed,
+        failed=counts.failed,
+        errors=counts.errors,
+        skipped=counts.skipped,
+        allowed=counts.allowed,
+        coverage=coverage.read(reports.coverage),
+        junit=existing(reports.junit),
+        coverage_report=existing(reports.coverage),
+        html_report=existing(reports.html),
+        log=existing(reports.log),
         installer=choice.installer,
         installer_reason=choice.reason,
-        failures=counted.failures,
-        status="tolerated" if counted.allowed else "succeeded",
-        message=str(counted),
+        failures=counts.failures,
+        status="tolerated" if counts.allowed else "succeeded",
+        message=str(counts),
     )

@@ -1,4 +1,4 @@
-"""Count how tests ended, and set apart the failures that were allowed beforehand."""
+"""Counts of test outcomes; failures that were declared beforehand are counted apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """A failure that was declared beforehand: which tests, and why."""
+    """A failure that was declared beforehand: which tests may fail, and why."""
 
     pattern: str
     reason: str = ""
@@ -27,7 +27,7 @@ class Allowance:
         return cls(pattern=match[1], reason=match[2] or "") if match else cls(pattern=text)
 
     def covers(self, case: Case) -> bool:
-        """Tell whether ``case`` is meant; ``*`` and ``?`` stand for anything, brackets do not."""
+        """Return whether ``case`` may fail; ``*`` and ``?`` match anything, brackets themselves."""
         pattern = self.pattern.replace("[", "[[]")
         names = (case.node, f"{case.classname}::{case.name}")
         return any(fnmatch.fnmatchcase(name, pattern) for name in names)
@@ -44,8 +44,8 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
-    """How many tests ended how; an allowed failure counts as ``allowed`` alone."""
+class Counts:
+    """The outcomes of a test run; an allowed failure counts as ``allowed`` alone."""
 
     cases: tuple[Case, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -55,7 +55,7 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All tests, the skipped ones too."""
+        """All tests, including the skipped ones."""
         return len(self.cases)
 
     @property
@@ -71,25 +71,24 @@ class Tally:
     def __str__(self) -> str:
         parts = [f"{self.passed} passed"]
         parts += [f"{self.failed} failed"] if self.failed else []
-        parts += [count(self.errors, "error")] if self.errors else []
+        parts += [pluralize(self.errors, "error")] if self.errors else []
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         if self.allowed:
-            why = sorted({f.reason for f in self.failures if f.allowed and f.reason})
-            parts += [
-                count(self.allowed, "allowed failure") + (f" ({'; '.join(why)})" if why else "")
-            ]
-        return f"{count(self.total, 'test')}: {', '.join(parts)}"
+            reasons = sorted({f.reason for f in self.failures if f.allowed and f.reason})
+            shown = f" ({'; '.join(reasons)})" if reasons else ""
+            parts.append(pluralize(self.allowed, "allowed failure") + shown)
+        return f"{pluralize(self.total, 'test')}: {', '.join(parts)}"
 
 
-def tally(cases: Sequence[Case], allowances: Sequence[Allowance]) -> Tally:
-    """Count ``cases``, and set the failures apart that were allowed beforehand."""
+def count_outcomes(cases: Sequence[Case], allowances: Sequence[Allowance]) -> Counts:
+    """Count the outcomes of ``cases``; each failure is allowed by the first that covers it."""
     failures = []
-    counts = {"failed": 0, "error": 0}
+    not_allowed = {"failed": 0, "error": 0}
     for case in cases:
-        if case.outcome not in counts:
+        if case.outcome not in not_allowed:
             continue
         allowance = next((a for a in allowances if a.covers(case)), None)
-        counts[case.outcome] += allowance is None
+        not_allowed[case.outcome] += allowance is None
         failures.append(
             Failure(
                 name=case.node,
@@ -98,15 +97,15 @@ def tally(cases: Sequence[Case], allowances: Sequence[Allowance]) -> Tally:
                 reason=allowance.reason if allowance else "",
             )
         )
-    return Tally(
+    return Counts(
         cases=tuple(cases),
         failures=tuple(failures),
         allowed=sum(failure.allowed for failure in failures),
-        failed=counts["failed"],
-        errors=counts["error"],
+        failed=not_allowed["failed"],
+        errors=not_allowed["error"],
     )
 
 
-def count(number: int, noun: str) -> str:
-    """Say ``1 test`` or ``2 tests``."""
+def pluralize(number: int, noun: str) -> str:
+    """Return ``1 test`` or ``2 tests``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,7 +1,4 @@
-"""Coverage reports in Cobertura's XML: the share of lines that the tests ran.
-
-A report that is missing or broken gives no number.
-"""
+"""Coverage reports in Cobertura's XML: the share of lines that the tests ran."""
 
 from __future__ import annotations
 
@@ -19,9 +16,12 @@ MAX_BYTES: Final = 200 * 2**20
 
 
 def read(path: Path) -> str:
-    """Return ``"87.5 %"`` (rounded down), ``"n/a"`` without lines, or ``"unknown"``."""
+    """Return ``"87.5 %"`` (rounded down), or ``"n/a"`` if there are no lines to cover.
+
+    A report that is missing or broken is logged and gives ``"unknown"``.
+    """
     try:
-        valid, covered = _counts(path)
+        valid, covered = _count_lines(path)
     except (OSError, ValueError) as error:
         logger.warning("the coverage is unknown: %s: %s", path, error)
         return UNKNOWN
@@ -31,8 +31,11 @@ def read(path: Path) -> str:
     return f"{permille // 10}.{permille % 10} %"
 
 
-def _counts(path: Path) -> tuple[int, int]:
-    """Return how many lines there are and how many ran; raises :class:`ValueError`."""
+def _count_lines(path: Path) -> tuple[int, int]:
+    """Return how many lines there are and how many ran.
+
+    Raises :class:`ValueError` for a report that cannot be trusted.
+    """
     import xml.etree.ElementTree as ET
 
     from defusedxml.ElementTree import iterparse
@@ -41,8 +44,8 @@ def _counts(path: Path) -> tuple[int, int]:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     root = None
     try:
-        # DTDs are allowed (Cobertura's own tools write one), entities are not. The whole file is
-        # read: one that was cut off says nothing true.
+        # DTDs are allowed (Cobertura's own tools write one), entities are not. The file is read to
+        # its end: the numbers of a truncated report cannot be trusted.
         for event, element in iterparse(path, events=("start", "end")):
             root = element if root is None else root
             if event == "end":
@@ -50,7 +53,7 @@ def _counts(path: Path) -> tuple[int, int]:
     except (ET.ParseError, LookupError) as error:
         raise ValueError(f"it is not XML that can be read ({error})") from error
     if root is None or root.tag != "coverage":
-        raise ValueError("it is no coverage report")
+        raise ValueError("it is not a coverage report")
     valid, covered = (int(root.get(name, "?")) for name in ("lines-valid", "lines-covered"))
     if not 0 <= covered <= valid:
         raise ValueError(f"it claims {covered} of {valid} lines")

@@ -1,4 +1,4 @@
-"""Choose how the packages that a test repository needs get installed, and install them."""
+"""Choose what installs the packages of a test repository (poetry, uv or pip), and run it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +17,7 @@ from stepkit.system.retry import retrying
 from stepkit.test_suite import pip, poetry, pyproject, uv, venv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ Source = Literal["poetry.lock", "uv.lock", "requirements", "nothing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """How packages get installed, from what, and why so."""
+    """What installs the packages, from which source, and why it was chosen."""
 
     installer: Installer
     source: Source
@@ -37,9 +36,9 @@ class Choice:
 
 
 def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice:
-    """Decide on an installer: the one that is ``wanted``, or the repository's for ``"auto"``.
+    """Return the installer that is ``wanted``; for ``"auto"`` the one that the repository needs.
 
-    Raises :class:`ConfigurationError` when the wanted one is not there or cannot do it.
+    Raises :class:`ConfigurationError` when the wanted one is not installed or cannot do it.
     """
     if wanted == "none":
         if extra_packages:
@@ -48,8 +47,13 @@ def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice
             )
         return Choice(installer="none", source="nothing", reason="asked for")
     if wanted == "auto":
-        return _fitting(checkout, extra_packages)
-    _check_available(wanted)
+        return _choose_for_repository(checkout, extra_packages)
+    if not {"poetry": poetry.program, "uv": uv.program, "pip": pip.available}[wanted]():
+        remedy = "apt-get install python3-venv" if wanted == "pip" else f"pip install {wanted}"
+        raise ConfigurationError(
+            f"{wanted} was asked for, but is not installed: install it ({remedy}), "
+            "or use --installer auto"
+        )
     source = _source(checkout)
     if wanted == "poetry":
         return Choice(installer="poetry", source="poetry.lock", reason="asked for")
@@ -69,74 +73,43 @@ def prepare(
     timeout: float,
     attempts: int,
 ) -> tuple[Path, Choice]:
-    """Return an interpreter that has the packages, and what installed them.
+    """Return an interpreter that has the packages, and the choice that installed them.
 
     ``timeout`` (s) is for each command. An environment that was made from the same files before
-    is taken as it is. Where poetry was chosen but cannot install, pip or uv installs what the
-    same lock says, by hash; a lock that does not fit is an error all the same.
+    is used again. Where poetry was chosen but cannot install, pip or uv installs the packages of
+    the same lock by hash; a lock that does not fit pyproject.toml is an error all the same.
     """
     if choice.installer == "none":
         return Path(sys.executable), choice
-    for made_by in _alike(choice):
-        if _is_made(made_by, checkout, environment, extra_packages):
-            logger.info("the test environment %s is up to date", environment)
-            return venv.python_in(environment), made_by
-    prepared = partial(
-        _prepare,
-        checkout=checkout,
-        environment=environment,
-        extra_packages=extra_packages,
-        timeout=timeout,
-        attempts=attempts,
-    )
+    makers = [choice]
+    if choice.instead:
+        reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
+        makers.append(Choice(installer=choice.instead, source="poetry.lock", reason=reason))
+    if not pyproject.refers_elsewhere(checkout, extra_packages):
+        for maker in makers:
+            if venv.is_made_from(environment, _digest(maker, checkout, extra_packages)):
+                logger.info("the test environment %s is up to date", environment)
+                return venv.python_in(environment), maker
     if choice.installer == "poetry":
         poetry.check_lock(checkout, environment, timeout=timeout)
+    used = choice
     try:
-        return prepared(choice), choice
+        _install(choice, checkout, environment, extra_packages, timeout=timeout, attempts=attempts)
     except StepError as error:
         if choice.instead is None or error.reason in {Reason.CHECKSUM, Reason.DISK_FULL}:
             raise
         logger.warning("%s; %s installs what is locked instead", error, choice.instead)
         reason = f"{choice.reason}; {choice.instead}, by its hashes, because {error}"
-        fallback = Choice(installer=choice.instead, source="poetry.lock", reason=reason)
-    return prepared(fallback), fallback
+        used = Choice(installer=choice.instead, source="poetry.lock", reason=reason)
+    if used is not choice:
+        _install(used, checkout, environment, extra_packages, timeout=timeout, attempts=attempts)
+    return venv.python_in(environment), used
 
 
-def _prepare(
-    choice: Choice,
-    *,
-    checkout: Path,
-    environment: Path,
-    extra_packages: Sequence[str],
-    timeout: float,
-    attempts: int,
-) -> Path:
-    logger.info("installing into %s with %s", environment, choice.installer)
-    retrying(attempts)(_install, choice, checkout, environment, extra_packages, timeout)
-    venv.finish(environment, _digest(choice, checkout, extra_packages))
-    return venv.python_in(environment)
-
-
-def _alike(choice: Choice) -> Iterator[Choice]:
-    """Yield what may have made an environment that serves: ``choice``, or what stood in for it."""
-    yield choice
-    if choice.instead:
-        reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
-        yield Choice(installer=choice.instead, source="poetry.lock", reason=reason)
-
-
-def _is_made(
-    choice: Choice, checkout: Path, environment: Path, extra_packages: Sequence[str]
-) -> bool:
-    """Tell whether ``choice`` made the environment, from the files as they are now."""
-    fixed = not pyproject.refers_elsewhere(checkout, extra_packages)
-    return fixed and venv.is_made_from(environment, _digest(choice, checkout, extra_packages))
-
-
-def _fitting(checkout: Path, extra_packages: Sequence[str]) -> Choice:
+def _choose_for_repository(checkout: Path, extra_packages: Sequence[str]) -> Choice:
     source = _source(checkout)
     if source == "poetry.lock":
-        return _for_poetry(checkout)
+        return _choose_for_poetry(checkout)
     if source == "uv.lock" and uv.program():
         return Choice(installer="uv", source=source, reason="the repository has a uv.lock")
     if source == "nothing" and not extra_packages:
@@ -145,10 +118,12 @@ def _fitting(checkout: Path, extra_packages: Sequence[str]) -> Choice:
             source=source,
             reason="the repository names no packages: its tests run beside stepkit",
         )
+    named = ["pyproject.toml"] if pyproject.requirements(pyproject.read(checkout)) else []
+    named += [path.name for path in pyproject.requirement_files(checkout)]
     why = {
         "uv.lock": "the repository has a uv.lock, but uv is not installed: "
         "versions are NOT the locked ones",
-        "requirements": f"the repository has {_names(checkout)}",
+        "requirements": f"the repository has {' and '.join(named)}",
         "nothing": "the repository names no packages, but --extra-packages does",
     }[source]
     source = "requirements" if source == "uv.lock" else source
@@ -163,7 +138,7 @@ def _fitting(checkout: Path, extra_packages: Sequence[str]) -> Choice:
     )
 
 
-def _for_poetry(checkout: Path) -> Choice:
+def _choose_for_poetry(checkout: Path) -> Choice:
     has_lock = (checkout / "poetry.lock").exists()
     what = "a poetry.lock" if has_lock else "[tool.poetry] in pyproject.toml"
     by_hash: Installer = "pip" if pip.available() or not uv.program() else "uv"
@@ -195,22 +170,21 @@ def _source(checkout: Path) -> Source:
     return "requirements" if named else "nothing"
 
 
-def _names(checkout: Path) -> str:
-    names = ["pyproject.toml"] if pyproject.requirements(pyproject.read(checkout)) else []
-    return " and ".join(names + [path.name for path in pyproject.requirement_files(checkout)])
-
-
-def _check_available(wanted: str) -> None:
-    there = {"poetry": poetry.program, "uv": uv.program, "pip": pip.available}[wanted]()
-    if not there:
-        raise ConfigurationError(
-            f"{wanted} was asked for, but is not installed: install it "
-            f"({'apt-get install python3-venv' if wanted == 'pip' else f'pip install {wanted}'}), "
-            "or use --installer auto"
-        )
-
-
 def _install(
+    choice: Choice,
+    checkout: Path,
+    environment: Path,
+    extra_packages: Sequence[str],
+    *,
+    timeout: float,
+    attempts: int,
+) -> None:
+    logger.info("installing into %s with %s", environment, choice.installer)
+    retrying(attempts)(_try_to_install, choice, checkout, environment, extra_packages, timeout)
+    venv.finish(environment, _digest(choice, checkout, extra_packages))
+
+
+def _try_to_install(
     choice: Choice,
     checkout: Path,
     environment: Path,
@@ -221,7 +195,7 @@ def _install(
         choice.installer == "poetry" and bool(extra_packages) and pip.available()
     )
     venv.make(environment, with_pip=with_pip, timeout=timeout)
-    add = pip.install if with_pip else uv.install
+    install = pip.install if with_pip else uv.install
     if choice.installer == "poetry":
         poetry.install(checkout, environment, timeout=timeout)
     elif choice.source == "uv.lock":
@@ -230,14 +204,14 @@ def _install(
         uv.install_locked(checkout, environment, groups=groups, extras=extras, timeout=timeout)
     else:
         with TemporaryDirectory(prefix="stepkit-requirements-") as scratch:
-            arguments = _arguments(choice, checkout, Path(scratch, "requirements.txt"))
+            arguments = _requirement_arguments(choice, checkout, Path(scratch, "requirements.txt"))
             if arguments:
-                add(checkout, environment, arguments, timeout=timeout)
+                install(checkout, environment, arguments, timeout=timeout)
     if extra_packages:
-        add(checkout, environment, extra_packages, timeout=timeout)
+        install(checkout, environment, extra_packages, timeout=timeout)
 
 
-def _arguments(choice: Choice, checkout: Path, scratch: Path) -> list[str]:
+def _requirement_arguments(choice: Choice, checkout: Path, scratch: Path) -> list[str]:
     if choice.source == "poetry.lock":
         atomic_files.write_atomically(
             scratch, "\n".join(pyproject.locked_by_poetry(checkout)) + "\n"

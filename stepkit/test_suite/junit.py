@@ -1,7 +1,7 @@
 """JUnit reports: which tests ran and how each ended, counted from the tests themselves.
 
-The totals that a report states of itself are never read: they can lie, and a test that was run
-again stands in it twice. A report is untrusted input.
+The totals in a report are never read: they can be wrong, and a test that was run again is listed
+twice. A report is untrusted input.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Reason, UserCodeError
+from stepkit.formats.shorten import shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ Outcome = Literal["passed", "skipped", "error", "failed"]
 
 MAX_BYTES: Final = 200 * 2**20
 MAX_DEPTH: Final = 64  # elements in elements; a real report has 4
-_SHOWN_MESSAGE: Final = 300  # characters of a failure's message
+_MAX_MESSAGE: Final = 303  # characters of a failure's message
 
 _WORSE: Final[dict[Outcome, int]] = {"passed": 0, "skipped": 1, "error": 2, "failed": 3}
 
@@ -56,18 +57,9 @@ class Case:
 def read(path: Path) -> tuple[Case, ...]:
     """Return every test in the report once, with the worst of its outcomes.
 
-    Raises :class:`UserCodeError` when there is no report, or none that can be believed: then
-    nobody knows how the tests ended.
+    Raises :class:`UserCodeError` when the report is missing, broken or too large: then it is
+    unknown how the tests ended.
     """
-    worst: dict[tuple[str, str], Case] = {}
-    for case in _cases(path):
-        key = case.classname, case.name
-        if key not in worst or _WORSE[case.outcome] > _WORSE[worst[key].outcome]:
-            worst[key] = case
-    return tuple(worst.values())
-
-
-def _cases(path: Path) -> list[Case]:
     import xml.etree.ElementTree as ET
 
     import defusedxml
@@ -80,57 +72,60 @@ def _cases(path: Path) -> list[Case]:
     if size > MAX_BYTES:
         raise _broken(path, f"has {size} bytes, more than the {MAX_BYTES} that are read")
     try:
-        return _walk(path, iterparse(path, events=("start", "end"), forbid_dtd=True))
+        cases = _read_cases(path, iterparse(path, events=("start", "end"), forbid_dtd=True))
     except (ET.ParseError, defusedxml.DefusedXmlException, ValueError, LookupError) as error:
         raise _broken(path, f"is not XML that can be read ({error})") from error
     except OSError as error:
         raise _broken(path, f"cannot be read ({error.strerror})") from error
+    worst: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        key = case.classname, case.name
+        if key not in worst or _WORSE[case.outcome] > _WORSE[worst[key].outcome]:
+            worst[key] = case
+    return tuple(worst.values())
 
 
-def _walk(path: Path, events: object) -> list[Case]:
+def _read_cases(path: Path, events: object) -> list[Case]:
     cases: list[Case] = []
     depth = 0
     for event, element in events:  # type: ignore[attr-defined]  # defusedxml has no types for it
         if event == "end":
             depth -= 1
             if element.tag == "testcase":
-                cases.append(_case(element))
+                cases.append(_read_case(element))
                 element.clear()
             continue
         if not depth and element.tag not in {"testsuites", "testsuite"}:
-            raise _broken(path, f"is no JUnit report: it begins with <{element.tag}>")
+            raise _broken(path, f"is not a JUnit report: it begins with <{element.tag}>")
         depth += 1
         if depth > MAX_DEPTH:
             raise _broken(path, f"nests elements over {MAX_DEPTH} deep")
     return cases
 
 
-def _case(element: Element) -> Case:
+def _read_case(element: Element) -> Case:
     found: dict[Outcome, Element] = {}
-    outcome: Outcome = "passed"
     tags: dict[str, Outcome] = {"failure": "failed", "error": "error", "skipped": "skipped"}
     for child in element:
         if child.tag in tags:
             found.setdefault(tags[child.tag], child)
-    outcome = max((outcome, *found), key=_WORSE.__getitem__)
+    outcome: Outcome = max(("passed", *found), key=_WORSE.__getitem__)
     detail = found.get(outcome)
+    message = ""
+    if detail is not None:
+        message = detail.get("message", "").strip()
+        raised = re.findall(r"^E {2,}(\S.*)$", detail.text or "", re.MULTILINE)
+        if raised and message in {"", "collection failure"}:  # the error is in the text alone
+            message = raised[-1]
+        message = shorten(message.partition("\n")[0].strip(), _MAX_MESSAGE)
     return Case(
         name=element.get("name", ""),
         classname=element.get("classname", ""),
         file=element.get("file", ""),
         outcome=outcome,
-        message=_message(detail) if detail is not None else "",
+        message=message,
         expected=detail is not None and detail.get("type") == "pytest.xfail",
     )
-
-
-def _message(detail: Element) -> str:
-    said = detail.get("message", "").strip()
-    raised = re.findall(r"^E {2,}(\S.*)$", detail.text or "", re.MULTILINE)
-    if raised and said in {"", "collection failure"}:  # the error is in the text alone
-        said = raised[-1]
-    line = said.partition("\n")[0].strip()
-    return line if len(line) <= _SHOWN_MESSAGE else f"{line[:_SHOWN_MESSAGE]}..."
 
 
 def _broken(path: Path, why: str) -> UserCodeError:

@@ -1,4 +1,4 @@
-"""pip: install requirements into an environment that has a pip of its own."""
+"""pip: install requirements into an environment that was made with pip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def available() -> bool:
-    """Tell whether an environment with pip can be made: Debian's python3 alone cannot."""
+    """Return whether Python can make an environment with pip: Debian's python3 alone cannot."""
     return util.find_spec("ensurepip") is not None
 
 
@@ -22,4 +22,4 @@ def install(
 ) -> None:
     """Install ``requirements`` (arguments of ``pip install``) into ``environment``."""
     command = [str(venv.python_in(environment)), "-P", "-m", "pip", "install", "--no-input"]
-    venv.fill([*command, *requirements], "pip install", cwd=checkout, timeout=timeout)
+    venv.run_installer([*command, *requirements], "pip install", cwd=checkout, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Poetry: install what poetry.lock says into an environment that we choose."""
+"""Poetry: install what poetry.lock says into an environment of our choice."""
 
 from __future__ import annotations
 
@@ -27,28 +27,38 @@ def program() -> list[str]:
 
 
 def check_lock(checkout: Path, environment: Path, *, timeout: float) -> None:
-    """Check that poetry.lock belongs to the pyproject.toml beside it.
+    """Check that poetry.lock fits the pyproject.toml beside it.
 
     Raises :class:`ConfigurationError` when poetry.lock is missing, broken, or no longer fits.
     """
-    with TemporaryDirectory(prefix="stepkit-poetry-") as nowhere:
-        env = _variables(environment, Path(nowhere))
+    with TemporaryDirectory(prefix="stepkit-poetry-") as empty:
+        env = _variables(environment, Path(empty))
         command = [*program(), "check", "--lock", *_QUIET]
         check = process.run(command, cwd=checkout, env=env, timeout=timeout)
-    if check.code or check.timed_out:
-        raise _unfit(checkout, check.output)
+    if not check.code and not check.timed_out:
+        return
+    if not (checkout / "poetry.lock").exists():
+        why = "there is no poetry.lock"
+    elif "changed significantly" in check.output:
+        why = "pyproject.toml changed since poetry.lock was made"
+    else:
+        why = venv.find_error(check.output)
+    raise ConfigurationError(
+        f"the tests' packages are not locked: {why}: run `poetry lock` in the test repository "
+        "and commit poetry.lock"
+    )
 
 
 def install(checkout: Path, environment: Path, *, timeout: float) -> None:
-    """Install the locked packages of ``checkout``, but not its own, into ``environment``."""
-    with TemporaryDirectory(prefix="stepkit-poetry-") as nowhere:
-        env = _variables(environment, Path(nowhere))
+    """Install the locked packages of ``checkout`` into ``environment``, without its own package."""
+    with TemporaryDirectory(prefix="stepkit-poetry-") as empty:
+        env = _variables(environment, Path(empty))
         command = [*program(), "install", "--no-root", *_QUIET]
-        venv.fill(command, "poetry install", cwd=checkout, env=env, timeout=timeout)
+        venv.run_installer(command, "poetry install", cwd=checkout, env=env, timeout=timeout)
 
 
-def _variables(environment: Path, nowhere: Path) -> dict[str, str]:
-    """Make poetry take ``environment`` for the active one, and know of no other."""
+def _variables(environment: Path, empty: Path) -> dict[str, str]:
+    """Return variables by which poetry installs into ``environment`` and finds no other."""
     env = {
         name: value
         for name, value in venv.variables().items()
@@ -57,18 +67,5 @@ def _variables(environment: Path, nowhere: Path) -> dict[str, str]:
     return env | {
         "VIRTUAL_ENV": str(environment),
         "POETRY_VIRTUALENVS_IN_PROJECT": "false",
-        "POETRY_VIRTUALENVS_PATH": str(nowhere),  # `poetry env use` of before does not count
+        "POETRY_VIRTUALENVS_PATH": str(empty),  # an earlier `poetry env use` has no effect
     }
-
-
-def _unfit(checkout: Path, output: str) -> ConfigurationError:
-    if not (checkout / "poetry.lock").exists():
-        why = "there is no poetry.lock"
-    elif "changed significantly" in output:
-        why = "pyproject.toml changed since poetry.lock was made"
-    else:
-        why = venv.said(output)
-    return ConfigurationError(
-        f"the tests' packages are not locked: {why}: run `poetry lock` in the test repository "
-        "and commit poetry.lock"
-    )

@@ -1,4 +1,4 @@
-"""Read what a Python repository says it needs, without building it."""
+"""Read which packages a Python repository needs, without building it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-TEST_GROUPS: Final = ("test", "tests", "testing", "dev")  # what repositories call them
+TEST_GROUPS: Final = ("test", "tests", "testing", "dev")  # the usual names
 
 _REQUIREMENT_FILES: Final = ("requirements.txt", "requirements-test.txt", "requirements-tests.txt",
                              "requirements-dev.txt")  # fmt: skip
-_WITH_GROUPS: Final = (2, 1)  # the first lock-version that says why each package is there
+_WITH_GROUPS: Final = (2, 1)  # the first lock-version that gives each package's groups
 
 
 def read(checkout: Path, name: str = "pyproject.toml") -> dict[str, Any]:
@@ -52,9 +52,9 @@ def test_extras(project: Mapping[str, Any]) -> list[str]:
 
 
 def requirements(project: Mapping[str, Any]) -> list[str]:
-    """Return what pyproject.toml asks for: its dependencies, and those of its tests.
+    """Return the requirements in pyproject.toml: its dependencies and those of its tests.
 
-    Raises :class:`ConfigurationError` for an entry that is no requirement.
+    Raises :class:`ConfigurationError` for an entry that is not a requirement.
     """
     table = project.get("project", {})
     own = str(table.get("name", ""))
@@ -66,14 +66,16 @@ def requirements(project: Mapping[str, Any]) -> list[str]:
         found += _of_group(project["dependency-groups"], group, ())
     for entry in found:
         if not isinstance(entry, str) or not re.match(r"[A-Za-z0-9]", entry):
-            raise ConfigurationError(f"pyproject.toml asks for {entry!r}, which is no requirement")
+            raise ConfigurationError(
+                f"pyproject.toml asks for {entry!r}, which is not a requirement"
+            )
     return list(dict.fromkeys(found))
 
 
 def locked_by_poetry(checkout: Path) -> list[str]:
     """Return poetry.lock as lines of a requirements file with hashes.
 
-    Raises :class:`ConfigurationError` when the lock holds what only poetry can install.
+    Raises :class:`ConfigurationError` when only poetry can install a package of the lock.
     """
     lock = read(checkout, "poetry.lock")
     version = tuple(
@@ -84,17 +86,18 @@ def locked_by_poetry(checkout: Path) -> list[str]:
             "poetry is not installed, and poetry.lock is too old to be installed without it: "
             "install poetry, or lock again with poetry 2"
         )
-    left_out = _optional_groups(read(checkout))
+    groups = read(checkout).get("tool", {}).get("poetry", {}).get("group", {})
+    optional = {name for name, table in groups.items() if table.get("optional")}
     return [
         line
         for package in lock.get("package", [])
         if not package.get("optional")
-        for line in _locked(package, left_out)
+        for line in _requirement_lines(package, optional)
     ]
 
 
 def refers_elsewhere(checkout: Path, extra_packages: Iterable[str]) -> bool:
-    """Tell whether the packages depend on more than the files that :func:`described_by` names."""
+    """Return whether the packages depend on files besides those of :func:`described_by`."""
     patterns = {
         "requirements*.txt": r"^\s*(?:-[rce]\b|--(?:requirement|constraint|editable)|[./~])|file:",
         "*.lock": r'type = "(?:directory|file)"|(?:directory|path|editable) = "(?!\.")',
@@ -129,7 +132,7 @@ def _of_group(groups: Mapping[str, Any], name: str, above: tuple[str, ...]) -> I
 def _of_extra(
     extras: Mapping[str, Any], name: str, own: str, above: tuple[str, ...]
 ) -> Iterator[str]:
-    """Yield an extra's requirements; one like ``own[other]`` stands for another extra's."""
+    """Yield an extra's requirements; ``own[other]`` includes those of another extra."""
     for entry in extras.get(name, []):
         other = re.fullmatch(rf"{re.escape(own)} *\[([\w, -]+)\]", entry) if own else None
         if not other:
@@ -140,12 +143,7 @@ def _of_extra(
                 yield from _of_extra(extras, nested, own, (*above, name))
 
 
-def _optional_groups(project: Mapping[str, Any]) -> set[str]:
-    groups = project.get("tool", {}).get("poetry", {}).get("group", {})
-    return {name for name, table in groups.items() if table.get("optional")}
-
-
-def _locked(package: Mapping[str, Any], left_out: set[str]) -> Iterator[str]:
+def _requirement_lines(package: Mapping[str, Any], left_out: set[str]) -> Iterator[str]:
     groups = [group for group in package.get("groups", ["main"]) if group not in left_out]
     if not groups:
         return

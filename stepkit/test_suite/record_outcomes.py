@@ -1,7 +1,8 @@
-"""A witness inside pytest: it writes down which tests were collected and which were run.
+"""A pytest plugin that records which tests were collected and which were run.
 
-What pytest prints can be imitated or switched off, and its exit code and its report do not tell
-that it stopped halfway. So a small plugin goes along, from a directory outside the checkout.
+pytest's printed output can be imitated or switched off, and neither its exit code nor its JUnit
+report shows that it stopped before the last test. The plugin is loaded from a directory outside
+the checkout.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLUGIN: Final = "stepkit_witness"
+PLUGIN: Final = "stepkit_record_outcomes"
 
-_SHOWN: Final = 200  # characters of what stopped pytest
+_MAX_STOPPED: Final = 200  # characters of what stopped pytest
 
-# Runs by the tests' own Python, of any version that pytest supports; the workers of xdist load it,
-# too, but only the process that hears of all tests writes. Subprocesses of the tests shall not
-# see our directory, so it leaves PYTHONPATH as soon as it is in sys.path.
+# The tests' own Python runs it, in any version that pytest supports. The workers of pytest-xdist
+# load it, too, but only the controlling process receives all reports and writes. The plugin's
+# directory is taken out of PYTHONPATH so that subprocesses of the tests do not see it.
 _SOURCE: Final = """\
 import json
 import os
@@ -36,7 +37,7 @@ if _HERE in _paths:
         del os.environ["PYTHONPATH"]
 
 
-class Witness:
+class Recorder:
     def __init__(self):
         self.collected = None
         self.ran = set()
@@ -77,30 +78,30 @@ class Witness:
         if session.config.getoption("setuponly", False):
             stop = stop or "--setup-only and --setup-plan run no test"
         self.stopped = self.stopped or stop
-        seen = {
+        recorded = {
             "collected": None if self.collected is None else sorted(self.collected),
             "ran": sorted(self.ran),
             "interrupted": bool(self.stopped) and self.stopped != stop,
             "stopped": self.stopped,
             "overruled": bool(self.overruled),
         }
-        with open(os.path.join(_HERE, "seen.json"), "w", encoding="ascii") as file:
-            json.dump(seen, file)
+        with open(os.path.join(_HERE, "recorded.json"), "w", encoding="ascii") as file:
+            json.dump(recorded, file)
 
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Witness(), "stepkit_witness_of_the_session")
+        config.pluginmanager.register(Recorder(), "stepkit_outcome_recorder")
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What the witness saw of one session.
+class Recorded:
+    """What the plugin recorded of one pytest session.
 
     ``missing`` names the collected tests that did not run; ``complete`` is false when pytest was
-    interrupted, did not finish collecting, or left out a test; ``stopped`` says why, if known, in
-    one line. ``overruled`` means that something besides a failed test set the exit code.
+    interrupted, did not finish collecting, or left out a test; ``stopped`` gives the reason in one
+    line, if known. ``overruled`` means that something besides a failed test set the exit code.
     """
 
     missing: tuple[str, ...] = ()
@@ -111,22 +112,22 @@ class Seen:
 
 
 def write(directory: Path) -> None:
-    """Put the plugin into ``directory``, which pytest then needs in its PYTHONPATH."""
+    """Write the plugin into ``directory``, which must be in the PYTHONPATH of pytest."""
     (directory / f"{PLUGIN}.py").write_text(_SOURCE, encoding="utf-8")
 
 
-def read(directory: Path) -> Seen | None:
-    """Return what the plugin in ``directory`` saw, or None if pytest did not get to its end."""
+def read(directory: Path) -> Recorded | None:
+    """Return what the plugin in ``directory`` recorded, or None if pytest did not end normally."""
     try:
-        seen = json.loads((directory / "seen.json").read_bytes())
+        recorded = json.loads((directory / "recorded.json").read_bytes())
     except (OSError, ValueError):
         return None
-    collected = seen["collected"]
-    missing = tuple(sorted(set(collected or ()) - set(seen["ran"])))
-    return Seen(
+    collected = recorded["collected"]  # None if pytest did not finish collecting
+    missing = tuple(sorted(set(collected or ()) - set(recorded["ran"])))
+    return Recorded(
         missing=missing,
         collected=len(collected or ()),
-        complete=collected is not None and not missing and not seen["interrupted"],
-        stopped=" ".join(seen["stopped"].split())[:_SHOWN],
-        overruled=seen["overruled"],
+        complete=collected is not None and not missing and not recorded["interrupted"],
+        stopped=" ".join(recorded["stopped"].split())[:_MAX_STOPPED],
+        overruled=recorded["overruled"],
     )

@@ -1,7 +1,7 @@
-"""Put files into a directory of somebody else's checkout, and touch nothing outside it.
+"""Copy input files into a directory of a checkout, and change nothing outside that directory.
 
-The checkout may hold links that lead anywhere, so every step into it is taken by directory
-handle and follows none.
+The checkout is untrusted and may hold symbolic links to anywhere. Each directory is therefore
+opened relative to its parent's handle, and no link is followed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stepkit.system import atomic_files
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-KEPT: Final = frozenset({".gitkeep", ".gitignore"})  # what keeps an empty directory in git
+KEPT: Final = frozenset({".gitkeep", ".gitignore"})  # they keep an empty directory in git
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FIELD: Final = re.compile(r"\{(name|stem|suffix)\}")
+_FIELD: Final = re.compile(r"\{(?:name|stem|suffix)\}")
 
 
 def plan(inputs: Sequence[Path], templates: Sequence[str]) -> dict[str, Path]:
-    """Say under which name each of ``inputs`` is to be staged.
+    """Return the inputs by the names under which they are to be staged.
 
     There is one template for each input, or one for all; ``{name}``, ``{stem}`` and ``{suffix}``
     stand for the parts of the input's own name. Raises :class:`ConfigurationError` when an input
-    is missing or empty, a template is wrong, or two inputs land on one name.
+    is missing or empty, a template is wrong, or two inputs get one name.
     """
     if len(templates) not in {1, len(inputs)}:
         raise ConfigurationError(
@@ -42,7 +42,16 @@ def plan(inputs: Sequence[Path], templates: Sequence[str]) -> dict[str, Path]:
     planned: dict[str, Path] = {}
     for source, template in zip(inputs, repeated, strict=True):
         _check_source(source)
-        name = _name(source, template)
+        if re.search(r"[{}]", _FIELD.sub("", template)):
+            raise ConfigurationError(
+                f"the input name {template!r} may hold {{name}}, {{stem}} and {{suffix}}, "
+                "nothing else"
+            )
+        name = template.format(name=source.name, stem=source.stem, suffix=source.suffix)
+        if name in {"", ".", ".."} or "/" in name or "\0" in name:
+            raise ConfigurationError(
+                f"the input name {template!r} makes {name!r}, which is not a file name"
+            )
         if name in planned:
             raise ConfigurationError(
                 f"{planned[name]} and {source} would both be staged as {name}: "
@@ -55,20 +64,21 @@ def plan(inputs: Sequence[Path], templates: Sequence[str]) -> dict[str, Path]:
 def check_directory(checkout: Path, directory: str, kept: Iterable[Path]) -> None:
     """Make sure that ``directory`` of ``checkout`` may be emptied.
 
-    Raises :class:`ConfigurationError` when it leads out of the checkout, or to a path in ``kept``.
+    Raises :class:`ConfigurationError` when it leads out of the checkout, or contains a path
+    of ``kept``.
     """
     parts = PurePosixPath(directory).parts
     if not parts or directory.startswith("/") or {"..", ".git"} & set(parts):
         raise ConfigurationError(
-            f"the input directory {directory!r} is no directory inside the checkout: "
+            f"the input directory {directory!r} is not a directory inside the checkout: "
             "name one like input; it is emptied first"
         )
     path = checkout / directory
     real = path.resolve()
-    for inside in kept:
-        if inside.resolve().is_relative_to(real):
+    for outside in kept:
+        if outside.resolve().is_relative_to(real):
             raise ConfigurationError(
-                f"{inside} lies in {path}, which is emptied first: keep it elsewhere"
+                f"{outside} lies in {path}, which is emptied first: keep it elsewhere"
             )
 
 
@@ -76,30 +86,32 @@ def stage(checkout: Path, directory: str, planned: Mapping[str, Path]) -> None:
     """Empty ``directory`` of ``checkout``, and copy the planned files into it.
 
     Raises :class:`ConfigurationError` when a part of its path is a link or a file, or when it
-    holds Python code, which nobody can have meant to lose.
+    holds Python code, which must not be lost.
     """
     path = checkout / directory
     with (
         atomic_files.explaining(f"cannot stage inputs in {path}"),
-        _opened(checkout, directory) as handle,
+        _open_directory(checkout, directory) as handle,
     ):
-        if code := _code(handle):
+        python_files = (
+            PurePosixPath(folder, name)
+            for folder, _, names, _ in os.fwalk(dir_fd=handle, follow_symlinks=False)
+            for name in sorted(names)
+            if name.endswith(".py")
+        )
+        if code := next(python_files, None):
             raise ConfigurationError(
                 f"{path} holds code ({code}): not emptying it; "
                 "name the directory that is meant for inputs"
             )
-        _empty(handle)
+        with os.scandir(handle) as entries:
+            for entry in list(entries):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.name, dir_fd=handle)
+                elif entry.name not in KEPT or entry.is_symlink():
+                    os.unlink(entry.name, dir_fd=handle)
         for name, source in planned.items():
             _copy(source, name, handle)
-
-
-def _code(directory: int) -> str:
-    """Name a file of Python code at any depth below the open ``directory``, or nothing."""
-    for folder, _, names, _ in os.fwalk(dir_fd=directory, follow_symlinks=False):
-        for name in sorted(names):
-            if name.endswith(".py"):
-                return str(PurePosixPath(folder, name))
-    return ""
 
 
 def _check_source(source: Path) -> None:
@@ -109,7 +121,9 @@ def _check_source(source: Path) -> None:
             reason=Reason.ARTIFACT_MISSING,
         )
     if not source.is_file():
-        raise ConfigurationError(f"the input {source} is no file", reason=Reason.ARTIFACT_MISSING)
+        raise ConfigurationError(
+            f"the input {source} is not a file", reason=Reason.ARTIFACT_MISSING
+        )
     if not source.stat().st_size:
         raise ConfigurationError(
             f"the input {source} is empty: did the step that makes it succeed?",
@@ -117,51 +131,26 @@ def _check_source(source: Path) -> None:
         )
 
 
-def _name(source: Path, template: str) -> str:
-    fields = {"name": source.name, "stem": source.stem, "suffix": source.suffix}
-    if re.search(r"[{}]", _FIELD.sub("", template)):
-        raise ConfigurationError(
-            f"the input name {template!r} may hold {{name}}, {{stem}} and {{suffix}}, nothing else"
-        )
-    name = _FIELD.sub(lambda match: fields[match[1]], template)
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
-        raise ConfigurationError(f"the input name {template!r} makes {name!r}, which is no name")
-    return name
-
-
 @contextmanager
-def _opened(checkout: Path, directory: str) -> Iterator[int]:
+def _open_directory(checkout: Path, directory: str) -> Iterator[int]:
+    """Yield a handle of ``directory`` in ``checkout``; missing parts of its path are made."""
     handle = os.open(checkout, _DIRECTORY)
     try:
         for part in PurePosixPath(directory).parts:
-            handle = _entered(handle, part, checkout / directory)
+            with suppress(FileExistsError):
+                os.mkdir(part, dir_fd=handle)
+            try:
+                child = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            except NotADirectoryError as error:  # Linux raises it for a link, too
+                raise ConfigurationError(
+                    f"{checkout / directory} is not a directory of the checkout "
+                    f"({part} is a link or a file): nothing was staged or removed"
+                ) from error
+            os.close(handle)
+            handle = child
         yield handle
     finally:
         os.close(handle)
-
-
-def _entered(parent: int, name: str, shown: Path) -> int:
-    """Open a directory in ``parent``, made if missing, and close ``parent``."""
-    with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=parent)
-    try:
-        child = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    except NotADirectoryError as error:  # what Linux says of a link, too
-        raise ConfigurationError(
-            f"{shown} is not a directory of the checkout ({name} is a link or a file): "
-            "nothing was staged or removed"
-        ) from error
-    os.close(parent)
-    return child
-
-
-def _empty(handle: int) -> None:
-    with os.scandir(handle) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.name, dir_fd=handle)
-            elif entry.name not in KEPT or entry.is_symlink():
-                os.unlink(entry.name, dir_fd=handle)
 
 
 def _copy(source: Path, name: str, handle: int) -> None:

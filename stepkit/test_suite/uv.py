@@ -31,7 +31,7 @@ def install(
 ) -> None:
     """Install ``requirements`` (arguments of ``pip install``) into ``environment``."""
     command = [*program(), "pip", "install", "--compile-bytecode", "--python"]
-    venv.fill(
+    venv.run_installer(
         [*command, venv.python_in(environment), *requirements],
         "uv pip install",
         cwd=checkout,
@@ -47,7 +47,7 @@ def install_locked(
     extras: Sequence[str],
     timeout: float,
 ) -> None:
-    """Install what uv.lock says, but not the repository's own package, into ``environment``.
+    """Install what uv.lock says into ``environment``, without the repository's own package.
 
     Raises :class:`ConfigurationError` when uv.lock no longer fits pyproject.toml.
     """
@@ -56,7 +56,7 @@ def install_locked(
         exported = Path(scratch, "requirements.txt")
         command = [*program(), "export", "--locked", "--no-emit-project", "--quiet"]
         try:
-            venv.fill(
+            venv.run_installer(
                 [*command, "--python", sys.executable, *chosen, "--output-file", exported],
                 "uv export",
                 cwd=checkout,

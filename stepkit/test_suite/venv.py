@@ -1,4 +1,4 @@
-"""Virtual environments for tests: make one, fill it, and know whether it still fits."""
+"""Virtual environments for tests: make one, install into it, and check what it was made from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.system import atomic_files, process
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MARK: Final = "stepkit-environment"  # the file that says what the environment was made from
+DIGEST_FILE: Final = "stepkit-environment"  # the file that says what the environment was made from
 _UNFINISHED: Final = "unfinished"
 
 # Variables that would send packages elsewhere, or name another environment.
@@ -53,45 +53,45 @@ def variables() -> dict[str, str]:
 
 
 def is_made_from(environment: Path, digest: str) -> bool:
-    """Tell whether a whole environment of ours is there, made from ``digest``."""
+    """Return whether ``environment`` is complete and was made from ``digest``."""
     try:
-        made_from = (environment / MARK).read_text()
+        made_from = (environment / DIGEST_FILE).read_text()
     except OSError:
         return False
     return made_from == digest and os.access(python_in(environment), os.X_OK)
 
 
 def make(environment: Path, *, with_pip: bool, timeout: float) -> None:
-    """Make an empty environment, in the place of an earlier one of ours.
+    """Make an empty environment; one that stepkit made earlier is replaced.
 
-    Raises :class:`ConfigurationError` when something else stands there.
+    Raises :class:`ConfigurationError` when the path holds anything else.
     """
     if environment.is_symlink() or (environment.exists() and not environment.is_dir()):
-        raise ConfigurationError(f"{environment} is no directory: name another --environment")
+        raise ConfigurationError(f"{environment} is not a directory: name another --environment")
     with atomic_files.explaining(f"cannot make the environment {environment}"):
         environment.mkdir(parents=True, exist_ok=True)
-        if any(environment.iterdir()) and not (environment / MARK).is_file():
+        if any(environment.iterdir()) and not (environment / DIGEST_FILE).is_file():
             raise ConfigurationError(
                 f"{environment} holds something that stepkit did not make: "
                 "not replacing it; name another --environment"
             )
-        (environment / MARK).write_text(_UNFINISHED)
-        for entry in [entry for entry in environment.iterdir() if entry.name != MARK]:
+        (environment / DIGEST_FILE).write_text(_UNFINISHED)
+        for entry in [entry for entry in environment.iterdir() if entry.name != DIGEST_FILE]:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
     options = [] if with_pip else ["--without-pip"]
     command = [sys.executable, "-P", "-m", "venv", *options, str(environment)]
-    fill(command, "making the environment", timeout=timeout)
+    run_installer(command, "making the environment", timeout=timeout)
 
 
 def finish(environment: Path, digest: str) -> None:
-    """Note that the environment is whole."""
-    atomic_files.write_atomically(environment / MARK, digest)
+    """Record that the environment is complete, and the digest of what it was made from."""
+    atomic_files.write_atomically(environment / DIGEST_FILE, digest)
 
 
-def fill(
+def run_installer(
     command: Sequence[str | Path],
     what: str,
     *,
@@ -99,10 +99,10 @@ def fill(
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
 ) -> str:
-    """Run one command of an installer, and return what it printed.
+    """Run an installer's command, called ``what`` in errors, and return what it printed.
 
     Raises :class:`ToolError` for what may work the next time (the network, a full disk, the
-    limit of ``timeout`` seconds), :class:`ConfigurationError` for the rest.
+    limit of ``timeout`` seconds), and :class:`ConfigurationError` for other failures.
     """
     done = process.run(
         command,
@@ -113,38 +113,34 @@ def fill(
     )
     if done.timed_out:
         raise ToolError(f"{what} took over {timeout:.0f} s", reason=Reason.TIMEOUT)
-    if done.code:
-        raise _translated(what, done.output)
-    return done.output
-
-
-def _translated(what: str, output: str) -> StepError:
-    message = f"{what} failed: {said(output)}"
-    if _DISK.search(output):
-        return ToolError(f"{message}: free some space and run again", reason=Reason.DISK_FULL)
-    if _HASH.search(output):
-        return ConfigurationError(
+    if not done.code:
+        return done.output
+    message = f"{what} failed: {find_error(done.output)}"
+    if _DISK.search(done.output):
+        raise ToolError(f"{message}: free some space and run again", reason=Reason.DISK_FULL)
+    if _HASH.search(done.output):
+        raise ConfigurationError(
             f"{message}: a package is not the one that was locked; lock again if that is meant",
             reason=Reason.CHECKSUM,
         )
-    if _NETWORK.search(output):
-        return ToolError(message, reason=Reason.NETWORK)
-    return ConfigurationError(message)
+    if _NETWORK.search(done.output):
+        raise ToolError(message, reason=Reason.NETWORK)
+    raise ConfigurationError(message)
 
 
-def said(output: str) -> str:
-    """Return the line that an installer printed about what is wrong."""
+def find_error(output: str) -> str:
+    """Return the line of an installer's output that says what is wrong."""
     lines = [line.strip(" |") for line in output.splitlines() if line.strip(" |")]
     for line in lines:
         if line.startswith("Unable to find installation candidates"):  # poetry advises after it
             return line
-    told = [
+    errors = [
         number
         for number, line in enumerate(lines)
         if re.match(r"(?:error|fatal)\b|.*\bError\b", line, re.IGNORECASE)
     ]
-    if not told:
+    if not errors:
         return (lines or ["it printed nothing"])[-1]
-    last = lines[told[-1]]
-    rest = lines[told[-1] + 1 : told[-1] + 2] if last.endswith(":") else []  # uv wraps a long path
-    return " ".join([last, *rest])
+    last = errors[-1]
+    count = 2 if lines[last].endswith(":") else 1  # uv puts a long path on the next line
+    return " ".join(lines[last : last + count])

@@ -1,4 +1,4 @@
-"""What a run of pytest amounts to: its exit code, its report and what a witness saw, together."""
+"""The verdict on a run of pytest, from its exit code, its JUnit report and our plugin's record."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
-from stepkit.test_suite.counts import count
+from stepkit.test_suite.counts import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stepkit.system.process import Completed
-    from stepkit.test_suite.counts import Tally
-    from stepkit.test_suite.record_outcomes import Seen
+    from stepkit.test_suite.counts import Counts
+    from stepkit.test_suite.record_outcomes import Recorded
 
-_SHOWN_NAMES: Final = 5
+_MAX_NAMES: Final = 5  # shown in a message
 _FAILED, _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 1, 2, 3, 4, 5  # pytest.ExitCode
 
-# Signals that a process does not send itself by crashing.
+# Signals that a process does not get by crashing.
 _FROM_OUTSIDE: Final = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _COVERAGE: Final = re.compile(
     r"^.*(?:Required test coverage of .* not reached|Coverage failure).*$", re.MULTILINE
@@ -28,55 +28,50 @@ _COVERAGE: Final = re.compile(
 
 def judge(
     done: Completed,
-    counted: Tally,
+    counts: Counts,
     unread: StepError | None,
-    seen: Seen | None,
+    recorded: Recorded | None,
     *,
     out_of_memory: bool,
 ) -> StepError | None:
     """Return what is wrong with the run, or None if it passed (with allowed failures or without).
 
-    ``unread`` says why the JUnit report could not be read, if it could not; ``seen`` which
-    tests ran, if pytest got to its end; ``out_of_memory`` that the OOM killer was at work.
+    ``unread`` says why the JUnit report could not be read; ``recorded`` is None if pytest did not
+    end normally; ``out_of_memory`` means that the OOM killer was active during the run.
     """
+    error = _find_abnormal_end(done, counts, recorded, out_of_memory=out_of_memory)
+    if error is None and unread is not None:
+        message = f"{unread}; pytest's last line: {_last_line(done.output)}"
+        return type(unread)(message, reason=unread.reason)
     return (
-        _ended_badly(done, counted, seen, out_of_memory=out_of_memory)
-        or _unread(done, unread)
-        or _failed(counted, seen)
-        or _stopped_early(counted, seen)
-        or _proved_nothing(counted)
-        or _contradicted(done, counted, seen)
+        error
+        or _find_failures(counts, recorded)
+        or _find_tests_that_did_not_run(counts, recorded)
+        or _find_other_failure(done, counts, recorded)
     )
 
 
-def _ended_badly(
-    done: Completed, counted: Tally, seen: Seen | None, *, out_of_memory: bool
+def _find_abnormal_end(
+    done: Completed, counts: Counts, recorded: Recorded | None, *, out_of_memory: bool
 ) -> StepError | None:
     last = _last_line(done.output)
     if done.timed_out:
-        known = f" ({counted} by then)" if counted.total else ""
+        known = f" ({counts} by then)" if counts.total else ""
         return UserCodeError(
             f"pytest did not end within {done.seconds:.0f} s{known}; its last line: {last}: "
             "allow more with --timeout, or find what hangs",
             reason=Reason.TIMEOUT,
         )
     if done.code < 0:
-        return _killed(-done.code, last, out_of_memory=out_of_memory)
+        return _explain_signal(-done.code, last, out_of_memory=out_of_memory)
     if done.code == _NOTHING:
         return UserCodeError("pytest found no test to run", reason=Reason.NO_TESTS)
     if done.code in {0, _FAILED}:
         return None
-    return UserCodeError(_crash(done, counted, seen), reason=Reason.TESTS_BROKEN)
+    return UserCodeError(_explain_exit_code(done, counts, recorded), reason=Reason.TESTS_BROKEN)
 
 
-def _unread(done: Completed, unread: StepError | None) -> StepError | None:
-    if unread is None:
-        return None
-    message = f"{unread}; pytest's last line: {_last_line(done.output)}"
-    return type(unread)(message, reason=unread.reason)
-
-
-def _killed(signum: int, last: str, *, out_of_memory: bool) -> StepError:
+def _explain_signal(signum: int, last: str, *, out_of_memory: bool) -> StepError:
     name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
     if signum == signal.SIGKILL and out_of_memory:
         return ToolError(
@@ -93,89 +88,91 @@ def _killed(signum: int, last: str, *, out_of_memory: bool) -> StepError:
     )
 
 
-def _crash(done: Completed, counted: Tally, seen: Seen | None) -> str:
+def _explain_exit_code(done: Completed, counts: Counts, recorded: Recorded | None) -> str:
     raised = re.findall(r"^E {2,}(\S.*)$", done.output, re.MULTILINE)
     why = raised[-1] if raised else _last_line(done.output)
-    broken = [f"{failure.name}: {failure.message}" for failure in counted.failures]
+    broken = [f"{failure.name}: {failure.message}" for failure in counts.failures]
     if done.code == _INTERRUPTED and broken:
-        return f"the tests could not be collected: {_some(broken, '; ')}"
+        return f"the tests could not be collected: {_join_some(broken, '; ')}"
     if done.code == _USAGE and (
         conftest := re.search(r"while loading conftest '(.*)'", done.output)
     ):
         return f"the tests could not be collected: {conftest[1]}: {why}"
     if done.code == _USAGE:
-        said = re.search(r"^(?:.*: error: |ERROR: (?!usage))(.*)$", done.output, re.MULTILINE)
+        usage = re.search(r"^(?:.*: error: |ERROR: (?!usage))(.*)$", done.output, re.MULTILINE)
         ini = re.search(r"^ *inifile: (.*)$", done.output, re.MULTILINE)
         where = f"addopts in {ini[1]} and " if ini and ini[1] not in {"None", "/dev/null"} else ""
-        return f"pytest refused to start: {said[1] if said else why}: look at {where}--pytest-args"
+        return (
+            f"pytest refused to start: {usage[1] if usage else why}: look at {where}--pytest-args"
+        )
     if done.code == _INTERNAL:
         internal = re.findall(r"^INTERNALERROR> (\w.*)$", done.output, re.MULTILINE)
         return f"pytest or one of its plugins broke: {internal[-1] if internal else why}"
-    return f"pytest ended with exit code {done.code}: {(seen and seen.stopped) or why}"
+    return f"pytest ended with exit code {done.code}: {(recorded and recorded.stopped) or why}"
 
 
-def _failed(counted: Tally, seen: Seen | None) -> StepError | None:
-    bad = [failure for failure in counted.failures if not failure.allowed]
-    if not bad:
+def _find_failures(counts: Counts, recorded: Recorded | None) -> StepError | None:
+    failed = [failure for failure in counts.failures if not failure.allowed]
+    if not failed:
         return None
-    names = _some([failure.name.rpartition("::")[2] for failure in bad], ", ")
-    message = f"{len(bad)} of {count(counted.total, 'test')} failed: {names}"
-    if counted.errors:
-        message += f" ({counted.errors} in setup, teardown or collection)"
-    if counted.allowed:
-        message += f"; {count(counted.allowed, 'more failure')} allowed"
-    if seen and not seen.complete:
-        message += f"; not all tests ran: {_why_stopped(seen)}"
+    names = _join_some([failure.name.rpartition("::")[2] for failure in failed], ", ")
+    message = f"{len(failed)} of {pluralize(counts.total, 'test')} failed: {names}"
+    if counts.errors:
+        message += f" ({counts.errors} in setup, teardown or collection)"
+    if counts.allowed:
+        message += f"; {pluralize(counts.allowed, 'more failure')} allowed"
+    if recorded and not recorded.complete:
+        message += f"; not all tests ran: {_why_stopped(recorded)}"
     return UserCodeError(message, reason=Reason.TESTS_FAILED)
 
 
-def _stopped_early(counted: Tally, seen: Seen | None) -> StepError | None:
-    if seen is None:
+def _find_tests_that_did_not_run(counts: Counts, recorded: Recorded | None) -> StepError | None:
+    if recorded is None:
         return UserCodeError(
             "pytest ended without saying which tests ran", reason=Reason.TESTS_BROKEN
         )
-    if seen.complete or not (counted.total or seen.stopped):  # none ran: said better below
+    if not recorded.complete and (counts.total or recorded.stopped):
+        return UserCodeError(
+            f"pytest stopped before all tests ran: {_why_stopped(recorded)}",
+            reason=Reason.TESTS_BROKEN,
+        )
+    if counts.total > counts.skipped:
         return None
-    return UserCodeError(
-        f"pytest stopped before all tests ran: {_why_stopped(seen)}", reason=Reason.TESTS_BROKEN
-    )
-
-
-def _why_stopped(seen: Seen) -> str:
-    if seen.stopped or not seen.missing:
-        return seen.stopped or "it did not finish collecting them"
-    names = _some(seen.missing, ", ")
-    return f"{len(seen.missing)} of {count(seen.collected, 'test')} did not run: {names}"
-
-
-def _proved_nothing(counted: Tally) -> StepError | None:
-    if counted.total > counted.skipped:
-        return None
-    expected = sum(case.expected for case in counted.cases)
-    if not counted.total:
+    expected = sum(case.expected for case in counts.cases)
+    if not counts.total:
         message = "pytest ran no test"
     elif expected:
-        message = f"none of {count(counted.total, 'test')} passed: {expected} failed as expected"
-        message += f", {counted.skipped - expected} were skipped"
+        message = f"none of {pluralize(counts.total, 'test')} passed: {expected} failed as expected"
+        message += f", {counts.skipped - expected} were skipped"
     else:
-        message = f"all {count(counted.total, 'test')} were skipped: {counted.cases[0].message}"
+        message = f"all {pluralize(counts.total, 'test')} were skipped: {counts.cases[0].message}"
     return UserCodeError(message, reason=Reason.NO_TESTS)
 
 
-def _contradicted(done: Completed, counted: Tally, seen: Seen | None) -> StepError | None:
-    """Find what the tests themselves do not show: a coverage too low, a plugin that objects."""
-    lacking = _COVERAGE.search(done.output)
-    if lacking and done.code:
-        why = re.sub(r"^(?:FAIL|ERROR:) ", "", lacking[0].strip())
-        return UserCodeError(f"{counted}, but: {why}", reason=Reason.TESTS_FAILED)
-    if done.code and (not counted.allowed or (seen and seen.overruled)):
-        failed = "only allowed tests" if counted.allowed else "no test"
-        return UserCodeError(
-            f"pytest ended with exit code {done.code} though {failed} failed: "
-            f"{_last_line(done.output)}",
-            reason=Reason.TESTS_FAILED,
-        )
-    return None
+def _why_stopped(recorded: Recorded) -> str:
+    if recorded.stopped or not recorded.missing:
+        return recorded.stopped or "it did not finish collecting them"
+    missing, names = len(recorded.missing), _join_some(recorded.missing, ", ")
+    return f"{missing} of {pluralize(recorded.collected, 'test')} did not run: {names}"
+
+
+def _find_other_failure(
+    done: Completed, counts: Counts, recorded: Recorded | None
+) -> StepError | None:
+    """Find a failure besides those of tests: too low a coverage, or a plugin's objection."""
+    if not done.code:
+        return None
+    if coverage := _COVERAGE.search(done.output):
+        why = re.sub(r"^(?:FAIL|ERROR:) ", "", coverage[0].strip())
+        return UserCodeError(f"{counts}, but: {why}", reason=Reason.TESTS_FAILED)
+    if counts.allowed and not (recorded and recorded.overruled):
+        return None
+    failed = "only allowed tests" if counts.allowed else "no test"
+    return UserCodeError(
+        f"pytest ended with exit code {done.code} though {failed} failed: "
+        f"{_last_line(done.output)}",
+        reason=Reason.TESTS_FAILED,
+    )
 
 
 def _last_line(output: str) -> str:
@@ -183,7 +180,7 @@ def _last_line(output: str) -> str:
     return lines[-1] if lines else "(it printed nothing)"
 
 
-def _some(items: Sequence[str], separator: str) -> str:
-    more = len(items) - _SHOWN_NAMES
-    shown = separator.join(items[:_SHOWN_NAMES])
+def _join_some(items: Sequence[str], separator: str) -> str:
+    more = len(items) - _MAX_NAMES
+    shown = separator.join(items[:_MAX_NAMES])
     return f"{shown} and {more} more" if more > 0 else shown

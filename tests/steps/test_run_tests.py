@@ -1,4 +1,4 @@
-"""Every test here runs a real pytest, on a repository of its own."""
+"""run-tests, with a real pytest in a separate repository for each test."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Repository:
         return run_tests.run(chosen)
 
     def fail(self, kind: type[StepError], reason: Reason, **options: Any) -> tuple[str, Outputs]:
-        """Run the tests, which must fail so; return the message and what was left."""
+        """Run the tests, which must fail with ``reason``; return the message and the outputs."""
         with pytest.raises(kind) as caught:
             self.run(**options)
         assert caught.value.reason is reason
@@ -59,8 +59,8 @@ class Repository:
         assert outputs.status == "failed"
         return str(caught.value), outputs
 
-    def overrun(self, reached: str) -> tuple[str, Outputs, float]:
-        """Run out of time after pytest printed ``reached``: a busy machine starts it slowly."""
+    def time_out_after(self, reached: str) -> tuple[str, Outputs, float]:
+        """Run out of time after pytest printed ``reached``; a busy machine needs a longer limit."""
         for timeout in (5.0, 20.0, 80.0):
             message, outputs = self.fail(UserCodeError, Reason.TIMEOUT, timeout=timeout)
             assert outputs.log
@@ -68,7 +68,7 @@ class Repository:
                 return message, outputs, timeout
         raise AssertionError(message)
 
-    def break_(self, **options: Any) -> tuple[str, Outputs]:
+    def fail_as_broken(self, **options: Any) -> tuple[str, Outputs]:
         return self.fail(UserCodeError, Reason.TESTS_BROKEN, **options)
 
 
@@ -223,9 +223,9 @@ def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_stops_at_an_allowed_failure_proves_nothing(repository: Repository) -> None:
+def test_a_run_that_stops_at_an_allowed_failure_fails(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
-    message, _ = repository.break_(allow_failures=("*::test_bad*",), pytest_args=("-x",))
+    message, _ = repository.fail_as_broken(allow_failures=("*::test_bad*",), pytest_args=("-x",))
     assert message == "pytest stopped before all tests ran: stopping after 1 failures"
 
 
@@ -233,7 +233,7 @@ def test_a_run_that_stops_at_an_allowed_failure_proves_nothing(repository: Repos
 def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     repository.write("tests/test_bad.py", "import no_such_module\n")
-    message, outputs = repository.break_(allow_failures=("*",))
+    message, outputs = repository.fail_as_broken(allow_failures=("*",))
     assert message == (
         "the tests could not be collected: "
         "tests/test_bad.py: ModuleNotFoundError: No module named 'no_such_module'"
@@ -244,7 +244,7 @@ def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> No
 def test_a_broken_conftest_is_named(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     repository.write("conftest.py", "import no_such_module\n")
-    message, outputs = repository.break_()
+    message, outputs = repository.fail_as_broken()
     assert "could not be collected" in message
     assert "conftest.py: ModuleNotFoundError: No module named 'no_such_module'" in message
     assert (outputs.total, outputs.coverage, outputs.junit) == (0, "unknown", None)
@@ -252,16 +252,16 @@ def test_a_broken_conftest_is_named(repository: Repository) -> None:
 
 def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
-    message, _ = repository.break_()
+    message, _ = repository.fail_as_broken()
     assert "pytest refused to start: unrecognized arguments: --no-such-option" in message
     assert f"look at addopts in {repository.path / 'pytest.ini'} and --pytest-args" in message
 
 
 @pytest.mark.slow
-def test_a_plugin_that_breaks_is_no_success(repository: Repository) -> None:
+def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_x(): pass\n")
     repository.write("conftest.py", "def pytest_runtest_logfinish(): raise ValueError('boom')\n")
-    message, _ = repository.break_()
+    message, _ = repository.fail_as_broken()
     assert message == "pytest or one of its plugins broke: ValueError: boom"
 
 
@@ -284,7 +284,7 @@ def test_a_repository_without_tests_fails(repository: Repository) -> None:
 
 
 @pytest.mark.slow
-def test_tests_that_were_all_skipped_prove_nothing(repository: Repository) -> None:
+def test_a_run_in_which_all_tests_were_skipped_fails(repository: Repository) -> None:
     text = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_{0}(): pass\n"
     repository.write("tests/test_x.py", text.format("a") + text.format("b"))
     message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS)
@@ -293,7 +293,7 @@ def test_tests_that_were_all_skipped_prove_nothing(repository: Repository) -> No
 
 
 @pytest.mark.slow
-def test_tests_that_all_failed_as_expected_prove_nothing(repository: Repository) -> None:
+def test_a_run_in_which_all_tests_failed_as_expected_fails(repository: Repository) -> None:
     repository.write(
         "tests/test_x.py", "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
     )
@@ -302,27 +302,27 @@ def test_tests_that_all_failed_as_expected_prove_nothing(repository: Repository)
 
 
 @pytest.mark.slow
-def test_tests_that_were_only_collected_prove_nothing(repository: Repository) -> None:
+def test_a_run_that_only_collects_the_tests_fails(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     message, _ = repository.fail(UserCodeError, Reason.NO_TESTS, pytest_args=("--collect-only",))
     assert message == "pytest ran no test"
 
 
 @pytest.mark.slow
-def test_an_exit_from_inside_is_no_success_and_no_older_report_stands_in(
+def test_a_test_that_exits_python_fails_the_run_and_no_older_report_is_used(
     repository: Repository,
 ) -> None:
     test = repository.write("tests/test_x.py", "def test_a(): pass\n")
     assert repository.run().junit
     test.write_text("import os\ndef test_a(): os._exit(0)\n")
-    message, outputs = repository.break_()
+    message, outputs = repository.fail_as_broken()
     assert "is missing: pytest ended without writing it" in message
     assert (outputs.total, outputs.junit, outputs.html_report) == (0, None, None)
     assert outputs.coverage == "unknown"
 
 
 @pytest.mark.slow
-def test_pytest_exit_with_code_0_is_no_success(repository: Repository) -> None:
+def test_pytest_exit_with_code_0_fails_the_run(repository: Repository) -> None:
     repository.write(
         "tests/test_x.py",
         """
@@ -332,7 +332,7 @@ def test_pytest_exit_with_code_0_is_no_success(repository: Repository) -> None:
         def test_c(): assert False
         """,
     )
-    message, outputs = repository.break_()
+    message, outputs = repository.fail_as_broken()
     assert message == "pytest stopped before all tests ran: Exit: enough"
     assert outputs.failed == 0  # test_c never ran
 
@@ -354,23 +354,23 @@ def test_c(): assert 0
     ],
 )
 @pytest.mark.slow
-def test_an_exit_is_seen_whatever_pytest_prints_of_it(
+def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
     repository: Repository, said: str, addopts: str
 ) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {addopts}\n")
     repository.write("tests/test_x.py", STOPS_AT_B.format(said))
-    message, outputs = repository.break_()
+    message, outputs = repository.fail_as_broken()
     assert message == f"pytest stopped before all tests ran: Exit: {' '.join(said.split())}"
     assert outputs.failed == 0
-    assert not list(repository.path.rglob("*witness*"))
+    assert not list(repository.path.rglob("*stepkit_record*"))
 
 
 @pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
 @pytest.mark.slow
-def test_tests_that_were_only_set_up_prove_nothing(repository: Repository, option: str) -> None:
+def test_a_run_that_only_sets_the_tests_up_fails(repository: Repository, option: str) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {option}\n")
     repository.write("tests/test_x.py", "def test_a(): assert 0\n")
-    message, _ = repository.break_()
+    message, _ = repository.fail_as_broken()
     assert message == (
         "pytest stopped before all tests ran: --setup-only and --setup-plan run no test"
     )
@@ -382,7 +382,7 @@ def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> Non
     repository.write(
         "conftest.py", "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
     )
-    message, _ = repository.break_()
+    message, _ = repository.fail_as_broken()
     assert message == (
         "pytest stopped before all tests ran: 1 of 2 tests did not run: tests/test_x.py::test_b"
     )
@@ -402,7 +402,7 @@ def test_tests_on_several_workers_are_all_accounted_for(repository: Repository) 
 
 
 @pytest.mark.slow
-def test_what_a_test_prints_stops_nothing_and_its_subprocesses_see_no_witness(
+def test_printed_text_does_not_stop_the_run_and_subprocesses_do_not_see_the_plugin(
     repository: Repository,
 ) -> None:
     repository.write("pytest.ini", "[pytest]\naddopts = -rP\n")
@@ -435,7 +435,7 @@ def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
 
 
 @pytest.mark.slow
-def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -> None:
+def test_a_report_that_was_overwritten_is_not_trusted(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write(
         "conftest.py",
@@ -445,7 +445,7 @@ def test_a_report_that_was_overwritten_is_not_believed(repository: Repository) -
                 file.write("<testsuites><testsuite tests='7'>")
         """,
     )
-    message, outputs = repository.break_()
+    message, outputs = repository.fail_as_broken()
     assert "is not XML that can be read" in message
     assert outputs.total == 0
 
@@ -459,7 +459,7 @@ def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Reposi
 
 
 @pytest.mark.slow
-def test_an_exit_code_that_no_test_explains_is_no_success(repository: Repository) -> None:
+def test_an_exit_code_that_no_test_explains_fails_the_run(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 1\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED)
@@ -468,9 +468,7 @@ def test_an_exit_code_that_no_test_explains_is_no_success(repository: Repository
 
 @pytest.mark.parametrize("allow", [pytest.param((), marks=pytest.mark.slow), ("*::test_b",)])
 @pytest.mark.slow
-def test_a_coverage_that_is_too_low_fails_the_run(
-    repository: Repository, allow: tuple[str, ...]
-) -> None:
+def test_too_low_a_coverage_fails_the_run(repository: Repository, allow: tuple[str, ...]) -> None:
     bad = "def test_b(): assert 0\n" if allow else ""
     repository.write("tests/test_x.py", f"def test_a(): pass\ndef never():\n    return 1\n{bad}")
     repository.write(".coveragerc", "[report]\nfail_under = 99\n")
@@ -488,13 +486,13 @@ def test_without_coverage_there_is_no_number(repository: Repository) -> None:
 @pytest.mark.slow
 def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> None:
     repository.write("tests/test_x.py", "import time\ndef test_hangs(): time.sleep(600)\n")
-    message, outputs, limit = repository.overrun("test_hangs")
+    message, outputs, limit = repository.time_out_after("test_hangs")
     assert f"did not end within {limit:g} s; its last line: tests/test_x.py::test_hangs" in message
     assert outputs.junit is None
 
 
 @pytest.mark.slow
-def test_a_thread_that_outlives_the_tests_is_told_apart(repository: Repository) -> None:
+def test_a_timeout_after_the_last_test_shows_the_counts(repository: Repository) -> None:
     repository.write(
         "tests/test_x.py",
         """
@@ -502,7 +500,7 @@ def test_a_thread_that_outlives_the_tests_is_told_apart(repository: Repository) 
         def test_a(): threading.Thread(target=time.sleep, args=[600]).start()
         """,
     )
-    message, outputs, limit = repository.overrun("1 passed")
+    message, outputs, limit = repository.time_out_after("1 passed")
     assert f"did not end within {limit:g} s (1 test: 1 passed by then)" in message
     assert outputs.passed == 1
 
@@ -540,7 +538,7 @@ def test_variables_that_steer_pytest_do_not_reach_it(
 
 
 @pytest.mark.slow
-def test_a_configuration_above_the_checkout_does_not_count(
+def test_a_configuration_above_the_checkout_is_ignored(
     repository: Repository, tmp_path: Path
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
@@ -554,11 +552,13 @@ def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alo
     monkeypatch.chdir(repository.path)
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write("json.py", "raise RuntimeError('shadowed')\n")
-    message, _ = repository.break_()  # the preflight, which uses json too, is not disturbed
+    message, _ = (
+        repository.fail_as_broken()
+    )  # the check of the environment uses json, too, and passes
     assert message.endswith("pytest's last line: RuntimeError: shadowed")
 
 
-def test_what_is_wrong_with_an_input_is_said_before_anything_is_touched(
+def test_a_missing_input_is_reported_before_anything_is_changed(
     repository: Repository, tmp_path: Path
 ) -> None:
     (tmp_path / "analysis.html").write_text("x")
@@ -581,7 +581,7 @@ def test_artifacts_in_the_input_directory_are_refused(
         repository.run(inputs=(page,))
 
 
-def test_a_missing_checkout_names_the_one_that_was_meant(
+def test_the_error_for_a_missing_checkout_names_a_similar_one(
     repository: Repository, tmp_path: Path
 ) -> None:
     repository.path = tmp_path / "repositroy"
@@ -591,7 +591,7 @@ def test_a_missing_checkout_names_the_one_that_was_meant(
 
 
 def test_a_suffix_cannot_leave_the_artifacts_directory(repository: Repository) -> None:
-    with pytest.raises(ConfigurationError, match="is no part of a file's name"):
+    with pytest.raises(ConfigurationError, match="contains a slash: it is a part of a file's name"):
         repository.run(suffix="/../x")
 
 
@@ -661,7 +661,7 @@ def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -
     assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
-def test_the_tests_run_in_an_environment_of_their_own(repository: Repository) -> None:
+def test_the_tests_run_in_a_separate_environment(repository: Repository) -> None:
     repository.write(
         "tests/test_x.py",
         """
@@ -671,14 +671,14 @@ def test_the_tests_run_in_an_environment_of_their_own(repository: Repository) ->
             assert shutil.which("python") == sys.executable
         """,
     )
-    project = linked(repository)
+    project = make_linked_project(repository)
     outputs = repository.run(installer="uv", extra_packages=(str(project),))
     assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
     assert (repository.path.parent / ".repository.environment").is_dir()
 
 
-def test_the_environment_is_made_before_the_inputs_are_there(repository: Repository) -> None:
-    project = linked(repository)
+def test_the_environment_is_made_before_the_inputs_exist(repository: Repository) -> None:
+    project = make_linked_project(repository)
     repository.artifacts.mkdir()
     older = repository.artifacts / "pytest_output.log"
     older.write_text("of an earlier run")
@@ -693,7 +693,7 @@ def test_the_environment_is_made_before_the_inputs_are_there(repository: Reposit
     assert subprocess.run([python, "-m", "pytest", "--version"], check=False).returncode == 0
 
 
-def test_an_environment_that_cannot_be_made_is_told_before_the_notebook_ends(
+def test_only_prepare_fails_when_the_environment_cannot_be_made(
     repository: Repository,
 ) -> None:
     repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
@@ -703,8 +703,8 @@ def test_an_environment_that_cannot_be_made_is_told_before_the_notebook_ends(
     assert list(repository.artifacts.iterdir()) == []
 
 
-def linked(repository: Repository) -> Path:
-    """Make a project that lends the environment our packages, by a path file: without an index."""
+def make_linked_project(repository: Repository) -> Path:
+    """Make a project that adds our own packages to the environment by a path file."""
     repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
     site = next(path for path in sys.path if path.endswith("site-packages"))
     project = repository.path.parent / "link"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepkit.test_suite import coverage as test_suite_coverage
+from stepkit.test_suite import coverage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,21 +31,23 @@ if TYPE_CHECKING:
         ("", "unknown"),
     ],
 )
-def test_the_share_is_counted_and_never_guessed(tmp_path: Path, text: str, shown: str) -> None:
+def test_coverage_is_counted_from_lines_and_never_guessed(
+    tmp_path: Path, text: str, shown: str
+) -> None:
     report = tmp_path / "coverage.xml"
     report.write_text(text)
-    assert test_suite_coverage.read(report) == shown
+    assert coverage.read(report) == shown
 
 
 def test_without_a_report_the_coverage_is_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert test_suite_coverage.read(tmp_path / "coverage.xml") == "unknown"
+    assert coverage.read(tmp_path / "coverage.xml") == "unknown"
     assert "the coverage is unknown" in caplog.text
 
 
 def test_a_huge_report_is_not_read(tmp_path: Path) -> None:
     report = tmp_path / "coverage.xml"
     with report.open("wb") as file:
-        file.truncate(test_suite_coverage.MAX_BYTES + 1)
-    assert test_suite_coverage.read(report) == "unknown"
+        file.truncate(coverage.MAX_BYTES + 1)
+    assert coverage.read(report) == "unknown"

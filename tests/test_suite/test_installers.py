@@ -1,4 +1,4 @@
-"""Real installs, from an index on this machine that serves wheels made of our own environment."""
+"""Real installs from a local package index, with wheels made from our own environment."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ import pytest
 
 import stepkit
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.test_suite import installers, pyproject
-from stepkit.test_suite import pytest as runner
-from stepkit.test_suite import venv as test_suite_venv
+from stepkit.test_suite import installers, pyproject, venv
+from stepkit.test_suite import pytest as suite_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def _wheel_of(name: str, simple: Path) -> None:
+def _pack_wheel(name: str, simple: Path) -> None:
     """Pack an installed distribution into the wheel it came from."""
     found = metadata.distribution(name)
     about = (found.read_text("WHEEL") or "").splitlines()
@@ -56,7 +55,7 @@ def _wheel_of(name: str, simple: Path) -> None:
         wheel.writestr(name_of_record, "".join(record) + f"{name_of_record},,\n")
 
 
-def _empty_wheel(name: str, version: str, simple: Path) -> None:
+def _write_small_wheel(name: str, version: str, simple: Path) -> None:
     folder = simple / name
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
@@ -77,15 +76,17 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a package index."""
     root = tmp_path_factory.mktemp("index")
     for name in SERVED:
-        _wheel_of(name, root / "simple")
-    _empty_wheel("colorama", "0.4.6", root / "simple")  # locked for Windows, installed nowhere
-    _empty_wheel("tinydep", "1.0", root / "simple")
-    _empty_wheel("tinydep", "2.0", root / "simple")
+        _pack_wheel(name, root / "simple")
+    _write_small_wheel(
+        "colorama", "0.4.6", root / "simple"
+    )  # locked for Windows, installed nowhere
+    _write_small_wheel("tinydep", "1.0", root / "simple")
+    _write_small_wheel("tinydep", "2.0", root / "simple")
     return root
 
 
 @contextmanager
-def _serving(root: Path) -> Iterator[str]:
+def _serve(root: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/simple/"
@@ -96,13 +97,13 @@ def _serving(root: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def served(wheels: Path) -> Iterator[str]:
     """Yield the URL of a package index."""
-    with _serving(wheels) as url:
+    with _serve(wheels) as url:
         yield url
 
 
 @pytest.fixture
 def index(served: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Make every installer see the local index alone."""
+    """Let every installer see only the local index."""
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_", "POETRY_"))]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -189,7 +190,7 @@ def _files(directory: Path) -> set[str]:
         ),
     ],
 )
-def test_auto_takes_what_the_repository_calls_for(
+def test_auto_chooses_the_installer_that_the_repository_needs(
     checkout: Path, files: dict[str, str], installer: str, source: str, reason: str
 ) -> None:
     for name, text in files.items():
@@ -199,14 +200,14 @@ def test_auto_takes_what_the_repository_calls_for(
     assert reason in choice.reason
 
 
-def test_extra_packages_alone_call_for_an_environment(checkout: Path) -> None:
+def test_extra_packages_alone_need_an_environment(checkout: Path) -> None:
     assert installers.choose("auto", checkout, ["x"]).installer == "pip"
     with pytest.raises(ConfigurationError, match="none installs nothing"):
         installers.choose("none", checkout, ["x"])
 
 
-def _chosen_by_a_bare_python(checkout: Path, wanted: str = "auto") -> str:
-    """Choose in an interpreter that has neither poetry nor uv, and a PATH without either."""
+def _choose_in_bare_python(checkout: Path, wanted: str = "auto") -> str:
+    """Choose an installer in a Python without poetry and uv, and with neither on PATH."""
     bare = checkout.with_name("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     source = Path(stepkit.__file__).parent.parent
@@ -226,26 +227,26 @@ def _chosen_by_a_bare_python(checkout: Path, wanted: str = "auto") -> str:
 
 def test_without_poetry_pip_installs_what_is_locked(checkout: Path) -> None:
     (checkout / "poetry.lock").touch()
-    chosen = _chosen_by_a_bare_python(checkout)
+    chosen = _choose_in_bare_python(checkout)
     assert "installer='pip', source='poetry.lock'" in chosen
     assert "poetry is not installed: pip installs what is locked, by hash" in chosen
 
 
-def test_without_poetry_and_lock_there_is_nothing_to_go_by(checkout: Path) -> None:
+def test_without_poetry_and_lock_nothing_can_be_installed(checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text("[tool.poetry]")
-    chosen = _chosen_by_a_bare_python(checkout)
+    chosen = _choose_in_bare_python(checkout)
     assert chosen.startswith("ConfigurationError the repository has [tool.poetry]")
     assert "install poetry, or commit a poetry.lock" in chosen
 
 
 def test_an_installer_that_was_asked_for_is_never_replaced(checkout: Path) -> None:
-    chosen = _chosen_by_a_bare_python(checkout, "poetry")
+    chosen = _choose_in_bare_python(checkout, "poetry")
     assert "ConfigurationError poetry was asked for, but is not installed" in chosen
 
 
-def test_without_uv_its_lock_is_given_up_loudly(checkout: Path) -> None:
+def test_without_uv_its_lock_is_not_used_and_the_reason_says_so(checkout: Path) -> None:
     (checkout / "uv.lock").touch()
-    chosen = _chosen_by_a_bare_python(checkout)
+    chosen = _choose_in_bare_python(checkout)
     assert "installer='pip'" in chosen
     assert "versions are NOT the locked ones" in chosen
 
@@ -260,7 +261,7 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
     python = _prepare(checkout, "auto")
     assert _version(python) == "1.0"
     assert _files(checkout) == before
-    runner.check(python, "poetry")  # pytest and both plugins are there
+    suite_pytest.check(python, "poetry")  # pytest and both plugins are there
     marker = checkout.with_name("environment") / "kept"
     marker.touch()
     assert _prepare(checkout, "auto") == python
@@ -268,11 +269,11 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
 
 
 @pytest.mark.slow
-def test_what_poetry_cannot_install_is_installed_by_hash_from_the_same_lock(
+def test_packages_that_poetry_cannot_install_are_installed_by_hash_from_the_same_lock(
     checkout: Path, index: str, wheels: Path
 ) -> None:
     assert index
-    with _serving(wheels) as gone_later:
+    with _serve(wheels) as gone_later:
         _poetry_project(checkout, gone_later, "tinydep (<2)")
         _lock(checkout, "poetry")
     environment = checkout.with_name("environment")
@@ -305,7 +306,9 @@ def test_a_changed_lock_makes_the_environment_again(checkout: Path, index: str) 
 
 
 @pytest.mark.slow
-def test_a_missing_or_broken_lock_says_how_to_lock(checkout: Path, index: str) -> None:
+def test_the_error_for_a_missing_or_broken_lock_says_how_to_lock(
+    checkout: Path, index: str
+) -> None:
     _poetry_project(checkout, index, "tinydep")
     with pytest.raises(ConfigurationError, match=r"there is no poetry\.lock: run `poetry lock`"):
         _prepare(checkout, "poetry")
@@ -381,7 +384,7 @@ def test_a_package_that_does_not_exist_is_no_network_failure(checkout: Path, ind
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
-def test_an_index_that_is_down_may_work_the_next_time(
+def test_installing_is_tried_again_when_the_index_is_down(
     checkout: Path,
     index: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -397,14 +400,14 @@ def test_an_index_that_is_down_may_work_the_next_time(
         _prepare(checkout, installer, attempts=2)
     assert caught.value.reason is Reason.NETWORK
     assert "attempt 1 failed" in caplog.text
-    assert not test_suite_venv.is_made_from(checkout.with_name("environment"), "")
+    assert not venv.is_made_from(checkout.with_name("environment"), "")
 
 
 def test_an_unfinished_environment_is_made_again(checkout: Path, index: str) -> None:
     assert index
     (checkout / "requirements.txt").write_text("tinydep\n")
     environment = checkout.with_name("environment")
-    test_suite_venv.make(environment, with_pip=False, timeout=60)
+    venv.make(environment, with_pip=False, timeout=60)
     (environment / "left").touch()
     assert _version(_prepare(checkout, "uv", environment)) == "2.0"
     assert not (environment / "left").exists()
@@ -419,7 +422,7 @@ def test_files_that_refer_to_others_are_installed_each_time(checkout: Path, inde
     assert _version(_prepare(checkout, "uv")) == "2.0"
 
 
-def test_somebody_elses_directory_is_never_made_an_environment(
+def test_a_directory_that_stepkit_did_not_make_is_never_replaced(
     checkout: Path, tmp_path: Path
 ) -> None:
     (checkout / "requirements.txt").write_text("tinydep\n")
@@ -430,13 +433,15 @@ def test_somebody_elses_directory_is_never_made_an_environment(
         _prepare(checkout, "pip", mine)
     link = tmp_path / "link"
     link.symlink_to(mine)
-    with pytest.raises(ConfigurationError, match="is no directory: name another --environment"):
+    with pytest.raises(ConfigurationError, match="is not a directory: name another --environment"):
         _prepare(checkout, "pip", link)
     assert _files(mine) == {"thesis.tex"}
 
 
 @pytest.mark.slow
-def test_an_environment_without_pytest_names_what_to_add(checkout: Path, index: str) -> None:
+def test_the_error_for_an_environment_without_plugins_names_what_to_add(
+    checkout: Path, index: str
+) -> None:
     assert index
     (checkout / "requirements.txt").write_text("pytest\n")
     python = _prepare(checkout, "uv")
@@ -444,12 +449,12 @@ def test_an_environment_without_pytest_names_what_to_add(checkout: Path, index: 
         ConfigurationError,
         match=r"pytest-cov, pytest-html cannot be imported .*--extra-packages pytest-cov",
     ):
-        runner.check(python, "uv")
+        suite_pytest.check(python, "uv")
 
 
-def test_an_environment_whose_python_is_gone_says_so(tmp_path: Path) -> None:
+def test_an_environment_without_its_python_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot run .*: no program"):
-        runner.check(tmp_path / "bin" / "python", "pip")
+        suite_pytest.check(tmp_path / "bin" / "python", "pip")
 
 
 def test_an_environment_of_another_prefix_is_not_trusted(tmp_path: Path) -> None:
@@ -457,19 +462,19 @@ def test_an_environment_of_another_prefix_is_not_trusted(tmp_path: Path) -> None
     python.parent.mkdir()
     python.symlink_to(sys.executable)
     with pytest.raises(ConfigurationError, match=f"instead of {tmp_path}"):
-        runner.check(python, "pip")
+        suite_pytest.check(python, "pip")
 
 
-def test_a_step_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+def test_an_installer_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="sleeping took over 0 s") as caught:
-        test_suite_venv.fill(["sleep", "30"], "sleeping", timeout=0.2)
+        venv.run_installer(["sleep", "30"], "sleeping", timeout=0.2)
     assert caught.value.reason is Reason.TIMEOUT
     assert tmp_path.exists()
 
 
-def test_a_full_disk_may_be_emptied() -> None:
+def test_the_error_for_a_full_disk_says_to_free_space() -> None:
     with pytest.raises(ToolError, match="free some space") as caught:
-        test_suite_venv.fill(
+        venv.run_installer(
             ["sh", "-c", "echo 'error: No space left on device'; exit 1"], "x", timeout=9
         )
     assert caught.value.reason is Reason.DISK_FULL
@@ -527,7 +532,7 @@ def test_poetrys_lock_becomes_hashed_requirements(checkout: Path) -> None:
         ("files = []\n\n[[", 'files = []\n[package.source]\ntype = "git"\n\n[[', "from git"),
     ],
 )
-def test_a_lock_that_needs_poetry_says_so(
+def test_a_lock_that_needs_poetry_is_refused(
     checkout: Path, before: str, after: str, message: str
 ) -> None:
     (checkout / "poetry.lock").write_text(LOCK.replace(before, after))
@@ -550,8 +555,8 @@ def test_requirements_include_those_for_tests(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[project]\ndependencies = ["--index-url=x"]', "which is no requirement"),
-        ("[project]\ndependencies = [7]", "which is no requirement"),
+        ('[project]\ndependencies = ["--index-url=x"]', "which is not a requirement"),
+        ("[project]\ndependencies = [7]", "which is not a requirement"),
         ('[dependency-groups]\ndev = [{include-group = "dev"}]', "in a circle"),
         ("[project", "is not TOML that can be read"),
     ],
@@ -563,7 +568,7 @@ def test_a_broken_pyproject_is_named(checkout: Path, text: str, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "shown"),
     [
         ("error: no such thing\nhint: look\n", "error: no such thing"),
         (
@@ -575,5 +580,7 @@ def test_a_broken_pyproject_is_named(checkout: Path, text: str, message: str) ->
         ("", "it printed nothing"),
     ],
 )
-def test_an_installers_error_is_told_with_the_path_on_its_next_line(output: str, told: str) -> None:
-    assert test_suite_venv.said(output) == told
+def test_the_error_of_an_installer_includes_a_path_on_its_next_line(
+    output: str, shown: str
+) -> None:
+    assert venv.find_error(output) == shown

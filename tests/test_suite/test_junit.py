@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stepkit.errors import Reason, UserCodeError
-from stepkit.test_suite import junit as test_suite_junit
+from stepkit.test_suite import junit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _read(tmp_path: Path, text: str | bytes) -> tuple[test_suite_junit.Case, ...]:
+def _read(tmp_path: Path, text: str | bytes) -> tuple[junit.Case, ...]:
     report = tmp_path / "results.xml"
     report.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return test_suite_junit.read(report)
+    return junit.read(report)
 
 
 def _suite(*cases: str) -> str:
-    # The totals lie on purpose: nobody may read them.
-    lying = '<testsuite tests="99" failures="0" errors="0">'
-    return f"<testsuites>{lying}{''.join(cases)}</testsuite></testsuites>"
+    # The totals are wrong on purpose: they must not be read.
+    wrong = '<testsuite tests="99" failures="0" errors="0">'
+    return f"<testsuites>{wrong}{''.join(cases)}</testsuite></testsuites>"
 
 
 def _case(name: str, inside: str = "", classname: str = "tests.test_x") -> str:
@@ -49,7 +49,7 @@ def test_outcomes_are_counted_from_the_tests_and_not_from_the_suite(tmp_path: Pa
 
 
 @pytest.mark.parametrize("failed_first", [True, False])
-def test_a_test_that_stands_twice_counts_once_and_as_its_worst(
+def test_a_test_that_is_listed_twice_counts_once_with_its_worst_outcome(
     tmp_path: Path, *, failed_first: bool
 ) -> None:
     both = [_case("a", '<failure message="x"/>'), _case("a"), _case("b")]
@@ -57,13 +57,13 @@ def test_a_test_that_stands_twice_counts_once_and_as_its_worst(
     assert sorted((case.name, case.outcome) for case in cases) == [("a", "failed"), ("b", "passed")]
 
 
-def test_a_failure_is_worse_than_the_error_of_its_teardown(tmp_path: Path) -> None:
+def test_a_failure_is_worse_than_an_error_of_the_teardown(tmp_path: Path) -> None:
     inside = '<error message="teardown"/><failure message="the test"/>'
     (case,) = _read(tmp_path, _suite(_case("a", inside)))
     assert (case.outcome, case.message) == ("failed", "the test")
 
 
-def test_names_look_as_pytest_shows_them(tmp_path: Path) -> None:
+def test_names_are_those_that_pytest_shows(tmp_path: Path) -> None:
     cases = _read(
         tmp_path,
         _suite(
@@ -81,7 +81,7 @@ def test_names_look_as_pytest_shows_them(tmp_path: Path) -> None:
     ]
 
 
-def test_a_collection_error_says_what_was_raised(tmp_path: Path) -> None:
+def test_a_collection_error_shows_the_exception(tmp_path: Path) -> None:
     inside = (
         '<error message="collection failure">Traceback:\n    import nope\n'
         "E   ModuleNotFoundError: No module named 'nope'</error>"
@@ -115,39 +115,39 @@ XXE = """<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a SYSTEM "file:///etc/passwd
     ],
     ids=["empty", "text", "cut", "two roots", "NUL", "encoding", "entities", "external"],
 )
-def test_what_is_not_plain_xml_gives_no_totals(tmp_path: Path, text: str) -> None:
+def test_a_report_that_is_not_plain_xml_gives_no_totals(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserCodeError, match="is not XML that can be read") as caught:
         _read(tmp_path, text)
     assert caught.value.reason is Reason.TESTS_BROKEN
     assert str(tmp_path / "results.xml") in str(caught.value)
 
 
-def test_other_xml_is_no_report(tmp_path: Path) -> None:
-    with pytest.raises(UserCodeError, match="is no JUnit report: it begins with <coverage>"):
+def test_other_xml_is_not_a_report(tmp_path: Path) -> None:
+    with pytest.raises(UserCodeError, match="is not a JUnit report: it begins with <coverage>"):
         _read(tmp_path, '<coverage line-rate="1"/>')
 
 
-def test_nesting_has_a_limit(tmp_path: Path) -> None:
+def test_nesting_is_limited(tmp_path: Path) -> None:
     with pytest.raises(UserCodeError, match="nests elements over 64 deep"):
         _read(tmp_path, "<testsuites>" + "<a>" * 100_000)
 
 
-def test_size_has_a_limit(tmp_path: Path) -> None:
+def test_the_size_is_limited(tmp_path: Path) -> None:
     report = tmp_path / "results.xml"
     with report.open("wb") as file:
-        file.truncate(test_suite_junit.MAX_BYTES + 1)  # sparse: takes no disk
+        file.truncate(junit.MAX_BYTES + 1)  # sparse: takes no disk
     with pytest.raises(UserCodeError, match="has 209715201 bytes, more than"):
-        test_suite_junit.read(report)
+        junit.read(report)
 
 
-def test_a_missing_report_is_a_broken_run(tmp_path: Path) -> None:
+def test_a_missing_report_means_a_broken_run(tmp_path: Path) -> None:
     with pytest.raises(
         UserCodeError, match="is missing: pytest ended without writing it"
     ) as caught:
-        test_suite_junit.read(tmp_path / "results.xml")
+        junit.read(tmp_path / "results.xml")
     assert caught.value.reason is Reason.TESTS_BROKEN
 
 
-def test_a_directory_in_its_place_is_a_broken_run(tmp_path: Path) -> None:
+def test_a_directory_instead_of_a_report_means_a_broken_run(tmp_path: Path) -> None:
     with pytest.raises(UserCodeError, match="cannot be read"):
-        test_suite_junit.read(tmp_path)
+        junit.read(tmp_path)

@@ -31,7 +31,7 @@ def _tree(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*")}
 
 
-def test_the_input_directory_holds_the_inputs_and_nothing_older(checkout: Path, page: Path) -> None:
+def test_the_input_directory_holds_the_inputs_and_no_older_file(checkout: Path, page: Path) -> None:
     old = checkout / "input" / "sub"
     old.mkdir(parents=True)
     (old / "deep.html").touch()
@@ -49,7 +49,7 @@ def test_a_missing_input_directory_is_made(checkout: Path, page: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["input", "data"])
-def test_a_link_in_the_way_is_never_followed(checkout: Path, page: Path, link: str) -> None:
+def test_a_link_in_the_path_is_never_followed(checkout: Path, page: Path, link: str) -> None:
     (checkout / link).symlink_to(page.parent)
     directory = "input" if link == "input" else "data/in"
     with pytest.raises(ConfigurationError, match=f"{link} is a link or a file"):
@@ -58,14 +58,14 @@ def test_a_link_in_the_way_is_never_followed(checkout: Path, page: Path, link: s
     assert (checkout / link).is_symlink()
 
 
-def test_a_file_in_the_way_stays(checkout: Path, page: Path) -> None:
+def test_a_file_in_the_path_is_kept(checkout: Path, page: Path) -> None:
     (checkout / "input").write_text("mine")
     with pytest.raises(ConfigurationError, match="input is a link or a file"):
         stage_inputs.stage(checkout, "input", {"a.html": page})
     assert (checkout / "input").read_text() == "mine"
 
 
-def test_links_inside_are_removed_and_their_targets_stay(checkout: Path, page: Path) -> None:
+def test_links_inside_are_removed_and_their_targets_are_kept(checkout: Path, page: Path) -> None:
     (checkout / "input" / "sub").mkdir(parents=True)
     (checkout / "input" / "link").symlink_to(page.parent)
     (checkout / "input" / "sub" / "link").symlink_to(page.parent)
@@ -93,7 +93,7 @@ def test_a_directory_of_code_is_not_emptied(checkout: Path, page: Path) -> None:
     assert _tree(checkout) == {"tests", "tests/test_x.py"}
 
 
-def test_code_further_down_is_not_removed_either(checkout: Path, page: Path) -> None:
+def test_a_directory_with_code_in_a_subdirectory_is_not_emptied(checkout: Path, page: Path) -> None:
     (checkout / "src" / "pkg" / "deep").mkdir(parents=True)
     (checkout / "src" / "old.html").touch()
     (checkout / "src" / "pkg" / "deep" / "m.py").touch()
@@ -105,7 +105,7 @@ def test_code_further_down_is_not_removed_either(checkout: Path, page: Path) -> 
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_read_only_checkout_says_who_may_not_write(checkout: Path, page: Path) -> None:
+def test_an_error_in_a_read_only_checkout_names_the_user(checkout: Path, page: Path) -> None:
     checkout.chmod(0o555)
     with pytest.raises(
         ConfigurationError, match=r"cannot stage inputs .*Permission denied for uid"
@@ -115,7 +115,7 @@ def test_a_read_only_checkout_says_who_may_not_write(checkout: Path, page: Path)
 
 @pytest.mark.parametrize("directory", ["", ".", "..", "a/../..", "/tmp", ".git", "a/.git/hooks"])
 def test_only_a_directory_inside_the_checkout_is_emptied(checkout: Path, directory: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no directory inside the checkout"):
+    with pytest.raises(ConfigurationError, match="is not a directory inside the checkout"):
         stage_inputs.check_directory(checkout, directory, ())
 
 
@@ -139,7 +139,7 @@ def test_templates_name_the_staged_files(page: Path) -> None:
     }
 
 
-def test_two_inputs_of_one_name_are_refused(page: Path) -> None:
+def test_two_inputs_with_the_same_name_are_refused(page: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"would both be staged as same\.html"):
         stage_inputs.plan([page, page], ["same.html"])
 
@@ -154,8 +154,8 @@ def test_names_and_inputs_must_match_in_number(page: Path) -> None:
     [
         ("{nmae}", "may hold {name}, {stem} and {suffix}, nothing else"),
         ("{name.__class__}", "nothing else"),
-        ("../{name}", "which is no name"),
-        ("..", "which is no name"),
+        ("../{name}", "which is not a file name"),
+        ("..", "which is not a file name"),
         ("{", "nothing else"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_wrong_template_is_refused(page: Path, template: str, message: str) ->
         stage_inputs.plan([page], [template])
 
 
-def test_a_missing_input_names_the_one_that_was_meant(page: Path) -> None:
+def test_the_error_for_a_missing_input_names_a_similar_one(page: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"analysis.html\?") as caught:
         stage_inputs.plan([page.with_name("analyses.html")], ["{name}"])
     assert caught.value.reason is Reason.ARTIFACT_MISSING
@@ -177,6 +177,6 @@ def test_an_empty_input_is_refused(page: Path) -> None:
     assert caught.value.reason is Reason.ARTIFACT_MISSING
 
 
-def test_a_directory_is_no_input(page: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is no file"):
+def test_a_directory_is_not_an_input(page: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is not a file"):
         stage_inputs.plan([page.parent], ["{name}"])
