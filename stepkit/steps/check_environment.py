@@ -1,14 +1,14 @@
 r"""Check GPU, driver, memory, disk and packages before a notebook needs them.
 
-CUDA's errors come late and say little: half an hour into a notebook, "driver version is
-insufficient" may mean that the pod has no GPU at all. This asks the driver, CuPy and RMM, in
-processes of their own and with the kernel's Python (--python), and names the true cause and its
+CUDA's errors come late and mislead: half an hour into a notebook, "driver version is
+insufficient" may mean that the pod has no GPU at all. This step asks the driver, CuPy and RMM, in
+separate processes and with the kernel's Python (--python), and names the true cause and its
 remedy. It ends with 2 where trying again cannot help: no GPU (gpu-missing), or one that does not
 fit driver, image or packages (gpu-unfit). It ends with 4 where the GPU is busy or not ready yet
 (gpu-busy), after some tries in new processes.
 
 With --gpu optional, a missing GPU is a warning; with none, the GPU is left alone and the rest is
-checked. Everything that was found goes to the log, to the report, and as JSON to --facts.
+checked. All findings go to the log, to the report, and as JSON to --facts.
 
 For example:
 
@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.gpu.health import preflight, rapids_doctor
+from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.gpu.health import preflight, run_rapids_doctor
 from stepkit.gpu.health.findings import Device, Finding
 from stepkit.gpu.memory import memory_size
 from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
@@ -40,11 +40,11 @@ _LOG_LEVELS: Final = {"ok": logging.INFO, "warning": logging.WARNING, "error": l
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What must be there, and how long to look for it."""
+    """What must be there, and how long the check may take."""
 
     gpu: Annotated[
         Literal["required", "optional", "none"],
-        "required: fail without a GPU that can be used; optional: warn; none: look at the rest",
+        "required: fail without a GPU that can be used; optional: warn; none: check the rest only",
     ] = "required"
     python: Annotated[
         str | None, "Python of the notebook's kernel; by default the one that runs this"
@@ -68,18 +68,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """The GPU that a notebook gets, and all that was looked at."""
+    """The GPU that a notebook gets, and everything that was checked."""
 
-    gpu_count: Annotated[int | None, "how many GPUs a notebook sees, empty if nobody looked"] = None
+    gpu_count: Annotated[int | None, "how many GPUs a notebook sees, empty if not checked"] = None
     gpu_name: Annotated[str, "name of the first GPU, empty without one"] = ""
     gpu_memory: Annotated[
-        int | None, "memory of the first GPU in bytes, 0 without one, empty if nobody looked"
+        int | None, "memory of the first GPU in bytes, 0 without one, empty if not checked"
     ] = None
-    driver: Annotated[str, "version of NVIDIA's driver, empty if it does not tell"] = ""
-    cuda: Annotated[str, "newest CUDA that the driver speaks"] = ""
+    driver: Annotated[str, "version of NVIDIA's driver, empty if unknown"] = ""
+    cuda: Annotated[str, "newest CUDA that the driver supports"] = ""
     facts: Annotated[Path | None, "absolute path of the JSON file, if one was asked for"] = None
     devices: Annotated[tuple[Device, ...], "each GPU", DETAIL] = ()
-    findings: Annotated[tuple[Finding, ...], "what was looked at, and remedies", DETAIL] = ()
+    findings: Annotated[tuple[Finding, ...], "what was checked, and remedies", DETAIL] = ()
     packages: Annotated[Mapping[str, str], "versions that matter", DETAIL] = field(
         default_factory=dict
     )
@@ -87,7 +87,7 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Look, tell everything, and then fail if something that is needed is missing."""
+    """Check everything, log all findings, and then fail if something that is needed is missing."""
     if options.gpu == "none" and options.min_gpu_memory is not None:
         raise ConfigurationError(
             f"--min-gpu-memory {options.min_gpu_memory} needs a look at the GPU, and --gpu none "
@@ -112,62 +112,53 @@ def run(options: Options) -> Outputs:
     )
     findings = diagnosis.findings
     if diagnosis.usable:
-        told = diagnosis.facts["doctor"]
-        findings += tuple(rapids_doctor.findings(python, told, timeout=options.timeout))
+        checks = diagnosis.facts["doctor"]
+        findings += tuple(run_rapids_doctor.findings(python, checks, timeout=options.timeout))
     for finding in findings:
-        _log(finding)
+        remedy = f": {finding.remedy}" if finding.remedy else ""
+        level = _LOG_LEVELS[finding.level]
+        logger.log(level, "%-9s  %s%s", finding.check, finding.text, remedy)
     outputs = _outputs(options, diagnosis, findings)
     worst = next((finding for finding in findings if finding.level == "error"), None)
-    if worst:
-        raise _error(diagnosis, worst).leaving(outputs)
-    return outputs
+    if not worst:
+        return outputs
+    if diagnosis.trouble and diagnosis.need == "required":
+        error = diagnosis.error()
+    else:
+        text = f"{worst.check}: {worst.text}: {worst.remedy}"
+        full = worst.check == "disk"
+        error = ToolError(text, reason=Reason.DISK_FULL) if full else ConfigurationError(text)
+    raise error.leaving(outputs)
 
 
 def _outputs(
     options: Options, diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...]
 ) -> Outputs:
+    """Return the outputs, and write the file of facts if one was asked for."""
     path = options.facts.absolute() if options.facts else None
     if path:
         everything = {"findings": [vars(finding) for finding in findings], **diagnosis.facts}
         atomic_files.write_atomically(path, json.dumps(everything, indent=2) + "\n")
+    message = diagnosis.message
+    if diagnosis.found:  # if the GPU is required, the error's own message is shown
+        message = f"no GPU that can be used, and none is required: {diagnosis.found.text}"
+    if count := sum(finding.level == "warning" for finding in findings):
+        message = f"{message}; {count} warning{'s' if count > 1 else ''}"
     first = diagnosis.devices[0] if diagnosis.devices else None
     facts: Mapping[str, Any] = diagnosis.facts
-    looked = diagnosis.need != "none"
+    checked = diagnosis.need != "none"
     return Outputs(
-        gpu_count=len(diagnosis.devices) if looked else None,
+        gpu_count=len(diagnosis.devices) if checked else None,
         gpu_name=first.name if first else "",
-        gpu_memory=(first.memory_total if first else 0) if looked else None,
+        gpu_memory=(first.memory_total if first else 0) if checked else None,
         driver=facts["driver"]["version"] or "",
         cuda=facts["cuda"]["driver"],
         facts=path,
         devices=diagnosis.devices,
         findings=findings,
         packages=facts["packages"],
-        message=_message(diagnosis, findings),
+        message=message,
     )
-
-
-def _message(diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...]) -> str:
-    text = diagnosis.message
-    if diagnosis.found:  # the GPU is optional, or the message is the error's
-        text = f"no GPU that can be used, and none is required: {diagnosis.found.text}"
-    count = sum(finding.level == "warning" for finding in findings)
-    return f"{text}; {count} warning{'s' if count > 1 else ''}" if count else text
-
-
-def _error(diagnosis: preflight.Diagnosis, worst: Finding) -> StepError:
-    if diagnosis.trouble and diagnosis.need == "required":
-        return diagnosis.error()
-    text = f"{worst.check}: {worst.text}: {worst.remedy}"
-    if worst.check == "disk":
-        return ToolError(text, reason=Reason.DISK_FULL)
-    return ConfigurationError(text)
-
-
-def _log(finding: Finding) -> None:
-    remedy = f": {finding.remedy}" if finding.remedy else ""
-    level = _LOG_LEVELS[finding.level]
-    logger.log(level, "%-9s  %s%s", finding.check, finding.text, remedy)
 
 
 def _bytes(text: str | None, flag: str) -> int | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from cuda_driver import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.gpu.health import container as health_container
 from stepkit.steps import check_environment
 from stepkit.steps.check_environment import Options
 
@@ -54,10 +54,10 @@ def test_without_a_device_it_ends_with_2_and_the_remedy(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].endswith("[gpu-missing]")
     assert "nvidia.com/gpu: 1" in done.stderr.splitlines()[-1]
     assert "gpu-count=0\n" in done.stdout
-    told = json.loads(report.read_text())
-    assert told["reason"] == "gpu-missing"
-    assert told["outputs"]["findings"][0]["check"] == "gpu"
-    assert told["outputs"]["findings"][0]["level"] == "error"
+    written = json.loads(report.read_text())
+    assert written["reason"] == "gpu-missing"
+    assert written["outputs"]["findings"][0]["check"] == "gpu"
+    assert written["outputs"]["findings"][0]["level"] == "error"
     assert json.loads(facts.read_text())["cuda"]["driver"] == "13.0"
 
 
@@ -94,7 +94,7 @@ def test_the_table_shows_every_row_and_the_error_comes_last(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("gpu")
-def test_the_gpu_is_told_in_the_results() -> None:
+def test_the_gpu_is_described_in_the_results() -> None:
     outputs = check_environment.run(Options(python=BARE))
 
     assert outputs.gpu_count == 1
@@ -120,7 +120,7 @@ def test_the_gpu_is_left_alone_where_none_is_wanted(
     assert {finding.check for finding in outputs.findings} >= {"shm", "disk", "python", "packages"}
 
 
-def test_results_about_a_gpu_are_empty_where_nobody_looked(tmp_path: Path) -> None:
+def test_results_about_a_gpu_are_empty_where_it_was_not_checked(tmp_path: Path) -> None:
     results = [f"--result={name}={tmp_path / name}" for name in ("gpu-count", "gpu-memory")]
     done = command(f"--python={BARE}", "--gpu=none", *results)
 
@@ -129,7 +129,7 @@ def test_results_about_a_gpu_are_empty_where_nobody_looked(tmp_path: Path) -> No
     assert (tmp_path / "gpu-count").read_bytes() == (tmp_path / "gpu-memory").read_bytes() == b""
 
 
-def test_a_gpu_that_was_looked_for_in_vain_counts_as_none(tmp_path: Path) -> None:
+def test_a_gpu_that_was_not_found_counts_as_none(tmp_path: Path) -> None:
     done = command(f"--python={BARE}", "--gpu=optional", env=fake_cuda(tmp_path))
 
     assert "gpu-count=0\ngpu-name=\ngpu-memory=0\n" in done.stdout
@@ -153,7 +153,9 @@ def test_too_little_of_anything_is_refused() -> None:
     assert "mount an emptyDir with medium: Memory" in str(error)
 
 
-def test_a_directory_that_is_not_there_is_no_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_directory_is_not_reported_as_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TMPDIR", "/nowhere")
     error, _ = failed(Options(gpu="none", min_disk="1MiB"))
 
@@ -173,8 +175,9 @@ def test_a_current_directory_that_is_gone_is_a_clear_error(
         check_environment.run(Options(gpu="none"))
 
 
-def test_the_usual_small_shm_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_container, "_capacity", lambda _: 64 << 20)
+def test_the_small_default_shm_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(total=64 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     outputs = check_environment.run(Options(gpu="none"))
 
     (shm,) = (finding for finding in outputs.findings if finding.check == "shm")
@@ -203,7 +206,7 @@ def test_bad_options_are_refused_in_one_line(options: Options, message: str) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_a_relative_python_is_found_from_here_and_not_from_the_notebooks_directory(
+def test_a_relative_python_is_found_from_the_current_directory_not_from_the_notebooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "environment").symlink_to(Path(sys.base_prefix))
@@ -219,8 +222,8 @@ def test_facts_can_be_read_by_programs(tmp_path: Path) -> None:
     facts = tmp_path / "facts.json"
     check_environment.run(Options(gpu="none", facts=facts))
 
-    told: dict[str, Any] = json.loads(facts.read_text())
-    assert told["python"]["executable"] == sys.executable
-    assert told["packages"]["papermill"]
-    assert told["container"]["shm"] is None or told["container"]["shm"] > 0
-    assert {finding["level"] for finding in told["findings"]} <= {"ok", "warning"}
+    written: dict[str, Any] = json.loads(facts.read_text())
+    assert written["python"]["executable"] == sys.executable
+    assert written["packages"]["papermill"]
+    assert written["container"]["shm"] is None or written["container"]["shm"] > 0
+    assert {finding["level"] for finding in written["findings"]} <= {"ok", "warning"}

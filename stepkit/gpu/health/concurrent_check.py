@@ -1,4 +1,4 @@
-"""A look at the GPU beside the kernel's start, and what a cell's error means in its light."""
+"""Check the GPU while the kernel starts, and explain a cell's error by what the check found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stepkit.gpu.health.preflight import Diagnosis
     from stepkit.gpu.step_options import Need
-    from stepkit.notebook.verdict import CellRun, Execution
+    from stepkit.notebook.verdict import Execution
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ _HIDDEN: Final = Cause(
 _LESS: Final = "use less data, free what is not needed, or take a larger GPU"
 
 
-class Look:
-    """Looks at the GPU that a kernel finds, once, in a thread if started.
+class ConcurrentCheck:
+    """Checks the GPU that a kernel finds, once: in a thread after ``start``, else when needed.
 
     ``python`` is the kernel's interpreter, None stands for ours; ``env`` is its whole environment.
     """
@@ -47,63 +47,66 @@ class Look:
         self._cwd = cwd
         self._env = env
         self._stop = threading.Event()
-        # Waited for in place of the thread: a join that a signal interrupts takes it for ended
-        # (Python before 3.13), and its process would be left behind.
-        self._seen = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        # Waited for in place of the thread: Python before 3.13 takes a thread for ended after a
+        # signal interrupted its join, and the probe would be left behind.
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._check, daemon=True)
         self._diagnosis: Diagnosis | None = None
         self._failure: Exception | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to check."""
         self._thread.start()
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop the check."""
         self._stop.set()
         if self._thread.ident:
-            self._seen.wait()
+            self._done.wait()
 
     def require(self) -> None:
-        """Wait for what is seen. Raises :class:`StepError` when the GPU cannot be used.
+        """Wait for the end of the check. Raises :class:`StepError` when the GPU cannot be used.
 
-        What broke the look itself is raised as it is: then nobody knows of a GPU.
+        An error of the check itself is raised as it is: it shows nothing about the GPU.
         """
-        self._seen.wait()
+        self._done.wait()
         if self._failure:
             raise self._failure
         if self._diagnosis and self._diagnosis.trouble:
             raise self._diagnosis.error()
 
     def explained(self, error: StepError, execution: Execution, *, retried: bool) -> StepError:
-        """Return ``error``, or what it means when the GPU is at the bottom of it.
+        """Return ``error``, or the error that explains it when the GPU is its cause.
 
-        ``retried`` is whether full memory leads to another attempt anyway: no need to advise it.
+        With ``retried``, a full GPU leads to another attempt anyway, so the message does not advise
+        one.
         """
         failed = next((cell for cell in execution.cells if cell.status == "error"), None)
         cause = failed and remedies.find(failed.ename, failed.evalue)
         if not failed or not cause:
             return error
-        found = self._found(cause)
+        found = self._trouble_behind(cause)
         full = found.cause.reason == Reason.GPU_OUT_OF_MEMORY
         remedy = _LESS if full and retried else found.remedy
-        message = f"{found.text}: {_with_name(error, failed)}; {remedy}"
-        return found.cause.error(message, reason=found.cause.reason)
+        line = str(error)
+        if name := re.search(r"cudaError\w+|CUDA_ERROR_\w+", failed.evalue):
+            line = line.replace(" ".join(failed.evalue.split()), name[0])  # CUDA's text misleads
+        return found.cause.error(f"{found.text}: {line}; {remedy}", reason=found.cause.reason)
 
-    def _found(self, told: Cause) -> Trouble:
-        """Return what a look of our own finds wrong: the texts of CUDA's errors mislead."""
+    def _trouble_behind(self, cause: Cause) -> Trouble:
+        """Return what a check finds wrong, or the ``cause`` that the error names."""
         if self._need == "none":
             return Trouble(cause=_HIDDEN)
-        if told.reason == Reason.GPU_OUT_OF_MEMORY:
-            return Trouble(cause=told)
+        if cause.reason == Reason.GPU_OUT_OF_MEMORY:
+            return Trouble(cause=cause)
         if self._thread.ident:
-            self._seen.wait()
+            self._done.wait()
         else:
-            self._look()
+            self._check()
         found = self._diagnosis.found if self._diagnosis else None
-        return found or Trouble(cause=told)
+        return found or Trouble(cause=cause)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             self._diagnosis = found = preflight.diagnose(
                 self._python,
@@ -115,16 +118,9 @@ class Look:
         except Exception as error:  # noqa: BLE001 - in a thread, and raised in `require`
             self._failure = error
             if self._need == "optional":
-                logger.warning("nobody knows whether there is a GPU: %s", error)
+                logger.warning("cannot tell whether there is a GPU: %s", error)
         else:
             if self._need == "optional" and found.trouble:
                 logger.warning("the notebook goes on without a GPU: %s", found.message)
         finally:
-            self._seen.set()
-
-
-def _with_name(error: StepError, failed: CellRun) -> str:
-    """Return the error's line with the name of CUDA's error alone: its text misleads."""
-    name = re.search(r"cudaError\w+|CUDA_ERROR_\w+", failed.evalue)
-    whole, line = " ".join(failed.evalue.split()), str(error)
-    return line.replace(whole, name[0]) if name else line
+            self._done.set()

@@ -1,4 +1,4 @@
-"""What the container, or machine, gives a GPU notebook beside the GPU."""
+"""What a container, or a machine, offers a GPU notebook besides the GPU: memory, disk, caches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import sizes
-from stepkit.gpu.health.findings import Finding, Level
+from stepkit.gpu.health.findings import Finding, Level, warning
 from stepkit.system import cgroup
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _DEFAULT_SHM: Final = 64 << 20  # bytes; docker's and Kubernetes' default
 _ENOUGH_DISK: Final = sizes.GIB  # an executed notebook with plots takes tens of megabytes
 _SMALL_MEMLOCK: Final = 64 << 10  # bytes; Linux' default before 5.16, too small for UCX
 
-# Where libraries write what they compiled, and what the place is below HOME.
+# Where libraries write what they compiled, and their default place below HOME.
 _CACHES: Final = {
     "CUPY_CACHE_DIR": ".cupy/kernel_cache",
     "CUDA_CACHE_PATH": ".nv/ComputeCache",
@@ -33,20 +33,27 @@ _CACHES: Final = {
 
 
 def facts(variables: Mapping[str, str], directory: Path) -> dict[str, Any]:
-    """Return what can be measured, in bytes; None is "no limit", or that nobody tells.
+    """Return what can be measured, in bytes; None means "no limit" or "unknown".
 
     ``variables`` are those of the kernel, ``directory`` is where it works.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    places = {directory, Path(variables.get("TMPDIR") or "/tmp")}  # noqa: S108
+    shm: int | None = None
+    with suppress(OSError):
+        shm = shutil.disk_usage(_SHM).total
+    disk: dict[str, int | None] = {}
+    for place in sorted({directory, Path(variables.get("TMPDIR") or "/tmp")}):  # noqa: S108
+        disk[str(place)] = None
+        with suppress(OSError):
+            disk[str(place)] = shutil.disk_usage(place).free
     return {
         "nodes": nodes(),
         "wsl": wsl(),
-        "shm": _capacity(_SHM),
+        "shm": shm,
         "memlock": None if soft == resource.RLIM_INFINITY else soft,
         "memory_limit": cgroup.memory_limit(),
-        "disk": {str(place): _free(place) for place in sorted(places)},
-        "unwritable": sorted(_unwritable(variables)),
+        "disk": disk,
+        "unwritable": sorted(_unwritable_caches(variables)),
     }
 
 
@@ -59,84 +66,83 @@ def nodes() -> list[str]:
 
 
 def wsl() -> bool:
-    """Whether this is Linux under Windows, whose driver is Windows' own."""
+    """Return whether this is Linux under Windows, which uses Windows' driver."""
     with suppress(OSError):
         return "microsoft" in _VERSION.read_text().lower()
     return False
 
 
 def findings(
-    told: Mapping[str, Any], *, min_disk: int | None = None, min_shm: int | None = None
+    facts: Mapping[str, Any], *, min_disk: int | None = None, min_shm: int | None = None
 ) -> Iterator[Finding]:
-    """Judge the facts; less than is asked for (``min_disk``, ``min_shm``, bytes) is an error."""
-    yield _shm(told["shm"], min_shm)
-    for place, free in told["disk"].items():
-        yield _disk(place, free, min_disk)
-    limit = told["memory_limit"]
+    """Judge the ``facts``; less than ``min_disk`` or ``min_shm`` (bytes) is an error."""
+    shm = facts["shm"]
+    yield _space(
+        "shm",
+        shm or 0,
+        text="there is no /dev/shm" if shm is None else sizes.spell(shm),
+        remedy="mount an emptyDir with medium: Memory at /dev/shm (docker run --shm-size=8g)",
+        least=min_shm,
+        enough=_DEFAULT_SHM + 1,
+        too_small=": too small for dask and for data loaders",
+    )
+    for place, free in facts["disk"].items():
+        if free is None:
+            level: Level = "error" if min_disk else "warning"
+            text, remedy = f"there is no directory {place}", "make it, or name another"
+            yield Finding(check="directory", level=level, text=text, remedy=remedy)
+        else:
+            yield _space(
+                "disk",
+                free,
+                text=f"{sizes.spell(free)} free in {place}",
+                remedy="free some, or use a larger volume",
+                least=min_disk,
+                enough=_ENOUGH_DISK,
+            )
+    limit, memlock = facts["memory_limit"], facts["memlock"]
     yield Finding(check="memory", text=f"limit {sizes.spell(limit)}" if limit else "no limit")
-    if told["memlock"] is not None and told["memlock"] <= _SMALL_MEMLOCK:
-        yield Finding(
-            check="memlock",
-            level="warning",
-            text=f"{sizes.spell(told['memlock'])} may be locked",
-            remedy="transfers between nodes (UCX) may fail: docker run --ulimit memlock=-1",
+    if memlock is not None and memlock <= _SMALL_MEMLOCK:
+        yield warning(
+            "memlock",
+            f"{sizes.spell(memlock)} may be locked",
+            "transfers between nodes (UCX) may fail: docker run --ulimit memlock=-1",
         )
-    if told["wsl"]:
-        yield Finding(
-            check="wsl",
-            level="warning",
-            text="Linux under Windows: managed memory cannot exceed the GPU's",
-            remedy="do not count on --rmm-mode managed here",
+    if facts["wsl"]:
+        yield warning(
+            "wsl",
+            "Linux under Windows: managed memory cannot exceed the GPU's",
+            "do not count on --rmm-mode managed here",
         )
-    for place in told["unwritable"]:
-        yield Finding(
-            check="caches",
-            level="warning",
-            text=f"cannot write to {place}",
-            remedy="what is compiled is compiled again in every run, or fails: set it, or HOME, "
+    for place in facts["unwritable"]:
+        yield warning(
+            "caches",
+            f"cannot write to {place}",
+            "what is compiled is compiled again in every run, or fails: set it, or HOME, "
             "to a directory that this user may write to",
         )
 
 
-def _shm(capacity: int | None, least: int | None) -> Finding:
-    text = sizes.spell(capacity) if capacity is not None else "there is no /dev/shm"
-    remedy = "mount an emptyDir with medium: Memory at /dev/shm (docker run --shm-size=8g)"
-    if least is not None and (capacity or 0) < least:
-        wanted = f"{text}, {sizes.spell(least)} are asked for"
-        return Finding(check="shm", level="error", text=wanted, remedy=remedy)
-    if (capacity or 0) <= _DEFAULT_SHM:
-        small = f"{text}: too small for dask and for data loaders"
-        return Finding(check="shm", level="warning", text=small, remedy=remedy)
-    return Finding(check="shm", text=text)
+def _space(
+    check: str,
+    size: int,
+    *,
+    text: str,
+    remedy: str,
+    least: int | None,
+    enough: int,
+    too_small: str = "",
+) -> Finding:
+    """Judge a size: an error below ``least`` bytes, a warning below ``enough``."""
+    if least is not None and size < least:
+        asked = f"{text}, {sizes.spell(least)} are asked for"
+        return Finding(check=check, level="error", text=asked, remedy=remedy)
+    if size < enough:
+        return warning(check, f"{text}{too_small}", remedy)
+    return Finding(check=check, text=text)
 
 
-def _disk(place: str, free: int | None, least: int | None) -> Finding:
-    if free is None:
-        text, remedy = f"there is no directory {place}", "make it, or name another"
-        level: Level = "error" if least else "warning"
-        return Finding(check="directory", level=level, text=text, remedy=remedy)
-    text, remedy = f"{sizes.spell(free)} free in {place}", "free some, or use a larger volume"
-    if least is not None and free < least:
-        wanted = f"{text}, {sizes.spell(least)} are asked for"
-        return Finding(check="disk", level="error", text=wanted, remedy=remedy)
-    if free < _ENOUGH_DISK:
-        return Finding(check="disk", level="warning", text=text, remedy=remedy)
-    return Finding(check="disk", text=text)
-
-
-def _capacity(place: Path) -> int | None:
-    with suppress(OSError):
-        return shutil.disk_usage(place).total
-    return None
-
-
-def _free(place: Path) -> int | None:
-    with suppress(OSError):
-        return shutil.disk_usage(place).free
-    return None
-
-
-def _unwritable(variables: Mapping[str, str]) -> Iterator[str]:
+def _unwritable_caches(variables: Mapping[str, str]) -> Iterator[str]:
     home = variables.get("HOME")
     if home and not _can_write(Path(home)):
         yield f"HOME ({home})"
@@ -151,7 +157,7 @@ def _unwritable(variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def _can_write(place: Path) -> bool:
-    """Whether files can be made in ``place``, or it can be made itself."""
+    """Return whether files can be made in ``place``, or ``place`` can be made."""
     # Path.exists raises for what this user may not look into, and for names that are too long.
     while not os.path.exists(place) and place != place.parent:  # noqa: PTH110
         place = place.parent

@@ -1,4 +1,4 @@
-"""What a check of the environment shows beside its verdict: versions, variables, packages."""
+"""What a check of the environment shows besides its verdict: versions, variables, packages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.gpu.health import packages, remedies, visible_devices
-from stepkit.gpu.health.findings import Finding, cuda_version
+from stepkit.gpu.health.findings import Finding, cuda_version, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from stepkit.gpu.health.diagnosis import Trouble
-    from stepkit.gpu.health.findings import Device, Need
-    from stepkit.gpu.health.probe_runner import Answers
+    from stepkit.gpu.health.findings import Device, Level, Need
+    from stepkit.gpu.health.run_probe import Answers
 
-# What a report names beside RAPIDS' own packages.
+# What a report names besides RAPIDS' own packages.
 _SHOWN: Final = (
     "anndata",
     "dask",
@@ -34,8 +34,8 @@ _SHOWN: Final = (
     "torch",
 )
 
-# Of each device, as numbers of cuda.h: whether memory can be managed by pages and handed out by
-# cudaMallocAsync, and whether several processes may use it (0) or one alone (3).
+# Attributes of each device, as numbers of cuda.h: whether memory can be managed by pages and handed
+# out by cudaMallocAsync, and whether several processes may use the device (0) or only one (3).
 _ATTRIBUTES: Final = ("managed", "pools", "compute_mode")
 
 
@@ -46,15 +46,15 @@ def facts(
     container: Mapping[str, Any],
     probe: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return everything that can be written as JSON; empty texts and None are "not told"."""
+    """Return all facts, ready to be written as JSON; empty texts and None mean "unknown"."""
     python, driver = answers.of("python"), answers.of("driver")
     versions = python.get("packages", {})
     names = sorted({*python.get("requirements", {}), *(n for n in _SHOWN if n in versions)})
     variables = python.get("variables", {})
     return {
         "devices": [
-            {**dataclasses.asdict(device), **{name: told[name] for name in _ATTRIBUTES}}
-            for device, told in zip(devices, driver.get("devices", ()), strict=True)
+            {**dataclasses.asdict(device), **{name: answer[name] for name in _ATTRIBUTES}}
+            for device, answer in zip(devices, driver.get("devices", ()), strict=True)
         ],
         "driver": {
             "version": answers.of("nvml").get("driver"),
@@ -81,119 +81,93 @@ def findings(
     trouble: Trouble | None,
     need: Need,
     container: Iterable[Finding],
-) -> tuple[Finding, ...]:
-    """Return all findings, those of the ``container`` among them; trouble comes first."""
-    gpu = _of_gpu(answers, devices, trouble, need)
-    return (*gpu, *container, *_of_python(answers))
-
-
-def _of_gpu(
-    answers: Answers, devices: Sequence[Device], trouble: Trouble | None, need: Need
 ) -> Iterator[Finding]:
-    """Yield what was found about GPUs, driver, CUDA and the libraries that use them."""
+    """Yield all findings, those about the ``container`` among them; ``trouble`` comes first."""
     if trouble:
-        level = "error" if need == "required" else "warning"
-        yield _finding("gpu", level, trouble.text, trouble.remedy)
+        level: Level = "error" if need == "required" else "warning"
+        yield Finding(check="gpu", level=level, text=trouble.text, remedy=trouble.remedy)
     for device in devices:
         mig = ", a MIG instance" if device.mig else ""
         capability = f"compute capability {device.compute_capability}{mig}"
         yield Finding(check=f"gpu {device.index}", text=f"{device.text}, {capability}")
     if answers.of("driver").get("library"):
-        yield from _driver(answers)
+        yield from _cuda_findings(answers)
     if devices:
-        yield from _selection(answers.of("python")["variables"], len(devices))
-        yield from _libraries(answers)
-
-
-def _of_python(answers: Answers) -> Iterator[Finding]:
-    """Yield what was found about the kernel's Python and its packages."""
-    python = answers.of("python")
-    if python:
+        yield from _selection_findings(answers.of("python")["variables"], len(devices))
+        yield from _library_findings(answers.of("cupy"), answers.of("rmm"))
+    yield from container
+    if python := answers.of("python"):
         conda = " (conda)" if python["conda"] else ""
         yield Finding(check="python", text=f"{python['version']} in {python['prefix']}{conda}")
         for path in python["unreadable"]:
-            yield _finding(
-                "packages",
-                "warning",
-                f"{path} cannot be read",
-                "remove it, and install its package anew",
-            )
+            remedy = "remove it, and install its package anew"
+            yield warning("packages", f"{path} cannot be read", remedy)
         yield from packages.findings(python["packages"], python["requirements"], python["version"])
 
 
-def _driver(answers: Answers) -> Iterator[Finding]:
+def _cuda_findings(answers: Answers) -> Iterator[Finding]:
     driver, variables = answers.of("driver"), answers.of("python")["variables"]
-    speaks, nvml = cuda_version(driver["version"]), answers.of("nvml")
+    supports, nvml = cuda_version(driver["version"]), answers.of("nvml")
     toolkit = variables.get("CUDA_VERSION", "")
     parts = [f"driver {nvml['driver']}" if nvml.get("driver") else "driver"]
-    parts.append(f"of CUDA {speaks}")
+    parts.append(f"of CUDA {supports}")
     if runtime := cuda_version(answers.of("cupy").get("runtime")):
         parts.append(f"under CuPy's {runtime}")
     if toolkit:
         parts.append(f"and the image's {toolkit}")
     yield Finding(check="cuda", text=" ".join(parts))
     if "missing" in nvml:
-        yield _finding("nvml", "warning", remedies.NO_NVML.what, remedies.NO_NVML.remedy)
+        yield warning("nvml", remedies.NO_NVML.what, remedies.NO_NVML.remedy)
     if "compat" in PurePath(driver["library"]).parts:
         yield Finding(check="cuda", text=f"by forward compatibility: {driver['library']}")
     wanted = max(_numbers(visible_devices.required_cuda(variables)), _numbers(toolkit)[:2])
-    if wanted > _numbers(speaks):
-        yield _finding(
+    if wanted > _numbers(supports):
+        version = ".".join(map(str, wanted))
+        yield warning(
             "cuda",
-            "warning",
-            f"the image is made for CUDA {'.'.join(map(str, wanted))}, the driver is of {speaks}",
+            f"the image is made for CUDA {version}, the driver is of {supports}",
             "code that is compiled at run time may fail: update the node's driver",
         )
     stubs = [p for p in variables.get("LD_LIBRARY_PATH", "").split(":") if "stubs" in p.split("/")]
     if stubs:
-        yield _finding(
-            "cuda", "warning", f"LD_LIBRARY_PATH holds {stubs[0]}", remedies.STUB_LIBRARY.remedy
-        )
+        text = f"LD_LIBRARY_PATH holds {stubs[0]}"
+        yield warning("cuda", text, remedies.STUB_LIBRARY.remedy)
 
 
-def _selection(variables: Mapping[str, str], count: int) -> Iterator[Finding]:
+def _selection_findings(variables: Mapping[str, str], count: int) -> Iterator[Finding]:
     taken, refused = visible_devices.named(variables.get("CUDA_VISIBLE_DEVICES", ""))
     if refused and taken:
-        yield _finding(
+        yield warning(
             "gpu",
-            "warning",
             f"CUDA_VISIBLE_DEVICES holds {refused!r}, and CUDA forgets all from there on",
             "write indices or UUIDs with commas between, or leave the choice to the platform",
         )
     elif len(taken) > count:
-        yield _finding(
+        yield warning(
             "gpu",
-            "warning",
             f"CUDA_VISIBLE_DEVICES names {len(taken)} GPUs, {count} can be used",
             "leave the choice to the platform: unset it",
         )
 
 
-def _libraries(answers: Answers) -> Iterator[Finding]:
-    cupy, rmm = answers.of("cupy"), answers.of("rmm")
+def _library_findings(cupy: Mapping[str, Any], rmm: Mapping[str, Any]) -> Iterator[Finding]:
     if cupy.get("missing") and rmm.get("missing"):
-        yield _finding(
+        yield warning(
             "libraries",
-            "warning",
             "neither CuPy nor RMM is installed for this Python: the driver alone was asked",
             "name the kernel's Python with --python",
         )
     elif cupy.get("call") == "kernel":
         ename, evalue = cupy["error"]
         first = evalue.strip().partition("\n")[0]
-        yield _finding(
+        yield warning(
             "libraries",
-            "warning",
             f"CuPy cannot compile ({ename}: {first})",
             "install NVRTC and CUDA's headers beside it: cupy-cuda12x[ctk], or conda's cuda-nvrtc",
         )
     elif "kernel" in cupy:
         with_rmm = " and RMM" if "memory" in rmm else ""
         yield Finding(check="libraries", text=f"CuPy{with_rmm} can use the GPU")
-
-
-def _finding(check: str, level: Any, text: str, remedy: str) -> Finding:
-    return Finding(check=check, level=level, text=text, remedy=remedy)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-INSUFFICIENT_DRIVER: Final = "insufficient-driver"  # no driver at all, or an old one
+INSUFFICIENT_DRIVER: Final = "insufficient-driver"  # no driver, or an old one
 
 # cuda.h and driver_types.h: the runtime's cudaError... and the driver's CUDA_ERROR_... share codes.
 CODES: Final = {
@@ -31,13 +31,13 @@ CODES: Final = {
     999: "unknown",
 }
 
-# Whose errors are looked at; a text in another class's error is somebody's own.
+# Classes of errors to examine; in any other class, such a text is the notebook's own.
 _CLASSES: Final = re.compile(
     r"(?:\w*(?:CUDA|Cuda|cuda|NVML)\w*|CU[A-Z]+Error|RuntimeError|MemoryError|OutOfMemoryError|AcceleratorError"
     r"|OSError|ImportError|GpuMissing|RMMError|RaftError|XGBoostError)\Z"
 )
 
-# In this order: an out-of-memory text often holds the error that is the true one.
+# The order counts: an out-of-memory text often quotes the error that is the true cause.
 _SPELLINGS: Final = {
     INSUFFICIENT_DRIVER: ("cudaErrorInsufficientDriver", "driver version is insufficient"),
     "no-device": (
@@ -119,18 +119,12 @@ def cause_name(ename: str, evalue: str) -> str | None:
         return "no-device" if evalue.strip() == _RMM_HIDES_NO_DEVICE else None
     if not _CLASSES.match(ename):
         return None
-    if ename.startswith("NVML"):
-        return _of_nvml(ename, evalue)
+    if ename.startswith("NVML"):  # pynvml's classes share one base: the texts differ
+        text = f"{ename} {evalue}"
+        if "LibraryNotFound" in text or "Shared Library Not Found" in text:
+            return "no-nvml"
+        if "Unknown Error" in text or ename == "NVMLError_Unknown":
+            return "device-lost"
     if ename == "OutOfMemoryError" and "Out of memory allocating" in evalue:
-        return "out-of-memory"  # CuPy's own; of several lines the first
-    return next((name for name, texts in _TEXTS.items() if texts.search(evalue)), None)
-
-
-def _of_nvml(ename: str, evalue: str) -> str | None:
-    """NVML's errors are told apart by their texts: pynvml's classes share one base."""
-    text = f"{ename} {evalue}"
-    if "LibraryNotFound" in text or "Shared Library Not Found" in text:
-        return "no-nvml"
-    if "Unknown Error" in text or ename == "NVMLError_Unknown":
-        return "device-lost"
+        return "out-of-memory"  # CuPy's class; its first line
     return next((name for name, texts in _TEXTS.items() if texts.search(evalue)), None)

@@ -13,7 +13,7 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at: what is there, and what to do if that is not good."""
+    """One thing that was checked: what is there and, if that is not good, what to do."""
 
     check: str
     level: Level = "ok"
@@ -21,12 +21,17 @@ class Finding:
     remedy: str = ""
 
 
+def warning(check: str, text: str, remedy: str) -> Finding:
+    """Return a finding that does not keep a notebook from running."""
+    return Finding(check=check, level="warning", text=text, remedy=remedy)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One GPU, or MIG instance, that a notebook sees. Memory is in bytes, None if not told.
+    """One GPU, or MIG instance, that a notebook sees. Memory is in bytes, None if unknown.
 
-    ``index`` counts as CUDA does, among the visible ones. ``driver`` is the driver's own version
-    (580.95.05), ``cuda`` the newest CUDA that it speaks.
+    ``index`` counts as CUDA does, among the visible ones. ``driver`` is the version of NVIDIA's
+    driver (580.95.05), ``cuda`` the newest CUDA that it supports.
     """
 
     index: int
@@ -49,5 +54,5 @@ class Device:
 
 
 def cuda_version(number: int | None) -> str:
-    """Spell CUDA's 12090 as 12.9; empty for none."""
+    """Spell CUDA's 12090 as 12.9; empty for None and 0."""
     return f"{number // 1000}.{number % 1000 // 10}" if number else ""

@@ -1,8 +1,7 @@
 """Find out whether a notebook can use the GPU, before it starts, and if not, why.
 
-CUDA's errors at its start stay for the life of a process, and a process that has used CUDA must not
-fork: so everything is asked in fresh processes, of the kernel's own Python, and asked again in a
-new one where waiting may help.
+An error that CUDA gives at its start stays for the life of the process, and a process that has used
+CUDA must not fork. Therefore each try runs in a new process of the kernel's own Python.
 """
 
 from __future__ import annotations
@@ -16,13 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import StepError, ToolError
-from stepkit.gpu.health import (
-    container,
-    diagnosis,
-    environment_facts,
-    probe_runner,
-    visible_devices,
-)
+from stepkit.gpu.health import container, diagnosis, environment_facts, run_probe
 from stepkit.gpu.health.diagnosis import Trouble
 from stepkit.gpu.health.findings import Device, Finding, Need
 from stepkit.system import atomic_files
@@ -30,10 +23,10 @@ from stepkit.system.retry import retrying
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from stepkit.gpu.health.probe_runner import Answers
     from stepkit.gpu.health.remedies import Cause
+    from stepkit.gpu.health.run_probe import Answers
 
 TIMEOUT_SECONDS: Final = 60.0
 TRIES: Final = 3
@@ -44,8 +37,8 @@ _LEAST_SECONDS: Final = 1.0  # for a last try that begins in time
 class Diagnosis:
     """What was found. ``facts`` can be written as JSON; sizes in it are bytes.
 
-    ``found`` is why the GPU cannot be used, also where it is optional. ``stopped``: somebody asked
-    for the end before there was an answer.
+    ``found`` is why the GPU cannot be used, also where it is optional. ``stopped`` means that
+    another thread asked for the end before there was an answer.
     """
 
     need: Need
@@ -80,7 +73,7 @@ class Diagnosis:
         return f"{count}: {first.text}{driver}, CUDA {first.cuda}"
 
     def error(self) -> StepError:
-        """Return the error that a step raises which cannot go on; there must be ``trouble``."""
+        """Return the error that ends a step; there must be ``trouble``."""
         assert self.trouble is not None
         return self.trouble.error(self.message, reason=self.trouble.reason)
 
@@ -105,7 +98,7 @@ def diagnose(
     for temporary files; ``min_shm`` is the least size of /dev/shm. ``timeout`` holds, in seconds,
     for all ``tries`` together; another thread may set ``stop``. ``need`` "none" touches no GPU.
 
-    Raises :class:`~stepkit.errors.ConfigurationError` for a Python that is not there or does not
+    Raises :class:`~stepkit.errors.ConfigurationError` for a Python that does not exist or does not
     run, :class:`~stepkit.errors.ToolError` for one that is killed or hangs before it begins. A GPU
     that cannot be used raises nothing: see :attr:`Diagnosis.trouble`.
     """
@@ -113,33 +106,30 @@ def diagnose(
 
     def ask() -> tuple[Answers, Trouble | None]:
         left = max(began + timeout - time.monotonic(), _LEAST_SECONDS)
-        command = [python, str(probe_runner.PROBE), "none" if need == "none" else "gpu"]
-        answers = probe_runner.ask(command, env=env, directory=directory, timeout=left, stop=stop)
-        return answers, None if need == "none" else _trouble(answers, min_memory)
+        command = [python, str(run_probe.PROBE), "none" if need == "none" else "gpu"]
+        answers = run_probe.ask(command, env=env, directory=directory, timeout=left, stop=stop)
+        if need == "none":
+            return answers, None
+        nodes = container.nodes()
+        return answers, diagnosis.trouble(answers, min_memory=min_memory, nodes=nodes)
 
-    asked = _until_settled(ask, tries=tries, until=began + timeout, stop=stop)
-    answers, found = asked[-1]
-    diagnosis.insist_on_python(python, answers)
-    told = container.facts(answers.of("python").get("variables", {}), directory or _here())
-    surroundings = container.findings(told, min_disk=min_disk, min_shm=min_shm)
+    tried = _until_settled(ask, tries=tries, until=began + timeout, stop=stop)
+    answers, found = tried[-1]
+    diagnosis.require_python(python, answers)
+    with atomic_files.explaining("cannot tell the current directory"):
+        workplace = directory or Path.cwd()
+    facts = container.facts(answers.of("python").get("variables", {}), workplace)
+    surroundings = container.findings(facts, min_disk=min_disk, min_shm=min_shm)
     devices = diagnosis.devices(answers)
+    cost = {"tries": len(tried), "seconds": round(time.monotonic() - began, 3)}
     return Diagnosis(
         need=need,
         devices=devices,
-        findings=environment_facts.findings(answers, devices, found, need, surroundings),
-        facts=environment_facts.facts(answers, devices, container=told, probe=_cost(asked, began)),
+        findings=tuple(environment_facts.findings(answers, devices, found, need, surroundings)),
+        facts=environment_facts.facts(answers, devices, container=facts, probe=cost),
         found=found,
         stopped=answers.stopped,
     )
-
-
-def _cost(asked: Sequence[object], began: float) -> dict[str, float]:
-    return {"tries": len(asked), "seconds": round(time.monotonic() - began, 3)}
-
-
-def _here() -> Path:
-    with atomic_files.explaining("cannot tell the current directory"):
-        return Path.cwd()
 
 
 def _until_settled(
@@ -150,27 +140,20 @@ def _until_settled(
     stop: threading.Event | None,
 ) -> list[tuple[Answers, Trouble | None]]:
     """Ask until waiting cannot help, and return every answer."""
-    asked: list[tuple[Answers, Trouble | None]] = []
+    tried: list[tuple[Answers, Trouble | None]] = []
 
     def attempt() -> None:
         answers, found = ask()
-        asked.append((answers, found))
+        tried.append((answers, found))
         if found and found.cause.transient and time.monotonic() < until:
             raise ToolError(found.text)
 
-    with suppress(ToolError):  # it only says that the last one is no better
+    with suppress(ToolError):  # the last answer holds the cause
         retrying(tries).copy(sleep=_waiting(stop, until))(attempt)
-    return asked
+    return tried
 
 
 def _waiting(stop: threading.Event | None, until: float) -> Callable[[float], Any]:
-    """Return what waits between two tries, at most ``until``, and no longer once stopped."""
+    """Return the function that waits between two tries: until ``until`` or ``stop`` at most."""
     wait = stop.wait if stop else time.sleep
     return lambda seconds: wait(max(min(seconds, until - time.monotonic()), 0))
-
-
-def _trouble(answers: Answers, min_memory: int | None) -> Trouble | None:
-    cards = [card["uuid"] for card in answers.of("nvml").get("devices", ()) if card["uuid"]]
-    variables, driver = answers.of("python").get("variables", {}), answers.of("driver")
-    hidden = visible_devices.hidden_by(variables, cards, driver="missing" not in driver)
-    return diagnosis.trouble(answers, min_memory=min_memory, nodes=container.nodes(), hidden=hidden)

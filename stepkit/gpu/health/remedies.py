@@ -1,7 +1,7 @@
-"""What an error of CUDA truly means, and what to do about it.
+"""What each error of CUDA means, and what to do about it.
 
-The errors' own texts mislead: "driver version is insufficient" most often means that the container
-has no driver at all, and RMM hides "no device" behind an AttributeError of its own (in every
+The texts of the errors mislead: "driver version is insufficient" most often means that the
+container has no driver at all, and RMM hides "no device" behind its own AttributeError (in every
 release from 0.15 to 26.10 it reads an attribute ``msg`` that its exception does not have).
 """
 
@@ -19,7 +19,7 @@ class Cause:
     """Why a GPU cannot be used.
 
     ``what`` and ``remedy`` are halves of one sentence, for the people who run the platform.
-    ``error`` and ``reason`` say how a step ends that needs the GPU. A ``transient`` cause may be
+    ``error`` and ``reason`` are those of a step that needs the GPU. A ``transient`` cause may be
     gone in a new process, a little later.
     """
 
@@ -46,7 +46,7 @@ NO_DRIVER: Final = Cause(
 NO_DRIVER_OR_OLD: Final = Cause(
     name="no-driver-or-old",
     what="the container has no NVIDIA driver, or one that is older than its CUDA needs",
-    remedy=f"{_ASK_FOR_ONE}; `stepkit check-environment` tells which of the two it is",
+    remedy=f"{_ASK_FOR_ONE}; `stepkit check-environment` shows which of the two it is",
     reason=Reason.GPU_MISSING,
 )
 NO_DEVICE: Final = Cause(
@@ -72,8 +72,8 @@ DRIVER_TOO_OLD: Final = Cause(
 DRIVER_MISMATCH: Final = Cause(
     name="driver-mismatch",
     what="the driver's libraries in the container do not fit the node's kernel module",
-    remedy="most often the driver was updated and the node not restarted since: restart it; or a "
-    "libcuda of the image's own comes first on LD_LIBRARY_PATH: take it out",
+    remedy="most often the driver was updated and the node not restarted since: restart it; or the "
+    "image's own libcuda comes first on LD_LIBRARY_PATH: take it out",
 )
 COMPAT_UNSUPPORTED: Final = Cause(
     name="compat-unsupported",
@@ -98,8 +98,8 @@ NOT_INITIALIZED: Final = Cause(
 BUSY: Final = Cause(
     name="busy",
     what="the GPU is taken by another process, or not ready",
-    remedy="look who uses it (nvidia-smi) and at its compute mode: in Exclusive_Process one "
-    "process alone may use it (nvidia-smi -c 0 lets several)",
+    remedy="see who uses it (nvidia-smi), and its compute mode: in Exclusive_Process only one "
+    "process may use it (nvidia-smi -c 0 allows several)",
     error=ToolError,
     reason=Reason.GPU_BUSY,
     transient=True,
@@ -115,7 +115,7 @@ NOT_READY: Final = Cause(
 )
 UNKNOWN: Final = Cause(
     name="unknown",
-    what="the driver says no more than 'unknown error'",
+    what="the driver reports only 'unknown error'",
     remedy="load nvidia-uvm on the node (nvidia-modprobe -u -c=0) and look for Xid errors in its "
     "kernel log; a new container may get the GPU back",
     error=ToolError,
@@ -227,9 +227,9 @@ _BY_NAME: Final = {cause.name: cause for cause in CAUSES}
 def find(ename: str, evalue: str, *, driver_version: int | None = None) -> Cause | None:
     """Return what an exception of class name ``ename`` and text ``evalue`` means for the GPU.
 
-    None for an error that is none of the GPU's, host memory that is used up included.
-    ``driver_version`` is what cuDriverGetVersion said (13000 for CUDA 13.0; 0 where there is no
-    driver): it tells a driver that is missing from one that is old.
+    None for an error that is not about the GPU; that includes host memory that is used up.
+    ``driver_version`` is the answer of cuDriverGetVersion (13000 for CUDA 13.0, 0 without a
+    driver): it distinguishes a missing driver from an old one.
     """
     return _named(error_patterns.cause_name(ename, evalue), driver_version)
 

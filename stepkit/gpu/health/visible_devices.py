@@ -1,4 +1,4 @@
-"""What in the environment of a process decides which GPUs it sees."""
+"""Which variables of a process's environment decide which GPUs it sees."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Hidden:
 def named(value: str) -> tuple[list[str], str]:
     """Read CUDA_VISIBLE_DEVICES: the entries that CUDA takes, and the one that it stops at.
 
-    CUDA reads indices, ``GPU-…`` and ``MIG-…`` from the left and forgets all from the first on
-    that is none, without a word.
+    CUDA reads indices, ``GPU-…`` and ``MIG-…`` from the left. From the first invalid entry on, it
+    ignores the rest without an error.
     """
     taken: list[str] = []
     for entry in (part.strip() for part in value.split(",")):
@@ -40,15 +40,15 @@ def named(value: str) -> tuple[list[str], str]:
 def hidden_by(
     variables: Mapping[str, str], uuids: Sequence[str] = (), *, driver: bool = True
 ) -> Hidden | None:
-    """Say which variable hides the GPU from CUDA, None if none does.
+    """Return which variable hides the GPU from CUDA, None if none does.
 
-    ``uuids`` are those of the container's cards, where the driver's management library told.
-    Without a ``driver``, a variable counts only if it may have kept it out of the container.
+    ``uuids`` are those of the container's cards, as far as NVML listed them. Without a ``driver``,
+    a variable counts only if it may have kept the driver out of the container.
     """
-    return (_by_cuda(variables, uuids) if driver else None) or _by_runtime(variables)
+    return (_hidden_by_cuda(variables, uuids) if driver else None) or _hidden_by_runtime(variables)
 
 
-def _by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidden | None:
+def _hidden_by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidden | None:
     value = variables.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return None
@@ -56,19 +56,18 @@ def _by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidden | Non
     if not taken:
         how = f"begins with {refused!r}" if refused else "is empty"
         return Hidden(what=f"CUDA_VISIBLE_DEVICES {how}, which hides every GPU", remedy=_LEAVE)
-    if uuids and not _exists(taken[0], uuids):
-        what = f"CUDA_VISIBLE_DEVICES names {taken[0]}, which is not here"
+    first = taken[0]
+    if first.isdigit():
+        exists = int(first) < len(uuids)
+    else:
+        exists = first.startswith("MIG-") or any(uuid.startswith(first) for uuid in uuids)
+    if uuids and not exists:
+        what = f"CUDA_VISIBLE_DEVICES names {first}, which is not here"
         return Hidden(what=what, remedy=f"{_LEAVE}; here is {', '.join(uuids)}")
     return None
 
 
-def _exists(entry: str, uuids: Sequence[str]) -> bool:
-    if entry.isdigit():
-        return int(entry) < len(uuids)
-    return entry.startswith("MIG-") or any(uuid.startswith(entry) for uuid in uuids)
-
-
-def _by_runtime(variables: Mapping[str, str]) -> Hidden | None:
+def _hidden_by_runtime(variables: Mapping[str, str]) -> Hidden | None:
     """NVIDIA's container runtime reads these when it starts the container, not later."""
     if variables.get("NVIDIA_VISIBLE_DEVICES") in {"none", "void", ""}:
         value = variables["NVIDIA_VISIBLE_DEVICES"] or "empty"
@@ -87,7 +86,7 @@ def _by_runtime(variables: Mapping[str, str]) -> Hidden | None:
 
 
 def required_cuda(variables: Mapping[str, str]) -> str:
-    """Return the CUDA that the image asks the driver for, such as 12.8; empty if it does not.
+    """Return the CUDA that the image requires of the driver, such as 12.8; empty for none.
 
     ``NVIDIA_REQUIRE_CUDA`` reads ``cuda>=12.8 brand=tesla,driver>=535,driver<536 …``: the first
     condition, or one of the further ones (older drivers with forward compatibility).

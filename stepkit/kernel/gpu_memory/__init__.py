@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .wrapped_resource import Guard
+    from .guard import Guard
 
 VARIABLE = "STEPKIT_GUARD"  # settings in JSON; empty or missing: no guard
 
@@ -26,10 +26,10 @@ def install(*, child: bool = False) -> Guard | None:
     ``child`` is a process that the notebook started. Raises :class:`ValueError` for settings that
     are none.
     """
-    from . import import_hook, settings  # only where a guard is asked for
-    from .wrapped_resource import Guard
+    from . import import_hook, read_guard_request  # only where a guard is asked for
+    from .guard import Guard
 
-    asked = settings.read(os.environ.get(VARIABLE, ""))
+    asked = read_guard_request.read(os.environ.get(VARIABLE, ""))
     if asked is None or asked.mode == "off":
         return None
     if not child:

@@ -14,7 +14,7 @@ from .write_guard_log import spelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .settings import Settings
+    from .read_guard_request import Settings
 
 _LONGEST = 300  # characters of the arguments in the report
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .settings import Settings, Size
+    from .read_guard_request import Settings, Size
 
 ALIGNMENT = 256  # bytes; RMM refuses sizes of pools that are no multiple of it
 GROWING = 256 << 20  # bytes; the first size of a pool that is to grow as needed

@@ -11,7 +11,7 @@ from .host_overflow import Overflow, spare
 if TYPE_CHECKING:
     from .allocator_ladder import Request
     from .allocators import Setup
-    from .settings import Settings
+    from .read_guard_request import Settings
 
 Warn = Callable[[str], None]
 

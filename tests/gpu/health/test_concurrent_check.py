@@ -1,4 +1,4 @@
-"""A look at the GPU that takes long, on a driver that hangs."""
+"""A check of the GPU that takes long, on a driver that hangs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cuda_driver import fake_cuda
 from waiting import until
 
 from stepkit.errors import Cancelled
-from stepkit.gpu.health import preflight, probe_runner
-from stepkit.gpu.health.concurrent_check import Look
+from stepkit.gpu.health import preflight, run_probe
+from stepkit.gpu.health.concurrent_check import ConcurrentCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +43,13 @@ def probes() -> list[psutil.Process]:
 
 def is_probe(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return str(probe_runner.PROBE) in process.cmdline()
+        return str(run_probe.PROBE) in process.cmdline()
     return False
 
 
-def test_a_signal_during_the_look_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_a_signal_during_the_check_leaves_no_process_behind(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
-    look = Look("required", python=None, cwd=tmp_path, env=env)
+    check = ConcurrentCheck("required", python=None, cwd=tmp_path, env=env)
     found: list[psutil.Process] = []
 
     def interrupt() -> None:
@@ -58,29 +58,29 @@ def test_a_signal_during_the_look_leaves_no_process_behind(tmp_path: Path) -> No
         os.kill(os.getpid(), signal.SIGUSR1)
 
     with cancelling():
-        look.start()
+        check.start()
         threading.Thread(target=interrupt).start()
         with pytest.raises(Cancelled):
-            look.require()
-        look.close()
+            check.require()
+        check.close()
 
     assert len(found) == 1
     assert not found[0].is_running()
 
 
-def test_a_look_that_breaks_is_no_gpu_that_was_seen(
+def test_an_error_of_the_check_itself_says_nothing_about_the_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise PermissionError("a fault of ours")
 
     monkeypatch.setattr(preflight, "diagnose", broken)
-    required = Look("required", python=None, cwd=tmp_path, env={})
+    required = ConcurrentCheck("required", python=None, cwd=tmp_path, env={})
     required.start()
     with pytest.raises(PermissionError, match="a fault of ours"):
         required.require()
 
-    optional = Look("optional", python=None, cwd=tmp_path, env={})
+    optional = ConcurrentCheck("optional", python=None, cwd=tmp_path, env={})
     optional.start()
     optional.close()
-    assert "nobody knows whether there is a GPU: a fault of ours" in caplog.text
+    assert "cannot tell whether there is a GPU: a fault of ours" in caplog.text

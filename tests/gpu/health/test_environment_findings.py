@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepkit.gpu.health import container as health_container
-from stepkit.gpu.health import diagnosis, rapids_doctor, visible_devices
-from stepkit.gpu.health import packages as health_packages
-from stepkit.gpu.health.probe_runner import Answers
+from stepkit.gpu.health import container, diagnosis, packages, run_rapids_doctor, visible_devices
+from stepkit.gpu.health.run_probe import Answers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +19,7 @@ CARD = "GPU-11111111-2222-3333-4444-555555555555"
 def texts(versions: dict[str, str], requirements: dict[str, list[str]]) -> list[str]:
     return [
         finding.text
-        for finding in health_packages.findings(versions, requirements, "3.12.3")
+        for finding in packages.findings(versions, requirements, "3.12.3")
         if finding.level == "warning"
     ]
 
@@ -35,7 +33,7 @@ def test_a_version_that_rapids_does_not_take_is_named() -> None:
     ]
 
 
-def test_a_package_that_rapids_needs_and_that_is_missing_is_named() -> None:
+def test_a_missing_package_that_rapids_needs_is_named() -> None:
     assert texts({"rmm-cu12": "26.10.0"}, {"rmm-cu12": ["librmm-cu12==26.10.*"]}) == [
         "rmm-cu12 26.10.0 needs librmm-cu12==26.10.*, which is not installed"
     ]
@@ -49,14 +47,14 @@ def test_requirements_hold_for_the_kernels_own_python() -> None:
     ]
 
 
-def test_condas_names_without_a_cuda_count_as_installed() -> None:
+def test_conda_packages_whose_names_lack_the_cuda_version_count_as_installed() -> None:
     versions = {"cudf": "26.10.0", "cupy": "14.2.0", "rmm": "26.10.00a3"}
     required = ["cupy-cuda12x>=13.6", "rmm-cu12==26.10.*", "no valid requirement =="]
 
     assert texts(versions, {"cudf": required}) == []
 
 
-def test_two_cupys_and_two_cudas_are_warned_of() -> None:
+def test_two_cupys_and_two_cuda_versions_are_warnings() -> None:
     versions = {"cupy": "14.2", "cupy-cuda12x": "14.2", "rmm-cu13": "26.10", "numpy": "2"}
     found = texts(versions, {})
 
@@ -116,31 +114,31 @@ def test_the_cuda_that_an_image_asks_for_is_read() -> None:
     assert not visible_devices.required_cuda({})
 
 
-def test_a_place_for_caches_that_cannot_be_written_is_named(
+def test_a_cache_directory_that_cannot_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_container, "_can_write", lambda place: "home" not in str(place))
-    facts = health_container.facts({"HOME": "/home/none", "CUPY_CACHE_DIR": "/cache"}, tmp_path)
+    monkeypatch.setattr(container, "_can_write", lambda place: "home" not in str(place))
+    facts = container.facts({"HOME": "/home/none", "CUPY_CACHE_DIR": "/cache"}, tmp_path)
 
     assert facts["unwritable"] == ["HOME (/home/none)"]
-    (found,) = (f for f in health_container.findings(facts) if f.check == "caches")
+    (found,) = (f for f in container.findings(facts) if f.check == "caches")
     assert found.level == "warning"
     assert found.text == "cannot write to HOME (/home/none)"
 
 
 @pytest.mark.parametrize("home", ["/" + "x" * 300, "/proc/self/fd/999/x", "/etc/passwd/x"])
-def test_a_strange_home_is_no_reason_to_stop(tmp_path: Path, home: str) -> None:
-    facts = health_container.facts({"HOME": home, "CUPY_CACHE_DIR": home}, tmp_path)
+def test_a_strange_home_does_not_stop_the_check(tmp_path: Path, home: str) -> None:
+    facts = container.facts({"HOME": home, "CUPY_CACHE_DIR": home}, tmp_path)
 
     assert set(facts["unwritable"]) <= {f"HOME ({home})", f"CUPY_CACHE_DIR ({home})"}
 
 
-def test_a_cache_that_this_user_may_not_look_into_cannot_be_written(tmp_path: Path) -> None:
+def test_a_cache_that_this_user_may_not_enter_cannot_be_written(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may look into everything")
     (tmp_path / "locked").mkdir(mode=0o000)
     place = tmp_path / "locked/cache"
-    facts = health_container.facts({"CUPY_CACHE_DIR": str(place)}, tmp_path)
+    facts = container.facts({"CUPY_CACHE_DIR": str(place)}, tmp_path)
 
     assert facts["unwritable"] == [f"CUPY_CACHE_DIR ({place})"]
 
@@ -156,7 +154,7 @@ def mig(uuid: str) -> Answers:
     )
 
 
-def test_a_mig_instance_is_known_by_a_uuid_that_no_card_has() -> None:
+def test_a_device_with_a_uuid_of_no_card_is_a_mig_instance() -> None:
     (device,) = diagnosis.devices(mig("99999999-0000-0000-0000-000000000000"))
 
     assert device.mig is True
@@ -165,7 +163,7 @@ def test_a_mig_instance_is_known_by_a_uuid_that_no_card_has() -> None:
     assert device.memory_free == 4 * GIB
 
 
-def test_the_management_library_explains_what_cuda_does_not() -> None:
+def test_nvml_explains_an_error_that_cuda_does_not() -> None:
     answers = Answers(
         stages={
             "driver": {"version": 13000, "call": "cuInit", "code": 999},
@@ -203,8 +201,8 @@ def checks(tmp_path: Path, *names: str) -> dict[str, str]:
 def test_the_checks_of_rapids_doctor_are_run_and_shown(tmp_path: Path) -> None:
     names = ["warns", "exits", "fails", "passes"]
     env = checks(tmp_path, *names)
-    told = {"checks": names, "command": None}
-    found = list(rapids_doctor.findings(sys.executable, told, timeout=30, env=env))
+    available = {"checks": names, "command": None}
+    found = list(run_rapids_doctor.findings(sys.executable, available, timeout=30, env=env))
 
     assert [(finding.level, finding.text) for finding in found] == [
         ("ok", "passed: passes"),
@@ -216,23 +214,23 @@ def test_the_checks_of_rapids_doctor_are_run_and_shown(tmp_path: Path) -> None:
 
 def test_a_check_of_rapids_doctor_that_hangs_is_ended(tmp_path: Path) -> None:
     env = checks(tmp_path, "hangs")
-    told = {"checks": ["hangs"], "command": None}
-    (found,) = rapids_doctor.findings(sys.executable, told, timeout=1, env=env)
+    available = {"checks": ["hangs"], "command": None}
+    (found,) = run_rapids_doctor.findings(sys.executable, available, timeout=1, env=env)
 
     assert found.text == "hangs did not end within 1 s"
 
 
-def test_rapids_doctor_is_run_as_a_command_where_that_is_all_there_is(tmp_path: Path) -> None:
+def test_rapids_doctor_is_run_as_a_command_where_no_checks_are_registered(tmp_path: Path) -> None:
     command = tmp_path / "rapids"
     command.write_text("#!/bin/sh\necho 'gpu_check failed'\necho '  No GPU'\nexit 1\n")
     command.chmod(0o755)
-    told = {"checks": [], "command": str(command)}
-    (found,) = rapids_doctor.findings(sys.executable, told, timeout=30)
+    available = {"checks": [], "command": str(command)}
+    (found,) = run_rapids_doctor.findings(sys.executable, available, timeout=30)
 
     assert found.level == "warning"
     assert found.text == "rapids doctor failed: No GPU"
     assert (
-        list(rapids_doctor.findings(sys.executable, {"checks": [], "command": None}, timeout=1))
+        list(run_rapids_doctor.findings(sys.executable, {"checks": [], "command": None}, timeout=1))
         == []
     )
 
@@ -241,7 +239,7 @@ def test_a_rapids_doctor_that_cannot_start_is_a_warning(tmp_path: Path) -> None:
     command = tmp_path / "rapids"
     command.write_text("#!/nowhere/python\n")  # as a conda environment that was moved
     command.chmod(0o755)
-    (found,) = rapids_doctor.findings(
+    (found,) = run_rapids_doctor.findings(
         sys.executable, {"checks": [], "command": str(command)}, timeout=30
     )
 
@@ -250,12 +248,10 @@ def test_a_rapids_doctor_that_cannot_start_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "warned"), [(64 << 10, True), (8 << 20, False), (None, False)])
-def test_a_low_limit_for_locked_memory_is_warned_of(
+def test_a_low_limit_for_locked_memory_is_a_warning(
     tmp_path: Path, limit: int | None, *, warned: bool
 ) -> None:
-    facts = {**health_container.facts({}, tmp_path), "memlock": limit}
-    found = [
-        finding.level for finding in health_container.findings(facts) if finding.check == "memlock"
-    ]
+    facts = {**container.facts({}, tmp_path), "memlock": limit}
+    found = [finding.level for finding in container.findings(facts) if finding.check == "memlock"]
 
     assert found == ["warning"] * warned

@@ -12,8 +12,7 @@ from cuda_driver import fake_cuda
 
 from stepkit.cli import tekton_results
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.gpu.health import container as health_container
-from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.health import container, preflight, remedies
 
 # The interpreter that made our environment has neither CuPy nor RMM: the driver alone answers.
 BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
@@ -87,7 +86,7 @@ def test_a_variable_that_kept_the_driver_out_of_the_container_is_named(
     assert remedy in found.message
 
 
-def test_what_is_missing_but_optional_is_a_warning() -> None:
+def test_a_missing_gpu_that_is_optional_is_a_warning() -> None:
     without_driver()
     found = preflight.diagnose(need="optional")
 
@@ -95,7 +94,7 @@ def test_what_is_missing_but_optional_is_a_warning() -> None:
     assert found.findings[0].level == "warning"
 
 
-def test_no_gpu_is_looked_for_where_none_is_wanted(tmp_path: Path) -> None:
+def test_the_gpu_is_not_checked_where_none_is_wanted(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_CRASH="1")
     found = preflight.diagnose(BARE, need="none", env=env)
 
@@ -121,7 +120,7 @@ def test_no_gpu_is_looked_for_where_none_is_wanted(tmp_path: Path) -> None:
         (12345, remedies.UNKNOWN, ToolError, Reason.GPU_BUSY, "Xid"),
     ],
 )
-def test_the_driver_alone_tells_every_cause(
+def test_every_cause_is_recognised_from_the_driver_alone(
     tmp_path: Path,
     code: int,
     cause: remedies.Cause,
@@ -149,15 +148,15 @@ def test_a_gpu_that_answers_is_described(tmp_path: Path) -> None:
     assert (first.index, first.name, first.compute_capability) == (0, "Fake A100", "8.0")
     assert (first.memory_free, first.memory_total) == (79 * GIB, 80 * GIB)
     assert first.uuid == "GPU-11111111-1111-1111-1111-111111111100"
-    assert second.memory_free is None  # a context of its own would cost memory
+    assert second.memory_free is None  # a second context would cost memory
     assert found.message == "2 GPUs: Fake A100, 79.0 GiB of 80.0 GiB free, CUDA 13.0"
-    told = json.loads(json.dumps(found.facts))
-    assert told["cuda"]["driver"] == "13.0"
-    assert told["devices"][1]["managed"] == 0
+    facts = json.loads(json.dumps(found.facts))
+    assert facts["cuda"]["driver"] == "13.0"
+    assert facts["devices"][1]["managed"] == 0
     assert found.facts["driver"]["library"] == str(tmp_path / "driver/libcuda.so.1")
 
 
-def test_a_cause_that_passes_is_asked_again_in_a_new_process(
+def test_a_transient_cause_is_checked_again_in_a_new_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = tmp_path / "failures"
@@ -171,7 +170,7 @@ def test_a_cause_that_passes_is_asked_again_in_a_new_process(
     assert "attempt 2 failed: the GPU is taken by another process" in caplog.text
 
 
-def test_a_cause_that_stays_is_not_asked_again(tmp_path: Path) -> None:
+def test_a_permanent_cause_is_not_checked_again(tmp_path: Path) -> None:
     left = tmp_path / "failures"
     left.write_text("9")
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="803", FAKE_CUDA_FAILURES=str(left))
@@ -181,7 +180,7 @@ def test_a_cause_that_stays_is_not_asked_again(tmp_path: Path) -> None:
     assert left.read_text().split() == ["8"]
 
 
-def test_the_limit_holds_for_the_waits_between_tries_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_includes_the_waits_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # it waits
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
@@ -193,7 +192,7 @@ def test_the_limit_holds_for_the_waits_between_tries_too(monkeypatch: pytest.Mon
     assert waited[1] == 0
 
 
-def test_tries_run_out(tmp_path: Path) -> None:
+def test_the_check_ends_after_the_last_try(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="802")
     found = preflight.diagnose(BARE, need="required", env=env, tries=2)
 
@@ -201,7 +200,7 @@ def test_tries_run_out(tmp_path: Path) -> None:
     assert found.facts["probe"]["tries"] == 2
 
 
-def test_a_driver_that_hangs_is_given_up(tmp_path: Path) -> None:
+def test_a_driver_that_hangs_is_killed_after_the_time_limit(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
     found = preflight.diagnose(BARE, need="required", env=env, timeout=1.5)
 
@@ -222,7 +221,7 @@ def test_a_driver_that_crashes_is_a_finding(tmp_path: Path) -> None:
     assert found.error().reason is Reason.GPU_UNFIT
 
 
-def test_another_thread_may_end_the_check(tmp_path: Path) -> None:
+def test_another_thread_can_stop_the_check(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
     stop = threading.Event()
     found: list[preflight.Diagnosis] = []
@@ -249,7 +248,7 @@ def test_another_thread_may_end_the_check(tmp_path: Path) -> None:
         (7 * GIB, 8 * GIB, remedies.TOO_SMALL),
     ],
 )
-def test_too_little_memory_is_somebody_elses_or_a_small_gpus(
+def test_too_little_memory_is_taken_by_others_or_the_gpu_is_too_small(
     tmp_path: Path, free: int, total: int, cause: remedies.Cause
 ) -> None:
     env = fake_cuda(
@@ -263,7 +262,7 @@ def test_too_little_memory_is_somebody_elses_or_a_small_gpus(
     )
 
 
-def test_a_gpu_older_than_rapids_takes_is_unfit(tmp_path: Path) -> None:
+def test_a_gpu_older_than_rapids_supports_is_unfit(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CAPABILITY="61")
     found = preflight.diagnose(BARE, need="required", env=env)
 
@@ -271,7 +270,7 @@ def test_a_gpu_older_than_rapids_takes_is_unfit(tmp_path: Path) -> None:
     assert "Fake A100 has 6.1" in found.message
 
 
-def test_a_context_that_finds_no_memory_means_that_others_have_it(tmp_path: Path) -> None:
+def test_a_context_that_finds_no_memory_means_that_other_processes_have_it(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CONTEXT="2")
     found = preflight.diagnose(BARE, need="required", env=env, tries=1)
 
@@ -288,7 +287,7 @@ def test_a_context_that_finds_no_memory_means_that_others_have_it(tmp_path: Path
         ({"NVIDIA_VISIBLE_DEVICES": "none"}, "NVIDIA_VISIBLE_DEVICES is none"),
     ],
 )
-def test_what_hides_the_gpu_is_named_with_its_own_remedy(
+def test_a_variable_that_hides_the_gpu_is_named_with_its_remedy(
     tmp_path: Path, variables: dict[str, str], text: str
 ) -> None:
     found = preflight.diagnose(BARE, need="required", env={**fake_cuda(tmp_path), **variables})
@@ -300,13 +299,13 @@ def test_what_hides_the_gpu_is_named_with_its_own_remedy(
     )
 
 
-def test_device_files_that_no_driver_may_use_mean_that_access_was_lost(
+def test_device_files_that_the_driver_cannot_use_mean_that_access_was_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     (tmp_path / "dev/nvidiactl").touch()
-    monkeypatch.setattr(health_container, "_DEV", tmp_path / "dev")
+    monkeypatch.setattr(container, "_DEV", tmp_path / "dev")
     found = preflight.diagnose(BARE, need="required", env=fake_cuda(tmp_path), tries=1)
 
     assert found.trouble is remedies.DEVICE_LOST
@@ -314,7 +313,9 @@ def test_device_files_that_no_driver_may_use_mean_that_access_was_lost(
     assert found.error().exit_code == 4
 
 
-def test_a_library_that_is_no_driver_is_told_with_the_linkers_words(tmp_path: Path) -> None:
+def test_a_driver_library_that_cannot_be_loaded_is_shown_with_the_linkers_error(
+    tmp_path: Path,
+) -> None:
     env = fake_cuda(tmp_path)
     (tmp_path / "driver/libcuda.so.1").write_text("no library")
     found = preflight.diagnose(BARE, need="required", env=env)
@@ -323,7 +324,7 @@ def test_a_library_that_is_no_driver_is_told_with_the_linkers_words(tmp_path: Pa
     assert "file too short" in found.message
 
 
-def test_a_python_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_python_that_does_not_exist_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no program /nowhere/python"):
         preflight.diagnose("/nowhere/python", need="required")
     broken = tmp_path / "python"
@@ -333,7 +334,7 @@ def test_a_python_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         preflight.diagnose(str(broken), need="required")
 
 
-def test_secrets_of_the_environment_are_not_told(tmp_path: Path) -> None:
+def test_secrets_of_the_environment_are_not_in_the_diagnosis(tmp_path: Path) -> None:
     env = {**fake_cuda(tmp_path), "NVIDIA_API_KEY": "nvapi-secret"}
     found = preflight.diagnose(BARE, need="required", env=env)
 
@@ -407,7 +408,7 @@ def libraries(tmp_path: Path) -> dict[str, str]:
     return {**env, "PYTHONPATH": str(tmp_path / "libraries")}
 
 
-def test_libraries_that_can_use_the_gpu_are_said_to(libraries: dict[str, str]) -> None:
+def test_libraries_that_can_use_the_gpu_are_a_finding(libraries: dict[str, str]) -> None:
     found = preflight.diagnose(BARE, need="required", env=libraries)
 
     assert found.usable
@@ -424,14 +425,14 @@ def test_a_missing_compiler_is_a_warning(libraries: dict[str, str]) -> None:
     assert "cannot compile (RuntimeError: CuPy failed to load libnvrtc" in texts(found, "libraries")
 
 
-def test_a_kernel_that_the_gpu_refuses_is_trouble(libraries: dict[str, str]) -> None:
+def test_a_compiled_kernel_that_the_gpu_refuses_is_a_cause(libraries: dict[str, str]) -> None:
     env = {**libraries, "FAKE_CUPY": "cudaErrorNoKernelImageForDevice: no kernel image"}
     found = preflight.diagnose(BARE, need="required", env=env)
 
     assert found.trouble is remedies.NO_KERNEL_IMAGE
 
 
-def test_variables_that_contradict_the_gpu_are_warned_of(libraries: dict[str, str]) -> None:
+def test_variables_that_contradict_the_gpu_are_warnings(libraries: dict[str, str]) -> None:
     env = {
         **libraries,
         "CUDA_VISIBLE_DEVICES": "0,1,2,3",

@@ -1,4 +1,4 @@
-"""The preflight with a management library beside the driver."""
+"""The preflight where the driver's management library (NVML) is there too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def driver(tmp_path: Path) -> dict[str, str]:
     return env
 
 
-def test_the_drivers_own_version_is_told(driver: dict[str, str]) -> None:
+def test_the_version_of_the_driver_is_shown(driver: dict[str, str]) -> None:
     found = preflight.diagnose(BARE, need="required", env=driver)
 
     assert found.usable
@@ -31,7 +31,7 @@ def test_the_drivers_own_version_is_told(driver: dict[str, str]) -> None:
     assert "nvml" not in {finding.check for finding in found.findings}
 
 
-def test_an_instance_of_a_card_in_mig_mode_is_told(tmp_path: Path, driver: dict[str, str]) -> None:
+def test_an_instance_of_a_card_in_mig_mode_is_shown(tmp_path: Path, driver: dict[str, str]) -> None:
     (tmp_path / "state").write_text("0.mig 1\n")
     found = preflight.diagnose(BARE, need="required", env=driver)
 
@@ -41,7 +41,9 @@ def test_an_instance_of_a_card_in_mig_mode_is_told(tmp_path: Path, driver: dict[
     assert any("a MIG instance" in finding.text for finding in found.findings)
 
 
-def test_a_library_that_hangs_is_given_up(tmp_path: Path, driver: dict[str, str]) -> None:
+def test_a_management_library_that_hangs_is_killed_after_the_time_limit(
+    tmp_path: Path, driver: dict[str, str]
+) -> None:
     (tmp_path / "state").write_text("hang 1\n")
     found = preflight.diagnose(BARE, need="required", env=driver, timeout=1.5)
 

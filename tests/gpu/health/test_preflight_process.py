@@ -1,4 +1,4 @@
-"""Pythons that cannot run the probe to its end, and what is said of them."""
+"""Pythons that cannot run the probe to its end, and the messages about them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from cuda_driver import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.gpu.health import preflight, rapids_doctor, remedies
+from stepkit.gpu.health import preflight, remedies, run_rapids_doctor
 
 BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 
@@ -42,7 +42,7 @@ def library(directory: Path, name: str, source: str) -> dict[str, str]:
         ("sleep 60", ToolError, Reason.TIMEOUT, "did not begin to check anything within 1 s"),
     ],
 )
-def test_a_python_that_tells_nothing_is_an_error_and_no_success(
+def test_a_python_that_prints_no_answer_is_an_error(
     tmp_path: Path,
     need: Literal["required", "none"],
     line: str,
@@ -80,7 +80,7 @@ def test_a_probe_that_ends_early_has_found_no_gpu_that_can_be_used(
     assert found.error().exit_code == (4 if cause.transient else 2)
 
 
-def test_lines_that_only_look_like_the_probes_own_are_passed_over(tmp_path: Path) -> None:
+def test_lines_that_resemble_the_probes_are_ignored(tmp_path: Path) -> None:
     lines = ["5", "[1]", "{}", '{"stage": []}', '{"stage": "begin"}', "no JSON", '{"stage": "py']
     source = "".join(f"print('stepkit-probe {line}')\n" for line in lines)
     env = library(tmp_path, "sitecustomize", source + "print('noise', end='')")
@@ -89,7 +89,7 @@ def test_lines_that_only_look_like_the_probes_own_are_passed_over(tmp_path: Path
     assert found.usable
 
 
-def test_what_is_left_of_an_uninstalled_cupy_is_no_fault_of_the_drivers(tmp_path: Path) -> None:
+def test_files_of_an_uninstalled_cupy_are_not_blamed_on_the_driver(tmp_path: Path) -> None:
     env = library(tmp_path, "nothing", "")
     (tmp_path / "modules/cupy").mkdir()  # it can be imported, and is empty
     found = preflight.diagnose(BARE, need="required", env=env)
@@ -118,7 +118,7 @@ def test_a_package_that_cannot_be_read_is_a_warning(
     assert [f.level for f in found.findings if f.text == f"{broken} cannot be read"] == ["warning"]
 
 
-def test_entry_points_that_cannot_be_read_hide_no_others(tmp_path: Path) -> None:
+def test_entry_points_that_cannot_be_read_do_not_hide_others(tmp_path: Path) -> None:
     env = library(tmp_path, "checks", "def passes(): pass")
     points = {"broken": "no section\n[x]\nno value\n", "foreign": "[x]\n\xff = a:b\n"}
     points["checks"] = "[rapids_doctor_check]\npasses = checks:passes\n"
@@ -130,5 +130,5 @@ def test_entry_points_that_cannot_be_read_hide_no_others(tmp_path: Path) -> None
 
     assert found.usable
     assert found.facts["doctor"]["checks"] == ["passes"]
-    (passed,) = rapids_doctor.findings(BARE, found.facts["doctor"], timeout=30, env=env)
+    (passed,) = run_rapids_doctor.findings(BARE, found.facts["doctor"], timeout=30, env=env)
     assert passed.text == "passed: passes"

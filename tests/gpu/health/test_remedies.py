@@ -68,7 +68,7 @@ def errors(env: dict[str, str] | None) -> dict[str, tuple[str, str]]:
         for code, cause in CODES
     ],
 )
-def test_every_error_of_rmm_and_cupy_is_traced_to_the_drivers(
+def test_every_error_of_rmm_and_cupy_leads_to_the_drivers_error(
     tmp_path: Path, code: str, cause: remedies.Cause
 ) -> None:
     raised = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT=code))
@@ -78,7 +78,7 @@ def test_every_error_of_rmm_and_cupy_is_traced_to_the_drivers(
         assert remedies.find(ename, text, driver_version=13000) is cause, (ename, text)
 
 
-def test_rmms_attribute_error_is_the_missing_device_that_it_hides(tmp_path: Path) -> None:
+def test_the_attribute_error_of_rmm_means_that_no_device_was_found(tmp_path: Path) -> None:
     ename, text = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT="100"))["reinitialize"]
 
     assert (ename, text) == ("AttributeError", "'CUDARuntimeError' object has no attribute 'msg'")
@@ -89,7 +89,7 @@ def test_rmms_attribute_error_is_the_missing_device_that_it_hides(tmp_path: Path
     assert "nvidia.com/gpu: 1" in cause.remedy
 
 
-def test_an_insufficient_driver_is_a_missing_one_where_there_is_none(tmp_path: Path) -> None:
+def test_insufficient_driver_means_a_missing_driver_where_there_is_none(tmp_path: Path) -> None:
     without = fake_cuda(tmp_path)
     (tmp_path / "driver/libcuda.so.1").write_text("no library")
     raised = errors(without)
@@ -101,7 +101,7 @@ def test_an_insufficient_driver_is_a_missing_one_where_there_is_none(tmp_path: P
 
 
 @pytest.mark.slow
-def test_an_old_driver_is_told_by_its_version(tmp_path: Path) -> None:
+def test_an_old_driver_is_recognised_by_its_version(tmp_path: Path) -> None:
     raised = errors(fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_VERSION="11040"))
 
     for ename, text in raised.values():
@@ -203,7 +203,7 @@ def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause)
         ("NVMLError_NotSupported", "Not Supported"),
     ],
 )
-def test_an_error_that_is_not_the_gpus_has_no_cause(ename: str, text: str) -> None:
+def test_an_error_that_is_not_about_the_gpu_has_no_cause(ename: str, text: str) -> None:
     assert remedies.find(ename, text) is None
 
 
@@ -213,7 +213,7 @@ def test_a_missing_driver_explains_what_would_hide_it() -> None:
     assert remedies.find("RuntimeError", text, driver_version=0) is remedies.NO_DRIVER
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_transient_causes_are_tool_errors_to_try_again() -> None:
     for cause in remedies.CAUSES:
         if cause.transient:
             assert cause.error is ToolError, cause.name

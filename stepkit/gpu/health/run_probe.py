@@ -1,4 +1,4 @@
-"""Run :mod:`stepkit.kernel.probe` or its like in a process of its own, by the kernel's Python."""
+"""Run :mod:`stepkit.kernel.probe_script`, or a script like it, by the kernel's own Python."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KERNEL: Final = Path(stepkit.kernel.__path__[0])
-PROBE: Final = _KERNEL / "probe.py"
-DOCTOR: Final = _KERNEL / "doctor.py"
+PROBE: Final = _KERNEL / "probe_script.py"
+RAPIDS_DOCTOR: Final = _KERNEL / "rapids_doctor_script.py"
 _MARK: Final = "stepkit-probe "
 _GRACE_SECONDS: Final = 1.0  # a probe has nothing to save
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the probe told, stage by stage, and how it ended.
+    """What the script printed, stage by stage, and how it ended.
 
     ``began`` is the last stage that began, ``code`` the exit code (negative for a signal),
-    ``said`` the last line that is none of the probe's own. ``stopped``: somebody asked for the end.
-    A probe that got through all it asks tells a stage ``end``.
+    ``last_line`` the last line that something else printed. ``stopped`` means that another thread
+    asked for the end. The script prints a stage ``end`` when it got through all stages.
     """
 
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -37,12 +37,12 @@ class Answers:
     code: int = 0
     timed_out: bool = False
     stopped: bool = False
-    said: str = ""
+    last_line: str = ""
     seconds: float = 0.0
 
     @property
     def ended(self) -> bool:
-        """Whether the probe got through all that it asks."""
+        """Whether the script got through all its stages."""
         return "end" in self.stages
 
     def of(self, stage: str) -> Mapping[str, Any]:
@@ -58,10 +58,10 @@ def ask(
     timeout: float,
     stop: threading.Event | None,
 ) -> Answers:
-    """Run a script of ours to its end, for at most ``timeout`` seconds or until ``stop`` is set.
+    """Run a script to its end, for at most ``timeout`` seconds or until ``stop`` is set.
 
-    ``command`` is the Python, the script (:data:`PROBE` or :data:`DOCTOR`) and its arguments.
-    Raises :class:`ConfigurationError` when there is no such Python, or it runs no script.
+    ``command`` is the Python, the script (:data:`PROBE` or :data:`RAPIDS_DOCTOR`) and its
+    arguments. Raises :class:`ConfigurationError` when that Python does not exist or runs no script.
     """
     done = process.run(
         command,
@@ -73,24 +73,26 @@ def ask(
         kill_on_timeout=True,
         keep=None,
     )
-    answers = _read(done, stopped=bool(stop and stop.is_set() and done.code))
+    answers = _parse(done, stopped=bool(stop and stop.is_set() and done.code))
     if answers.code >= 0 and answers.began == "start" and not answers.stopped:
-        said = answers.said or "it printed nothing"
+        said = answers.last_line or "it printed nothing"
         raise ConfigurationError(
             f"{command[0]} cannot run the check of the GPU: {said}; it takes Python 3.9 or later"
         )
     return answers
 
 
-def _read(done: process.Completed, *, stopped: bool) -> Answers:
+def _parse(done: process.Completed, *, stopped: bool) -> Answers:
     stages: dict[str, Mapping[str, Any]] = {}
-    began, said = "start", ""
+    began, last_line = "start", ""
     for line in done.output.splitlines():
-        before, _, told = line.partition(_MARK)
-        if before.strip():
-            said = before.strip()
-        facts = _facts(told)
-        stage = facts.pop("stage", None)
+        before, _, text = line.partition(_MARK)
+        last_line = before.strip() or last_line
+        try:
+            facts = json.loads(text)
+        except ValueError:  # something else printed it, or the end cut it off
+            continue
+        stage = facts.pop("stage", None) if isinstance(facts, dict) else None
         if stage == "begin" and "next" in facts:
             began = facts["next"]
         elif isinstance(stage, str):
@@ -101,15 +103,6 @@ def _read(done: process.Completed, *, stopped: bool) -> Answers:
         code=done.code,
         timed_out=done.timed_out,
         stopped=stopped,
-        said=said,
+        last_line=last_line,
         seconds=done.seconds,
     )
-
-
-def _facts(text: str) -> dict[str, Any]:
-    """Read what one line tells; nothing of another's line, or of one that the end cut off."""
-    try:
-        facts = json.loads(text)
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .allocator_ladder import Climb, Request
     from .host_overflow import Overflow
-    from .settings import Settings
+    from .read_guard_request import Settings
 
 _OURS = "_stepkit_guarded"
 
