@@ -23,11 +23,12 @@ from stepkit.cli import (
     version_info,
     write_conflicts,
 )
+from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.formats import did_you_mean
 from stepkit.options import Declared, declared
 from stepkit.redaction import redact
-from stepkit.steps import MODULES, SECRET_VARIABLES, Registry
+from stepkit.steps import MODULES, Registry
 from stepkit.system import parent_death, signals
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(taken, signal.SIG_IGN)
         raise Cancelled(signum)
 
-    with signals.handled(stop, signal.SIGTERM, signal.SIGHUP):
+    with signals.handle(stop, signal.SIGTERM, signal.SIGHUP):
         yield
 
 

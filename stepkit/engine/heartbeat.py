@@ -90,7 +90,7 @@ class Heartbeat:
         silent = time.monotonic() - self._alive_at
         since = durations.elapsed(seconds, tenths=False)
         told = f"{where} running {since}, {tree.usage(cpu=False).rss / _GIB:.2f} GiB"
-        if memory := nvml.memory():
+        if memory := nvml.read_memory():
             told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
         if silent > self._interval:
             quiet = durations.elapsed(silent, tenths=False)

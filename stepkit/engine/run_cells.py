@@ -1,4 +1,4 @@
-"""Execute a notebook in a kernel that was started before."""
+"""Start a kernel, prepare a notebook as papermill does, and run its cells."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from stepkit.engine.run_request import Outcome, Request
+from stepkit.engine.cell_events import Tolerances
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import Execution
@@ -17,10 +18,8 @@ from stepkit.system import cgroup, nvml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from stepkit.engine.kernel_process import Kernel
-    from stepkit.engine.run import Session
     from stepkit.system.process_tree import Descendants
 
 logger = logging.getLogger(__name__)
@@ -29,17 +28,52 @@ _GPU_SECONDS: Final = 2.0  # until a driver has taken back what a dead process h
 _GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A notebook that is ready to run; times are in seconds, None is no limit.
+
+    ``checkpoint_interval`` and ``heartbeat`` may be 0 for none, ``cell_output_limit`` is in bytes.
+    """
+
+    notebook: Any
+    output: Path | None
+    log_output: bool = False
+    progress_bar: bool = False
+    start_timeout: float = 60.0
+    execution_timeout: float | None = None
+    run_timeout: float | None = None
+    hang_timeout: float | None = None
+    checkpoint_interval: float = 5.0
+    heartbeat: float = 30.0
+    cell_output_limit: int | None = None
+    stdout_file: IO[str] | None = None
+    stderr_file: IO[str] | None = None
+    tolerances: Tolerances | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended; ``notebook`` is the executed one, with papermill's metadata.
+
+    ``strays`` describes the processes that it left running.
+    """
+
+    execution: Execution
+    notebook: Any
+    strays: tuple[str, ...] = ()
+
+
 class Started:
     """A kernel that boots, and all processes that it will start."""
 
-    def __init__(self, kernel: Kernel, family: Descendants) -> None:
+    def __init__(self, kernel: Kernel, descendants: Descendants) -> None:
         self.kernel = kernel
-        self.family = family
+        self.descendants = descendants
         self.gpu_before = nvml.memory()
 
 
 @contextmanager
-def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Started]:
+def start_kernel(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Started]:
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
     ``env`` is added to the environment that it inherits.
@@ -48,15 +82,15 @@ def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Itera
     from stepkit.engine import kernel_process
     from stepkit.system.process_tree import Descendants
 
-    family = Descendants()
+    descendants = Descendants()
     try:
-        with kernel_process.started(name, cwd, env) as running:
-            yield Started(running, family)
+        with kernel_process.start(name, cwd, env) as kernel:
+            yield Started(kernel, descendants)
     finally:
-        family.close()
+        descendants.close()
 
 
-def prepared(
+def prepare_notebook(
     nb: Any,
     parameters: Mapping[str, Any],
     *,
@@ -91,43 +125,28 @@ def prepared(
 
 
 def execute(request: Request, started: Started) -> Outcome:
-    """Execute the notebook and return what the kernel answered; the output file is written.
+    """Execute the notebook and return what the kernel replied; the output file is written.
 
-    Cell errors, dead kernels, time limits and signals are told in the result, not raised. Raises
-    :class:`~stepkit.errors.ToolError` when the kernel does not start or the disk is full, and
-    :class:`Cancelled` when a signal came before the first cell.
+    The outcome says which cells failed, and whether the kernel died, a time limit passed or a
+    signal came. Raises :class:`~stepkit.errors.ToolError` when the kernel does not start or the
+    disk is full, and :class:`Cancelled` when a signal came before the first cell.
     """
     import asyncio
 
     from stepkit.engine.run import Session
 
-    # nbclient's own tasks end with the run, not with a result that somebody waits for.
+    # nbclient's tasks end with the run: asyncio would log that their results were not read.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     kernel, kills = started.kernel, cgroup.oom_kills() or 0
     session = Session(request, kernel)
+    watch = session.watch
     try:
         kernel.runner.run(session.run())
     except asyncio.CancelledError:
-        raise Cancelled(session.watch.cancelled_by or signal.SIGINT) from None
+        raise Cancelled(watch.cancelled_by or signal.SIGINT) from None
     finally:
-        kernel.tell()
-    execution = _execution(session, kernel, kills)
-    try:
-        started.family.end()
-        _check_gpu(started.gpu_before)
-    except KeyboardInterrupt as stop:  # all is saved: what is known of the run is not lost
-        signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
-        execution = replace(execution, cancelled_by=signum)
-    return Outcome(
-        execution=execution,
-        notebook=session.nb,
-        strays=tuple(started.family.strays),
-    )
-
-
-def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:
-    watch = session.watch
-    return Execution(
+        kernel.log_lines()
+    execution = Execution(
         cells=tuple(watch.plan.values()),
         ending=watch.ending,
         cancelled_by=watch.cancelled_by,
@@ -135,24 +154,25 @@ def _execution(session: Session, kernel: Kernel, kills: int) -> Execution:
         limit=watch.limit,
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),
-        messages_lost=session.client.losses.count,
+        messages_lost=session.client.received.lost,
         started=watch.started,
     )
+    try:
+        started.descendants.end()
+        _warn_of_gpu_memory(started.gpu_before)
+    except KeyboardInterrupt as stop:  # the notebook is saved: what is known of it is not lost
+        signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
+        execution = replace(execution, cancelled_by=signum)
+    strays = tuple(started.descendants.strays)
+    return Outcome(execution=execution, notebook=session.nb, strays=strays)
 
 
-def _check_gpu(before: tuple[int, int] | None) -> None:
-    """Say what the run left in the GPUs' memory: the next one finds it missing."""
-    if before is None:
-        return
+def _warn_of_gpu_memory(before: tuple[int, int] | None) -> None:
+    """Warn of GPU memory that is still in use after the run: the next run cannot have it."""
     until = time.monotonic() + _GPU_SECONDS
-    left = _gpu_left(before)
-    while left > _GPU_SLACK and time.monotonic() < until:
+    while before and (after := nvml.memory()) and after[0] - before[0] > _GPU_SLACK:
+        if time.monotonic() >= until:
+            more = (after[0] - before[0]) / 2**30
+            logger.warning("GPU memory: %.1f GiB more in use than before the run", more)
+            return
         time.sleep(_GPU_SECONDS / 10)
-        left = _gpu_left(before)
-    if left > _GPU_SLACK:
-        logger.warning("GPU memory: %.1f GiB more in use than before the run", left / 2**30)
-
-
-def _gpu_left(before: tuple[int, int]) -> int:
-    after = nvml.memory()
-    return after[0] - before[0] if after else 0

@@ -43,7 +43,7 @@ def run(plan: Plan, jobs: int, outputs: Callable[..., T]) -> T:
         tasks = Machine(root=root, secrets=plan.secrets, stop=stop, kill=kill)
         last = Machine(root=root, secrets=plan.secrets, stop=kill, kill=kill)
         scheduler = Scheduler(plan, jobs, tasks, last)
-        signum = signals.outlasted(scheduler.run, stop=stop, kill=kill, told=_STOPPING)
+        signum = signals.run_stoppable(scheduler.run, stop=stop, kill=kill, message=_STOPPING)
     ended = scheduler.in_order()
     for line in plan_text.table(ended):
         logger.info("%s", plan.secrets.redact(line))

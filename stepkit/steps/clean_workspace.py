@@ -229,6 +229,6 @@ def _remove(found: Candidate) -> bool:
     """Remove it from the disk; return False if a cache entry was used again meanwhile."""
     if found.entry:
         return dataset_cache.remove(found.entry)
-    with removal.unchanged(found.path.parent):
+    with removal.keeping_mtime(found.path.parent):
         removal.remove(found.path)
     return True

@@ -127,7 +127,7 @@ def run(options: Options) -> Outputs:
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop
     )
     told = "stopping: what runs is saved; a second Ctrl-C ends it"
-    stopped_by = signals.outlasted(work.run, stop=stop, kill=kill, told=told)
+    stopped_by = signals.run_stoppable(work.run, stop=stop, kill=kill, message=told)
     runs = work.in_order()
     _tell(plan, runs, places)
     outputs = _outputs(runs, places)

@@ -1,6 +1,7 @@
-"""Change files and directories all at once or not at all.
+"""Write files and replace directories whole or not at all.
 
-What few commands need is imported where it is used: this module is part of every command's start.
+Every command imports this module at its start, so it imports what few commands need where it is
+used.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def os_error(what: str, error: OSError) -> StepError:
-    """Say whose fault ``error`` is: a full disk may be emptied, a wrong path stays wrong."""
+    """Return ``error`` as ToolError for a full disk, which may be emptied, else as our user's."""
     why = error.strerror or str(error)
     if error.errno in _NO_SPACE:
         return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
@@ -44,13 +45,13 @@ def explaining(what: str) -> Iterator[None]:
 
 
 def read(path: Path) -> bytes:
-    """Return what a regular file holds; a pipe would block for ever.
+    """Return the content of a regular file; a pipe, which would block for ever, is refused.
 
     Raises :class:`ConfigurationError` when it cannot be read.
     """
     with explaining(f"cannot read {path}"):
         if path.exists() and not path.is_file():
-            raise ConfigurationError(f"cannot read {path}: it is no regular file")
+            raise ConfigurationError(f"cannot read {path}: it is not a regular file")
         return path.read_bytes()
 
 
@@ -59,20 +60,25 @@ def write_atomically(
 ) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part.
 
-    Content in pieces is never held whole. Missing directories are made. ``durable`` waits until
-    the disk has it, for what must outlive a power cut. Raises :class:`StepError` when that fails.
+    Pieces of an iterable are written as they come. Missing directories are made. ``durable`` waits
+    until the disk has the file, which then outlives a power cut. Raises :class:`StepError` when
+    the file cannot be written.
     """
-    parts = [content] if isinstance(content, str | bytes) else content
+    import secrets
+
+    pieces = [content] if isinstance(content, str | bytes) else content
+    # Not mkstemp: it opens its file to nobody else, and where the directory has a default ACL, the
+    # umask does not say how far to open it again.
+    scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with explaining(f"cannot write {path}"):
         check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = _scratch(path)
+        handle = os.open(scratch, flags, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
-                for part in parts:
-                    data = (
-                        part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
-                    )
+                for text in pieces:
+                    data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
                     file.write(data)
                 file.flush()
                 if durable:
@@ -81,19 +87,6 @@ def write_atomically(
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
-
-
-def _scratch(path: Path) -> tuple[int, Path]:
-    """Open a new file beside ``path``, as open to others as any that is made in its directory.
-
-    ``mkstemp`` closes it to all, and where the directory has a default ACL, no umask tells how far
-    to open it again.
-    """
-    import secrets
-
-    scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(scratch, flags, 0o666), scratch
 
 
 def sync(directory: Path) -> None:
@@ -111,7 +104,7 @@ def check_regular(path: Path) -> None:
     Raises :class:`ConfigurationError`.
     """
     if path.exists() and not path.is_file():
-        raise ConfigurationError(f"cannot write {path}: it is there and no regular file")
+        raise ConfigurationError(f"cannot write {path}: it exists and is not a regular file")
 
 
 def append(path: Path, text: str) -> None:
@@ -128,8 +121,8 @@ def with_suffix(path: Path, suffix: str) -> Path:
 def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
     """Open a file for writing until ``stack`` ends; None stays None.
 
-    Raises :class:`StepError` when it cannot be written, and so does the end of ``stack``: what is
-    still held may find no room.
+    Raises :class:`StepError` when it cannot be written. So does the end of ``stack``, because the
+    disk may be full when the last text is written.
     """
     if path is None:
         return None
@@ -177,7 +170,7 @@ def sha256(path: Path) -> str:
 
 
 def near_names(path: Path) -> str:
-    """Say which files beside ``path`` it may have meant: `` (did you mean a.ipynb?)`` or ``""``."""
+    """Return a hint at files with a similar name, `` (did you mean a.ipynb?)``, or ``""``."""
     import difflib
 
     try:
@@ -191,10 +184,10 @@ def near_names(path: Path) -> str:
 
 
 def is_mount_point(path: Path) -> bool:
-    """Tell whether something is mounted at ``path``, bind mounts of the same disk included.
+    """Return whether something is mounted at ``path``, bind mounts of the same disk included.
 
-    :func:`os.path.ismount` compares device numbers and misses those, and a Kubernetes subPath
-    is one.
+    :func:`os.path.ismount` compares device numbers, which misses a bind mount of the same disk; a
+    Kubernetes subPath is one.
     """
     from stepkit.system import mounts
 
@@ -202,12 +195,12 @@ def is_mount_point(path: Path) -> bool:
 
 
 def empty(directory: Path) -> None:
-    """Remove all that ``directory`` holds; a link in it is removed, never followed.
+    """Remove the content of ``directory``; a link in it is removed and not followed.
 
     Raises :class:`ConfigurationError` when ``directory`` itself is a link or a file.
     """
     if directory.is_symlink() or not directory.is_dir():
-        raise ConfigurationError(f"{directory} is no directory of its own: not emptying it")
+        raise ConfigurationError(f"{directory} is not a real directory: not emptying it")
     with explaining(f"cannot empty {directory}"):
         for entry in directory.iterdir():
             if entry.is_dir() and not entry.is_symlink():
@@ -220,19 +213,24 @@ def empty(directory: Path) -> None:
 def replacing(
     destination: Path, *, backup: Path | None = None, keep: Callable[[Path], bool] | None = None
 ) -> Iterator[Path]:
-    """Yield an empty directory that takes ``destination``'s place if the block succeeds.
+    """Yield an empty directory that replaces ``destination`` if the block succeeds.
 
-    What stood there before becomes ``backup``, from where it is removed only if ``keep``, asked
-    about it there, says no; without ``backup`` it is removed at once. At no moment is the
-    destination missing or half full, where the file system can exchange two directories (ext4,
-    xfs, btrfs, tmpfs, overlay); elsewhere it is missing between two renames. Whenever this is
-    interrupted, what stood there before is either at ``destination`` or at ``backup``.
+    The old directory becomes ``backup``. It is removed from there if ``keep``, called with the
+    backup, returns false; without ``backup`` it is removed at once. The destination is never
+    missing or half full where the file system can exchange two directories (ext4, xfs, btrfs,
+    tmpfs, overlay); elsewhere it is missing between two renames. Whenever this is interrupted, the
+    old directory is either at ``destination`` or at ``backup``.
 
-    Raises :class:`StepError` when that fails.
+    Raises :class:`StepError` when the directory cannot be replaced.
     """
+    from tempfile import mkdtemp
+
     from stepkit.system.rename_exchange import exchange
 
-    scratch = _scratch_beside(destination)
+    with explaining(f"cannot make a directory beside {destination}"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{destination.name}.stepkit-"
+        scratch = Path(mkdtemp(prefix=prefix, dir=destination.parent))
     try:
         new = scratch / "new"
         new.mkdir()
@@ -252,7 +250,7 @@ def replacing(
 def remove_scratch(destination: Path) -> None:
     """Remove what a killed run of :func:`replacing` left beside ``destination``.
 
-    Only the holder of the destination's lock may do so: another run's may be in use.
+    The caller must hold the destination's lock, because another run's scratch may be in use.
     """
     ours = re.compile(rf"\.{re.escape(destination.name)}\.stepkit-[a-z0-9_]{{8}}")
     for path in destination.parent.iterdir():
@@ -260,16 +258,8 @@ def remove_scratch(destination: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _scratch_beside(destination: Path) -> Path:
-    from tempfile import mkdtemp
-
-    with explaining(f"cannot make a directory beside {destination}"):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        return Path(mkdtemp(prefix=f".{destination.name}.stepkit-", dir=destination.parent))
-
-
 def umask() -> int:
-    """Return the process's umask without changing it for a moment, as :func:`os.umask` does."""
+    """Return this process's umask; unlike :func:`os.umask`, change it at no moment."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)

@@ -1,4 +1,4 @@
-"""What the kernel's memory controller counted for this container, cgroup v1 or v2."""
+"""The memory limit and use of this container, as its cgroup (v1 or v2) counts them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ def memory_limit() -> int | None:
     Of nested groups the tightest limit counts.
     """
     limits = [
-        int(line)
+        limit
         for directory in _directories()
         for name in ("memory.max", "memory.limit_in_bytes")
-        for line in _lines(directory / name)
-        if line.isdigit() and int(line) < _NO_LIMIT
+        if (limit := _number(directory / name)) is not None and limit < _NO_LIMIT
     ]
     return min(limits, default=None)
 
@@ -42,25 +41,24 @@ def memory_limit() -> int | None:
 def memory_free() -> int | None:
     """Return how many bytes this container may still take, None if it has no limit.
 
-    What is cached of files that nobody used of late counts as free: the kernel drops it first. Of
+    Cached files that were not used lately count as free, because the kernel drops them first. Of
     nested groups the tightest counts.
     """
-    rooms = (_room(directory) for directory in _directories())
-    return min((room for room in rooms if room is not None), default=None)
-
-
-def _room(directory: Path) -> int | None:
-    # Version 2, then version 1: the limit, what is used of it, and the line for cached files.
-    for limit, usage, cached in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        size, used = (_number(directory / name) for name in (limit, usage))
-        if size is not None and used is not None and size < _NO_LIMIT:
+    free = []
+    for directory in _directories():
+        # Version 2, then version 1: the limit, what is used of it, and the line for cached files.
+        for limit, usage, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            size, used = _number(directory / limit), _number(directory / usage)
+            if size is None or used is None or size >= _NO_LIMIT:
+                continue
             words = [line.split() for line in _lines(directory / "memory.stat")]
             spare = sum(int(word[1]) for word in words if word[:1] == [cached])
-            return max(size - max(used - spare, 0), 0)
-    return None
+            free.append(max(size - max(used - spare, 0), 0))
+            break
+    return min(free, default=None)
 
 
 def _number(path: Path) -> int | None:
@@ -71,8 +69,8 @@ def _number(path: Path) -> int | None:
 def _directories() -> Iterator[Path]:
     """Yield this process's own groups, innermost first, then what a container sees as its root.
 
-    A container with a cgroup namespace is at the root of what it sees; one without finds its own
-    files there, too, under a path that names nothing.
+    A container with a cgroup namespace is at the root of what it sees. A container without one
+    finds its files at that root, too, while the path in /proc/self/cgroup does not exist.
     """
     for line in _lines(_MEMBERSHIP):
         _, controllers, path = (*line.split(":", 2), "", "")[:3]

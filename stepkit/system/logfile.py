@@ -1,4 +1,4 @@
-"""A log file of one step's work, written by us and not by a shell's pipe."""
+"""Write what a step logs to a file, too."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class StampedFormatter(logging.Formatter):
 
 
 class _File(logging.FileHandler):
-    """A log file that says once that it cannot be written, and never fails the work it is of."""
+    """A log file that warns once when it cannot be written, and never fails the step."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, mode="w", encoding="utf-8", errors="backslashreplace")
         self._failed = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Note an error of the disk; any other is a bug, and logging shows it."""
+        """Warn of an error of the disk; logging shows any other, which is a bug."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             self._note(error)
@@ -42,7 +42,7 @@ class _File(logging.FileHandler):
             super().handleError(record)
 
     def close(self) -> None:
-        """Close the file; what the disk did not take is lost."""
+        """Close the file; warn if the disk does not take the last lines."""
         try:
             super().close()
         except OSError as error:
@@ -51,7 +51,7 @@ class _File(logging.FileHandler):
     def _note(self, error: OSError) -> None:
         if self._failed:
             return
-        self._failed = True  # first: the warning comes back to this very file
+        self._failed = True  # before the warning, which is logged to this file, too
         why = error.strerror or error
         logger.warning("the log %s is incomplete: %s; the work goes on", self.baseFilename, why)
 
@@ -60,8 +60,8 @@ class _File(logging.FileHandler):
 def recording(path: Path) -> Iterator[logging.Handler]:
     """Write everything that is logged during the block to ``path``, a line for each event.
 
-    Yields the handler that does it, for loggers that do not reach the screen. A disk that is full
-    later costs lines of the log, and a warning, but never the work.
+    Yields the handler, for loggers that do not propagate. When the disk is full later, lines of
+    the log are lost with a warning, and the step goes on.
 
     Raises :class:`~stepkit.errors.ConfigurationError` when the file cannot be written.
     """
@@ -82,13 +82,13 @@ def recording(path: Path) -> Iterator[logging.Handler]:
 
 
 def on_terminal() -> bool:
-    """Tell whether a person sees what is logged, as it comes."""
+    """Return whether the log goes to a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
 def only_to(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
-    """Send what ``logger`` says to ``handler`` alone, for the block."""
+    """Send what ``logger`` logs during the block to ``handler`` alone."""
     logger.propagate = False
     logger.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""What is mounted where: as the kernel tells it, bind mounts of the same disk included."""
+"""The mount points that the kernel lists, bind mounts of the same disk included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POINT: Final = 4  # the field of a line that names the mount point
 def table() -> list[tuple[Path, str]]:
     """Return each mount point and its type of file system, in the order of mounting.
 
-    It is empty where the kernel does not tell.
+    Empty where /proc/self/mountinfo cannot be read.
     """
     try:
         lines = _TABLE.read_text(errors="surrogateescape").splitlines()
@@ -31,7 +31,7 @@ def file_system(path: Path) -> str:
     """Return the type of file system that ``path`` lies on, such as ``ext4``; empty if unknown."""
     real = Path(os.path.realpath(path))
     above = [(point, kind) for point, kind in table() if real.is_relative_to(point)]
-    # The longest one holds the path; of two at one place, the later hides the earlier.
+    # The longest mount point contains the path; a later mount at the same place hides an earlier.
     return max(reversed(above), key=lambda entry: len(entry[0].parts), default=(None, ""))[1]
 
 

@@ -1,4 +1,4 @@
-"""What a child printed, in bounded memory: how it began and how it ended."""
+"""Keep the start and the end of what a child process prints, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections import deque
 
 
-class Transcript:
-    """Keeps whole lines: the first and the last ``limit`` characters of them, or all for None.
+class OutputBuffer:
+    """Keep whole lines: the first and the last ``limit`` characters, or all for None.
 
-    One thread adds while another may read. A line longer than ``limit`` is left out: half of it
-    might show half of a secret, which nobody would recognise and mask.
+    One thread may add lines while another reads them. A line longer than ``limit`` is left out,
+    because half a line might show half a secret, which would not be recognised and masked.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -23,7 +23,7 @@ class Transcript:
         self._left_out = 0
 
     def add(self, line: str) -> None:
-        """Add a line, with its end."""
+        """Add a line, with its newline."""
         with self._lock:
             if self._limit is None or (len(line) <= self._room and not self._tail):
                 self._head.append(line)
@@ -35,10 +35,10 @@ class Transcript:
                 dropped = len(self._tail.popleft())
                 self._held -= dropped
                 self._left_out += dropped
-                self._room = 0  # the head is over
+                self._room = 0  # the head takes no further lines
 
     def text(self) -> str:
-        """Return what was kept, with a line that says how much was not."""
+        """Return the kept lines, with a line in the gap that says how much was left out."""
         with self._lock:
             gap = f"[stepkit left out {self._left_out} characters here]\n" if self._left_out else ""
             return "".join([*self._head, gap, *self._tail])

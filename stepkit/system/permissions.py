@@ -1,7 +1,7 @@
-"""Directories that every user of one group may write in, and nobody else's business.
+"""Share directories with the users of one group, and with no others.
 
-A pod's user is often one that nobody chose: OpenShift takes an arbitrary uid in group 0, an image
-brings its own. What the users of one volume share is a group, as with Kubernetes' ``fsGroup``.
+Pods that share a volume often run as different users: OpenShift chooses an arbitrary uid in group
+0, an image brings its own uid. What these users share is a group, as with Kubernetes' ``fsGroup``.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _READ_AND_SEARCH: Final = S_IROTH | S_IXOTH
 def share(directory: Path) -> None:
     """Let the group of ``directory`` write in it, and in what is made in it later.
 
-    A directory of this process's own user gets ``g=rwxs,o-w``, the group of the directory above
-    where that group may write there, and, where the file system has such a thing, a default ACL,
-    so that the umask of a later process takes nothing from the group. One of somebody else's is
-    left as it is, and must let its group write.
+    A directory of this user gets ``g=rwxs,o-w``, the group of the directory above if that group
+    may write there, and, where the file system supports it, a default ACL, so that the umask of a
+    later process does not take rights from the group. A directory of another user is not changed,
+    and must let its group write already.
 
-    Raises :class:`ConfigurationError` that names owner, group and mode when that is not possible.
+    Raises :class:`ConfigurationError` that names owner, group and mode when it cannot be shared.
     """
     with explaining(directory, "cannot open to its group"):
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -58,10 +58,8 @@ def share(directory: Path) -> None:
     finally:
         os.close(handle)
     if mode & S_IWOTH or not mode & S_ISGID:
-        trouble = (
-            "every user may write in it" if mode & S_IWOTH else "it hands its group to no file"
-        )
-        logger.warning("%s has mode %o: %s, and it cannot be changed", directory, mode, trouble)
+        why = "every user may write in it" if mode & S_IWOTH else "files in it do not get its group"
+        logger.warning("%s has mode %o: %s, and it cannot be changed", directory, mode, why)
 
 
 def _share_own(handle: int, directory: Path) -> None:
@@ -76,7 +74,7 @@ def _share_own(handle: int, directory: Path) -> None:
         os.fchmod(handle, wanted)
     entries = ((_USER, 7), (_GROUP, 7), (_OTHER, wanted & _READ_AND_SEARCH))
     packed = b"".join(struct.pack("<HHI", tag, bits, _NO_ID) for tag, bits in entries)
-    with suppress(OSError):  # NFS 4, CIFS and others have no such lists
+    with suppress(OSError):  # NFS 4, CIFS and others do not support it
         os.setxattr(handle, _DEFAULT_ACL, struct.pack("<I", _ACL_VERSION) + packed)
 
 
@@ -113,7 +111,7 @@ def explaining(path: Path, what: str) -> Iterator[None]:
 
 
 def denied(what: str, error: OSError, path: Path) -> ConfigurationError:
-    """Say who owns ``path``, or the directory above that is there, and who would have to."""
+    """Return an error that names the owner of ``path``, or of the nearest directory above it."""
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     groups = " ".join(map(str, sorted({os.getegid(), *os.getgroups()})))
@@ -125,7 +123,7 @@ def denied(what: str, error: OSError, path: Path) -> ConfigurationError:
 
 
 def owner(path: Path) -> str:
-    """Name the owner, group and mode of ``path`` itself, a link not followed."""
+    """Return a text with the owner, group and mode of ``path``; a link is not followed."""
     try:
         found = path.lstat()
     except OSError as error:

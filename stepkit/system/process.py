@@ -1,9 +1,9 @@
-"""Run a program as a child, in a process group of its own, and leave none of it behind.
+"""Run a program as a child process in its own process group, and end the whole group with it.
 
-Only a SIGKILL of stepkit itself leaves the child running, until it prints into the closed pipe:
-Linux ties a child to its parent only from inside the child, as
-:mod:`stepkit.system.parent_death` does for stepkit's own commands, and Python between
-fork and exec may deadlock in a program with threads.
+Only a SIGKILL of stepkit itself leaves the child running, until it prints into the closed pipe.
+A child must ask itself to end with its parent, as stepkit's own commands do
+(:mod:`stepkit.system.parent_death`): Python code between fork and exec, which could ask for any
+program, may deadlock in a process with threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.system.output_buffer import Transcript
+from stepkit.system.output_buffer import OutputBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS: Final = 0.1  # how soon a child ends after another thread asked for it
+_POLL_SECONDS: Final = 0.1  # how soon a child ends after another thread set stop
 GRACE_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
-KEPT: Final = 2**20  # characters of a child's first output, and as many of its last
+KEPT: Final = 2**20  # characters kept of the start of a child's output, and of its end
 
-_sessions: Final[set[int]] = set()  # of the children that run now, in whatever thread
+_sessions: Final[set[int]] = set()  # of the children that run now, in any thread
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
     """How a child ended: ``code`` is negative for a signal, as in :mod:`subprocess`.
 
-    Of a long ``output`` the middle is missing, and a line in its place says so.
+    The middle of a long ``output`` is left out, and a line in its place says so.
     """
 
     code: int
@@ -64,22 +64,22 @@ def run(
 ) -> Completed:
     """Run ``command`` to its end and return what it printed, stdout and stderr together.
 
-    Of that, whole lines of the first and the last ``keep`` characters are kept; None keeps all.
-    ``env`` is the child's whole environment (default: ours). ``on_line`` sees each line as it
-    comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an exception
-    such as a signal's passes through, the child's whole process group is ended: SIGTERM, and
-    SIGKILL ``grace`` seconds later, or as soon as another thread sets ``kill``. With
-    ``kill_on_timeout``, a timeout goes straight to SIGKILL. The child inherits the open files
+    Whole lines of its first and its last ``keep`` characters are kept; None keeps all. ``env`` is
+    the child's whole environment (default: that of this process). ``on_line`` is called with each
+    line as it comes. After ``timeout`` seconds, when another thread sets ``stop``, or when an
+    exception such as a signal's passes through, the child's whole process group is ended: SIGTERM,
+    and SIGKILL ``grace`` seconds later, or as soon as another thread sets ``kill``. With
+    ``kill_on_timeout``, a timeout sends SIGKILL at once. The child inherits the open files
     ``pass_fds``.
 
-    Raises :class:`ConfigurationError` when there is no such program, or no process can be given
-    such an argument or variable.
+    Raises :class:`ConfigurationError` when the program does not exist, or an argument or variable
+    cannot be passed to a process.
     """
     logger.debug("running %s", shlex.join(str(part) for part in command))
     started = time.monotonic()
     child = _start(command, cwd, env, pass_fds)
-    printed = Transcript(keep)
-    reader = threading.Thread(target=_read, args=(child, printed, on_line), daemon=True)
+    printed = OutputBuffer(keep)
+    reader = threading.Thread(target=_read_output, args=(child, printed, on_line), daemon=True)
     reader.start()
     try:
         timed_out = not _wait(child, timeout, stop)
@@ -97,7 +97,7 @@ def run(
 
 
 def sessions() -> frozenset[int]:
-    """Return the sessions of the children that :func:`run` waits for now, in other threads too."""
+    """Return the session ids of the children that :func:`run` waits for now, in any thread."""
     return frozenset(_sessions)
 
 
@@ -106,7 +106,7 @@ def end(
     grace: float = GRACE_SECONDS,
     kill: threading.Event | None = None,
 ) -> None:
-    """End what is left of the child's process group; ``kill`` cuts the ``grace`` seconds short."""
+    """End the child's process group: SIGTERM, then SIGKILL after ``grace`` seconds or ``kill``."""
     _signal(child, signal.SIGTERM)
     _wait(child, grace, kill)
     _signal(child, signal.SIGKILL)
@@ -141,7 +141,7 @@ def _start(
     except OSError as error:
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {error.strerror}") from error
     except ValueError as error:
-        what = _impossible(command, cwd, env) or str(error)
+        what = _find_invalid(command, cwd, env) or str(error)
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
     return child
 
@@ -151,16 +151,16 @@ def _shown(part: str | Path) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _impossible(
+def _find_invalid(
     command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None
 ) -> str:
-    """Say which text the system cannot hand over; never the text, which may be a secret."""
+    """Name what cannot be passed to a process; do not show its text, which may be a secret."""
     places = {f"argument {n}": str(part) for n, part in enumerate(command)}
     places["the working directory"] = str(cwd or "")
     for name, value in (env or {}).items():
         places[f"the variable {_shown(name)}"] = value
         if not name or "=" in name:
-            return f"{_shown(name)!r} is no name of a variable"
+            return f"{_shown(name)!r} is not a name for a variable"
         places[f"the name of the variable {_shown(name)}"] = name
     for place, text in places.items():
         if "\0" in text:
@@ -175,7 +175,7 @@ def _impossible(
 def _wait(
     child: subprocess.Popen[str], timeout: float | None, stop: threading.Event | None
 ) -> bool:
-    """Return False if the child still runs after ``timeout``, True if it ended or must."""
+    """Wait for the end of the child, or for ``stop``; return False after ``timeout`` seconds."""
     deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
     while (left := deadline - time.monotonic()) > 0:
         with suppress(subprocess.TimeoutExpired):
@@ -186,8 +186,8 @@ def _wait(
     return False
 
 
-def _read(
-    child: subprocess.Popen[str], printed: Transcript, on_line: Callable[[str], None] | None
+def _read_output(
+    child: subprocess.Popen[str], printed: OutputBuffer, on_line: Callable[[str], None] | None
 ) -> None:
     assert child.stdout is not None
     with child.stdout as output:

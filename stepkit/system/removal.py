@@ -1,7 +1,7 @@
-"""Remove a directory so that a killed removal leaves nothing half at its name.
+"""Remove a directory so that a killed removal never leaves half of it under its name.
 
-It gets another name first, beside where it stood, and is then removed from within, by directory
-handle: no link is followed, and nothing that is mounted in it is touched.
+The directory is renamed first, and its content is then removed by directory handle: links are not
+followed, and a directory with something mounted in it is refused.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from stepkit.errors import ToolError
 from stepkit.system import mounts, permissions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 TRASH: Final = ".stepkit-trash-"  # and 16 hexadecimal digits
 
 _TRASH: Final = re.compile(re.escape(TRASH) + "[0-9a-f]{16}")
-_BLOCK: Final = 512  # bytes of st_blocks, whatever the file system's own are; stat(2)
+_BLOCK: Final = 512  # bytes of st_blocks, on every file system; stat(2)
 _DENIED: Final = {errno.EACCES, errno.EPERM}
-_PASSES: Final = 2  # the second after the rights of our own directories are set right
+_PASSES: Final = 2  # the second after the permissions of our own directories are repaired
 
 
 @dataclass(frozen=True)
 class Measured:
-    """``size`` is what its removal frees, in bytes; ``changed`` is in seconds since 1970."""
+    """``size`` is what the removal frees, in bytes; ``changed`` is in seconds since 1970."""
 
     size: int
     changed: float
 
 
 def measure(path: Path) -> Measured:
-    """Look at all that ``path`` holds, without following links.
+    """Return the size and the newest mtime of ``path`` and its content; links are not followed.
 
-    A file that has links elsewhere counts for nothing. ``changed`` is the newest mtime: a pod's
-    start may renew every ctime, because the kubelet hands each file to the ``fsGroup``. What
-    cannot be read is passed over.
+    A file with hard links elsewhere has size 0. ``changed`` is the newest mtime and not a ctime,
+    because the start of a pod may renew every ctime: the kubelet gives each file to the
+    ``fsGroup``. What cannot be read is skipped.
     """
     size, changed = 0, 0.0
     seen: Counter[tuple[int, int]] = Counter()
-    for found in _all_of(path):
+    for found in _stat_all(path):
         changed = max(changed, found.st_mtime)
         key = (found.st_dev, found.st_ino)
         seen[key] += 1
@@ -59,7 +59,7 @@ def measure(path: Path) -> Measured:
     return Measured(size, changed)
 
 
-def _all_of(path: Path) -> Iterator[os.stat_result]:
+def _stat_all(path: Path) -> Iterator[os.stat_result]:
     with suppress(FileNotFoundError):
         yield path.lstat()
     waiting = [path] if path.is_dir() and not path.is_symlink() else []
@@ -73,14 +73,15 @@ def _all_of(path: Path) -> Iterator[os.stat_result]:
 
 
 def is_trash(path: Path) -> bool:
-    """Tell whether :func:`remove` gave ``path`` its name."""
+    """Return whether ``path`` was renamed by :func:`remove`."""
     return bool(_TRASH.fullmatch(path.name))
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole directory; it is gone, or has its name, at once.
+    """Remove a file, a link or a whole directory.
 
-    Raises :class:`ToolError` that names what stays and its owner; all else is removed then.
+    Raises :class:`ToolError` that names what cannot be removed and its owner; the rest is removed
+    all the same.
     """
     if inside := mounts.inside(path) if path.is_dir() and not path.is_symlink() else []:
         raise ToolError(f"cannot remove {path}: something is mounted at {inside[0]}: unmount it")
@@ -89,73 +90,69 @@ def remove(path: Path) -> None:
         trash = path.with_name(TRASH + secrets.token_hex(8))
         try:
             path.rename(trash)
-        except FileNotFoundError:  # another one was quicker
+        except FileNotFoundError:  # another process removes it
             return
         except OSError as error:
             raise _stays(path, path, error) from error
-    if trouble := _emptied(trash):
-        raise _stays(path, *trouble)
+    if failed := _empty(trash):
+        raise _stays(path, *failed)
 
 
 @contextmanager
-def unchanged(directory: Path) -> Iterator[None]:
-    """Let a removal from ``directory`` not look like a sign of life: its mtime stays."""
+def keeping_mtime(directory: Path) -> Iterator[None]:
+    """Restore the mtime of ``directory`` after a removal in it, which is not a sign of use."""
     before = directory.stat()
     yield
-    with suppress(OSError):  # another user's
+    with suppress(OSError):  # it belongs to another user
         os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _emptied(trash: Path) -> tuple[Path, OSError] | None:
-    """Remove ``trash``; return the first thing in it that stays, and why."""
+def _empty(trash: Path) -> tuple[Path, OSError] | None:
+    """Remove ``trash``; return the first thing in it that cannot be removed, and why."""
     failed: list[tuple[Path, OSError]] = []
     for _ in range(_PASSES):
-        failed = _attempt(trash)
+        failed = _try_removal(trash)
         denied = [path for path, error in failed if error.errno in _DENIED]
         around = {directory for path in denied for directory in (path, path.parent)}
-        if not [directory for directory in around if _made_ours(directory)]:
+        if not [directory for directory in around if _make_removable(directory)]:
             break
     if failed or not os.path.lexists(trash):
         return failed[0] if failed else None
     return trash, OSError(errno.ENOTEMPTY, "something is written into it")
 
 
-def _attempt(trash: Path) -> list[tuple[Path, OSError]]:
+def _try_removal(trash: Path) -> list[tuple[Path, OSError]]:
+    """Remove what can be removed of ``trash``; return what cannot, and why."""
     failed: list[tuple[Path, OSError]] = []
 
     def note(_: Any, name: str, error: BaseException) -> None:
         if not isinstance(error, OSError):
             raise error
-        # A directory that is not empty is so because something in it, noted before, stays.
+        # A directory is not empty because something in it stays, and that is noted already.
         if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
             failed.append((Path(name), error))
 
-    if trash.is_dir() and not trash.is_symlink():
-        _rmtree(trash, note)
-    else:
+    if not trash.is_dir() or trash.is_symlink():
         try:
             trash.unlink(missing_ok=True)
         except OSError as error:
             failed.append((trash, error))
+    elif sys.version_info >= (3, 12):
+        shutil.rmtree(trash, onexc=note)
+    else:
+        shutil.rmtree(trash, onerror=lambda call, name, info: note(call, name, info[1]))
     return failed
 
 
-def _rmtree(path: Path, note: Callable[[Any, str, BaseException], None]) -> None:
-    if sys.version_info >= (3, 12):
-        shutil.rmtree(path, onexc=note)
-    else:
-        shutil.rmtree(path, onerror=lambda call, name, info: note(call, name, info[1]))
-
-
-def _made_ours(directory: Path) -> bool:
-    """Give the owner of a directory, if that is us, the rights to empty it; tell whether it did."""
+def _make_removable(directory: Path) -> bool:
+    """Give this user the permission to empty its own directory; return whether that changed it."""
     with suppress(OSError):
         handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             found = os.fstat(handle)
             lacking = found.st_mode & stat.S_IRWXU != stat.S_IRWXU
             if found.st_uid == os.geteuid() and lacking:
-                # fchmod takes no handle of a directory that we may not read.
+                # fchmod does not take a descriptor opened with O_PATH.
                 Path(f"/proc/self/fd/{handle}").chmod(stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
                 return True
         finally:

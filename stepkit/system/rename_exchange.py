@@ -1,4 +1,4 @@
-"""Let two directories of one file system change places, by renameat2(2) where it can."""
+"""Exchange two directories of one file system, by renameat2(2) where that is supported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def exchange(new: Path, destination: Path, old: Path) -> None:
     Raises :class:`OSError`.
     """
     made = new.stat().st_ino
-    new.rename(old)  # first, so that the exchange itself puts the older one where it belongs
+    new.rename(old)  # first, so that the exchange itself moves the old one to its final name
     try:
         if not _exchanged(old, destination):
             old.rename(new)
@@ -31,7 +31,7 @@ def exchange(new: Path, destination: Path, old: Path) -> None:
         raise
     finally:
         if os.path.lexists(old) and old.lstat().st_ino == made:
-            old.rename(new)  # what failed; the caller removes it
+            old.rename(new)  # the exchange failed; the caller removes the new one
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Try again what may work the next time, through tenacity."""
+"""Retry what failed with a ToolError, by tenacity."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def retrying(attempts: int) -> Retrying:
-    """Call again after a :class:`ToolError`, and only then.
+    """Retry after a :class:`ToolError` alone, with at most ``attempts`` calls in all.
 
-    Waits between attempts are random, up to 2, 4, 8 ... 60 seconds ("full jitter": many pods
-    that failed together do not come back together).
+    Waits between attempts are random, up to 2, 4, 8 ... 60 seconds ("full jitter", so that many
+    pods that failed together do not retry together).
     """
     import tenacity
 

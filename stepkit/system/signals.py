@@ -1,4 +1,4 @@
-"""Signals that ask to stop, and work that none of them interrupts."""
+"""Handle the signals that ask to stop, around work that must not be interrupted half-way."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _POLL_SECONDS: Final = 0.2
 
 
 @contextmanager
-def handled(by: Callable[[int, FrameType | None], None], *signals: Signals) -> Iterator[None]:
+def handle(by: Callable[[int, FrameType | None], None], *signals: Signals) -> Iterator[None]:
     """Have ``signals`` handled ``by`` a function while the block runs.
 
-    At its end all of :data:`STOPPING` are handled as before, whatever the block made of them. A
-    SIGHUP that is ignored stays so: that is what nohup is for. In a thread other than the main one,
-    which alone can handle signals, nothing changes.
+    At its end the handlers of all :data:`STOPPING` signals are restored, also those that the block
+    changed. An ignored SIGHUP stays ignored, as nohup wants it. Outside of the main thread, which
+    alone can handle signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,30 +43,29 @@ def handled(by: Callable[[int, FrameType | None], None], *signals: Signals) -> I
             signal.signal(signum, action)
 
 
-def outlasted(
-    work: Callable[[], None], *, stop: threading.Event, kill: threading.Event, told: str
+def run_stoppable(
+    work: Callable[[], None], *, stop: threading.Event, kill: threading.Event, message: str
 ) -> int | None:
-    """Do ``work`` in a thread of its own; return the number of the signal that ended it, if any.
+    """Run ``work`` in a separate thread; return the number of the signal that ended it, if any.
 
-    The first signal sets ``stop`` and logs what was ``told``; a second Ctrl-C sets ``kill``,
-    another signal changes nothing. No signal is an exception meanwhile, so that none interrupts
-    what is half done.
+    The first signal sets ``stop`` and logs ``message``. A second Ctrl-C sets ``kill``; any other
+    signal changes nothing. Signals raise no exception meanwhile, so that none interrupts ``work``.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    # Its put may be interrupted by another put: an event's set would wait for itself.
-    came: SimpleQueue[int | None] = SimpleQueue()
+    # A put may be interrupted by another put; the set of an event would wait for itself.
+    received: SimpleQueue[int | None] = SimpleQueue()
     first: int | None = None
     with ThreadPoolExecutor(1) as pool:
         try:
-            with handled(lambda signum, _: came.put(signum), *STOPPING):
+            with handle(lambda signum, _: received.put(signum), *STOPPING):
                 future = pool.submit(work)
-                future.add_done_callback(lambda _: came.put(None))
-                for signum in _until_none(came):
+                future.add_done_callback(lambda _: received.put(None))
+                for signum in _until_none(received):
                     if first is None:
                         first = signum
                         stop.set()
-                        logger.warning("%s", told)
+                        logger.warning("%s", message)
                     elif signum == signal.SIGINT:
                         kill.set()
             future.result()
@@ -76,10 +75,13 @@ def outlasted(
     return first
 
 
-def _until_none(came: SimpleQueue[int | None]) -> Iterator[int]:
-    """Yield what comes. Python handles a signal that wakes up nobody when the wait times out."""
+def _until_none(received: SimpleQueue[int | None]) -> Iterator[int]:
+    """Yield what is put in the queue.
+
+    The wait times out again and again: Python then handles signals that did not wake this thread.
+    """
     while True:
         with suppress(Empty):
-            if (signum := came.get(timeout=_POLL_SECONDS)) is None:
+            if (signum := received.get(timeout=_POLL_SECONDS)) is None:
                 return
             yield signum

@@ -1,4 +1,4 @@
-"""Run a command of stepkit as a child process, and relay its log line by line."""
+"""Run a command of stepkit as a child process, and log each line of its log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stepkit.system import parent_death, process
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -30,37 +32,32 @@ def run(
     kill: threading.Event,
     grace: float,
 ) -> process.Completed:
-    """Run ``stepkit ARGUMENTS`` to its end; each line of its log comes with ``prefix``.
+    """Run ``stepkit ARGUMENTS`` to its end, and log each line of its log after ``prefix``.
 
-    ``env`` is added to our own environment. When another thread sets ``stop``, the child gets
-    SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. When we die, it
-    gets SIGTERM too. Raises :class:`~stepkit.errors.ConfigurationError` when it cannot be started.
+    ``env`` is added to the environment of this process. When another thread sets ``stop``, the
+    child gets SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. It
+    gets SIGTERM too when this process dies.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` when the child cannot be started.
     """
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json"],
         env={**os.environ, **env, **parent_death.child_environment()},
-        on_line=_relay(prefix),
+        on_line=partial(_relay, prefix),
         stop=stop,
         kill=kill,
         grace=grace,
     )
 
 
-def _relay(prefix: str) -> Callable[[str], None]:
-    def on_line(line: str) -> None:
-        level, text = _parsed(line)
-        for part in text.splitlines():
-            logger.log(level, "%s | %s", prefix, part)
-
-    return on_line
-
-
-def _parsed(line: str) -> tuple[int, str]:
-    """Return level and text of a line; its outputs, which its report holds too, are no news."""
-    if not line.startswith("{"):
-        return (logging.DEBUG if _RESULT.match(line) else logging.INFO), line
-    try:
-        record = json.loads(line)
-        return _LEVELS.get(record["severity"], logging.INFO), str(record["body"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return logging.INFO, line
+def _relay(prefix: str, line: str) -> None:
+    """Log a line of the child at its level; outputs, which are in its report too, at DEBUG."""
+    level, text = logging.INFO, line
+    if line.startswith("{"):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            record = json.loads(line)
+            level, text = _LEVELS.get(record["severity"], logging.INFO), str(record["body"])
+    elif _RESULT.match(line):
+        level = logging.DEBUG
+    for part in text.splitlines():
+        logger.log(level, "%s | %s", prefix, part)

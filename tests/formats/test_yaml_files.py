@@ -109,7 +109,7 @@ def test_a_missing_file_is_told_with_those_beside_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no file .*plam\.yaml \(did you mean plan") as no:
         yaml_files.read(tmp_path / "plam.yaml")
     assert no.value.reason == Reason.NOT_FOUND
-    with pytest.raises(ConfigurationError, match="it is no regular file"):
+    with pytest.raises(ConfigurationError, match="it is not a regular file"):
         yaml_files.read(tmp_path)
 
 

@@ -463,7 +463,7 @@ def test_a_run_is_renamed_before_its_files_are_removed(
         raise Cancelled
 
     with monkeypatch.context() as patched:
-        patched.setattr(removal, "_rmtree", stop)
+        patched.setattr(removal, "_try_removal", stop)
         with pytest.raises(Cancelled):
             clean(tmp_path, runs_older_than=DAY, keep_runs=0)
 

@@ -39,7 +39,7 @@ def test_a_length_that_no_file_has_is_no_length(place: Place) -> None:
     error = place.failed({"url": f"{place.server.url}/census.bin"}, attempts=2)
 
     assert isinstance(error, ConfigurationError)
-    assert "the server does not tell the file's length" in str(error)
+    assert "the server does not send the file's length" in str(error)
 
 
 @pytest.mark.parametrize("told", [HUGE, "²"])
@@ -193,7 +193,7 @@ def test_a_sidecar_that_is_a_pipe_keeps_nobody_waiting(place: Place, name: str) 
     error = place.failed()
 
     assert isinstance(error, ConfigurationError)
-    assert str(error).endswith(".json: it is there and no regular file")
+    assert str(error).endswith(".json: it exists and is not a regular file")
 
 
 def test_a_linked_directory_of_parts_is_refused(place: Place, tmp_path: Path) -> None:

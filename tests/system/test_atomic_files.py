@@ -58,7 +58,7 @@ def test_a_full_disk_keeps_the_older_file(small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == [path]
 
 
-def test_says_who_may_not_write_where() -> None:
+def test_a_denied_write_names_the_path_and_the_user() -> None:
     error = atomic_files.os_error(
         "cannot write /x", PermissionError(errno.EACCES, "Permission denied")
     )
@@ -73,7 +73,7 @@ def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(ConfigurationError, match="it is no regular file"):
+        with pytest.raises(ConfigurationError, match="it is not a regular file"):
             atomic_files.read(path)
     with pytest.raises(ConfigurationError, match=r"cannot read .*gone: No such file"):
         atomic_files.read(tmp_path / "gone")
@@ -160,7 +160,7 @@ def test_a_backup_that_cannot_be_named_so_leaves_the_directory_as_it_was(tmp_pat
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_asks_about_the_backup_once_it_is_out_of_reach(tmp_path: Path) -> None:
+def test_keep_is_called_after_the_exchange(tmp_path: Path) -> None:
     place, backup = tmp_path / "place", tmp_path / "backup"
     place.mkdir()
     asked: list[list[str]] = []
@@ -220,7 +220,7 @@ def test_an_error_in_the_block_leaves_the_directory_as_it_was(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_emptying_a_directory_follows_no_link(tmp_path: Path) -> None:
+def test_emptying_a_directory_does_not_follow_links(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").touch()
     place = tmp_path / "place"
@@ -260,7 +260,7 @@ def test_a_writable_directory_is_left_as_it_was(tmp_path: Path) -> None:
         atomic_files.check_writable(Path("/proc"))
 
 
-def test_a_file_that_finds_no_room_when_it_is_closed_is_told(small_disk: Path) -> None:
+def test_a_file_that_does_not_fit_when_it_is_closed_is_an_error(small_disk: Path) -> None:
     stack = ExitStack()
     file = atomic_files.opened(stack, small_disk / "new/log")
     assert file
@@ -280,7 +280,7 @@ def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
-    with pytest.raises(ConfigurationError, match=f"cannot write {pipe}: it is there and no"):
+    with pytest.raises(ConfigurationError, match=f"cannot write {pipe}: it exists and is not"):
         atomic_files.write_atomically(pipe, "text")
 
     assert pipe.is_fifo()

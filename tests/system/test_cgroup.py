@@ -50,7 +50,7 @@ def test_reads_version_1(groups: Path) -> None:
     assert (cgroup.oom_kills(), cgroup.memory_limit()) == (1, 4096)
 
 
-def test_finds_the_files_of_a_container_that_is_told_its_path_outside(groups: Path) -> None:
+def test_finds_the_files_of_a_container_without_a_cgroup_namespace(groups: Path) -> None:
     write(groups / "membership", "4:memory:/kubepods/pod1/abc\n")
     write(groups / "groups/memory/memory.oom_control", "oom_kill 2\n")
     write(groups / "groups/memory/memory.limit_in_bytes", f"{2**63 - 4096}\n")
@@ -58,7 +58,7 @@ def test_finds_the_files_of_a_container_that_is_told_its_path_outside(groups: Pa
     assert (cgroup.oom_kills(), cgroup.memory_limit()) == (2, None)
 
 
-def test_knows_nothing_without_the_files(groups: Path) -> None:
+def test_nothing_is_known_without_the_files(groups: Path) -> None:
     assert (cgroup.oom_kills(), cgroup.memory_limit()) == (None, None)
 
     write(groups / "groups/memory.events", "oom_kill many\n")
@@ -74,7 +74,7 @@ def test_what_is_free_is_the_limit_less_what_is_used_without_the_idle_cache(grou
     assert cgroup.memory_free() == 1000 - (700 - 250)
 
 
-def test_of_nested_groups_the_one_with_least_room_says_what_is_free(groups: Path) -> None:
+def test_of_nested_groups_the_tightest_counts(groups: Path) -> None:
     write(groups / "membership", "0::/pod/step\n")
     write(groups / "groups/pod/step/memory.max", "max\n")
     write(groups / "groups/pod/step/memory.current", "10\n")
@@ -97,7 +97,7 @@ def test_what_is_free_is_read_from_version_1_too(groups: Path) -> None:
     assert cgroup.memory_free() == 3072
 
 
-def test_without_a_limit_nobody_knows_what_is_free(groups: Path) -> None:
+def test_without_a_limit_free_memory_is_unknown(groups: Path) -> None:
     write(groups / "groups/memory.current", "700\n")
 
     assert cgroup.memory_free() is None

@@ -46,7 +46,7 @@ def test_what_is_logged_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "new/a.log").read_text().endswith("Z INFO one \\udc80\n")
 
 
-def test_a_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with (
@@ -56,7 +56,7 @@ def test_a_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_is_told_once_and_the_work_goes_on(
+def test_a_full_disk_causes_one_warning_and_the_step_goes_on(
     small_disk: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filler = fill(small_disk)
@@ -69,13 +69,15 @@ def test_a_full_disk_is_told_once_and_the_work_goes_on(
         filler.unlink()
         logger.info("the last line")
 
-    told = f"the log {small_disk}/a.log is incomplete: No space left on device; the work goes on"
-    assert warnings(caplog) == [told]
+    expected = (
+        f"the log {small_disk}/a.log is incomplete: No space left on device; the work goes on"
+    )
+    assert warnings(caplog) == [expected]
     assert "Traceback" not in capsys.readouterr().err
     assert (small_disk / "a.log").read_text().endswith("INFO the last line\n")
 
 
-def test_a_disk_that_is_full_to_the_end_is_told_when_the_log_is_closed(
+def test_a_disk_that_stays_full_causes_a_warning_when_the_log_is_closed(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(small_disk)
@@ -100,7 +102,9 @@ def test_a_bug_in_a_message_is_still_shown(
     assert warnings(caplog) == []
 
 
-def test_a_notebook_passes_though_its_log_finds_no_room(tmp_path: Path, small_disk: Path) -> None:
+def test_a_notebook_passes_when_its_log_does_not_fit_on_the_disk(
+    tmp_path: Path, small_disk: Path
+) -> None:
     fill(small_disk)
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
     command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]

@@ -43,7 +43,7 @@ def test_finds_what_is_mounted_inside(tmp_path: Path) -> None:
     assert mounts.inside(directory / "a") == []
 
 
-def test_knows_nothing_where_the_kernel_tells_nothing(
+def test_nothing_is_known_without_mountinfo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mounts, "_TABLE", tmp_path / "missing")
@@ -52,7 +52,7 @@ def test_knows_nothing_where_the_kernel_tells_nothing(
     assert mounts.inside(tmp_path) == []
 
 
-def test_a_name_with_a_blank_is_found_again(tmp_path: Path) -> None:
+def test_a_mount_point_with_blanks_in_its_name_is_found(tmp_path: Path) -> None:
     place = tmp_path / "a b\n\\ä"
     place.mkdir()
     if subprocess.run(

@@ -82,7 +82,7 @@ def test_the_end_of_another_thread_does_not_end_a_child(tmp_path: Path) -> None:
     assert ended == [0, 0]
 
 
-def test_nobody_is_tied_without_being_asked_and_the_variable_goes_no_further() -> None:
+def test_only_a_child_with_the_variable_ends_with_its_parent_and_the_variable_is_removed() -> None:
     code = (
         "import os; from stepkit.system import parent_death;"
         "parent_death.end_with_parent(os.environ);"

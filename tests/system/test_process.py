@@ -40,7 +40,7 @@ def test_reads_no_input() -> None:
     assert process.run(["cat"]).output == ""
 
 
-def test_output_that_is_no_text_does_not_break_it() -> None:
+def test_output_that_is_not_utf_8_is_accepted() -> None:
     assert process.run(["printf", r"\377\n"]).output == "\ufffd\n"
 
 
@@ -122,10 +122,10 @@ def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
         (["true", "\ud800"], {}, "cannot run true: argument 1 holds half a character"),
         (["true"], {"K": "s3cret\0"}, "cannot run true: the variable K holds a NUL byte"),
         (["true"], {"K": "\ud800"}, "cannot run true: the variable K holds half a character"),
-        (["true"], {"K=": "v"}, "cannot run true: 'K=' is no name of a variable"),
+        (["true"], {"K=": "v"}, "cannot run true: 'K=' is not a name for a variable"),
     ],
 )
-def test_refuses_what_no_process_can_be_given(
+def test_refuses_what_cannot_be_passed_to_a_process(
     command: list[str], env: dict[str, str], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -25,9 +25,11 @@ def _as_before() -> Iterator[None]:
     assert [signal.getsignal(signum) for signum in STOPPING] == before
 
 
-def outlasted(work: Callable[[threading.Event, threading.Event], None]) -> int | None:
+def run_stoppable(work: Callable[[threading.Event, threading.Event], None]) -> int | None:
     stop, kill = threading.Event(), threading.Event()
-    ended = signals.outlasted(lambda: work(stop, kill), stop=stop, kill=kill, told="stopping")
+    ended = signals.run_stoppable(
+        lambda: work(stop, kill), stop=stop, kill=kill, message="stopping"
+    )
     assert stop.is_set()
     assert kill.is_set()
     return ended
@@ -49,7 +51,7 @@ def test_a_signal_asks_to_stop_and_a_second_ctrl_c_kills(
         send(signal.SIGINT)
         assert kill.wait(20)
 
-    assert outlasted(work) == first
+    assert run_stoppable(work) == first
     assert [record.getMessage() for record in caplog.records] == ["stopping"]
 
 
@@ -61,10 +63,12 @@ def test_a_signal_that_reaches_another_thread_is_noted() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         assert stop.wait(20)
 
-    assert outlasted(work) == signal.SIGTERM
+    assert run_stoppable(work) == signal.SIGTERM
 
 
-def test_a_second_ctrl_c_may_come_while_the_first_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_ctrl_c_may_come_while_the_first_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Impatient(logging.Handler):
         def emit(self, _: logging.LogRecord) -> None:
             send(signal.SIGINT)
@@ -76,7 +80,7 @@ def test_a_second_ctrl_c_may_come_while_the_first_is_told(caplog: pytest.LogCapt
     impatient = Impatient()
     logging.getLogger("stepkit.system.signals").addHandler(impatient)
     try:
-        assert outlasted(work) == signal.SIGINT
+        assert run_stoppable(work) == signal.SIGINT
     finally:
         logging.getLogger("stepkit.system.signals").removeHandler(impatient)
     assert caplog.messages == ["stopping"]
@@ -85,24 +89,24 @@ def test_a_second_ctrl_c_may_come_while_the_first_is_told(caplog: pytest.LogCapt
 def test_a_sighup_that_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert outlasted(lambda *_: send(signal.SIGHUP)) is None
+        assert run_stoppable(lambda *_: send(signal.SIGHUP)) is None
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_work_without_a_signal_returns_none_and_its_bug_comes_out() -> None:
-    assert outlasted(lambda *_: None) is None
+def test_work_without_a_signal_returns_none_and_its_exception_is_raised() -> None:
+    assert run_stoppable(lambda *_: None) is None
 
     def broken(*_: threading.Event) -> None:
         raise RuntimeError("boom")
 
     with pytest.raises(RuntimeError, match="boom"):
-        outlasted(broken)
+        run_stoppable(broken)
 
 
 def test_a_thread_that_cannot_handle_signals_still_works() -> None:
     ended: list[int | None] = []
-    thread = threading.Thread(target=lambda: ended.append(outlasted(lambda *_: None)))
+    thread = threading.Thread(target=lambda: ended.append(run_stoppable(lambda *_: None)))
 
     thread.start()
     thread.join()

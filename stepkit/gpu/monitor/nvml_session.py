@@ -56,7 +56,7 @@ class Session:
         self._events: Any = None
         self._stack = ExitStack()
         if self._stack.enter_context(nvml.initialised()):
-            all_of_them = [(nvml.described(h, index), h) for index, h in nvml.handles()]
+            all_of_them = [(nvml.describe(h, index), h) for index, h in nvml.handles()]
             found = [(device, handle) for device, handle in all_of_them if wanted(device)]
             self.devices = tuple(device for device, _ in found)
             self._sources = [_Source(handle) for _, handle in found]
@@ -83,7 +83,7 @@ class Session:
         try:
             while self._events is not None and len(found) < _MOST_EVENTS:
                 event = pynvml.nvmlEventSetWait(self._events, 0)
-                index = nvml.asked(pynvml.nvmlDeviceGetIndex, event.device)
+                index = nvml.query(pynvml.nvmlDeviceGetIndex, event.device)
                 found.append((index, int(event.eventData)))
         except pynvml.NVMLError as error:
             if error.value != pynvml.NVML_ERROR_TIMEOUT:  # type: ignore[attr-defined] # set in __new__
@@ -105,11 +105,11 @@ class Session:
         """Have critical errors reported, by the devices that can."""
         import pynvml
 
-        self._events = nvml.asked(pynvml.nvmlEventSetCreate) if indices else None
+        self._events = nvml.query(pynvml.nvmlEventSetCreate) if indices else None
         for index in indices if self._events is not None else ():
-            whole = nvml.asked(pynvml.nvmlDeviceGetHandleByIndex, index)
+            whole = nvml.query(pynvml.nvmlDeviceGetHandleByIndex, index)
             wanted = pynvml.nvmlEventTypeXidCriticalError
-            nvml.asked(pynvml.nvmlDeviceRegisterEvents, whole, wanted, self._events)
+            nvml.query(pynvml.nvmlDeviceRegisterEvents, whole, wanted, self._events)
 
     def _note(self, errors: Iterator[str] | list[str]) -> None:
         self.errors += [error for error in dict.fromkeys(errors) if error not in self.errors]

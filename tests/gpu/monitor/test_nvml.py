@@ -33,11 +33,11 @@ def driver(tmp_path: Path) -> dict[str, str]:
 def test_there_is_no_memory_without_a_driver() -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a driver")
-    assert system_nvml.memory() is None
+    assert system_nvml.read_memory() is None
 
 
 def test_asks_the_driver_without_cuda(driver: dict[str, str]) -> None:
-    code = "from stepkit.system import nvml; print(nvml.memory())"
+    code = "from stepkit.system import nvml; print(nvml.read_memory())"
     done = subprocess.run(
         [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
     )
@@ -47,7 +47,7 @@ def test_asks_the_driver_without_cuda(driver: dict[str, str]) -> None:
 
 def test_a_driver_that_does_not_tell_is_none(driver: dict[str, str]) -> None:
     Path(driver["FAKE_NVML_USED"]).unlink()
-    code = "from stepkit.system import nvml; print(nvml.memory())"
+    code = "from stepkit.system import nvml; print(nvml.read_memory())"
     done = subprocess.run(
         [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
     )
