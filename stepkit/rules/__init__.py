@@ -10,12 +10,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.rules.change_record import Change
+from stepkit.rules.working_copy import Change
 
 if TYPE_CHECKING:
     from stepkit.rules.apply_rules import Patched, apply
-    from stepkit.rules.diff_files import write
-    from stepkit.rules.notebook_diff import diff
+    from stepkit.rules.notebook_diff import diff, write
     from stepkit.rules.rule import EMPTY, Book, Tolerance
     from stepkit.rules.rules_file import load
     from stepkit.rules.tolerances import Tolerances, tolerance
@@ -33,7 +32,7 @@ _LATER: Final = {
     "diff": "notebook_diff",
     "load": "rules_file",
     "tolerance": "tolerances",
-    "write": "diff_files",
+    "write": "notebook_diff",
 }
 
 __all__ = [

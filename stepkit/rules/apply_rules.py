@@ -1,4 +1,4 @@
-"""Rules applied to a copy of a notebook, each with the number of matches that it expects."""
+"""Apply rules to a copy of a notebook and check that each matches as often as it expects."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import mismatch, selectors, shutdown_cells, subsample
-from stepkit.rules.change_record import Change
+from stepkit.rules import selectors, shutdown_cells, subsample
 from stepkit.rules.edits import edit
 from stepkit.rules.tolerances import Tolerances
-from stepkit.rules.working_copy import Draft
+from stepkit.rules.working_copy import Change, WorkingCopy
 
 if TYPE_CHECKING:
     from stepkit.rules.rule import Book, Tolerance
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Patched:
-    """A changed copy of a notebook, and what else the variant says.
+    """A changed copy of a notebook, and the parameters and suffix of the variant.
 
-    ``numbers`` tells each cell's number by its id: in the notebook as it came, so that skipping
-    one cell does not give the next ones other numbers. ``names_set`` are the names that rules set
-    in the cell tagged parameters, where a parameter would win. ``skipped`` counts the code cells
-    that rules took out of the run, and ``runnable`` those that are left, with what was injected
-    instead of one; other injected cells and blank ones do not count.
+    ``numbers`` maps a cell's id to its number in the original notebook, so that skipping one cell
+    does not renumber the next ones. ``names_set`` are the names that rules set in the cell tagged
+    parameters, where a parameter would win. ``skipped`` counts the code cells that rules took out
+    of the run. ``runnable`` counts the remaining ones and the cells injected in place of one;
+    other injected cells and blank cells are not counted.
     """
 
     notebook: Any
@@ -50,76 +49,76 @@ def apply(
 ) -> Patched:
     """Return a copy of ``nb`` with the rules of ``book`` and of its ``variant`` applied.
 
-    ``language`` is the kernel's, where the notebook does not say it or another one is used.
-    Raises :class:`ConfigurationError` when a rule meets something else than it expects.
+    ``language`` is the kernel's and wins over the one that the notebook's metadata name.
+    Raises :class:`ConfigurationError` when a rule matches more or fewer times than it expects.
     """
     chosen = book.variant(variant)
-    python = (language or _language(nb)).lower() in {"python", "ipython", ""}
-    draft = Draft(nb)
+    language = (
+        language
+        or nb.metadata.get("kernelspec", {}).get("language")
+        or nb.metadata.get("language_info", {}).get("name")
+        or "python"
+    )
+    python = str(language).lower() in {"python", "ipython"}
+    copy = WorkingCopy(nb)
     for hook in chosen.hooks:
-        _hook(draft, hook, python=python, source=book.source)
+        if not python:
+            raise ConfigurationError(
+                f"{book.source}: the hook {subsample.NAME} is for Python notebooks, and this is "
+                "not one"
+            )
+        added = copy.inject(subsample.source(hook), -1, "before")
+        copy.changes.append(
+            Change(rule=subsample.NAME, cell=0, id=added, what=subsample.describe(hook))
+        )
     for rule in (*book.rules, *chosen.rules):
-        edit(draft, rule, python=python)
+        edit(copy, rule, python=python)
     if strip_shutdown and python:
-        _strip_shutdown(draft)
+        _strip_shutdown(copy)
     declared = (*book.tolerate, *chosen.tolerate, *extra_tolerances)
     return Patched(
-        notebook=draft.finished(),
-        changes=tuple(draft.changes),
-        tolerances=Tolerances([(item, _tolerant_cells(draft, item)) for item in declared]),
+        notebook=copy.finish(),
+        changes=tuple(copy.changes),
+        tolerances=Tolerances([(item, _tolerant_cells(copy, item)) for item in declared]),
         parameters=dict(chosen.parameters),
         suffix=chosen.suffix,
-        names_set=frozenset(draft.names_set),
-        skipped=draft.left_out(),
-        runnable=draft.runnable(),
-        numbers={cell.id: cell.number for cell in draft.cells if cell.number},
+        names_set=frozenset(copy.names_set),
+        skipped=copy.count_skipped(),
+        runnable=copy.count_runnable(),
+        numbers={cell.id: cell.number for cell in copy.cells if cell.number},
     )
 
 
-def _language(nb: Any) -> str:
-    told = nb.metadata.get("kernelspec", {}).get("language")
-    return str(told or nb.metadata.get("language_info", {}).get("name") or "")
-
-
-def _hook(draft: Draft, hook: Any, *, python: bool, source: str) -> None:
-    if not python:
-        raise ConfigurationError(
-            f"{source}: the hook {subsample.NAME} is for Python notebooks, and this is none"
-        )
-    text = subsample.source(hook)
-    name = draft.inject(text, -1, "before")
-    draft.changes.append(Change(rule=subsample.NAME, cell=0, id=name, what=subsample.told(hook)))
-
-
-def _strip_shutdown(draft: Draft) -> None:
-    for cell in draft.running(draft.cells):
-        found = shutdown_cells.found(draft.source(cell))
-        if found and draft.changed_by(cell):
+def _strip_shutdown(copy: WorkingCopy) -> None:
+    """Skip the cells that only shut the kernel down; report the others that shut it down."""
+    for cell in copy.running(copy.cells):
+        found = shutdown_cells.find(copy.source(cell))
+        if found and copy.changed_by(cell):
             what = f"{cell} shuts the kernel down, but a rule changed it: it was left as it is"
-            draft.note(shutdown_cells.RULE, cell, what, applied=False)
+            copy.note(shutdown_cells.RULE, cell, what, applied=False)
         elif found == "alone":
-            draft.skip(cell)
-            draft.note(
-                shutdown_cells.RULE, cell, f"{cell} is skipped: it only shuts the kernel down"
-            )
+            copy.skip(cell)
+            what = f"{cell} is skipped: it only shuts the kernel down"
+            copy.note(shutdown_cells.RULE, cell, what)
         elif found:
             what = f"{cell} shuts the kernel down and does other things: it was left as it is"
-            draft.note(shutdown_cells.RULE, cell, what, applied=False)
+            copy.note(shutdown_cells.RULE, cell, what, applied=False)
 
 
-def _tolerant_cells(draft: Draft, declared: Tolerance) -> frozenset[str] | None:
+def _tolerant_cells(copy: WorkingCopy, declared: Tolerance) -> frozenset[str] | None:
+    """Return the ids of the cells whose errors ``declared`` covers; None means all cells."""
     if declared.cell is None:
         return None
-    found = selectors.choose(draft.cells, declared.cell, declared.where)
+    found = selectors.choose(copy.cells, declared.cell, declared.where)
     ids = frozenset(cell.id for cell in found)
     if not found:
-        hint = mismatch.near_selector(draft, declared.cell)
+        hint = selectors.near(copy.cells, declared.cell)
         raise ConfigurationError(
             f"{declared.where} (tolerate {declared.ename} in {declared.cell}) means no cell: {hint}"
         )
-    if sum(cell.id in ids for cell in draft.cells) > len(found):
+    if sum(cell.id in ids for cell in copy.cells) > len(found):
         raise ConfigurationError(
             f"{declared.where} (tolerate {declared.ename} in {declared.cell}): other cells have "
-            f"the same id as {selectors.listed(found)}: give each cell an id of its own"
+            f"the same id as {selectors.listed(found)}: give each cell its own id"
         )
     return ids

@@ -1,4 +1,4 @@
-"""Top-level assignments of a cell: where their values stand, and how to change one."""
+"""Find the top-level assignments of a cell and change their values in its source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A value that stands at ``begin``:``end`` of a cell; ``also`` are other names it goes to."""
+    """A name, where its value is in the cell's source, and ``also`` the value's other names."""
 
     name: str
     begin: int
@@ -26,18 +26,22 @@ class Assignment:
 
 
 def find(parsed: Parsed, name: str | None = None) -> list[Assignment]:
-    """Return the top-level assignments, of ``name`` or of every name, in order."""
+    """Return the top-level assignments of ``name``, or of every name, in order."""
     found = []
     for statement in parsed.tree.body:
-        for target, value, also in _given(statement):
+        for target, value, also in _values(statement):
             if name in {None, target}:
                 found.append(Assignment(target, *parsed.span(value), also))
     return found
 
 
 def near(parsed: Parsed, name: str) -> str:
-    """Say how else the cell binds ``name``, with the line, or return ``""``."""
-    settable = {id(statement) for statement in parsed.tree.body if _targets(statement, name)}
+    """Return how else the cell binds ``name``, with the line, or ``""``."""
+    settable = {
+        id(statement)
+        for statement in parsed.tree.body
+        if any(target == name for target, _, _ in _values(statement))
+    }
     for node in ast.walk(parsed.tree):
         if isinstance(node, ast.AugAssign) and _is(node.target, name):
             return f"line {node.lineno} only adds to it"
@@ -45,16 +49,16 @@ def near(parsed: Parsed, name: str) -> str:
             if id(node) in settable:
                 continue
             if node in parsed.tree.body:
-                return f"line {node.lineno} assigns it as one of several, with no value of its own"
+                return f"line {node.lineno} assigns it as one of several, without a separate value"
             return f"line {node.lineno} assigns it inside another statement, not at the top level"
     return ""
 
 
 def put(source: str, name: str, value: str) -> str:
-    """Return the cell with the source ``value`` in each top-level assignment of ``name``.
+    """Return the cell with ``value`` as the source of each top-level assignment of ``name``.
 
-    Only the values' own characters change. Raises :class:`ValueError` when the cell would then
-    read otherwise, as after a value that holds a comment.
+    Nothing but the old values' characters changes. Raises :class:`ValueError` when the new source
+    means something else, as after a value that holds a comment.
     """
     before = python_source.parse(source)
     if before is None:
@@ -64,13 +68,13 @@ def put(source: str, name: str, value: str) -> str:
         text = text[: place.begin] + value + text[place.end :]
     after = python_source.parse(text)
     wanted = ast.parse(value, mode="eval").body
-    if after is None or _flat(after.tree) != _flat(_with(before.tree, name, wanted)):
+    if after is None or _flat(after.tree) != _flat(_assign(before.tree, name, wanted)):
         raise ValueError(f"{value!r} does not fit into its line")
     return text
 
 
 def same(old: str, new: str) -> bool:
-    """Tell whether two expressions are the same but for spaces, quotes and comments."""
+    """Return whether two expressions are the same except for spaces, quotes and comments."""
     if old == new:
         return True
     try:
@@ -93,10 +97,10 @@ def _flat(tree: ast.Module) -> list[Any]:
     ]
 
 
-def _with(tree: ast.Module, name: str, value: ast.expr) -> ast.Module:
-    """Put ``value`` into the tree for ``name``; the tree itself is changed."""
+def _assign(tree: ast.Module, name: str, value: ast.expr) -> ast.Module:
+    """Assign ``value`` to ``name`` in ``tree``, which is changed."""
     for statement in tree.body:
-        for target, old, _ in list(_given(statement)):
+        for target, old, _ in list(_values(statement)):
             if target != name:
                 continue
             assert isinstance(statement, ast.Assign | ast.AnnAssign)
@@ -109,8 +113,12 @@ def _with(tree: ast.Module, name: str, value: ast.expr) -> ast.Module:
     return tree
 
 
-def _given(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, tuple[str, ...]]]:
-    """Yield each name that the statement gives a value of its own, and who shares that value."""
+def _values(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, tuple[str, ...]]]:
+    """Yield each name that gets a separate value, that value, and the other names of the value.
+
+    ``a, b = 1, 2`` gives ``a`` the value 1 and ``b`` the value 2; in ``a, b = f()``, neither has
+    a separate value.
+    """
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         if statement.value:
             yield statement.target.id, statement.value, ()
@@ -122,25 +130,16 @@ def _given(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, tuple[str, ...]
     for name in dict.fromkeys(names):
         also = tuple(ast.unparse(t) for t in targets if not _is(t, name))
         yield name, statement.value, also
-    if len(targets) == 1 and isinstance(targets[0], ast.Tuple | ast.List):
-        yield from _pairs(targets[0], statement.value)
-
-
-def _pairs(
-    target: ast.Tuple | ast.List, value: ast.expr
-) -> Iterator[tuple[str, ast.expr, tuple[str, ...]]]:
-    """Yield ``a`` with 1 and ``b`` with 2 for ``a, b = 1, 2``."""
-    if not isinstance(value, ast.Tuple | ast.List) or len(value.elts) != len(target.elts):
+    if len(targets) > 1 or not isinstance(targets[0], ast.Tuple | ast.List):
         return
-    if any(isinstance(node, ast.Starred) for node in (*target.elts, *value.elts)):
+    if not isinstance(statement.value, ast.Tuple | ast.List):
         return
-    for name, own in zip(target.elts, value.elts, strict=True):
-        if isinstance(name, ast.Name):
-            yield name.id, own, ()
-
-
-def _targets(statement: ast.stmt, name: str) -> bool:
-    return any(target == name for target, _, _ in _given(statement))
+    left, right = targets[0].elts, statement.value.elts
+    starred = any(isinstance(node, ast.Starred) for node in (*left, *right))
+    if len(left) == len(right) and not starred:
+        for name, value in zip(left, right, strict=True):
+            if isinstance(name, ast.Name):
+                yield name.id, value, ()
 
 
 def _is(node: ast.expr, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Values of a rules file as Python source."""
+"""Turn values of a rules file into Python source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import warnings
 from typing import Any
 
-UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast.parse, on bad source
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # ast.parse raises these
 
 
 def literal(value: Any) -> str:
@@ -23,15 +23,18 @@ def literal(value: Any) -> str:
 
 
 def expression(text: str) -> str:
-    """Return the source of one expression. Raises :class:`ValueError` that says why it is none."""
+    """Return the source of the expression ``text``, in brackets where an assignment needs them.
+
+    Raises :class:`ValueError` that says why ``text`` is not an expression.
+    """
     source = text.strip()
     try:
         with warnings.catch_warnings(action="ignore"):
             parsed = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"{source!r} is no Python expression: {error.msg}") from error
+        raise ValueError(f"{source!r} is not a Python expression: {error.msg}") from error
     except UNPARSABLE as error:
-        raise ValueError(f"{source!r} is no Python expression: {error}") from error
+        raise ValueError(f"{source!r} is not a Python expression: {error}") from error
     if isinstance(parsed, ast.Tuple | ast.Yield | ast.YieldFrom):
         return f"({source})"
     return source

@@ -1,14 +1,33 @@
-"""What rules changed, as a text for people: the cells' sources as a unified diff."""
+"""Show what rules changed: a unified diff of the cells' sources, and two files with it."""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from stepkit.notebook import ipynb
 from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, code_cells
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from stepkit.rules.apply_rules import Patched
+
+
+def write(original: Any, patched: Patched, name: str, *, beside: Path) -> tuple[Path, Path] | None:
+    """Write the changed notebook and the diff ``beside`` it; return None if nothing changed.
+
+    Raises :class:`~stepkit.errors.StepError` when they cannot be written.
+    """
+    if not any(change.applied for change in patched.changes):
+        return None
+    changed = beside.with_name(f"{beside.stem}.patched.ipynb")
+    difference = beside.with_name(f"{beside.stem}.patched.diff")
+    ipynb.write(patched.notebook, changed)
+    atomic_files.write_atomically(difference, diff(original, patched.notebook, name))
+    return changed, difference
 
 
 def diff(original_nb: Any, patched_nb: Any, name: str) -> str:
@@ -24,24 +43,24 @@ def diff(original_nb: Any, patched_nb: Any, name: str) -> str:
     own = {cell.get("id") for cell in original_nb.cells}
     lines: list[str] = []
     for cell in patched_nb.cells:
-        if INJECTED_TAG in cell.metadata.get("tags", ()) and cell.get("id") not in own:
-            lines += _injected(cell, name)
+        if INJECTED_TAG in _tags(cell) and cell.get("id") not in own:
+            source = cell.source.split("\n")
+            lines += [
+                "--- /dev/null",
+                f"+++ {name}, injected cell (id {cell.get('id')})",
+                f"@@ -0,0 +1,{len(source)} @@",
+                *(f"+{line}" for line in source),
+            ]
             continue
         position, before = next(originals)
         if cell.cell_type == "code":
-            lines += _changed(before, cell, f"{name}, {labels[position]} (id {cell.get('id')})")
+            heading = f"{name}, {labels[position]} (id {cell.get('id')})"
+            lines += _diff_cell(before, cell, heading)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _injected(cell: Any, name: str) -> Iterator[str]:
-    source = cell.source.split("\n")
-    yield "--- /dev/null"
-    yield f"+++ {name}, injected cell (id {cell.get('id')})"
-    yield f"@@ -0,0 +1,{len(source)} @@"
-    yield from (f"+{line}" for line in source)
-
-
-def _changed(before: Any, after: Any, heading: str) -> Iterator[str]:
+def _diff_cell(before: Any, after: Any, heading: str) -> Iterator[str]:
+    """Yield the diff of one cell; a cell that is only skipped is shown whole."""
     old, new = before.source.split("\n"), after.source.split("\n")
     skipped = SKIP_TAG in _tags(after) and SKIP_TAG not in _tags(before)
     if old != new:

@@ -1,4 +1,4 @@
-"""What a rules file says, read and checked: nothing here looks at a notebook."""
+"""The types of a rules file: rules, selectors, tolerances, variants."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Place = Literal["before", "after", "instead-of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Selector:
-    """Which code cells a rule means; all that is given must hold. Without anything: every cell.
+    """Which code cells a rule means: those that meet all that is given, or every cell.
 
-    ``index`` is the cell's number as messages tell it, from 1; ``text`` is a part of its source
-    and ``regex`` is searched in it, with ``^`` and ``$`` at each line.
+    ``index`` is the cell's number as messages count, from 1; ``text`` is a part of its source and
+    ``regex`` is searched in it, with ``^`` and ``$`` at each line.
     """
 
     id: str | None = None
@@ -28,7 +28,7 @@ class Selector:
     regex: str | None = None
 
     def __str__(self) -> str:
-        """Spell the selector as the file does."""
+        """Write the selector as the file does."""
         given = (f"{name}: {value}" for name, value in vars(self).items() if value is not None)
         return "{" + ", ".join(given) + "}"
 
@@ -52,7 +52,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Set(Rule):
-    """Give top-level assignments another value; ``values`` are names and Python source."""
+    """Give top-level assignments another value; ``values`` maps names to Python source."""
 
     kind = "set"
     values: Mapping[str, str]
@@ -110,9 +110,9 @@ AnyRule = Set | Replace | Skip | Inject
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """An error that may be: ``ename`` is its class, ``evalue`` is searched in its text.
+    """An error that a run tolerates: ``ename`` is its class, ``evalue`` is searched in its text.
 
-    At most ``max`` such errors are accepted, in ``cell`` alone if that is given.
+    At most ``max`` such errors are accepted, only in ``cell`` if that is given.
     """
 
     ename: str
@@ -125,7 +125,7 @@ class Tolerance:
 
 @dataclass(frozen=True, kw_only=True)
 class Subsample:
-    """The hook that cuts what anndata reads to so many rows (obs) and columns (var)."""
+    """The hook that limits what anndata reads to so many rows (obs) and columns (var)."""
 
     max_obs: int | None = None
     max_vars: int | None = None
@@ -145,7 +145,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Book:
-    """A rules file; ``source`` is its path as it was given, empty when there is none."""
+    """A rules file; ``source`` is its path as the user wrote it, empty without a file."""
 
     source: str = ""
     rules: tuple[AnyRule, ...] = ()
@@ -153,9 +153,9 @@ class Book:
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     def variant(self, name: str | None) -> Variant:
-        """Return the variant of that name; None is one without a name, which changes nothing.
+        """Return the variant ``name``; None returns an empty variant, which changes nothing.
 
-        Raises :class:`ConfigurationError` when there is none.
+        Raises :class:`ConfigurationError` when the file does not declare it.
         """
         if name is None:
             return Variant(suffix="")
@@ -174,9 +174,9 @@ class Book:
 
 EMPTY = Book()
 
-_SHOWN = 60  # characters of a rule's own text that a message shows
+_SHOWN = 60  # characters of a rule's text that a message shows
 
 
 def shortened(text: str) -> str:
-    """Return ``text`` on one line, cut where a message has no room for more."""
+    """Return ``text`` on one line, shortened for a message."""
     return shorten(" ".join(text.split()), _SHOWN)

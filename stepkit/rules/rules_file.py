@@ -1,4 +1,4 @@
-"""A rules file, read whole and checked before any notebook is looked at."""
+"""Read a rules file and check all of it before any notebook is read."""
 
 from __future__ import annotations
 
@@ -45,13 +45,16 @@ def load(path: Path) -> Book:
 
 
 class _Reader:
-    """Turns a document of the right shape into a book; knows where everything stands."""
+    """Turns the document of a rules file into a :class:`Book`.
+
+    ``at`` are the keys of a value in the document; messages name file and line by them.
+    """
 
     def __init__(self, document: Document) -> None:
         self.document = document
 
     def book(self) -> Book:
-        """Return all of it."""
+        """Return the whole file."""
         value = self.document.value
         if value is None:
             value = {}
@@ -69,13 +72,13 @@ class _Reader:
         )
 
     def where(self, keys: Keys) -> str:
-        """Name file, line and rule."""
-        named = validate.told(keys)
+        """Name file, line and rule of the value under ``keys``."""
+        named = validate.name_place(keys)
         return self.document.place(keys) + (f": {named}" if named else "")
 
     def refuse(self, keys: Keys, why: str) -> NoReturn:
-        """Raise the error that names the place of ``keys``."""
-        named = validate.told(keys)
+        """Raise :class:`ConfigurationError` that names the place of ``keys``."""
+        named = validate.name_place(keys)
         text = f"{named} {why}" if named else f"the file {why}"
         raise ConfigurationError(f"{self.document.place(keys)}: {text}")
 
@@ -88,7 +91,10 @@ class _Reader:
             parameters=parameters,
             rules=self.rules(given.get("rules", []), (*at, "rules")),
             tolerate=self.tolerate(given.get("tolerate", []), (*at, "tolerate")),
-            hooks=tuple(_hook(hook["anndata-subsample"]) for hook in given.get("hooks", [])),
+            hooks=tuple(
+                Subsample(**{key: int(value) for key, value in hook["anndata-subsample"].items()})
+                for hook in given.get("hooks", [])
+            ),
         )
 
     def rules(self, given: Iterable[dict[str, Any]], at: Keys) -> tuple[AnyRule, ...]:
@@ -138,7 +144,7 @@ class _Reader:
         )
 
     def source(self, name: str, at: Keys) -> str:
-        """Read a source file, which must lie beside the rules file or below."""
+        """Read a source file, which must lie in the rules file's directory or below it."""
         directory = self.document.path.parent
         path = directory / name
         with atomic_files.explaining(f"{self.where(at)}: cannot read {path}"):
@@ -151,9 +157,9 @@ class _Reader:
         try:
             text = atomic_files.read(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            self.refuse(at, f"{name} is no text in UTF-8: {error.reason}")
+            self.refuse(at, f"{name} is not text in UTF-8: {error.reason}")
         if not text.strip() or "\0" in text:
-            self.refuse(at, f"{name} is empty" if not text.strip() else f"{name} is no text")
+            self.refuse(at, f"{name} is empty" if not text.strip() else f"{name} is not text")
         return text.replace("\r\n", "\n")
 
     def value(self, value: Any, at: Keys) -> str:
@@ -169,10 +175,10 @@ class _Reader:
         """Refuse names that no variable can have."""
         for name in names:
             if keyword.iskeyword(name) or not name.isidentifier():
-                self.refuse((*at, name), "is no name that a Python variable can have")
+                self.refuse((*at, name), "is not a name that a Python variable can have")
 
     def cells(self, given: dict[str, Any], key: str, at: Keys) -> Selector:
-        """Read a selector, or the one that means every cell."""
+        """Read the selector under ``key``; without one, return the one that means every cell."""
         if key not in given:
             return ANY
         parts = dict(given[key])
@@ -200,7 +206,3 @@ class _Reader:
                 self.refuse((*keys, "reason"), "must not be empty")
             found.append(declared)
         return tuple(found)
-
-
-def _hook(given: dict[str, Any]) -> Subsample:
-    return Subsample(**{key: int(value) for key, value in given.items()})

@@ -1,4 +1,4 @@
-"""The code cells of a notebook as it came, and which of them a selector means."""
+"""Number the code cells of a notebook and find those that a selector means."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CUTOFF: Final = 0.6  # how alike two texts must be for a hint
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell; ``position`` is among all cells, ``number`` as messages count, or 0."""
+    """A code cell; ``position`` is its index among all cells, ``number`` that of messages or 0."""
 
     position: int
     number: int
@@ -42,10 +42,10 @@ class Cell:
 
 
 def code_cells(nb: Any) -> list[Cell]:
-    """Return the code cells, numbered as a verdict numbers them.
+    """Return the code cells, numbered as messages about a run number them.
 
-    Blank cells, cells that the notebook itself tags skip-execution and papermill's own have
-    number 0: no message counts them.
+    Blank cells, cells that the notebook itself tags skip-execution and cells that papermill or
+    stepkit injected are not counted: their number is 0.
     """
     found, number = [], 0
     for position, cell in enumerate(nb.cells):
@@ -61,11 +61,11 @@ def code_cells(nb: Any) -> list[Cell]:
 
 
 def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[Cell]:
-    """Return the cells that ``selector`` means; ``where`` it stands is for messages.
+    """Return the cells that ``selector`` means; ``where`` names its place for messages.
 
-    Raises :class:`ConfigurationError` when its expression takes too long.
+    Raises :class:`ConfigurationError` when its regular expression takes too long.
     """
-    chosen = [cell for cell in cells if _meant(cell, selector)]
+    chosen = [cell for cell in cells if _matches(cell, selector)]
     if selector.regex is None or not chosen:
         return chosen
     try:
@@ -76,18 +76,18 @@ def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[C
     return [cell for cell, match in zip(chosen, matches, strict=True) if match]
 
 
-def _meant(cell: Cell, selector: Selector) -> bool:
-    wanted = selector
+def _matches(cell: Cell, selector: Selector) -> bool:
+    """Return whether ``cell`` meets all of ``selector`` except its regular expression."""
     return (
-        wanted.id in {None, cell.id}
-        and wanted.index in {None, cell.number}
-        and (wanted.tag is None or wanted.tag in cell.tags)
-        and (wanted.text is None or wanted.text in cell.source)
+        selector.id in {None, cell.id}
+        and selector.index in {None, cell.number}
+        and (selector.tag is None or selector.tag in cell.tags)
+        and (selector.text is None or selector.text in cell.source)
     )
 
 
 def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
-    """Name several cells for people, each with how many ``times`` it was met."""
+    """Name several cells for people, each with how many ``times`` it was matched."""
     names = [str(cell) for cell in cells[:_SHOWN]]
     met = [f" {count} times" if count > 1 else "" for count in times] or [""] * len(cells)
     more = len(cells) - len(names)
@@ -96,7 +96,7 @@ def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
 
 
 def near(cells: Sequence[Cell], selector: Selector) -> str:
-    """Say which part of a selector means no cell, and what comes nearest to it."""
+    """Return which parts of ``selector`` mean no cell, and the most similar ids, tags and lines."""
     hints = []
     if selector.index is not None and not choose(cells, Selector(index=selector.index)):
         count = max((cell.number for cell in cells), default=0)
@@ -123,7 +123,7 @@ def _alike(what: str, wanted: str, known: Sequence[str]) -> str:
 
 
 def near_text(cells: Iterable[Cell], text: str) -> str:
-    """Say which line comes nearest to ``text``, or return ``""`` where a cell holds it."""
+    """Name the line most similar to ``text``; return ``""`` if a cell holds ``text``."""
     wanted = next((line.strip() for line in text.splitlines() if line.strip()), "")
     best: tuple[float, Cell | None, str] = (_CUTOFF, None, "")
     for cell in cells:
@@ -132,7 +132,7 @@ def near_text(cells: Iterable[Cell], text: str) -> str:
         for line in cell.source.splitlines():
             if len(line) > _LONGEST_LINE:
                 continue
-            if _bare(wanted) in _bare(line):  # but for spaces and capitals
+            if _bare(wanted) in _bare(line):  # equal except for spaces and capitals
                 return f"the nearest line is `{ipynb.first_line(line)}` in {cell}"
             matcher = difflib.SequenceMatcher(None, wanted, line.strip(), autojunk=False)
             if matcher.real_quick_ratio() > best[0] and matcher.quick_ratio() > best[0]:

@@ -1,4 +1,4 @@
-"""The stock hook anndata-subsample, as the source of a first cell."""
+"""Turn the hook anndata-subsample into the source of a cell that runs first."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SOURCE: Final = Path(hooks.__file__).with_name("anndata_subsample.py")
 
 
 def source(hook: Subsample) -> str:
-    """Return a cell that defines the hook, sets it up, and leaves no name behind."""
+    """Return a cell that defines and installs the hook, and deletes its name."""
     text = _SOURCE.read_text(encoding="utf-8")
     arguments = f"max_obs={hook.max_obs}, max_vars={hook.max_vars}, seed={hook.seed}"
     return (
-        f"# Injected by stepkit: {told(hook)}.\n"
+        f"# Injected by stepkit: {describe(hook)}.\n"
         f"{text[text.index('class ') :]}\n\n"
         f"_StepkitAnndataSubsample({arguments}).install()\n"
         "del _StepkitAnndataSubsample"
     )
 
 
-def told(hook: Subsample) -> str:
-    """Say in a few words what the hook does."""
+def describe(hook: Subsample) -> str:
+    """Return what the hook does, in a few words."""
     sizes = [
         f"{size:,} {what}"
         for size, what in ((hook.max_obs, "rows"), (hook.max_vars, "columns"))

@@ -1,4 +1,4 @@
-"""Declared tolerance: which errors of which cells may be, and how often."""
+"""Decide which errors of which cells are tolerated, and how often."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ logger = logging.getLogger(__name__)
 
 LONGEST: Final = 10_000  # characters of an error's text in which an expression is searched
 _FROM_FLAG: Final = "declared on the command line"
-_NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # what an exception's class never holds
+_NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # never in the name of an exception's class
 
 
 class Tolerances:
-    """The errors that are tolerated in one run; it counts those that were."""
+    """The declared tolerances of one run, and how often each was used."""
 
     def __init__(self, declared: Sequence[tuple[Tolerance, AbstractSet[str] | None]] = ()) -> None:
         self._declared = declared
         self._used = [0] * len(declared)
 
     def accept(self, cell_id: str, ename: str, evalue: str) -> Tolerance | None:
-        """Return the declaration that covers this error and count it, or None.
+        """Return the first declaration that covers this error and is not used up, or None.
 
-        The first in order counts that matches and is not used up. One whose expression takes too
-        long on this text covers nothing, which the log says.
+        A declaration whose expression takes too long on this text covers nothing; the log says
+        so.
         """
         for number, (tolerance, ids) in enumerate(self._declared):
             if self._used[number] >= tolerance.max or (ids is not None and cell_id not in ids):
@@ -48,7 +48,7 @@ class Tolerances:
         return tuple(tolerance for (tolerance, _), used in pairs if not used)
 
     def __bool__(self) -> bool:
-        """Tell whether anything was declared."""
+        """Return whether anything was declared."""
         return bool(self._declared)
 
 
@@ -64,9 +64,9 @@ def _matches(declared: Tolerance, evalue: str) -> bool:
 
 
 def tolerance(text: str) -> Tolerance:
-    """Read ``KeyError:.*pca``: a class, and a regular expression for the error's text.
+    """Read ``KeyError:.*pca``: a class, and a regular expression that the error's text matches.
 
-    Without the expression any text will do. Raises :class:`ConfigurationError`.
+    Without the expression, every text matches. Raises :class:`ConfigurationError`.
     """
     ename, _, evalue = text.partition(":")
     where = f"--tolerate {text!r}"
@@ -80,22 +80,22 @@ def check(declared: Tolerance) -> None:
     where, ename = declared.where, declared.ename
     if not ename.strip() or _NO_NAME.search(ename):
         raise ConfigurationError(
-            f"{where}: {ename!r} is no error's class: write KeyError, and what its text holds "
-            "apart, as in KeyError:.*pca"
+            f"{where}: {ename!r} is not an error's class: write KeyError, and a part of its text "
+            "after a colon, as in KeyError:.*pca"
         )
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", ename):
         raise ConfigurationError(
-            f"{where}: kernels tell an error's class without its module: "
+            f"{where}: kernels report an error's class without its module: "
             f"write {ename.rpartition('.')[2]}"
         )
     check_regex(declared.evalue, where)
 
 
 def check_regex(pattern: str, where: str) -> None:
-    """Refuse what is no regular expression. Raises :class:`ConfigurationError`."""
+    """Refuse what is not a regular expression. Raises :class:`ConfigurationError`."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigurationError(
-            f"{where}: {pattern!r} is no regular expression: {error}"
+            f"{where}: {pattern!r} is not a regular expression: {error}"
         ) from error

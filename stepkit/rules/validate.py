@@ -1,4 +1,4 @@
-"""Whether a rules file has the right shape, by its JSON Schema, told in words for people."""
+"""Validate a rules file against its JSON Schema and say in plain words what is wrong."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KINDS: Final = ("set", "replace", "skip", "inject")
 
 
 def problem(value: Any) -> tuple[Keys, str] | None:
-    """Return where in ``value`` the first mistake is, and what it is, or None."""
+    """Return the keys of the first wrong value in ``value`` and what is wrong, or None."""
     if isinstance(value, dict) and (found := next(_wrong_kinds(value), None)):
         return found
     return next(iter(json_schema.problems(value, SCHEMA)), None)
 
 
-def told(keys: Sequence[str | int]) -> str:
-    """Name the place under ``keys``: ``variant lite, rule 2, expect``."""
+def name_place(keys: Sequence[str | int]) -> str:
+    """Name the value under ``keys``: ``variant lite, rule 2, expect``."""
     words, rest = [], list(keys)
     if rest[:1] == ["variants"] and len(rest) > 1:
         words, rest = [f"variant {rest[1]}"], rest[2:]
@@ -36,7 +36,7 @@ def told(keys: Sequence[str | int]) -> str:
 
 
 def _wrong_kinds(value: dict[str, Any]) -> Iterator[tuple[Keys, str]]:
-    """Yield the rules that are of no kind or of two: a schema cannot say so clearly."""
+    """Yield the rules with no kind or with two: the schema's own messages would be unclear."""
     lists: list[tuple[Keys, Any]] = [(("rules",), value.get("rules"))]
     variants = value.get("variants")
     for name, variant in variants.items() if isinstance(variants, dict) else ():

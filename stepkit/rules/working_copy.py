@@ -1,13 +1,13 @@
-"""A copy of a notebook that rules change; the notebook itself stays as it is."""
+"""The copy of a notebook that rules change, and the record of each change."""
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.notebook import ipynb
-from stepkit.rules.change_record import Change
 from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, Cell, code_cells
 
 if TYPE_CHECKING:
@@ -16,8 +16,26 @@ if TYPE_CHECKING:
 _IDS_SINCE: Final = 5  # nbformat 4.5
 
 
-class Draft:
-    """The copy, its code cells as they came, and what was done to it."""
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a rule did to a cell; with ``applied`` False, what it left undone and why.
+
+    ``cell`` is the cell's number in the original notebook, as messages count: from 1, without
+    blank cells and those tagged skip-execution. It is 0 for those and for an injected cell.
+    """
+
+    rule: str
+    cell: int
+    id: str
+    what: str
+    applied: bool = True
+
+
+class WorkingCopy:
+    """The copy, its code cells before any change, and the changes so far.
+
+    ``cells`` and the cells passed to the methods are those of the original notebook.
+    """
 
     def __init__(self, nb: Any) -> None:
         self.notebook = copy.deepcopy(nb)
@@ -30,32 +48,32 @@ class Draft:
         self._beside: defaultdict[tuple[int, str], list[Any]] = defaultdict(list)
 
     def source(self, cell: Cell) -> str:
-        """Return the cell's source as it is now."""
+        """Return the cell's current source."""
         return str(self.notebook.cells[cell.position].source)
 
     def skipped(self, cell: Cell) -> bool:
-        """Tell whether the cell will be left out of the run."""
+        """Return whether the cell is left out of the run."""
         return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
 
     def running(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Leave out the cells that do not run: a change there would change nothing."""
+        """Return those of ``cells`` that run: a change of the others would have no effect."""
         return [cell for cell in cells if not self.skipped(cell)]
 
     def put(self, cell: Cell, source: str, rule: str) -> None:
-        """Give the cell another source, as ``rule`` says."""
+        """Replace the cell's source; ``rule`` names the rule that says so."""
         self.notebook.cells[cell.position].source = source
         self._changed[cell.position] = rule
 
     def changed_by(self, cell: Cell) -> str:
-        """Return the last rule that changed the cell's source, or ``""``."""
+        """Return the name of the last rule that changed the cell's source, or ``""``."""
         return self._changed.get(cell.position, "")
 
-    def left_out(self) -> int:
+    def count_skipped(self) -> int:
         """Count the cells that rules took out of the run."""
         return sum(1 for cell in self.cells if cell.number and self.skipped(cell))
 
-    def runnable(self) -> int:
-        """Count the notebook's own cells that are left to run, and those in place of one."""
+    def count_runnable(self) -> int:
+        """Count the notebook's own cells that still run, and the injected cells in place of one."""
         own = (c for c in self.cells if c.number and not self.skipped(c))
         return self.stand_ins + sum(1 for cell in own if self.source(cell).strip())
 
@@ -68,7 +86,7 @@ class Draft:
     def inject(self, source: str, position: int, side: Literal["before", "after"]) -> str:
         """Add a code cell beside the cell at ``position`` and return its id.
 
-        What several rules put on one side of a cell comes in the order of the rules.
+        Cells that several rules add on one side of a cell keep the order of the rules.
         """
         import nbformat
 
@@ -84,18 +102,18 @@ class Draft:
         return name
 
     def note(self, rule: str, cell: Cell, what: str, *, applied: bool = True) -> None:
-        """Report what was done to a cell of the notebook's own."""
+        """Record what was done to one of the notebook's own cells."""
         self.changes.append(
             Change(rule=rule, cell=cell.number, id=cell.id, what=what, applied=applied)
         )
 
     def note_injected(self, rule: str, name: str, source: str, where: str) -> None:
-        """Report a cell that was added."""
+        """Record a cell that was added."""
         what = f"a cell `{ipynb.first_line(source)}` was added {where}"
         self.changes.append(Change(rule=rule, cell=0, id=name, what=what))
 
-    def finished(self) -> Any:
-        """Return the copy with the added cells in their places."""
+    def finish(self) -> Any:
+        """Put the added cells in their places and return the copy."""
         last = len(self.notebook.cells)
         cells = [*self._beside[-1, "before"]]
         for position, cell in enumerate(self.notebook.cells):
