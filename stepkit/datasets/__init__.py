@@ -1,1 +1,1 @@
-"""Big files: downloaded, resumed, verified, cached for all runs, and unpacked."""
+"""Datasets: downloaded, resumed, verified, cached for all runs, and unpacked."""

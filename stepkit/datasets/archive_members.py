@@ -1,7 +1,7 @@
-"""What a tar or zip file holds, member by member, and refused where it is more than data.
+"""Read a tar or zip file member by member, and refuse one that holds more than plain files.
 
-Regular files and directories with paths inside of the archive are data. Links lead elsewhere,
-devices and pipes are none: an archive with one of those is refused as a whole.
+Regular files and directories with paths inside of the archive are unpacked. An archive with a
+link, a device, a pipe or a path that leads elsewhere is refused as a whole.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import stat
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Literal, Self
+from functools import partial
+from typing import IO, TYPE_CHECKING, Final, Literal, Self, cast
 
 from stepkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import tarfile
-    import zipfile
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -46,18 +46,21 @@ class Member:
 
 
 def kind_by_name(name: str) -> Kind | None:
-    """Return which archive a file of that name is, None for no archive."""
+    """Return which kind of archive a file of that name is; None where it is not an archive."""
     return next((kind for end, kind in SUFFIXES.items() if name.lower().endswith(end)), None)
 
 
 def without_suffix(name: str) -> str:
-    """Return an archive's name without the ending that says what it is."""
+    """Return an archive's name without the suffix of its kind, such as ``.tar.gz``."""
     found = [end for end in SUFFIXES if name.lower().endswith(end)]
     return name[: -len(max(found, key=len))] if found else name
 
 
 def kind_by_content(path: Path) -> Kind:
-    """Return which archive the file is. Raises :class:`ConfigurationError` for another file."""
+    """Return which kind of archive the file is.
+
+    Raises :class:`ConfigurationError` when it is neither a tar nor a zip file.
+    """
     import tarfile
     import zipfile
 
@@ -68,22 +71,22 @@ def kind_by_content(path: Path) -> Kind:
     with path.open("rb") as file:
         zstd = file.read(4) == b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
     hint = "Zstandard is not supported" if zstd else "is it whole, and is unpack meant for it?"
-    raise ConfigurationError(f"this is no tar or zip file: {hint}")
+    raise ConfigurationError(f"this is not a tar or zip file: {hint}")
 
 
 def members(path: Path, kind: Kind) -> Iterator[Member]:
     """Yield the members in order; each can be read until the next one is asked for.
 
-    Raises :class:`ConfigurationError` for a broken archive, and for one with anything in it that
-    is neither a regular file nor a directory inside of it.
+    Raises :class:`ConfigurationError` for a broken archive, and for a member that is neither a
+    regular file nor a directory, or whose path leads out of the archive.
     """
-    with reading():
+    with explaining_damage():
         yield from _tar_members(path) if kind == "tar" else _zip_members(path)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Turn what the libraries say of a broken archive into a :class:`ConfigurationError`."""
+def explaining_damage() -> Iterator[None]:
+    """Turn the libraries' errors about a broken archive into :class:`ConfigurationError`."""
     import lzma
     import tarfile
     import zipfile
@@ -106,21 +109,27 @@ def _tar_members(path: Path) -> Iterator[Member]:
     with tarfile.open(path, "r:*", tarinfo=_strict_header()) as tar:
         for found in tar:
             if not (found.isreg() or found.isdir()):
-                raise _refused(found.name, _tar_kind(found))
+                kind = "a device" if found.ischr() or found.isblk() else "not a regular file"
+                is_link = found.issym() or found.islnk()
+                raise _refused(found.name, f"a link to {found.linkname!a}" if is_link else kind)
             if parts := _parts(found.name):
                 yield Member(
                     parts=parts,
                     is_directory=found.isdir(),
                     size=found.size if found.isreg() else 0,
                     executable=bool(found.mode & stat.S_IXUSR),
-                    open=lambda found=found: _opened(tar, found),  # type: ignore[misc]
+                    # Its result is None for a member that is not a regular file.
+                    open=cast("Callable[[], IO[bytes]]", partial(tar.extractfile, found)),
                 )
         while tar.fileobj.read(_CHUNK):  # a compressed file's checksum is at its end
             pass
 
 
 def _strict_header() -> type[tarfile.TarInfo]:
-    """Return a reader of headers that takes no broken one for the end of the archive."""
+    """Return a reader of headers that raises for a broken one.
+
+    The standard library's reader takes a broken header for the end of the archive.
+    """
     import tarfile
 
     ends = (tarfile.EOFHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
@@ -139,18 +148,6 @@ def _strict_header() -> type[tarfile.TarInfo]:
     return Header
 
 
-def _opened(tar: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:
-    file = tar.extractfile(found)
-    assert file
-    return file
-
-
-def _tar_kind(found: tarfile.TarInfo) -> str:
-    if found.issym() or found.islnk():
-        return f"a link to {found.linkname!a}"
-    return "a device" if found.ischr() or found.isblk() else "no regular file"
-
-
 def _zip_members(path: Path) -> Iterator[Member]:
     import zipfile
 
@@ -167,16 +164,12 @@ def _zip_members(path: Path) -> Iterator[Member]:
                     is_directory=found.is_dir(),
                     size=found.file_size,
                     executable=bool(mode & stat.S_IXUSR),
-                    open=lambda found=found: _unzipped(archive, found),  # type: ignore[misc]
+                    open=partial(archive.open, found),
                 )
 
 
-def _unzipped(archive: zipfile.ZipFile, found: zipfile.ZipInfo) -> IO[bytes]:
-    return archive.open(found)
-
-
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the path of a member below the archive's root; nothing for the root itself."""
+    """Return the parts of a member's path; nothing for the root of the archive itself."""
     if _CONTROL.search(name):
         raise _refused(name, "a name with a control character")
     if name.startswith("/"):

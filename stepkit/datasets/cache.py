@@ -1,15 +1,15 @@
-"""Downloaded files, kept for later runs and shared between them.
+"""The cache of downloaded files, kept for later runs and shared between processes.
 
-    CACHE/CACHEDIR.TAG    tells backup programs that nothing here is worth a copy
+    CACHE/CACHEDIR.TAG    asks backup programs to leave the directory out
     CACHE/KEY             a file, read-only
     CACHE/KEY.json        its sidecar: where it came from and when it was used
     CACHE/KEY.lock        held (flock) while the entry is made, used or removed
-    CACHE/KEY.part        what an interrupted download left, to go on from
-    CACHE/KEY.part.json   what that is a part of
+    CACHE/KEY.part        the partial file of an interrupted download
+    CACHE/KEY.part.json   what the partial file is a part of
 
-KEY is the SHA-256 of the file; where nobody knows it before the download, that of the URL, and the
-sidecar then holds the server's validator (an ETag, or else a date) of what was loaded. A sidecar is
-no proof of what its file holds: whoever uses the file computes its checksum again.
+KEY is the SHA-256 of the file; where that is unknown before the download, it is the SHA-256 of the
+URL, and the sidecar holds the server's validator (an ETag, or else a date). A sidecar proves
+nothing about the content of its file: every use of the file computes its checksum again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import re
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,9 +43,9 @@ _POLL_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What is told of one file: ``size`` in bytes, times in UTC.
+    """What is known of one file: ``size`` in bytes, times in UTC.
 
-    ``url`` is without user, password and query: those may be secrets.
+    ``url`` has no user, password and query, which may be secrets.
     """
 
     sha256: str
@@ -59,35 +59,35 @@ class Sidecar:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One file of a cache, or what is there of it: ``sha256`` is None for an unfinished one.
+    """One file of a cache, finished or not; ``sha256`` is None for an unfinished one.
 
-    ``size`` in bytes is all that the entry takes, an unfinished download included; ``used`` is
-    when a run last needed it.
+    ``size`` in bytes is all that the entry takes, a partial file included; ``used`` is when a run
+    last needed it.
     """
 
     path: Path
-    size: int
-    used: datetime
-    sha256: str | None
+    size: int = 0
+    used: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sha256: str | None = None
 
     @property
     def sidecar(self) -> Path:
-        """The file that tells about it."""
+        """The file that holds its :class:`Sidecar`."""
         return self.path.with_name(f"{self.path.name}.json")
 
     @property
     def part(self) -> Path:
-        """Where an unfinished download of it stands."""
+        """The partial file of an unfinished download."""
         return self.path.with_name(f"{self.path.name}.part")
 
     @property
     def part_sidecar(self) -> Path:
-        """What an unfinished download is a part of."""
+        """The sidecar of the partial file."""
         return self.path.with_name(f"{self.path.name}.part.json")
 
 
 def prepare(cache: Path) -> None:
-    """Make the directory of a cache and its tag.
+    """Create the directory of a cache and its tag.
 
     Raises :class:`stepkit.errors.StepError` when it cannot be written to.
     """
@@ -97,7 +97,7 @@ def prepare(cache: Path) -> None:
 
 
 def entries(cache: Path) -> Iterator[Entry]:
-    """Yield all that ``cache`` holds, unfinished downloads too; nothing where there is no cache.
+    """Yield the entries of ``cache``, unfinished downloads too; none where there is no cache.
 
     Raises :class:`stepkit.errors.StepError` when the directory cannot be read.
     """
@@ -111,36 +111,36 @@ def entries(cache: Path) -> Iterator[Entry]:
 
 
 def find(cache: Path, key: str) -> Entry | None:
-    """Return what there is under ``key``, or None."""
-    path = cache / key
-    found = Entry(path=path, size=0, used=datetime.now(UTC), sha256=None)
+    """Return the entry of ``key``, None if there is none."""
+    found = Entry(path=cache / key)
     sizes, times = [], []
-    for file in (path, found.part):
+    for file in (found.path, found.part):
         with suppress(OSError):
             stat = file.lstat()
             sizes.append(stat.st_size)
             times.append(datetime.fromtimestamp(stat.st_mtime, UTC))
     if not sizes:
         return None
-    told = read_sidecar(found.sidecar) if path.is_file() else None
-    if told:
-        times.append(_time(told.used))
-    return replace(found, size=sum(sizes), used=max(times), sha256=told.sha256 if told else None)
+    sidecar = read_sidecar(found.sidecar) if found.path.is_file() else None
+    if sidecar:
+        times.append(_time(sidecar.used))
+    sha256 = sidecar.sha256 if sidecar else None
+    return replace(found, size=sum(sizes), used=max(times), sha256=sha256)
 
 
 def remove(entry: Entry) -> bool:
     """Remove an entry unless a process holds it or has used it since it was listed.
 
-    Tells whether it was removed. Raises :class:`stepkit.errors.StepError` when it cannot be.
+    Returns whether it was removed. Raises :class:`stepkit.errors.StepError` when it cannot be.
     """
     cache, key = entry.path.parent, entry.path.name
     with atomic_files.explaining(f"cannot remove {entry.path} from the cache"):
-        lock = _acquired(cache / f"{key}.lock")
+        lock = _try_lock(cache / f"{key}.lock")
         if lock is None:
             return False
         try:
-            now = find(cache, key)
-            if now and now.used > entry.used:
+            current = find(cache, key)
+            if current and current.used > entry.used:
                 return False
             for path in (entry.path, entry.sidecar, entry.part, entry.part_sidecar):
                 path.unlink(missing_ok=True)
@@ -156,16 +156,16 @@ def locked(
 ) -> Iterator[None]:
     """Let one process at a time work on the entry of ``key``; the lock dies with its holder.
 
-    ``waiting`` is called once if another process holds it. Raises :class:`ToolError` when that one
-    still does at ``until`` (of :func:`time.monotonic`).
+    ``waiting`` is called once if another process holds the lock. Raises :class:`ToolError` when
+    that process still holds it at ``until`` (of :func:`time.monotonic`).
     """
     path = cache / f"{key}.lock"
-    lock, told = None, False
+    lock, announced = None, False
     with atomic_files.explaining(f"cannot lock {path}"):
-        while (lock := _acquired(path)) is None:
-            if not told:
+        while (lock := _try_lock(path)) is None:
+            if not announced:
                 waiting()
-                told = True
+                announced = True
             if time.monotonic() > until:
                 raise ToolError(
                     f"another process has held {path} for too long: give --timeout more",
@@ -178,7 +178,7 @@ def locked(
         os.close(lock)
 
 
-def _acquired(path: Path) -> int | None:
+def _try_lock(path: Path) -> int | None:
     """Return an open, locked file, or None if another process has it."""
     with suppress(BlockingIOError):
         try:
@@ -189,10 +189,10 @@ def _acquired(path: Path) -> int | None:
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """Return what a sidecar says, or None when there is none or it makes no sense."""
+    """Return the sidecar in ``path``, None when it is missing or malformed."""
     try:
-        told: Any = json.loads(atomic_files.read(path))
-        sidecar = Sidecar(**told)
+        content: Any = json.loads(atomic_files.read(path))
+        sidecar = Sidecar(**content)
         _time(sidecar.used)
     except (StepError, ValueError, TypeError, RecursionError):
         return None
@@ -200,12 +200,12 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write a sidecar, all at once."""
+    """Write a sidecar atomically."""
     atomic_files.write_atomically(path, json.dumps(asdict(sidecar), indent=2) + "\n", durable=False)
 
 
 def now() -> str:
-    """Return the time as sidecars spell it."""
+    """Return the current time in the format of sidecars."""
     return datetime.now(UTC).strftime(_TIME)
 
 

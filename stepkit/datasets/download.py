@@ -1,4 +1,4 @@
-"""A file from one of several sources: tried again while that helps, and verified as a whole."""
+"""Download a file from one of several sources: retry while that helps, then verify the whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.datasets import hdf5
 from stepkit.datasets.partial_file import MismatchError
-from stepkit.datasets.range_request import RestartError, load
+from stepkit.datasets.range_request import RestartError, download
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.http import safe_urls
 from stepkit.http.status_codes import BusyError
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from stepkit.datasets.partial_file import Pace, Part, Wanted
+    from stepkit.datasets.partial_file import Pace, PartialFile, Wanted
     from stepkit.http.get import Source
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS: Final = 65536  # bytes: whoever sends fewer in one try may drip for ever
-_LONGEST_WAIT: Final = 60.0  # seconds, between two tries
-_LONGEST_ASKED: Final = 300.0  # seconds, where the server asks for a pause (Retry-After)
-_WRONG_OFTEN: Final = 2  # a source that sent the wrong file so often sends it again
-_OURS: Final = {Reason.DISK_FULL, Reason.TIMEOUT}  # no other source helps
+_PROGRESS: Final = 65536  # bytes: an attempt that brought fewer counts as one that brought none
+_LONGEST_WAIT: Final = 60.0  # seconds, between two attempts
+_LONGEST_RETRY_AFTER: Final = 300.0  # seconds
+_MOST_MISMATCHES: Final = 2  # of one source: after that it is not asked again
+_LOCAL: Final = {Reason.DISK_FULL, Reason.TIMEOUT}  # another source does not help
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What is in the part now: ``size`` in bytes, ``source`` as it may be shown."""
+    """The file that was downloaded: ``size`` in bytes, ``source`` the URL without secrets."""
 
     sha256: str
     size: int
@@ -48,74 +48,91 @@ class Fetched:
 
 def fetch(
     sources: Sequence[Source],
-    part: Part,
+    partial: PartialFile,
     wanted: Wanted,
     pace: Pace,
     *,
     attempts: int,
     known: str = "",
 ) -> Fetched | None:
-    """Load the whole file into ``part``, from the first of ``sources`` that has it.
+    """Download the whole file into ``partial``, from the first of ``sources`` that has it.
 
-    After a failure it goes on where it stopped; ``attempts`` counts the tries in a row of all
-    sources that brought nothing. A file of another size or checksum than is ``wanted`` is loaded
-    once more from its beginning. None means that the server's file is still the one with the
-    validator ``known``.
+    After a failure the download continues where it stopped. ``attempts`` limits the attempts in a
+    row, at all sources, that brought nothing. A file of another size or checksum than is
+    ``wanted`` is downloaded once more from its beginning. None means that the file on the server
+    is still the one with the validator ``known``.
 
     Raises :class:`ToolError` when attempts or time are used up, the disk is full, or the content
     differs each time (reason ``checksum``); :class:`UserCodeError` when a source sends the same
     wrong content twice; :class:`ConfigurationError` when the server refuses.
     """
-    tries = _Tries(sources, part, wanted, pace, known)
+    state = _Attempts(sources, partial, wanted, pace, known)
     retry = retrying(attempts).copy(
-        stop=lambda _: tries.fruitless >= attempts, wait=tries.wait, retry=tries.worth_another
+        stop=lambda _: state.fruitless >= attempts, wait=state.wait, retry=state.worth_another
     )
-    return retry(tries.once)
+    return retry(state.attempt)
 
 
-class _Tries:
+class _Attempts:
+    """The attempts at one file: which sources sent a wrong one, and how many brought nothing."""
+
     def __init__(
-        self, sources: Sequence[Source], part: Part, wanted: Wanted, pace: Pace, known: str
+        self,
+        sources: Sequence[Source],
+        partial: PartialFile,
+        wanted: Wanted,
+        pace: Pace,
+        known: str,
     ) -> None:
-        self.sources, self.part, self.wanted, self.pace = sources, part, wanted, pace
-        self.known, self.fruitless, self.furthest = known, 0, part.size()
-        self.wrong: dict[str, list[str]] = defaultdict(list)
+        self.sources, self.partial, self.wanted, self.pace = sources, partial, wanted, pace
+        self.known, self.fruitless, self.furthest = known, 0, partial.size()
+        self.mismatches: dict[str, list[str]] = defaultdict(list)
 
-    def once(self) -> Fetched | None:
+    def attempt(self) -> Fetched | None:
         """Ask each source that may have the file, in order."""
         errors: list[StepError] = []
         for source in self.sources:
-            if len(self.wrong[source.url]) >= _WRONG_OFTEN:
+            if len(self.mismatches[source.url]) >= _MOST_MISMATCHES:
                 continue
             try:
-                return self._from(source)
+                return self._download(source)
             except StepError as error:
-                if error.reason in _OURS:
+                if error.reason in _LOCAL:
                     raise
                 errors.append(error)
                 if len(self.sources) > 1:
                     logger.warning("%s", error)
-        gained = self.part.size() - self.furthest
+        gained = self.partial.size() - self.furthest
         self.fruitless = 0 if gained >= _PROGRESS else self.fruitless + 1
-        self.furthest = max(self.furthest, self.part.size())
+        self.furthest = max(self.furthest, self.partial.size())
         raise next((error for error in errors if isinstance(error, ToolError)), errors[0])
 
-    def _from(self, source: Source) -> Fetched | None:
+    def _download(self, source: Source) -> Fetched | None:
         self.pace.check(safe_urls.masked(source.url))
         try:
             try:
-                validator = load(source, self.part, self.wanted, self.pace, self.known)
+                validator = download(source, self.partial, self.wanted, self.pace, self.known)
             except RestartError as error:
                 logger.info("%s: from the beginning", error)
-                self.part.discard()
-                validator = load(source, self.part, self.wanted, self.pace, self.known)
-            return None if validator is None else self._verified(source, validator)
+                self.partial.discard()
+                validator = download(source, self.partial, self.wanted, self.pace, self.known)
+            return None if validator is None else self._verify(source, validator)
         except MismatchError as error:
-            self.part.discard()
-            raise self._judged(source, error) from error
+            self.partial.discard()
+            mismatches = self.mismatches[source.url]
+            mismatches.append(error.got)
+            if len(mismatches) < _MOST_MISMATCHES:
+                raise
+            if len(set(mismatches)) == 1:
+                raise UserCodeError(
+                    f"{error}, twice: either the file was replaced or the manifest is wrong",
+                    reason=Reason.CHECKSUM,
+                ) from error
+            message = f"{error}, and another one each time"
+            raise ToolError(message, reason=Reason.CHECKSUM) from error
 
-    def _verified(self, source: Source, validator: str) -> Fetched:
-        path, where = self.part.path, safe_urls.masked(source.url)
+    def _verify(self, source: Source, validator: str) -> Fetched:
+        path, where = self.partial.path, safe_urls.masked(source.url)
         with atomic_files.explaining(f"cannot read {path}"):
             size, sha256 = path.stat().st_size, atomic_files.sha256(path)
         if self.wanted.size is not None and size != self.wanted.size:
@@ -132,31 +149,21 @@ class _Tries:
             os.fsync(file.fileno())
         return Fetched(sha256=sha256, size=size, validator=validator, source=where)
 
-    def _judged(self, source: Source, error: MismatchError) -> StepError:
-        """Tell a file that is another one from one that was damaged on its way."""
-        wrong = self.wrong[source.url]
-        wrong.append(error.got)
-        if len(wrong) < _WRONG_OFTEN:
-            return error
-        if len(set(wrong)) == 1:
-            return UserCodeError(
-                f"{error}, twice: either the file was replaced or the manifest is wrong",
-                reason=Reason.CHECKSUM,
-            )
-        return ToolError(f"{error}, and each time another", reason=Reason.CHECKSUM)
-
     def worth_another(self, state: RetryCallState) -> bool:
-        """Tell whether a next try may end otherwise."""
+        """Whether another attempt may end differently."""
         error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, ToolError) or error.reason in _OURS:
+        if not isinstance(error, ToolError) or error.reason in _LOCAL:
             return False
-        return any(len(self.wrong[source.url]) < _WRONG_OFTEN for source in self.sources)
+        return any(len(self.mismatches[s.url]) < _MOST_MISMATCHES for s in self.sources)
 
     def wait(self, state: RetryCallState) -> float:
-        """Return how long to wait: at random, at least what the server asks, within the time."""
+        """Return a random pause in seconds, no shorter than the server asks for.
+
+        It ends before the time limit.
+        """
         longest = min(_LONGEST_WAIT, 2.0 ** max(self.fruitless, 1))
-        pause = random.uniform(0, longest)  # noqa: S311 - no secret
+        pause = random.uniform(0, longest)  # noqa: S311 - not a secret
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, BusyError) and error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, _LONGEST_ASKED))
+            pause = max(pause, min(error.retry_after, _LONGEST_RETRY_AFTER))
         return max(0.0, min(pause, self.pace.until - time.monotonic()))

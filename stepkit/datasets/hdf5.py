@@ -1,8 +1,7 @@
-"""The first bytes of an HDF5 file (.h5, .h5ad), which tell how long it has to be.
+"""Recognise a truncated HDF5 file (.h5, .h5ad) by the length in its first bytes.
 
-They show a truncated file and what is no such file at all, and no damage inside: only a checksum
-does. Offsets are those of the HDF5 File Format Specification, II.A, "Format Signature and
-Superblock".
+Damage inside of the file is not found: only a checksum shows that. Offsets are those of the HDF5
+File Format Specification, II.A, "Format Signature and Superblock".
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _NAMES: Final = (".h5", ".hdf5", ".h5ad", ".h5mu")
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _HEAD: Final = 64  # bytes
-_OFFSETS_8: Final = 8  # the size of offsets in every file that is met in practice
+_OFFSETS_8: Final = 8  # bytes of an offset, in every file that is met in practice
 
 
 def problem(path: Path, name: str) -> str:
@@ -29,18 +28,13 @@ def problem(path: Path, name: str) -> str:
             head = file.read(_HEAD)
         size = path.stat().st_size
     if not head.startswith(_SIGNATURE):
-        return f"{name} is no HDF5 file"
-    end = _end(head)
-    return f"{name} is cut off: {size} of {end} bytes are there" if end and end > size else ""
-
-
-def _end(head: bytes) -> int | None:
-    """Return the file's length by its superblock; None where that is of another kind."""
+        return f"{name} is not an HDF5 file"
     version = head[8] if len(head) == _HEAD else None
     if version in {0, 1} and head[13] == _OFFSETS_8:
         at = 40 if version == 0 else 44
     elif version in {2, 3} and head[9] == _OFFSETS_8:
         at = 28
     else:
-        return None
-    return int.from_bytes(head[at : at + 8], "little")
+        return ""
+    end = int.from_bytes(head[at : at + 8], "little")
+    return f"{name} is cut off: {size} of {end} bytes are there" if end > size else ""

@@ -1,8 +1,9 @@
-"""A file of the cache at the place where it is used.
+"""Put a file of the cache where it is used: as a copy, a hard link, or by moving it.
 
-A copy is the default: a notebook that writes into its dataset then spoils its own. Where the file
-system can (btrfs, xfs), the copy shares its blocks with the original until one of them changes. A
-hard link takes no space either way, is read-only, and what root writes into it reaches the cache.
+A copy is the default: a notebook that writes into its dataset then changes its own copy only. On a
+file system that can (btrfs, xfs), the copy shares its blocks with the original until one of them
+changes. A hard link takes no space anywhere and is read-only, but what root writes into it reaches
+the cache.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import hashlib
 import logging
 import os
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import Reason, ToolError
+from stepkit.datasets import free_space
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -23,72 +24,52 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+How = Literal["copy", "link", "move"]
+
 _FICLONE: Final = 0x40049409  # linux/fs.h
-_NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
+_NOT_POSSIBLE: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
-def place(source: Path, target: Path, *, link: bool = False, move: bool = False) -> None:
-    """Put ``source`` at ``target``, all at once: copied, hard-linked, or moved.
+def put_file(source: Path, target: Path, how: How) -> None:
+    """Put ``source`` at ``target``, all at once; a copy where a link or a move is not possible.
 
-    Where a link or a move is not possible, a copy is made. Only the holder of a lock of ``target``
-    may call this. Raises :class:`stepkit.errors.StepError`.
+    Only the holder of a lock of ``target`` may call this. Raises
+    :class:`stepkit.errors.StepError`.
     """
-    scratch = _scratch(target)
+    # A fixed name, so that the next run removes what a killed one left.
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    scratch = target.with_name(f".{digest}.stepkit-new")
     with atomic_files.explaining(f"cannot write {target}"):
         atomic_files.check_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch.unlink(missing_ok=True)
         try:
-            if not (link and _linked(source, scratch)) and not (move and _moved(source, scratch)):
-                _copy(source, scratch)
+            if how == "copy" or not _link_or_move(source, scratch, how):
+                with source.open("rb") as old, scratch.open("xb") as new:
+                    try:
+                        fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+                    except OSError:
+                        free_space.check(scratch.parent, source.stat().st_size, "a copy")
+                        shutil.copyfile(source, scratch)
+                    os.fsync(new.fileno())
             scratch.replace(target)
         finally:
             scratch.unlink(missing_ok=True)
 
 
-def _scratch(target: Path) -> Path:
-    """Name the file beside ``target`` that a killed run may leave, and the next one removes."""
-    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    return target.with_name(f".{name}.stepkit-new")
-
-
-def _linked(source: Path, scratch: Path) -> bool:
+def _link_or_move(source: Path, scratch: Path, how: How) -> bool:
+    """Whether a link or a move was possible; it is not between two file systems."""
     try:
-        scratch.hardlink_to(source)
+        if how == "link":
+            scratch.hardlink_to(source)
+        else:
+            source.replace(scratch)
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        if error.errno not in _NOT_POSSIBLE:
             raise
-        logger.warning("no hard link from the cache is possible (%s): copying", error.strerror)
+        if how == "link":
+            logger.warning("no hard link from the cache is possible (%s): copying", error.strerror)
         return False
+    if how == "move":
+        scratch.chmod(0o666 & ~atomic_files.umask())
     return True
-
-
-def _moved(source: Path, scratch: Path) -> bool:
-    try:
-        source.replace(scratch)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        return False
-    scratch.chmod(0o666 & ~atomic_files.umask())
-    return True
-
-
-def _copy(source: Path, scratch: Path) -> None:
-    with source.open("rb") as old, scratch.open("xb") as new:
-        try:
-            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-        except OSError:
-            _check_space(source, scratch)
-            shutil.copyfile(source, scratch)
-        os.fsync(new.fileno())
-
-
-def _check_space(source: Path, target: Path) -> None:
-    need, disk = source.stat().st_size, os.statvfs(target.parent)
-    if need > (free := disk.f_bavail * disk.f_frsize):
-        raise ToolError(
-            f"{target.parent} has {free / 1e6:.1f} MB of free space, and a copy needs "
-            f"{need / 1e6:.1f} MB: free some and run again",
-            reason=Reason.DISK_FULL,
-        )

@@ -1,4 +1,4 @@
-"""Manifests: which files to download, how to verify them, and where they go."""
+"""Read the manifest of datasets: what to download, how to verify it, and where it goes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stepkit.formats.yaml_files import Document
 
 SCHEMA: Final = Path(__file__).with_name("manifest.schema.json")
-LONGEST_NAME: Final = 200  # bytes; the file systems' 255 leave room for what stands beside it
+LONGEST_NAME: Final = 200  # bytes; file systems allow 255, and scratch names are longer
 
 _SIGNED: Final = re.compile(r"(?i)(^|&)[^=&]*(sig|token|key|secret|passw|credential)[^=&]*=")
 
@@ -27,7 +27,10 @@ Unpack = Literal["auto", "true", "false", "tar", "zip"]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One file: ``size`` in bytes; ``path`` below the directory of all; ``where`` it was named."""
+    """One file to download: ``size`` in bytes, ``path`` below the directory of all datasets.
+
+    ``where`` is the line of the manifest, or the flag, that names it.
+    """
 
     url: str
     path: PurePosixPath
@@ -40,21 +43,21 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Return the file's name in its URL, which tells what kind of file it is."""
+        """The file's name in its URL, which shows what kind of file it is."""
         return _name(self.url)
 
     @property
     def unpacked(self) -> bool:
-        """Whether it is to be unpacked."""
+        """Whether it is an archive to unpack."""
         return self.unpack not in {"auto", "false"} or (
             self.unpack == "auto" and archive_members.kind_by_name(self.name) is not None
         )
 
 
 def read(path: Path) -> list[Dataset]:
-    """Return the datasets of a manifest, YAML or JSON.
+    """Return the datasets of a manifest in YAML or JSON.
 
-    Raises :class:`ConfigurationError` that names file, line and key.
+    Raises :class:`ConfigurationError`, which names file, line and key.
     """
     document = yaml_files.read(path)
     if found := json_schema.problems(document.value, SCHEMA):
@@ -70,17 +73,17 @@ def read(path: Path) -> list[Dataset]:
 
 
 def from_flags(entry: dict[str, Any]) -> Dataset:
-    """Return the dataset that flags tell of, named as the keys of a manifest.
+    """Return the dataset in ``entry``, whose keys are both flags and the keys of a manifest.
 
-    Raises :class:`ConfigurationError` that names the flag.
+    Raises :class:`ConfigurationError`, which names the flag.
     """
     if found := json_schema.problems({"datasets": [entry]}, SCHEMA):
         keys, wrong = found[0]
         raise ConfigurationError(f"--{keys[-1]} {wrong}")
     if _SIGNED.search(entry["url"].partition("?")[2]):
         raise ConfigurationError(
-            "--url holds what looks like a signature or a key, and everybody on the machine can "
-            "read a flag: write the URL into a manifest"
+            "--url holds what looks like a signature or a key, and every process on the machine "
+            "can read a flag: write the URL into a manifest"
         )
     return _dataset(entry, "--url")
 
@@ -92,10 +95,10 @@ def _dataset(entry: dict[str, Any], where: str) -> Dataset:
         for url in urls:
             safe_urls.check_url(url, token=bool(entry.get("auth")) and url == urls[0])
         if urls[1:] and not sha256:
-            raise ConfigurationError("mirrors need a sha256: nobody could tell that they agree")  # noqa: TRY301 - gets its place below
+            raise ConfigurationError("mirrors need a sha256: they may differ otherwise")  # noqa: TRY301 - its place is added below
         return Dataset(
             url=urls[0],
-            path=_path(entry.get("path") or _default(urls[0], unpack)),
+            path=_path(entry.get("path"), urls[0], unpack),
             sha256=sha256.lower() if sha256 else None,
             size=entry.get("size"),
             unpack=cast("Unpack", unpack),  # the schema has checked it
@@ -118,14 +121,14 @@ def _name(url: str) -> str:
     return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
-def _default(url: str, unpack: str) -> str:
+def _path(given: str | None, url: str, unpack: str) -> PurePosixPath:
+    """Return where a dataset goes: the path ``given``, or else the file name in ``url``."""
     name = _name(url)
-    if not name or "/" in name:
-        raise ConfigurationError(f"{safe_urls.masked(url)} ends in no name of a file: give a path")
-    return name if unpack == "false" else archive_members.without_suffix(name)
-
-
-def _path(text: str) -> PurePosixPath:
+    if not given and (not name or "/" in name):
+        raise ConfigurationError(
+            f"{safe_urls.masked(url)} does not end in a file name: give a path"
+        )
+    text = given or (name if unpack == "false" else archive_members.without_suffix(name))
     path = PurePosixPath(text)
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ConfigurationError(f"the path {text!a} holds a control character")
@@ -139,7 +142,7 @@ def _path(text: str) -> PurePosixPath:
 
 
 def _check_paths(datasets: Sequence[Dataset]) -> None:
-    """Refuse two datasets at one place, and one in the place of another."""
+    """Refuse two datasets at one path, and one below the path of another."""
     seen: dict[PurePosixPath, Dataset] = {}
     for dataset in datasets:
         if other := seen.get(dataset.path):

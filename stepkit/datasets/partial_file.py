@@ -1,6 +1,6 @@
-"""An unfinished file: what came of it, what it is a part of, and how the rest is added.
+"""An unfinished download: the bytes so far, what they are a part of, and how more are appended.
 
-Nothing is allocated ahead, so that the size of a part is what came.
+No space is allocated ahead, so that the size of the file is the number of bytes that arrived.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SLOWEST: Final = 1000  # bytes per second, the limit that git-clone sets, too
-_TELL_SECONDS: Final = 5.0
+_SLOWEST: Final = 1000  # bytes per second, the same limit as git-clone's
+_PROGRESS_SECONDS: Final = 5.0  # between two lines of the log
 
 
 class MismatchError(ToolError):
-    """What came is not what was asked for; ``got`` says what it was."""
+    """The file that arrived is not the one that was asked for; ``got`` identifies it."""
 
     usual = Reason.CHECKSUM
 
@@ -47,7 +47,7 @@ class MismatchError(ToolError):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is known of a file beforehand: ``size`` in bytes, ``sha256`` in hexadecimal."""
+    """What is known of a file before the download: ``size`` in bytes, ``sha256`` in hexadecimal."""
 
     name: str
     sha256: str | None = None
@@ -56,9 +56,10 @@ class Wanted:
 
 @dataclass(kw_only=True)
 class Pace:
-    """How long to wait, in seconds, and until when (:func:`time.monotonic`); what was received.
+    """How long a download may take, and how many bytes were received.
 
-    ``received`` counts the bytes of all bodies, also those that were of no use.
+    ``stall`` is in seconds, ``until`` a time of :func:`time.monotonic`. ``received`` counts the
+    bytes of all bodies, also those that were of no use.
     """
 
     stall: float
@@ -76,41 +77,41 @@ class Pace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """The file and its sidecar."""
+class PartialFile:
+    """The bytes so far in ``path``, and a sidecar that says what they are a part of."""
 
     path: Path
     sidecar: Path
 
     def size(self) -> int:
-        """Return how many bytes are there; what is no file of its own has none of ours."""
+        """Return how many bytes are there; 0 for a link, whose file belongs to someone else."""
         try:
             found = self.path.lstat()
         except OSError:
             return 0
         return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
 
-    def told(self) -> dict[str, Any]:
-        """Return what the sidecar says: ``source``, ``validator``, ``total``."""
+    def read_sidecar(self) -> dict[str, Any]:
+        """Return ``source``, ``validator`` and ``total``; nothing if the sidecar is unreadable."""
         try:
-            told = json.loads(atomic_files.read(self.sidecar))
+            content = json.loads(atomic_files.read(self.sidecar))
         except (StepError, ValueError, RecursionError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return content if isinstance(content, dict) else {}
 
-    def tell(self, *, source: str, validator: str, total: int | None) -> None:
-        """Write the sidecar."""
-        told = {"source": source, "validator": validator, "total": total}
-        atomic_files.write_atomically(self.sidecar, json.dumps(told) + "\n", durable=False)
+    def write_sidecar(self, *, source: str, validator: str, total: int | None) -> None:
+        """Write the sidecar: a fingerprint of the URL, an ETag or date, the file's full size."""
+        content = {"source": source, "validator": validator, "total": total}
+        atomic_files.write_atomically(self.sidecar, json.dumps(content) + "\n", durable=False)
 
     def discard(self) -> None:
-        """Remove both."""
+        """Remove the file and its sidecar."""
         with atomic_files.explaining(f"cannot remove {self.path}"):
             self.path.unlink(missing_ok=True)
             self.sidecar.unlink(missing_ok=True)
 
-    def begin(self, offset: int) -> None:
-        """Make it a file of ``offset`` bytes, the first of those that it has."""
+    def truncate(self, offset: int) -> None:
+        """Keep the first ``offset`` bytes; create the file if it is missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with atomic_files.explaining(f"cannot write {self.path}"):
             if not offset:  # a link or a pipe would lead elsewhere
@@ -122,17 +123,21 @@ class Part:
                 os.close(fd)
 
 
-class Receipt:
-    """Watches a body come in: its length, its speed and the time; tells of it now and then."""
+class Receiver:
+    """Appends a body to a file, and watches its length, its speed and the time limit.
+
+    ``done`` and ``end`` are the bytes that are there and the file's full size, None if unknown.
+    """
 
     def __init__(self, where: str, wanted: Wanted, pace: Pace, done: int, end: int | None) -> None:
         self.where, self.wanted, self.pace, self.done, self.end = where, wanted, pace, done, end
-        self.began = self.told = self.window = time.monotonic()
+        self.began = self.logged = self.window = time.monotonic()
         self.received = self.in_window = 0
 
-    def append(self, chunks: Iterable[bytes], part: Part) -> None:
-        """Append ``chunks`` to the part. Raises :class:`ToolError`; what came stays there."""
-        with atomic_files.explaining(f"cannot write {part.path}"), part.path.open("ab", 0) as file:
+    def append(self, chunks: Iterable[bytes], partial: PartialFile) -> None:
+        """Append ``chunks``. Raises :class:`ToolError`; what arrived until then is kept."""
+        path = partial.path
+        with atomic_files.explaining(f"cannot write {path}"), path.open("ab", 0) as file:
             for chunk in chunks:
                 view = memoryview(chunk)
                 while view:
@@ -162,11 +167,9 @@ class Receipt:
                     reason=Reason.NETWORK,
                 )
             self.window, self.in_window = now, 0
-        if now - self.told >= _TELL_SECONDS:
-            self.told = now
-            self._tell(self.received / (now - self.began))
-
-    def _tell(self, speed: float) -> None:
-        share = f" of {self.end / 1e6:.0f} MB ({100 * self.done // self.end} %)" if self.end else ""
-        name, done = self.wanted.name, self.done / 1e6
-        logger.info("%s: %.0f MB%s, %.1f MB/s", name, done, share, speed / 1e6)
+        if now - self.logged >= _PROGRESS_SECONDS:
+            self.logged = now
+            end, done = self.end, self.done
+            share = f" of {end / 1e6:.0f} MB ({100 * done // end} %)" if end else ""
+            speed = self.received / (now - self.began) / 1e6
+            logger.info("%s: %.0f MB%s, %.1f MB/s", self.wanted.name, done / 1e6, share, speed)

@@ -1,4 +1,4 @@
-"""Where a dataset goes: a file, or the directory of an archive's files."""
+"""Where a dataset goes: a file, or a directory for the files of an archive."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from stepkit.datasets import archive_members, unpack
-from stepkit.datasets.link_or_copy import place
+from stepkit.datasets.link_or_copy import put_file
 from stepkit.datasets.manifest import Dataset
 from stepkit.errors import ConfigurationError
 from stepkit.system import atomic_files, backups
 
 if TYPE_CHECKING:
-    from stepkit.datasets.archive_members import Kind
-    from stepkit.datasets.shared_download import Held
+    from stepkit.datasets.link_or_copy import How
+    from stepkit.datasets.shared_download import CachedFile
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class There:
-    """What is at its place already; ``size`` in bytes, that of an archive itself."""
+class Installed:
+    """A dataset that is at its target already; ``size`` in bytes, of an archive its own."""
 
     sha256: str
     size: int
@@ -31,14 +31,14 @@ class There:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The place of one dataset."""
+    """The path of one dataset."""
 
     path: Path
     dataset: Dataset
 
     @classmethod
     def of(cls, dataset: Dataset, directory: Path) -> Self:
-        """Return the place below ``directory``.
+        """Return the target of ``dataset`` below ``directory``.
 
         Raises :class:`ConfigurationError` when something is there that must not be replaced, or
         a link leads out of the directory.
@@ -49,78 +49,75 @@ class Target:
             raise ConfigurationError(f"{path} leads out of {directory}, through a link")
         if path.is_symlink():
             raise ConfigurationError(f"{path} is a symbolic link: remove it, or name another path")
-        target = cls(path=path, dataset=dataset)
         if dataset.unpacked:
-            target._check_directory()
+            _check_directory(path)
         elif path.is_dir():
             raise ConfigurationError(f"{path} is a directory: name another path for the file")
-        return target
+        return cls(path=path, dataset=dataset)
 
-    def _check_directory(self) -> None:
-        path = self.path
-        if not path.exists():
-            return
-        if not path.is_dir():
-            raise ConfigurationError(f"{path} is a file: name a directory for what is unpacked")
-        if atomic_files.is_mount_point(path):
-            raise ConfigurationError(f"{path} is a mount point: name a directory inside it")
-        with atomic_files.explaining(f"cannot read {path}"):
-            filled = any(path.iterdir())
-        if filled and not (path / unpack.MARK).is_file():
-            raise ConfigurationError(
-                f"{path} holds files that were not unpacked there by stepkit: not replacing them; "
-                "name another path or move them away"
-            )
-
-    def right(self, sha256: str | None) -> There | None:
-        """Return what is there if it is what ``sha256`` says, of the file as it is downloaded."""
+    def installed(self, sha256: str | None) -> Installed | None:
+        """Return what is at the target if it is, or was unpacked from, the file ``sha256``."""
         if sha256 is None:
             return None
         if self.dataset.unpacked:
-            unpacked = unpack.intact(self.path, sha256)
-            return There(sha256=sha256, size=unpacked) if unpacked is not None else None
+            archive_size = unpack.intact(self.path, sha256)
+            return None if archive_size is None else Installed(sha256=sha256, size=archive_size)
         if not self.path.is_file():
             return None
         with atomic_files.explaining(f"cannot read {self.path}"):
             size = self.path.stat().st_size
-            known = self.dataset.size
-            alike = known in {None, size} and atomic_files.sha256(self.path) == sha256
-        return There(sha256=sha256, size=size) if alike else None
+            expected = self.dataset.size
+            same = expected in {None, size} and atomic_files.sha256(self.path) == sha256
+        return Installed(sha256=sha256, size=size) if same else None
 
-    def fill(self, held: Held, *, link: bool, move: bool) -> None:
-        """Put the file there, or what it holds; ``move`` leaves nothing of it where it was.
+    def install(self, cached: CachedFile, how: How) -> None:
+        """Put the file, or what it holds, at the target; ``move`` leaves nothing in the cache.
 
         Raises :class:`stepkit.errors.StepError`.
         """
         if self.dataset.unpacked:
-            self._unpack(held)
+            self._unpack(cached)
         else:
             if self.path.exists():
                 logger.warning("%s is another file than it should be: replacing it", self.path)
-            place(held.path, self.path, link=link, move=move)
-        if move:
-            with atomic_files.explaining(f"cannot remove {held.path}"):
-                held.path.unlink(missing_ok=True)
-                held.path.with_name(f"{held.path.name}.json").unlink(missing_ok=True)
+            put_file(cached.path, self.path, how)
+        if how == "move":
+            with atomic_files.explaining(f"cannot remove {cached.path}"):
+                cached.path.unlink(missing_ok=True)
+                cached.path.with_name(f"{cached.path.name}.json").unlink(missing_ok=True)
 
-    def _unpack(self, held: Held) -> None:
+    def _unpack(self, cached: CachedFile) -> None:
         if self.path.parent.is_dir():
             atomic_files.remove_scratch(self.path)
         backup = backups.path_for(self.path)
+        asked = self.dataset.unpack
         with (
             atomic_files.replacing(self.path, backup=backup, keep=unpack.holds_work) as new,
-            atomic_files.explaining(f"cannot unpack {held.path}"),
+            atomic_files.explaining(f"cannot unpack {cached.path}"),
         ):
-            kind = self._kind(held.path)
-            done = unpack.unpack(held.path, new, sha256=held.sha256, kind=kind)
+            if asked in {"tar", "zip"}:
+                kind = asked
+            else:
+                by_name = archive_members.kind_by_name(self.dataset.name)
+                kind = by_name or archive_members.kind_by_content(cached.path)
+            done = unpack.unpack(cached.path, new, sha256=cached.sha256, kind=kind)
         logger.info("%s: %d files, %.1f MB", self.path, done.count, done.size / 1e6)
         if os.path.lexists(backup):
             logger.warning("the older %s had changes: kept as %s", self.path, backup)
 
-    def _kind(self, path: Path) -> Kind:
-        asked = self.dataset.unpack
-        if asked in {"tar", "zip"}:
-            return asked
-        return archive_members.kind_by_name(self.dataset.name) or archive_members.kind_by_content(
-            path
+
+def _check_directory(path: Path) -> None:
+    """Refuse to replace anything but a directory that was unpacked by stepkit."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ConfigurationError(f"{path} is a file: name a directory for what is unpacked")
+    if atomic_files.is_mount_point(path):
+        raise ConfigurationError(f"{path} is a mount point: name a directory inside it")
+    with atomic_files.explaining(f"cannot read {path}"):
+        filled = any(path.iterdir())
+    if filled and not (path / unpack.MARKER).is_file():
+        raise ConfigurationError(
+            f"{path} holds files that were not unpacked there by stepkit: not replacing them; "
+            "name another path or move them away"
         )

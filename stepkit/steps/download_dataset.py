@@ -1,9 +1,9 @@
 r"""Download datasets: resumed, verified, shared between runs, unpacked safely.
 
-A manifest lists the files with their checksums. A file that is right already is kept; one that
-the cache has is copied from there; of all processes that want the same file, one downloads it.
-A download that broke off goes on where it stopped, also in the next run. Every file appears at its
-place whole and verified, or not at all.
+A manifest lists the files with their checksums. A file that is there already is kept, and one that
+is in the cache is copied from there. Of all processes that want the same file, one downloads it. An
+interrupted download continues where it stopped, also in the next run. Every file appears whole and
+verified, or not at all.
 
 For example:
 
@@ -34,16 +34,18 @@ from stepkit.http.get import Source
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
 
 if TYPE_CHECKING:
+    from stepkit.datasets.link_or_copy import How
     from stepkit.datasets.manifest import Dataset
 
 logger = logging.getLogger(__name__)
 
-WORK: Final = ".stepkit-datasets"  # in the directory: locks, and parts where there is no cache
+# In the directory: locks, and partial files where there is no cache.
+WORK: Final = ".stepkit-datasets"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to download, and to where."""
+    """What to download, and where to."""
 
     manifest: Annotated[Path | None, "YAML or JSON file that lists the datasets", READS] = None
     directory: Annotated[Path, "directory for the files"]
@@ -80,9 +82,9 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """One dataset: where it is and whence it came (downloaded, cache, kept); ``size`` in bytes.
+    """One dataset: its path, and where it came from: ``downloaded``, ``cache`` or ``kept``.
 
-    ``size`` and ``sha256`` are those of the file as it is downloaded, an archive too.
+    ``size`` (in bytes) and ``sha256`` are those of the downloaded file, also of an archive.
     """
 
     path: str
@@ -96,7 +98,7 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What there is now."""
+    """The datasets that are there, and how they got there."""
 
     count: Annotated[int, "number of datasets that are there"]
     downloaded: Annotated[int, "bytes that were downloaded, also in vain"]
@@ -111,8 +113,7 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Get each dataset in turn; those that are there stay when a later one fails."""
     datasets = _datasets(options)
-    _check(options, datasets)
-    given = {dataset: _sources(dataset, options) for dataset in datasets}
+    sources = {dataset: _sources(dataset, options) for dataset in datasets}
     directory = options.directory.absolute()
     cache = options.cache[-1].absolute() if options.cache else directory / WORK
     if options.link_mode != "none":
@@ -126,7 +127,7 @@ def run(options: Options) -> Outputs:
         pace.until = time.monotonic() + options.timeout
         request = Request(
             wanted=Wanted(name=dataset.name, sha256=dataset.sha256, size=dataset.size),
-            sources=given[dataset],
+            sources=sources[dataset],
             pace=pace,
             attempts=options.attempts,
         )
@@ -138,70 +139,72 @@ def run(options: Options) -> Outputs:
     return _outputs(directory, loaded, pace.received)
 
 
-def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> Loaded:
-    """Get one dataset to its place, or into the cache alone."""
-    if options.link_mode == "none":
-        with shared_download.held(cache, request) as held:
-            return _told(dataset, held.sha256, held.size, "cache" if held.hit else "downloaded")
-    directory = options.directory.absolute()
-    target = dataset_target.Target.of(dataset, directory)
-    lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
-    with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
-        if there := target.right(dataset.sha256):
-            logger.info("%s: it is there already", dataset.path)
-            return _told(dataset, there.sha256, there.size, "kept")
-        with shared_download.held(cache, request) as held:
-            if target.right(held.sha256):
-                return _told(dataset, held.sha256, held.size, "kept")
-            link = options.link_mode == "hardlink" and bool(options.cache)
-            target.fill(held, link=link, move=not options.cache)
-    return _told(dataset, held.sha256, held.size, "cache" if held.hit else "downloaded")
-
-
 def _datasets(options: Options) -> list[Dataset]:
+    """Return what to download, and refuse options that do not fit together."""
     if bool(options.manifest) == bool(options.url):
         raise ConfigurationError("name either a --manifest or a --url")
     names = ("sha256", "size", "path", "auth")
     given = {name: getattr(options, name) for name in names if getattr(options, name)}
-    if options.manifest:
-        if given or options.unpack != "false":
-            wrong = next(iter(given), "unpack")
-            raise ConfigurationError(f"--{wrong} goes with --url: the manifest has its own {wrong}")
-        return dataset_manifest.read(options.manifest)
-    return [dataset_manifest.from_flags({"url": options.url, "unpack": options.unpack, **given})]
-
-
-def _check(options: Options, datasets: list[Dataset]) -> None:
+    if not options.manifest:
+        entry = {"url": options.url, "unpack": options.unpack, **given}
+        datasets = [dataset_manifest.from_flags(entry)]
+    elif given or options.unpack != "false":
+        wrong = next(iter(given), "unpack")
+        raise ConfigurationError(f"--{wrong} goes with --url: the manifest has its own {wrong}")
+    else:
+        datasets = dataset_manifest.read(options.manifest)
     if options.link_mode == "none" and not options.cache:
         raise ConfigurationError("--link-mode none fills the cache: name a --cache")
     if inner := next((dataset for dataset in datasets if dataset.path.parts[0] == WORK), None):
-        raise ConfigurationError(f"{inner.where}: {WORK} is for locks and parts: give another path")
-    bare = [dataset for dataset in datasets if not dataset.sha256]
-    if bare and options.require_checksums:
         raise ConfigurationError(
-            f"{len(bare)} of {len(datasets)} datasets have no sha256, the first at {bare[0].where}"
+            f"{inner.where}: {WORK} is for locks and partial files: give another path"
         )
-    for dataset in bare:
-        logger.warning("%s: without a sha256 nobody can tell a wrong file", dataset.where)
+    unverified = [dataset for dataset in datasets if not dataset.sha256]
+    if unverified and options.require_checksums:
+        raise ConfigurationError(
+            f"{len(unverified)} of {len(datasets)} datasets have no sha256, the first at "
+            f"{unverified[0].where}"
+        )
+    for dataset in unverified:
+        logger.warning("%s: without a sha256 a wrong file is not noticed", dataset.where)
+    return datasets
 
 
 def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
-    """Return where the file is; the token is for the first of them, and whatever shares its origin.
-
-    A mirror elsewhere gets none.
-    """
+    """Return the URLs of a dataset; its token is for those that share the origin of the first."""
     token = None
     if dataset.auth:
         token = bearer_tokens.find(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
         bearer_tokens.check_origin(dataset.url, options.token_origins)
-    own = safe_urls.origin(dataset.url)
+    origin = safe_urls.origin(dataset.url)
     return tuple(
-        Source(url, token if safe_urls.origin(url) == own else None)
+        Source(url, token if safe_urls.origin(url) == origin else None)
         for url in (dataset.url, *dataset.mirrors)
     )
 
 
-def _told(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
+def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> Loaded:
+    """Bring one dataset to its target, or into the cache alone."""
+    if options.link_mode == "none":
+        with shared_download.cached(cache, request) as cached:
+            source = "cache" if cached.hit else "downloaded"
+            return _loaded(dataset, cached.sha256, cached.size, source)
+    directory = options.directory.absolute()
+    target = dataset_target.Target.of(dataset, directory)
+    lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
+    with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
+        if installed := target.installed(dataset.sha256):
+            logger.info("%s: it is there already", dataset.path)
+            return _loaded(dataset, installed.sha256, installed.size, "kept")
+        with shared_download.cached(cache, request) as cached:
+            if target.installed(cached.sha256):
+                return _loaded(dataset, cached.sha256, cached.size, "kept")
+            how: How = "link" if options.link_mode == "hardlink" else "copy"
+            target.install(cached, how if options.cache else "move")
+    return _loaded(dataset, cached.sha256, cached.size, "cache" if cached.hit else "downloaded")
+
+
+def _loaded(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
     if not dataset.sha256:
         logger.warning(
             "%s: its sha256 is %s now: write that into the manifest", dataset.path, sha256
@@ -218,11 +221,11 @@ def _told(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
 
 
 def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
-    lines = sorted(f"{one.sha256}  {one.path}\n" for one in loaded)
-    from_cache = sum(one.size for one in loaded if one.came == "cache")
-    unverified = sum(not one.verified for one in loaded)
-    datasets = f"{len(loaded)} dataset{'s' * (len(loaded) != 1)}"
-    noted = f"; {unverified} could not be verified" if unverified else ""
+    lines = sorted(f"{dataset.sha256}  {dataset.path}\n" for dataset in loaded)
+    from_cache = sum(dataset.size for dataset in loaded if dataset.came == "cache")
+    unverified = sum(not dataset.verified for dataset in loaded)
+    count = f"{len(loaded)} dataset{'s' * (len(loaded) != 1)}"
+    unverified_note = f"; {unverified} could not be verified" if unverified else ""
     return Outputs(
         count=len(loaded),
         downloaded=received,
@@ -232,7 +235,7 @@ def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
         digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
         datasets=tuple(loaded),
         message=(
-            f"{datasets}: {received / 1e6:.1f} MB downloaded, "
-            f"{from_cache / 1e6:.1f} MB from the cache{noted}"
+            f"{count}: {received / 1e6:.1f} MB downloaded, "
+            f"{from_cache / 1e6:.1f} MB from the cache{unverified_note}"
         ),
     )

@@ -14,7 +14,7 @@ import pytest
 
 from stepkit.datasets import archive_members
 from stepkit.datasets import unpack as dataset_unpack
-from stepkit.datasets.unpack import MARK, Limits
+from stepkit.datasets.unpack import MARKER, Limits
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ EVIL: dict[str, Callable[[Path], Path]] = {
     "a link to '/etc'": lambda p: tarred(p, member("d", tarfile.SYMTYPE, "/etc"), member("d/x")),
     "a link to 'b'": lambda p: tarred(p, member("b"), member("a", tarfile.LNKTYPE, "b")),
     "a device": lambda p: tarred(p, member("null", tarfile.CHRTYPE)),
-    "no regular file": lambda p: tarred(p, member("pipe", tarfile.FIFOTYPE)),
+    "not a regular file": lambda p: tarred(p, member("pipe", tarfile.FIFOTYPE)),
     "a control character": lambda p: tarred(p, member("a\nb")),
     "more than 255 bytes": lambda p: tarred(p, member("x" * 300)),
     "'a' twice": lambda p: tarred(p, member("a"), member("./a")),
     "as a file and as a directory": lambda p: tarred(p, member("a"), member("a/b")),
-    "the name of our mark": lambda p: tarred(p, member(MARK)),
+    "the name of stepkit's marker": lambda p: tarred(p, member(MARKER)),
     "is a path out": lambda p: zipped(p, "../evil"),
     "is an absolute path": lambda p: zipped(p, "/evil"),
     "is a link": lambda p: zipped(p, "a", attributes=stat.S_IFLNK | 0o777),
@@ -111,7 +111,7 @@ def test_what_is_more_than_data_is_refused(tmp_path: Path, why: str) -> None:
         unpack(archive, tmp_path / "out")
 
     assert not list(tmp_path.rglob("evil"))
-    assert not (tmp_path / "out" / MARK).exists()
+    assert not (tmp_path / "out" / MARKER).exists()
 
 
 def test_no_link_is_followed_on_the_way(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_broken_archive_is_told(tmp_path: Path, kind: str, damage: str) -> Non
         data[len(data) // 2] ^= 0xFF
     archive.write_bytes(data)
 
-    with pytest.raises(ConfigurationError, match=r"the archive is broken|no tar or zip"):
+    with pytest.raises(ConfigurationError, match=r"the archive is broken|not a tar or zip"):
         unpack(archive, tmp_path / "out")
 
 
@@ -213,7 +213,7 @@ def test_a_full_disk_is_told_before_the_file_is_written(tmp_path: Path, small_di
 
 @pytest.mark.parametrize("mark", ["", "[]", "{}", '{"schema": "stepkit.unpacked/1"}'])
 def test_a_mark_that_makes_no_sense_is_none(tmp_path: Path, mark: str) -> None:
-    (tmp_path / MARK).write_text(mark)
+    (tmp_path / MARKER).write_text(mark)
 
     assert dataset_unpack.intact(tmp_path, KEY) is None
 

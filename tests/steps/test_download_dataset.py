@@ -163,7 +163,7 @@ def test_too_small_a_disk_is_told_before_the_download(place: Place, small_disk: 
     error = place.failed(entry, cache=(small_disk / "cache",))
 
     assert (error.exit_code, error.reason) == (4, Reason.DISK_FULL)
-    assert "2.0 MB are to come" in str(error)
+    assert "the rest of the file needs 2.0 MB" in str(error)
     assert len(place.server.requests) == 1
 
 

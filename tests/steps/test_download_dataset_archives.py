@@ -111,7 +111,7 @@ def test_what_is_no_archive_is_told(archive: Archive) -> None:
     error = archive.failed(entry)
 
     assert isinstance(error, ConfigurationError)
-    assert "census.bin: this is no tar or zip file" in str(error)
+    assert "census.bin: this is not a tar or zip file" in str(error)
     assert not (archive.directory / "census.bin").exists()
 
 

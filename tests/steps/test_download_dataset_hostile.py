@@ -215,6 +215,6 @@ def test_no_dataset_goes_among_the_parts(place: Place) -> None:
 
     assert isinstance(error, ConfigurationError)
     assert (
-        "line 1: datasets[0]: .stepkit-datasets is for locks and parts: give another path"
+        "line 1: datasets[0]: .stepkit-datasets is for locks and partial files: give another path"
         in str(error)
     )
