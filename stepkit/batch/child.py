@@ -1,4 +1,4 @@
-"""Execute one notebook of several in a process of its own, and read back how it ended."""
+"""Execute one notebook of a batch in its own process, and judge how it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from stepkit.batch.child_arguments import arguments
 from stepkit.batch.planned_notebook import NotebookRun, Places, Status
 from stepkit.errors import Reason, StepError
 from stepkit.gpu.step_options import GpuOptions
-from stepkit.report import run_record
+from stepkit.report import read_step_reports
+from stepkit.step import InReport
 from stepkit.system import atomic_files, stepkit_process
 
 if TYPE_CHECKING:
@@ -28,12 +29,15 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 20.0
 
 _STATUSES: Final[dict[str, Status]] = {"succeeded": "passed", "tolerated": "tolerated"}
-_NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write what it must
+_NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write its outputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the notebooks share; ``stop`` asks their processes to end, ``kill`` ends them."""
+    """What the notebooks of a batch share.
+
+    ``stop`` asks their processes to end, ``kill`` kills them.
+    """
 
     places: Places
     gpu: GpuOptions
@@ -43,8 +47,7 @@ class Run:
     kill: threading.Event
 
     def execute(self, one: Planned) -> NotebookRun:
-        """Execute ``one`` once and judge it. It never raises a :class:`StepError`."""
-        report = self.places.report(one)
+        """Execute ``one`` once and judge it; a :class:`StepError` becomes a failed run."""
         try:
             if missing := _missing(one, one.inputs):
                 message = f"its input {missing} is not there ({one.place(missing)})"
@@ -60,16 +63,12 @@ class Run:
                 kill=self.kill,
                 grace=GRACE_SECONDS,
             )
-            ended = _ended(one, done, report)
+            ended = judge(one, done, self.places.report(one))
             if self.stop.is_set() and ended.status == "failed":
                 return replace(ended, status="cancelled", reason=Reason.CANCELLED)
-            return _with_outputs(one, ended, before)
+            return _check_outputs(one, ended, before)
         except StepError as error:
             return _failed(one, error.reason, str(error), error.exit_code)
-
-
-def _missing(one: Planned, names: tuple[str, ...]) -> str:
-    return next((file for file in names if not one.has(file)), "")
 
 
 def _failed(one: Planned, reason: Reason, message: str, exit_code: int) -> NotebookRun:
@@ -83,8 +82,8 @@ def _failed(one: Planned, reason: Reason, message: str, exit_code: int) -> Noteb
     )
 
 
-def _ended(one: Planned, done: Completed, report: Path) -> NotebookRun:
-    """Join what the process and its report say; nothing but both together is a success."""
+def judge(one: Planned, done: Completed, report: Path) -> NotebookRun:
+    """Return how ``one`` ended: a success only if its exit code and its ``report`` both say so."""
     run = NotebookRun(
         name=one.name,
         path=one.path,
@@ -95,11 +94,16 @@ def _ended(one: Planned, done: Completed, report: Path) -> NotebookRun:
     )
     if not report.exists():
         return replace(run, **_without_report(done))
-    entry = run_record.read(report)
+    entry = read_step_reports.read(report, lambda _: InReport(section="notebook"))
     run = replace(run, report=report, message=entry.message)
     if not entry.data:  # it cannot be read
         return run
-    run = replace(run, **_counts(entry))
+    run = replace(
+        run,
+        cells_run=entry.output("cells-run"),
+        cells_total=entry.output("cells-total"),
+        tolerated=entry.tolerated,
+    )
     reason = Reason(entry.reason) if entry.reason in set(Reason) else Reason.TOOL_FAILED
     if done.code < 0:
         message = f"its process was killed by {_signal(done)}"
@@ -112,11 +116,16 @@ def _ended(one: Planned, done: Completed, report: Path) -> NotebookRun:
 
 
 def _without_report(done: Completed) -> dict[str, Any]:
+    """Return reason and message of a process that left no report, by the last error it printed."""
     if done.code < 0:
         message = f"its process was killed by {_signal(done)} before it could report"
         return {"reason": Reason.KILLED, "message": message}
-    said = [line for line in done.output.splitlines() if "error:" in line]
-    why = f": {_text(said[-1])}" if said else ""
+    why = ""
+    if errors := [line for line in done.output.splitlines() if "error:" in line]:
+        try:
+            why = f": {json.loads(errors[-1])['body']}"  # --log-format json
+        except (ValueError, KeyError, TypeError, RecursionError):
+            why = f": {errors[-1]}"
     reason = Reason.BAD_INPUT if done.code == 2 else Reason.TOOL_FAILED  # noqa: PLR2004 - a usage error
     return {"reason": reason, "message": f"it ended with {done.code} and left no report{why}"}
 
@@ -126,61 +135,41 @@ def _signal(done: Completed) -> str:
     return Signals(number).name if number in set(Signals) else f"signal {number}"
 
 
-def _text(line: str) -> str:
-    try:
-        return str(json.loads(line)["body"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return line
-
-
-def _counts(entry: run_record.Entry) -> dict[str, Any]:
-    return {
-        "cells_run": entry.output("cells-run"),
-        "cells_total": entry.output("cells-total"),
-        "tolerated": entry.tolerated,
-    }
-
-
-def _with_outputs(
+def _check_outputs(
     one: Planned, ended: NotebookRun, before: dict[str, tuple[int, int] | None]
 ) -> NotebookRun:
-    """Fail a notebook that passed without writing what it must, in its report too."""
+    """Fail a notebook that passed without writing its outputs, in its report as well.
+
+    ``before`` holds the stamp of each output from before the run.
+    """
     if ended.status not in {"passed", "tolerated"}:
         return ended
     if missing := _missing(one, one.outputs):
         message = f"{ended.message}, but it did not write {missing} ({one.place(missing)})"
-        failed = replace(
-            ended,
-            status="failed",
-            reason=Reason.ARTIFACT_MISSING,
-            message=message,
-            exit_code=_NOT_WRITTEN,
+        failed = {
+            "status": "failed",
+            "reason": Reason.ARTIFACT_MISSING,
+            "message": message,
+            "exit_code": _NOT_WRITTEN,
+        }
+        assert ended.report is not None
+        report = json.dumps(
+            json.loads(ended.report.read_bytes()) | failed, indent=2, ensure_ascii=False
         )
-        _amend(failed)
-        return failed
+        atomic_files.write_atomically(ended.report, report + "\n")
+        return replace(ended, **failed)
     for file, stamp in before.items():
         if stamp and stamp == _stamp(one.place(file)):
             logger.warning("%s did not write %s, which was there before", one.name, file)
     return ended
 
 
-def _amend(run: NotebookRun) -> None:
-    """Make the notebook's own report say what became known after it was written."""
-    assert run.report is not None
-    report = json.loads(run.report.read_bytes())
-    report |= {
-        "status": "failed",
-        "reason": run.reason,
-        "message": run.message,
-        "exit_code": run.exit_code,
-    }
-    atomic_files.write_atomically(
-        run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    )
+def _missing(one: Planned, names: tuple[str, ...]) -> str:
+    return next((file for file in names if not one.has(file)), "")
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None if there is none."""
+    """Return inode and mtime, which change when the file is written; None without a file."""
     try:
         known = path.stat()
     except OSError:

@@ -6,30 +6,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
-from stepkit.report.markdown_escape import escape, table
+from stepkit.report.markdown_escape import bold_if_bad, escape, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from stepkit.report.run_record import Entry
 
-# Reasons for lower clocks that belong to a GPU at work: its power limit, or what somebody set.
+# Reasons for lower clocks that belong to a GPU at work: its power limit, or a setting.
 _EXPECTED: Final = frozenset({"software power cap", "sync boost", "display clock setting"})
-_BAD: Final = frozenset({"failed", "cancelled"})
 _MOST_WARNINGS: Final = 8
 
 
 def lines(entry: Entry) -> Iterator[str]:
     """Yield a line for each GPU, a line for each thing that was wrong, and the attempts."""
-    gpus = _devices(entry)
-    allocator = escape(entry.output("allocator") or "")
-    told = [_line(device) for device in gpus]
-    if allocator:
-        told.append(f"Allocator of GPU memory: {allocator}")
-    if told:
+    devices: Sequence[Mapping[str, Any]] = (entry.output("gpu") or {}).get("devices") or ()
+    sentences = [_device(device) for device in devices]
+    if allocator := escape(entry.output("allocator") or ""):
+        sentences.append(f"Allocator of GPU memory: {allocator}")
+    if sentences:
         yield ""
-        yield "  \n".join(f"{line}." for line in told)
-    warnings = list(_warnings(entry, gpus))
+        yield "  \n".join(f"{sentence}." for sentence in sentences)
+    warnings = list(_warnings(entry, devices))
     for warning in warnings[:_MOST_WARNINGS]:
         yield ""
         yield f"**GPU warning:** {escape(warning)}"
@@ -40,12 +38,18 @@ def lines(entry: Entry) -> Iterator[str]:
     if len(attempts) > 1:
         yield ""
         head = ("attempt", "allocator", "status", "time", "GPU peak", "what")
-        yield from table(head, map(_attempt, attempts))
-
-
-def any_peak(cells: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether any cell used the memory of a GPU, so that a column of it says something."""
-    return any(cell.get("gpu_peak") for cell in cells)
+        rows = (
+            (
+                str(attempt["number"]),
+                escape(attempt["rung"]),
+                bold_if_bad(attempt["status"]),
+                elapsed(attempt["seconds"]),
+                peak(attempt),
+                escape(attempt["message"]),
+            )
+            for attempt in attempts
+        )
+        yield from table(head, rows)
 
 
 def peak(cell: Mapping[str, Any]) -> str:
@@ -54,11 +58,7 @@ def peak(cell: Mapping[str, Any]) -> str:
     return "" if count is None else sizes.spell(count)
 
 
-def _devices(entry: Entry) -> Sequence[Mapping[str, Any]]:
-    return (entry.output("gpu") or {}).get("devices") or ()
-
-
-def _line(device: Mapping[str, Any]) -> str:
+def _device(device: Mapping[str, Any]) -> str:
     parts = []
     used, total = device.get("memory_peak"), device.get("memory_total")
     if used is not None:
@@ -70,18 +70,15 @@ def _line(device: Mapping[str, Any]) -> str:
         parts.append(f"{device['power_max']:.0f} W at most")
     if device.get("temperature_max") is not None:
         parts.append(f"{device['temperature_max']:.0f} °C at most")
-    what = ", ".join(parts) or "the driver tells nothing of it"
-    return f"{_name(device)}: {what}"
-
-
-def _name(device: Mapping[str, Any]) -> str:
     name = escape(device.get("name") or "unknown model")
-    return f"GPU {device['index']} ({name})"
+    measured = ", ".join(parts) or "the driver reports nothing about it"
+    return f"GPU {device['index']} ({name}): {measured}"
 
 
 def _warnings(entry: Entry, devices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     guard: Mapping[str, Any] = entry.output("guard") or {}
-    if guard.get("active") is False and (devices or _asked(entry)):
+    needs_guard = entry.option("rmm-mode") not in {None, "respect", "off"}
+    if guard.get("active") is False and (devices or needs_guard):
         yield "the guard of GPU memory was not active"
     yield from guard.get("warnings") or ()
     for device in devices:
@@ -96,22 +93,3 @@ def _warnings(entry: Entry, devices: Sequence[Mapping[str, Any]]) -> Iterator[st
             yield f"{name} was slowed down: {', '.join(reasons)}"
     for error in (entry.output("gpu") or {}).get("errors") or ():
         yield f"not all was measured: {error}"
-
-
-def _asked(entry: Entry) -> bool:
-    """Tell whether anything was asked of the guard that it can only do when it is active."""
-    options = entry.data.get("options")
-    mode = options.get("rmm-mode") if isinstance(options, dict) else None
-    return mode not in {None, "respect", "off"}
-
-
-def _attempt(attempt: Mapping[str, Any]) -> tuple[str, ...]:
-    status = escape(attempt["status"])
-    return (
-        str(attempt["number"]),
-        escape(attempt["rung"]),
-        f"**{status}**" if attempt["status"] in _BAD else status,
-        elapsed(attempt["seconds"]),
-        peak(attempt),
-        escape(attempt["message"]),
-    )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.report import notebooks
-from stepkit.report.markdown_escape import escape, heading, table
+from stepkit.report.markdown_escape import escape, folded, heading, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from stepkit.report.run_record import Entry, Run
 
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
-# What people want to know first of a run that passed; the table below has the others.
-_TELLING: Final = {"execute-notebook", "execute-notebooks", "collect-artifacts"}
 _MOST_FAILURES: Final = 20
 _MOST_FAILURE_TEXT: Final = 160  # characters; the HTML report has the rest
 _MOST_FILES: Final = 20  # more than these are folded away
@@ -30,9 +28,9 @@ def render(run: Run, *, beside: Path) -> str:
     sections = [
         _headline(run),
         _steps(run),
-        *(notebooks.several(entry) for entry in run.of_step("execute-notebooks")),
-        *notebooks.each(run.of_step("execute-notebook")),
-        *(_tests(entry) for entry in run.tests),
+        *(notebooks.several(entry) for entry in run.of_section("notebooks")),
+        *notebooks.each(run.of_section("notebook")),
+        *(_tests(entry) for entry in run.of_section("tests")),
         _artifacts(run, beside),
         _versions(run),
     ]
@@ -46,28 +44,26 @@ def _headline(run: Run) -> Iterator[str]:
         code = "" if cause.exit_code is None else f", exit code {cause.exit_code}"
         why = f"({escape(cause.reason)}{code}): {escape(cause.message)}"
         yield f"**{escape(cause.name)} {cause.status}** {why}"
-    elif missing := [entry.name for entry in run.entries if entry.status == "not run"]:
-        yield f"**Not run:** {', '.join(map(escape, missing))}"
+    elif run.not_run:
+        yield f"**Not run:** {', '.join(map(escape, run.not_run))}"
     else:
-        steps, tests = run.steps, run.tests
-        telling = [entry for entry in steps if entry.data.get("step") in _TELLING or entry in tests]
-        said = (f"{escape(e.name)}: {escape(e.message)}" for e in telling or steps if e.message)
+        chosen = [entry for entry in run.steps if entry.in_report.headline] or run.steps
+        said = (f"{escape(e.name)}: {escape(e.message)}" for e in chosen if e.message)
         yield "; ".join(said) or "There are no reports: nothing ran."
 
 
 def _steps(run: Run) -> Iterator[str]:
     yield "## Steps"
     yield ""
-    yield from table(("step", "status", "time", "what"), map(_step_row, run.steps))
-
-
-def _step_row(entry: Entry) -> tuple[str, str, str, str]:
-    status = f"**{entry.status}**" if entry.bad else entry.status
-    what = entry.message or f"commit {str(entry.output('commit'))[:_HASH_LENGTH]}"
-    if not entry.message and not entry.output("commit"):
-        what = ""
-    time = elapsed(entry.seconds) if entry.data else ""
-    return escape(entry.name), status, time, escape(what)
+    rows = []
+    for entry in run.steps:
+        what, commit = entry.message, entry.output("commit")
+        if not what and commit:
+            what = f"commit {str(commit)[:_HASH_LENGTH]}"
+        status = f"**{entry.status}**" if entry.bad else entry.status
+        time = elapsed(entry.seconds) if entry.data else ""
+        rows.append((escape(entry.name), status, time, escape(what)))
+    yield from table(("step", "status", "time", "what"), rows)
 
 
 def _tests(entry: Entry) -> Iterator[str]:
@@ -100,31 +96,20 @@ def _artifacts(run: Run, beside: Path) -> Iterator[str]:
     files = {a["path"]: a for entry in run.entries for a in entry.data.get("artifacts", ())}
     if not files:
         return
+    rows = []
+    for path, artifact in files.items():
+        try:
+            relative = Path(path).relative_to(beside).as_posix()
+        except ValueError:
+            shown = escape(path)
+        else:
+            shown = f"[{escape(relative)}](<{quote(relative, errors='replace')}>)"
+        checksum = escape(f"`{artifact['sha256'][:_HASH_LENGTH]}`")
+        rows.append((shown, sizes.spell(artifact["size"], decimal=True), checksum))
+    lines = table(("file", "size", "sha256"), rows)
     yield "## Artifacts"
     yield ""
-    if folded := len(files) > _MOST_FILES:
-        yield f"<details><summary>{len(files)} files</summary>"
-        yield ""
-    rows = (
-        (
-            _link(path, beside),
-            sizes.spell(a["size"], decimal=True),
-            escape(f"`{a['sha256'][:_HASH_LENGTH]}`"),
-        )
-        for path, a in files.items()
-    )
-    yield from table(("file", "size", "sha256"), rows)
-    if folded:
-        yield ""
-        yield "</details>"
-
-
-def _link(path: str, beside: Path) -> str:
-    try:
-        relative = Path(path).relative_to(beside).as_posix()
-    except ValueError:
-        return escape(path)
-    return f"[{escape(relative)}](<{quote(relative, errors='replace')}>)"
+    yield from folded(f"{len(files)} files", lines) if len(files) > _MOST_FILES else lines
 
 
 def _versions(run: Run) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Pieces of Markdown: foreign text made harmless, numbers spelled for people, tables."""
+"""Pieces of Markdown: foreign text made harmless, tables, titles."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ _MOST_TEXT: Final = 400  # characters of a message in a table
 
 
 def escape(text: str) -> str:
-    """Make foreign text one harmless line of Markdown: no HTML, table or link of its own.
+    """Make foreign text one harmless line of Markdown, without its HTML, tables and links.
 
     What stands between two backticks stays code.
     """
     line = shorten(one_line(text), _MOST_TEXT)
     parts = line.split("`")
     if len(parts) % 2 == 0:  # a backtick without its partner
-        return _plain(line)
-    shown = (_code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
-    return "".join(shown)
+        parts = [line]
+    for number, part in enumerate(parts):
+        if number % 2:
+            parts[number] = "`" + part.replace("|", r"\|") + "`" if part.strip() else ""
+        else:
+            plain = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            parts[number] = re.sub(r"([\\|\[\]*_~#`])", r"\\\1", plain)
+    return "".join(parts)
 
 
 def one_line(text: str) -> str:
@@ -35,13 +40,10 @@ def one_line(text: str) -> str:
     return "".join("\ufffd" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in shown)
 
 
-def _plain(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\|\[\]*_~#`])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("|", r"\|") + "`" if text.strip() else ""
+def bold_if_bad(status: str) -> str:
+    """Return a status as Markdown: a failure stands out."""
+    shown = escape(status.replace("-", " "))
+    return f"**{shown}**" if status in {"failed", "cancelled"} else shown
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -52,7 +54,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
+def folded(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield ``lines`` below a title that a click opens."""
+    yield f"<details><summary>{title}</summary>"
+    yield ""
+    yield from lines
+    yield ""
+    yield "</details>"
+
+
 def heading(what: str, entry: Entry) -> str:
-    """Return the title of a step's section; one that is not called as usual is named."""
+    """Return the title of a step's section, with the step's name where it is not the usual one."""
     usual = entry.data.get("step")
     return what if entry.name == usual else f"{what} ({escape(entry.name)})"

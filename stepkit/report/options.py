@@ -1,13 +1,16 @@
-"""Which reports make a run, and what the pipeline itself says of it: flags of who tells of it."""
+"""The options of a step that reads a whole run: where the reports are, which belong to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from stepkit.options import DURATION
-from stepkit.report import run_record
+from stepkit.report import pipeline_statuses, read_step_reports
+
+if TYPE_CHECKING:
+    from stepkit.report.run_record import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +27,24 @@ class RunOptions:
         tuple[str, ...],
         "NAME=STATUS or NAME=STATUS/REASON as the pipeline saw it (Tekton's $(tasks.NAME.status))",
     ] = ()
-    title: Annotated[str, "name of the run, told first"] = "Notebook run"
+    title: Annotated[str, "name of the run, which the report begins with"] = "Notebook run"
     grace: Annotated[
         float,
         "how long a step that was stopped may take to finish its report; Tekton gives it 30s",
         DURATION,
     ] = 0.0
 
-    def load(self) -> run_record.Run:
+    def load(self, in_report: read_step_reports.Declarations) -> Run:
         """Read the reports, once all are finished or ``grace`` is over.
 
-        Raises :class:`~stepkit.errors.ConfigurationError` for a status that is none.
+        ``in_report`` returns what a step declares, by its name. Raises
+        :class:`~stepkit.errors.ConfigurationError` for a status that Tekton does not have.
         """
-        return run_record.load_ended(
+        return read_step_reports.load_ended(
             self.reports.absolute(),
+            in_report,
             expected=self.expect,
-            statuses=run_record.pipeline_statuses(self.statuses),
+            statuses=pipeline_statuses.parse(self.statuses),
             title=self.title,
             grace=self.grace,
         )

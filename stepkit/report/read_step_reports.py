@@ -1,181 +1,152 @@
-"""What a step's report must look like to be shown; anything else is refused in one line.
+"""Read the reports of a run's steps, and refuse in one line what cannot be shown.
 
 A report may be half written, edited by hand or from another version: whoever renders it relies
-on what is checked here.
+on the JSON Schemas beside this module.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
-from stepkit.formats.shorten import shorten
+from stepkit.formats import json_schema
+from stepkit.report import pipeline_statuses
+from stepkit.report.run_record import Entry, Run
+from stepkit.step import InReport
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+Declarations = Callable[[str], InReport]  # by the name of a step
 
-SCHEMA_FAMILY: Final = "stepkit.report/"
-KNOWN_STATUSES: Final = frozenset({"succeeded", "tolerated", "failed", "cancelled"})
-
-_MOST: Final = 10**15  # no count, size or duration of ours is larger
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= _MOST  # so neither infinite nor NaN; a clock may go back
+_POLL: Final = 0.5  # seconds between two looks at reports that are not finished
+_SCHEMAS: Final = Path(__file__).parent
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
+def load_ended(
+    directory: Path,
+    in_report: Declarations,
+    *,
+    expected: Sequence[str],
+    statuses: Mapping[str, str],
+    title: str,
+    grace: float,
+) -> Run:
+    """Read like :func:`load`, once every report is finished, at most ``grace`` seconds later.
 
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-_texts: Final = _list_of(_text)
-_wholes: Final = _list_of(_whole)
-_objects: Final = _list_of(lambda value: isinstance(value, dict))
-
-
-def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or check(value)
-
-
-_REPORT: Final = {
-    "schema": _text, "step": _text, "status": _text, "reason": _text, "message": _text,
-    "started": _text, "exit_code": _or_none(_whole), "seconds": _number,
-}  # fmt: skip
-_ARTIFACT: Final = {"path": _text, "size": _number, "sha256": _text}
-_CELL: Final = {
-    "number": _or_none(_whole), "seconds": _or_none(_number), "status": _text,
-    "first_line": _text, "ename": _text, "evalue": _text,
-}  # fmt: skip
-_FAILURE: Final = {"name": _text, "message": _text, "allowed": _flag, "reason": _text}
-_CHANGE: Final = {
-    "rule": _text, "cell": _or_none(_whole), "id": _or_none(_text), "what": _text,
-}  # fmt: skip
-_NOTEBOOK: Final = {
-    **dict.fromkeys(("name", "status", "message", "until"), _text), "seconds": _number,
-    "cells_run": _or_none(_whole), "cells_total": _or_none(_whole), "tolerated": _whole,
-    "report": _or_none(_text),
-}  # fmt: skip
-_ATTEMPT: Final = {
-    "number": _whole, "rung": _text, "status": _text, "message": _text, "seconds": _number,
-}  # fmt: skip
-_GPU: Final = {"devices": _objects, "errors": _texts}
-_DEVICE: Final = {
-    "name": _text, "memory_total": _number, "memory_peak": _number, "utilisation_mean": _number,
-    "power_max": _number, "temperature_max": _number, "ecc_uncorrected": _whole,
-    "retired": _whole, "xids": _wholes, "clock_reasons": _texts,
-}  # fmt: skip
-_GUARD: Final = {"active": _flag, "warnings": _texts}
-_OUTPUTS: Final = {
-    "git-clone": {"commit": _text},
-    "execute-notebook": {
-        "cells-run": _whole,
-        "cells-total": _whole,
-        "variant": _text,
-        "allocator": _text,
-    },
-    "execute-notebooks": dict.fromkeys(
-        ("total", "passed", "tolerated", "failed", "cancelled", "skipped", "not-run"), _whole
-    ),
-    "run-tests": {
-        **dict.fromkeys(("total", "passed", "failed", "errors", "skipped", "allowed"), _whole),
-        **dict.fromkeys(("coverage", "installer", "installer-reason"), _text),
-    },
-}
-_ITEMS: Final[Mapping[str, Mapping[str, Mapping[str, Callable[[Any], bool]]]]] = {
-    "execute-notebook": {"cells": _CELL, "changes": _CHANGE, "attempts": _ATTEMPT},
-    "execute-notebooks": {"notebooks": _NOTEBOOK},
-    "run-tests": {"failures": _FAILURE},
-}
-_ADDED_LATER: Final = {
-    "tolerance": _text,
-    "applied": _flag,
-    "gpu_peak": _or_none(_number),
-}  # to items; reports of older versions lack it
-
-
-def check(data: Any) -> Mapping[str, Any]:
-    """Return ``data``, a report that can be shown.
-
-    Raises :class:`ValueError` that names the part which is not as it must be.
+    A step that is stopped still saves while the last tasks of its pipeline begin; one that failed
+    by itself is over.
     """
-    report = _mapping(data, "the report")
-    _fields(report, _REPORT, "")
-    if not report["schema"].startswith(SCHEMA_FAMILY):
-        raise ValueError(f"unknown schema {report['schema']!r}")
-    if report["status"] not in KNOWN_STATUSES:
-        raise ValueError(f"unknown status {report['status']!r}")
-    for name, version in _mapping(report.get("versions", {}), "versions").items():
-        _fields({name: version}, {name: _text}, "versions.")
-    _items(report.get("artifacts", []), _ARTIFACT, "artifacts")
-    outputs = _mapping(report.get("outputs", {}), "outputs")
-    wanted: Mapping[str, Callable[[Any], bool]] = _OUTPUTS.get(report["step"], {})
-    given = {name: value for name, value in outputs.items() if value is not None}
-    _fields(given, {name: test for name, test in wanted.items() if name in given}, "outputs.")
-    for name, shape in _ITEMS.get(report["step"], {}).items():
-        _items(given.get(name, []), shape, f"outputs.{name}")
-    if report["step"] == "execute-notebook":
-        _gpu(given)
-    return report
+    over = {
+        name
+        for name, status in statuses.items()
+        if status.partition("/")[2] in pipeline_statuses.ENDED_BY_ITSELF
+    }
+    deadline = time.monotonic() + grace
+    while True:
+        run = load(directory, in_report, expected=expected, statuses=statuses, title=title)
+        waiting = [e.name for e in run.entries if e.unfinished and e.name not in over]
+        if not waiting or time.monotonic() >= deadline:
+            return run
+        time.sleep(_POLL)
 
 
-def _gpu(outputs: Mapping[str, Any]) -> None:
-    """Check what the driver and the guard told, each part of which may be unknown."""
-    gpu = _mapping(outputs.get("gpu", {}), "outputs.gpu")
-    _known_fields(gpu, _GPU, "outputs.gpu.")
-    _items(gpu.get("devices") or [], {"index": _whole}, "outputs.gpu.devices")
-    for number, device in enumerate(gpu.get("devices") or []):
-        _known_fields(device, _DEVICE, f"outputs.gpu.devices[{number}].")
-    guard = _mapping(outputs.get("guard", {}), "outputs.guard")
-    _known_fields(guard, _GUARD, "outputs.guard.")
+def load(
+    directory: Path,
+    in_report: Declarations,
+    *,
+    expected: Sequence[str],
+    statuses: Mapping[str, str],
+    title: str,
+) -> Run:
+    """Read ``NAME.json`` of each step in ``directory``.
+
+    ``in_report`` returns what the step of a name declares; unknown names get a plain
+    :class:`InReport`.
+    The ``expected`` names come in that order; the rest are put in by the time they started.
+    An expected name may be a path: ``notebooks/intro.ipynb`` is read from
+    ``notebooks/intro.ipynb.json``.
+    ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``,
+    and after a ``/`` why, in Tekton's words: ``Failed/TaskRunCancelled``.
+    A task that failed without a report of its own is added, unless it has the name of a step of
+    which another report says so: a matrix leaves one report for each of its notebooks.
+    A report that cannot be read counts as a failed step: what it said is not known.
+    """
+    paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
+    below = {name: directory / f"{name.lstrip('/')}.json" for name in expected}
+    paths |= {name: path for name, path in below.items() if path.exists()}
+    by_name = {name: read(path, in_report, name) for name, path in paths.items()}
+    found = {
+        name: entry
+        for name, entry in by_name.items()
+        if name in expected or not entry.in_report.ends_run
+    }
+    names = list(dict.fromkeys(expected))
+    rest = [entry for name, entry in found.items() if name not in expected]
+    for entry in sorted(rest, key=lambda entry: entry.started):
+        begun = [found[name].started if name in found else "" for name in names]
+        later = (place for place, started in enumerate(begun) if started > entry.started)
+        names.insert(next(later, len(names)), entry.name)
+    reconcile = pipeline_statuses.reconcile
+    entries = [reconcile(found.get(name), name, statuses.get(name)) for name in names]
+    explained = {*names, *(entry.data.get("step") for entry in entries if entry.bad)}
+    entries += [
+        reconcile(None, name, status)
+        for name, status in statuses.items()
+        if status.startswith("Failed") and name not in explained
+    ]
+    return Run(title=title, entries=entries)
 
 
-def _known_fields(
-    data: Mapping[str, Any], shape: Mapping[str, Callable[[Any], bool]], where: str
-) -> None:
-    known = {name: right for name, right in shape.items() if data.get(name) is not None}
-    _fields(data, known, where)
+def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
+    """Read one report; one that cannot be read is a failure, and its ``data`` is empty."""
+    name = name or path.stem
+    try:
+        if not path.is_file():  # a pipe would block for ever
+            raise ValueError("it is not a regular file")  # noqa: TRY301
+        # Python reads NaN and Infinity, which JSON lacks: as text, they do not pass for numbers.
+        data = json.loads(path.read_bytes(), parse_constant=str)
+        _check(data, "step_report")
+        declared = in_report(data["step"])
+        if declared.section:
+            _check(data, declared.section)
+        return _entry(name, data, declared)
+    except OSError as error:
+        why = error.strerror or str(error)
+    except RecursionError:
+        why = "it nests too deep"
+    except ValueError as error:
+        why = str(error)
+    message = f"its report {path.name} cannot be read: {why}"
+    return Entry(name=name, status="failed", reason="bad-input", message=message)
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is no object")  # noqa: TRY004 - the file's fault, not ours
-    return value
+def _check(data: Any, schema: str) -> None:
+    """Raise :class:`ValueError` that names the first part which does not fit the schema."""
+    for keys, problem in json_schema.problems(data, _SCHEMAS / f"{schema}.schema.json"):
+        place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+        raise ValueError(f"{place.removeprefix('.') or 'the report'} {problem}")
 
 
-def _items(value: Any, shape: Mapping[str, Callable[[Any], bool]], where: str) -> None:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} is no list")  # noqa: TRY004 - the file's fault, not ours
-    for number, item in enumerate(value):
-        place = f"{where}[{number}]"
-        _fields(_mapping(item, place), shape, f"{place}.")
-        later = {name: right for name, right in _ADDED_LATER.items() if name in item}
-        _fields(item, later, f"{place}.")
-
-
-def _fields(
-    data: Mapping[str, Any], shape: Mapping[str, Callable[[Any], bool]], where: str
-) -> None:
-    for name, right in shape.items():
-        if name not in data:
-            raise ValueError(f"{where}{name} is missing")
-        if not right(data[name]):
-            raise ValueError(f"{where}{name} cannot be {_shown(data[name])}")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, int) and abs(value) > _MOST:
-        return "so large a number"  # Python refuses to print a very long one
-    return shorten(ascii(value), 40)
+def _entry(name: str, data: Mapping[str, Any], declared: InReport) -> Entry:
+    status, message = data["status"], " ".join(data["message"].split())
+    reason = " ".join(data["reason"].split())
+    if status in {"succeeded", "tolerated"} and data["exit_code"] != 0:
+        # The exit code is what a pipeline acts on.
+        message = f"its report says {status}, but its exit code is {data['exit_code']}"
+        status, reason = "failed", "task-failed"
+    entry = Entry(
+        name=name,
+        status=status,
+        reason=reason,
+        message=message,
+        exit_code=data["exit_code"],
+        seconds=float(data["seconds"]),
+        started=data["started"],
+        data=data,
+        in_report=declared,
+    )
+    if declared.except_with and entry.option(declared.except_with) is True:
+        return replace(entry, in_report=replace(declared, section="", headline=False))
+    return entry

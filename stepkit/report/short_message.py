@@ -13,7 +13,7 @@ from stepkit.report.markdown_escape import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.report.run_record import Entry, Run
+    from stepkit.report.run_record import Run
 
 _MOST_CAUSE: Final = 400  # characters
 _MOST_NOTEBOOKS: Final = 10
@@ -30,45 +30,38 @@ class Message:
 
 def render(run: Run, *, link: str) -> Message:
     """Say how ``run`` ended: cause, notebooks, tests and ``link``; foreign text calls nobody."""
-    lines = [cause(run), *_notebooks(run), *map(_tests, run.tests), link]
+    lines = [cause(run), *_notebooks(run)]
+    for entry in run.of_section("tests"):
+        total = entry.output("total")
+        count = "totals unknown" if total is None else f"{entry.output('passed')} of {total} passed"
+        lines.append(f"tests: {count}")
     title = f"{_plain(run.title)}: {run.headline}"
-    return Message(title=title, body="\n".join(line for line in lines if line))
+    return Message(title=title, body="\n".join(line for line in [*lines, link] if line))
 
 
 def cause(run: Run) -> str:
     """Say in one line why the run did not pass: ``""`` when it did."""
     if entry := run.cause:
-        told = f"{entry.name} {entry.status} ({entry.reason}): {entry.message}"
-        return shorten(_plain(told), _MOST_CAUSE)
-    if missing := [entry.name for entry in run.entries if entry.status == "not run"]:
-        return shorten(_plain(f"not run: {', '.join(missing)}"), _MOST_CAUSE)
-    return "" if run.entries else "there are no reports: nothing ran"
+        line = f"{entry.name} {entry.status} ({entry.reason}): {entry.message}"
+    elif run.not_run:
+        line = f"not run: {', '.join(run.not_run)}"
+    else:
+        line = "" if run.entries else "there are no reports: nothing ran"
+    return shorten(_plain(line), _MOST_CAUSE)
 
 
 def _notebooks(run: Run) -> Iterator[str]:
-    for entry in run.of_step("execute-notebooks"):
-        good = sum(item["status"] in {"passed", "tolerated"} for item in entry.notebooks)
-        yield f"{good} of {len(entry.notebooks)} notebooks passed"
-    own = run.of_step("execute-notebook")
+    for entry in run.of_section("notebooks"):
+        yield f"{entry.passed_notebooks} of {len(entry.notebooks)} notebooks passed"
+    own = run.of_section("notebook")
     for entry in own[:_MOST_NOTEBOOKS]:
         ran, total = entry.output("cells-run"), entry.output("cells-total")
         count = "cells unknown" if total is None else f"{ran} of {total} cells ran"
-        yield f"{_name(entry)}: {count}"
+        path = entry.option("notebook")
+        name = PurePath(path).name if isinstance(path, str) else entry.name
+        yield f"{_plain(name)}: {count}"
     if len(own) > _MOST_NOTEBOOKS:
         yield f"and {len(own) - _MOST_NOTEBOOKS} more notebooks"
-
-
-def _tests(entry: Entry) -> str:
-    total = entry.output("total")
-    if total is None:
-        return "tests: totals unknown"
-    return f"tests: {entry.output('passed')} of {total} passed"
-
-
-def _name(entry: Entry) -> str:
-    options = entry.data.get("options")
-    path = options.get("notebook") if isinstance(options, dict) else None
-    return _plain(PurePath(path).name if isinstance(path, str) else entry.name)
 
 
 def _plain(text: str) -> str:

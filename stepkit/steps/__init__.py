@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, cast
 
-from stepkit.step import Step
+from stepkit.step import InReport, Step
 
 MODULES: Final = {
     "prepare-workspace": "stepkit.steps.prepare_workspace",
@@ -26,29 +26,19 @@ MODULES: Final = {
     "clean-workspace": "stepkit.steps.clean_workspace",
 }
 
-# The environment variables of all steps' secrets: each is hidden from every child, also by a step
-# that does not need it.
-SECRET_VARIABLES: Final = frozenset(
-    {"DATASET_TOKEN", "GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"}
-)
-# Those that notebooks read data with: hidden by the step that takes them, and by no other.
-SHARED_SECRETS: Final = frozenset(
-    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-)
-
 
 class Registry(Mapping[str, Step]):
-    """Steps by name; the module of one is imported when it is asked for."""
+    """Modules by the name of a command; each is imported when it is looked up."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         self._modules = modules
 
     def __getitem__(self, name: str) -> Step:
-        """Return the step of that name."""
+        """Import the module of that command."""
         return cast("Step", import_module(self._modules[name]))
 
     def summary(self, name: str) -> str:
-        """Return the first line of a step's help: its file is read, not imported."""
+        """Return the first line of a command's help: its file is read, not imported."""
         found = find_spec(self._modules[name])
         assert found
         assert found.origin
@@ -65,3 +55,10 @@ class Registry(Mapping[str, Step]):
 
 
 STEPS: Final = Registry(MODULES)
+
+
+def in_report(name: str) -> InReport:
+    """Return what the report of a run shows of a step; of an unknown one, its row alone."""
+    outputs = STEPS[name].Outputs if name in STEPS else None
+    declared: InReport = getattr(outputs, "in_report", InReport())
+    return declared

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
+from stepkit import steps
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.http.post import post
 from stepkit.notify import apprise as notify_apprise
@@ -82,7 +83,7 @@ def run(options: Options) -> Outputs:
     """Tell every channel, then say which could not be told."""
     if options.pending:
         return _told(options, "pending", list(_marks(options, "pending", "the run has begun")))
-    found = options.load()
+    found = options.load(steps.in_report)
     text = short_message.render(found, link=options.link)
     why = short_message.cause(found)
     channels = list(_marks(options, _state(found.verdict), f"{found.headline}: {why}".rstrip(": ")))

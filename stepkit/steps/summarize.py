@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
 from stepkit.report import markdown, run_record
@@ -57,7 +58,7 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Read the reports, write the page, and hand on the verdict."""
     summary = options.summary.absolute()
-    found = options.load()
+    found = options.load(steps.in_report)
     page = markdown.render(found, beside=summary.parent)
     atomic_files.write_atomically(summary, page)
     if options.github_summary:

@@ -30,7 +30,7 @@ def ended(tmp_path: Path, report: object, code: int, output: str = "") -> Notebo
     path = tmp_path / "a.json"
     if report is not None:
         path.write_text(report if isinstance(report, str) else json.dumps(report))
-    return batch_child._ended(ONE, Completed(code=code, output=output, seconds=1.5), path)
+    return batch_child.judge(ONE, Completed(code=code, output=output, seconds=1.5), path)
 
 
 def test_both_together_are_a_success(tmp_path: Path) -> None:
@@ -55,8 +55,9 @@ def test_tolerated_errors_are_counted(tmp_path: Path) -> None:
     ("report", "code", "reason", "message"),
     [
         ("{", 0, "tool-failed", "its report a.json cannot be read"),
-        ({}, 0, "tool-failed", "its report a.json cannot be read: schema is missing"),
-        ({**REPORT, "outputs": {"cells": [1]}}, 0, "tool-failed", "cells[0] is no object"),
+        ({}, 0, "tool-failed", "its report a.json cannot be read: the report needs schema"),
+        ({**REPORT, "outputs": {"cells": [1]}}, 0, "tool-failed",
+         "cells[0] must be a mapping, not 1"),
         (None, 0, "tool-failed", "it ended with 0 and left no report"),
         (REPORT, 3, "tool-failed",
          "its report says succeeded, exit code 0, but its process ended with 3"),

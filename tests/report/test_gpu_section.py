@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stepkit import steps
 from stepkit.gpu.monitor import timeline
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
-from stepkit.report import markdown, run_record
+from stepkit.report import markdown, read_step_reports
 from stepkit.system.nvml import Device
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def page(directory: Path, options: Any = None, **outputs: Any) -> str:
         "seconds": 1.5, "outputs": {**usual, **outputs}, "options": options,
     }  # fmt: skip
     (directory / "execute-notebook.json").write_text(json.dumps(report))
-    run = run_record.load(directory, expected=(), statuses={}, title="Run")
+    run = read_step_reports.load(directory, steps.in_report, expected=(), statuses={}, title="Run")
     return markdown.render(run, beside=directory)
 
 
@@ -73,7 +74,7 @@ def test_what_the_driver_does_not_tell_is_not_shown_as_zero(tmp_path: Path) -> N
     assert "GPU 0 (NVIDIA H200): 1.0 GiB of 150.0 GiB in use at most.\n" in mig
 
     silent = page(tmp_path, gpu=summarised({"memory_used": None}, name="<b>A|100</b>"))
-    assert r"GPU 0 (&lt;b&gt;A\|100&lt;/b&gt;): the driver tells nothing of it." in silent
+    assert r"GPU 0 (&lt;b&gt;A\|100&lt;/b&gt;): the driver reports nothing about it." in silent
 
 
 def test_a_run_without_a_gpu_says_nothing_of_one(tmp_path: Path) -> None:
@@ -154,22 +155,28 @@ def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outputs", "why"),
     [
-        ({"gpu": []}, "outputs.gpu is no object"),
-        ({"gpu": {"devices": 3}}, "outputs.gpu.devices cannot be 3"),
-        ({"gpu": {"devices": [{}]}}, "outputs.gpu.devices[0].index is missing"),
-        ({"gpu": {"devices": [{"index": 0, "name": 1}]}}, "outputs.gpu.devices[0].name cannot be"),
-        ({"gpu": {"devices": [{"index": 0, "xids": ["x"]}]}}, "outputs.gpu.devices[0].xids cannot"),
-        ({"guard": {"warnings": "x"}}, "outputs.guard.warnings cannot be 'x'"),
-        ({"guard": 1}, "outputs.guard is no object"),
-        ({"attempts": [{"number": 1}]}, "outputs.attempts[0].rung is missing"),
-        ({"allocator": 1}, "outputs.allocator cannot be 1"),
+        ({"gpu": []}, "outputs.gpu must be a mapping or null, not []"),
+        ({"gpu": {"devices": 3}}, "outputs.gpu.devices must be a list or null, not 3"),
+        ({"gpu": {"devices": [{}]}}, "outputs.gpu.devices[0] needs index"),
+        (
+            {"gpu": {"devices": [{"index": 0, "name": 1}]}},
+            "outputs.gpu.devices[0].name must be",
+        ),
+        (
+            {"gpu": {"devices": [{"index": 0, "xids": ["x"]}]}},
+            "outputs.gpu.devices[0].xids[0] must",
+        ),
+        ({"guard": {"warnings": "x"}}, 'outputs.guard.warnings must be a list or null, not "x"'),
+        ({"guard": 1}, "outputs.guard must be a mapping or null, not 1"),
+        ({"attempts": [{"number": 1}]}, "outputs.attempts[0] needs rung and status and message"),
+        ({"allocator": 1}, "outputs.allocator must be text or null, not 1"),
     ],
 )
 def test_a_wrong_shape_of_the_gpus_outputs_is_named(
     tmp_path: Path, outputs: dict[str, Any], why: str
 ) -> None:
     page(tmp_path, **outputs)
-    entry = run_record.read(tmp_path / "execute-notebook.json")
+    entry = read_step_reports.read(tmp_path / "execute-notebook.json", steps.in_report)
 
     assert entry.status == "failed"
     assert f"its report execute-notebook.json cannot be read: {why}" in entry.message

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepkit.report import run_record
+from stepkit import steps
+from stepkit.report import read_step_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stepkit.report.run_record import Run
 
 
 def write(directory: Path, step: str, **values: object) -> None:
@@ -20,12 +23,18 @@ def write(directory: Path, step: str, **values: object) -> None:
     (directory / f"{step}.json").write_text(json.dumps({**usual, **values}))
 
 
+def load(directory: Path, expected: str) -> Run:
+    return read_step_reports.load(
+        directory, steps.in_report, expected=(expected,), statuses={}, title="Run"
+    )
+
+
 @pytest.mark.parametrize("step", ["summarize", "publish-artifacts", "notify"])
 def test_the_unfinished_report_of_a_last_step_decides_nothing(tmp_path: Path, step: str) -> None:
     write(tmp_path, "git-clone")
     write(tmp_path, step, status="failed", reason="killed", exit_code=None)
 
-    run = run_record.load(tmp_path, expected=("git-clone",), statuses={}, title="Run")
+    run = load(tmp_path, "git-clone")
 
     assert run.verdict == "passed"
     assert [entry.name for entry in run.entries] == ["git-clone"]
@@ -34,6 +43,6 @@ def test_the_unfinished_report_of_a_last_step_decides_nothing(tmp_path: Path, st
 def test_a_last_step_that_belongs_to_the_run_counts(tmp_path: Path) -> None:
     write(tmp_path, "publish-artifacts", status="failed", reason="network", exit_code=4)
 
-    run = run_record.load(tmp_path, expected=("publish-artifacts",), statuses={}, title="Run")
+    run = load(tmp_path, "publish-artifacts")
 
     assert run.verdict == "failed"

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stepkit.report import markdown, run_record
+from stepkit import steps
+from stepkit.report import markdown, read_step_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stepkit.report.run_record import Run
 
 
 def write(directory: Path, name: str, step: str = "execute-notebook", **values: Any) -> None:
@@ -41,8 +44,8 @@ def item(name: str, status: str, **more: Any) -> dict[str, Any]:
     return {**usual, **more}
 
 
-def load(directory: Path) -> run_record.Run:
-    return run_record.load(directory, expected=(), statuses={}, title="Run")
+def load(directory: Path) -> Run:
+    return read_step_reports.load(directory, steps.in_report, expected=(), statuses={}, title="Run")
 
 
 def page(directory: Path) -> str:
@@ -206,16 +209,18 @@ def test_a_variant_without_a_change_says_so_and_older_reports_say_nothing(tmp_pa
 @pytest.mark.parametrize(
     ("step", "outputs", "why"),
     [
-        ("execute-notebook", {"changes": [{}]}, "outputs.changes[0].rule is missing"),
-        ("execute-notebook", {"changes": "x"}, "outputs.changes is no list"),
-        ("execute-notebook", {"variant": 1}, "outputs.variant cannot be 1"),
+        ("execute-notebook", {"changes": [{}]},
+         "outputs.changes[0] needs rule and cell and id and what"),
+        ("execute-notebook", {"changes": "x"}, 'outputs.changes must be a list or null, not "x"'),
+        ("execute-notebook", {"variant": 1}, "outputs.variant must be text or null, not 1"),
         ("execute-notebook", {"cells": [cell(1, tolerance=None)]},
-         "outputs.cells[0].tolerance cannot be None"),
+         "outputs.cells[0].tolerance must be text, not null"),
         ("execute-notebook", {"changes": [change(1, applied=2)]},
-         "outputs.changes[0].applied cannot be 2"),
+         "outputs.changes[0].applied must be true or false, not 2"),
         ("execute-notebooks", {"notebooks": [item("a", "passed", tolerated="x")]},
-         "outputs.notebooks[0].tolerated cannot be 'x'"),
-        ("execute-notebooks", {"total": []}, "outputs.total cannot be []"),
+         'outputs.notebooks[0].tolerated must be a whole number, not "x"'),
+        ("execute-notebooks", {"total": []},
+         "outputs.total must be a whole number or null, not []"),
     ],
 )  # fmt: skip
 def test_a_wrong_shape_is_named(

@@ -17,6 +17,7 @@ import pytest
 from samples import write_notebook
 from waiting import until
 
+from stepkit import steps
 from stepkit.batch import child as batch_child
 from stepkit.errors import (
     ConfigurationError,
@@ -25,7 +26,7 @@ from stepkit.errors import (
     ToolError,
     UserCodeError,
 )
-from stepkit.report import markdown, run_record
+from stepkit.report import markdown, read_step_reports
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
 
@@ -251,7 +252,9 @@ def test_rules_variants_tolerance_and_pages_reach_notebooks_side_by_side(several
     assert "n is 7" in (several.out / "01_lite.html").read_text()
     assert "n is 1" in (several.out / "again.html").read_text()
     assert several.report("01_lite")["outputs"]["changes"][0]["what"]
-    run = run_record.load(several.out / "reports", expected=(), statuses={}, title="Run")
+    run = read_step_reports.load(
+        several.out / "reports", steps.in_report, expected=(), statuses={}, title="Run"
+    )
     page = markdown.render(run, beside=several.out)
     assert page.startswith("# Run: passed with 2 tolerated errors")
     assert "### Changed by rules (variant lite)" in page

@@ -572,12 +572,12 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"outputs": []}, "outputs is no object"),
-        ({"seconds": float("nan")}, "seconds cannot be nan"),
-        ({"artifacts": None}, "artifacts is no list"),
-        ({"versions": {"a": 1}}, "versions.a cannot be 1"),
+        ({"outputs": []}, r"outputs must be a mapping, not \[\]"),
+        ({"seconds": float("nan")}, 'seconds must be a number, not "NaN"'),
+        ({"artifacts": None}, "artifacts must be a list, not null"),
+        ({"versions": {"a": 1}}, "versions.a must be text, not 1"),
         ({"step": "execute-notebook", "outputs": {"cells": [{}]}},
-         r"outputs.cells\[0\].number is missing"),
+         r"outputs.cells\[0\] needs number and seconds"),
     ],
 )  # fmt: skip
 def test_the_part_of_a_report_that_is_wrong_is_named(
@@ -597,7 +597,7 @@ def test_a_report_that_nests_too_deep_or_is_a_pipe_is_one_failure(
 
     assert run(reports).verdict == "failed"
     assert "its report deep.json cannot be read: it nests too deep" in page(tmp_path)
-    assert "its report pipe.json cannot be read: it is no regular file" in page(tmp_path)
+    assert "its report pipe.json cannot be read: it is not a regular file" in page(tmp_path)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "tolerated"])

@@ -1,0 +1,12 @@
+"""The environment variables of all steps' secrets, which no child inherits.
+
+Made by `make generated` from the options of the steps: change those.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECRET_VARIABLES: Final = frozenset(
+    {"DATASET_TOKEN", "GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"}
+)
