@@ -1,1 +1,1 @@
-"""Several notebooks in one run: which, in what order, each in a process of its own."""
+"""Run several notebooks in order, each in its own process."""

@@ -1,4 +1,4 @@
-"""The command line of one notebook's own process."""
+"""Build the command line of the process that executes one notebook."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from stepkit.options import declared
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from stepkit.batch.planned_notebook import Places, Planned
 
 
 def arguments(
     one: Planned, places: Places, *, gpu: GpuOptions, page: bool, log_output: bool
 ) -> list[str]:
-    """Return what follows ``stepkit``; the variables of the environment are not part of it.
+    """Return the arguments of ``stepkit``; the notebook's environment variables are not in them.
 
-    Values stand behind ``=``, so that one which begins with a dash is no flag.
+    Each value follows ``=``, so that a value that begins with a dash is not taken for a flag.
     """
     settings = one.settings
     flags: dict[str, object] = {
@@ -38,21 +36,18 @@ def arguments(
         "--run-timeout": _seconds(settings.run_timeout),
         "--log-output": "true" if log_output else None,
     }
+    gpu_flags = [
+        f"--{kebab(name)}={str(value).lower() if isinstance(value, bool) else value}"
+        for option in declared(GpuOptions)
+        if (value := getattr(gpu, name := option.field.name)) != option.field.default
+    ]
     return [
         "execute-notebook",
         *(f"{flag}={value}" for flag, value in flags.items() if value not in {None, ""}),
         *(f"--tolerate={text}" for text in settings.tolerate),
         *(f"--parameters={text}" for text in settings.given),
-        *_about_gpu(gpu),
+        *gpu_flags,
     ]
-
-
-def _about_gpu(gpu: GpuOptions) -> Iterator[str]:
-    for option in declared(GpuOptions):
-        value = getattr(gpu, option.field.name)
-        if value != option.field.default:
-            text = str(value).lower() if isinstance(value, bool) else value
-            yield f"--{kebab(option.field.name)}={text}"
 
 
 def _seconds(limit: float | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Read a plan: the file that says which notebooks run, in what order and how."""
+"""Read a plan: the file that lists notebooks, their order and their settings."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ logger = logging.getLogger(__name__)
 
 SCHEMA: Final = Path(__file__).with_name("plan.schema.json")
 
-# Names that end so are those of secrets everywhere; TOKENIZERS_PARALLELISM is none.
+# How names of secrets usually end; TOKENIZERS_PARALLELISM does not.
 _SECRET: Final = re.compile(
     r"(?i)(^|_)(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$"
 )
 
 
-def planned(path: Path, flags: Settings, *, today: date) -> list[Planned]:
+def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     """Return the notebooks of the plan in ``path``, in its order.
 
-    ``flags`` come from the command line and win over the file; lists and parameters of both are
-    joined. A notebook whose exemption has ended by ``today`` runs, and the log says so. Raises
-    :class:`ConfigurationError` for a file that is wrong anywhere.
+    ``flags`` come from the command line and win over the file; the lists and parameters of both
+    are joined. A notebook whose exemption has ended by ``today`` runs, and the log says so.
+    Raises :class:`ConfigurationError` for the first mistake in the file.
     """
     document = yaml_files.read(path)
-    _check_shape(document)
+    if wrong := json_schema.problems(document.value, SCHEMA):
+        keys, what = wrong[0]
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ConfigurationError(f"{_place(document, *keys)} {what}{more}")
     plan, folder = document.value, path.parent
     defaults = plan.get("defaults", {})
     _check_env(defaults, _place(document, "defaults"))
@@ -44,7 +47,6 @@ def planned(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     for number, entry in enumerate(plan["notebooks"]):
         where = _place(document, "notebooks", number)
         _check_env(entry, where)
-        settings = _overlaid(_settings({**defaults, **_joined(defaults, entry)}, folder), flags)
         notebook = folder / entry["path"]
         exempt, until = _exemption(entry, where, today)
         found.append(
@@ -56,67 +58,52 @@ def planned(path: Path, flags: Settings, *, today: date) -> list[Planned]:
                 outputs=tuple(entry.get("outputs", ())),
                 exempt=exempt,
                 until=until,
-                settings=settings,
+                settings=_settings(defaults, entry, folder, flags),
             )
         )
     return found
 
 
-def _check_shape(document: Document) -> None:
-    found = json_schema.problems(document.value, SCHEMA)
-    if found:
-        keys, wrong = found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise ConfigurationError(f"{_place(document, *keys)} {wrong}{more}")
-
-
 def _place(document: Document, *keys: str | int) -> str:
-    """Name file, line and key, as ``plan.yaml, line 3: notebooks[0].until``."""
+    """Name file, line and key: ``plan.yaml, line 3: notebooks[0].until``."""
     named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
     return f"{document.place(keys)}: {named.removeprefix('.') or 'the file'}"
 
 
-def _joined(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``entry`` with what the defaults add to its mappings and lists."""
-    joined = dict(entry)
-    for name in ("parameters", "env"):
-        joined[name] = {**defaults.get(name, {}), **entry.get(name, {})}
-    joined["tolerate"] = [*defaults.get("tolerate", ()), *entry.get("tolerate", ())]
-    return joined
-
-
-def _settings(entry: Mapping[str, Any], folder: Path) -> Settings:
-    return Settings(
-        parameters=entry["parameters"],
-        rules=folder / entry["rules"] if "rules" in entry else None,
-        variant=entry.get("variant"),
-        kernel=entry.get("kernel"),
-        cwd=folder / entry["cwd"] if "cwd" in entry else None,
-        env={name: str(value) for name, value in entry["env"].items()},
-        execution_timeout=_limit(entry, "execution-timeout"),
-        run_timeout=_limit(entry, "run-timeout"),
-        tolerate=tuple(entry["tolerate"]),
+def _settings(
+    defaults: Mapping[str, Any], entry: Mapping[str, Any], folder: Path, flags: Settings
+) -> Settings:
+    """Join a notebook's settings: ``flags`` win over ``entry``, which wins over ``defaults``."""
+    own = {**defaults, **entry}
+    joined = {n: {**defaults.get(n, {}), **entry.get(n, {})} for n in ("parameters", "env")}
+    from_file = Settings(
+        parameters=joined["parameters"],
+        given=flags.given,
+        rules=folder / own["rules"] if "rules" in own else None,
+        variant=own.get("variant"),
+        kernel=own.get("kernel"),
+        cwd=folder / own["cwd"] if "cwd" in own else None,
+        env={name: str(value) for name, value in joined["env"].items()},
+        execution_timeout=_limit(own, "execution-timeout"),
+        run_timeout=_limit(own, "run-timeout"),
+        tolerate=(*defaults.get("tolerate", ()), *entry.get("tolerate", ()), *flags.tolerate),
     )
+    names = ("rules", "variant", "kernel", "execution_timeout", "run_timeout")
+    given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    return replace(from_file, **given)
 
 
 def _limit(entry: Mapping[str, Any], name: str) -> float | None:
     return durations.parse(str(entry[name])) if name in entry else None
 
 
-def _overlaid(own: Settings, flags: Settings) -> Settings:
-    """Return ``own`` with what the command line says instead."""
-    names = ("rules", "variant", "kernel", "execution_timeout", "run_timeout")
-    given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
-    return replace(own, given=flags.given, tolerate=(*own.tolerate, *flags.tolerate), **given)
-
-
 def _exemption(entry: Mapping[str, Any], where: str, today: date) -> tuple[str, str]:
-    """Return why and until when the notebook is skipped; both empty if it runs."""
+    """Return why the notebook is skipped and the last day of that, both empty if it runs."""
     until: str = entry.get("until", "")
     try:
         last = date.fromisoformat(until) if until else date.max
     except ValueError as error:
-        raise ConfigurationError(f"{where}.until: {until} is no date: {error}") from error
+        raise ConfigurationError(f"{where}.until: {until} is not a date: {error}") from error
     if entry.get("enabled", True):
         return "", ""
     reason = " ".join(entry["reason"].split())
@@ -133,6 +120,6 @@ def _check_env(entry: Mapping[str, Any], where: str) -> None:
     for name in entry.get("env", {}):
         if _SECRET.search(name):
             raise ConfigurationError(
-                f"{where}.env: {name} looks like a secret, and a plan is no place for one: set it "
-                "in the environment of stepkit, which every notebook inherits"
+                f"{where}.env: {name} looks like a secret, which must not be in a plan: set it in "
+                "the environment of stepkit, which every notebook inherits"
             )

@@ -1,4 +1,4 @@
-"""The vocabulary: a notebook as it was planned, where it writes, and how it ended."""
+"""The types of a batch: a planned notebook, where its files go, and how it ended."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-r
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a notebook is executed; what is None or empty is left to ``execute-notebook``.
+    """How a notebook is executed; for what is None or empty, ``execute-notebook`` decides.
 
-    ``parameters`` have the types of YAML, ``given`` are ``NAME=VALUE`` from the command line and
-    win over them. Time limits are in seconds; 0 is none.
+    ``parameters`` have the types of YAML; ``given`` are ``NAME=VALUE`` from the command line and
+    win over them. Time limits are in seconds; 0 means no limit.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Planned:
     """One notebook of the run.
 
     ``inputs`` and ``outputs`` are relative to its working directory. ``exempt`` is the reason why
-    it is skipped, empty if it is not; ``until`` the last day of that, as ISO-8601 writes it.
-    ``suffix`` is that of its variant.
+    it is skipped, empty if it runs; ``until`` is the last day of that, in ISO 8601. ``suffix`` is
+    that of its variant.
     """
 
     name: str
@@ -54,54 +54,54 @@ class Planned:
 
     @property
     def cwd(self) -> Path:
-        """Where the notebook runs."""
+        """The working directory of its kernel."""
         return self.settings.cwd or self.path.parent
 
     def place(self, file: str) -> Path:
-        """Return where one of its inputs or outputs lies."""
+        """Return the path of one of its inputs or outputs."""
         return self.cwd.absolute() / file
 
     def has(self, file: str) -> bool:
-        """Tell whether one of its inputs or outputs is there; a directory counts."""
+        """Return whether one of its inputs or outputs exists, as a file or a directory."""
         return os.path.exists(self.place(file))  # noqa: PTH110 - Path.exists raises for a long name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the notebooks of a run write; ``suffix`` ends the names of all files."""
+    """Where the notebooks of a run write; the names of all files end in ``suffix``."""
 
     directory: Path
     reports: Path
     suffix: str = ""
 
     def executed(self, one: Planned) -> Path:
-        """Return where the executed notebook goes."""
+        """Return the path of the executed notebook."""
         return self._in_directory(one, ".ipynb")
 
     def page(self, one: Planned) -> Path:
-        """Return where the page goes."""
+        """Return the path of the page."""
         return self._in_directory(one, ".html")
 
     def log(self, one: Planned) -> Path:
-        """Return where the log goes."""
+        """Return the path of the log."""
         return self._in_directory(one, ".log")
 
     def patched(self, one: Planned) -> tuple[Path, Path]:
-        """Return where execute-notebook shows what rules changed."""
+        """Return the paths of the notebook and the diff that show what rules changed."""
         return (
             self._in_directory(one, ".patched.ipynb"),
             self._in_directory(one, ".patched.diff"),
         )
 
     def report(self, one: Planned) -> Path:
-        """Return where the notebook's own report goes."""
+        """Return the path of the notebook's own report."""
         return self.reports / f"{self._stem(one)}.json"
 
     def _in_directory(self, one: Planned, ending: str) -> Path:
         return self.directory / f"{self._stem(one)}{ending}"
 
     def _stem(self, one: Planned) -> str:
-        """Return the name with the suffixes of the run and of its variant, the same one once."""
+        """Return the name with the suffixes of run and variant, only once if they are equal."""
         stem = f"{one.name}{self.suffix}"
         return stem if stem.endswith(one.suffix) else f"{stem}{one.suffix}"
 
@@ -110,9 +110,9 @@ class Places:
 class NotebookRun:
     """How one notebook ended.
 
-    ``reason`` is the word of its report, empty for one that did not run; ``message`` says why in
-    a sentence. ``exit_code`` is None for a notebook that did not run. ``tolerated`` counts its
-    tolerated errors. ``report`` is its own report, if it left one.
+    ``reason`` is the reason in its report, and ``message`` explains it in a sentence. For a
+    notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
+    its tolerated errors. ``report`` is the path of its own report, if it left one.
     """
 
     name: str

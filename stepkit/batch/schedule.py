@@ -1,4 +1,4 @@
-"""Run notebooks in their order, side by side where their needs allow."""
+"""Run notebooks in order, several at once where their needs allow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GOOD: Final = frozenset({"passed", "tolerated"})
 
 
 class Schedule:
-    """One run. ``ended`` fills up, notebook by notebook."""
+    """One run of a plan; ``ended`` holds each notebook's end by its name."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Schedule:
         fail_fast: bool,
         stop: Event,
     ) -> None:
-        """Take what to run, how, and how many at once; nothing more starts once ``stop`` is set."""
+        """Run at most ``jobs`` notebooks at once; none starts once ``stop`` is set."""
         self.plan = plan
         self.execute = execute
         self.jobs = jobs
@@ -41,7 +41,7 @@ class Schedule:
         self.running: dict[Future[NotebookRun], Planned] = {}
 
     def run(self) -> None:
-        """Run all that can run, and settle the rest."""
+        """Run all notebooks that can run, and record for the others why they cannot."""
         waiting = list(self.plan)
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
@@ -54,15 +54,15 @@ class Schedule:
                         one = self.running.pop(future)
                         self._end(one, future.result())
             except BaseException:
-                self.stop.set()  # leave no process behind when this breaks
+                self.stop.set()  # so that an error here leaves no process behind
                 raise
 
     def in_order(self) -> list[NotebookRun]:
-        """Return how the notebooks ended, in the order of the plan."""
+        """Return how each notebook ended, in the order of the plan."""
         return [self.ended[one.name] for one in self.plan]
 
     def _settle(self, one: Planned, waiting: list[Planned], pool: ThreadPoolExecutor) -> bool:
-        """Start ``one``, or say why it never will; return False if it has to wait."""
+        """Start ``one``, or record why it never runs; return False if it has to wait."""
         if fate := self._fate(one):
             waiting.remove(one)
             self._end(one, fate)
@@ -76,6 +76,7 @@ class Schedule:
         return True
 
     def _fate(self, one: Planned) -> NotebookRun | None:
+        """Return how ``one`` ends without running, or None if it runs."""
         if one.exempt:
             return _unrun(one, "skipped", one.exempt, one.until)
         for need in one.needs:

@@ -1,4 +1,4 @@
-"""Find the notebooks that paths and patterns on the command line name."""
+"""Find the notebooks that the paths and patterns of ``--notebooks`` name."""
 
 from __future__ import annotations
 
@@ -12,41 +12,36 @@ from stepkit.errors import ConfigurationError, Reason
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from stepkit.batch.planned_notebook import Settings
 
 
-def planned(patterns: Sequence[str], settings: Settings) -> list[Planned]:
+def find(patterns: Sequence[str], settings: Settings) -> list[Planned]:
     """Return the notebooks in the order of ``patterns``, those of one pattern sorted by name.
 
-    A notebook that matches twice runs once, at its first place. Raises
+    A notebook that two patterns match runs once, at its first place. Raises
     :class:`ConfigurationError` for a pattern that matches nothing.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
-        for path in _matches(pattern):
+        for path in _expand(pattern):
             found.setdefault(os.path.realpath(path), path)
     return [Planned(name=path.stem, path=path, settings=settings) for path in found.values()]
 
 
-def _matches(pattern: str) -> Iterator[Path]:
+def _expand(pattern: str) -> list[Path]:
     if os.path.lexists(pattern) or not glob.has_magic(pattern):  # a name may hold brackets
-        yield Path(pattern)
-        return
+        return [Path(pattern)]
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no whole pattern
-    if not matches:
-        raise ConfigurationError(
-            f"--notebooks {pattern!r} matches no file{_near(pattern)}", reason=Reason.NOT_FOUND
-        )
-    yield from map(Path, matches)
-
-
-def _near(pattern: str) -> str:
-    """Say what lies where the pattern begins to be one."""
+    if matches:
+        return list(map(Path, matches))
     parts = Path(pattern).parts
     fixed = next(n for n, part in enumerate(parts) if glob.has_magic(part))
-    directory = Path(*parts[:fixed])
-    if not directory.is_dir():
-        return f": there is no directory {directory}"
-    return atomic_files.near_names(directory / Path(pattern).name)
+    directory = Path(*parts[:fixed])  # the part of the pattern that is a plain path
+    hint = f": there is no directory {directory}"
+    if directory.is_dir():
+        hint = atomic_files.near_names(directory / Path(pattern).name)
+    raise ConfigurationError(
+        f"--notebooks {pattern!r} matches no file{hint}", reason=Reason.NOT_FOUND
+    )

@@ -1,9 +1,10 @@
-"""Everything that can be wrong with a run of several notebooks before one of them starts."""
+"""Check a plan of several notebooks before the first of them starts."""
 
 from __future__ import annotations
 
 import json
 import os
+from graphlib import CycleError, TopologicalSorter
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
@@ -13,12 +14,12 @@ from stepkit.notebook import ipynb
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from stepkit.batch.planned_notebook import Places, Planned
 
-_STEP: Final = "execute-notebook"  # whose reports may be written over
+_STEP: Final = "execute-notebook"  # whose reports may be overwritten
 
 
 def check(plan: Sequence[Planned]) -> None:
@@ -29,11 +30,18 @@ def check(plan: Sequence[Planned]) -> None:
     _check_names(plan)
     needed = closure(plan)
     running = [one for one in plan if not one.exempt]
-    with atomic_files.explaining("cannot use a path"):  # one that is too long, say
+    with atomic_files.explaining("cannot use a path"):  # such as one that is too long
         for one in running:
             ipynb.check(one.path)
-            _check_settings(one)
-    _check_written(plan, needed)
+            rules, cwd = one.settings.rules, one.settings.cwd
+            if rules and not rules.is_file():
+                near = atomic_files.near_names(rules)
+                raise ConfigurationError(
+                    f"{one.name}: there is no file of rules {rules}{near}", reason=Reason.NOT_FOUND
+                )
+            if cwd and not cwd.is_dir():
+                raise ConfigurationError(f"{one.name}: there is no working directory {cwd}")
+    _check_outputs(plan, needed)
     skipped = {one.name for one in plan if one.exempt}
     for one in running:
         if not needed[one.name] & skipped:  # or it is skipped too
@@ -41,9 +49,9 @@ def check(plan: Sequence[Planned]) -> None:
 
 
 def check_places(plan: Sequence[Planned], places: Places) -> None:
-    """Refuse to write over what a notebook of the run reads, or over another step's report.
+    """Refuse to overwrite what a notebook of the run reads, or another step's report.
 
-    Raises :class:`ConfigurationError`, also for a directory that cannot be written.
+    Raises :class:`ConfigurationError`, also for a directory that is not writable.
     """
     for directory in (places.directory, places.reports):
         atomic_files.check_writable(directory)
@@ -51,7 +59,8 @@ def check_places(plan: Sequence[Planned], places: Places) -> None:
     read |= {_real(one.place(f)): f"an input of {one.name}" for one in plan for f in one.inputs}
     taken: dict[str, str] = {}
     for one in plan:
-        for path in _written(one, places):
+        written = (places.executed(one), places.page(one), places.log(one), places.report(one))
+        for path in (*written, *places.patched(one)):
             real = _real(path)
             if path.is_dir():
                 raise ConfigurationError(f"{path} is a directory: {one.name} would write there")
@@ -64,44 +73,29 @@ def check_places(plan: Sequence[Planned], places: Places) -> None:
         _check_report(places.report(one))
 
 
-def _written(one: Planned, places: Places) -> Iterator[Path]:
-    yield places.executed(one)
-    yield places.page(one)
-    yield places.log(one)
-    yield places.report(one)
-    yield from places.patched(one)
-
-
 def closure(plan: Sequence[Planned]) -> dict[str, set[str]]:
-    """Return all that each notebook needs, directly or not.
+    """Return the names of all notebooks that each one needs, directly or through others.
 
-    Raises :class:`ConfigurationError` for one that does not exist, and for a circle.
+    Raises :class:`ConfigurationError` for a name that the plan does not have, and for a circle.
     """
-    names = {one.name: one for one in plan}
+    needs = {one.name: one.needs for one in plan}
     for one in plan:
         for need in one.needs:
-            if need not in names:
-                hint = did_you_mean(need, names)
-                raise ConfigurationError(f"{one.name} needs {need!r}, which is no notebook{hint}")
+            if need not in needs:
+                hint = did_you_mean(need, needs)
+                raise ConfigurationError(
+                    f"{one.name} needs {need!r}, which is not a notebook{hint}"
+                )
     found: dict[str, set[str]] = {}
-    left = list(plan)
-    while left:
-        ready = [one for one in left if set(one.needs) <= found.keys()]
-        if not ready:
-            circle = " -> ".join(_circle(left, found.keys()))
-            raise ConfigurationError(f"these notebooks wait for each other: {circle}")
-        for one in ready:
-            found[one.name] = set(one.needs).union(*(found[need] for need in one.needs))
-        left = [one for one in left if one.name not in found]
+    try:
+        for name in TopologicalSorter(needs).static_order():
+            found[name] = set(needs[name]).union(*(found[need] for need in needs[name]))
+    except CycleError as error:
+        *circle, _ = reversed(error.args[1])  # graphlib names a need before what needs it
+        first = circle.index(next(name for name in needs if name in circle))
+        shown = " -> ".join([*circle[first:], *circle[: first + 1]])
+        raise ConfigurationError(f"these notebooks wait for each other: {shown}") from error
     return found
-
-
-def _circle(left: Sequence[Planned], done: Container[str]) -> list[str]:
-    waiting = {one.name: [need for need in one.needs if need not in done] for one in left}
-    path = [next(iter(waiting))]
-    while (following := waiting[path[-1]][0]) not in path:
-        path.append(following)
-    return [*path[path.index(following) :], following]
 
 
 def _check_names(plan: Sequence[Planned]) -> None:
@@ -120,18 +114,8 @@ def _check_names(plan: Sequence[Planned]) -> None:
             )
 
 
-def _check_settings(one: Planned) -> None:
-    rules, cwd = one.settings.rules, one.settings.cwd
-    if rules and not rules.is_file():
-        raise ConfigurationError(
-            f"{one.name}: there is no file of rules {rules}{atomic_files.near_names(rules)}",
-            reason=Reason.NOT_FOUND,
-        )
-    if cwd and not cwd.is_dir():
-        raise ConfigurationError(f"{one.name}: there is no working directory {cwd}")
-
-
 def _check_inputs(one: Planned, plan: Sequence[Planned], needed: Mapping[str, set[str]]) -> None:
+    """Refuse an input that does not exist, unless a notebook writes it that ``one`` needs."""
     writers = {_real(other.place(file)): other.name for other in plan for file in other.outputs}
     for file in one.inputs:
         place = one.place(file)
@@ -145,8 +129,8 @@ def _check_inputs(one: Planned, plan: Sequence[Planned], needed: Mapping[str, se
         )
 
 
-def _check_written(plan: Sequence[Planned], needed: Mapping[str, set[str]]) -> None:
-    """Refuse two notebooks that write one file unless the one waits for the other."""
+def _check_outputs(plan: Sequence[Planned], needed: Mapping[str, set[str]]) -> None:
+    """Refuse two notebooks that write the same file, unless one waits for the other."""
     for one, other in combinations(plan, 2):
         if one.name in needed[other.name] or other.name in needed[one.name]:
             continue
@@ -159,7 +143,7 @@ def _check_written(plan: Sequence[Planned], needed: Mapping[str, set[str]]) -> N
 
 
 def _check_report(path: Path) -> None:
-    """Refuse to replace a report that no run of a notebook has left."""
+    """Refuse to replace a file that is not the report of a notebook."""
     if not os.path.lexists(path):
         return
     try:
@@ -167,9 +151,9 @@ def _check_report(path: Path) -> None:
     except (ValueError, KeyError, TypeError, RecursionError):
         step = None
     if step != _STEP:
-        whose = f"the report of {step}" if isinstance(step, str) else "no report"
+        whose = f"the report of {step}" if isinstance(step, str) else "not a report"
         raise ConfigurationError(
-            f"{path} is there and is {whose}: choose another --reports, or remove it"
+            f"{path} exists and is {whose}: choose another --reports, or remove it"
         )
 
 

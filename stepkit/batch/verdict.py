@@ -1,4 +1,4 @@
-"""The verdict on several notebooks: the counts, the sentence, and the error that follows."""
+"""Judge a run of several notebooks: its error if it failed, its counts, and a table."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WORDS: Final[dict[Status, str]] = {
 
 
 def error(runs: Sequence[NotebookRun]) -> StepError | None:
-    """Return why the run as a whole is no success, None if it is one.
+    """Return the error of the run as a whole, or None if it succeeded.
 
-    What a notebook did outweighs a wrong configuration, and that outweighs a tool that gave up:
-    a second try can help only if it can help everywhere. The error is that of the first notebook
-    of its kind.
+    An error of a notebook's code outweighs a wrong configuration, and that outweighs a failed
+    tool: a second try helps only if it helps every notebook. The message names the first notebook
+    with the chosen kind of error.
     """
     if runs and all(run.status == "skipped" for run in runs):
         return ConfigurationError(f"0 of {len(runs)} notebooks ran, all skipped: {_why(runs)}")
@@ -39,7 +39,7 @@ def error(runs: Sequence[NotebookRun]) -> StepError | None:
 
 
 def sentence(runs: Sequence[NotebookRun]) -> str:
-    """Say how a run went that did not fail."""
+    """Return how a successful run ended, in one sentence."""
     errors = sum(run.tolerated for run in runs)
     plural = "s" if errors > 1 else ""
     passed = f"passed with {errors} tolerated error{plural}: " if errors else ""
@@ -55,7 +55,7 @@ def counts(runs: Sequence[NotebookRun]) -> str:
 
 
 def table(runs: Sequence[NotebookRun]) -> Iterator[str]:
-    """Yield a line for each notebook, in columns."""
+    """Yield a line in columns for each notebook."""
     width = max(len(run.name) for run in runs)
     for run in runs:
         time = f"{run.seconds:.1f} s" if run.exit_code is not None else ""

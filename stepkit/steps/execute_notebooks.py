@@ -1,15 +1,15 @@
-r"""Execute several notebooks, each in a process and kernel of its own.
+r"""Execute several notebooks, each in its own process and kernel.
 
 Each notebook runs as execute-notebook would run it alone, with its own log and its own report;
-what each writes is named after it. They are given by --notebooks, paths or patterns in the order
-in which they run, or by --plan, a YAML file that also says what needs what, which files each
-reads and writes, and which notebooks are skipped, why and until when.
+the files that it writes are named after it. Name the notebooks by --notebooks, as paths or
+patterns in the order in which they run, or by --plan, a YAML file that also says which notebook
+needs which, which files each reads and writes, and which are skipped, why and until when.
 
-Everything that can be known is checked before the first one starts: that the notebooks are there,
-that their needs form no circle, that each input exists or is written by a notebook before it,
-that the kernels are installed, that rules and parameters fit.
-When one fails, those that need it are not run and the others go on. With --jobs above 1 they
-share the GPU: nothing keeps them from using its memory up.
+Before the first notebook starts, the step checks that all notebooks exist, that their needs form
+no circle, that each input exists or is written by an earlier notebook, that the kernels are
+installed, and that rules and parameters fit.
+When a notebook fails, those that need it are not run and the others go on. With --jobs above 1
+the notebooks share the GPU: nothing limits the memory that they use together.
 
 For example:
 
@@ -30,12 +30,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from stepkit.batch import dry_run, validate_plan
-from stepkit.batch import plan_file as batch_plan_file
-from stepkit.batch import schedule as batch_schedule
-from stepkit.batch import select as batch_select
-from stepkit.batch import verdict as batch_verdict
-from stepkit.batch.child import Run
+from stepkit.batch import child, dry_run, plan_file, schedule, select, validate_plan, verdict
 from stepkit.batch.planned_notebook import NotebookRun, Places, Settings
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
@@ -54,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Options(GpuOptions):
-    """Which notebooks, where to, and what holds for all of them."""
+    """Which notebooks to run, where to write, and the settings of all of them."""
 
     notebooks: Annotated[
         tuple[str, ...], "notebooks to execute: paths, or patterns such as 'source/*.ipynb'", READS
@@ -84,7 +79,7 @@ class Options(GpuOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """How many notebooks ended in which way; the six counts make up the total."""
+    """How many notebooks ended in which way; the six counts add up to the total."""
 
     in_report: ClassVar[InReport] = InReport(section="notebooks", headline=True)
 
@@ -106,16 +101,9 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Check the whole plan, execute what can be executed, and judge."""
-    places = _places(options)
-    guard_request.settings(options, Path())  # refused now, not by each notebook
-    oom_retry.rungs(options)
-    plan = _plan(options)
-    validate_plan.check(plan)
-    plan = dry_run.rehearsed(plan)
-    validate_plan.check_places(plan, places)
-    _forget_reports(plan, places)
+    plan, places = _prepare(options)
     stop, kill = Event(), Event()
-    runner = Run(
+    runner = child.Run(
         places=places,
         gpu=options,
         page=options.page,
@@ -123,31 +111,48 @@ def run(options: Options) -> Outputs:
         stop=stop,
         kill=kill,
     )
-    work = batch_schedule.Schedule(
+    work = schedule.Schedule(
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop
     )
-    told = "stopping: what runs is saved; a second Ctrl-C ends it"
-    stopped_by = signals.run_stoppable(work.run, stop=stop, kill=kill, message=told)
+    notice = "stopping: what runs is saved; a second Ctrl-C ends it"
+    stopped_by = signals.run_stoppable(work.run, stop=stop, kill=kill, message=notice)
     runs = work.in_order()
-    _tell(plan, runs, places)
+    for one, ended in zip(plan, runs, strict=True):
+        earlier = places.executed(one)
+        if ended.status in {"skipped", "not-run"} and os.path.lexists(earlier):
+            logger.warning("%s did not run: %s is an earlier run's", ended.name, earlier)
+    for line in verdict.table(runs):
+        logger.info("%s", line)
     outputs = _outputs(runs, places)
     if stopped_by is not None:
-        message = f"{Cancelled(stopped_by)}: {batch_verdict.counts(runs)}"
+        message = f"{Cancelled(stopped_by)}: {verdict.counts(runs)}"
         raise Cancelled(stopped_by, outputs=outputs, message=message)
-    if error := batch_verdict.error(runs):
+    if error := verdict.error(runs):
         raise error.leaving(outputs)
     return outputs
 
 
-def _places(options: Options) -> Places:
+def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
+    """Check everything that can fail before the first notebook starts."""
     if "/" in options.suffix or not options.suffix.isprintable():
         raise ConfigurationError(f"--suffix {options.suffix!a} cannot end the name of a file")
     directory = options.directory.absolute()
     reports = options.reports.absolute() if options.reports else directory / "reports"
-    return Places(directory=directory, reports=reports, suffix=options.suffix)
+    places = Places(directory=directory, reports=reports, suffix=options.suffix)
+    guard_request.settings(options, Path())  # wrong GPU options are refused once, not per notebook
+    oom_retry.rungs(options)
+    plan = _find_notebooks(options)
+    validate_plan.check(plan)
+    plan = dry_run.resolve_variants(plan)
+    validate_plan.check_places(plan, places)
+    for one in plan:  # so that no earlier report is taken for one of this run
+        path = places.report(one)
+        with atomic_files.explaining(f"cannot remove the earlier report {path}"):
+            path.unlink(missing_ok=True)
+    return plan, places
 
 
-def _plan(options: Options) -> Sequence[Planned]:
+def _find_notebooks(options: Options) -> Sequence[Planned]:
     if bool(options.notebooks) == bool(options.plan):
         raise ConfigurationError("name the notebooks by --notebooks or by --plan, one of the two")
     flags = Settings(
@@ -160,25 +165,8 @@ def _plan(options: Options) -> Sequence[Planned]:
         tolerate=options.tolerate,
     )
     if options.plan:
-        return batch_plan_file.planned(options.plan, flags, today=datetime.now(UTC).date())
-    return batch_select.planned(options.notebooks, flags)
-
-
-def _forget_reports(plan: Sequence[Planned], places: Places) -> None:
-    """Remove the reports of an earlier run: nobody may take one for this run's."""
-    for one in plan:
-        path = places.report(one)
-        with atomic_files.explaining(f"cannot remove the earlier report {path}"):
-            path.unlink(missing_ok=True)
-
-
-def _tell(plan: Sequence[Planned], runs: Sequence[NotebookRun], places: Places) -> None:
-    for one, run in zip(plan, runs, strict=True):
-        earlier = places.executed(one)
-        if run.status in {"skipped", "not-run"} and os.path.lexists(earlier):
-            logger.warning("%s did not run: %s is an earlier run's", run.name, earlier)
-    for line in batch_verdict.table(runs):
-        logger.info("%s", line)
+        return plan_file.read(options.plan, flags, today=datetime.now(UTC).date())
+    return select.find(options.notebooks, flags)
 
 
 def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
@@ -195,5 +183,5 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         reports=places.reports,
         notebooks=tuple(runs),
         status="tolerated" if found["tolerated"] else "succeeded",
-        message=batch_verdict.sentence(runs),
+        message=verdict.sentence(runs),
     )

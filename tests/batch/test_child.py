@@ -134,7 +134,7 @@ def test_any_line_of_a_child_is_relayed(
     caplog: pytest.LogCaptureFixture, line: str, level: int, shown: list[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        stepkit_process._relay("n")(line)
+        stepkit_process._relay("n", line)
 
     assert [record.getMessage() for record in caplog.records] == shown
     assert {record.levelno for record in caplog.records} <= {level}

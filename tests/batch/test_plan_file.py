@@ -21,7 +21,7 @@ def read(tmp_path: Path, text: str, flags: Settings | None = None) -> list[Plann
     plan = tmp_path / "source/plan.yaml"
     plan.parent.mkdir(exist_ok=True)
     plan.write_text(text)
-    return batch_plan_file.planned(plan, flags or Settings(), today=TODAY)
+    return batch_plan_file.read(plan, flags or Settings(), today=TODAY)
 
 
 def refused(tmp_path: Path, text: str) -> str:
@@ -136,7 +136,7 @@ def test_an_enabled_notebook_may_keep_its_old_reason(tmp_path: Path) -> None:
         ("notebooks: [{path: a, enabled: false, reason: x, until: soon}]",
          'line 1: notebooks[0].until cannot be "soon": write a date'),
         ("notebooks: [{path: a, enabled: true, until: 2026-02-30}]",
-         "notebooks[0].until: 2026-02-30 is no date"),
+         "notebooks[0].until: 2026-02-30 is not a date"),
         ("notebooks: [{path: a, enabled: 'no'}]",
          'notebooks[0].enabled must be true or false, not "no"'),
         ("notebooks: [{path: a, needs: }]", "notebooks[0].needs must be a list, not null"),
@@ -168,7 +168,7 @@ def test_a_file_that_is_not_there_is_named_with_its_neighbours(tmp_path: Path) -
     (tmp_path / "plan.yaml").write_text("")
 
     with pytest.raises(ConfigurationError, match=r"no file .*plam\.yaml \(did you mean plan\.y"):
-        batch_plan_file.planned(tmp_path / "plam.yaml", Settings(), today=TODAY)
+        batch_plan_file.read(tmp_path / "plam.yaml", Settings(), today=TODAY)
 
 
 def test_merged_mappings_are_no_duplicates(tmp_path: Path) -> None:

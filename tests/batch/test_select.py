@@ -24,7 +24,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(*patterns: str) -> list[str]:
-    return [one.name for one in batch_select.planned(patterns, Settings())]
+    return [one.name for one in batch_select.find(patterns, Settings())]
 
 
 @pytest.mark.usefixtures("source")

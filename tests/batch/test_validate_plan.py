@@ -63,7 +63,7 @@ def test_an_unknown_need_is_named(tmp_path: Path, places: Places) -> None:
     plan = planned(tmp_path, "01_load"), planned(tmp_path, "02", needs=("01_laod",))
 
     assert refused(places, *plan) == (
-        "02 needs '01_laod', which is no notebook: did you mean 01_load?"
+        "02 needs '01_laod', which is not a notebook: did you mean 01_load?"
     )
 
 
@@ -173,7 +173,11 @@ def test_two_names_cannot_mean_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "whose"),
-    [('{"step": "git-clone"}', "the report of git-clone"), ("{", "no report"), ("[]", "no report")],
+    [
+        ('{"step": "git-clone"}', "the report of git-clone"),
+        ("{", "not a report"),
+        ("[]", "not a report"),
+    ],
 )
 def test_the_report_of_another_step_is_left_alone(
     tmp_path: Path, places: Places, content: str, whose: str
@@ -182,7 +186,7 @@ def test_the_report_of_another_step_is_left_alone(
     report = places.reports / "one.json"
     report.write_text(content)
 
-    assert f"one.json is there and is {whose}" in refused(places, planned(tmp_path, "one"))
+    assert f"one.json exists and is {whose}" in refused(places, planned(tmp_path, "one"))
     assert report.read_text() == content
     report.write_text(json.dumps({"step": "execute-notebook"}))
     validate_plan.check_places([planned(tmp_path, "one")], places)
