@@ -41,5 +41,5 @@ LEFT_OPEN = [
 
 
 def page_of(nb: Any, **options: Any) -> str:
-    """Return the whole page of ``nb``; ``options`` are those of :func:`nbconvert.pieces`."""
-    return "".join(nbconvert.pieces(nb, **{"name": "x", "directory": None, **options}))
+    """Return the whole page of ``nb``; ``options`` are those of :func:`nbconvert.render`."""
+    return "".join(nbconvert.render(nb, **{"name": "x", "directory": None, **options}))

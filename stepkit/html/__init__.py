@@ -1,5 +1,5 @@
 """One HTML page of an executed notebook, rendered by nbconvert's templates.
 
-Everything here is linear in the notebook's size: no step parses the finished page, and it is
-written piece by piece.
+Time and memory grow linearly with the notebook's size: the page is written piece by piece, and the
+finished page is never parsed.
 """

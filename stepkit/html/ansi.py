@@ -1,4 +1,4 @@
-"""Text that a terminal would show: streams joined, progress bars resolved, colours kept."""
+"""Terminal output as HTML: streams joined, overwritten lines removed, ANSI colours kept."""
 
 from __future__ import annotations
 
@@ -22,49 +22,41 @@ _COLOURS: Final = (*_NAMES, *(f"{name}-intense" for name in _NAMES))
 Colour = int | tuple[int, int, int] | None
 
 
-def joined(outputs: Sequence[Any]) -> Iterator[Any]:
-    """Yield the outputs with each run of chunks of one stream as one output."""
-    for stream, run in groupby(outputs, _stream_name):
+def join_streams(outputs: Sequence[Any]) -> Iterator[Any]:
+    """Yield the outputs; consecutive chunks of one stream become one output."""
+
+    def stream_name(output: Any) -> str | None:
+        return output["name"] if output["output_type"] == "stream" else None
+
+    for stream, run in groupby(outputs, stream_name):
         if stream is None:
             yield from run
             continue
         chunks = list(run)
         text = "".join(chunk["text"] for chunk in chunks)
-        yield type(chunks[0])(output_type="stream", name=stream, text=resolved(text))
-
-
-def resolved(text: str) -> str:
-    """Return what is left of lines that were overwritten: the text after the last return."""
-    if "\r" not in text:
-        return text
-    lines = text.split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+        if "\r" in text:  # a progress bar overwrites its line: only the last state is kept
+            lines = text.split("\n")
+            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+        yield type(chunks[0])(output_type="stream", name=stream, text=text)
 
 
 def to_html(text: str) -> str:
-    """Escape the text, and turn a terminal's colours into spans with nbconvert's classes."""
+    """Escape the text, and turn ANSI colours into spans with nbconvert's classes."""
     if "\x1b" not in text:
         return html.escape(text)
-    return "".join(_coloured(text))
-
-
-def _stream_name(output: Any) -> str | None:
-    return output["name"] if output["output_type"] == "stream" else None
-
-
-def _coloured(text: str) -> Iterator[str]:
-    style, end = _Style(), 0
+    spans, style, end = [], _Style(), 0
     for code in _CODE.finditer(text):
-        yield style.wrap(text[end : code.start()])
+        spans.append(style.wrap(text[end : code.start()]))
         end = code.end()
         if code[1] is not None:
             style = style.after([int(n or 0) for n in re.split("[;:]", code[1])])
-    yield style.wrap(text[end:])
+    spans.append(style.wrap(text[end:]))
+    return "".join(spans)
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How the next text looks. Colours are 0 to 15, or red, green and blue."""
+    """The style of text. A colour is a number from 0 to 15, or red, green and blue."""
 
     fore: Colour = None
     back: Colour = None
@@ -73,25 +65,23 @@ class _Style:
     inverse: bool = False
 
     def after(self, numbers: list[int]) -> _Style:
+        """Return the style after a code of ECMA-48 that consists of ``numbers``."""
         style, rest = self, iter(numbers)
         for number in rest:
             if number == 0:
                 style = _PLAIN
-            elif change := _change(number, rest):
-                style = replace(style, **change)
+            elif number == 38:  # noqa: PLR2004
+                style = replace(style, fore=_read_extended_colour(rest))
+            elif number == 48:  # noqa: PLR2004
+                style = replace(style, back=_read_extended_colour(rest))
+            else:
+                style = replace(style, **_CHANGES.get(number, {}))
         return style
 
     def wrap(self, text: str) -> str:
-        if not text:
-            return ""
-        if self == _PLAIN:
+        """Return ``text`` as HTML in this style."""
+        if not text or self == _PLAIN:
             return html.escape(text)
-        classes, rules = self._looks()
-        marks = f' class="{" ".join(classes)}"' if classes else ""
-        marks += f' style="{"; ".join(rules)}"' if rules else ""
-        return f"<span{marks}>{html.escape(text)}</span>"
-
-    def _looks(self) -> tuple[list[str], list[str]]:
         fore, back = self.fore, self.back
         if self.bold and isinstance(fore, int) and fore < len(_NAMES):
             fore += len(_NAMES)
@@ -106,7 +96,9 @@ class _Style:
             elif self.inverse:
                 classes.append(f"ansi-default-inverse-{suffix}")
         classes += ["ansi-bold"] * self.bold + ["ansi-underline"] * self.underline
-        return classes, rules
+        attributes = f' class="{" ".join(classes)}"' if classes else ""
+        attributes += f' style="{"; ".join(rules)}"' if rules else ""
+        return f"<span{attributes}>{html.escape(text)}</span>"
 
 
 _PLAIN: Final = _Style()
@@ -128,15 +120,8 @@ _CHANGES: Final[dict[int, dict[str, Any]]] = {
 }
 
 
-def _change(number: int, rest: Iterator[int]) -> dict[str, Any]:
-    """Say what a code of ECMA-48 changes; a colour of many takes more numbers from ``rest``."""
-    if number in {38, 48}:
-        return {"fore" if number == 38 else "back": _extended(rest)}  # noqa: PLR2004
-    return _CHANGES.get(number, {})
-
-
-def _extended(numbers: Iterator[int]) -> Colour:
-    """Read the rest of a colour of 256 (``5;n``) or of all (``2;red;green;blue``)."""
+def _read_extended_colour(numbers: Iterator[int]) -> Colour:
+    """Read one of 256 colours (``5;n``), or any colour (``2;red;green;blue``)."""
     kind = next(numbers, None)
     if kind == 2:  # noqa: PLR2004 - ECMA-48's codes
         red, green, blue = (next(numbers, 0) & 255 for _ in range(3))

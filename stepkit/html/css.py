@@ -1,4 +1,4 @@
-"""Rules of a foreign ``<style>``: those that reach nothing but the fragment they are in."""
+"""Style rules of an untrusted fragment: keep those that apply to nothing else on the page."""
 
 from __future__ import annotations
 
@@ -11,46 +11,48 @@ NOTE: Final = (
 )
 
 _COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!\[CDATA\[|\]\]>|<!--|-->")
-_TEXT: Final = r"\"[^\"\\\n<{}]*+\"|'[^'\\\n<{}]*+'"
+_STRING: Final = r"\"[^\"\\\n<{}]*+\"|'[^'\\\n<{}]*+'"
 _RULE: Final = re.compile(
-    rf"\s*+(?P<selectors>[^{{}}\"'\\<@;]++)\{{(?P<body>(?:[^{{}}\"'\\<]|{_TEXT})*+)\}}"
+    rf"\s*+(?P<selectors>[^{{}}\"'\\<@;]++)\{{(?P<body>(?:[^{{}}\"'\\<]|{_STRING})*+)\}}"
 )
 _ID: Final = re.compile(r"\bid\s*+=\s*+[\"']?([\w-]+)")
-_OWN: Final = re.compile(r"\s*#([\w-]+)")
-_OF_PAGE: Final = ("cell-", "first-error", "notebook")  # ids of the page itself
-# What pandas and polars write for every table.
+_ID_SELECTOR: Final = re.compile(r"\s*#([\w-]+)")
+_PAGE_IDS: Final = ("cell-", "first-error", "notebook")  # the page's own begin so
+# The rules that pandas and polars write for every table.
 _TABLE: Final = re.compile(r"\s*\.dataframe[ >a-z:-]*")
 _TABLE_BODY: Final = re.compile(
     r"\s*+(?:(?:vertical-align|text-align|white-space)\s*+:\s*+[a-z-]++\s*+;?\s*+)*+"
 )
 
 
-def ids(fragment: str) -> set[str]:
-    """Return the ids that a fragment gives, those of the page itself left out."""
-    return {name for name in _ID.findall(fragment) if not name.startswith(_OF_PAGE)}
+def find_ids(fragment: str) -> set[str]:
+    """Return the ids of a fragment's elements, without those that the page itself uses."""
+    return {name for name in _ID.findall(fragment) if not name.startswith(_PAGE_IDS)}
 
 
-def kept(css: str, known: set[str]) -> tuple[str, bool]:
-    """Return the rules of which every selector begins with a known id, and whether all do."""
+def keep_safe_rules(css: str, ids: set[str]) -> tuple[str, bool]:
+    """Return the rules whose selectors all begin with one of ``ids``, and whether all do.
+
+    The rules that pandas and polars write for their tables are kept, too.
+    """
     css = _COMMENT.sub(" ", css).rstrip()
     rules: list[str] = []
-    whole, at = True, 0
+    complete, at = True, 0
     while at < len(css):
         rule = _RULE.match(css, at)
-        if rule and _harmless(rule["selectors"], rule["body"], known):
+        if rule and _is_safe(rule["selectors"], rule["body"], ids):
             rules.append(rule[0])
         else:
-            whole = False
-        at = rule.end() if rule else _after(css, at)
-    return "".join(rules), whole
+            complete = False
+        if rule:
+            at = rule.end()
+        else:
+            end = css.find("}", at)
+            at = len(css) if end < 0 else end + 1
+    return "".join(rules), complete
 
 
-def _after(css: str, at: int) -> int:
-    end = css.find("}", at)
-    return len(css) if end < 0 else end + 1
-
-
-def _harmless(selectors: str, body: str, known: set[str]) -> bool:
+def _is_safe(selectors: str, body: str, ids: set[str]) -> bool:
     if any(part.count("(") != part.count(")") for part in (selectors, body)):
         return False
     if any(part.count("[") != part.count("]") for part in (selectors, body)):
@@ -58,5 +60,5 @@ def _harmless(selectors: str, body: str, known: set[str]) -> bool:
     each = selectors.split(",")
     if all(_TABLE.fullmatch(one) for one in each):
         return bool(_TABLE_BODY.fullmatch(body))
-    found = [_OWN.match(one) for one in each]
-    return all(one is not None and one[1] in known for one in found)
+    found = [_ID_SELECTOR.match(one) for one in each]
+    return all(one is not None and one[1] in ids for one in found)

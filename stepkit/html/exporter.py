@@ -1,4 +1,4 @@
-"""nbconvert's HTML exporter without its pass over the finished page."""
+"""nbconvert's HTML exporter; it yields a page in pieces instead of parsing the finished page."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from stepkit.html.images import Images
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_HEAD_OF_OUTPUT: Final = 4096  # characters in which a template opens an output
+_MAX_OPENING: Final = 4096  # characters in which a template opens an output
 
 
 class PageExporter(HTMLExporter):
     """Renders a prepared notebook, piece by piece.
 
-    Our template extends the chosen one's, whichever it is; what the template would load from
-    elsewhere is left out by empty templates of the same names.
+    Our template extends the chosen one. Whatever that would load from a server is replaced by
+    empty templates with the same names.
     """
 
     def __init__(self, *, template: str, hide_input: bool, images: Images, trusted: bool) -> None:
@@ -42,16 +42,20 @@ class PageExporter(HTMLExporter):
             template_name=template,
             template_file="stepkit_page.html.j2",
             extra_loaders=[FileSystemLoader(_TEMPLATES)],
-            extra_template_basedirs=[],  # not the working directory: a repository's may be hostile
+            extra_template_basedirs=[],  # not the working directory, which may be untrusted
             exclude_input=hide_input,
         )
         self._markdown = Markdown(images, trusted=trusted)
 
-    def pieces(self, notebook: Any, *, name: str, top: str, trusted: bool) -> Iterator[str]:
-        """Yield the page's HTML. ``notebook`` is the page's own and is changed."""
+    def render(self, notebook: Any, *, name: str, top: str, trusted: bool) -> Iterator[str]:
+        """Yield the page's HTML. ``notebook`` must be a copy: it is changed."""
+        self.environment.bytecode_cache = _COMPILED
         info = notebook["metadata"].get("language_info", {})
         language = str(info.get("pygments_lexer") or info.get("name") or "ipython3")
-        self._name_language(notebook["metadata"])
+        given = notebook["metadata"].get("language_code") or notebook["metadata"].get("lang")
+        code = given.partition("-")[0].lower() if isinstance(given, str) else ""
+        if code in iso639_1:
+            self.language_code = code
         register: Any = self.register_filter  # nbconvert has no types
         register("highlight_code", Highlighter(language))
         resources_of: Any = self._init_resources
@@ -66,31 +70,18 @@ class PageExporter(HTMLExporter):
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
-        """Render Markdown with the attachments of the cell it is in."""
+        """Render Markdown with the attachments of its cell."""
         return self._markdown(source, context.get("cell", {}).get("attachments", {}))
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
-        """Yield nbconvert's filters, the slow ones replaced."""
+        """Yield nbconvert's filters, with replacements for the slow ones."""
         theirs: Any = super().default_filters
         yield from theirs()
         yield "ansi2html", ansi.to_html
         yield "clean_html", _clean_html
         yield "strip_files_prefix", _strip_files_prefix
-        yield "filter_data_type", _forms
-        yield "stepkit_output", _output
-        yield "stepkit_focusable", _focusable
-
-    def _create_environment(self) -> Any:
-        create: Any = super()._create_environment
-        environment = create()
-        environment.bytecode_cache = _COMPILED
-        return environment
-
-    def _name_language(self, metadata: Any) -> None:
-        given = metadata.get("language_code") or metadata.get("lang")
-        code = given.partition("-")[0].lower() if isinstance(given, str) else ""
-        if code in iso639_1:
-            self.language_code = code
+        yield "filter_data_type", _list_formats
+        yield "stepkit_output", _finish_output
 
     def _content_filter(self) -> dict[str, bool]:
         return {
@@ -108,7 +99,7 @@ class PageExporter(HTMLExporter):
 
 
 class _Compiled(BytecodeCache):
-    """Keeps compiled templates, so that only a process's first page compiles them."""
+    """Keeps compiled templates in memory, so that only the first page compiles them."""
 
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
@@ -124,12 +115,12 @@ class _Compiled(BytecodeCache):
 _COMPILED: Final = _Compiled()
 
 
-def _forms(data: Any) -> list[str]:
-    return list(data)  # one, since the outputs were prepared
+def _list_formats(data: Any) -> list[str]:
+    return list(data)  # a prepared output has one
 
 
 def _strip_files_prefix(markup: str) -> str:
-    """Do what nbconvert's does; its search for links in Markdown, which this is not, is slow."""
+    """Replace nbconvert's filter, whose search for links in Markdown is slow and needless here."""
     return re.sub(r"(src|href)=(['\"]?)/?files/", r"\1=\2", markup)
 
 
@@ -137,18 +128,12 @@ def _clean_html(element: Any) -> str:
     return element if isinstance(element, Highlighted) else str(clean_html(element))
 
 
-def _focusable(markup: str) -> str:
-    """Let the keyboard reach a cell's source, as nbconvert does."""
-    found = '<div class="jp-Cell-inputWrapper"'
-    return markup.replace(found, f'{found} tabindex="0"', 1)
-
-
-def _output(markup: str, output: Any) -> str:
-    """Add to an output what the template does not know: focus, description, note."""
-    head, rest = markup[:_HEAD_OF_OUTPUT], markup[_HEAD_OF_OUTPUT:]
+def _finish_output(markup: str, output: Any) -> str:
+    """Make an output focusable, and add the description of its image and its note."""
+    head, rest = markup[:_MAX_OPENING], markup[_MAX_OPENING:]
     head = head.replace('<div class="jp-Rendered', '<div tabindex="0" class="jp-Rendered', 1)
-    told = output.get(KEY) or {"alt": "", "note": ""}
-    if told["alt"] and not {"text/html", "text/markdown", "text/plain"} & output["data"].keys():
-        head = head.replace("<img ", f'<img alt="{html.escape(told["alt"])}" ', 1)
-    note = f'<p class="stepkit-note">{html.escape(told["note"])}</p>\n' if told["note"] else ""
+    page = output.get(KEY) or {"alt": "", "note": ""}
+    if page["alt"] and not {"text/html", "text/markdown", "text/plain"} & output["data"].keys():
+        head = head.replace("<img ", f'<img alt="{html.escape(page["alt"])}" ', 1)
+    note = f'<p class="stepkit-note">{html.escape(page["note"])}</p>\n' if page["note"] else ""
     return f"{head}{rest}{note}"

@@ -1,4 +1,4 @@
-"""Colours for code, by Pygments with one lexer and one formatter for all cells."""
+"""Syntax highlighting with Pygments; lexers and formatters are made once for all cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pygments import formatters, highlight, lexers, util  # type: ignore[import-
 
 
 class Highlighted(str):
-    """Markup that Pygments wrote: it needs no cleaning, which costs more than the colours do."""
+    """Markup that Pygments wrote: it needs no cleaning, which is slower than highlighting."""
 
     __slots__ = ()
 
@@ -33,19 +33,19 @@ class Highlighter:
         return Highlighted(highlight(source or " ", _lexer(language), formatter))
 
 
-def known(language: str) -> bool:
-    """Tell whether Pygments has a lexer for ``language``."""
+def has_lexer(language: str) -> bool:
+    """Return whether Pygments has a lexer for ``language``."""
     return not isinstance(_lexer(language), lexers.TextLexer) or language == "text"
 
 
-def coloured(source: str, language: str) -> str:
-    """Return a block of code in a text as HTML."""
+def highlight_block(source: str, language: str) -> str:
+    """Return a code block of a Markdown text as HTML."""
     return Highlighted(highlight(source, _lexer(language), _formatter("")))
 
 
 @lru_cache(maxsize=64)
 def _formatter(language: str) -> Any:
-    """Return a formatter; making one costs more than using it."""
+    """Return a formatter; making one takes longer than using it."""
     return formatters.HtmlFormatter(
         cssclass=html.escape(f" highlight hl-{language}" if language else "highlight")
     )
@@ -54,17 +54,13 @@ def _formatter(language: str) -> Any:
 @lru_cache(maxsize=64)
 def _lexer(language: str) -> Any:
     if language == "ipython3":
-        return _ipython_lexer()
+        try:
+            # IPython 9's lexer is a package; importing IPython itself would be slow.
+            from ipython_pygments_lexers import IPython3Lexer  # type: ignore[import-untyped]
+        except ImportError:
+            from IPython.lib.lexers import IPython3Lexer
+        return IPython3Lexer()
     try:
         return lexers.get_lexer_by_name(language)
     except util.ClassNotFound:
         return lexers.TextLexer()
-
-
-def _ipython_lexer() -> Any:
-    try:
-        # IPython 9's, without IPython itself
-        from ipython_pygments_lexers import IPython3Lexer  # type: ignore[import-untyped]
-    except ImportError:
-        from IPython.lib.lexers import IPython3Lexer
-    return IPython3Lexer()

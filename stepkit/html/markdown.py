@@ -1,4 +1,4 @@
-"""Markdown to HTML with nbconvert's parser, its formulas as MathML and its images embedded."""
+"""Markdown to HTML with nbconvert's parser; formulas become MathML, images are embedded."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from stepkit.html import fragments, mathml
-from stepkit.html.highlight import coloured, known
+from stepkit.html import mathml
+from stepkit.html.highlight import has_lexer, highlight_block
+from stepkit.html.sanitize import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stepkit.html.images import Images
 
-# Characters of one cell, images within it aside. mistune is not linear in what it cannot match, and
-# no person wrote so much.
-_LONGEST: Final = 100_000
+# Characters of one cell without its embedded images. mistune's time is not linear for text that it
+# cannot match, and cells of this length are not written by hand.
+_MAX_LENGTH: Final = 100_000
 _DATA: Final = re.compile(r"data:image/[^\s)\"'>]*")
 
 
 class Markdown:
-    """Renders the cells of one page, one after the other."""
+    """Renders the Markdown cells of one page."""
 
     def __init__(self, images: Images, *, trusted: bool, anchor: str = "\N{PILCROW SIGN}") -> None:
         self._renderer = _Renderer(images, anchor)
@@ -32,22 +33,19 @@ class Markdown:
 
     def __call__(self, source: str, attachments: Mapping[str, Any]) -> str:
         """Return the HTML of one cell."""
+        as_text = f"<pre>{html.escape(source)}</pre>"
+        if len(source) > _MAX_LENGTH and len(_DATA.sub("", source)) > _MAX_LENGTH:
+            return as_text
         self._renderer.attachments = dict(attachments)
         try:
-            rendered = None if _too_long(source) else self._parser.render(source)
-        except RecursionError:  # brackets in brackets in brackets
-            rendered = None
-        if rendered is None:
-            return f"<pre>{html.escape(source)}</pre>"
-        return fragments.settled(rendered, alt="Image without a description", trusted=self._trusted)
-
-
-def _too_long(source: str) -> bool:
-    return len(source) > _LONGEST and len(_DATA.sub("", source)) > _LONGEST
+            rendered = self._parser.render(source)
+        except RecursionError:  # deeply nested brackets
+            return as_text
+        return sanitize(rendered, alt="Image without a description", trusted=self._trusted)
 
 
 class _Renderer(IPythonRenderer):
-    """nbconvert's renderer; what it leaves to scripts is done here."""
+    """nbconvert's renderer, without the scripts that it needs for formulas and diagrams."""
 
     def __init__(self, images: Images, anchor: str) -> None:
         super().__init__(escape=False, anchor_link_text=anchor)
@@ -60,27 +58,27 @@ class _Renderer(IPythonRenderer):
         words = (info or "").split()
         if not words or words[0].startswith("mermaid"):
             return str(super().block_code(code, info))
-        if not known(words[0]):
+        if not has_lexer(words[0]):
             return str(super().block_code(f"{words[0]}\n{code}"))
-        return coloured(code, words[0])
+        return highlight_block(code, words[0])
 
     def block_html(self, html: str) -> str:
-        return super().block_html(self._images.in_html(html, self.attachments))
+        return super().block_html(self._images.embed_in_html(html, self.attachments))
 
     def inline_html(self, html: str) -> str:
-        return super().inline_html(self._images.in_html(html, self.attachments))
+        return super().inline_html(self._images.embed_in_html(html, self.attachments))
 
     def block_math(self, body: str) -> str:
-        return mathml.mathml(body, display=True) or mathml.source(f"$${body}$$")
+        return mathml.convert(body, display=True) or mathml.show_source(f"$${body}$$")
 
     def inline_math(self, body: str) -> str:
-        if body[-1:].isspace() and not body[:1].isspace():  # between two prices
+        if body[-1:].isspace() and not body[:1].isspace():  # the text between two prices
             return str(super().inline_math(body))
-        return mathml.mathml(body, display=False) or mathml.source(f"${body}$")
+        return mathml.convert(body, display=False) or mathml.show_source(f"${body}$")
 
     def latex_environment(self, name: str, body: str) -> str:
         whole = f"\\begin{{{name}}}{body}\\end{{{name}}}"
-        return mathml.environment(name, body) or mathml.source(whole)
+        return mathml.convert(whole, display=True) or mathml.show_source(whole)
 
     def _embed_image_or_attachment(self, src: str) -> str:
-        return self._images.embedded(src, self.attachments)
+        return self._images.embed(src, self.attachments)

@@ -1,4 +1,4 @@
-"""Notebook to HTML, through nbconvert."""
+"""Render a notebook as an HTML page with nbconvert, and write the page."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _LOADING: Final = threading.Lock()
 
 
 def preload(template: str = "lab") -> None:
-    """Import what a page needs and warm it up, in a thread while something else runs.
+    """Import nbconvert and compile the template, to be called while something else runs.
 
-    What goes wrong here goes wrong again, and is told, when a page is made.
+    An error is only logged: it occurs again when a page is made.
     """
     import nbformat
 
     with _LOADING:
         nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1  # warm")])
         try:
-            for _ in pieces(nb, name="preload", directory=None, template=template):
+            for _ in render(nb, name="preload", directory=None, template=template):
                 pass
         except (StepError, ImportError) as error:
             logger.info("cannot prepare for the page: %s", error)
@@ -47,7 +47,7 @@ def preloading() -> Iterator[None]:
         thread.join()
 
 
-def pieces(
+def render(
     nb: Any,
     *,
     name: str,
@@ -56,13 +56,13 @@ def pieces(
     template: str = "lab",
     trust_scripts: bool = False,
 ) -> Iterator[str]:
-    """Yield the page of ``nb``, which is not changed, cell by cell.
+    """Yield the page of ``nb`` cell by cell; ``nb`` is not changed.
 
-    ``name`` is what the page calls itself when the notebook has no heading. Images that the
-    notebook's text names are read below ``directory`` only. Code that report mode marked as hidden
-    stays hidden. Without ``trust_scripts`` the page runs and loads nothing.
+    ``name`` is the page's title if the notebook has no heading. Images that the notebook's text
+    refers to are read below ``directory`` only. Code that report mode marked as hidden stays
+    hidden. Without ``trust_scripts`` the page runs and loads nothing.
 
-    Raises :class:`UserCodeError` when nbconvert cannot render what is in the notebook.
+    Raises :class:`UserCodeError` when nbconvert cannot render the notebook.
     """
     from jinja2 import TemplateError
     from nbconvert.utils.exceptions import ConversionException
@@ -73,37 +73,37 @@ def pieces(
 
     known = (ConversionException, TemplateError, LookupError, ValueError)
     try:
-        page = prepare_notebook.prepared(nb, name=name, trusted=trust_scripts)
+        page = prepare_notebook.prepare(nb, name=name, trusted=trust_scripts)
         exporter = PageExporter(
             template=template,
             hide_input=hide_input,
             images=Images(directory),
             trusted=trust_scripts,
         )
-        rendered = exporter.pieces(page.notebook, name=name, top=page.top, trusted=trust_scripts)
+        rendered = exporter.render(page.notebook, name=name, top=page.top, trusted=trust_scripts)
         yield from head.with_head(rendered, trusted=trust_scripts)
     except (*known, AttributeError, TypeError) as error:
-        wrong = ipynb.first_fault(nb)
-        if not wrong and not isinstance(error, known):
-            raise  # ours
-        why = f"the notebook is not valid: {wrong}" if wrong else f"{type(error).__name__}: {error}"
+        fault = ipynb.first_fault(nb)
+        if not fault and not isinstance(error, known):
+            raise  # a bug of stepkit
+        why = f"the notebook is not valid: {fault}" if fault else f"{type(error).__name__}: {error}"
         raise UserCodeError(
             f"nbconvert cannot render {name}: {why}", reason=Reason.TOOL_FAILED
         ) from error
 
 
-def trouble_with(nb: Any, page: Path, directory: Path) -> StepError | None:
-    """Write the page of ``nb``, and return what went wrong instead of raising it."""
+def try_to_write(nb: Any, page: Path, directory: Path) -> StepError | None:
+    """Write the page of ``nb``; a :class:`StepError` is logged and returned, not raised."""
     try:
-        write(page, pieces(nb, name=page.stem, directory=directory))
+        write(page, render(nb, name=page.stem, directory=directory))
     except StepError as error:
-        logger.error("page: %s", error)  # noqa: TRY400 - no bug of ours
+        logger.error("page: %s", error)  # noqa: TRY400 - not a bug, so no traceback
         return error
     return None
 
 
 def write(path: Path, content: Iterator[str]) -> int:
-    """Write a page whole or not at all, without holding it whole. Returns its size in bytes."""
+    """Write a page whole or not at all, piece by piece. Returns its size in bytes."""
     atomic_files.write_atomically(path, content)
     return path.stat().st_size
 

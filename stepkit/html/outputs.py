@@ -1,4 +1,4 @@
-"""The one form in which a page shows an output, and what to say of a form that it cannot show."""
+"""Choose the format in which a page shows an output, or a note if it can show none."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.html import fragments, images, mathml
+from stepkit.html import images, mathml
+from stepkit.html.sanitize import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEY: Final = "stepkit_page"  # what the page's template is told, in the copy of the notebook
+KEY: Final = "stepkit_page"  # for the page's template, in the copy of the notebook
 
 _SCRIPT: Final = "application/javascript"
 _WIDGET: Final = "application/vnd.jupyter.widget-view+json"
-# nbconvert's order, with the images that it leaves out; widgets need a server or a CDN.
+# nbconvert's order, and the images that it leaves out. Widgets need a server or a CDN.
 _ORDER: Final = (
     _SCRIPT,
     "text/html",
@@ -24,7 +25,7 @@ _ORDER: Final = (
     "image/svg+xml",
     "text/vnd.mermaid",
     "text/latex",
-    *(form for form in images.FORMS if form != "image/svg+xml"),
+    *(mime for mime in images.FORMATS if mime != "image/svg+xml"),
     "text/plain",
 )
 _BY_TEMPLATE: Final = {"image/svg+xml", "image/png", "image/jpeg"}
@@ -38,12 +39,16 @@ _NOTE_NOTHING: Final = "No form of this output can be shown on a page: "
 
 _SIZE: Final = re.compile(r"\d+(?:\.\d+)?(?:px|%|em)?")
 
-_CAPTION_LENGTH: Final = 200
+_MAX_CAPTION: Final = 200  # characters of a text that describes the image beside it
+
+_FLAGS: Final = re.DOTALL | re.IGNORECASE
+_SCRIPT_TAG: Final = re.compile(r"<(/?)(script|style)\b[^<>]*>?", _FLAGS)
+_VISIBLE: Final = re.compile(r"<(?:img|svg|table|canvas|video|audio|input|button|math)\b", _FLAGS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an output stands: the name of its cell, and the cell's own description of images."""
+    """The cell and number of an output, and the cell's own description of its images."""
 
     cell: str
     output: int
@@ -51,114 +56,109 @@ class Place:
     trusted: bool
 
 
-def shown(output: Any, place: Place) -> Any:
-    """Return the output as the page shows it; the notebook's own stays as it is."""
+def prepare_output(output: Any, place: Place) -> Any:
+    """Return a copy of the output in the one format that the page shows; streams stay as they are.
+
+    Raises :class:`ValueError` for data that is not text.
+    """
     if output["output_type"] == "stream":
         return output
     copy = type(output)(output)
     if output["output_type"] == "error":
-        copy["traceback"] = output.get("traceback") or [_error_line(output)]
+        summary = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}".rstrip(": ")
+        copy["traceback"] = output.get("traceback") or [summary]
         return copy
     data = output["data"]
-    alt = _alt(output, place)
-    form, note = _chosen(data, trusted=place.trusted)
-    copy["data"] = type(output)(_rendered(form, data, alt, place)) if form else type(output)()
-    copy["metadata"] = type(output)(_sized(output.get("metadata", {})))
+    alt = _describe(output, place)
+    mime, note = _choose_format(data, trusted=place.trusted)
+    copy["data"] = type(output)(_render(mime, data[mime], alt, place) if mime else {})
+    copy["metadata"] = type(output)(_filter_metadata(output.get("metadata", {})))
     copy[KEY] = {"alt": alt, "note": note}
     return copy
 
 
-def _sized(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _filter_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return what templates read of an output's metadata; they quote neither width nor height."""
+
+    def is_safe(name: str, value: Any) -> bool:
+        return name not in {"width", "height"} or bool(_SIZE.fullmatch(str(value)))
+
     kept: dict[str, Any] = {}
-    for form, told in metadata.items():
-        if form == "filenames":  # images are in the page
+    for name, value in metadata.items():
+        if name == "filenames":  # images are in the page
             continue
-        if form in images.FORMS and isinstance(told, dict):
-            kept[form] = {
-                name: value
-                for name, value in told.items()
-                if name not in {"width", "height"} or _SIZE.fullmatch(str(value))
-            }
-        elif form not in {"width", "height"} or _SIZE.fullmatch(str(told)):
-            kept[form] = told
+        if name in images.FORMATS and isinstance(value, dict):
+            kept[name] = {key: one for key, one in value.items() if is_safe(key, one)}
+        elif is_safe(name, value):
+            kept[name] = value
     return kept
 
 
-def _error_line(output: Any) -> str:
-    return f"{output.get('ename', 'Error')}: {output.get('evalue', '')}".rstrip(": ")
-
-
-def _chosen(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | None, str]:
-    """Return the form to show, None for nothing, and a note for the reader."""
-    forms = [form for form in _ORDER if form in data]
-    if wrong := [form for form in forms if not isinstance(data[form], str)]:
-        raise ValueError(f"an output's {wrong[0]} is no text")
+def _choose_format(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | None, str]:
+    """Return the MIME type to show, None for nothing, and a note for the reader."""
+    formats = [mime for mime in _ORDER if mime in data]
+    if wrong := [mime for mime in formats if not isinstance(data[mime], str)]:
+        raise ValueError(f"an output's {wrong[0]} is not text")
     note = _NOTE_WIDGET if _WIDGET in data else ""
     if not trusted:
-        silent = [form for form in forms if _is_script(form, data[form])]
-        forms = [form for form in forms if form not in silent]
-        if silent:
-            note = _NOTE_SCRIPT
+        scripts = {_SCRIPT}
+        if _is_drawn_by_script(data.get("text/html", "")):
+            scripts.add("text/html")
+        if scripts & set(formats):
             # The text beside a script is the name of a class, or all the data of a plot.
-            forms = [form for form in forms if form != "text/plain"]
-            return (forms[0], "") if forms else (None, note)
-    if not forms:
+            formats = [mime for mime in formats if mime not in scripts | {"text/plain"}]
+            return (formats[0], "") if formats else (None, _NOTE_SCRIPT)
+    if not formats:
         named = ", ".join(sorted(data))
         return None, note or (_NOTE_NOTHING + named if named else "")
-    return _best(forms, data), note
+    drawn = [mime for mime in formats if mime in images.FORMATS]
+    if formats[0] == "text/latex" and drawn and not mathml.convert_text(data["text/latex"])[1]:
+        return drawn[0], note
+    return formats[0], note
 
 
-def _is_script(form: str, content: Any) -> bool:
-    return form == _SCRIPT or (form == "text/html" and fragments.drawn_by_script(content))
+def _is_drawn_by_script(fragment: str) -> bool:
+    """Return whether nothing of the fragment is visible before a script runs."""
+    if "<script" not in fragment.lower():
+        return False
+    outside, end, within = "", 0, ""
+    for match in _SCRIPT_TAG.finditer(fragment):
+        closing, name = bool(match[1]), match[2].lower()
+        if not within and not closing:
+            outside += fragment[end : match.start()]
+            within = name
+        elif within == name and closing:
+            end, within = match.end(), ""
+    if not within:
+        outside += fragment[end:]
+    return not _VISIBLE.search(outside) and not re.sub(r"<[^<>]*>", "", outside).strip()
 
 
-def _best(forms: list[str], data: Mapping[str, Any]) -> str:
-    """Prefer an image of a formula to its source."""
-    drawn = [form for form in forms if form in images.FORMS]
-    if forms[0] == "text/latex" and drawn and not mathml.in_text(data["text/latex"])[1]:
-        return drawn[0]
-    return forms[0]
-
-
-def _rendered(form: str, data: Mapping[str, Any], alt: str, place: Place) -> dict[str, Any]:
-    content = data[form]
-    match form:
-        case "text/html":
-            return {form: fragments.settled(content, alt=alt, trusted=place.trusted)}
-        case "text/latex":
-            return {"text/html": mathml.in_text(content)[0]}
-        case "text/vnd.mermaid":
-            return {"text/html": f"<pre><code>{html.escape(content)}</code></pre>"}
-        case _:
-            return _image(form, content, alt)
-
-
-def _image(form: str, content: Any, alt: str) -> dict[str, Any]:
-    """Give a template those images that it knows, and the others as HTML."""
-    if form not in images.FORMS or form in _BY_TEMPLATE:
-        return {form: content}
-    url = images.data_url(form, content)
+def _render(mime: str, content: str, alt: str, place: Place) -> dict[str, Any]:
+    """Return the data that a template shows, as its MIME type and content."""
+    if mime == "text/html":
+        return {mime: sanitize(content, alt=alt, trusted=place.trusted)}
+    if mime == "text/latex":
+        return {"text/html": mathml.convert_text(content)[0]}
+    if mime == "text/vnd.mermaid":
+        return {"text/html": f"<pre><code>{html.escape(content)}</code></pre>"}
+    if mime not in images.FORMATS or mime in _BY_TEMPLATE:
+        return {mime: content}
+    url = images.data_url(mime, content)
     return {"text/html": f'<img src="{url}" alt="{html.escape(alt)}">'} if url else {}
 
 
-def _alt(output: Any, place: Place) -> str:
-    """Return what the author says an image shows, or that nobody said it."""
+def _describe(output: Any, place: Place) -> str:
+    """Return the author's description of an image, or a text that says it has none."""
     metadata = output.get("metadata", {})
-    given = [metadata.get(form, {}) for form in images.FORMS]
+    given = [metadata.get(mime, {}) for mime in images.FORMATS]
     texts = [one.get("alt") for one in (*given, metadata) if isinstance(one, dict)]
-    named = [text for text in (*texts, place.alt) if isinstance(text, str) and text.strip()]
-    return named[0] if named else _caption(output["data"]) or _nobody(place)
-
-
-def _caption(data: Mapping[str, Any]) -> str:
-    """Return the text beside an image, unless it is the repr of an object."""
-    text = data.get("text/plain")
+    for text in (*texts, place.alt):
+        if isinstance(text, str) and text.strip():
+            return text
+    text = output["data"].get("text/plain")
     text = text.strip() if isinstance(text, str) else ""
-    if len(text) > _CAPTION_LENGTH or "\n" in text or re.fullmatch(r"<.*>", text):
-        return ""
-    return text.strip("'\"")
-
-
-def _nobody(place: Place) -> str:
+    is_repr = re.fullmatch(r"<.*>", text)
+    if "\n" not in text and len(text) <= _MAX_CAPTION and not is_repr and text.strip("'\""):
+        return text.strip("'\"")
     return f"Output {place.output} of {place.cell}: no description"

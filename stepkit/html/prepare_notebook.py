@@ -1,4 +1,4 @@
-"""The notebook as a page shows it: a copy with anchors, one form for each output, and a title."""
+"""The copy of a notebook that a page shows: with anchors, one format per output, and a title."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.html import ansi, fragments, outputs
+from stepkit.html import ansi, outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,38 +23,37 @@ _RAW_H1: Final = re.compile(r"<h1[\s>]", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What goes into the template."""
+    """What the template renders: the copy of the notebook, and HTML to put above its cells."""
 
     notebook: Any
     top: str
 
 
-def prepared(nb: Any, *, name: str, trusted: bool) -> Page:
-    """Return what the page shows of ``nb``, which is not changed."""
+def prepare(nb: Any, *, name: str, trusted: bool) -> Page:
+    """Return the copy of ``nb`` that the page shows; its title is ``name`` if nb has none."""
     copy = type(nb)(nb)
     copy["metadata"] = type(nb)(nb["metadata"])
     copy["metadata"].pop("widgets", None)
-    copy["cells"] = [
-        _cell(cell, number, trusted=trusted) for cell, number in _numbered(nb["cells"])
+    copy["cells"] = []
+    number = 0
+    for cell in nb["cells"]:
+        counted = _is_run(cell) and not _INJECTED & set(_tags(cell))
+        number += counted
+        copy["cells"].append(_prepare_cell(cell, number if counted else 0, trusted=trusted))
+    headings = [
+        heading
+        for cell in nb["cells"]
+        if cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in _tags(cell)
+        for heading in _find_headings(cell["source"])
     ]
-    headings = list(_headings(nb["cells"]))
     title = nb["metadata"].get("title") or (headings[0][1] if headings else "") or name
     copy["metadata"]["title"] = str(title)
     has_h1 = any(level == 1 for level, _ in headings)
     top = "" if has_h1 else f'<h1 class="stepkit-title">{html.escape(str(title))}</h1>\n'
-    return Page(notebook=copy, top=top + _bar(copy["cells"]))
+    return Page(notebook=copy, top=top + _make_banner(copy["cells"]))
 
 
-def _numbered(cells: list[Any]) -> Iterator[tuple[Any, int]]:
-    """Yield each cell with its number: as a verdict counts, 0 for what it does not count."""
-    number = 0
-    for cell in cells:
-        counted = _runs(cell) and not _INJECTED & set(_tags(cell))
-        number += counted
-        yield cell, number if counted else 0
-
-
-def _runs(cell: Any) -> bool:
+def _is_run(cell: Any) -> bool:
     runs = cell["cell_type"] == "code" and cell["source"].strip()
     return bool(runs) and "skip-execution" not in _tags(cell)
 
@@ -64,7 +63,8 @@ def _tags(cell: Any) -> list[str]:
     return tags
 
 
-def _cell(cell: Any, number: int, *, trusted: bool) -> Any:
+def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
+    """Return a copy of ``cell``; ``number`` is 0 for a cell that a verdict does not count."""
     copy = type(cell)(cell)
     copy["metadata"] = type(cell)(cell["metadata"])
     alt = copy["metadata"].pop("alt", "")
@@ -74,72 +74,68 @@ def _cell(cell: Any, number: int, *, trusted: bool) -> Any:
     copy[KEY] = {
         "anchor": f"cell-{number}" if number else "",
         "number": number,
-        "tolerated": html.escape(_reason(cell) or ""),
+        "tolerated": html.escape(_why_tolerated(cell) or ""),
     }
-    copy.pop("type", None)  # a template shows it as it is
+    copy.pop("type", None)  # templates do not escape it, nor the execution count
     if cell["cell_type"] == "code":
-        copy["execution_count"] = _count(cell.get("execution_count"))
-        called = f"cell {number}" if number else "a cell without a number"
+        count = cell.get("execution_count")
+        copy["execution_count"] = count if type(count) is int else None
+        name = f"cell {number}" if number else "a cell without a number"
         copy["outputs"] = [
-            outputs.shown(
-                output, outputs.Place(cell=called, output=place, alt=alt, trusted=trusted)
+            outputs.prepare_output(
+                output, outputs.Place(cell=name, output=place, alt=alt, trusted=trusted)
             )
-            for place, output in enumerate(ansi.joined(cell["outputs"]), 1)
+            for place, output in enumerate(ansi.join_streams(cell["outputs"]), 1)
         ]
     return copy
 
 
-def _count(given: Any) -> int | None:
-    """Return an execution count, which a template shows as it is: no text, no list."""
-    return given if isinstance(given, int) and not isinstance(given, bool) else None
-
-
-def _headings(cells: list[Any]) -> Iterator[tuple[int, str]]:
-    """Yield level and words of each heading in the Markdown cells."""
-    for cell in cells:
-        if cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in _tags(cell):
-            yield from _headings_in(cell["source"])
-
-
-def _headings_in(source: str) -> Iterator[tuple[int, str]]:
+def _find_headings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the level and the words of each heading in a Markdown cell."""
     before, fenced = "", False
     for line in source.splitlines():
         fenced ^= bool(_FENCE.match(line))
         heading = None if fenced else _HEADING.match(line)
-        words = fragments.plain(heading[2].rstrip(" \t#") if heading else before)
+        words = _strip_markdown(heading[2].rstrip(" \t#") if heading else before)
         if heading and words:
             yield len(heading[1]), words
         elif before.strip() and not fenced and re.fullmatch(r" {0,3}(=+|-+)[ \t]*", line) and words:
             yield (1 if "=" in line else 2), words
         elif _RAW_H1.search(line) and not fenced:
-            yield 1, fragments.plain(line)
+            yield 1, _strip_markdown(line)
         before = line if not fenced else ""
 
 
-def _bar(cells: list[Any]) -> str:
-    """Return the line that tells of a failed notebook, linked to the first cell that failed."""
-    failed = [cell for cell in cells if _failed(cell)]
+def _strip_markdown(line: str) -> str:
+    words = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)", r"\1", line)
+    words = re.sub(r"<[^<>]*>", "", words)
+    return " ".join(html.unescape(re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", words)).split())
+
+
+def _make_banner(cells: list[Any]) -> str:
+    """Return the line that says how many cells failed, with a link to the first of them."""
+    failed = [cell for cell in cells if _has_failed(cell)]
     if not failed:
-        return _bar_of_tolerated([cell for cell in cells if _reason(cell) is not None])
+        return _make_tolerated_banner([cell for cell in cells if _why_tolerated(cell) is not None])
     failed[0][KEY]["error_anchor"] = FIRST_ERROR
     number = failed[0][KEY]["number"]
-    missed = sum(1 for cell in cells if _runs(cell) and _status(cell) == "pending")
+    not_run = sum(1 for cell in cells if _is_run(cell) and _status(cell) == "pending")
     name = f"cell {number}" if number else "a cell without a number"
     count = f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed"
-    rest = f", {missed} did not run" if missed else ""
+    rest = f", {not_run} did not run" if not_run else ""
     return (
         f'<div class="stepkit-bar" role="alert"><strong>{count}{rest}.</strong> '
         f'<a href="#{FIRST_ERROR}">First error: {name}</a></div>\n'
     )
 
 
-def _bar_of_tolerated(cells: list[Any]) -> str:
-    """Return the line that counts errors which the run was told to pass, with links to them."""
+def _make_tolerated_banner(cells: list[Any]) -> str:
+    """Return the line that counts the tolerated errors, with links to their cells."""
     links = []
     for place, cell in enumerate(cells, 1):
-        told = cell[KEY]
-        told["error_anchor"] = f"tolerated-{place}"
-        name = f"cell {told['number']}" if told["number"] else "a cell without a number"
+        cell[KEY]["error_anchor"] = f"tolerated-{place}"
+        number = cell[KEY]["number"]
+        name = f"cell {number}" if number else "a cell without a number"
         links.append(f'<a href="#tolerated-{place}">{name}</a>')
     if not links:
         return ""
@@ -150,17 +146,17 @@ def _bar_of_tolerated(cells: list[Any]) -> str:
     )
 
 
-def _reason(cell: Any) -> str | None:
-    """Return why a cell's error was tolerated, as the run wrote it into the notebook."""
-    told = cell["metadata"].get("stepkit")
-    reason = told.get("tolerated") if isinstance(told, dict) else None
+def _why_tolerated(cell: Any) -> str | None:
+    """Return the reason that the run wrote into a cell whose error was tolerated."""
+    metadata = cell["metadata"].get("stepkit")
+    reason = metadata.get("tolerated") if isinstance(metadata, dict) else None
     if not isinstance(reason, str) or cell["cell_type"] != "code":
         return None
     return reason.strip() or "no reason was given"
 
 
-def _failed(cell: Any) -> bool:
-    if cell["cell_type"] != "code" or _reason(cell) is not None:
+def _has_failed(cell: Any) -> bool:
+    if cell["cell_type"] != "code" or _why_tolerated(cell) is not None:
         return False
     if (status := _status(cell)) is not None:
         return status == "failed"
@@ -169,7 +165,7 @@ def _failed(cell: Any) -> bool:
 
 
 def _status(cell: Any) -> str | None:
-    """Return what papermill, or stepkit in its place, says of a cell."""
-    told = cell["metadata"].get("papermill")
-    status = told.get("status") if isinstance(told, dict) else None
+    """Return the status that papermill, or stepkit in its place, gave to a cell."""
+    metadata = cell["metadata"].get("papermill")
+    status = metadata.get("status") if isinstance(metadata, dict) else None
     return str(status) if status else None

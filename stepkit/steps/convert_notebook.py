@@ -1,12 +1,12 @@
 r"""Convert an executed notebook to one HTML page with its images inside.
 
-A notebook that failed half way converts like any other: the page begins with a link to the
-first error, and shows what the notebook left. Code that --report-mode hid stays hidden. Cells
-have the anchors #cell-1, #cell-2 and so on, as messages count them.
+A notebook that failed is converted like any other: the page begins with a link to the first
+error. Code that --report-mode hid stays hidden. Cells have the anchors #cell-1, #cell-2 and so
+on, with the numbers that messages use.
 
-The page is complete in itself: it loads nothing, and by its Content-Security-Policy nothing of
-an untrusted notebook runs in it. Formulas are MathML; widgets are shown by their text. With
---trust-scripts, plots that bring their library along, such as plotly's with renderer "notebook",
+The page is self-contained: it loads nothing, and its Content-Security-Policy lets no script of
+an untrusted notebook run. Formulas are MathML; widgets are shown by their text. With
+--trust-scripts, plots that contain their library, such as plotly's with renderer "notebook",
 are interactive; they still cannot load anything.
 
 For example:
@@ -19,16 +19,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from stepkit.errors import ConfigurationError
 from stepkit.html import nbconvert
 from stepkit.notebook import ipynb
 from stepkit.options import READS, WRITES, Also
 from stepkit.system import atomic_files, logfile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +60,7 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Render the page, then write it whole."""
+    """Check the options, then render the page and write it whole."""
     nb = ipynb.read(options.notebook)
     if options.page.is_dir():
         raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
@@ -77,18 +74,15 @@ def run(options: Options) -> Outputs:
     log = (options.log or page.with_name("jupyter_nbconvert.log")).absolute()
     with logfile.recording(log):
         logger.info("converting %s with template %s", options.notebook, options.template)
-        size = nbconvert.write(page, _pieces(options, nb))
+        content = nbconvert.render(
+            nb,
+            name=options.notebook.stem,
+            directory=options.images or options.notebook.absolute().parent,
+            hide_input=options.hide_input,
+            template=options.template,
+            trust_scripts=options.trust_scripts,
+        )
+        size = nbconvert.write(page, content)
         logger.info("wrote %s: %d bytes", page, size)
     message = f"{page.name}: {size / 1e6:.1f} MB"
     return Outputs(page=page, size=size, log=log, message=message)
-
-
-def _pieces(options: Options, nb: Any) -> Iterator[str]:
-    return nbconvert.pieces(
-        nb,
-        name=options.notebook.stem,
-        directory=(options.images or options.notebook.absolute().parent),
-        hide_input=options.hide_input,
-        template=options.template,
-        trust_scripts=options.trust_scripts,
-    )

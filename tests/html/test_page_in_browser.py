@@ -128,7 +128,7 @@ def test_a_hostile_notebook_runs_nothing_and_asks_for_nothing(
     path = tmp_path / "page.html"
     with listening() as server:
         nb = hostile(server.url)
-        nbconvert.write(path, nbconvert.pieces(nb, name="x", directory=tmp_path, template=template))
+        nbconvert.write(path, nbconvert.render(nb, name="x", directory=tmp_path, template=template))
         found = opened(path)
 
     assert server.asked == []
@@ -165,7 +165,7 @@ def test_a_trusted_page_runs_what_it_holds_and_still_loads_nothing(tmp_path: Pat
                 displaying({"text/html": remote}),
             ]
         )
-        pieces = nbconvert.pieces(nb, name="x", directory=None, trust_scripts=True)
+        pieces = nbconvert.render(nb, name="x", directory=None, trust_scripts=True)
         nbconvert.write(path, pieces)
         found = opened(path)
 
@@ -251,7 +251,7 @@ def test_formulas_are_laid_out_and_anchors_lead_to_their_cells(tmp_path: Path) -
             displaying({"text/html": probe}),
         ]
     )
-    nbconvert.write(path, nbconvert.pieces(nb, name="x", directory=None, trust_scripts=True))
+    nbconvert.write(path, nbconvert.render(nb, name="x", directory=None, trust_scripts=True))
 
     (body,) = opened(path, "#cell-3").select("body")
 

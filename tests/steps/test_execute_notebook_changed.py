@@ -147,7 +147,7 @@ def test_a_shutdown_cell_may_run_where_it_is_the_last(notebook: Path, rules: Pat
 def test_a_page_that_cannot_be_made_fails_a_run_that_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepkit.html.nbconvert.pieces", _no_page)
+    monkeypatch.setattr("stepkit.html.nbconvert.render", _no_page)
     page = tmp_path / "page.html"
 
     error = failed(write_notebook(tmp_path / "a.ipynb", "1"), page=page)
@@ -161,7 +161,7 @@ def test_a_page_that_cannot_be_made_fails_a_run_that_passed(
 def test_a_page_that_cannot_be_made_never_hides_why_a_run_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepkit.html.nbconvert.pieces", _no_page)
+    monkeypatch.setattr("stepkit.html.nbconvert.render", _no_page)
 
     error = failed(write_notebook(tmp_path / "a.ipynb", "1/0"), page=tmp_path / "page.html")
 

@@ -320,7 +320,7 @@ def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
 ) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "1", "2")
     # The moment is played, the signal is real.
-    monkeypatch.setattr(nbconvert, "trouble_with", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(nbconvert, "try_to_write", lambda *_: signal.raise_signal(signal.SIGINT))
 
     with pytest.raises(Cancelled) as caught:
         run(source, page=tmp_path / "a.html")
