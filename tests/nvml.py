@@ -1,4 +1,4 @@
-"""A driver's management library inside the test's own process; fake_nvml.c lists what it does."""
+"""A fake of the driver's management library in the test's process; see fake_nvml.c."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SOURCE = Path(__file__).with_name("fake_nvml.c")
 
 
 class FakeDriver:
-    """What the fake library answers; lasts until :func:`installed` ends."""
+    """The answers of the fake library, until :func:`installed` ends."""
 
     def __init__(self, state: Path) -> None:
         self._state = state
         self._values: dict[str, int] = {}
 
-    def tell(self, **values: int) -> None:
+    def set(self, **values: int) -> None:
         """Change answers; ``gpu0_power_error=3`` is fake_nvml.c's ``0.power.error 3``."""
         for name, value in values.items():
             self._values[name.removeprefix("gpu").replace("_", ".")] = value
         new = self._state.with_suffix(".new")
         new.write_text("".join(f"{name} {value}\n" for name, value in self._values.items()))
-        new.replace(self._state)  # the library reads at any moment
+        new.replace(self._state)  # the library may read it at any moment
 
 
 @contextmanager

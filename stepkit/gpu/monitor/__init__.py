@@ -1,1 +1,1 @@
-"""What the GPU did while a notebook ran: samples, timeline, metrics."""
+"""Record what the GPU did while a notebook ran: samples, timeline, metrics."""

@@ -1,4 +1,4 @@
-"""What GPUs do meanwhile, asked of NVML again and again without starting it anew."""
+"""Read what GPUs do from NVML, many times during a run, in one session of NVML."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Final
 from stepkit.system import nvml
 
 Values = Mapping[str, "float | None"]
-_Question = Callable[[], "float | tuple[float, ...]"]
+_Query = Callable[[], "float | tuple[float, ...]"]
+_Queries = dict[tuple[str, ...], _Query]  # by the names of what the query returns
 
-# Bits of nvmlClocksEventReason* (nvml.h) that say nothing of a run: the GPU is idle (1), or
-# somebody set the clocks that its applications get (2).
+# Bits of nvmlClocksEventReason* (nvml.h) that do not concern a run: the GPU is idle (1), or an
+# administrator set the clocks of applications (2).
 _USUAL_REASONS: Final = 0x1 | 0x2
 _REASONS: Final = {
     0x4: "software power cap",
@@ -25,7 +26,7 @@ _REASONS: Final = {
     0x200: "board limit",
     0x400: "reliability limit",
 }
-_MOST_EVENTS: Final = 64  # at a time; a GPU that breaks may report without end
+_MOST_EVENTS: Final = 64  # in one call; a broken GPU may report without end
 
 
 def reason_words(bits: int) -> tuple[str, ...]:
@@ -35,8 +36,8 @@ def reason_words(bits: int) -> tuple[str, ...]:
     return (*known, *([f"reason {rest:#x}"] if rest else []))
 
 
-class Session:
-    """NVML kept ready, and every question that the driver answered with "never" dropped.
+class NvmlSession:
+    """A session of NVML; a query that the driver does not support is made only once.
 
     Quantities: ``memory_used`` (bytes, with the driver's own), ``utilisation`` and
     ``memory_utilisation`` (percent of the driver's last period, 1/6 to 1 s), ``power`` (W),
@@ -45,8 +46,8 @@ class Session:
     (since the driver was loaded), ``retired`` (memory rows or pages taken out of use),
     ``process_memory`` (bytes that certain processes hold).
 
-    ``wanted`` chooses among the GPUs that the driver shows. Raises nothing: what goes wrong is in
-    ``errors``, once each. Without NVML there are no ``devices``.
+    ``wanted`` chooses among the GPUs that the driver shows. No method raises: ``errors`` holds each
+    error once. Without NVML there are no ``devices``.
     """
 
     def __init__(self, wanted: Callable[[nvml.Device], bool] = lambda _: True) -> None:
@@ -56,17 +57,18 @@ class Session:
         self._events: Any = None
         self._stack = ExitStack()
         if self._stack.enter_context(nvml.initialised()):
-            all_of_them = [(nvml.describe(h, index), h) for index, h in nvml.handles()]
-            found = [(device, handle) for device, handle in all_of_them if wanted(device)]
-            self.devices = tuple(device for device, _ in found)
-            self._sources = [_Source(handle) for _, handle in found]
+            described = [(nvml.describe(handle, index), handle) for index, handle in nvml.handles()]
+            chosen = [(device, handle) for device, handle in described if wanted(device)]
+            self.devices = tuple(device for device, _ in chosen)
+            self._sources = [_Source(handle) for _, handle in chosen]
             self._listen({device.index for device in self.devices})
 
     def read(self, *, slow: bool, pids: Collection[int] = ()) -> list[Values]:
-        """Return what each device says now, None for what it does not; the ``slow`` too or not.
+        """Return the values of each device now, None for unknown ones.
 
-        ``pids`` are the processes that ``process_memory`` counts. A container may not know the
-        numbers that the driver has: then that is None.
+        Only with ``slow`` are the queries made that cost more. ``pids`` are the processes that
+        ``process_memory`` counts; it is None in a container that numbers processes differently than
+        the driver.
         """
         found: list[Values] = []
         for number, source in enumerate(self._sources):
@@ -76,7 +78,7 @@ class Session:
         return found
 
     def xids(self) -> list[tuple[int | None, int]]:
-        """Return the critical errors since the last call: NVML's index of the GPU, and its XID."""
+        """Return the critical errors since the last call: NVML's index of the GPU, and the XID."""
         import pynvml
 
         found: list[tuple[int | None, int]] = []
@@ -91,7 +93,7 @@ class Session:
         return found
 
     def close(self) -> None:
-        """Give NVML back."""
+        """Shut NVML down."""
         import pynvml
 
         if self._events is not None:
@@ -102,7 +104,7 @@ class Session:
         self._stack.close()
 
     def _listen(self, indices: Collection[int]) -> None:
-        """Have critical errors reported, by the devices that can."""
+        """Register for the critical errors of the devices that can report them."""
         import pynvml
 
         self._events = nvml.query(pynvml.nvmlEventSetCreate) if indices else None
@@ -116,11 +118,10 @@ class Session:
 
 
 class _Source:
-    """The questions that one device answers."""
+    """The queries that one device answers."""
 
     def __init__(self, handle: Any) -> None:
-        self._fast = dict(_fast_questions(handle))
-        self._slow = dict(_slow_questions(handle))
+        self._fast, self._slow = _queries(handle)
         self._handle = handle
         self._names = [name for names in (*self._fast, *self._slow) for name in names]
         self._lists_processes = True
@@ -129,33 +130,33 @@ class _Source:
     def read(self, *, slow: bool, pids: Collection[int]) -> tuple[Values, list[str]]:
         values: dict[str, float | None] = dict.fromkeys(self._names)
         errors: list[str] = []
-        for questions in (self._fast, self._slow) if slow else (self._fast,):
-            for names in list(questions):
-                answer = self._ask(questions[names], errors)
+        for queries in (self._fast, self._slow) if slow else (self._fast,):
+            for names in list(queries):
+                answer = self._ask(queries[names], errors)
                 if answer is None:
-                    del questions[names]
+                    del queries[names]
                 elif answer:
                     values.update(zip(names, answer, strict=True))
         if slow and pids:
-            values["process_memory"] = self._of_processes(pids, errors)
+            values["process_memory"] = self._process_memory(pids, errors)
         return values, errors
 
     @staticmethod
-    def _ask(question: _Question, errors: list[str]) -> tuple[float, ...] | None:
-        """Return the answer; nothing when it failed this time, None when it always will."""
+    def _ask(query: _Query, errors: list[str]) -> tuple[float, ...] | None:
+        """Return the answer, empty when the query failed this time, None when it always will."""
         import pynvml
 
         try:
-            answer = question()
+            answer = query()
         except pynvml.NVMLError as error:
-            if _for_ever(error):
+            if _is_permanent(error):
                 return None
             errors.append(str(error))
             return ()
         answers = answer if isinstance(answer, tuple) else (answer,)
         return answers if max(answers) <= nvml.MOST else ()
 
-    def _of_processes(self, pids: Collection[int], errors: list[str]) -> float | None:
+    def _process_memory(self, pids: Collection[int], errors: list[str]) -> float | None:
         import pynvml
 
         if not self._lists_processes:
@@ -163,7 +164,7 @@ class _Source:
         try:
             listed = pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle)
         except pynvml.NVMLError as error:
-            self._lists_processes = not _for_ever(error)
+            self._lists_processes = not _is_permanent(error)
             errors += [str(error)] if self._lists_processes else []
             return None
         ours = [process.usedGpuMemory for process in listed if process.pid in pids]
@@ -173,7 +174,7 @@ class _Source:
         return float(sum(ours))
 
 
-def _for_ever(error: Any) -> bool:
+def _is_permanent(error: Any) -> bool:
     import pynvml
 
     return error.value in {
@@ -184,23 +185,34 @@ def _for_ever(error: Any) -> bool:
     }
 
 
-def _fast_questions(handle: Any) -> Iterator[tuple[tuple[str, ...], _Question]]:
+def _queries(handle: Any) -> tuple[_Queries, _Queries]:
+    """Return the queries for each sample, and those whose answers cost more or change slowly."""
     import pynvml
 
     def utilisation() -> tuple[float, ...]:
         rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
         return rates.gpu, rates.memory
 
-    yield ("memory_used",), lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-    yield ("utilisation", "memory_utilisation"), utilisation
-    yield ("power",), lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000  # from mW
-    clock = pynvml.NVML_CLOCK_SM
-    yield ("sm_clock",), lambda: int(pynvml.nvmlDeviceGetClockInfo(handle, clock))
-    yield ("clock_reasons",), lambda: _clock_reasons(handle)
+    clock, sensor = pynvml.NVML_CLOCK_SM, pynvml.NVML_TEMPERATURE_GPU
+    ecc = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
+    fast: _Queries = {
+        ("memory_used",): lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used),
+        ("utilisation", "memory_utilisation"): utilisation,
+        ("power",): lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,  # from mW
+        ("sm_clock",): lambda: int(pynvml.nvmlDeviceGetClockInfo(handle, clock)),
+        ("clock_reasons",): lambda: _clock_reasons(handle),
+    }
+    slow: _Queries = {
+        ("temperature",): lambda: int(pynvml.nvmlDeviceGetTemperature(handle, sensor)),
+        ("energy",): lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,  # from mJ
+        ("ecc_uncorrected",): lambda: int(pynvml.nvmlDeviceGetTotalEccErrors(handle, *ecc)),
+        ("retired",): lambda: _retired(handle),
+    }
+    return fast, slow
 
 
 def _clock_reasons(handle: Any) -> int:
-    """Ask by the newer name, which old drivers and old nvidia-ml-py lack, then by the older."""
+    """Query by the newer name, which old drivers and old nvidia-ml-py lack, else by the older."""
     import pynvml
 
     newer = getattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
@@ -210,19 +222,8 @@ def _clock_reasons(handle: Any) -> int:
     return int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) & ~_USUAL_REASONS
 
 
-def _slow_questions(handle: Any) -> Iterator[tuple[tuple[str, ...], _Question]]:
-    import pynvml
-
-    sensor = pynvml.NVML_TEMPERATURE_GPU
-    errors = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
-    yield ("temperature",), lambda: int(pynvml.nvmlDeviceGetTemperature(handle, sensor))
-    yield ("energy",), lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000  # from mJ
-    yield ("ecc_uncorrected",), lambda: int(pynvml.nvmlDeviceGetTotalEccErrors(handle, *errors))
-    yield ("retired",), lambda: _retired(handle)
-
-
 def _retired(handle: Any) -> int:
-    """Return the rows that were remapped (Ampere and later) or else the pages that were retired."""
+    """Return how many rows were remapped (Ampere and later), else how many pages were retired."""
     import pynvml
 
     with suppress(pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound):  # type: ignore[attr-defined]

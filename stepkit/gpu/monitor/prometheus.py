@@ -1,4 +1,4 @@
-"""A run's figures in Prometheus' text format, for the textfile collector of node_exporter.
+"""Write a run's figures in Prometheus' text format, for node_exporter's textfile collector.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = ("succeeded", "tolerated", "failed", "cancelled")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_OURS: Final = frozenset({"gpu", "uuid", "name", "driver", "reason", "xid", "status", "state"})
+_RESERVED: Final = frozenset({"gpu", "uuid", "name", "driver", "reason", "xid", "status", "state"})
 
 _Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class _Metric:
-    """One gauge: a batch job's figures are of one run, not of all since a start."""
+    """One gauge. A batch job's figures concern one run; a counter would add up several."""
 
     name: str
     help: str
@@ -51,14 +51,16 @@ def write(
     ``labels`` go to every metric (``notebook``, ``pipeline`` ...); ``status`` is the report's;
     ``seconds`` is the run's length; ``cells`` counts them by state (``total``, ``run`` ...);
     ``finished`` is the run's end in seconds since 1970. node_exporter reads files named
-    ``*.prom``. Raises :class:`ConfigurationError` for a label that Prometheus does not take, or
-    that is ours, and :class:`~stepkit.errors.StepError` when the file cannot be written.
+    ``*.prom``.
+
+    Raises :class:`ConfigurationError` for a label that Prometheus does not take or that stepkit
+    sets itself, and :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
     for label in labels:
-        if not _LABEL.fullmatch(label) or label.startswith("__") or label in _OURS:
+        if not _LABEL.fullmatch(label) or label.startswith("__") or label in _RESERVED:
             raise ConfigurationError(
                 f"the metrics cannot have a label {label!r}: use letters, digits and _,"
-                f" and none of {', '.join(sorted(_OURS))}"
+                f" and none of {', '.join(sorted(_RESERVED))}"
             )
     metrics = [
         _one("notebook_success", "Whether the notebook passed.", float(exit_code == 0)),
@@ -68,24 +70,22 @@ def write(
         _one("notebook_duration_seconds", "Length of the run.", seconds),
         _one("notebook_finished_timestamp_seconds", "End of the run, since 1970.", finished),
         _each("notebook_cells", "Code cells by state.", "state", cells),
-        *(_of_processes(summary) if summary else ()),
-        *(_of_devices(summary.devices) if summary else ()),
     ]  # fmt: skip
+    if summary:
+        whose = "of the notebook's kernel and its descendants"
+        metrics += [
+            _one("notebook_cpu_seconds", f"CPU time {whose}.", summary.cpu_seconds),
+            _one("notebook_memory_peak_bytes", f"Most resident memory {whose}.", summary.rss_peak),
+            _one("sampler_samples", "Samples taken during the run.", summary.samples),
+            _one("sampler_longest_pause_seconds", "Longest time between two samples.",
+                 summary.longest_pause),
+            _one("sampler_cpu_seconds", "CPU time that sampling took.", summary.own_cpu_seconds),
+            *_device_metrics(summary.devices),
+        ]  # fmt: skip
     atomic_files.write_atomically(path, _lines(metrics, labels), durable=False)
 
 
-def _of_processes(summary: Summary) -> Iterator[_Metric]:
-    whose = "of the notebook's kernel and its descendants"
-    yield _one("notebook_cpu_seconds", f"CPU time {whose}.", summary.cpu_seconds)
-    yield _one("notebook_memory_peak_bytes", f"Most resident memory {whose}.", summary.rss_peak)
-    yield _one("sampler_samples", "Samples taken during the run.", summary.samples)
-    pause = "Longest time between two samples."
-    yield _one("sampler_longest_pause_seconds", pause, summary.longest_pause)
-    own = "CPU time that sampling took."
-    yield _one("sampler_cpu_seconds", own, summary.own_cpu_seconds)
-
-
-def _of_devices(devices: Iterable[DeviceSummary]) -> Iterator[_Metric]:
+def _device_metrics(devices: Iterable[DeviceSummary]) -> Iterator[_Metric]:
     named = [
         ({"gpu": str(d.index), "uuid": d.uuid or f"unknown-{number}"}, d)
         for number, d in enumerate(devices)
@@ -98,8 +98,9 @@ def _of_devices(devices: Iterable[DeviceSummary]) -> Iterator[_Metric]:
         ),
     )
     for name, text, field, scale in _FIGURES:
-        values = ((labels, _scaled(getattr(d, field), scale)) for labels, d in named)
-        yield _Metric(name, text, tuple(values))
+        values = [(labels, getattr(device, field)) for labels, device in named]
+        scaled = ((labels, v if v is None else round(v * scale, 6)) for labels, v in values)
+        yield _Metric(name, text, tuple(scaled))
     yield _Metric(
         "gpu_clock_event",
         "Reasons why clocks were lower than they could be, at any time of the run.",
@@ -135,10 +136,6 @@ _FIGURES: Final = (
 )  # fmt: skip
 
 
-def _scaled(value: float | None, scale: float) -> float | None:
-    return None if value is None else round(value * scale, 6)
-
-
 def _one(name: str, text: str, value: float | None) -> _Metric:
     return _Metric(name, text, (({}, value),))
 
@@ -155,21 +152,17 @@ def _lines(metrics: Iterable[_Metric], common: _Labels) -> Iterator[str]:
         yield f"# HELP stepkit_{metric.name} {_escaped(metric.help)}\n"
         yield f"# TYPE stepkit_{metric.name} gauge\n"
         for labels, value in known:
-            shown = ",".join(f'{n}="{_quoted(v)}"' for n, v in {**common, **labels}.items())
-            braces = f"{{{shown}}}" if shown else ""
-            yield f"stepkit_{metric.name}{braces} {_number(value)}\n"
+            pairs = {**common, **labels}.items()
+            quoted = [f'{name}="{_escaped(text, quote=True)}"' for name, text in pairs]
+            braces = f"{{{','.join(quoted)}}}" if quoted else ""
+            if not math.isfinite(value):
+                number = {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
+            else:
+                number = str(int(value)) if value == int(value) else repr(float(value))
+            yield f"stepkit_{metric.name}{braces} {number}\n"
 
 
-def _quoted(text: str) -> str:
-    return _escaped(text).replace('"', '\\"')
-
-
-def _escaped(text: str) -> str:
-    whole = text.encode("utf-8", "replace").decode()  # half characters are no UTF-8
-    return whole.replace("\\", "\\\\").replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
-    return str(int(value)) if value == int(value) else repr(float(value))
+def _escaped(text: str, *, quote: bool = False) -> str:
+    whole = text.encode("utf-8", "replace").decode()  # UTF-8 cannot hold lone surrogates
+    escaped = whole.replace("\\", "\\\\").replace("\n", "\\n")
+    return escaped.replace('"', '\\"') if quote else escaped

@@ -1,4 +1,4 @@
-"""Samples kept as columns of numbers, in bounded memory."""
+"""Keep samples as columns of numbers, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from stepkit.gpu.monitor.timeline import Column, Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_NOTHING: Final = math.nan  # what an array of numbers holds in place of None
-_BITS: Final = "clock_reasons"  # quantities of this name are sets of bits
+_GAP: Final = math.nan  # what an array of numbers holds in place of None
+_BITS: Final = "clock_reasons"  # a quantity of this name is a set of bits
 
 
 @dataclass
@@ -26,9 +26,9 @@ class _Running:
     weighted: float = 0.0
     weight: float = 0.0
 
-    def add(self, value: float, weight: float, join: Callable[[float, float], float]) -> None:
+    def add(self, value: float, weight: float, highest: float) -> None:
         self.last = value
-        self.highest = join(self.highest, value)
+        self.highest = highest
         self.weighted += value * weight
         self.weight += weight
 
@@ -40,8 +40,8 @@ class _Running:
 class Recorder:
     """Rows of quantities, at most ``most`` of them.
 
-    When they are more, two and two become one that keeps the higher of each quantity, and so do
-    the samples to come: no peak is lost, only when exactly it was.
+    When there are more, each two rows become one that keeps the higher value of each quantity, and
+    later samples share rows in the same way. No peak is lost, only its exact time.
     """
 
     def __init__(self, most: int) -> None:
@@ -56,7 +56,7 @@ class Recorder:
         self.longest_pause = 0.0
 
     def add(self, seconds: float, values: Mapping[str, float | None]) -> None:
-        """Take a sample; a quantity that is missing or None is a gap."""
+        """Add a sample; a quantity that is missing or None is a gap."""
         pause = 0.0 if self._at is None else seconds - self._at
         self._at = seconds
         self.samples += 1
@@ -81,7 +81,7 @@ class Recorder:
         }
 
     def extents(self) -> dict[str, Extent]:
-        """Return what each quantity did over all samples."""
+        """Return the extent of each quantity over all samples."""
         return {name: running.extent() for name, running in self._running.items()}
 
     def _begin_row(self) -> None:
@@ -89,36 +89,28 @@ class Recorder:
             self._thin()
         self._seconds.append(0.0)
         for column in self._columns.values():
-            column.append(_NOTHING)
+            column.append(_GAP)
 
     def _set(self, name: str, value: float, weight: float) -> None:
-        join = _joining(name)
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = array("d", [_NOTHING]) * len(self._seconds)
-        column[-1] = join(column[-1], value)
+            column = self._columns[name] = array("d", [_GAP]) * len(self._seconds)
+        column[-1] = _join(name, column[-1], value)
         running = self._running.get(name)
         if running is None:
             running = self._running[name] = _Running(value, value, value)
-        running.add(value, weight, join)
+        running.add(value, weight, _join(name, running.highest, value))
 
     def _thin(self) -> None:
         self._seconds = self._seconds[1::2]
         for name, column in self._columns.items():
-            join = _joining(name)
-            self._columns[name] = array("d", map(join, column[::2], column[1::2]))
+            pairs = zip(column[::2], column[1::2], strict=True)
+            self._columns[name] = array("d", [_join(name, *pair) for pair in pairs])
         self.stride *= 2
 
 
-def _joining(name: str) -> Callable[[float, float], float]:
-    return _all_bits if name.endswith(_BITS) else _higher
-
-
-def _higher(one: float, other: float) -> float:
-    return one if one >= other or math.isnan(other) else other
-
-
-def _all_bits(one: float, other: float) -> float:
+def _join(name: str, one: float, other: float) -> float:
+    """Return the higher of two values of a quantity, or for a set of bits all bits of both."""
     if math.isnan(one) or math.isnan(other):
-        return _higher(one, other)
-    return float(int(one) | int(other))
+        return other if math.isnan(one) else one
+    return float(int(one) | int(other)) if name.endswith(_BITS) else max(one, other)

@@ -1,4 +1,4 @@
-"""What the metrics of one run of a notebook are."""
+"""Write the Prometheus metrics of one run of a notebook."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
-    """Write metrics also of a run that ends before it has any of its own."""
+    """Write metrics, too, if the block fails before the run could write them itself."""
     started = time.monotonic()
     try:
         yield
     except StepError as error:
         if path and not error.outputs:
             nothing = Execution(cells=(), ending=Ending.FINISHED, started=started)
-            with suppress(StepError):  # the error itself matters more
+            with suppress(StepError):  # the error of the run matters more
                 write(path, notebook, nothing, error, None)
         raise
 
@@ -38,7 +38,7 @@ def write(
     error: StepError | None,
     summary: Summary | None,
 ) -> None:
-    """Write the metrics of ``notebook``'s run; ``error`` is the verdict if it is a bad one.
+    """Write the metrics of a run of ``notebook``; ``error`` is its verdict if it failed.
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
@@ -49,6 +49,7 @@ def write(
         status, exit_code = "cancelled", 128 + execution.cancelled_by
     from stepkit.gpu.monitor import prometheus
 
+    states: Counter[str] = Counter(cell.status for cell in execution.cells if cell.number)
     prometheus.write(
         path,
         summary=summary,
@@ -56,10 +57,6 @@ def write(
         status=status,
         exit_code=exit_code,
         seconds=round(time.monotonic() - execution.started, 3),
-        cells={**dict.fromkeys(get_args(CellStatus), 0), **_cells(execution)},
+        cells={**dict.fromkeys(get_args(CellStatus), 0), **states},
         finished=time.time(),
     )
-
-
-def _cells(execution: Execution) -> Counter[str]:
-    return Counter(cell.status for cell in execution.cells if cell.number)

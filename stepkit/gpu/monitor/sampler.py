@@ -1,7 +1,7 @@
-"""Watch the GPUs and the kernel's processes during a run, from a thread of stepkit's own process.
+"""Sample the GPUs and the kernel's processes during a run, in a thread of stepkit's own process.
 
-In the kernel it would wait for the notebook's lock, and die with it. It has no part in the run:
-whatever goes wrong here is noted in the timeline, and never raised.
+In the kernel, sampling would wait for the interpreter's lock, and end when the kernel dies. Errors
+of sampling are noted in the timeline and never raised: they do not affect the run.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from stepkit.gpu.health import visible_devices
-from stepkit.gpu.monitor.nvml_session import Session
+from stepkit.gpu.monitor.nvml_session import NvmlSession
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
 from stepkit.system.process_tree import ProcessTree
@@ -28,20 +29,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ROWS: Final = 16_384  # 55 minutes at five samples a second, 2 MB with one GPU
-_SHARE: Final = 0.005  # of a core, that sampling may cost; beyond it samples become rarer
-_RAREST: Final = 5.0  # seconds between samples, whatever they cost
-_SLOW_SECONDS: Final = 1.0  # between questions that cost more, or whose answers change slowly
+_SHARE: Final = 0.005  # of a core; where sampling costs more, samples become rarer
+_RAREST: Final = 5.0  # seconds between samples at most, whatever they cost
+_SLOW_SECONDS: Final = 1.0  # between queries that cost more or whose answers change slowly
 _MOST_ERRORS: Final = 50
 
 
 class Sampler:
     """Samples every ``interval`` seconds from the start of a ``with`` block to its end.
 
-    The driver averages utilisation over 1/6 to 1 s: five samples a second are the most that tell
-    something. GPUs that CUDA_VISIBLE_DEVICES hides from the kernel are not watched, if that process
-    is named before the first sample. Of ``rows`` samples that are kept two become one when there
-    are more. At the end of the block the thread has ``limit`` seconds to end: a driver that hangs
-    is left behind.
+    The driver averages utilisation over 1/6 to 1 s, so more than five samples a second would not
+    show more. GPUs that CUDA_VISIBLE_DEVICES hides from the kernel are not sampled, if ``follow``
+    is called before the first sample. At most ``rows`` rows are kept, see :class:`Recorder`. At the
+    end of the block the thread has ``limit`` seconds to end; if the driver hangs, it stays behind.
     """
 
     def __init__(self, interval: float = 0.2, *, rows: int = _ROWS, limit: float = 2.0) -> None:
@@ -53,7 +53,7 @@ class Sampler:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._started = time.monotonic()
-        self._session: Session | None = None
+        self._session: NvmlSession | None = None
         self._tree: ProcessTree | None = None
         self._followed: int | None = None
         self._follows = threading.Event()
@@ -63,7 +63,7 @@ class Sampler:
         self._cost = 0.0
 
     def __enter__(self) -> Self:
-        """Begin, in a thread; the first sample is taken once a process is followed, or soon."""
+        """Start the thread; it takes the first sample after ``follow``, or after one interval."""
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="stepkit-sampler", daemon=True)
         try:
@@ -79,17 +79,21 @@ class Sampler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End."""
+        """End sampling."""
         self.end()
 
     def follow(self, pid: int) -> None:
-        """Add the CPU time and the memory of process ``pid`` and its descendants from now on."""
-        self._visible = _environment(pid).get(b"CUDA_VISIBLE_DEVICES")
+        """Sample CPU time and memory of process ``pid`` and its descendants from now on."""
+        with suppress(OSError):  # another user's process
+            content = Path(f"/proc/{pid}/environ").read_bytes()
+            pairs = (pair.partition(b"=") for pair in content.split(b"\0"))
+            environment = {name: os.fsdecode(value) for name, _, value in pairs}
+            self._visible = environment.get(b"CUDA_VISIBLE_DEVICES")
         self._followed = pid
         self._follows.set()
 
     def end(self) -> None:
-        """Take a last sample of everything, and take no more; a second call does nothing."""
+        """Take a last sample of everything, then stop; a second call does nothing."""
         self._stop.set()
         self._follows.set()
         if self._thread is None:
@@ -99,10 +103,10 @@ class Sampler:
             self._note(f"the driver did not answer within {self._limit:g} s of the run's end")
 
     def timeline(self, started: float | None = None) -> Timeline:
-        """Return what was measured so far.
+        """Return the samples so far.
 
         Its seconds count from ``started`` (:func:`time.monotonic`), by default from the sampler's
-        own start. What changes slowly, such as energy and errors, is whole after :meth:`end`.
+        start. What changes slowly, such as energy and errors, is complete after :meth:`end`.
         """
         began = self._started if started is None else started
         with self._lock:
@@ -124,10 +128,10 @@ class Sampler:
     def _run(self) -> None:
         self._follows.wait(self._interval)
         try:
-            session = Session(self._wanted)
+            session = NvmlSession(self._is_visible)
             with self._lock:
                 self._session = session
-        except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
+        except Exception as error:  # noqa: BLE001 - no error of sampling may end a run
             self._note(f"no GPU can be watched: {error!r}")
         due, cost = time.monotonic(), 0.0
         while not self._stop.wait(max(due - time.monotonic(), 0)):
@@ -141,19 +145,27 @@ class Sampler:
         """Return the seconds between samples that cost so many CPU seconds each."""
         return max(self._interval, min(cost / _SHARE, _RAREST))
 
-    def _wanted(self, device: Device) -> bool:
-        """Tell whether the kernel sees a GPU."""
+    def _is_visible(self, device: Device) -> bool:
+        """Return whether the kernel may see a GPU, by its CUDA_VISIBLE_DEVICES."""
         if self._visible is None:
             return True
-        entries, _ = visible_devices.named(self._visible)
-        return any(_names(entry, device) for entry in entries)
+        for entry in visible_devices.named(self._visible)[0]:
+            if entry.isdigit():
+                names_it = int(entry) == device.index
+            elif entry.startswith("MIG-GPU-"):  # names an instance as drivers before 470 did
+                names_it = bool(device.mig_mode)
+            else:
+                names_it = (device.uuid or "").startswith(entry)
+            if names_it:
+                return True
+        return False
 
     def _sample(self) -> float:
         """Take a sample and return its cost in CPU seconds."""
         before = time.thread_time()
         try:
             self._take()
-        except Exception as error:  # noqa: BLE001 - no fault of ours may end a run
+        except Exception as error:  # noqa: BLE001 - no error of sampling may end a run
             self._note(f"a sample failed: {error!r}")
         after = time.thread_time()
         self._cost = after
@@ -162,7 +174,7 @@ class Sampler:
     def _take(self) -> None:
         now = time.monotonic()
         slow = now - self._slow_at >= _SLOW_SECONDS
-        values = self._of_tree(cpu=slow)
+        values = self._process_values(cpu=slow)
         pids = self._tree.pids if self._tree else ()
         if self._session:
             for number, of_device in enumerate(self._session.read(slow=slow, pids=pids)):
@@ -171,9 +183,9 @@ class Sampler:
             self._recorder.add(now, values)
         if slow:
             self._slow_at = now
-            self._hear(now)
+            self._collect_xids(now)
 
-    def _of_tree(self, *, cpu: bool) -> dict[str, float | None]:
+    def _process_values(self, *, cpu: bool) -> dict[str, float | None]:
         pid, tree = self._followed, self._tree
         if pid is None:
             return {}
@@ -188,7 +200,7 @@ class Sampler:
             "processes": usage.processes,
         }
 
-    def _hear(self, now: float) -> None:
+    def _collect_xids(self, now: float) -> None:
         for index, number in self._session.xids() if self._session else ():
             logger.warning("GPU %s: the driver reports XID %s", index, number)
             if len(self._xids) < _MOST_ERRORS:
@@ -203,22 +215,3 @@ class Sampler:
             self._tree.close()
         if self._session:
             self._session.close()
-
-
-def _environment(pid: int) -> dict[bytes, str]:
-    """Return the environment that a process started with, nothing if that may not be read."""
-    try:
-        content = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return {}
-    pairs = (pair.partition(b"=") for pair in content.split(b"\0"))
-    return {name: os.fsdecode(value) for name, _, value in pairs}
-
-
-def _names(entry: str, device: Device) -> bool:
-    """Tell whether an entry of CUDA_VISIBLE_DEVICES may mean a GPU."""
-    if entry.isdigit():
-        return int(entry) == device.index
-    if entry.startswith("MIG-GPU-"):  # names an instance as drivers before 470 did
-        return bool(device.mig_mode)
-    return (device.uuid or "").startswith(entry)

@@ -1,4 +1,4 @@
-"""A run's timeline in a few figures, for a report and for metrics."""
+"""Summarise a run's timeline in a few figures, for the report and for metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSummary:
-    """One GPU during a run; None is what the driver did not tell.
+    """One GPU during a run; None means unknown.
 
-    ``index`` is NVML's. Memory is in bytes: all of it, in use at the first sample, the most in use,
+    ``index`` is NVML's. Memory is in bytes: in total, in use at the first sample, the most in use,
     and the most that the notebook's own processes held, if the driver knows them. Utilisation is in
     percent, power in watts, energy in joules, temperature in degrees Celsius, the clock in MHz.
     ``clock_reasons`` say why clocks were lower than they could be, at any time.
-    ``ecc_uncorrected`` and ``retired`` (memory rows or pages) are what came during the run.
+    ``ecc_uncorrected`` and ``retired`` (memory rows or pages) count only those of this run.
     """
 
     index: int
@@ -52,8 +52,8 @@ class DeviceSummary:
 class Summary:
     """A run in figures: seconds, bytes; ``rss_peak`` and ``cpu_seconds`` of the kernel's tree.
 
-    ``longest_pause`` is between two samples, ``own_cpu_seconds`` what the sampler took itself, and
-    ``errors`` what kept it from measuring.
+    ``longest_pause`` is between two samples, ``own_cpu_seconds`` is the sampler's own CPU time, and
+    ``errors`` are those of sampling.
     """
 
     devices: tuple[DeviceSummary, ...]
@@ -69,7 +69,7 @@ class Summary:
 
     @property
     def memory_peak(self) -> int | None:
-        """The most bytes in use on one GPU, None if no driver told."""
+        """The most bytes in use on one GPU, None if unknown."""
         known = (device.memory_peak for device in self.devices)
         return max((peak for peak in known if peak is not None), default=None)
 
@@ -79,7 +79,7 @@ def summary(timeline: Timeline) -> Summary:
     extents, seconds = timeline.extents, timeline.seconds
     cpu, rss, processes = (extents.get(name) for name in ("cpu_seconds", "rss", "processes"))
     return Summary(
-        devices=tuple(_device(timeline, *item) for item in enumerate(timeline.devices)),
+        devices=tuple(_device_summary(timeline, *item) for item in enumerate(timeline.devices)),
         cpu_seconds=round(cpu.last, 2) if cpu else None,
         rss_peak=_highest(rss),
         processes_max=_highest(processes),
@@ -92,7 +92,7 @@ def summary(timeline: Timeline) -> Summary:
     )
 
 
-def _device(timeline: Timeline, number: int, device: Device) -> DeviceSummary:
+def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSummary:
     prefix = f"gpu{number}."
     found = {
         name.removeprefix(prefix): extent
@@ -100,7 +100,7 @@ def _device(timeline: Timeline, number: int, device: Device) -> DeviceSummary:
         if name.startswith(prefix)
     }
     memory, power = found.get("memory_used"), found.get("power")
-    utilisation = found.get("utilisation")
+    utilisation, energy = found.get("utilisation"), found.get("energy")
     return DeviceSummary(
         index=device.index,
         name=device.name,
@@ -118,7 +118,7 @@ def _device(timeline: Timeline, number: int, device: Device) -> DeviceSummary:
         memory_utilisation_mean=_mean(found.get("memory_utilisation")),
         power_mean=_mean(power),
         power_max=_most(power),
-        energy=_grown(found.get("energy")),
+        energy=round(max(energy.last - energy.first, 0), 1) if energy else None,
         temperature_max=_most(found.get("temperature")),
         sm_clock_max=_most(found.get("sm_clock")),
         clock_reasons=reason_words(_highest(found.get("clock_reasons")) or 0),
@@ -138,10 +138,6 @@ def _most(extent: Extent | None) -> float | None:
 
 def _mean(extent: Extent | None) -> float | None:
     return round(extent.mean, 1) if extent else None
-
-
-def _grown(extent: Extent | None) -> float | None:
-    return round(max(extent.last - extent.first, 0), 1) if extent else None
 
 
 def _counted(extent: Extent | None) -> int | None:

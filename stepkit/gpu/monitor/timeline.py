@@ -1,4 +1,4 @@
-"""What was measured during a run, as columns: asked for peaks, summed up, written and read."""
+"""The samples of a run as columns: find peaks in them, write them to a file and read them."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = [
 ]
 
 SCHEMA: Final = "stepkit.timeline/1"
-_MOST_BYTES: Final = 1 << 28  # unpacked; ours are a hundredth of that
+_MOST_BYTES: Final = 1 << 28  # unpacked; a file of ours has a hundredth of that
 
 Column = Sequence[float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """What a quantity did over all its samples, also those that were thinned out.
+    """The range of a quantity over all its samples, including those that were thinned out.
 
     ``mean`` is over time: each sample counts for the time since the one before.
     """
@@ -62,16 +62,17 @@ class Xid:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Samples of a run, one row for each or, when ``stride`` is more, for so many of them.
+    """The samples of a run: one row for each ``stride`` samples.
 
-    ``seconds`` ascend and count from the start of the run: those before are negative. A row is of
-    the time since the row before, and holds the highest of each quantity (of clock reasons, all).
+    ``seconds`` ascend and count from the start of the run; earlier ones are negative. A row covers
+    the time since the previous row, and holds the highest value of each quantity (of clock reasons,
+    all).
     ``columns`` has a column of the same length for each quantity, None in its gaps:
     ``cpu_seconds``, ``rss`` (bytes), ``processes``, and ``gpuN.QUANTITY`` for the N-th of
-    ``devices`` with the quantities and units of :class:`stepkit.gpu.monitor.nvml_session.Session`.
-    ``extents`` has the same names, without those that were never known. ``longest_pause`` is in
-    seconds between two samples, ``own_cpu_seconds`` what taking them cost, ``errors`` what went
-    wrong meanwhile.
+    ``devices`` with the quantities and units of
+    :class:`~stepkit.gpu.monitor.nvml_session.NvmlSession`. ``extents`` has the same names, without
+    those that were never known. ``longest_pause`` is in seconds between two samples,
+    ``own_cpu_seconds`` is what sampling cost, ``errors`` are those of sampling.
     """
 
     interval: float
@@ -87,7 +88,7 @@ class Timeline:
     errors: Sequence[str] = ()
 
     def of_device(self, number: int, quantity: str) -> Column:
-        """Return a column of the ``number``-th device, nothing if it has none of that name."""
+        """Return a column of the ``number``-th device, empty if there is none of that name."""
         return self.columns.get(f"gpu{number}.{quantity}", ())
 
 
@@ -99,36 +100,31 @@ def peaks(
     ``windows`` are (began, ended) in seconds of the timeline's clock. GPU memory is what all
     devices together had in use beyond what was in use at the first sample, before the notebook;
     resident memory is of the kernel and its descendants. A window between two samples has the
-    higher of both. None is unknown.
+    higher of both. None means unknown.
     """
     gpu, rss = _gpu_in_use(timeline), timeline.columns.get("rss", ())
-    found = []
+    seconds, found = timeline.seconds, []
     for began, ended in windows:
-        rows = _rows(timeline, began, ended)
+        first, end = bisect_left(seconds, began), bisect_right(seconds, ended)
+        if timeline.stride > 1:
+            end += 1  # the next row began before the window ended
+        if first >= min(end, len(seconds)):
+            first, end = first - 1, end + 1
+        rows = range(max(first, 0), min(end, len(seconds)))
         found.append((_highest(gpu, rows), _highest(rss, rows)))
     return found
 
 
 def _gpu_in_use(timeline: Timeline) -> Column:
-    """Return what all devices have in use beyond their first samples, row by row."""
-    parts = []
+    """Return the memory in use on all devices beyond that of the first sample, row by row."""
+    columns = []
     for number in range(len(timeline.devices)):
         column = timeline.of_device(number, "memory_used")
         extent = timeline.extents.get(f"gpu{number}.memory_used")
         if extent:
-            parts.append([None if v is None else max(v - extent.first, 0) for v in column])
-    rows = zip(*parts, strict=True)
+            columns.append([None if v is None else max(v - extent.first, 0) for v in column])
+    rows = zip(*columns, strict=True)
     return [sum(known) if (known := _known(row)) else None for row in rows]
-
-
-def _rows(timeline: Timeline, began: float, ended: float) -> range:
-    seconds = timeline.seconds
-    first, end = bisect_left(seconds, began), bisect_right(seconds, ended)
-    if timeline.stride > 1:
-        end += 1  # the next row began before the window ended
-    if first >= min(end, len(seconds)):
-        first, end = first - 1, end + 1
-    return range(max(first, 0), min(end, len(seconds)))
 
 
 def _highest(column: Column, rows: range) -> int | None:
@@ -141,19 +137,19 @@ def _known(values: Any) -> list[float]:
 
 
 def write(timeline: Timeline, path: Path) -> None:
-    """Write a timeline as compressed JSON, whole or not at all; the same one gives the same bytes.
+    """Write a timeline as gzip'd JSON, whole or not at all; equal timelines give equal bytes.
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
     # asdict copies each number, and level 9 takes five times as long for a tenth of the size.
     data = {"schema": SCHEMA, **asdict(replace(timeline, seconds=(), columns={}))}
     data["seconds"] = [round(second, 3) for second in timeline.seconds]
-    data["columns"] = {name: list(map(_short, c)) for name, c in timeline.columns.items()}
+    data["columns"] = {name: list(map(_rounded, c)) for name, c in timeline.columns.items()}
     text = json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False)
     atomic_files.write_atomically(path, gzip.compress(text.encode(), 6, mtime=0), durable=False)
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     if value is None:
         return None
     return int(value) if value == int(value) else round(value, 3)
@@ -162,7 +158,7 @@ def _short(value: float | None) -> float | None:
 def read(path: Path) -> Timeline:
     """Read what :func:`write` wrote.
 
-    Raises :class:`ConfigurationError` when there is no such file, or it is no timeline.
+    Raises :class:`ConfigurationError` when there is no such file, or it is not a timeline.
     """
     packed = atomic_files.read(path)
     try:
@@ -170,36 +166,33 @@ def read(path: Path) -> Timeline:
         text = unpacker.decompress(packed, _MOST_BYTES)
         if not unpacker.eof:
             raise ValueError("it is cut off, or too large")  # noqa: TRY301 - as the others
-        return _timeline(json.loads(text))
+        return _from_json(json.loads(text))
     except (zlib.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no timeline of stepkit: {error}") from error
+        raise ConfigurationError(f"{path} is not a timeline of stepkit: {error}") from error
 
 
-def _timeline(data: dict[str, Any]) -> Timeline:
+def _from_json(data: dict[str, Any]) -> Timeline:
     if data["schema"] != SCHEMA:
         raise ValueError(f"its schema is {data['schema']!r}, not {SCHEMA!r}")
     known = {name.name for name in fields(Timeline)}
     values = {name: value for name, value in data.items() if name in known}
-    _check_columns(values["seconds"], values["columns"])
+    seconds = values["seconds"]
+    if not _is_list_of(seconds, _is_number):
+        raise ValueError("its seconds are not a list of numbers")
+    for name, column in values["columns"].items():
+        if not _is_list_of(column, lambda value: value is None or _is_number(value)):
+            raise ValueError(f"its column {name} is not a list of numbers")
+        if len(column) != len(seconds):
+            raise ValueError(f"its column {name} has {len(column)} rows, not {len(seconds)}")
     values["devices"] = tuple(Device(**device) for device in values["devices"])
     values["extents"] = {name: Extent(**extent) for name, extent in values["extents"].items()}
     values["xids"] = tuple(Xid(**xid) for xid in values["xids"])
     return Timeline(**values)
 
 
-def _check_columns(seconds: Any, columns: Mapping[str, Any]) -> None:
-    if not _numbers(seconds, _number):
-        raise ValueError("its seconds are no list of numbers")
-    for name, column in columns.items():
-        if not _numbers(column, lambda value: value is None or _number(value)):
-            raise ValueError(f"its column {name} is no list of numbers")
-        if len(column) != len(seconds):
-            raise ValueError(f"its column {name} has {len(column)} rows, not {len(seconds)}")
+def _is_list_of(values: Any, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list) and all(map(is_right, values))
 
 
-def _numbers(values: Any, right: Callable[[Any], bool]) -> bool:
-    return isinstance(values, list) and all(map(right, values))
-
-
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)

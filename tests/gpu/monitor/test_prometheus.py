@@ -75,9 +75,9 @@ def _parsed(text: str) -> dict[str, float]:
     announced: list[str] = []
     for line in text.removesuffix("\n").split("\n"):
         if line.startswith("# HELP "):
-            name, _, told = line.removeprefix("# HELP ").partition(" ")
+            name, _, text = line.removeprefix("# HELP ").partition(" ")
             assert name not in announced, "the lines of a metric stay together"
-            assert told.endswith(".")
+            assert text.endswith(".")
             announced.append(name)
         elif line.startswith("# TYPE "):
             assert line == f"# TYPE {announced[-1]} gauge"
@@ -97,7 +97,7 @@ def _check_with_the_real_parser(text: str) -> None:
         assert list(parser.text_string_to_metric_families(text))
 
 
-def test_a_run_and_its_gpu_are_told_in_base_units(tmp_path: Path) -> None:
+def test_a_run_and_its_gpu_are_written_in_base_units(tmp_path: Path) -> None:
     found = written(tmp_path / "a.prom")
 
     gpu = '{notebook="a",gpu="0",uuid="GPU-1"}'
@@ -123,7 +123,7 @@ def test_reasons_and_errors_have_a_series_each(tmp_path: Path) -> None:
     assert found[f'gpu_xid_errors{gpu},xid="13"}}'] == 1
 
 
-def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
+def test_unknown_values_are_left_out(tmp_path: Path) -> None:
     found = written(tmp_path / "a.prom")
 
     assert not [series for series in found if series.startswith("gpu_energy")]
@@ -154,7 +154,7 @@ def test_instances_of_one_gpu_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["a-b", "1a", "__name__", "gpu", ""])
-def test_a_label_that_cannot_be_is_refused_and_nothing_written(tmp_path: Path, label: str) -> None:
+def test_an_invalid_label_is_refused_and_nothing_is_written(tmp_path: Path, label: str) -> None:
     with pytest.raises(ConfigurationError, match="the metrics cannot have a label"):
         written(tmp_path / "a.prom", labels={label: "x"})
 

@@ -1,4 +1,4 @@
-"""The sampler beside real child processes, and a driver of ours that misbehaves."""
+"""The sampler, with real child processes and a fake driver that misbehaves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ del held; print("free", flush=True); input()
 """
 
 
-def test_a_child_that_allocates_shows_in_the_cell_that_did() -> None:
+def test_memory_that_a_child_allocates_is_the_peak_of_that_cell() -> None:
     with Sampler(0.02) as sampler, child(ALLOCATES) as process:
         sampler.follow(process.pid)
         times = [time.monotonic()]
@@ -69,7 +69,7 @@ def test_a_child_that_allocates_shows_in_the_cell_that_did() -> None:
     assert made.errors == ()
 
 
-def test_a_process_that_is_gone_is_no_error() -> None:
+def test_a_process_that_ended_is_not_an_error() -> None:
     with child("print('ready')") as process:
         pass
     with Sampler(0.01) as sampler:
@@ -80,14 +80,14 @@ def test_a_process_that_is_gone_is_no_error() -> None:
     assert sampler.timeline().errors == ()
 
 
-def test_a_gpu_is_sampled_over_time_beside_the_processes(fake: FakeDriver) -> None:
-    fake.tell(devices=2, gpu0_used=1000, gpu1_used=500, gpu0_energy=1000)
+def test_a_gpu_is_sampled_over_time_with_the_processes(fake: FakeDriver) -> None:
+    fake.set(devices=2, gpu0_used=1000, gpu1_used=500, gpu0_energy=1000)
     with Sampler(0.01) as sampler:
         sampler.follow(os.getpid())
         until(lambda: sampler.timeline().samples > 2)
-        fake.tell(gpu0_used=3000, gpu0_energy=51000, gpu0_pid=os.getpid(), xid=31, gpu0_reasons=8)
+        fake.set(gpu0_used=3000, gpu0_energy=51000, gpu0_pid=os.getpid(), xid=31, gpu0_reasons=8)
         more_samples(sampler)
-        fake.tell(gpu0_used=1000, gpu0_reasons=0)
+        fake.set(gpu0_used=1000, gpu0_reasons=0)
     made = sampler.timeline()
     found = timeline.summary(made)
 
@@ -107,13 +107,13 @@ def test_a_gpu_is_sampled_over_time_beside_the_processes(fake: FakeDriver) -> No
     [(None, [0, 1]), ("1", [1]), ("GPU-fa4e-1,0", [0, 1]), ("GPU-fa4e-0", [0]), ("", []),
      ("-1", []), ("MIG-1", [])],
 )  # fmt: skip
-def test_gpus_that_the_kernel_does_not_see_are_not_watched(
+def test_gpus_that_the_kernel_does_not_see_are_not_sampled(
     fake: FakeDriver,
     monkeypatch: pytest.MonkeyPatch,
     visible: str | None,
     watched: list[int],
 ) -> None:
-    fake.tell(devices=2)
+    fake.set(devices=2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -124,7 +124,7 @@ def test_gpus_that_the_kernel_does_not_see_are_not_watched(
     assert [device.index for device in sampler.timeline().devices] == watched
 
 
-def test_samples_that_cost_much_become_rarer() -> None:
+def test_expensive_samples_become_rarer() -> None:
     sampler = Sampler(0.2)
 
     assert [sampler._pause(cost) for cost in (0, 0.001, 0.002, 60)] == [0.2, 0.2, 0.4, 5.0]
@@ -132,11 +132,11 @@ def test_samples_that_cost_much_become_rarer() -> None:
 
 
 def test_a_gpu_that_is_lost_is_noted_and_sampling_goes_on(fake: FakeDriver) -> None:
-    fake.tell(gpu0_used=700)
+    fake.set(gpu0_used=700)
     with Sampler(0.01) as sampler:
         sampler.follow(os.getpid())
         until(lambda: sampler.timeline().samples > 2)
-        fake.tell(gpu0_error=15)
+        fake.set(gpu0_error=15)
         until(lambda: sampler.timeline().errors != ())
         more_samples(sampler)
     made = sampler.timeline()
@@ -148,13 +148,13 @@ def test_a_gpu_that_is_lost_is_noted_and_sampling_goes_on(fake: FakeDriver) -> N
 
 
 def test_a_driver_that_hangs_does_not_keep_the_run_from_ending(fake: FakeDriver) -> None:
-    fake.tell(gpu0_used=700)
+    fake.set(gpu0_used=700)
     with Sampler(0.01, limit=0.05) as sampler:
         until(lambda: sampler.timeline().samples > 2)
-        fake.tell(hang=1)
+        fake.set(hang=1)
         time.sleep(0.1)
     made = sampler.timeline()
-    fake.tell(hang=0)
+    fake.set(hang=0)
     until(lambda: not sampling())
 
     assert made.errors == ("the driver did not answer within 0.05 s of the run's end",)
@@ -164,32 +164,32 @@ def test_a_driver_that_hangs_does_not_keep_the_run_from_ending(fake: FakeDriver)
 def test_a_driver_that_hangs_from_the_start_leaves_a_timeline_without_rows(
     fake: FakeDriver,
 ) -> None:
-    fake.tell(hang=1)
+    fake.set(hang=1)
     with Sampler(0.01, limit=0.05) as sampler:
         sampler.follow(os.getpid())
     made = sampler.timeline()
-    fake.tell(hang=0)
+    fake.set(hang=0)
     until(lambda: not sampling())
 
     assert list(made.seconds) == []
     assert made.errors == ("the driver did not answer within 0.05 s of the run's end",)
 
 
-def test_a_fault_of_the_sampler_is_noted_not_raised(
+def test_an_error_of_the_sampler_is_noted_not_raised(
     fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> list[nvml_session.Values]:
         raise ZeroDivisionError("ours")
 
-    fake.tell(devices=1)
-    monkeypatch.setattr(nvml_session.Session, "read", broken)
+    fake.set(devices=1)
+    monkeypatch.setattr(nvml_session.NvmlSession, "read", broken)
     with Sampler(0.01) as sampler:
         until(lambda: sampler.timeline().errors != ())
 
     assert sampler.timeline().errors == ("a sample failed: ZeroDivisionError('ours')",)
 
 
-def test_no_thread_to_be_had_is_noted_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_start_is_noted_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -201,12 +201,12 @@ def test_no_thread_to_be_had_is_noted_not_raised(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_run_keeps_its_peak_in_few_rows(fake: FakeDriver) -> None:
-    fake.tell(gpu0_used=100)
+    fake.set(gpu0_used=100)
     with Sampler(0.001, rows=4) as sampler:
         until(lambda: sampler.timeline().samples > 6)
-        fake.tell(gpu0_used=900)
+        fake.set(gpu0_used=900)
         more_samples(sampler)
-        fake.tell(gpu0_used=100)
+        fake.set(gpu0_used=100)
         more_samples(sampler, 6)
     made = sampler.timeline()
 
@@ -215,11 +215,11 @@ def test_a_long_run_keeps_its_peak_in_few_rows(fake: FakeDriver) -> None:
     assert max(filter(None, made.of_device(0, "memory_used"))) == 900 * MIB
 
 
-def test_after_its_end_everything_was_read_once_more(fake: FakeDriver) -> None:
-    fake.tell(gpu0_energy=1000)
+def test_the_end_takes_a_last_sample_of_everything(fake: FakeDriver) -> None:
+    fake.set(gpu0_energy=1000)
     with Sampler(0.01) as sampler:
         until(lambda: sampler.timeline().samples > 0)
-        fake.tell(gpu0_energy=4000, xid=62)
+        fake.set(gpu0_energy=4000, xid=62)
         sampler.end()
         made = sampler.timeline()
         sampler.end()
@@ -230,8 +230,8 @@ def test_after_its_end_everything_was_read_once_more(fake: FakeDriver) -> None:
     assert sampler.timeline().samples == made.samples
 
 
-def test_nothing_is_left_open_or_running(fake: FakeDriver) -> None:
-    fake.tell(devices=1)
+def test_no_file_is_left_open_and_no_thread_running(fake: FakeDriver) -> None:
+    fake.set(devices=1)
     with Sampler(0.01) as warm:
         warm.follow(os.getpid())
         until(lambda: warm.timeline().samples > 2)

@@ -45,7 +45,7 @@ def of(recorder: Recorder, **more: Any) -> Timeline:
     )
 
 
-def test_a_quantity_that_is_not_told_is_a_gap() -> None:
+def test_an_unknown_quantity_is_a_gap() -> None:
     made = recorded([{"rss": 1}, {"rss": None, "gpu0.power": 3.5}, {}])
 
     assert made.columns == {"rss": [1, None, None], "gpu0.power": [None, 3.5, None]}
@@ -76,7 +76,7 @@ def test_thinning_bounds_the_rows_and_keeps_every_peak(values: list[int | None],
 
 
 @given(st.data())
-def test_a_window_finds_its_peak_however_much_is_thinned_out(data: st.DataObject) -> None:
+def test_a_window_finds_its_peak_however_many_rows_are_thinned_out(data: st.DataObject) -> None:
     length = data.draw(st.integers(1, 200))
     peak = data.draw(st.integers(0, length - 1))
     rows = [{"rss": 7 if number == peak else 1} for number in range(length)]
@@ -123,7 +123,7 @@ def test_gpu_memory_is_of_all_devices_beyond_what_was_in_use_before() -> None:
     assert [gpu for gpu, _ in found] == [0, 4 * GIB, 1 * GIB]
 
 
-def test_what_nobody_measured_has_no_peak() -> None:
+def test_a_quantity_without_samples_has_no_peak() -> None:
     assert timeline.peaks(recorded([]), [(0, 1)]) == [(None, None)]
     assert timeline.peaks(recorded([{"gpu0.memory_used": None}]), [(0, 1)]) == [(None, None)]
 
@@ -149,7 +149,7 @@ def full() -> Timeline:
     return of(recorder, xids=xids, errors=("GPU 0: GPU is lost",), own_cpu_seconds=0.0123)
 
 
-def test_a_summary_says_what_a_gpu_did_and_none_of_what_it_did_not_tell(full: Timeline) -> None:
+def test_a_summary_holds_what_a_gpu_did_and_none_for_unknown_values(full: Timeline) -> None:
     found = timeline.summary(full)
     (device,) = found.devices
 
@@ -172,7 +172,7 @@ def test_an_empty_run_has_a_summary() -> None:
     assert (found.devices, found.cpu_seconds, found.rss_peak, found.seconds) == ((), None, None, 0)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path, full: Timeline) -> None:
+def test_a_written_timeline_can_be_read(tmp_path: Path, full: Timeline) -> None:
     path = tmp_path / f"a{TIMELINE}"
     timeline.write(full, path)
 
@@ -190,9 +190,7 @@ def test_the_same_timeline_gives_the_same_bytes(tmp_path: Path, full: Timeline) 
     assert (tmp_path / "a").read_bytes()[4:8] == bytes(4)  # the time in gzip's header
 
 
-def test_a_timeline_goes_on_to_be_read_by_those_that_know_more_fields(
-    tmp_path: Path, full: Timeline
-) -> None:
+def test_a_timeline_with_unknown_fields_can_be_read(tmp_path: Path, full: Timeline) -> None:
     timeline.write(full, tmp_path / "a")
     data = json.loads(gzip.decompress((tmp_path / "a").read_bytes()))
     (tmp_path / "b").write_bytes(gzip.compress(json.dumps({**data, "later": 1}).encode()))
@@ -204,28 +202,28 @@ def test_a_timeline_goes_on_to_be_read_by_those_that_know_more_fields(
     ("change", "why"),
     [
         ({"schema": "stepkit.timeline/9"}, "its schema is 'stepkit.timeline/9'"),
-        ({"seconds": [1, "2"]}, "its seconds are no list of numbers"),
+        ({"seconds": [1, "2"]}, "its seconds are not a list of numbers"),
         ({"columns": {"rss": [1]}}, "its column rss has 1 rows, not 5"),
-        ({"columns": {"rss": ["x"] * 5}}, "its column rss is no list of numbers"),
+        ({"columns": {"rss": ["x"] * 5}}, "its column rss is not a list of numbers"),
     ],
 )
-def test_what_is_no_timeline_is_refused(
+def test_a_file_that_is_not_a_timeline_is_refused(
     tmp_path: Path, full: Timeline, change: dict[str, Any], why: str
 ) -> None:
     timeline.write(full, tmp_path / "a")
     data = json.loads(gzip.decompress((tmp_path / "a").read_bytes()))
     (tmp_path / "b").write_bytes(gzip.compress(json.dumps({**data, **change}).encode()))
 
-    with pytest.raises(ConfigurationError, match=f"b is no timeline of stepkit: {why}"):
+    with pytest.raises(ConfigurationError, match=f"b is not a timeline of stepkit: {why}"):
         timeline.read(tmp_path / "b")
 
 
-def test_half_a_file_is_refused(tmp_path: Path, full: Timeline) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, full: Timeline) -> None:
     timeline.write(full, tmp_path / "a")
     whole = (tmp_path / "a").read_bytes()
     (tmp_path / "a").write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(ConfigurationError, match="a is no timeline of stepkit: it is cut off"):
+    with pytest.raises(ConfigurationError, match="a is not a timeline of stepkit: it is cut off"):
         timeline.read(tmp_path / "a")
     with pytest.raises(ConfigurationError, match="cannot read"):
         timeline.read(tmp_path / "none")
@@ -237,6 +235,6 @@ def test_the_peak_of_all_gpus_is_that_of_the_fullest_one() -> None:
     assert timeline.summary(both).memory_peak == 5
 
 
-def test_gpus_that_do_not_tell_their_memory_have_no_peak() -> None:
+def test_gpus_whose_memory_is_unknown_have_no_peak() -> None:
     assert timeline.summary(recorded([{"gpu0.power": 90.0}])).memory_peak is None
     assert timeline.summary(recorded([{"rss": 1}])).memory_peak is None

@@ -1,0 +1,116 @@
+"""The GPUs that the driver's management library shows, on a fake of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nvml
+import pytest
+from samples import write_notebook
+
+from stepkit.system import nvml as system_nvml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nvml import FakeDriver
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that finds a driver; the library is a fake."""
+    (tmp_path / "lib").mkdir()
+    library = tmp_path / "lib/libnvidia-ml.so.1"
+    library.write_bytes(nvml.built())
+    used = tmp_path / "used"
+    used.write_text("31949")  # MiB
+    return {**os.environ, "LD_LIBRARY_PATH": str(library.parent), "FAKE_NVML_USED": str(used)}
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeDriver]:
+    with nvml.installed(tmp_path) as driver:
+        yield driver
+
+
+def test_memory_is_none_without_a_driver() -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has a driver")
+    assert system_nvml.read_memory() is None
+
+
+def test_memory_is_read_from_the_driver_without_cuda(driver: dict[str, str]) -> None:
+    code = "from stepkit.system import nvml; print(nvml.read_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == f"({31949 * 2**20}, {80 * 2**30})\n"
+
+
+def test_memory_is_none_if_the_driver_cannot_answer(driver: dict[str, str]) -> None:
+    Path(driver["FAKE_NVML_USED"]).unlink()
+    code = "from stepkit.system import nvml; print(nvml.read_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "None\n"
+
+
+def test_a_device_is_described(fake: FakeDriver) -> None:
+    fake.set(devices=2, gpu1_mode=3, gpu1_persistence=0, gpu1_used=2048)
+
+    first, second = system_nvml.devices()
+
+    assert first == system_nvml.Device(
+        index=0,
+        name="NVIDIA Fake 80GB",
+        uuid="GPU-fa4e-0",
+        memory_total=80 * 2**30,
+        memory_used=2**30,
+        memory_free=79 * 2**30,
+        driver="570.124.06",
+        cuda_driver="12.8",
+        compute_capability="9.0",
+        mig_mode=False,
+        compute_mode="default",
+        persistence=True,
+    )
+    assert (second.index, second.uuid, second.memory_used) == (1, "GPU-fa4e-1", 2 * 2**30)
+    assert (second.compute_mode, second.persistence) == ("exclusive process", False)
+
+
+def test_what_the_driver_does_not_report_is_none_not_zero(fake: FakeDriver) -> None:
+    fake.set(gpu0_error=3)
+
+    (device,) = system_nvml.devices()
+
+    assert (device.memory_total, device.memory_used, device.mig_mode) == (None, None, None)
+    assert (device.compute_mode, device.persistence) == (None, None)
+
+
+@pytest.mark.slow
+def test_a_run_logs_the_gpus_memory_and_what_it_left_there(
+    tmp_path: Path, driver: dict[str, str]
+) -> None:
+    used = driver["FAKE_NVML_USED"]
+    sources = [f"open({used!r}, 'w').write('32973')", "import time; time.sleep(2.5)"]
+    notebook = write_notebook(tmp_path / "a.ipynb", *sources)
+    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook", "--heartbeat=1"]
+    done = subprocess.run(
+        [*command, f"--notebook={notebook}", f"--output={tmp_path / 'out.ipynb'}"],
+        env=driver,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert "cell 2/2 running 1s" in done.stderr
+    assert ", GPU 32.2 of 80 GiB" in done.stderr
+    assert "GPU memory: 1.0 GiB more in use than before the run" in done.stderr
