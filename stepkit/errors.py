@@ -72,7 +72,7 @@ class StepError(Exception):
         self.reason = reason or self.usual
         self.outputs = outputs
 
-    def leaving(self, outputs: DataclassInstance, *, prefix: str = "") -> StepError:
+    def leaving(self, outputs: DataclassInstance | None, *, prefix: str = "") -> StepError:
         """Return the same error, carrying what the step left behind."""
         return type(self)(prefix + str(self), reason=self.reason, outputs=outputs)
 

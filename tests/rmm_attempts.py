@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Outputs:
     cells: tuple[CellRun, ...] = ()
     status: Status = "succeeded"
     message: str = "9 of 9 cells ran"
+    guard: Mapping[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Runs of a notebook by the engine itself, in this process."""
+"""Execute notebooks by the engine in the tests' own process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import nbformat
 from samples import write_notebook
 
 from stepkit.engine import run_cells as engine
-from stepkit.engine.run_request import Outcome, Request
+from stepkit.engine.run_cells import Outcome, Request
 from stepkit.notebook import ipynb
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ def execute(
     env: Mapping[str, str] | None = None,
     **request: Any,
 ) -> Outcome:
-    """Execute code cells in ``directory``; the file written must be the notebook returned.
+    """Execute code cells in ``directory``, and check that the notebook was written as returned.
 
     ``env`` is added to the kernel's environment.
     """
     source = write_notebook(directory / "a.ipynb", *sources, tags=tags)
     output = directory / OUTPUT
     output.parent.mkdir(exist_ok=True)
-    with engine.started(kernel, directory, env) as started:
-        ready = engine.prepared(
+    with engine.start_kernel(kernel, directory, env) as started:
+        ready = engine.prepare_notebook(
             ipynb.read(source),
             {},
             source=source,
@@ -51,7 +51,7 @@ def execute(
 
 
 def as_stored(nb: Any) -> bytes:
-    """Return what nbformat would write of ``nb``."""
+    """Return the bytes of the file that nbformat would write."""
     text: str = nbformat.v4.writes(nb) + "\n"
     return text.encode("utf-8", "surrogatepass")
 

@@ -22,10 +22,14 @@ OWNERS = {
     "jupyter_client": {"engine.kernel_process", "notebook.kernelspecs"},
     "nbclient": {"engine.client", "engine.papermill_engine", "engine.run"},
     "nbconvert": {"html.exporter", "html.markdown", "html.nbconvert"},
-    "nbformat": {"engine.error_markers", "html.nbconvert", "notebook.ipynb", "rules.working_copy"},
+    "nbformat": {
+        "engine.papermill_metadata",
+        "html.nbconvert",
+        "notebook.ipynb",
+        "rules.working_copy",
+    },
     "obstore": {"artifacts.s3"},
     "papermill": {
-        "engine.error_markers",
         "engine.papermill_engine",
         "engine.papermill_metadata",
         "engine.run_cells",

@@ -1,4 +1,4 @@
-"""What cells print, on its way to the log and to files."""
+"""Log what cells print, and copy it to files."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Printed:
-    """Logs whole lines as they come, if ``log``, and copies streams to files as they are.
+class CellLog:
+    """Logs whole lines as they come, if ``log``, and copies streams to files unchanged.
 
-    Of an output with several forms the log gets the plain text, and no image ever.
+    The log gets the plain text of other outputs, and no images.
     """
 
     def __init__(self, *, log: bool, stdout: IO[str] | None, stderr: IO[str] | None) -> None:
-        self._log = log
+        self._enabled = log
         self._files = {"stdout": stdout, "stderr": stderr}
         self._lines = {"stdout": Lines(), "stderr": Lines()}
 
     def stream(self, name: str, text: str) -> None:
-        """Take what a cell printed to ``stdout`` or ``stderr``.
+        """Log and copy what a cell printed to ``stdout`` or ``stderr``.
 
         Raises :class:`~stepkit.errors.StepError` when its file cannot be written.
         """
@@ -34,21 +34,21 @@ class Printed:
             with atomic_files.explaining(f"cannot write {file.name}"):
                 file.write(text)
                 file.flush()
-        if self._log and name in self._lines:
-            self._say(self._lines[name].feed(text))
+        if self._enabled and name in self._lines:
+            self._log_lines(self._lines[name].feed(text))
 
     def output(self, data: Mapping[str, object]) -> None:
-        """Take what a cell showed otherwise."""
+        """Log the plain text of another output."""
         text = data.get("text/plain")
-        if self._log and isinstance(text, str):
+        if self._enabled and isinstance(text, str):
             shown = Lines()
-            self._say(shown.feed(text) + shown.rest())
+            self._log_lines(shown.feed(text) + shown.rest())
 
     def cell_ended(self) -> None:
-        """Log the lines that no newline ended."""
+        """Log the last lines, which have no newline at their end."""
         for lines in self._lines.values():
-            self._say(lines.rest())
+            self._log_lines(lines.rest())
 
-    def _say(self, lines: list[str]) -> None:
+    def _log_lines(self, lines: list[str]) -> None:
         for line in lines:
             logger.info("| %s", line)

@@ -1,4 +1,4 @@
-"""nbclient, with every output at its place and none of them copied twice."""
+"""Execute cells through nbclient, with every output in its place and none copied twice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 
-from stepkit.engine.lost_messages import Losses
+from stepkit.engine.lost_messages import ReceivedMessages
 from stepkit.engine.stream_text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stepkit.engine.cell_log import Printed
+    from stepkit.engine.cell_log import CellLog
     from stepkit.engine.kernel_process import Kernel
-    from stepkit.engine.output_limit import Cap
+    from stepkit.engine.output_limit import OutputLimit
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # and fails on one large output.
 OUTPUT_SECONDS: Final = 120
 
-_NUDGE_SECONDS: Final = 0.25  # until the kernel is asked once more whether it is there
+_ASK_SECONDS: Final = 0.25  # between two requests to a kernel that is starting
 _QUIET_SECONDS: Final = 0.05
 _QUIET_TIMES: Final = 3  # in a row without a message: a dead kernel's last outputs have arrived
 _ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
@@ -37,8 +37,8 @@ _ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
 class Client(NotebookClient):
     """Executes cells in ``kernel``.
 
-    ``lock`` is held while a notebook changes, and ``changed`` is told of a cell that changes
-    after its end.
+    ``lock`` is held while a notebook changes. ``changed`` is called with a cell that changes after
+    its end.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Client(NotebookClient):
         kernel: Kernel,
         *,
         lock: AbstractContextManager[Any],
-        printed: Printed,
-        caps: Mapping[int, Cap],
+        cell_log: CellLog,
+        limits: Mapping[int, OutputLimit],
         changed: Callable[[Any], None],
         **hooks: Any,
     ) -> None:
@@ -60,12 +60,12 @@ class Client(NotebookClient):
             raise_on_iopub_timeout=True,
             **hooks,
         )
-        self.losses = Losses(kernel.pid)
+        self.received = ReceivedMessages(kernel.pid)
         self.last_message = time.monotonic()
         self._kernel = kernel
         self._lock = lock
-        self._printed = printed
-        self._caps = caps  # by cell; one without has no limit
+        self._cell_log = cell_log
+        self._limits = limits  # by cell; a cell that is missing has no limit
         self._changed = changed
         self._cells: dict[str, int] = {}  # execute request: index of its cell
         self._streams: dict[int, tuple[Any, Text]] = {}  # outputs that still grow, by cell
@@ -109,7 +109,7 @@ class Client(NotebookClient):
         reply = None
         while True:
             asked.add(kc.kernel_info())
-            end = time.monotonic() + _NUDGE_SECONDS
+            end = time.monotonic() + _ASK_SECONDS
             while (left := end - time.monotonic()) > 0:
                 with suppress(Empty):
                     reply = reply or await kc.get_shell_msg(timeout=left)
@@ -127,11 +127,11 @@ class Client(NotebookClient):
                 self._streams.pop(index, None)
             if self.clear_before_next_output:
                 self._clears.add(index)
-            self._printed.cell_ended()
-            self._end_cap(index)
+            self._cell_log.cell_ended()
+            self._end_limit(index)
 
     def give_up(self) -> None:
-        """Wait no longer for the running cell: its execution ends with DeadKernelError."""
+        """End the wait for the running cell: its execution raises DeadKernelError."""
         if self.task_poll_for_reply:
             self.task_poll_for_reply.cancel()
 
@@ -141,20 +141,20 @@ class Client(NotebookClient):
             node["text"] = text.value()
 
     async def answers(self) -> bool:
-        """Tell whether the kernel's interpreter is free to answer on its control channel."""
+        """Return whether the kernel's interpreter is free to answer on its control channel."""
         assert self.kc is not None
         self.kc.control_channel.send(self.kc.session.msg("kernel_info_request"))
         self._unanswered += 1
-        return await self.all_answered(_ANSWER_SECONDS)
+        return await self.take_answers(_ANSWER_SECONDS)
 
-    async def all_answered(self, seconds: float = _QUIET_SECONDS) -> bool:
-        """Take the answers that are due; one that nobody takes would count as lost."""
+    async def take_answers(self, seconds: float = _QUIET_SECONDS) -> bool:
+        """Take the answers that are due, which would count as lost, and return whether all came."""
         assert self.kc is not None
         with suppress(Empty):
             while self._unanswered:
                 reply = await self.kc.control_channel.get_msg(timeout=seconds)
                 self._unanswered -= 1
-                self.losses.saw(reply)
+                self.received.add(reply)
         return not self._unanswered
 
     async def _async_poll_kernel_alive(self) -> None:
@@ -178,8 +178,8 @@ class Client(NotebookClient):
             self.last_message = time.monotonic()
             parent = message["parent_header"].get("msg_id")
             if parent == parent_msg_id:
-                self.losses.begin(message)
-            self.losses.saw(message)
+                self.received.begin(message)
+            self.received.add(message)
             with self._lock:
                 if parent == parent_msg_id:
                     try:
@@ -192,21 +192,21 @@ class Client(NotebookClient):
     def _take(self, message: Any, cell: Any, index: int) -> None:
         shown = message["content"].get("transient") or {}
         if message["msg_type"] == "update_display_data":
-            message = self._capped(message, index, replaces=True)
-        # One display may stand in several cells; showing it anew changes all of them.
+            message = self._limited(message, index, replaces=True)
+        # One display may stand in several cells: an update changes all of them.
         for other in self._display_id_map.get(str(shown.get("display_id")), {}):
             if other != index:
                 self._changed(self.nb.cells[other])
         self.process_message(message, cell, index)
 
     def _take_late(self, message: Any, index: int) -> None:
-        """Put what a thread of an earlier cell shows into that cell, as Jupyter does."""
+        """Put an output of an earlier cell's thread into that cell, as Jupyter does."""
         if message["msg_type"] in {"status", "execute_input"}:
             return
         waits, self.clear_before_next_output = self.clear_before_next_output, index in self._clears
         cell = self.nb.cells[index]
         self._take(message, cell, index)
-        self._end_cap(index)
+        self._end_limit(index)
         self._clears.discard(index)
         if self.clear_before_next_output:
             self._clears.add(index)
@@ -220,18 +220,20 @@ class Client(NotebookClient):
         if msg["msg_type"] != "stream" or hooked:
             self._close_stream(cell_index)
             if not hooked and "data" in content:
-                self._printed.output(content["data"])
-                msg = self._capped(msg, cell_index)
+                self._cell_log.output(content["data"])
+                msg = self._limited(msg, cell_index)
             return super().output(outs, msg, display_id, cell_index)
         name, text = content["name"], content["text"]
-        self._printed.stream(name, text)
-        if cap := self._caps.get(cell_index):
-            text = cap.stream(text)
+        self._cell_log.stream(name, text)
+        if limit := self._limits.get(cell_index):
+            text = limit.cut(text)
         if not text:
             return None
-        if self._continues(outs, name, cell_index):
-            self._streams[cell_index][1].feed(text)
-            return self._streams[cell_index][0]
+        if cell_index in self._streams and not self.clear_before_next_output:
+            grown, grows = self._streams[cell_index]
+            if outs and outs[-1] is grown and grown["name"] == name:
+                grows.feed(text)
+                return grown
         self._close_stream(cell_index)
         empty = {**msg, "content": {**content, "text": ""}}
         node: Any = super().output(outs, empty, None, cell_index)
@@ -245,27 +247,21 @@ class Client(NotebookClient):
         self._close_stream(cell_index)
         super().clear_output(outs, msg, cell_index)
 
-    def _continues(self, outs: Any, name: str, index: int) -> bool:
-        if index not in self._streams or self.clear_before_next_output:
-            return False
-        node: Any = self._streams[index][0]
-        last: Any = outs[-1] if outs else None
-        return last is node and bool(node["name"] == name)
-
-    def _end_cap(self, index: int) -> None:
-        if index in self._caps:
-            self._caps[index].end()
+    def _end_limit(self, index: int) -> None:
+        if index in self._limits:
+            self._limits[index].end()
 
     def _close_stream(self, index: int) -> None:
         if index in self._streams:
             node, text = self._streams.pop(index)
             node["text"] = text.value()
 
-    def _capped(self, msg: Any, index: int, *, replaces: bool = False) -> Any:
-        cap = self._caps.get(index)
-        if not cap or msg["msg_type"] == "error":
+    def _limited(self, msg: Any, index: int, *, replaces: bool = False) -> Any:
+        """Return the message, or one with a note in place of an output beyond the cell's limit."""
+        limit = self._limits.get(index)
+        if not limit or msg["msg_type"] == "error":
             return msg
-        note = cap.fits(msg["content"]["data"], replaces=replaces)
+        note = limit.note_if_beyond(msg["content"]["data"], replaces=replaces)
         if not note:
             return msg
         content = {"data": {"text/plain": note.strip()}, "metadata": {}}

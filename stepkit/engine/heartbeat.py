@@ -1,4 +1,4 @@
-"""Say now and then that a long cell is alive, and notice one that is not."""
+"""Log now and then that a long cell is alive, and detect a kernel that hangs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Heartbeat:
     """Logs a line every ``interval`` seconds of a cell, 0 for none.
 
     The kernel hangs when it neither answers on its control channel, nor prints, nor uses the CPU:
-    a long cell does at least one of them. After ``hang_timeout`` seconds of that, ``hung`` is
-    called; None waits for ever.
+    a long cell does at least one of them. After ``hang_timeout`` seconds of that, ``on_hang`` is
+    called; with None it never is.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Heartbeat:
         *,
         interval: float,
         hang_timeout: float | None,
-        hung: Callable[[], None],
+        on_hang: Callable[[], None],
     ) -> None:
         self._client = client
         self._watch = watch
         self._pid = pid
         self._interval = interval
         self._hang_timeout = hang_timeout
-        self._hung = hung
+        self._on_hang = on_hang
         self._alive_at = time.monotonic()
         self._checked_at = time.monotonic()
         self._cpu = 0.0
@@ -80,7 +80,7 @@ class Heartbeat:
         if works or prints or await self._client.answers():
             self._alive_at = time.monotonic()
         elif self._hang_timeout and time.monotonic() - self._alive_at >= self._hang_timeout:
-            self._hung()
+            self._on_hang()
 
     def _speak(self, tree: ProcessTree) -> None:
         if self._watch.running is None:
@@ -89,10 +89,10 @@ class Heartbeat:
         seconds = time.monotonic() - self._watch.clock
         silent = time.monotonic() - self._alive_at
         since = durations.elapsed(seconds, tenths=False)
-        told = f"{where} running {since}, {tree.usage(cpu=False).rss / _GIB:.2f} GiB"
+        line = f"{where} running {since}, {tree.usage(cpu=False).rss / _GIB:.2f} GiB"
         if memory := nvml.read_memory():
-            told += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
+            line += f", GPU {memory[0] / _GIB:.1f} of {memory[1] / _GIB:.0f} GiB"
         if silent > self._interval:
             quiet = durations.elapsed(silent, tenths=False)
-            told += f"; no answer, no output and no work for {quiet}: it may hang"
-        progress.info("%s", told)
+            line += f"; no answer, no output and no work for {quiet}: it may hang"
+        progress.info("%s", line)

@@ -63,7 +63,7 @@ class Kernel:
         self.process: Any = self.km.provisioner.process
         self.pidfd = os.pidfd_open(self.process.pid)
         self.ended = False
-        self._told = 0  # lines of its log
+        self._logged = 0  # lines of its log
 
     @property
     def pid(self) -> int:
@@ -129,13 +129,13 @@ class Kernel:
         lines = [line for line in _lines(self.log) if not is_noise(line)]
         return f": {lines[-1]}" if lines else ""
 
-    def tell(self) -> None:
+    def log_lines(self) -> None:
         """Log what the process itself printed since the last time."""
         lines = _lines(self.log)
-        for line in lines[self._told :]:
+        for line in lines[self._logged :]:
             if not is_noise(line):
                 logger.warning("kernel: %s", line)
-        self._told = len(lines)
+        self._logged = len(lines)
 
     def close(self) -> None:
         """Free what the process needed."""
@@ -168,7 +168,7 @@ class Kernel:
 
 
 @contextmanager
-def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Kernel]:
+def start(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Kernel]:
     """Start kernel ``name`` in ``cwd``, and end it with the block, whatever happens.
 
     ``env`` is added to our own environment.
@@ -186,7 +186,7 @@ def started(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Itera
             yield kernel
         finally:
             runner.run(kernel.end(patience=0))
-            kernel.tell()
+            kernel.log_lines()
             kernel.close()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from stepkit.engine.run_request import Request
+from stepkit.engine.run_cells import Request
 from stepkit.options import DURATION, WRITES, Also, AtLeast
 from stepkit.system import atomic_files
 
@@ -39,25 +39,24 @@ class EngineOptions:
     stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
 
 
-def request(
+def open_request(
     options: EngineOptions,
-    nb: Any,
+    notebook: Any,
     output: Path,
     tolerances: Tolerances,
-    *,
-    progress_bar: bool,
     stack: ExitStack,
 ) -> Request:
-    """Return what ``options`` ask for ``nb``; files that it opens are closed with ``stack``.
+    """Return the run of ``notebook`` that ``options`` ask for.
 
-    Raises :class:`~stepkit.errors.StepError` when one cannot be opened.
+    The files that it opens are closed with ``stack``. Raises
+    :class:`~stepkit.errors.StepError` when one cannot be opened.
     """
     megabytes = options.cell_output_limit
     return Request(
-        notebook=nb,
+        notebook=notebook,
         output=output,
         log_output=options.log_output,
-        progress_bar=progress_bar,
+        progress_bar=bool(options.progress_bar),
         start_timeout=options.start_timeout,
         execution_timeout=options.execution_timeout or None,
         run_timeout=options.run_timeout or None,

@@ -1,4 +1,4 @@
-"""Keep one cell's outputs from outgrowing the notebook: what is cut goes to files beside it."""
+"""Limit the outputs of a cell in the notebook: what is cut goes to files beside it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Cap:
-    """Lets through ``limit`` bytes of one cell's outputs; the whole goes to ``directory``.
+class OutputLimit:
+    """Keeps ``limit`` bytes of one cell's outputs in the notebook, and the rest in ``directory``.
 
-    A text file holds all that the cell printed, a JSON file each other output that found no room;
-    they are named after ``cell``. Nothing is written for cells within the limit.
+    A text file holds all that the cell printed, a JSON file each other output that was left out;
+    they are named after ``cell``. Nothing is written for a cell within the limit.
     """
 
     def __init__(self, limit: int, directory: Path, cell: str) -> None:
@@ -26,24 +26,24 @@ class Cap:
         self._cell = cell
         self._used = 0
         self._printed = StringIO()  # until it is too much, also after the cell's end
-        self._whole: Path | None = None
+        self._all_text: Path | None = None
         self._text: IO[str] | None = None
         self._files = 0
 
     @staticmethod
-    def forget(directory: Path) -> None:
-        """Remove the files of an earlier run: nobody may take one for this run's."""
+    def remove_files(directory: Path) -> None:
+        """Remove the files of an earlier run, which would be taken for this run's."""
         with atomic_files.explaining(f"cannot empty {directory}"):
             for path in directory.glob("cell-*"):
                 path.unlink()
 
-    def stream(self, text: str) -> str:
+    def cut(self, text: str) -> str:
         """Return the part of ``text`` that the notebook keeps.
 
         Raises :class:`~stepkit.errors.StepError` when the rest cannot be written.
         """
-        if self._whole:
-            self._write(self._whole, text)
+        if self._all_text:
+            self._write(self._all_text, text)
             return ""
         self._printed.write(text)
         if self._used + len(text) <= self._limit:
@@ -51,15 +51,15 @@ class Cap:
             return text
         kept = text[: self._limit - self._used]
         self._used = self._limit
-        self._whole = self._path(".txt")
-        self._write(self._whole, self._printed.getvalue())
+        self._all_text = self._path(".txt")
+        self._write(self._all_text, self._printed.getvalue())
         self._printed = StringIO()
-        return kept + self._note(self._whole)
+        return kept + self._note(self._all_text)
 
-    def fits(self, data: Mapping[str, Any], *, replaces: bool = False) -> str:
-        """Return an empty text if the notebook keeps the output, else the note in its place.
+    def note_if_beyond(self, data: Mapping[str, Any], *, replaces: bool = False) -> str:
+        """Return the note in place of an output beyond the limit, "" for one within it.
 
-        One that ``replaces`` another, as a progress bar does all the time, only has to fit itself.
+        An output that ``replaces`` another one, as those of a progress bar do, counts alone.
         """
         size = sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in data.values())
         if (0 if replaces else self._used) + size <= self._limit:
@@ -71,7 +71,7 @@ class Cap:
         return self._note(path)
 
     def end(self) -> None:
-        """Close the cell's file, until the cell prints once more.
+        """Close the cell's file; it is opened again if the cell prints more.
 
         Raises :class:`~stepkit.errors.StepError` on a full disk.
         """

@@ -1,23 +1,20 @@
-"""The engine as papermill knows it: ``papermill --engine stepkit``."""
+"""The engine as a plug-in of papermill: ``papermill --engine stepkit``."""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from papermill.engines import Engine
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
     """Executes a notebook that papermill prepared, and leaves the rest to papermill.
 
     Further arguments of ``papermill.execute_notebook`` are those of
-    :class:`~stepkit.engine.run_request.Request`: ``run_timeout``, ``hang_timeout``, ``heartbeat``,
+    :class:`~stepkit.engine.run_cells.Request`: ``run_timeout``, ``hang_timeout``, ``heartbeat``,
     ``cell_output_limit``.
     """
 
@@ -35,20 +32,24 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
         """Run the cells; papermill itself raises for those that failed.
 
         Raises what nbclient raises, DeadKernelError and CellTimeoutError, and
-        :class:`ConfigurationError` for an option that nobody knows. A signal is raised once more
-        when all is saved.
+        :class:`ConfigurationError` for an unknown option. A signal is raised once more when all is
+        saved.
         """
         from papermill.execute import remove_error_markers
         from papermill.iorw import write_ipynb
 
         from stepkit.engine import run_cells
-        from stepkit.engine.run_request import Request
+        from stepkit.errors import ConfigurationError
 
         options.pop("input_path", None)
-        _check_options(options)
-        local = _local(output_path)
-        with run_cells.started(kernel_name, Path.cwd()) as started:
-            request = Request(
+        known = {field.name for field in fields(run_cells.Request)} - {"notebook", "output"}
+        for name in options.keys() - known:
+            raise ConfigurationError(
+                f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
+            )
+        local = _local_path(output_path)
+        with run_cells.start_kernel(kernel_name, Path.cwd()) as started:
+            request = run_cells.Request(
                 notebook=nb,
                 output=local,
                 progress_bar=progress_bar,
@@ -58,30 +59,21 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
             )
             outcome = run_cells.execute(request, started)
         if output_path and not local:
-            write_ipynb(nb, output_path)  # papermill would not, of a dead kernel or after a signal
+            write_ipynb(nb, output_path)  # papermill does not after a dead kernel or a signal
         _raise_for(outcome)
         return remove_error_markers(nb)  # papermill sets its own
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    from stepkit.engine.run_request import Request
-    from stepkit.errors import ConfigurationError
-
-    known = {field.name for field in fields(Request)} - {"notebook", "output"}
-    for name in options.keys() - known:
-        raise ConfigurationError(
-            f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
-        )
-
-
-def _local(output_path: str | None) -> Path | None:
-    """Return the path of a file; papermill's are relative to where it was started."""
+def _local_path(output_path: str | None) -> Path | None:
+    """Return the path of a file; papermill's are relative to the directory it was started in."""
     from papermill.iorw import LocalHandler, papermill_io
 
     handler = papermill_io.get_handler(output_path)
     if not output_path or not isinstance(handler, LocalHandler):
         return None
-    return Path(handler._cwd or "", output_path).absolute()  # noqa: SLF001 - its method sets it
+    directory = handler.cwd(None)  # papermill has no other way to read what it set
+    handler.cwd(directory)
+    return Path(directory or "", output_path).absolute()
 
 
 def _raise_for(outcome: Any) -> None:
@@ -93,7 +85,7 @@ def _raise_for(outcome: Any) -> None:
 
     if signum := outcome.execution.cancelled_by:
         signal.raise_signal(signum)
-        raise Cancelled(signum)  # whoever handles the signal made nothing of it
+        raise Cancelled(signum)  # the handler of the signal has returned
     try:
         notebook_verdict.judge(outcome.execution)
     except StepError as error:

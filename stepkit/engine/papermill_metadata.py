@@ -1,22 +1,43 @@
-"""What papermill writes into a notebook while it runs, made true and saved without a rewrite."""
+"""papermill's metadata of a notebook and its cells: times, statuses and error markers.
+
+papermill saves the whole notebook at each of its calls, and marks as completed what never ran.
+Here the checkpoints save it, and statuses come from the kernel's replies.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import nbformat
 from papermill.engines import NotebookExecutionManager
+from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_TEMPLATE
 
 from stepkit.engine.checkpoints import Checkpoints
+from stepkit.notebook.verdict import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from stepkit.notebook.verdict import CellRun
+
+# How the message at the top of a notebook begins whose last cell was stopped.
+_STOPPED: Final = {
+    Ending.FINISHED: "Execution stopped at",
+    Ending.KERNEL_DIED: "The kernel died at",
+    Ending.CELL_TIMEOUT: "A time limit was hit at",
+    Ending.RUN_TIMEOUT: "A time limit was hit at",
+    Ending.HUNG: "The kernel hung at",
+    Ending.OUTPUT_TIMEOUT: "Outputs did not arrive at",
+    Ending.CANCELLED: "Execution was cancelled at",
+}
+_BAD: Final = {"error", "stopped"}
 
 
 class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is untyped
-    """papermill's times and statuses of a notebook and its cells, and their saving.
+    """Writes papermill's times and statuses into ``nb``, and has it saved to ``output``.
 
-    papermill itself saves the whole notebook at each call, and marks as completed what never ran.
+    ``interval`` and ``settle`` are those of :class:`~stepkit.engine.checkpoints.Checkpoints`.
     """
 
     def __init__(
@@ -60,9 +81,9 @@ class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is unt
     def notebook_complete(self, **_: Any) -> None:
         """Note when the notebook ended; what did not run stays pending."""
         self.end_time = self.now()
-        told = self.nb.metadata.papermill
-        told["end_time"] = self.end_time.isoformat()
-        told["duration"] = (self.end_time - self.start_time).total_seconds()
+        metadata = self.nb.metadata.papermill
+        metadata["end_time"] = self.end_time.isoformat()
+        metadata["duration"] = (self.end_time - self.start_time).total_seconds()
         if self.pbar:
             self.pbar.refresh()
         self.cleanup_pbar()
@@ -76,3 +97,37 @@ class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is unt
         """Note that a cell was changed although it had ended, or never ran."""
         if self.checkpoints:
             self.checkpoints.cell_changed(cell)
+
+
+def mark_cell(node: Any, run: CellRun | None) -> None:
+    """Set the status of a cell that ended; ``run`` is None for a cell that is not run."""
+    if run is None:
+        return
+    metadata = node.metadata.papermill
+    if run.status in _BAD:
+        metadata.update(status="failed", exception=True)
+    elif run.status == "tolerated":
+        metadata.update(exception=True)
+        node.metadata["stepkit"] = {"tolerated": run.tolerance}  # the page shows it
+    elif run.status == "not-run":
+        node.metadata.papermill = dict.fromkeys(metadata) | {"status": "pending"}
+
+
+def mark_notebook(nb: Any, plan: Mapping[int, CellRun], ending: Ending) -> None:
+    """Set the status of the notebook, and insert markers that lead to the cell that failed.
+
+    papermill inserts them for a cell that raised, and these also for one that was stopped.
+    """
+    good = {"ok", "expected-error", "tolerated"}
+    failed = any(run.status not in good for run in plan.values())
+    nb.metadata.papermill["exception"] = True if failed else None
+    bad = next((run for run in plan.values() if run.status in _BAD), None)
+    if bad is None:
+        return
+    message = ERROR_MESSAGE_TEMPLATE % nb.cells[bad.index].execution_count
+    if bad.status == "stopped":
+        message = message.replace("An Exception was encountered at", _STOPPED[ending])
+    for index, text in ((bad.index, ERROR_ANCHOR_MSG), (0, message)):
+        marker = nbformat.v4.new_markdown_cell(text)
+        marker.metadata["tags"] = [ERROR_MARKER_TAG]
+        nb.cells.insert(index, marker)

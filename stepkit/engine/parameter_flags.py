@@ -41,8 +41,16 @@ class ParameterOptions:
     allow_unknown_parameters: Annotated[bool, "pass parameters the notebook does not have"] = False
 
 
+# papermill's own names, and the flags that ask for them
+_PATHS: Final = {
+    "PAPERMILL_INPUT_PATH": "inject_input_path",
+    "PAPERMILL_OUTPUT_PATH": "inject_output_path",
+}
+
+
 def given(
     options: ParameterOptions,
+    notebook: Any | None,
     preset: Mapping[str, Any],
     *,
     taken: Collection[str],
@@ -51,10 +59,17 @@ def given(
 ) -> dict[str, Any]:
     """Join the parameters of all flags with those that a variant presets; the flags win.
 
-    ``taken`` are names that rules set. Raises :class:`ConfigurationError` that names the flag.
+    ``taken`` are names that rules set. Names that the Python ``notebook`` does not know are refused
+    unless they are allowed; None is one in another language. Raises :class:`ConfigurationError`
+    that names the flag.
     """
+    paths = {
+        name: str(path)
+        for (name, flag), path in zip(_PATHS.items(), (source, output), strict=True)
+        if getattr(options, flag) or options.inject_paths
+    }
     joined = notebook_parameters.joined(
-        {**preset, **_paths(options, source, output)},
+        {**preset, **paths},
         base64_texts=options.parameters_base64,
         paths=options.parameters_file,
         yaml_texts=options.parameters_yaml,
@@ -63,29 +78,6 @@ def given(
     )
     if twice := sorted(joined.keys() & set(taken)):
         raise ConfigurationError(f"{twice[0]} is set by a rule and by a parameter: choose one")
+    if notebook and not options.allow_unknown_parameters:
+        notebook_parameters.check_known(notebook, joined.keys() - _PATHS.keys())
     return joined
-
-
-def check_known(options: ParameterOptions, nb: Any, names: Collection[str]) -> None:
-    """Refuse names that the Python notebook ``nb`` does not know, unless they are allowed.
-
-    Raises :class:`ConfigurationError`.
-    """
-    if not options.allow_unknown_parameters:
-        notebook_parameters.check_known(nb, set(names) - _PATHS.keys())
-
-
-# papermill's own names, and the flags that ask for them
-_PATHS: Final = {
-    "PAPERMILL_INPUT_PATH": "inject_input_path",
-    "PAPERMILL_OUTPUT_PATH": "inject_output_path",
-}
-
-
-def _paths(options: ParameterOptions, source: Path, output: Path) -> dict[str, str]:
-    both = zip(_PATHS.items(), (source, output), strict=True)
-    return {
-        name: str(path)
-        for (name, flag), path in both
-        if getattr(options, flag) or options.inject_paths
-    }

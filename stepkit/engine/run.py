@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from stepkit.engine import error_markers
+from stepkit.engine import papermill_metadata
 from stepkit.engine.cell_events import Watch
-from stepkit.engine.cell_log import Printed
+from stepkit.engine.cell_log import CellLog
 from stepkit.engine.client import OUTPUT_SECONDS, Client
 from stepkit.engine.heartbeat import Heartbeat
 from stepkit.engine.kernel_process import GRACEFUL_SECONDS
-from stepkit.engine.output_limit import Cap
+from stepkit.engine.output_limit import OutputLimit
 from stepkit.engine.papermill_metadata import Record
 from stepkit.errors import STOPPING, Reason, ToolError
 from stepkit.notebook.verdict import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from stepkit.engine.kernel_process import Kernel
-    from stepkit.engine.run_request import Request
+    from stepkit.engine.run_cells import Request
 
-# Seconds for the kernel's answer to an interrupt, and for its end after that. Together with the
-# save they must fit into the 10 s that a cancelled run may take.
+# Seconds for the kernel's reply to an interrupt, and for its end after that. Together with the save
+# they must fit into the 10 s that a cancelled run may take.
 _INTERRUPT_SECONDS: Final = 5
 _LAST_SECONDS: Final = 2.0
 
@@ -55,17 +54,18 @@ class Session:
         )
         checkpoints = self.record.checkpoints
         self._lock = checkpoints.lock if checkpoints else nullcontext()
-        self.caps: dict[int, Cap] = {}
-        if request.output:
-            Cap.forget(_outputs_of(request.output))
+        self._outputs = request.output and request.output.with_suffix(".outputs")
+        self._limits: dict[int, OutputLimit] = {}
+        if self._outputs:
+            OutputLimit.remove_files(self._outputs)
         self.client = Client(
             self.nb,
             kernel,
             lock=self._lock,
-            printed=Printed(
+            cell_log=CellLog(
                 log=request.log_output, stdout=request.stdout_file, stderr=request.stderr_file
             ),
-            caps=self.caps,
+            limits=self._limits,
             changed=self.record.changed,
             on_cell_execute=self._cell_execute,
             on_cell_executed=self._cell_executed,
@@ -82,8 +82,23 @@ class Session:
             await self._connect()
             self.watch.begin(self.nb)
             self.record.notebook_start()
+            heartbeat = Heartbeat(
+                self.client,
+                self.watch,
+                self.kernel.pid,
+                interval=self.request.heartbeat,
+                hang_timeout=self.request.hang_timeout,
+                on_hang=lambda: self._stop(Ending.HUNG, limit=self.request.hang_timeout),
+            )
+            beating = asyncio.ensure_future(heartbeat.beat())
             try:
-                await self._cells()
+                try:
+                    for index, cell in enumerate(self.nb.cells):
+                        if self._stopped.is_set() or not await self._cell(index, cell):
+                            break
+                finally:
+                    beating.cancel()
+                    await self.client.take_answers()
             finally:
                 await self._close()
 
@@ -106,30 +121,23 @@ class Session:
                 reason=Reason.TIMEOUT if slow else Reason.KERNEL_DIED,
             ) from error
 
-    async def _cells(self) -> None:
-        heartbeat = Heartbeat(
-            self.client,
-            self.watch,
-            self.kernel.pid,
-            interval=self.request.heartbeat,
-            hang_timeout=self.request.hang_timeout,
-            hung=lambda: self._stop(Ending.HUNG, limit=self.request.hang_timeout),
-        )
-        beating = asyncio.ensure_future(heartbeat.beat())
-        try:
-            for index, cell in enumerate(self.nb.cells):
-                if self._stopped.is_set() or not await self._cell(index, cell):
-                    break
-        finally:
-            beating.cancel()
-            await self.client.all_answered()
-
     async def _cell(self, index: int, cell: Any) -> bool:
-        """Execute one cell, and tell whether the next one is to follow."""
+        """Execute one cell within the limits, and return whether the next one is to follow."""
         with self._lock:
             self.record.cell_start(cell, index)
         try:
-            await self._executed(index, cell)
+            if index in self.watch.plan:
+                limit, ending = self.watch.time_left()
+                executing = asyncio.ensure_future(self.client.execute_in_place(cell, index))
+                stopping = asyncio.ensure_future(self._stopped.wait())
+                done, _ = await asyncio.wait(
+                    {executing, stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
+                )
+                stopping.cancel()
+                if executing not in done:
+                    self.watch.stop(ending)
+                    await self._interrupt(executing)
+                executing.result()
         except DeadKernelError:
             self.watch.stop(Ending.KERNEL_DIED)
         except CellTimeoutError:
@@ -140,27 +148,11 @@ class Session:
             self.watch.abandon()
             with self._lock:
                 self.record.cell_complete(cell, index)
-                error_markers.cell(cell, self.watch.plan.get(index))
+                papermill_metadata.mark_cell(cell, self.watch.plan.get(index))
         return self.watch.ending == Ending.FINISHED
 
-    async def _executed(self, index: int, cell: Any) -> None:
-        """Execute one cell within the limits. Raises what nbclient raises."""
-        if index not in self.watch.plan:
-            return
-        limit, ending = self.watch.time_left()
-        executing = asyncio.ensure_future(self.client.execute_in_place(cell, index))
-        stopping = asyncio.ensure_future(self._stopped.wait())
-        done, _ = await asyncio.wait(
-            {executing, stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
-        )
-        stopping.cancel()
-        if executing not in done:
-            self.watch.stop(ending)
-            await self._interrupt(executing)
-        executing.result()
-
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
-        """Ask the kernel to stop, wait for what it has to say, and then wait no longer."""
+        """Interrupt the running cell, and give the kernel some seconds to reply."""
         self._interrupted = True
         await self.kernel.interrupt()
         for _ in range(_INTERRUPT_SECONDS):
@@ -174,40 +166,35 @@ class Session:
             await asyncio.wait({executing})
 
     async def _close(self) -> None:
-        """End the kernel while the last state is saved."""
+        """End the kernel while the last state is saved; a signal ends it at once."""
         patience = _LAST_SECONDS if self._interrupted else GRACEFUL_SECONDS
         ending = asyncio.ensure_future(self.kernel.end(patience=patience))
         try:
             self.client.set_widgets_metadata()
             self.record.notebook_complete()
-            error_markers.notebook(self.nb, self.watch.plan, self.watch.ending)
+            papermill_metadata.mark_notebook(self.nb, self.watch.plan, self.watch.ending)
             await asyncio.to_thread(self.record.finish)
         finally:
-            await self._hurried(ending)
-
-    async def _hurried(self, ending: asyncio.Future[None]) -> None:
-        """Wait for the kernel's end, patiently until a signal comes."""
-        stopping = asyncio.ensure_future(self._stopped.wait())
-        both: set[asyncio.Future[Any]] = {ending, stopping}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not ending.done() and not self._interrupted:
-            self.kernel.kill()
-        await ending
+            stopping = asyncio.ensure_future(self._stopped.wait())
+            both: set[asyncio.Future[Any]] = {ending, stopping}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not ending.done() and not self._interrupted:
+                self.kernel.kill()
+            await ending
 
     def _settle(self) -> None:
         self.client.settle()
 
     def _cell_execute(self, cell: Any, cell_index: int) -> None:
-        limit, output = self.request.cell_output_limit, self.request.output
-        if limit and output:
-            number = self.watch.plan[cell_index].number
-            name = f"{number or f'injected-{cell_index}'}"
-            self.caps[cell_index] = Cap(limit, _outputs_of(output), name)
+        if self._outputs and self.request.cell_output_limit:
+            name = str(self.watch.plan[cell_index].number or f"injected-{cell_index}")
+            limit = OutputLimit(self.request.cell_output_limit, self._outputs, name)
+            self._limits[cell_index] = limit
         self.watch.cell_execute(cell, cell_index)
 
     def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        self.client.losses.saw(execute_reply)
+        self.client.received.add(execute_reply)
         self.watch.cell_executed(cell, cell_index, execute_reply)
 
     def _stop(self, ending: Ending, *, limit: float | None = None) -> None:
@@ -217,14 +204,14 @@ class Session:
     def _on_signal(self, signum: int) -> None:
         if self._stopped.is_set():
             if signum != signal.SIGHUP:  # a terminal that closes may send it twice
-                self.client.give_up()  # asked twice: wait no longer for the kernel's last words
+                self.client.give_up()  # a second signal: do not wait for the kernel's reply
             return
         self.watch.cancelled_by = signum
         self._stop(Ending.CANCELLED)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as a request to stop; only a main thread can."""
+        """Stop the run at SIGINT, SIGTERM and SIGHUP; only the main thread can handle signals."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -240,8 +227,3 @@ class Session:
                 with suppress(ValueError):
                     loop.remove_signal_handler(signum)
                     signal.signal(signum, before[signum])
-
-
-def _outputs_of(output: Path) -> Path:
-    """Return where outputs lie that find no room in the notebook."""
-    return output.with_suffix(".outputs")

@@ -69,7 +69,7 @@ class Started:
     def __init__(self, kernel: Kernel, descendants: Descendants) -> None:
         self.kernel = kernel
         self.descendants = descendants
-        self.gpu_before = nvml.memory()
+        self.gpu_before = nvml.read_memory()
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def execute(request: Request, started: Started) -> Outcome:
 def _warn_of_gpu_memory(before: tuple[int, int] | None) -> None:
     """Warn of GPU memory that is still in use after the run: the next run cannot have it."""
     until = time.monotonic() + _GPU_SECONDS
-    while before and (after := nvml.memory()) and after[0] - before[0] > _GPU_SLACK:
+    while before and (after := nvml.read_memory()) and after[0] - before[0] > _GPU_SLACK:
         if time.monotonic() >= until:
             more = (after[0] - before[0]) / 2**30
             logger.warning("GPU memory: %.1f GiB more in use than before the run", more)

@@ -1,176 +1,210 @@
-"""What goes on about the GPU beside one run of a notebook."""
+"""The GPU during one run of a notebook: the check before it, RMM's guard in it, samples of it."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import Reason, StepError
 from stepkit.gpu import TIMELINE
 from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory.attempt_files import Attempt
 from stepkit.notebook import kernelspecs
+from stepkit.notebook import verdict as notebook_verdict
+from stepkit.notebook.verdict import Execution
+from stepkit.options import DETAIL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from stepkit.gpu.health.concurrent_check import Look
+    from stepkit.gpu.health.concurrent_check import ConcurrentCheck
+    from stepkit.gpu.memory.guard_request import Settings
     from stepkit.gpu.monitor.sampler import Sampler
     from stepkit.gpu.monitor.timeline import Timeline
     from stepkit.gpu.step_options import GpuOptions
-    from stepkit.notebook.verdict import CellRun, Execution
 
 logger = logging.getLogger(__name__)
 
 
-class Alongside:
-    """The look at the GPU before the first cell, the guard's settings, and the samples.
+@dataclass(frozen=True, kw_only=True)
+class GpuOutputs:
+    """Outputs of a step that runs a notebook; empty where no GPU was there or none was checked."""
 
-    ``kernel`` is the name of the kernel that will run. Each part is imported when it is needed: it
-    starts sooner. Raises :class:`ConfigurationError` for options that contradict each other.
+    allocator: Annotated[str, "what handed out the GPU's memory"] = ""
+    gpu_memory_peak: Annotated[int | None, "most bytes in use at once on one GPU"] = None
+    timeline: Annotated[Path | None, "samples of GPU, CPU and memory, as gzipped columns"] = None
+    metrics: Annotated[Path | None, "metrics in Prometheus' text format"] = None
+    gpu: Annotated[Mapping[str, Any] | None, "the GPUs, and what they did", DETAIL] = None
+    guard: Annotated[Mapping[str, Any] | None, "what the guard in the kernel saw", DETAIL] = None
+    attempts: Annotated[tuple[Attempt, ...], "each attempt, if there was more", DETAIL] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The verdict on a run: ``message`` of a success, or else ``error``.
+
+    ``execution`` has the peak memory of each cell.
     """
 
-    def __init__(self, options: GpuOptions, *, kernel: str, cwd: Path) -> None:
+    execution: Execution
+    message: str
+    error: StepError | None
+
+
+@contextmanager
+def begin(options: GpuOptions, *, kernel: str, cwd: Path) -> Iterator[GpuSession]:
+    """Accompany the run of a notebook in ``kernel`` for the block.
+
+    A check of the GPU that ``options`` ask for begins at once, in a thread. Raises
+    :class:`ConfigurationError` for options that contradict each other.
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="sk-gpu-", ignore_cleanup_errors=True)
+    with ExitStack() as stack:
+        guard_log = Path(stack.enter_context(scratch), "guard.jsonl")
+        settings = guard_request.settings(options, guard_log)
+        session = GpuSession(options, settings, kernel=kernel, cwd=cwd, stack=stack)
+        if options.gpu in {"required", "optional"}:
+            session.check.start()
+        yield session
+
+
+class GpuSession:
+    """One run, as far as the GPU is concerned.
+
+    ``environment`` is what the kernel's environment gets in addition: the guard's settings.
+    """
+
+    def __init__(
+        self, options: GpuOptions, guard: Settings, *, kernel: str, cwd: Path, stack: ExitStack
+    ) -> None:
+        self.environment = guard.environment()
         self._options = options
+        self._guard = guard
         self._kernel = kernel
         self._cwd = cwd
-        self._stack = ExitStack()
-        self._settings = guard_request.settings(options, Path())
-        self._look: Look | None = None
+        self._stack = stack
         self._sampler: Sampler | None = None
         self._timeline: Timeline | None = None
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the kernel's environment gets in addition."""
-        return self._settings.environment()
+    @cached_property
+    def check(self) -> ConcurrentCheck:
+        """The check of the GPU that the kernel finds."""
+        from stepkit.gpu.health.concurrent_check import ConcurrentCheck
 
-    def __enter__(self) -> Self:
-        """Begin to look, if that is asked for."""
-        scratch = tempfile.TemporaryDirectory(prefix="sk-gpu-", ignore_cleanup_errors=True)
-        report = Path(self._stack.enter_context(scratch), "guard.jsonl")
-        self._settings = replace(self._settings, report=report)
-        if self._options.gpu in {"required", "optional"}:
-            self._look = self._looking()
-            self._look.start()
-        return self
+        python, env = kernelspecs.python(self._kernel), kernelspecs.environment(self._kernel)
+        check = ConcurrentCheck(self._options.gpu, python=python, cwd=self._cwd, env=env)
+        self._stack.callback(check.close)
+        return check
 
-    def __exit__(self, *exception: object) -> None:
-        """End all of it."""
-        self._stack.close()
+    def follow(self, pid: int) -> None:
+        """Sample the GPUs from now on, and the kernel's process ``pid`` with its descendants."""
+        if self._options.sampling:
+            from stepkit.gpu.monitor.sampler import Sampler
 
-    def kernel_started(self, pid: int) -> None:
-        """Sample the GPUs, and process ``pid`` with all its children."""
-        if not self._options.sampling:
-            return
-        from stepkit.gpu.monitor.sampler import Sampler
+            self._sampler = self._stack.enter_context(Sampler())
+            self._sampler.follow(pid)
 
-        self._sampler = self._stack.enter_context(Sampler())
-        self._sampler.follow(pid)
-
-    def check(self) -> None:
-        """Wait until it is clear that the GPU can be used, if it is required.
-
-        Raises :class:`StepError` when it cannot.
-        """
-        if self._look and self._options.gpu == "required":
+    def require(self) -> None:
+        """Wait until the check of a required GPU ends. Raises :class:`StepError` if it failed."""
+        if self._options.gpu == "required":
             try:
-                self._look.require()
+                self.check.require()
             except StepError as error:
                 logger.info("verdict: %s", error)
                 raise
 
-    def ended(self, execution: Execution) -> Execution:
-        """Return ``execution`` with the most memory of each cell."""
-        if not self._sampler:
-            return execution
-        from stepkit.gpu.monitor import timeline
-
-        self._sampler.end()  # what broke a GPU is told in its last sample
-        self._timeline = self._sampler.timeline(execution.started)
-        ran = [cell for cell in execution.cells if cell.began is not None]
-        peaks = timeline.peaks(self._timeline, [_window(cell) for cell in ran])
-        found = {cell.index: peak for cell, peak in zip(ran, peaks, strict=True)}
-        cells = [_with(cell, *found.get(cell.index, (None, None))) for cell in execution.cells]
-        return replace(execution, cells=cells)
-
-    def explained(self, error: StepError, execution: Execution) -> StepError:
-        """Return ``error``, or what it means when the GPU is at the bottom of it."""
-        if error.reason != Reason.CELL_ERROR:
-            return error
-        retried = self._options.on_gpu_oom == "retry-lower"
-        return (self._look or self._looking()).explained(error, execution, retried=retried)
+    def judge(self, execution: Execution) -> Verdict:
+        """End the samples, and judge the run: an error that the GPU caused is explained."""
+        if self._sampler:
+            self._sampler.end()  # what broke a GPU is in its last sample
+            self._timeline = self._sampler.timeline(execution.started)
+            execution = _with_peaks(execution, self._timeline)
+        message, error = "", None
+        try:
+            message = notebook_verdict.judge(execution)
+        except StepError as failure:
+            error = failure
+        if error and error.reason == Reason.CELL_ERROR:
+            retried = self._options.on_gpu_oom == "retry-lower"
+            error = self.check.explained(error, execution, retried=retried)
+        return Verdict(execution=execution, message=message, error=error)
 
     def outputs(
-        self, output: Path, execution: Execution, error: StepError | None, metrics: Path | None
-    ) -> dict[str, Any]:
-        """Return the fields of :class:`GpuOutputs` but the attempts.
+        self, verdict: Verdict, output: Path, metrics: Path | None, *, error: StepError | None
+    ) -> GpuOutputs:
+        """Return the outputs of the run, without its attempts; ``error`` is why the step failed.
 
-        The timeline is written beside ``output``, and ``metrics``; what cannot be written never
-        hides the verdict, which ``error`` is if it is a bad one.
+        The timeline is written beside ``output``, and the ``metrics``; one that cannot be written
+        is logged, so that it does not hide the verdict.
         """
         from stepkit.gpu.monitor import run_metrics, timeline
 
-        found = self._told(passed=not error)
-        summary, path = None, output.with_suffix(TIMELINE)
+        path, samples, summary = output.with_suffix(TIMELINE), self._timeline, None
         _remove(path)
-        if samples := self._timeline:
+        found = self._guard_outputs(passed=not error)
+        if samples:
             summary = timeline.summary(samples)
-            found |= {"gpu": asdict(summary), "gpu_memory_peak": summary.memory_peak}
-            found["timeline"] = _written(path, lambda: timeline.write(samples, path))
-        if metrics:
-            found["metrics"] = _written(
-                metrics.absolute(),
-                lambda: run_metrics.write(metrics, output.stem, execution, error, summary),
+            found = replace(
+                found,
+                gpu=asdict(summary),
+                gpu_memory_peak=summary.memory_peak,
+                timeline=_written(path, lambda: timeline.write(samples, path)),
             )
+        if metrics:
+            written = _written(
+                metrics.absolute(),
+                lambda: run_metrics.write(metrics, output.stem, verdict.execution, error, summary),
+            )
+            found = replace(found, metrics=written)
         return found
 
-    def _told(self, *, passed: bool) -> dict[str, Any]:
-        if self._settings.mode == "off":
-            return {}
-        told = guard_request.read(self._settings.report)
-        if not told.active and self._options.rmm_mode != "respect":
+    def _guard_outputs(self, *, passed: bool) -> GpuOutputs:
+        """Return what the guard recorded, and warn of what it could not do."""
+        if self._guard.mode == "off":
+            return GpuOutputs()
+        log = guard_request.read(self._guard.report)
+        if not log.active and self._options.rmm_mode != "respect":
             logger.warning("the guard was not active: nothing of --rmm-mode was done")
-        missed = [call.cuda for call in told.calls if call.cuda and not call.served]
+        missed = [call.cuda for call in log.calls if call.cuda and not call.served]
         if missed and passed and self._options.gpu == "auto":
             logger.warning("the notebook went on although RMM found no GPU: %s", missed[-1])
-        allocator = "none" if told.allocator.startswith("none:") else told.allocator
-        return {"guard": asdict(told), "allocator": allocator if told.rmm else ""}
-
-    def _looking(self) -> Look:
-        from stepkit.gpu.health.concurrent_check import Look
-
-        python, env = kernelspecs.python(self._kernel), kernelspecs.environment(self._kernel)
-        look = Look(self._options.gpu, python=python, cwd=self._cwd, env=env)
-        self._stack.callback(look.close)
-        return look
+        allocator = "none" if log.allocator.startswith("none:") else log.allocator
+        return GpuOutputs(guard=asdict(log), allocator=allocator if log.rmm else "")
 
 
-def _window(cell: CellRun) -> tuple[float, float]:
-    """Return when a cell began and ended."""
-    began = cell.began or 0.0
-    return began, began + (cell.seconds or 0.0)
+def _with_peaks(execution: Execution, samples: Timeline) -> Execution:
+    """Return ``execution`` with the most memory that was in use during each cell."""
+    from stepkit.gpu.monitor import timeline
 
-
-def _with(cell: CellRun, gpu_peak: int | None, rss_peak: int | None) -> CellRun:
-    return replace(cell, gpu_peak=gpu_peak, rss_peak=rss_peak)
+    ran = [cell for cell in execution.cells if cell.began is not None]
+    windows = [(began := cell.began or 0.0, began + (cell.seconds or 0.0)) for cell in ran]
+    peaks = dict(zip((cell.index for cell in ran), timeline.peaks(samples, windows), strict=True))
+    cells = []
+    for cell in execution.cells:
+        gpu_peak, rss_peak = peaks.get(cell.index, (None, None))
+        cells.append(replace(cell, gpu_peak=gpu_peak, rss_peak=rss_peak))
+    return replace(execution, cells=cells)
 
 
 def _written(path: Path, write: Callable[[], None]) -> Path | None:
+    """Call ``write`` and return ``path``, or None if it could not be written."""
     try:
         write()
     except StepError as error:
-        logger.warning("%s is not there: %s", path, error)
+        logger.warning("%s was not written: %s", path, error)
         _remove(path)
         return None
     return path
 
 
 def _remove(path: Path) -> None:
-    """Remove a file of an earlier run, if it may be removed: nobody may take it for this run's."""
+    """Remove the file of an earlier run, which would be taken for this run's."""
     if path.is_file():
         with suppress(OSError):
             path.unlink()

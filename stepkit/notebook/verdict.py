@@ -1,18 +1,24 @@
-"""The verdict on a notebook: what the kernel answered, cell by cell, and what follows from it."""
+"""The verdict on a notebook, from the kernel's reply to each cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
-from typing import Final, Literal
+from signal import SIGKILL, SIGTERM, Signals
+from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import Cancelled, Reason, StepError, ToolError, UserCodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _typeshed import DataclassInstance
 
 CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run"]
 
-# A crash of the kernel's own raises another signal.
+# A kernel that crashes by itself ends with another signal.
 _FROM_OUTSIDE: Final[dict[int, str]] = {
     SIGKILL: "most often a sign that the machine ran out of memory",
     SIGTERM: "from outside",
@@ -34,13 +40,13 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CellRun:
-    """One code cell: what it is, and what the kernel answered.
+    """One code cell, and the kernel's reply to it.
 
     ``number`` counts the notebook's own code cells from 1; a cell that was injected, by papermill
     for the parameters or by a rule, is 0. ``index`` is the position among all cells of the
     executed notebook. ``tolerance`` is the reason why a tolerated error was declared so. ``began``
     and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and ``rss_peak``
-    are bytes, None when nobody looked.
+    are bytes, None when they were not sampled.
     """
 
     number: int
@@ -59,7 +65,7 @@ class CellRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """All that a verdict needs: the cells in order, and how the kernel ended.
+    """What a verdict is made from: the cells in order, and how the kernel ended.
 
     ``cancelled_by`` is the signal that ended a cancelled run,
     ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
@@ -93,42 +99,60 @@ class Execution:
 
     @property
     def tolerated(self) -> Sequence[CellRun]:
-        """The cells whose error was declared tolerable."""
+        """The cells with a tolerated error."""
         return [cell for cell in self.cells if cell.status == "tolerated"]
 
 
 def judge(execution: Execution) -> str:
-    """Return the sentence of a success, or raise the error that says why it is none.
+    """Return the sentence that describes a success, or raise the error of a failure.
 
     Raises :class:`UserCodeError` for what the notebook did, :class:`ToolError` for what was done
     to it.
     """
-    failed = _first(execution.cells, "error")
-    missing = _first(execution.cells, "not-run")
-    stopped = _first(execution.cells, "stopped")
-    if failed and failed.ename == "SystemExit":
-        raise _early_exit(execution, failed)
-    if failed:
-        raise UserCodeError(_cell_error(execution, failed), reason=Reason.CELL_ERROR)
-    if stopped or missing:
-        raise _unfinished(execution, stopped or missing)
+    if failed := _first(execution.cells, "error"):
+        cell, rest = _cell(execution, failed), _not_run(execution)
+        if failed.ename == "SystemExit":  # even exit code 0 in the last cell may have cut it short
+            call = f"sys.exit({failed.evalue if failed.evalue not in {'', 'None'} else ''})"
+            message = f"{cell} ended the notebook early with {call}{rest}"
+            raise UserCodeError(message, reason=Reason.EARLY_EXIT)
+        evalue = " ".join(failed.evalue.split())[:_EVALUE_LENGTH]
+        error = f"{failed.ename}: {evalue}" if evalue else failed.ename
+        raise UserCodeError(f"{cell} raised {error}{rest}", reason=Reason.CELL_ERROR)
+    if stopped := _first(execution.cells, "stopped") or _first(execution.cells, "not-run"):
+        raise _unfinished(execution, stopped)
     if not execution.cells:
         return "the notebook has no code cells"
-    ran = f"{execution.ran} of {execution.total} cells ran{_expected(execution)}"
+    message = f"{execution.ran} of {execution.total} cells ran"
+    if expected := sum(cell.status == "expected-error" for cell in execution.cells):
+        message += f", {expected} of them with an error that its tag raises-exception expects"
     if execution.skipped:
-        ran += f", {execution.skipped} skipped by rules"
-    return f"{_tolerated(execution)}{ran}{_lost(execution)}"
+        message += f", {execution.skipped} skipped by rules"
+    if count := len(execution.tolerated):
+        errors = "tolerated error" if count == 1 else "tolerated errors"
+        message = f"passed with {count} {errors}: {message}"
+    if lost := execution.messages_lost:
+        were = "message of the kernel was" if lost == 1 else "messages of the kernel were"
+        message += f"; {lost} {were} lost: outputs are incomplete"
+    return message
 
 
-def interrupted(execution: Execution) -> str:
-    """Return the sentence of a run that a signal ended."""
-    name = Signals(execution.cancelled_by or SIGINT).name
-    done = f"{execution.ran} of {execution.total} cells had run"
-    return f"stopped by {name} when {done}; their outputs are saved"
+@contextmanager
+def cancelling(execution: Execution, outputs: DataclassInstance) -> Iterator[None]:
+    """Raise :class:`Cancelled` with ``outputs`` for a signal that arrives during the block."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
+        name, ran = Signals(cancelled.signum).name, f"{execution.ran} of {execution.total} cells"
+        raise Cancelled(
+            cancelled.signum,
+            outputs=cancelled.outputs or outputs,
+            message=f"stopped by {name} when {ran} had run; their outputs are saved",
+        ) from None
 
 
-def _unfinished(execution: Execution, cell: CellRun | None) -> StepError:
-    assert cell is not None
+def _unfinished(execution: Execution, cell: CellRun) -> StepError:
+    """Return the error of a run that ended at ``cell`` or before it."""
     where = _cell(execution, cell)
     match execution.ending:
         case Ending.KERNEL_DIED:
@@ -180,21 +204,6 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
 
 
-def _early_exit(execution: Execution, cell: CellRun) -> StepError:
-    """Judge sys.exit: what would have come after it is unknown, even with 0 in the last cell."""
-    call = f"sys.exit({cell.evalue if cell.evalue not in {'', 'None'} else ''})"
-    return UserCodeError(
-        f"{_cell(execution, cell)} ended the notebook early with {call}{_not_run(execution)}",
-        reason=Reason.EARLY_EXIT,
-    )
-
-
-def _cell_error(execution: Execution, cell: CellRun) -> str:
-    evalue = " ".join(cell.evalue.split())[:_EVALUE_LENGTH]
-    error = f"{cell.ename}: {evalue}" if evalue else cell.ename
-    return f"{_cell(execution, cell)} raised {error}{_not_run(execution)}"
-
-
 def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
     return next((cell for cell in cells if cell.status == status), None)
 
@@ -207,24 +216,6 @@ def _cell(execution: Execution, cell: CellRun) -> str:
 def _not_run(execution: Execution) -> str:
     count = sum(1 for cell in execution.cells if cell.status == "not-run" and cell.number)
     return f"; {count} {'cell' if count == 1 else 'cells'} after it did not run" if count else ""
-
-
-def _expected(execution: Execution) -> str:
-    count = sum(1 for cell in execution.cells if cell.status == "expected-error")
-    return f", {count} of them with an error that its tag raises-exception expects" if count else ""
-
-
-def _tolerated(execution: Execution) -> str:
-    count = len(execution.tolerated)
-    return f"passed with {count} tolerated error{'s' if count > 1 else ''}: " if count else ""
-
-
-def _lost(execution: Execution) -> str:
-    count = execution.messages_lost
-    if not count:
-        return ""
-    lost = "1 message of the kernel was" if count == 1 else f"{count} messages of the kernel were"
-    return f"; {lost} lost: outputs are incomplete"
 
 
 def _seconds(execution: Execution) -> str:

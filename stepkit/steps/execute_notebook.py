@@ -34,24 +34,24 @@ For example:
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from stepkit import rules
 from stepkit.engine import parameter_flags
 from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
-from stepkit.engine.options import EngineOptions, request
+from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
-from stepkit.errors import Cancelled, ConfigurationError, StepError
+from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.gpu import session as gpu_session
 from stepkit.gpu.memory import attempt_files, oom_retry
 from stepkit.gpu.monitor import run_metrics
-from stepkit.gpu.session import Alongside
+from stepkit.gpu.session import GpuOutputs, GpuSession
 from stepkit.gpu.step_options import GpuOptions
-from stepkit.gpu.step_outputs import GpuOutputs
 from stepkit.html import nbconvert
 from stepkit.notebook import ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
@@ -60,11 +60,6 @@ from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
-
-if TYPE_CHECKING:
-    from stepkit.engine.run_cells import Started
-    from stepkit.engine.run_request import Outcome
-    from stepkit.rules import Book, Patched
 
 logger = logging.getLogger(__name__)
 
@@ -118,71 +113,170 @@ class Outputs(GpuOutputs):
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A notebook that is ready to run in the kernel that ``started``.
+
+    ``patched`` is what the rules changed, and ``written`` are the paths of its files, if any.
+    """
+
+    options: Options
+    notebook: Any
+    patched: rules.Patched
+    written: tuple[Path, Path] | None
+    started: engine.Started
+    gpu: GpuSession
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A notebook whose run has ended, and how."""
+
+    prepared: Prepared
+    outcome: engine.Outcome
+
+
 def run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
-    named, rungs = _named_after(book, options), oom_retry.rungs(options)
+    named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
     written = attempt_files.written(named.output, _log(named), *further)
-    if os.path.exists(options.notebook):  # noqa: PTH110 - a name that is too long is none
-        attempt_files.forget(written, inputs=[options.notebook])
+    attempt_files.remove_kept(written, source=options.notebook)
     with run_metrics.of_failure(options.metrics, named.output.stem):
         return oom_retry.run(
-            lambda rung: _attempt(replace(options, **rung.changes), book),
-            rungs,
-            lambda number: attempt_files.keep(written, number),
+            partial(_attempt, options, book), rungs, partial(attempt_files.keep, written)
         )
 
 
-def _attempt(options: Options, book: Book) -> Outputs:
-    """Check everything that can be checked before the first cell, execute, and judge."""
-    options = _named_after(book, options)
-    document = ipynb.load(options.notebook)
-    _check_paths(options)
-    told = ipynb.metadata(document, options.notebook)
-    kernel, language = kernelspecs.choose(told, kernel=options.kernel, language=options.language)
-    cwd = (options.cwd or options.notebook.parent).absolute()
+def _attempt(options: Options, book: rules.Book, rung: oom_retry.Rung) -> Outputs:
+    """Run the notebook once, from its first cell, with the allocator of ``rung``."""
     with ExitStack() as stack:
-        beside = stack.enter_context(Alongside(options, kernel=kernel, cwd=cwd))
-        # It boots while the notebook is prepared.
-        started = stack.enter_context(engine.started(kernel, cwd, beside.environment))
-        beside.kernel_started(started.kernel.pid)
-        original = ipynb.with_ids(ipynb.upgraded(document, options.notebook))
-        del document  # it may be large
-        if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
-            _ready(replace(options, variant=options.gpu_oom_variant), book, original, language)
-        patched, given = _ready(options, book, original, language)
-        handler = stack.enter_context(logfile.recording(_log(options)))
-        outputs = _outputs(options, kernel, original, patched)
-        prepared = engine.prepared(
-            patched.notebook,
-            given,
-            source=options.notebook.absolute(),
-            output=options.output.absolute(),
-            kernel=kernel,
-            language=language,
-            report_mode=options.report_mode,
-        )
-        beside.check()
-        outcome = _execute(options, prepared, patched, started, handler)
-        return _judged(options, outputs, outcome, beside)
+        prepared = prepare(_resolve(replace(options, **rung.changes), book), book, stack)
+        executed = execute(prepared)
+        return judge(executed)
 
 
-def _named_after(book: Book, options: Options) -> Options:
-    """Give the files the suffix of the variant, unless they have it."""
-    suffix = book.variant(options.variant).suffix
+def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
+    """Start the kernel, and check meanwhile all that can fail before the first cell.
+
+    The kernel, the log and what watches the GPU end with ``stack``.
+    Raises :class:`~stepkit.errors.StepError`.
+    """
+    document = ipynb.load(options.notebook)
+    ipynb.check_output(options.output, options.notebook)
+    if options.cwd and not options.cwd.is_dir():
+        raise ConfigurationError(f"there is no working directory {options.cwd}")
+    given = ipynb.metadata(document, options.notebook)
+    kernel, language = kernelspecs.choose(given, kernel=options.kernel, language=options.language)
+    cwd = (options.cwd or options.notebook.parent).absolute()
+    gpu = stack.enter_context(gpu_session.begin(options, kernel=kernel, cwd=cwd))
+    started = stack.enter_context(engine.start_kernel(kernel, cwd, gpu.environment))
+    gpu.follow(started.kernel.pid)
+
+    original = ipynb.with_ids(ipynb.upgraded(document, options.notebook))
+    del document  # it may be large
+    if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
+        _patch(replace(options, variant=options.gpu_oom_variant), book, original, language)
+    patched, parameters = _patch(options, book, original, language)
+    log_file = stack.enter_context(logfile.recording(_log(options)))
+    if options.progress_bar:  # a line for each cell would break the bar on the screen
+        stack.enter_context(logfile.only_to(log_file, progress))
+    for change in patched.changes:
+        logger.info("rule %s: %s", change.rule, change.what)
+    output = options.output.absolute()
+    written = rules.write(original, patched, options.notebook.name, beside=output)
+    notebook = engine.prepare_notebook(
+        patched.notebook,
+        parameters,
+        source=options.notebook.absolute(),
+        output=output,
+        kernel=kernel,
+        language=language,
+        report_mode=options.report_mode,
+    )
+    gpu.require()
+    return Prepared(options, notebook, patched, written, started, gpu)
+
+
+def execute(prepared: Prepared) -> Executed:
+    """Run the cells. Raises :class:`StepError` when the kernel does not start or a disk is full."""
+    options, tolerances = prepared.options, prepared.patched.tolerances
+    with ExitStack() as stack:
+        output = options.output.absolute()
+        request = open_request(options, prepared.notebook, output, tolerances, stack)
+        if options.page:
+            stack.enter_context(nbconvert.preloading())
+        outcome = engine.execute(request, prepared.started)
+    for declared in tolerances.unused():
+        logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
+    execution = replace(outcome.execution, skipped=prepared.patched.skipped)
+    return Executed(prepared, replace(outcome, execution=execution))
+
+
+def judge(executed: Executed) -> Outputs:
+    """Return the outputs of a success. Raises the :class:`StepError` of a failure.
+
+    A signal that arrives meanwhile raises :class:`Cancelled` with all that is known of the run.
+    """
+    prepared, outcome, execution = executed.prepared, executed.outcome, executed.outcome.execution
+    options, page_error = prepared.options, None
+    patched, diff = prepared.written or (None, None)
+    outputs = Outputs(
+        notebook=options.output.absolute(),
+        log=_log(options),
+        kernel=prepared.started.kernel.name,
+        cells_total=execution.total,
+        cells_run=execution.ran,
+        tolerated=len(execution.tolerated),
+        variant=options.variant or "",
+        patched=patched,
+        diff=diff,
+        cells=tuple(execution.cells),
+        changes=prepared.patched.changes,
+        strays=outcome.strays,
+        messages_lost=execution.messages_lost,
+        status="tolerated" if execution.tolerated else "succeeded",
+    )
+    with notebook_verdict.cancelling(execution, outputs):
+        verdict = prepared.gpu.judge(execution)
+        if options.page and not execution.cancelled_by:
+            directory = options.notebook.absolute().parent
+            page_error = nbconvert.try_to_write(outcome.notebook, options.page, directory)
+            outputs = replace(outputs, page=None if page_error else options.page.absolute())
+        error = verdict.error or page_error
+        found = prepared.gpu.outputs(verdict, outputs.notebook, options.metrics, error=error)
+        outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
+        if execution.cancelled_by:
+            raise Cancelled(execution.cancelled_by, outputs=outputs)
+        logger.info("verdict: %s", verdict.error or verdict.message)
+        if verdict.error:
+            raise verdict.error.leaving(outputs)
+        if page_error:  # a page that cannot be made does not hide the verdict
+            raise page_error.leaving(outputs, prefix=f"{verdict.message}, but there is no page: ")
+        return replace(outputs, message=verdict.message)
+
+
+def _resolve(options: Options, book: rules.Book) -> Options:
+    """Give the files the suffix of the variant, unless they have it; a bar is for terminals."""
+    suffix, bar = book.variant(options.variant).suffix, options.progress_bar
     return replace(
         options,
         output=atomic_files.with_suffix(options.output, suffix),
         page=options.page and atomic_files.with_suffix(options.page, suffix),
+        progress_bar=logfile.on_terminal() if bar is None else bar,
     )
 
 
-def _ready(
-    options: Options, book: Book, original: Any, language: str
-) -> tuple[Patched, dict[str, Any]]:
-    """Return the notebook as rules change it, and its parameters."""
+def _log(options: Options) -> Path:
+    return (options.log or options.output.with_name("papermill.log")).absolute()
+
+
+def _patch(
+    options: Options, book: rules.Book, original: Any, language: str
+) -> tuple[rules.Patched, dict[str, Any]]:
+    """Return the notebook as the rules change it, and its parameters."""
     patched = rules.apply(
         original,
         book,
@@ -193,114 +287,12 @@ def _ready(
     )
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
-    given = parameter_flags.given(
+    parameters = parameter_flags.given(
         options,
+        patched.notebook if language == "python" else None,
         patched.parameters,
         taken=patched.names_set,
         source=options.notebook,
         output=options.output,
     )
-    if language == "python":
-        parameter_flags.check_known(options, patched.notebook, given)
-    return patched, given
-
-
-def _execute(
-    options: Options, prepared: Any, patched: Patched, started: Started, handler: logging.Handler
-) -> Outcome:
-    bar = logfile.on_terminal() if options.progress_bar is None else options.progress_bar
-    with ExitStack() as stack:
-        asked = request(
-            options,
-            prepared,
-            options.output.absolute(),
-            patched.tolerances,
-            progress_bar=bar,
-            stack=stack,
-        )
-        if bar:  # while it is on the screen, the lines for each cell are not
-            stack.enter_context(logfile.only_to(handler, progress))
-        if options.page:
-            stack.enter_context(nbconvert.preloading())
-        outcome = engine.execute(asked, started)
-    for declared in patched.tolerances.unused():
-        logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
-    return replace(outcome, execution=replace(outcome.execution, skipped=patched.skipped))
-
-
-def _judged(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
-    """Judge the run; a signal that comes meanwhile loses nothing of what is known."""
-    execution = outcome.execution
-    outputs = replace(
-        outputs,
-        cells_total=execution.total,
-        cells_run=execution.ran,
-        tolerated=len(execution.tolerated),
-        cells=tuple(execution.cells),
-        strays=outcome.strays,
-        messages_lost=execution.messages_lost,
-        status="tolerated" if execution.tolerated else "succeeded",
-    )
-    try:
-        return _told(options, outputs, outcome, beside)
-    except KeyboardInterrupt as stop:
-        cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
-        execution = replace(execution, cancelled_by=cancelled.signum)
-        raise Cancelled(
-            cancelled.signum,
-            outputs=cancelled.outputs or outputs,
-            message=notebook_verdict.interrupted(execution),
-        ) from None
-
-
-def _told(options: Options, outputs: Outputs, outcome: Outcome, beside: Alongside) -> Outputs:
-    """Tell the verdict; a page that cannot be made never hides what it says."""
-    execution = beside.ended(outcome.execution)
-    error, trouble, message = None, None, ""
-    try:
-        message = notebook_verdict.judge(execution)
-    except StepError as judged:
-        error = beside.explained(judged, execution)
-    if options.page and not execution.cancelled_by:
-        directory = options.notebook.absolute().parent
-        trouble = nbconvert.trouble_with(outcome.notebook, options.page, directory)
-        outputs = replace(outputs, page=None if trouble else options.page.absolute())
-    outputs = replace(
-        outputs,
-        cells=tuple(execution.cells),
-        **beside.outputs(outputs.notebook, execution, error or trouble, options.metrics),
-    )
-    if execution.cancelled_by:
-        raise Cancelled(execution.cancelled_by, outputs=outputs)
-    logger.info("verdict: %s", error or message)
-    if error:
-        raise error.leaving(outputs)
-    if trouble:
-        raise trouble.leaving(outputs, prefix=f"{message}, but there is no page: ")
-    return replace(outputs, message=message)
-
-
-def _check_paths(options: Options) -> None:
-    ipynb.check_output(options.output, options.notebook)
-    if options.cwd and not options.cwd.is_dir():
-        raise ConfigurationError(f"there is no working directory {options.cwd}")
-
-
-def _log(options: Options) -> Path:
-    return (options.log or options.output.with_name("papermill.log")).absolute()
-
-
-def _outputs(options: Options, kernel: str, original: Any, patched: Patched) -> Outputs:
-    outputs = Outputs(
-        notebook=options.output.absolute(),
-        log=_log(options),
-        kernel=kernel,
-        cells_total=0,
-        cells_run=0,
-        variant=options.variant or "",
-        changes=patched.changes,
-    )
-    for change in patched.changes:
-        logger.info("rule %s: %s", change.rule, change.what)
-    written = rules.write(original, patched, options.notebook.name, beside=outputs.notebook)
-    return replace(outputs, patched=written[0], diff=written[1]) if written else outputs
+    return patched, parameters

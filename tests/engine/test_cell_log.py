@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepkit.engine.cell_log import Printed
+from stepkit.engine.cell_log import CellLog
 from stepkit.errors import Reason, ToolError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_each_stream_has_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    printed = Printed(log=True, stdout=None, stderr=None)
+    printed = CellLog(log=True, stdout=None, stderr=None)
     printed.stream("stdout", "half of ")
     printed.stream("stderr", "an error\n")
     printed.stream("stdout", "a line\nrest")
@@ -32,7 +32,7 @@ def test_each_stream_has_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_line_of_one_cell_does_not_run_into_the_next(caplog: pytest.LogCaptureFixture) -> None:
-    printed = Printed(log=True, stdout=None, stderr=None)
+    printed = CellLog(log=True, stdout=None, stderr=None)
     printed.stream("stdout", "one")
     printed.cell_ended()
     printed.stream("stdout", "two\n")
@@ -41,7 +41,7 @@ def test_a_line_of_one_cell_does_not_run_into_the_next(caplog: pytest.LogCapture
 
 
 def test_only_the_plain_text_of_an_output_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    printed = Printed(log=True, stdout=None, stderr=None)
+    printed = CellLog(log=True, stdout=None, stderr=None)
     printed.output({"image/png": "eHh4", "text/html": "<b>", "text/plain": "<Figure>\n\nof two"})
     printed.output({"application/json": {"a": 1}, "text/plain": ["odd"]})
 
@@ -50,7 +50,7 @@ def test_only_the_plain_text_of_an_output_is_logged(caplog: pytest.LogCaptureFix
 
 def test_nothing_is_logged_unless_asked(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     with (tmp_path / "err").open("w+") as file:
-        printed = Printed(log=False, stdout=None, stderr=file)
+        printed = CellLog(log=False, stdout=None, stderr=file)
         printed.stream("stderr", "one\rtwo\n")
         printed.stream("stdout", "three\n")
         printed.output({"text/plain": "four"})
@@ -64,7 +64,7 @@ def test_nothing_is_logged_unless_asked(caplog: pytest.LogCaptureFixture, tmp_pa
 def test_a_file_on_a_full_disk_is_named(small_disk: Path) -> None:
     path = small_disk / "stdout"
     file = path.open("w")
-    printed = Printed(log=False, stdout=file, stderr=None)
+    printed = CellLog(log=False, stdout=file, stderr=None)
 
     with pytest.raises(ToolError, match=f"cannot write {path}: No space left") as caught:
         printed.stream("stdout", "x" * 2_000_000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import execute
 
-from stepkit.engine.lost_messages import Losses
+from stepkit.engine.lost_messages import ReceivedMessages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,11 @@ def message(number: int | str, pid: int = 7) -> dict[str, Any]:
 
 
 def counted(*numbers: int | str, first: int | str = 3) -> int:
-    losses = Losses(7)
-    losses.begin(message(first))
+    received = ReceivedMessages(7)
+    received.begin(message(first))
     for number in numbers:
-        losses.saw(message(number))
-    return losses.count
+        received.add(message(number))
+    return received.lost
 
 
 def test_nothing_is_lost_of_what_arrives_whole_in_whatever_order() -> None:
@@ -43,41 +43,41 @@ def test_what_came_before_the_first_cell_is_not_counted() -> None:
 
 
 def test_the_first_cell_alone_says_from_where_to_count() -> None:
-    losses = Losses(7)
-    losses.begin(message(3))
-    losses.saw(message(3))
-    losses.begin(message(9))
-    losses.saw(message(9))
+    received = ReceivedMessages(7)
+    received.begin(message(3))
+    received.add(message(3))
+    received.begin(message(9))
+    received.add(message(9))
 
-    assert losses.count == 5
+    assert received.lost == 5
 
 
 def test_nothing_is_counted_before_a_cell_began() -> None:
-    losses = Losses(7)
-    losses.saw(message(1))
-    losses.saw(message(9))
+    received = ReceivedMessages(7)
+    received.add(message(1))
+    received.add(message(9))
 
-    assert losses.count == 0
+    assert received.lost == 0
 
 
 def test_messages_of_forked_children_are_not_counted() -> None:
-    losses = Losses(7)
-    losses.begin(message(3))
+    received = ReceivedMessages(7)
+    received.begin(message(3))
     for number, pid in ((3, 7), (4, 7), (90, 8), (5, 8), (5, 7)):
-        losses.saw(message(number, pid))
+        received.add(message(number, pid))
 
-    assert losses.count == 0
+    assert received.lost == 0
 
 
 @pytest.mark.parametrize("name", ["", "0b2c-44", "a_b_c", "a_7_", "1_7_3\n", "x_77_3"])
 def test_a_kernel_that_numbers_nothing_is_not_counted(name: str) -> None:
-    losses = Losses(7)
+    received = ReceivedMessages(7)
     unnumbered = {"header": {"msg_id": name}}
-    losses.begin(unnumbered)
-    losses.saw(unnumbered)
-    losses.saw({"header": {}})
+    received.begin(unnumbered)
+    received.add(unnumbered)
+    received.add({"header": {}})
 
-    assert losses.count == 0
+    assert received.lost == 0
 
 
 @given(st.sets(st.integers(1, 60)), st.integers(1, 60))

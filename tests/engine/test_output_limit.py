@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import execute, statuses, text_of
 
-from stepkit.engine.output_limit import Cap
+from stepkit.engine.output_limit import OutputLimit
 from stepkit.errors import Reason, ToolError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ NOTE = "[stepkit: cut after 10 bytes of outputs; the whole is in {}]"
 
 
 @pytest.fixture
-def cap(tmp_path: Path) -> Cap:
-    return Cap(10, tmp_path / "a.outputs", "1")
+def limit(tmp_path: Path) -> OutputLimit:
+    return OutputLimit(10, tmp_path / "a.outputs", "1")
 
 
 def files(tmp_path: Path) -> dict[str, str]:
@@ -32,56 +32,62 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in directory.iterdir()}
 
 
-def test_outputs_up_to_the_limit_leave_no_file(cap: Cap, tmp_path: Path) -> None:
-    assert cap.stream("12345") == "12345"
-    assert cap.fits({"text/plain": "6789"}) == ""
-    assert cap.stream("0") == "0"
-    cap.end()
+def test_outputs_up_to_the_limit_leave_no_file(limit: OutputLimit, tmp_path: Path) -> None:
+    assert limit.cut("12345") == "12345"
+    assert limit.note_if_beyond({"text/plain": "6789"}) == ""
+    assert limit.cut("0") == "0"
+    limit.end()
 
     assert files(tmp_path) == {}
 
 
-def test_one_character_more_is_cut_and_the_whole_text_is_kept(cap: Cap, tmp_path: Path) -> None:
-    assert cap.stream("12345") == "12345"
+def test_one_character_more_is_cut_and_the_whole_text_is_kept(
+    limit: OutputLimit, tmp_path: Path
+) -> None:
+    assert limit.cut("12345") == "12345"
     note = NOTE.format("a.outputs/cell-1.txt")
-    assert cap.stream("67890x") == f"67890\n{note}\n"
-    assert cap.stream("more") == ""
-    cap.end()
+    assert limit.cut("67890x") == f"67890\n{note}\n"
+    assert limit.cut("more") == ""
+    limit.end()
 
     assert files(tmp_path) == {"cell-1.txt": "1234567890xmore"}
 
 
-def test_each_cell_has_the_whole_limit(cap: Cap, tmp_path: Path) -> None:
-    cap.stream("x" * 20)
-    cap.end()
-    second = Cap(10, tmp_path / "a.outputs", "2")
+def test_each_cell_has_the_whole_limit(limit: OutputLimit, tmp_path: Path) -> None:
+    limit.cut("x" * 20)
+    limit.end()
+    second = OutputLimit(10, tmp_path / "a.outputs", "2")
 
-    assert second.stream("1234567890") == "1234567890"
+    assert second.cut("1234567890") == "1234567890"
     second.end()
     assert set(files(tmp_path)) == {"cell-1.txt"}
 
 
-def test_what_a_cell_prints_after_its_end_is_joined_to_the_rest(cap: Cap, tmp_path: Path) -> None:
-    assert cap.stream("12345") == "12345"
-    cap.end()
+def test_what_a_cell_prints_after_its_end_is_joined_to_the_rest(
+    limit: OutputLimit, tmp_path: Path
+) -> None:
+    assert limit.cut("12345") == "12345"
+    limit.end()
     assert files(tmp_path) == {}
-    assert cap.stream("67890x").startswith("67890\n[stepkit: cut")
-    cap.end()
-    assert cap.stream("more") == ""
-    cap.end()
+    assert limit.cut("67890x").startswith("67890\n[stepkit: cut")
+    limit.end()
+    assert limit.cut("more") == ""
+    limit.end()
 
     assert files(tmp_path) == {"cell-1.txt": "1234567890xmore"}
 
 
-def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(cap: Cap, tmp_path: Path) -> None:
+def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(
+    limit: OutputLimit, tmp_path: Path
+) -> None:
     image = {"image/png": "x" * 11, "text/plain": "é"}
     note = NOTE.format("a.outputs/cell-1-output-1.json")
 
-    assert cap.fits(image) == f"\n{note}\n"
-    assert cap.fits({"text/plain": "small"}) == ""
-    assert "output-2" in cap.fits({"application/json": {"a": [1, 2, 3]}})
-    assert cap.stream("12345") == "12345"
-    cap.end()
+    assert limit.note_if_beyond(image) == f"\n{note}\n"
+    assert limit.note_if_beyond({"text/plain": "small"}) == ""
+    assert "output-2" in limit.note_if_beyond({"application/json": {"a": [1, 2, 3]}})
+    assert limit.cut("12345") == "12345"
+    limit.end()
 
     kept = {name: json.loads(text) for name, text in files(tmp_path).items()}
     assert kept == {
@@ -92,10 +98,10 @@ def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(cap: Cap, tmp_pa
 
 @given(pieces=st.lists(st.text(max_size=8), max_size=8))
 def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
-    directory = tmp_path_factory.mktemp("cap") / "a.outputs"
-    cap = Cap(10, directory, "1")
-    shown = "".join(cap.stream(piece) for piece in pieces)
-    cap.end()
+    directory = tmp_path_factory.mktemp("limit") / "a.outputs"
+    limit = OutputLimit(10, directory, "1")
+    shown = "".join(limit.cut(piece) for piece in pieces)
+    limit.end()
 
     whole = "".join(pieces)
     if len(whole) <= 10:
@@ -107,33 +113,35 @@ def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: 
 
 
 def test_a_full_disk_is_told(small_disk: Path) -> None:
-    cap = Cap(10, small_disk / "a.outputs", "1")
+    limit = OutputLimit(10, small_disk / "a.outputs", "1")
 
     with pytest.raises(ToolError, match=r"cannot write .*No space left") as caught:
-        cap.stream("x" * 2_000_000)
+        limit.cut("x" * 2_000_000)
     with suppress(ToolError):
-        cap.end()
+        limit.end()
 
     assert caught.value.reason == Reason.DISK_FULL
 
 
 def test_a_full_disk_is_told_at_the_end_too(small_disk: Path) -> None:
-    cap = Cap(10, small_disk / "a.outputs", "1")
-    cap.stream("x" * 20)
+    limit = OutputLimit(10, small_disk / "a.outputs", "1")
+    limit.cut("x" * 20)
     with pytest.raises(OSError, match="No space"):
         (small_disk / "other").write_bytes(b"x" * 2_000_000)
-    cap.stream("y" * 5000)
+    limit.cut("y" * 5000)
 
     with pytest.raises(ToolError, match=r"cell-1.txt: No space left"):
-        cap.end()
-    cap.end()
+        limit.end()
+    limit.end()
 
 
-def test_an_output_that_replaces_another_has_to_fit_alone(cap: Cap, tmp_path: Path) -> None:
+def test_an_output_that_replaces_another_has_to_fit_alone(
+    limit: OutputLimit, tmp_path: Path
+) -> None:
     for number in range(100):
-        assert cap.fits({"text/plain": f"{number} of 99"}, replaces=True) == ""
-    assert cap.stream("1234567890") == "1234567890"
-    assert "output-1" in cap.fits({"text/plain": "12345678901"}, replaces=True)
+        assert limit.note_if_beyond({"text/plain": f"{number} of 99"}, replaces=True) == ""
+    assert limit.cut("1234567890") == "1234567890"
+    assert "output-1" in limit.note_if_beyond({"text/plain": "12345678901"}, replaces=True)
 
     assert set(files(tmp_path)) == {"cell-1-output-1.json"}
 

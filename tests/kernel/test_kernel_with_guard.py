@@ -18,7 +18,7 @@ from stepkit.gpu.memory import guard_request
 from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
-    from stepkit.engine.run_request import Outcome
+    from stepkit.engine.run_cells import Outcome
     from stepkit.gpu.memory.guard_request import Told
 
 ROOT = Path(__file__).parents[2]

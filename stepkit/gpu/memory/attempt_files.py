@@ -1,7 +1,8 @@
-"""One attempt at a notebook, and the files that it leaves for people to look at."""
+"""One attempt to run a notebook, and the files of it that are kept when another one follows."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -13,11 +14,11 @@ from stepkit.gpu import TIMELINE
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from _typeshed import DataclassInstance
 
-# What a run writes beside its output: samples, outputs that were cut, and what rules changed.
+# Endings of what a run writes beside its output: samples, outputs that were cut, rules' changes.
 _BESIDE: Final = (TIMELINE, ".outputs", ".patched.ipynb", ".patched.diff")
 
 T = TypeVar("T", bound="DataclassInstance")
@@ -28,9 +29,9 @@ Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 class Attempt:
     """How one attempt ended.
 
-    ``number`` counts from 1, ``rung`` says who handed out the GPU's memory, ``gpu_peak`` is the
-    most bytes of it that any cell had in use (None when nobody looked), ``notebook`` what the
-    attempt left of the executed notebook (None when it left nothing).
+    ``number`` counts from 1, ``rung`` says what handed out the GPU's memory, ``gpu_peak`` is the
+    most bytes of it that any cell had in use (None when it was not sampled), ``notebook`` the
+    executed notebook (None when none was written).
     """
 
     number: int
@@ -45,7 +46,7 @@ class Attempt:
 
 def kept(path: Path, number: int) -> Path:
     """Return where attempt ``number`` keeps ``path``: ``out.ipynb`` as ``out.attempt-1.ipynb``."""
-    stem, ending = _parted(path)
+    stem, ending = _split(path)
     return path.with_name(f"{stem}.attempt-{number}{ending}")
 
 
@@ -61,7 +62,7 @@ def relocated(outputs: T, number: int) -> T:
 
 
 def written(output: Path, log: Path, *further: Path | None) -> list[Path]:
-    """Return all that one attempt may write: what stands beside ``output`` comes of itself."""
+    """Return all paths that one attempt may write, with those that stand beside ``output``."""
     beside = [output.with_suffix(ending) for ending in _BESIDE]
     return [output, log, *beside, *(path for path in further if path)]
 
@@ -69,8 +70,8 @@ def written(output: Path, log: Path, *further: Path | None) -> list[Path]:
 def keep(paths: Iterable[Path], number: int) -> None:
     """Move what attempt ``number`` wrote out of the way of the next one.
 
-    Missing ones are passed over. Links, devices and pipes stay where they are: ``--log
-    /dev/stderr`` is no file of ours. Raises :class:`~stepkit.errors.StepError`.
+    Missing files are passed over. Links, devices and pipes stay where they are, such as those of
+    ``--log /dev/stderr``. Raises :class:`~stepkit.errors.StepError`.
     """
     for path in paths:
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
@@ -78,19 +79,26 @@ def keep(paths: Iterable[Path], number: int) -> None:
                 path.rename(kept(path, number))
 
 
-def forget(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
-    """Remove what attempts of an earlier run kept: nobody may take it for this run's.
+def remove_kept(paths: Iterable[Path], *, source: Path | None = None) -> None:
+    """Remove what attempts of an earlier run kept, which would be taken for this run's.
 
-    Raises :class:`ConfigurationError`, and removes nothing, when one of ``inputs`` is among it:
-    somebody runs a kept notebook again.
+    Removes nothing when the notebook ``source`` does not exist, because the run will fail at once.
+    Raises :class:`ConfigurationError`, and removes nothing, when ``source`` is one of these files:
+    a kept notebook that is to be run again.
     """
-    stale = {old for path in paths for old in _kept(path)}
-    for source in inputs:
-        if source.resolve() in {old.resolve() for old in stale}:
-            raise ConfigurationError(
-                f"{source} is what an earlier attempt kept, and this run would replace it: "
-                f"choose an output of another name, or copy it first"
-            )
+    if source and not os.path.exists(source):  # noqa: PTH110 - False for a name that is too long
+        return
+    stale: set[Path] = set()
+    for path in paths:
+        stem, ending = _split(path)
+        kept_name = re.compile(rf"{re.escape(stem)}\.attempt-[0-9]+{re.escape(ending)}")
+        if path.parent.is_dir():
+            stale |= {old for old in path.parent.iterdir() if kept_name.fullmatch(old.name)}
+    if source and source.resolve() in {old.resolve() for old in stale}:
+        raise ConfigurationError(
+            f"{source} is what an earlier attempt kept, and this run would replace it: "
+            f"choose an output of another name, or copy it first"
+        )
     for old in stale:
         with atomic_files.explaining(f"cannot remove {old}"):
             if old.is_dir() and not old.is_symlink():
@@ -99,14 +107,7 @@ def forget(paths: Iterable[Path], *, inputs: Iterable[Path] = ()) -> None:
                 old.unlink()
 
 
-def _kept(path: Path) -> Iterator[Path]:
-    stem, ending = _parted(path)
-    ours = re.compile(rf"{re.escape(stem)}\.attempt-[0-9]+{re.escape(ending)}")
-    if path.parent.is_dir():
-        yield from (old for old in path.parent.iterdir() if ours.fullmatch(old.name))
-
-
-def _parted(path: Path) -> tuple[str, str]:
-    """Part a name so that what stands beside a notebook stays beside it under the new one."""
+def _split(path: Path) -> tuple[str, str]:
+    """Split a name so that a file beside a notebook stays beside it under the new name."""
     ending = next((end for end in _BESIDE if path.name.endswith(end)), path.suffix)
     return path.name.removesuffix(ending), ending

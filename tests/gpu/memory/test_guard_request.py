@@ -108,7 +108,7 @@ def test_refuses_what_a_mode_cannot_use(options: dict[str, Any], message: str) -
 
 
 def test_names_the_flag_whose_size_is_none() -> None:
-    with pytest.raises(ConfigurationError, match=r"^--rmm-pool-size 'lots' is no size: write 4GiB"):
+    with pytest.raises(ConfigurationError, match=r"^--rmm-pool-size 'lots' is not a size: write 4GiB"):
         environment(rmm_mode="pool", rmm_pool_size="lots")
 
 

@@ -52,7 +52,7 @@ def test_reads_sizes_as_people_write_them(text: str, expected: float) -> None:
     ],
 )
 def test_refuses_what_is_no_size(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^--size .* is no size: write 4GiB"):
+    with pytest.raises(ConfigurationError, match=r"^--size .* is not a size: write 4GiB"):
         memory_size.parse(text, name="--size")
 
 
@@ -62,7 +62,7 @@ def test_neither_takes_nor_advises_a_share_where_none_makes_sense(text: str) -> 
         memory_size.parse(text, name="--size", shares=False)
 
     advice = "write 4GiB, 500MB or a number of bytes"
-    assert str(caught.value) == f"--size {text!r} is no size: {advice}"
+    assert str(caught.value) == f"--size {text!r} is not a size: {advice}"
 
 
 def test_sizes_are_read_alike_where_no_share_is_taken() -> None:

@@ -39,7 +39,7 @@ class Options(GpuOptions):
 
 def lowered(**given: Any) -> list[Rung]:
     options = Options(on_gpu_oom="retry-lower", **given)
-    return list(oom_retry.rungs(options, managed_limit=4 * GIB))
+    return list(oom_retry.rungs(options, variant=options.variant, managed_limit=4 * GIB))
 
 
 def modes(rungs: list[Rung]) -> list[str]:
@@ -161,7 +161,7 @@ def test_a_share_of_the_host_is_one_of_what_is_free(
 
 
 def test_a_size_of_the_host_that_is_none_is_refused_before_the_first_attempt() -> None:
-    with pytest.raises(ConfigurationError, match="--rmm-overflow 'much' is no size: "):
+    with pytest.raises(ConfigurationError, match="--rmm-overflow 'much' is not a size: "):
         lowered(rmm_overflow="much")
 
 
@@ -457,7 +457,7 @@ def test_what_an_earlier_run_kept_is_removed_and_nothing_else(
     (tmp_path / "out.attempt-1.outputs").mkdir()
     (tmp_path / "out.attempt-1.outputs/cell-1").write_text("")
 
-    attempt_files.forget(
+    attempt_files.remove_kept(
         [tmp_path / "out.ipynb", tmp_path / "out.outputs", tmp_path / "no/such.log"]
     )
 
@@ -471,7 +471,7 @@ def test_a_kept_notebook_that_is_run_again_is_not_removed(
     source = tmp_path / "out.attempt-2.ipynb"
 
     with pytest.raises(ConfigurationError) as caught:
-        attempt_files.forget([tmp_path / "out.ipynb"], inputs=[source])
+        attempt_files.remove_kept([tmp_path / "out.ipynb"], source=source)
 
     assert str(caught.value) == (
         f"{source} is what an earlier attempt kept, and this run would replace it: "
