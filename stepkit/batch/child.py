@@ -146,7 +146,7 @@ def _check_outputs(
         return ended
     if missing := _missing(one, one.outputs):
         message = f"{ended.message}, but it did not write {missing} ({one.place(missing)})"
-        failed = {
+        failed: dict[str, Any] = {
             "status": "failed",
             "reason": Reason.ARTIFACT_MISSING,
             "message": message,

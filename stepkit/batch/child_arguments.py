@@ -27,7 +27,7 @@ def arguments(
         "--log": places.log(one),
         "--report": places.report(one),
         "--page": places.page(one) if page else None,
-        "--parameters-yaml": yaml_files.written(settings.parameters),
+        "--parameters-yaml": yaml_files.dump(settings.parameters),
         "--rules": settings.rules,
         "--variant": settings.variant,
         "--kernel": settings.kernel,

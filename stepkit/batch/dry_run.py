@@ -49,7 +49,7 @@ def _resolve_variant(one: Planned) -> Planned:
             patched.parameters,
             base64_texts=(),
             paths=(),
-            yaml_texts=[yaml_files.written(settings.parameters)],
+            yaml_texts=[yaml_files.dump(settings.parameters)],
             guessed=settings.given,
             raw=(),
         )

@@ -1,4 +1,4 @@
-"""Words that nearly were others."""
+"""Suggest the word that a misspelt one was meant to be."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return what ``word`` may have meant, or ``""`` when it is like nothing known."""
+    """Return the most similar word in ``known``, or ``""`` if none is similar."""
     import difflib
 
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name what ``word`` may have meant, or everything it could have been."""
+    """Return the end of a message about ``word``: the most similar known word, or all of them."""
     names = sorted(known)
     if near := nearest(word, names):
         return f": did you mean {near}?"

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them."""
+"""Read and spell durations as people write them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Final
 
 DAY: Final = 86400  # seconds
 
-# Go's time.ParseDuration, as in Tekton, and days, which it lacks.
+# The units of Go's time.ParseDuration, as in Tekton, and days.
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY}
 
 
 def parse(text: str) -> float:
     """Read a duration: a number of seconds, or ``1h30m``, ``90s``, ``500ms``, ``14d``.
 
-    Raises :class:`ValueError` with a line for people.
+    Returns seconds. Raises :class:`ValueError` whose message a user can read.
     """
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is no duration: write 90, 90s, 5m or 1h30m, or 14d for days")
+        raise ValueError(f"{text!r} is not a duration: write 90, 90s, 5m or 1h30m, or 14d for days")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def spell(length: float) -> str:
-    """Spell seconds for people: ``14 days``, ``600 seconds``."""
+    """Spell a limit in seconds: ``14 days``, ``600 seconds``."""
     days, rest = divmod(length, DAY)
     if days and not rest:
         return f"{days:g} day{'s' if days > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Whether a document fits its JSON Schema, told in words for the people who wrote it."""
+"""Validate a document by its JSON Schema and describe what is wrong in plain words."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ _KINDS: Final = {
 }  # fmt: skip
 _SHOWN: Final = 40  # characters of a wrong value that a message shows
 
+_MORE: Final = "additionalProperties"
+
 Keys = tuple[str | int, ...]
 
 
 def problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
-    """Return where ``value`` does not fit the schema in the file ``schema``, and what is wrong.
+    """Return the keys and a description of each place where ``value`` does not fit ``schema``.
 
-    They are sorted by their place. A schema may say itself what is wrong, in the words that
-    editors show, too: ``errorMessage``, ``patternErrorMessage``.
+    ``schema`` is the path of the JSON Schema. The places are in order. The schema can have its own
+    message under ``errorMessage`` or ``patternErrorMessage``, which editors show as well.
     """
     from jsonschema import Draft202012Validator
 
     validator = Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
-    found = [_leaf(error) for error in validator.iter_errors(value)]
+    found = [_innermost(error) for error in validator.iter_errors(value)]
     # An unknown key explains more than what is missing because of it.
     found.sort(key=lambda e: ([str(key).zfill(9) for key in e.absolute_path], e.validator != _MORE))
-    return [(tuple(error.absolute_path), _told(error)) for error in found]
+    return [(tuple(error.absolute_path), _describe(error)) for error in found]
 
 
-_MORE: Final = "additionalProperties"
-
-
-def _leaf(error: Any) -> Any:
+def _innermost(error: Any) -> Any:
     """Follow an error into the branch that was meant: the one with fewest mistakes at its root."""
-    while error.validator in {"oneOf", "anyOf"} and error.context and not _own(error):
+    while error.validator in {"oneOf", "anyOf"} and error.context and not _own_message(error):
         branches = defaultdict(list)
         for inner in error.context:
             branches[inner.relative_schema_path[0]].append(inner)
@@ -51,54 +50,41 @@ def _leaf(error: Any) -> Any:
     return error
 
 
-def _own(error: Any) -> str:
-    return str(error.schema.get("errorMessage", ""))
-
-
-def _told(error: Any) -> str:
+def _describe(error: Any) -> str:
     given, wanted = error.instance, error.validator_value
-    words: dict[str, Callable[[], str]] = {
-        _MORE: lambda: _unknown(given, error.schema.get("properties", {})),
-        "type": lambda: f"must be {_kinds(wanted)}, not {shown(given)}",
+    if error.validator == _MORE:
+        known = error.schema.get("properties", {})
+        wrong = next(key for key in given if key not in known)
+        return f"has an unknown key {wrong!r}{did_you_mean(wrong, known)}"
+    if error.validator == "dependentRequired":
+        pairs = ((key, need) for key in wanted if key in given for need in wanted[key])
+        return "has {} without {}".format(*next(pair for pair in pairs if pair[1] not in given))
+    if error.validator == "pattern":
+        be = "have the key" if "propertyNames" in error.relative_schema_path else "be"
+        why = error.schema.get("patternErrorMessage") or error.schema["pattern"]
+        return f"cannot {be} {preview(given)}: {why}"
+    if error.validator == "type":
+        kinds = (_KINDS[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
+        return f"must be {' or '.join(kinds)}, not {preview(given)}"
+    messages: dict[str, Callable[[], str]] = {
         "required": lambda: f"needs {' and '.join(key for key in wanted if key not in given)}",
-        "dependentRequired": lambda: _half(given, wanted),
         "minimum": lambda: f"must be at least {wanted}, not {given}",
         "minLength": lambda: "must not be empty",
         "minItems": lambda: "must not be empty",
         "minProperties": lambda: "must not be empty",
         "maxProperties": lambda: f"must be one of {', '.join(error.schema['properties'])}",
-        "const": lambda: f"{_own(error) or f'must be {wanted}'}, not {shown(given)}",
-        "pattern": lambda: f"cannot {_be(error)} {shown(given)}: {_reason(error.schema)}",
+        "const": lambda: f"{_own_message(error) or f'must be {wanted}'}, not {preview(given)}",
     }
-    if error.validator in words:
-        return words[error.validator]()
-    return _own(error) or str(error.message)
+    if error.validator in messages:
+        return messages[error.validator]()
+    return _own_message(error) or str(error.message)
 
 
-def _kinds(wanted: str | list[str]) -> str:
-    return " or ".join(_KINDS[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
+def _own_message(error: Any) -> str:
+    return str(error.schema.get("errorMessage", ""))
 
 
-def _half(given: dict[str, Any], wanted: dict[str, list[str]]) -> str:
-    missing = ((key, n) for key in wanted if key in given for n in wanted[key] if n not in given)
-    return "has {} without {}".format(*next(missing))
-
-
-def _unknown(given: dict[str, Any], known: dict[str, Any]) -> str:
-    wrong = next(key for key in given if key not in known)
-    return f"has an unknown key {wrong!r}{did_you_mean(wrong, known)}"
-
-
-def _be(error: Any) -> str:
-    return "have the key" if "propertyNames" in error.relative_schema_path else "be"
-
-
-def _reason(schema: dict[str, Any]) -> str:
-    return str(schema.get("patternErrorMessage") or schema["pattern"])
-
-
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """Return the beginning of a wrong value, in one line."""
     text = json.dumps(value, ensure_ascii=False)
-    text = text if text.isprintable() else json.dumps(value)
-    return shorten(text, _SHOWN)
+    return shorten(text if text.isprintable() else json.dumps(value), _SHOWN)

@@ -1,4 +1,4 @@
-"""Numbers of bytes as people write them."""
+"""Read and spell sizes in bytes as people write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stepkit.errors import ConfigurationError
 
 GIB: Final = 1 << 30
 
-SMALLEST: Final = 256  # a number below that is one of a unit that somebody forgot
+SMALLEST: Final = 256  # a lower number probably lacks its unit
 LARGEST: Final = 1 << 60  # more than any volume has
 
 UNITS: Final = {
@@ -36,15 +36,15 @@ def parse(
     largest: int = LARGEST,
     forms: str = FORMS,
 ) -> int:
-    """Return bytes: ``1073741824``, ``4GiB``, ``4Gi`` (1024-based), ``500MB``, ``500M``.
+    """Return the bytes of ``1073741824``, ``4GiB``, ``4Gi`` (1024-based), ``500MB``, ``500M``.
 
-    Raises :class:`ConfigurationError` that begins with ``name``, and advises ``forms``, for what
-    is no size or lies outside ``least`` and ``largest``.
+    Raises :class:`ConfigurationError` that begins with ``name`` for a text that is not a size,
+    where it names the valid ``forms``, and for a size outside ``least`` and ``largest``.
     """
     found = SPELLING.fullmatch(text.strip())
     unit = found[3].lower() if found else ""
     if not found or unit not in UNITS or (found[2] and not unit):
-        raise ConfigurationError(f"{name} {text!r} is no size: write {forms}")
+        raise ConfigurationError(f"{name} {text!r} is not a size: write {forms}")
     whole, fraction = found[1], found[2]
     size = int(float(whole + fraction) * UNITS[unit]) if fraction else int(whole) * UNITS[unit]
     if not least <= size <= largest:
@@ -55,7 +55,7 @@ def parse(
 
 
 def spell(size: float, *, decimal: bool = False) -> str:
-    """Spell bytes for people: ``4.0 GiB``, ``512.0 MiB``, ``300 bytes``.
+    """Spell bytes: ``4.0 GiB``, ``512.0 MiB``, ``300 bytes``.
 
     With ``decimal``, in powers of 1000 as file managers count: ``4.3 GB``, ``536.9 MB``, ``300 B``.
     """

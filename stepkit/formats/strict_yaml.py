@@ -1,4 +1,4 @@
-"""YAML as nodes and values: strict where readers of YAML differ, and safe from small bombs."""
+"""Parse YAML strictly: refuse ambiguous words, and small files that stand for huge values."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TAG: Final = "tag:yaml.org,2002:"
 _AMBIGUOUS: Final = "tag:stepkit,ambiguous"
 _COLLECTIONS: Final = {"str", "seq", "map"}
 _TRUE: Final = {"y", "yes", "on", "true"}
-_WORDS: Final = {"null": "null", "bool": "true or false", "int": "number", "float": "number"}
+_KINDS: Final = {"null": "null", "bool": "true or false", "int": "a number", "float": "a number"}
 _NULL: Final = r"~|null|Null|NULL|"
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How words without quotes are read: a type and its pattern, the first that fits."""
+    """How words without quotes are read: by the first pattern that fits, as its type."""
 
-    patterns: tuple[tuple[str, str], ...]
+    patterns: tuple[tuple[str, str], ...]  # type, regular expression
     largest: int | None = None  # of whole numbers
 
     @property
@@ -36,7 +36,7 @@ class Dialect:
         return _COLLECTIONS | {name for name, _ in self.patterns}
 
 
-# YAML 1.2's types, which an editor goes by; a word that 1.1 reads otherwise is refused.
+# The types of YAML 1.2, as editors read it. A word that YAML 1.1 reads differently is refused.
 PLAIN: Final = Dialect(
     patterns=(
         ("ambiguous", r"(?i:yes|no|on|off)|[-+]?0\d[\d_]*|[-+]?\d+(:[0-5]?\d)+(\.\d*)?"),
@@ -50,7 +50,8 @@ PLAIN: Final = Dialect(
         ("merge", r"<<"),
     )
 )
-# A Kubernetes client's: ``y`` is a boolean, a date or ``1:30`` is text; the types of JSON alone.
+# As Kubernetes clients read YAML, with the types of JSON only: ``y`` is a boolean, and a date or
+# ``1:30`` is text.
 KUBERNETES: Final = Dialect(
     patterns=(
         ("null", _NULL),
@@ -63,14 +64,14 @@ KUBERNETES: Final = Dialect(
 
 
 class Refused(Exception):  # noqa: N818 - the reader of files makes a StepError of it
-    """What YAML allows and we do not; ``line`` counts from 1."""
+    """Raised for what YAML allows and stepkit does not; ``line`` counts from 1."""
 
     def __init__(self, node: yaml.Node, problem: str) -> None:
         super().__init__(problem)
         self.line = node.start_mark.line + 1
 
 
-def parsed(text: str, dialect: Dialect) -> Iterator[tuple[yaml.Node, Any]]:
+def parse(text: str, dialect: Dialect) -> Iterator[tuple[yaml.Node, Any]]:
     """Yield each document of ``text``, as its node and as its value.
 
     Raises :class:`Refused`, :class:`yaml.YAMLError` or :class:`RecursionError`.
@@ -79,7 +80,7 @@ def parsed(text: str, dialect: Dialect) -> Iterator[tuple[yaml.Node, Any]]:
     try:
         while loader.check_node():
             node = loader.get_node()
-            if _Check(dialect).size(node) > _MOST_VALUES:
+            if _Checker(dialect).size(node) > _MOST_VALUES:
                 raise Refused(node, f"with its aliases this holds more than {_MOST_VALUES} values")
             yield node, loader.construct_document(node)
     finally:
@@ -95,7 +96,7 @@ def _loader(dialect: Dialect) -> Any:
             try:
                 value = super().construct_object(node, deep)
             except (ValueError, IndexError):  # 0b_
-                raise _no(node) from None
+                raise _mistyped(node) from None
             if dialect.largest and isinstance(value, int) and abs(value) > dialect.largest:
                 raise Refused(node, "this number has more than 64 bits")
             return value
@@ -103,7 +104,7 @@ def _loader(dialect: Dialect) -> Any:
     for name, pattern in dialect.patterns:
         tag = _AMBIGUOUS if name == "ambiguous" else _TAG + name
         Loader.add_implicit_resolver(tag, _compiled(pattern), None)
-    Loader.add_constructor(_TAG + "bool", _bool)
+    Loader.add_constructor(_TAG + "bool", _construct_bool)
     return Loader
 
 
@@ -112,16 +113,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(f"^(?:{pattern})$", re.ASCII)
 
 
-def _bool(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool:
+def _construct_bool(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool:
     return str(loader.construct_scalar(node)).lower() in _TRUE
 
 
-def _no(node: yaml.Node) -> Refused:
-    return Refused(node, f"{node.value[:40]!a} is no {_WORDS[node.tag.removeprefix(_TAG)]}")
+def _mistyped(node: yaml.Node) -> Refused:
+    kind = _KINDS[node.tag.removeprefix(_TAG)]
+    return Refused(node, f"{node.value[:40]!a} is not {kind}")
 
 
-class _Check:
-    """Counts the values of a document, and refuses those that no document should hold."""
+class _Checker:
+    """Counts the values of a document and refuses ambiguous and broken ones."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.types = dialect.types
@@ -129,9 +131,10 @@ class _Check:
         self.known: dict[int, int | None] = {}
 
     def size(self, node: yaml.Node, depth: int = 1) -> int:
-        """Count the values below ``node``, each alias as what it stands for.
+        """Count ``node`` and the values below it, each alias as the values it refers to.
 
-        A small file of aliases to aliases stands for billions: it is counted, never written out.
+        A small file of aliases to aliases can stand for billions of values: they are counted
+        without being built.
         """
         key = id(node)
         if key in self.known:
@@ -142,13 +145,18 @@ class _Check:
         if depth > _DEEPEST:
             raise Refused(node, "this is nested too deeply")
         self.known[key] = None
-        self.node(node)
-        size = 1 + sum(self.size(child, depth + 1) for child in _children(node))
+        self.check(node)
+        children = []
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        size = 1 + sum(self.size(child, depth + 1) for child in children)
         self.known[key] = size
         return size
 
-    def node(self, node: yaml.Node) -> None:
-        """Refuse a value for what it is itself."""
+    def check(self, node: yaml.Node) -> None:
+        """Refuse an ambiguous or broken value; the values below it are not checked."""
         if node.tag == _AMBIGUOUS:
             raise Refused(
                 node,
@@ -158,44 +166,36 @@ class _Check:
         name = node.tag.removeprefix(_TAG)
         if name not in self.types:
             raise Refused(
-                node, f"{node.tag} has no place here: use text, numbers, true, false, null, lists "
-                "and mappings"
-            )  # fmt: skip
+                node,
+                f"{node.tag} is not allowed here: use text, numbers, true, false, null, lists and "
+                "mappings",
+            )
         if isinstance(node, yaml.ScalarNode):
-            self.scalar(node, name)
+            self.check_scalar(node, name)
         if isinstance(node, yaml.MappingNode):
-            self.keys(node)
+            self.check_keys(node)
 
-    def scalar(self, node: yaml.ScalarNode, name: str) -> None:
-        """Refuse a number that is too long or is called one by its tag alone, and broken text."""
-        if name in _WORDS:
+    def check_scalar(self, node: yaml.ScalarNode, name: str) -> None:
+        """Refuse a number that is too long or only tagged as one, and broken text."""
+        if name in _KINDS:
             if len(node.value) > _LONGEST_NUMBER:
                 raise Refused(node, f"this number has more than {_LONGEST_NUMBER} digits")
             if not _compiled(self.patterns[name]).match(node.value):
-                raise _no(node)
+                raise _mistyped(node)
         if "\0" in node.value or any("\ud800" <= mark <= "\udfff" for mark in node.value):
             raise Refused(node, "this text holds a NUL byte or half a character")
 
-    def keys(self, node: yaml.MappingNode) -> None:
-        """Refuse keys that are no text, and one that stands there twice."""
+    def check_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse keys that are not text, and a key that is given twice."""
         seen = set()
         for key, _ in node.value:
             if key.tag == _AMBIGUOUS:
-                self.node(key)
+                self.check(key)
             if key.tag == _TAG + "merge" and "merge" in self.types:
                 continue
             if key.tag != _TAG + "str":
                 shown = f" {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
-                raise Refused(key, f"the key{shown} is no text: put it in quotes")
+                raise Refused(key, f"the key{shown} is not text: put it in quotes")
             if key.value in seen:
                 raise Refused(key, f"the key {key.value!r} stands here twice")
             seen.add(key.value)
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield key
-            yield value

@@ -1,4 +1,4 @@
-"""Files of YAML that people write for stepkit: read strictly, with the line of every value."""
+"""Read YAML files strictly, and name the line of every value in messages."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LARGEST_FILE: Final = 2**20  # bytes
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML file holds, and where."""
+    """The value of a YAML document, and the lines of its parts."""
 
     path: Path
     value: Any
     node: Any  # PyYAML's; None in an empty file
 
     def place(self, keys: Sequence[str | int]) -> str:
-        """Name the file and the line where the value under ``keys`` stands."""
+        """Name the file and the line of the value under ``keys``, or of its closest parent."""
         node, line = self.node, 1
         for key in (None, *keys):
             node = node if key is None else _child(node, key)
@@ -37,7 +37,9 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file of mappings, lists, text, numbers, booleans and null; dates stay text.
+    """Read a YAML file of one document: mappings, lists, text, numbers, booleans and null.
+
+    Dates stay text.
 
     Raises :class:`ConfigurationError` that names the file and the line.
     """
@@ -63,26 +65,26 @@ def read_manifests(path: Path) -> list[Document]:
 def _documents(path: Path, dialect: Dialect) -> list[Document]:
     import yaml
 
-    from stepkit.formats.strict_yaml import Refused, parsed
+    from stepkit.formats.strict_yaml import Refused, parse
 
-    text = _text(path)
+    text = _read_text(path)
     try:
-        return [Document(path, value, node) for node, value in parsed(text, dialect)]
+        return [Document(path, value, node) for node, value in parse(text, dialect)]
     except Refused as error:
         raise ConfigurationError(f"{path}, line {error.line}: {error}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{where}: no valid YAML: {error.problem}") from error
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {error.problem}") from error
     except yaml.reader.ReaderError as error:
-        raise ConfigurationError(f"{path}: no valid YAML: {error.reason}") from error
+        raise ConfigurationError(f"{path}: not valid YAML: {error.reason}") from error
     except (ValueError, OverflowError) as error:  # \UFFFFFFFF in quotes
-        raise ConfigurationError(f"{path}: no valid YAML: {error}") from error
+        raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
     except RecursionError as error:
-        raise ConfigurationError(f"{path}: no valid YAML: it is nested too deeply") from error
+        raise ConfigurationError(f"{path}: not valid YAML: it is nested too deeply") from error
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     with atomic_files.explaining(f"cannot read {path}"):
         missing = not path.exists()
     if missing:
@@ -95,7 +97,7 @@ def _text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is no UTF-8 text: {error.reason}") from error
+        raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason}") from error
 
 
 def _child(node: Any, key: str | int) -> Any:
@@ -106,8 +108,8 @@ def _child(node: Any, key: str | int) -> Any:
     return next((value for name, value in pairs if name.value == key), None)
 
 
-def written(values: Mapping[str, Any]) -> str:
-    """Return YAML that any reader takes for the same values; nothing for an empty mapping."""
+def dump(values: Mapping[str, Any]) -> str:
+    """Return one line of YAML that any reader reads as ``values``; ``""`` for an empty mapping."""
     if not values:
         return ""
     import yaml

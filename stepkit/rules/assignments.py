@@ -137,9 +137,9 @@ def _values(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, tuple[str, ...
     left, right = targets[0].elts, statement.value.elts
     starred = any(isinstance(node, ast.Starred) for node in (*left, *right))
     if len(left) == len(right) and not starred:
-        for name, value in zip(left, right, strict=True):
-            if isinstance(name, ast.Name):
-                yield name.id, value, ()
+        for target, value in zip(left, right, strict=True):
+            if isinstance(target, ast.Name):
+                yield target.id, value, ()
 
 
 def _is(node: ast.expr, name: str) -> bool:

@@ -46,7 +46,7 @@ def _wrong_kinds(value: dict[str, Any]) -> Iterator[tuple[Keys, str]]:
         for number, rule in enumerate(rules if isinstance(rules, list) else ()):
             kinds = [key for key in KINDS if isinstance(rule, dict) and key in rule]
             if not isinstance(rule, dict):
-                yield (*keys, number), f"must be a mapping, not {json_schema.shown(rule)}"
+                yield (*keys, number), f"must be a mapping, not {json_schema.preview(rule)}"
             elif len(kinds) > 1:
                 yield (*keys, number), f"is both {' and '.join(kinds)}: write one rule for each"
             elif not kinds:

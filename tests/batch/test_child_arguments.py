@@ -8,7 +8,7 @@ import yaml
 
 from stepkit.batch.child_arguments import arguments
 from stepkit.batch.planned_notebook import Places, Planned, Settings
-from stepkit.cli import main as cli
+from stepkit.cli import parser as cli_parser
 from stepkit.gpu.step_options import GpuOptions
 
 PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
@@ -60,7 +60,7 @@ def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
         "--parameters=text=-x",
     ]
     assert "vanilla" not in " ".join(argv)
-    parsed = cli.build_parser().parse_args(argv)
+    parsed = cli_parser.build_parser().parse_args(argv)
     assert parsed.tolerate == ["KeyError:.*pca", "-x:y"]
     assert parsed.parameters == ["n=5", "text=-x"]
     assert (parsed.execution_timeout, parsed.run_timeout) == (0, 5400)

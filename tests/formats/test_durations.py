@@ -22,7 +22,7 @@ def test_reads_durations_as_tekton_and_people_write_them(text: str, expected: fl
 
 @pytest.mark.parametrize("text", ["", "soon", "14 d", "2w", "-1d", "1d-2h", "d"])
 def test_refuses_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no duration: write 90, .* or 14d for days"):
+    with pytest.raises(ValueError, match=r"is not a duration: write 90, .* or 14d for days"):
         durations.parse(text)
 
 

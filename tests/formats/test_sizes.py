@@ -17,7 +17,7 @@ def test_reads_sizes_of_volumes(text: str, expected: int) -> None:
 @pytest.mark.parametrize("text", ["0.5", "50%", "much", ""])
 def test_knows_no_shares(text: str) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"^--free .* is no size: write 4GiB, 500MB or a n"
+        ConfigurationError, match=r"^--free .* is not a size: write 4GiB, 500MB or a n"
     ):
         sizes.parse(text, name="--free")
 

@@ -139,7 +139,7 @@ REFUSED = {
     "variants: {lite: {parameters: {a b: 1}}}": 'parameters cannot have the key "a b": no Python',
     "variants: {lite: {hooks: [{anndata-subsample: {}}]}}": "needs max_obs, max_vars or both",
     "variants: {lite: {hooks: [{anndata-subsample: {max_obs: true}}]}}": "not true",
-    "a: [": "line 1: no valid YAML",
+    "a: [": "line 1: not valid YAML",
     "rules: []\nrules: []": "line 2: the key 'rules' stands here twice",
 }
 

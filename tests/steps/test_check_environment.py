@@ -189,9 +189,9 @@ def test_the_small_default_shm_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (Options(min_gpu_memory="lots"), "--min-gpu-memory 'lots' is no size"),
+        (Options(min_gpu_memory="lots"), "--min-gpu-memory 'lots' is not a size"),
         (Options(min_shm="eight"), "--min-shm 'eight' .*: write 4GiB, 500MB or a number of bytes$"),
-        (Options(min_disk="0.5"), "--min-disk '0.5' is no size: write 4GiB, 500MB or a number"),
+        (Options(min_disk="0.5"), "--min-disk '0.5' is not a size: write 4GiB, 500MB or a number"),
         (
             Options(gpu="none", min_gpu_memory="10GiB"),
             "^--min-gpu-memory 10GiB needs a look at the GPU, and --gpu none leaves it alone: ",
