@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from stepkit.cli.tekton_results import write_report, write_results
+from stepkit.cli.step_report import write_report
+from stepkit.cli.tekton_results import write_results
 from stepkit.redaction import redact
 from stepkit.step import StepResult
 

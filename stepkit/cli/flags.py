@@ -57,6 +57,20 @@ def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T
     return cls(**{option.field.name: _value(option, args, env) for option in declared(cls)})
 
 
+def spellings(cls: type[DataclassInstance]) -> list[str]:
+    """Return every spelling of the flags of ``cls``."""
+    found = []
+    for option in declared(cls):
+        if not option.secret and POSITIONAL not in option.notes:
+            found.append("--" + kebab(option.field.name))
+        for note in option.notes:
+            if isinstance(note, Also):
+                found += note.spellings
+            if isinstance(note, Pair):
+                found.append(note.flag)
+    return found
+
+
 def secrets(cls: type[DataclassInstance], env: Mapping[str, str]) -> dict[str, str]:
     """Return the secrets of ``cls`` that ``env`` holds, by variable."""
     names = [option.secret.variable for option in declared(cls) if option.secret]
@@ -85,7 +99,7 @@ def _add_flag(parser: argparse._ActionsContainer, option: Declared) -> None:
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
-    text = option.help if option.required else f"{option.help}{_shown_default(option)}"
+    text = f"{option.help}{_shown_default(option)}"
     if POSITIONAL in option.notes:
         parser.add_argument(
             option.field.name, type=convert, metavar=option.field.name.upper(), help=text
@@ -144,37 +158,33 @@ def _metavar(option: Declared) -> str:
 
 def _shown_default(option: Declared) -> str:
     default = option.field.default
-    if default in (None, (), ""):
+    if option.required or default in (None, (), ""):
         return ""
-    shown = str(default).lower() if isinstance(default, bool) else str(default)
-    if DURATION in option.notes and isinstance(default, int | float):
+    shown = str(default)
+    if isinstance(default, bool):
+        shown = shown.lower()
+    elif isinstance(default, tuple):
+        shown = " ".join(default)
+    elif DURATION in option.notes and isinstance(default, int | float):
         shown = durations.spell(default)
-    return f" (default: {' '.join(default) if isinstance(default, tuple) else shown})"
+    return f" (default: {shown})"
 
 
 def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
-    least = next((note.least for note in notes if isinstance(note, AtLeast)), None)
-    return converter(hint, least=least, duration=DURATION in notes)
-
-
-def converter(hint: Any, *, least: int | None, duration: bool) -> Callable[[str], Any]:
     """Return what argparse calls with the text of a flag: it makes a ``hint`` of it.
 
-    ``least`` is the lowest number that is taken; with ``duration``, text is read as seconds. The
-    converter returns :data:`NOT_GIVEN` for "" and raises :class:`argparse.ArgumentTypeError`
-    with a line for people.
+    It returns :data:`NOT_GIVEN` for "" and raises :class:`argparse.ArgumentTypeError` with a line
+    for people.
     """
-    parse = _parser(hint, duration=duration)
+    least = next((note.least for note in notes if isinstance(note, AtLeast)), None)
 
     def convert(text: str) -> Any:
         if not text:
             return NOT_GIVEN
         try:
-            value = parse(text)
+            value = durations.parse(text) if DURATION in notes else _parse(text, hint)
         except ValueError as error:
-            wanted = {int: "a whole number", float: "a number"}.get(parse)  # type: ignore[call-overload]
-            message = f"{text!r} is not {wanted}" if wanted else str(error)
-            raise argparse.ArgumentTypeError(message) from None
+            raise argparse.ArgumentTypeError(str(error)) from None
         if least is not None and value < least:
             raise argparse.ArgumentTypeError(f"{text!r} is too low: at least {least}")
         return value
@@ -182,27 +192,21 @@ def converter(hint: Any, *, least: int | None, duration: bool) -> Callable[[str]
     return convert
 
 
-def _parser(hint: Any, *, duration: bool) -> Callable[[str], Any]:
-    if isinstance(hint, UnionType):
+def _parse(text: str, hint: Any) -> Any:
+    if isinstance(hint, UnionType):  # X | None
         hint = get_args(hint)[0]
     if hint is bool:
-        return _boolean
+        if text.lower() not in {"true", "false"}:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
     if get_origin(hint) is Literal:
-        return _one_of(get_args(hint))
-    parse: Callable[[str], Any] = durations.parse if duration else hint
-    return parse
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in {"true", "false"}:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+        if text not in get_args(hint):
+            raise ValueError(f"{text!r} is none of {', '.join(get_args(hint))}")
         return text
-
-    return choose
+    try:
+        return hint(text)
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}.get(hint)
+        if wanted is None:
+            raise
+        raise ValueError(f"{text!r} is not {wanted}") from None

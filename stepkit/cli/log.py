@@ -24,8 +24,11 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
     ``auto`` takes ``ci`` on GitHub Actions and in a Tekton step, whose viewers both fold and
     colour ``::error::`` lines, and ``plain`` everywhere else.
     """
+    if chosen == "auto":
+        in_ci = os.environ.get("GITHUB_ACTIONS") == "true" or Path("/tekton/steps").is_dir()
+        chosen = "ci" if in_ci else "plain"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(_detected() if chosen == "auto" else chosen, secrets))
+    handler.setFormatter(_Formatter(chosen, secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -37,11 +40,6 @@ def final_line(chosen: str, level: int, text: str) -> str:
         return text
     record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
     return _Formatter(chosen, ()).format(record)
-
-
-def _detected() -> str:
-    in_ci = os.environ.get("GITHUB_ACTIONS") == "true" or Path("/tekton/steps").is_dir()
-    return "ci" if in_ci else "plain"
 
 
 class _Formatter(StampedFormatter):

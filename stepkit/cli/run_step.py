@@ -1,13 +1,15 @@
-"""Run one step and say how it ended."""
+"""Run one step and say how it ended, also if it never gets to say so itself."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from datetime import UTC, datetime
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stepkit.cli import step_report
 from stepkit.errors import Cancelled, Reason, StepError
 from stepkit.step import Status, Step, StepResult, kebab
 
@@ -39,6 +41,9 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
         cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
         status, reason, message = "cancelled", Reason.CANCELLED, str(cancelled)
         exit_code, outputs = cancelled.exit_code, cancelled.outputs
+    own = get_annotations(type(outputs)) if outputs else {}  # those it inherits come after them
+    fields = dataclasses.fields(outputs) if outputs else ()
+    names = sorted((field.name for field in fields), key=lambda name: name not in own)
     return StepResult(
         step=name,
         status=status,
@@ -47,11 +52,43 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
         exit_code=exit_code,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
-        outputs=_by_name(outputs) if outputs else {},
+        outputs={kebab(name): getattr(outputs, name) for name in names},
     )
 
 
-def _by_name(outputs: DataclassInstance) -> dict[str, Any]:
-    own = get_annotations(type(outputs))  # those it inherits come after them
-    names = sorted(outputs.__dataclass_fields__, key=lambda name: name not in own)
-    return {kebab(name): getattr(outputs, name) for name in names}
+def unfinished(name: str, options: DataclassInstance) -> StepResult:
+    """Return what is true if this process never gets to say anything else.
+
+    It is written before the step starts, and replaced at its end; what stays of it belongs to a
+    step that was killed at once: by the kernel's OOM killer, an eviction or a hard timeout.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    result = StepResult(
+        step=name,
+        status="failed",
+        reason=Reason.KILLED,
+        message=f"started at {started} and never ended: killed from outside "
+        "(out of memory, eviction, or a hard timeout)",
+        exit_code=None,
+        started=started,
+        seconds=0,
+    )
+    return step_report.complete(result, options)
+
+
+def stopped(name: str, options: DataclassInstance, stop: KeyboardInterrupt) -> StepResult:
+    """Return the result of a step that a signal stopped before it began: nothing was done."""
+    cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
+    return dataclasses.replace(
+        unfinished(name, options),
+        status="cancelled",
+        reason=Reason.CANCELLED,
+        message=f"{cancelled} before it began",
+        exit_code=cancelled.exit_code,
+    )
+
+
+def bug(started: StepResult, error: Exception) -> StepResult:
+    """Return the result of a step in which stepkit itself broke; the traceback is on stderr."""
+    message = f"a bug in stepkit: {type(error).__name__}: {error}"
+    return dataclasses.replace(started, reason=Reason.BUG, message=message, exit_code=1)

@@ -17,10 +17,14 @@ import pytest
 from waiting import until
 
 import stepkit
+from stepkit import steps
+from stepkit.cli import commands
 from stepkit.cli import main as cli
+from stepkit.cli.parser import build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
 from stepkit.options import DETAIL, DURATION, Also, AtLeast, DefaultFromEnv, FromEnv, Pair, declared
+from stepkit.steps import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +59,9 @@ def greet(options: Options) -> Outputs:
 def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Options], Outputs]], None]:
     def register(run: Callable[[Options], Outputs]) -> None:
         step = SimpleNamespace(__doc__="Say hello.", Options=Options, Outputs=Outputs, run=run)
-        monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "greet": step})
+        monkeypatch.setitem(sys.modules, "greeting", step)
+        every = Registry({**steps.MODULES, **commands.MODULES, "greet": "greeting"})
+        monkeypatch.setattr(commands, "COMMANDS", every)
 
     register(greet)
     return register
@@ -141,7 +147,7 @@ def test_numbers_that_make_no_sense_are_refused(
         (["--name=x", "--limit=many"], "'many' is not a whole number"),
         (["--name=x", "--limit=0"], "argument --limit/-l: '0' is too low: at least 1; see"),
         (["--name=x", "--limit", "-3"], "argument --limit/-l: '-3' is too low: at least 1; see"),
-        (["--name=x", "--wait=soon"], "'soon' is no duration: write 90, 90s, 5m or 1h30m"),
+        (["--name=x", "--wait=soon"], "'soon' is not a duration: write 90, 90s, 5m or 1h30m"),
         (["--name=x", "--tone=odd"], "'odd' is none of kind, rude"),
         (["--name=x", "--result=typo=/tmp/x"], "is not NAME=FILE with NAME one of status, reason"),
         (["--name=x", "--token=leaked"], "unknown option --token"),
@@ -392,9 +398,9 @@ def test_a_default_may_come_from_a_variable_that_ci_sets(
     assert "PosixPath('/here')" in said(capsys, "--name=you", "--place=/here")
 
 
-@pytest.mark.parametrize("command", [*cli.COMMANDS])
+@pytest.mark.parametrize("command", [*commands.COMMANDS])
 def test_the_help_of_each_command_teaches_with_an_example_that_parses(command: str) -> None:
-    text = cli.COMMANDS[command].__doc__ or ""
+    text = commands.COMMANDS[command].__doc__ or ""
     example = text.partition("For example:")[2].replace("\\\n", " ")
     lines = [line.strip() for line in example.splitlines() if line.strip().startswith("stepkit")]
 
@@ -402,7 +408,7 @@ def test_the_help_of_each_command_teaches_with_an_example_that_parses(command: s
     for line in lines:
         words = shlex.split(line)
         assert words[:2] == ["stepkit", command]
-        cli.build_parser().parse_args(words[1:])
+        build_parser().parse_args(words[1:])
 
 
 def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -458,7 +464,7 @@ finally:
 
     assert done.stdout.splitlines()[-1] == "[]"
     with pytest.raises(SystemExit):
-        cli.build_parser().parse_args(["--help"])
+        build_parser().parse_args(["--help"])
     assert (
         done.stdout.partition("exit codes:")[0]
         == (capsys.readouterr().out.partition("exit codes:")[0])
@@ -585,7 +591,7 @@ def test_a_signal_while_results_are_written_comes_too_late(tmp_path: Path) -> No
 def test_every_secret_of_every_step_is_hidden_from_children() -> None:
     secrets = [
         option.secret
-        for step in cli.COMMANDS.values()
+        for step in commands.COMMANDS.values()
         for option in declared(step.Options)
         if option.secret
     ]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from users import RANDOM, stepkit_as, volume
 
-from stepkit.cli import main as cli
 from stepkit.cli.flags import collect
+from stepkit.cli.parser import build_parser
 from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
 from stepkit.formats import yaml_files
@@ -626,7 +626,10 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
             "--cache-older-than and --cache-size need --cache, a directory",
         ),
         ({"cache": Path("c")}, "nothing to do: "),
-        ({"cache": Path("c"), "cache_size": "much"}, "--cache-size 'much' is no size: write 4GiB"),
+        (
+            {"cache": Path("c"), "cache_size": "much"},
+            "--cache-size 'much' is not a size: write 4GiB",
+        ),
     ],
 )
 def test_contradictory_options_are_refused(tmp_path: Path, more: Any, message: str) -> None:
@@ -650,7 +653,7 @@ def test_the_command_of_the_nightly_job_parses() -> None:
     (container,) = pod["containers"]
 
     assert container["command"] == ["python", "-P", "-m", "stepkit", "clean-workspace"]
-    args = cli.build_parser("clean-workspace").parse_args(["clean-workspace", *container["args"]])
+    args = build_parser("clean-workspace").parse_args(["clean-workspace", *container["args"]])
     options = collect(Options, args, {})
     assert options.runs_older_than == 14 * DAY
     assert options.cache == Path("cache/datasets")

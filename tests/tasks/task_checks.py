@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.manifests import Library, Manifest, named, repeated
 from tasks.references import used_names
 
-from stepkit.cli import main as cli
+from stepkit.cli import parser as cli_parser
 from stepkit.cli import tekton_results
 from stepkit.options import Also, declared
 from stepkit.step import Step, kebab
@@ -169,7 +169,7 @@ def _parse(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
 
 @cache
 def _parser() -> Any:
-    return cli.build_parser()
+    return cli_parser.build_parser()
 
 
 def _examples(unit: Unit, step: dict[str, Any]) -> Iterator[str]:

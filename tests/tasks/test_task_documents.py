@@ -14,7 +14,7 @@ from tasks.reference_checks import check_references
 from tasks.shape_checks import check_shape
 from tasks.task_checks import COMMAND, check_task
 
-from stepkit.cli import main as cli
+from stepkit.cli import parser as cli_parser
 from stepkit.formats import yaml_files
 from stepkit.steps import STEPS
 
@@ -47,7 +47,7 @@ def test_a_job_calls_a_command_as_it_is(manifest: Manifest) -> None:
     assert container["command"][:-1] == COMMAND
     args = [container["command"][-1], *container["args"]]
     assert "$(" not in " ".join(args)
-    assert cli.build_parser().parse_args(args).step == container["command"][-1]
+    assert cli_parser.build_parser().parse_args(args).step == container["command"][-1]
 
 
 def test_every_step_has_a_task() -> None:

@@ -1,1 +1,17 @@
-"""Commands for people that are not a step: they have no Tekton Task and no results."""
+"""Commands for people that are not a step, one module each: they have no Tekton Task.
+
+Such a module has a step's three names (`Options`, `Outputs`, `run`) and a line in ``MODULES``.
+`stepkit --help` lists it apart from the steps.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stepkit import steps
+
+MODULES: Final = {
+    "run-local": "stepkit.cli.commands.run_local",
+}
+
+COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers

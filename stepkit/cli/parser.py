@@ -1,0 +1,155 @@
+"""The argument parser: one sub-command for each step and command, with its help."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import stepkit
+from stepkit.cli import commands, flags, log, tekton_results
+from stepkit.formats import did_you_mean
+from stepkit.options import declared
+from stepkit.step import kebab
+from stepkit.steps import MODULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stepkit.step import Step
+
+_EPILOG: Final = """\
+exit codes:
+  0    done
+  1    a bug in stepkit; the traceback says where
+  2    the options, or what they point at, are wrong
+  3    the notebook or a test failed, or a check found a defect
+  4    a tool, the network or the machine gave up: a second try may help
+  129  stopped by SIGHUP, a closed terminal; what was done so far is saved
+  130  stopped by Ctrl-C (SIGINT); what was done so far is saved
+  143  stopped by SIGTERM; what was done so far is saved
+
+An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains one command.
+"""
+_COMMON_HELP: Final = {
+    "status": "succeeded, tolerated, failed or cancelled",
+    "reason": "why, in one word",
+    "message": "why, in one sentence",
+}
+_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--log-format")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and where the help is."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse, and name the flag or command that an unknown one may have meant."""
+        if args and not args[0].startswith("-") and args[0] not in commands.COMMANDS:
+            near = did_you_mean.nearest(args[0], commands.COMMANDS)
+            hint = f"did you mean {near}?" if near else ", ".join(commands.COMMANDS)
+            self.error(f"unknown command {args[0]!r}: {hint}")
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            known = flags.spellings(commands.COMMANDS[parsed.step].Options)
+            near = did_you_mean.nearest(flag, [*known, *_COMMON_FLAGS])
+            hint = f": did you mean {near}?" if near else ""
+            parsed.parser.error(f"unknown option {flag}{hint}")
+        assert isinstance(parsed, argparse.Namespace)
+        return parsed
+
+
+def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.ArgumentParser:
+    """Make a sub-command for every step and command, or for ``only`` one: that starts at once.
+
+    Those of a ``brief`` parser have no flags: it is there to list them.
+    """
+    parser = _Parser(
+        prog="stepkit",
+        description=stepkit.__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"stepkit {stepkit.__version__}",
+        help="print the version; with --json, also the commit and the base image",
+    )
+    listing = parser.add_subparsers(dest="step", required=True, metavar="COMMAND", title="steps")
+    lines = [f"  {name:<16} {commands.COMMANDS.summary(name)}" for name in commands.MODULES]
+    parser.add_argument_group("other commands", "\n".join(lines))
+    for name in [only] if only else commands.COMMANDS:
+        # argparse lists what has a help line.
+        listed: dict[str, Any] = (
+            {"help": commands.COMMANDS.summary(name)} if name in MODULES else {}
+        )
+        if brief:
+            listing.add_parser(name, **listed)
+            continue
+        step = commands.COMMANDS[name]
+        command = listing.add_parser(
+            name,
+            description=step.__doc__,
+            epilog=_outputs_and_secrets(step),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **listed,
+        )
+        command.set_defaults(parser=command)
+        flags.add_flags(command, step.Options)
+        _add_common_flags(command, step)
+    return parser
+
+
+def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
+    common = command.add_argument_group("every command takes")
+    common.add_argument(
+        "--result",
+        action="append",
+        default=[],
+        dest="results",
+        metavar="NAME=FILE",
+        type=_result_of(step),
+        help="write one output to a file, as Tekton wants it (repeatable)",
+    )
+    common.add_argument(
+        "--report",
+        type=lambda text: Path(text) if text else None,
+        metavar="FILE",
+        help="write a JSON report of the step",
+    )
+    common.add_argument(
+        "--log-format",
+        choices=log.FORMATS,
+        default="auto",
+        help="how the log on stderr looks (default: auto, ci on GitHub and Tekton, else plain)",
+    )
+
+
+def _result_of(step: Step) -> Callable[[str], tuple[str, Path]]:
+    names = tekton_results.output_names(step)
+
+    def parse(text: str) -> tuple[str, Path]:
+        name, _, path = text.partition("=")
+        if name not in names or not path:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not NAME=FILE with NAME one of {', '.join(names)}"
+            )
+        return name, Path(path)
+
+    return parse
+
+
+def _outputs_and_secrets(step: Step) -> str:
+    helps = _COMMON_HELP | {kebab(o.field.name): o.help for o in declared(step.Outputs)}
+    lines = ["outputs (for --result, and on stdout):"]
+    lines += [f"  {name:<20} {helps[name]}" for name in tekton_results.output_names(step)]
+    secrets = [(o.secret.variable, o.help) for o in declared(step.Options) if o.secret]
+    if secrets:
+        lines += ["", "environment (secrets have no flag):"]
+        lines += [f"  {variable:<20} {text}" for variable, text in secrets]
+    return "\n".join(lines)
