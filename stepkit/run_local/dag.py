@@ -1,21 +1,21 @@
-"""Which task waits for which, and everything that can be wrong with a Pipeline before it runs."""
+"""Order the tasks of a Pipeline, and find what is wrong with it before it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.run_local import plan as planning
-from stepkit.run_local.arguments import SecretUse
-from stepkit.run_local.plan import Unit
+from stepkit.run_local.plan import TaskRun, task_runs, when_holds
+from stepkit.run_local.secret_files import SecretUse
 from stepkit.run_local.step_command import Command, commands
 from stepkit.tekton import variables
 from stepkit.tekton.objects import PipelineTask
 from stepkit.tekton.variables import Names, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from stepkit.run_local.plan import Plan
     from stepkit.tekton.objects import Pipeline
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsed:
-    """A task as it will run, as far as that can be told before the run."""
+class PlannedTask:
+    """A task as it will run, with the results of other tasks still unknown."""
 
     task: PipelineTask
     after: tuple[str, ...]
-    units: tuple[tuple[Unit, tuple[Command, ...]], ...]
+    runs: tuple[tuple[TaskRun, tuple[Command, ...]], ...]
 
     def secrets(self) -> Iterator[SecretUse]:
         """Yield the secrets that its steps read."""
-        for _, steps in self.units:
+        for _, steps in self.runs:
             for command in steps:
                 yield from (value for _, value in command.env if isinstance(value, SecretUse))
 
@@ -46,7 +46,7 @@ def dependencies(pipeline: Pipeline) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for task in pipeline.tasks:
         for node in task.run_after:
-            if node.text() not in names:
+            if node.value not in names:
                 raise node.error(
                     f"there is no task {node.value!r}{did_you_mean(node.value, names)}"
                 )
@@ -56,7 +56,7 @@ def dependencies(pipeline: Pipeline) -> dict[str, set[str]]:
             for parts in variables.references(node)
             if parts[0] == "tasks" and parts[1] in names
         }
-        found[task.name] = {node.text() for node in task.run_after} | results
+        found[task.name] = {node.value for node in task.run_after} | results
     return found
 
 
@@ -65,40 +65,56 @@ def waves(pipeline: Pipeline) -> list[list[PipelineTask]]:
 
     Raises :class:`~stepkit.errors.ConfigurationError` for tasks that wait for each other.
     """
-    waiting = dependencies(pipeline)
-    left = list(pipeline.tasks)
+    sorter = TopologicalSorter(dependencies(pipeline))
+    names = [task.name for task in pipeline.tasks]
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = error.args[1][:0:-1]  # each waits for the next; the last is the first again
+        start = circle.index(min(circle, key=names.index))
+        circle = [*circle[start:], *circle[:start], circle[start]]
+        first = pipeline.task(circle[0]).node
+        problem = f"these tasks wait for each other: {' -> '.join(circle)}"
+        raise first.at("").error(problem) from error
     found: list[list[PipelineTask]] = []
-    while left:
-        done = {task.name for wave in found for task in wave}
-        wave = [task for task in left if waiting[task.name] <= done]
-        if not wave:
-            circle = _circle({task.name: waiting[task.name] - done for task in left})
-            raise (
-                left[0]
-                .node.named(left[0].node.source)
-                .error(f"these tasks wait for each other: {' -> '.join(circle)}")
-            )
-        found.append(wave)
-        left = [task for task in left if task not in wave]
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        found.append([task for task in pipeline.tasks if task.name in ready])
+        sorter.done(*ready)
     return found
 
 
-def rehearse(plan: Plan) -> tuple[list[list[Rehearsed]], list[Rehearsed]]:
-    """Replace every variable once with nothing known of the results: waves, and ``finally``.
+def plan_tasks(plan: Plan) -> tuple[list[list[PlannedTask]], list[PlannedTask]]:
+    """Replace every variable, with the results of tasks unknown: return waves, and ``finally``.
 
     Raises :class:`~stepkit.errors.ConfigurationError` for whatever would fail for certain.
     """
     pipeline = plan.pipeline
     waiting = dependencies(pipeline)
     results = expected_results(pipeline.tasks)
+
+    def planned(task: PipelineTask, scope: Names, after: Collection[str]) -> PlannedTask:
+        when_holds(task, scope)
+        runs = tuple((run, tuple(commands(run, None))) for run in task_runs(plan, task, scope))
+        return PlannedTask(task=task, after=tuple(sorted(after)), runs=runs)
+
+    scope = plan.scope(results)
     ordered = [
-        [_rehearsed(plan, task, plan.scope(tasks=results), waiting[task.name]) for task in wave]
-        for wave in waves(pipeline)
+        [planned(task, scope, waiting[task.name]) for task in wave] for wave in waves(pipeline)
     ]
-    last_scope = plan.scope(tasks=with_statuses(results))
-    last = [_rehearsed(plan, task, last_scope, ()) for task in pipeline.final]
-    _check_results(plan, results)
-    _check_secrets(plan, [*(task for wave in ordered for task in wave), *last])
+    last_scope = plan.scope(_with_statuses(results))
+    last = [planned(task, last_scope, ()) for task in pipeline.final]
+    groups = {"tasks": results, "finally": expected_results(pipeline.final, "finally")}
+    for node in pipeline.results.values():
+        variables.value(node, Names(groups))
+        for parts in variables.references(node):
+            _check_consumed(pipeline, parts, node)
+    uses = {use for wave in (*ordered, last) for task in wave for use in task.secrets()}
+    unknown = {use for use in uses if "$(" in use.name + use.key}
+    for use in sorted(uses - unknown, key=str):
+        plan.secrets.check(use)
+    if not unknown:
+        plan.secrets.check_names(use.name for use in uses)
     return ordered, last
 
 
@@ -117,34 +133,13 @@ def expected_results(tasks: tuple[PipelineTask, ...], group: str = "tasks") -> N
     return found
 
 
-def with_statuses(results: Names) -> Names:
-    """Add what only tasks in ``finally`` may ask for."""
+def _with_statuses(results: Names) -> Names:
+    """Add the variables that only tasks in ``finally`` have."""
     known = Names(status=Unknown("tasks.status"))
     for name, task in results.items():
         ends = {part: Unknown(f"tasks.{name}.{part}") for part in ("status", "reason")}
         known[name] = Names({**task, **ends})
     return known
-
-
-def _rehearsed(
-    plan: Plan, task: PipelineTask, scope: Names, after: set[str] | tuple[str, ...]
-) -> Rehearsed:
-    planning.allowed(task, scope)
-    units = planning.units(plan, task, scope)
-    return Rehearsed(
-        task=task,
-        after=tuple(sorted(after)),
-        units=tuple((unit, tuple(commands(unit, None))) for unit in units),
-    )
-
-
-def _check_results(plan: Plan, results: Names) -> None:
-    pipeline = plan.pipeline
-    scope = Names(tasks=results, **{"finally": expected_results(pipeline.final, "finally")})
-    for node in pipeline.results.values():
-        variables.value(node, scope)
-        for parts in variables.references(node):
-            _check_consumed(pipeline, parts, node)
 
 
 def _check_consumed(pipeline: Pipeline, parts: list[str], node: Node) -> None:
@@ -157,21 +152,3 @@ def _check_consumed(pipeline: Pipeline, parts: list[str], node: Node) -> None:
             f"Tekton finds the results of the matrix {parts[1]} only if another task uses "
             f"$({'.'.join(parts[:4])}[*]) too"
         )
-
-
-def _check_secrets(plan: Plan, tasks: list[Rehearsed]) -> None:
-    uses = {use for task in tasks for use in task.secrets()}
-    open_ended = [use for use in uses if "$(" in use.name + use.key]
-    for use in sorted(uses - set(open_ended), key=str):
-        plan.secrets.check(use)
-    if not open_ended:
-        plan.secrets.check_names(use.name for use in uses)
-
-
-def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
-    path = [next(iter(waiting))]
-    while True:
-        following = min(waiting[path[-1]])
-        if following in path:
-            return [*path[path.index(following) :], following]
-        path.append(following)

@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from stepkit.tekton import variables
-from stepkit.tekton.variables import Names, Unknown
+from stepkit.tekton.variables import Unknown
 
 if TYPE_CHECKING:
     from stepkit.tekton.objects import Matrix
+    from stepkit.tekton.variables import Names
     from stepkit.tekton.yaml_documents import Node
 
 MAX_COMBINATIONS: Final = 256  # Tekton's default-max-matrix-combinations-count
@@ -19,9 +20,16 @@ _TOO_MANY: Final = f"the matrix makes more than {MAX_COMBINATIONS} combinations"
 def combinations(matrix: Matrix, scope: Names, node: Node) -> list[dict[str, str]]:
     """Return the params of each run, in Tekton's order: the first param varies fastest.
 
-    A list that only a run will tell counts as one item. An empty list makes no runs at all.
+    A list that is known only during a run counts as one item. An empty list makes no runs.
     """
-    lists = {name: _items(template, scope) for name, template in matrix.params.items()}
+    lists: dict[str, list[str]] = {}
+    for name, template in matrix.params.items():
+        given = variables.value(template, scope)
+        if isinstance(given, Unknown) and given.type == "array":
+            given = [f"$({given.reference}[*])"]
+        if not isinstance(given, list):
+            raise template.error("a param of a matrix must be a list")
+        lists[name] = given
     included = [
         {name: variables.text(template, scope) for name, template in entry.items()}
         for entry in matrix.include
@@ -32,23 +40,16 @@ def combinations(matrix: Matrix, scope: Names, node: Node) -> list[dict[str, str
     for name, values in lists.items():
         found = [{**known, name: value} for value in values for known in found]
     if lists and found:
-        found = _with(found, included)
+        found = _with_included(found, included)
     if len(found) > MAX_COMBINATIONS:
         raise node.error(_TOO_MANY)
     return found
 
 
-def _items(template: Node, scope: Names) -> list[str]:
-    given = variables.value(template, scope)
-    if isinstance(given, Unknown) and given.type == "array":
-        return [f"$({given.reference}[*])"]
-    if not isinstance(given, list):
-        raise template.error("a param of a matrix must be a list")
-    return given
-
-
-def _with(found: list[dict[str, str]], included: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Add each included entry to the combinations it does not contradict, or as one more."""
+def _with_included(
+    found: list[dict[str, str]], included: list[dict[str, str]]
+) -> list[dict[str, str]]:
+    """Add each included entry to the combinations that it does not contradict, or as a new one."""
     for known in found:
         for entry in included:
             if all(known.get(name, value) == value for name, value in entry.items()):

@@ -1,4 +1,4 @@
-"""Turn a Pipeline's task into processes: every variable replaced, every name looked up."""
+"""A Pipeline with the caller's values, and the TaskRuns that each of its tasks becomes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local import matrix
-from stepkit.run_local.arguments import Secrets, check_type, with_defaults
+from stepkit.run_local.secret_files import Secrets
 from stepkit.tekton import variables
 from stepkit.tekton.objects import Pipeline, PipelineTask
+from stepkit.tekton.param_values import check_type, with_defaults
 from stepkit.tekton.variables import Names, Unknown
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ NAMESPACE: Final = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A Pipeline with everything that the caller hands to it."""
+    """A Pipeline with everything that the caller gives it."""
 
     pipeline: Pipeline
     run: str
@@ -33,8 +34,8 @@ class Plan:
     secrets: Secrets
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    def scope(self, **tasks: Names) -> Names:
-        """Return what a Pipeline's fields may refer to; ``tasks`` is what is known of those."""
+    def scope(self, tasks: Names) -> Names:
+        """Return what a Pipeline's fields may refer to; ``tasks`` is what is known of its tasks."""
         run = Names(name=self.run, namespace=NAMESPACE, uid=self.uid)
         bound = {
             name: Names(bound=str(name in self.workspaces).lower())
@@ -44,32 +45,32 @@ class Plan:
             params=self.params,
             workspaces=Names(bound),
             context=Names(pipelineRun=run, pipeline=Names(name=self.pipeline.name)),
-            **tasks,
+            tasks=tasks,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
-    """One TaskRun: a task of the Pipeline, or one combination of its matrix."""
+class TaskRun:
+    """A task of the Pipeline, or one combination of its matrix, with its values."""
 
     task: PipelineTask
-    label: str
-    run: str
+    label: str  # the task's name, with a number where it has a matrix
+    name: str
     combination: Mapping[str, str]
     params: Names
     workspaces: Mapping[str, Path | None]
     ignored: bool  # its failure does not fail the Pipeline
 
 
-def units(plan: Plan, task: PipelineTask, scope: Names) -> list[Unit]:
-    """Return the runs of ``task``: one, or as many as its matrix makes.
+def task_runs(plan: Plan, task: PipelineTask, scope: Names) -> list[TaskRun]:
+    """Return the TaskRuns of ``task``: one, or as many as its matrix makes.
 
     Raises :class:`~stepkit.errors.ConfigurationError` when task and Task do not fit together,
     :class:`~stepkit.tekton.variables.MissingResult` when a result it needs was not written.
     """
     scope = _with_retries(task, scope)
     passed = {name: variables.value(node, scope) for name, node in task.params.items()}
-    bound = _workspaces(plan, task, scope)
+    bound = _bind_workspaces(plan, task, scope)
     combined: list[dict[str, str]] = [{}]
     if task.matrix:
         combined = matrix.combinations(task.matrix, scope, task.node)
@@ -77,21 +78,22 @@ def units(plan: Plan, task: PipelineTask, scope: Names) -> list[Unit]:
     found = []
     for number, combination in enumerate(combined):
         label = f"{task.name}-{number}" if task.matrix else task.name
-        unit = Unit(
-            task=task,
-            label=label,
-            run=f"{plan.run}-{label}",
-            combination=combination,
-            params=_params(plan, task, {**passed, **combination}),
-            workspaces=bound,
-            ignored=ignored,
+        found.append(
+            TaskRun(
+                task=task,
+                label=label,
+                name=f"{plan.run}-{label}",
+                combination=combination,
+                params=_bind_params(plan, task, {**passed, **combination}),
+                workspaces=bound,
+                ignored=ignored,
+            )
         )
-        found.append(unit)
     return found
 
 
-def allowed(task: PipelineTask, scope: Names) -> bool:
-    """Tell whether the ``when`` conditions of ``task`` let it run."""
+def when_holds(task: PipelineTask, scope: Names) -> bool:
+    """Return whether the ``when`` conditions of ``task`` let it run."""
     scope = _with_retries(task, scope)
     return all(
         (variables.text(when.input, scope) in variables.items(when.values.items(), scope))
@@ -105,7 +107,8 @@ def _with_retries(task: PipelineTask, scope: Names) -> Names:
     return Names({**scope, "context": Names({**scope["context"], "pipelineTask": own})})
 
 
-def _params(plan: Plan, task: PipelineTask, passed: Mapping[str, Value | Unknown]) -> Names:
+def _bind_params(plan: Plan, task: PipelineTask, passed: Mapping[str, Value | Unknown]) -> Names:
+    """Return the params of the Task: what the Pipeline passes, and defaults."""
     declared = task.task.params
     for name, value in passed.items():
         node = task.params.get(name, task.node)
@@ -114,20 +117,24 @@ def _params(plan: Plan, task: PipelineTask, passed: Mapping[str, Value | Unknown
         elif not task.task.inline:
             hint = did_you_mean(name, declared)
             raise node.error(f"the Task {task.task.name} has no param {name!r}{hint}")
+
+    def missing(name: str) -> ConfigurationError:
+        return _not_given(task, "param", name)
+
     if not task.task.inline:
-        return with_defaults(declared, passed, lambda name: _lacks(task, "param", name))
+        return with_defaults(declared, passed, missing)
     # A taskSpec sees the Pipeline's params without declaring them; they win over its defaults.
     spread = {name: value for name, value in plan.params.items() if name in declared}
-    own = {**spread, **passed}
-    return with_defaults(declared, own, lambda name: _lacks(task, "param", name), plan.params)
+    return with_defaults(declared, {**spread, **passed}, missing, plan.params)
 
 
-def _lacks(task: PipelineTask, kind: str, name: str) -> ConfigurationError:
+def _not_given(task: PipelineTask, kind: str, name: str) -> ConfigurationError:
     return task.node.error(f"the {kind} {name!r} of the Task {task.task.name} is not given")
 
 
-def _workspaces(plan: Plan, task: PipelineTask, scope: Names) -> dict[str, Path | None]:
-    bound = {name: _bound(plan, task, name, scope) for name in task.workspaces}
+def _bind_workspaces(plan: Plan, task: PipelineTask, scope: Names) -> dict[str, Path | None]:
+    """Return the directory of each of the Task's workspaces, None for one that is not bound."""
+    bound = {name: _bound_directory(plan, task, name, scope) for name in task.workspaces}
     for name, declared in task.task.workspaces.items():
         if name in bound:
             continue
@@ -136,13 +143,14 @@ def _workspaces(plan: Plan, task: PipelineTask, scope: Names) -> dict[str, Path 
         elif declared.optional:
             bound[name] = None
         else:
-            raise _lacks(task, "workspace", name)
+            raise _not_given(task, "workspace", name)
     if task.task.inline:  # a taskSpec sees the Pipeline's workspaces without declaring them
         bound = {name: plan.workspaces.get(name) for name in plan.pipeline.workspaces} | bound
     return bound
 
 
-def _bound(plan: Plan, task: PipelineTask, name: str, scope: Names) -> Path | None:
+def _bound_directory(plan: Plan, task: PipelineTask, name: str, scope: Names) -> Path | None:
+    """Return the directory that the Pipeline binds to the Task's workspace ``name``."""
     binding, declared = task.workspaces[name], task.task.workspaces
     if name not in declared and not task.task.inline:
         hint = did_you_mean(name, declared)

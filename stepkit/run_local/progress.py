@@ -1,17 +1,18 @@
-"""The lines that tell people how a run is going."""
+"""The lines that show how a run goes: the end of each TaskRun, and the table at the end."""
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.shorten import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable
 
-    from stepkit.run_local.plan import Plan, Unit
+    from stepkit.run_local.plan import Plan, TaskRun
+    from stepkit.run_local.scheduler import EndedTask
     from stepkit.run_local.task_run import Outcome
 
 logger = logging.getLogger(__name__)
@@ -22,21 +23,33 @@ _SHOWN_HASH: Final = 7  # characters, as git does
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def log_end(unit: Unit, outcome: Outcome, plan: Plan) -> None:
-    """Log how ``unit`` ended: why it failed, or the first of its results."""
+def log_end(run: TaskRun, outcome: Outcome, plan: Plan) -> None:
+    """Log how ``run`` ended: why it failed, or the first of its results."""
     if outcome.error:
-        level = logging.WARNING if unit.ignored else logging.ERROR
-        logger.log(level, "%s: failed in %.1f s: %s", unit.label, outcome.seconds, outcome.error)
+        level = logging.WARNING if run.ignored else logging.ERROR
+        logger.log(level, "%s: failed in %.1f s: %s", run.label, outcome.seconds, outcome.error)
         return
-    shown = _shown(outcome.results, plan.secrets.redact)
-    logger.info("%s: succeeded in %.1f s%s", unit.label, outcome.seconds, shown)
-
-
-def _shown(results: Mapping[str, Any], redact: Callable[[str], str]) -> str:
-    told = [(n, v) for n, v in results.items() if n not in {"status", "reason", "message"} and v]
+    common = {"status", "reason", "message"}
+    results = [(n, v) for n, v in outcome.results.items() if n not in common and v]
     parts = []
-    for name, value in told[:_SHOWN_RESULTS]:
-        line = " ".join(redact(str(value)).split())  # first: a cut secret is not recognised
+    for name, value in results[:_SHOWN_RESULTS]:
+        # Mask before cutting: a part of a secret is not recognised.
+        line = " ".join(plan.secrets.redact(str(value)).split())
         room = _SHOWN_HASH if _HASH.fullmatch(line) else _SHOWN_CHARACTERS
         parts.append(f"{name}={shorten(line, room + 1, ellipsis='…')}")
-    return f" ({', '.join(parts)})" if parts else ""
+    shown = f" ({', '.join(parts)})" if parts else ""
+    logger.info("%s: succeeded in %.1f s%s", run.label, outcome.seconds, shown)
+
+
+def table(ended: Iterable[EndedTask]) -> list[str]:
+    """Return the lines of a table that shows how each task ended."""
+    rows = [("task", "status", "seconds", "reason")]
+    for task in ended:
+        status = "Skipped" if task.skipped else task.status
+        note = "failed, and the run went on (onError): " if task.error and task.ignored else ""
+        seconds = "-" if task.skipped else f"{task.seconds:.1f}"
+        rows.append((task.task.name, status, seconds, note + (task.why or task.reason)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    ]

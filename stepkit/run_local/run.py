@@ -1,39 +1,44 @@
-"""One run from beginning to end: its processes, its signals, its verdict."""
+"""Run a planned Pipeline from beginning to end, and judge how it went."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Cancelled, ConfigurationError, StepError
-from stepkit.run_local import plan_text
-from stepkit.run_local.scheduler import Ended, Scheduler
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.run_local.progress import table
+from stepkit.run_local.scheduler import EndedTask, Scheduler
 from stepkit.run_local.task_run import Machine
 from stepkit.system import atomic_files, signals
 from stepkit.tekton import variables
 from stepkit.tekton.variables import Missing, MissingResult, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from stepkit.run_local.plan import Plan
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 _STOPPING: Final = "stopping: finally still runs; a second Ctrl-C ends all at once"
 
 
-def run(plan: Plan, jobs: int, outputs: Callable[..., T]) -> T:
-    """Run ``plan``, at most ``jobs`` tasks at once.
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """How a run of a Pipeline went; ``error`` and ``signum`` say why it did not succeed."""
 
-    Raises the error of the first task that failed, and :class:`Cancelled` after a signal; both
-    carry the outputs.
-    """
+    results: dict[str, Any]
+    tasks: tuple[dict[str, Any], ...]
+    status: str
+    message: str
+    error: StepError | None
+    signum: int | None
+
+
+def run_pipeline(plan: Plan, jobs: int) -> Finished:
+    """Run ``plan``, at most ``jobs`` TaskRuns at once. Secrets are masked in what it returns."""
     for directory in plan.workspaces.values():
         with atomic_files.explaining(f"cannot make the workspace {directory}"):
             directory.mkdir(parents=True, exist_ok=True)
@@ -45,56 +50,48 @@ def run(plan: Plan, jobs: int, outputs: Callable[..., T]) -> T:
         scheduler = Scheduler(plan, jobs, tasks, last)
         signum = signals.run_stoppable(scheduler.run, stop=stop, kill=kill, message=_STOPPING)
     ended = scheduler.in_order()
-    for line in plan_text.table(ended):
+    for line in table(ended):
         logger.info("%s", plan.secrets.redact(line))
     for path in (task.results["summary"] for task in ended if "summary" in task.results):
         logger.info("summary: %s", plan.secrets.redact(str(path)))
-    results, trouble = _results(plan, ended)
-    left = outputs(
-        run=plan.run,
+    results, missing = _pipeline_results(plan, ended)
+    error = next((task.error for task in ended if task.failed), None) or missing
+    tolerated = sum(task.results.get("status") == "tolerated" for task in ended)
+    ignored = sum(task.error is not None and task.ignored for task in ended)
+    return Finished(
         results=results,
         tasks=tuple(_row(task, plan) for task in ended),
-        status="tolerated" if any(_tolerated(task) for task in ended) else "succeeded",
-        message=_message(ended),
+        status="tolerated" if tolerated or ignored else "succeeded",
+        message=_message(ended, ignored, tolerated),
+        error=plan.secrets.redacted(error) if error else None,
+        signum=signum,
     )
-    error = next((task.error for task in ended if task.failed), None) or trouble
-    if signum is not None:
-        raise Cancelled(signum, outputs=left) from error
-    if error:
-        raise plan.secrets.redacted(error).leaving(left)
-    return left
 
 
-def _results(plan: Plan, ended: list[Ended]) -> tuple[dict[str, Any], StepError | None]:
+def _pipeline_results(
+    plan: Plan, ended: list[EndedTask]
+) -> tuple[dict[str, Any], StepError | None]:
     """Return the Pipeline's results, and why one is missing although its task succeeded."""
-    good = {task.task.name for task in ended if task.status == "Succeeded"}
-    groups = {
-        group: Names(
-            {
-                task.name: Names(results=_results_of(task.name, task.task.results, ended, good))
-                for task in tasks
-            }
-        )
-        for group, tasks in (("tasks", plan.pipeline.tasks), ("finally", plan.pipeline.final))
-    }
+    succeeded = {task.task.name: task.results for task in ended if task.status == "Succeeded"}
+    scope = Names()
+    for group, tasks in (("tasks", plan.pipeline.tasks), ("finally", plan.pipeline.final)):
+        scope[group] = Names()
+        for task in tasks:
+            known = succeeded.get(task.name, Names())
+            declared = task.task.results
+            results = {name: known.get(name, Missing(task.name, name)) for name in declared}
+            scope[group][task.name] = Names(results=Names(results))
     found: dict[str, Any] = {}
-    trouble: StepError | None = None
+    error: StepError | None = None
     for name, node in plan.pipeline.results.items():
         try:
-            found[name] = _redacted(variables.value(node, Names(groups)), plan)
+            found[name] = _redacted(variables.value(node, scope), plan)
         except MissingResult as missing:
-            if missing.task in good:
-                trouble = trouble or ConfigurationError(f"{node.source}: result {name}: {missing}")
-        except StepError as error:
-            trouble = trouble or error
-    return found, trouble
-
-
-def _results_of(name: str, declared: Any, ended: list[Ended], good: set[str]) -> Names:
-    written = next((task.results for task in ended if task.task.name == name), Names())
-    return Names(
-        {r: written[r] if name in good and r in written else Missing(name, r) for r in declared}
-    )
+            if missing.task in succeeded:
+                error = error or ConfigurationError(f"{node.source}: result {name}: {missing}")
+        except StepError as problem:
+            error = error or problem
+    return found, error
 
 
 def _redacted(value: Any, plan: Plan) -> Any:
@@ -105,40 +102,31 @@ def _redacted(value: Any, plan: Plan) -> Any:
     return plan.secrets.redact(value)
 
 
-def _tolerated(task: Ended) -> bool:
-    return (task.error is not None and task.ignored) or task.results.get("status") == "tolerated"
-
-
-def _row(task: Ended, plan: Plan) -> dict[str, Any]:
+def _row(task: EndedTask, plan: Plan) -> dict[str, Any]:
+    """Return one entry of the report's ``tasks``."""
+    results = {}
+    for name, value in task.results.items():
+        items = value if isinstance(value, list) else [value]
+        if not any(isinstance(item, Missing) for item in items):
+            results[name] = _redacted(value, plan)
     return {
         "task": task.task.name,
         "status": "Skipped" if task.skipped else task.status,
         "reason": task.reason,
         "seconds": round(task.seconds, 3),
         "message": plan.secrets.redact(task.why),
-        "results": {
-            name: _redacted(value, plan)
-            for name, value in task.results.items()
-            if not _is_missing(value)
-        },
+        "results": results,
     }
 
 
-def _is_missing(value: Any) -> bool:
-    return isinstance(value, Missing) or (
-        isinstance(value, list) and any(isinstance(item, Missing) for item in value)
-    )
-
-
-def _message(ended: list[Ended]) -> str:
-    good = sum(task.status == "Succeeded" for task in ended)
+def _message(ended: list[EndedTask], ignored: int, tolerated: int) -> str:
+    succeeded = sum(task.status == "Succeeded" for task in ended)
     skipped = sum(bool(task.skipped) for task in ended)
-    ignored = sum(task.error is not None and task.ignored for task in ended)
-    told = f"{good} of {len(ended)} tasks succeeded"
+    parts = [f"{succeeded} of {len(ended)} tasks succeeded"]
     if skipped:
-        told += f", {skipped} skipped"
+        parts.append(f"{skipped} skipped")
     if ignored:
-        told += f", {ignored} failed and ignored (onError: continue)"
-    if tolerated := sum(task.results.get("status") == "tolerated" for task in ended):
-        told += f", {tolerated} with tolerated errors"
-    return told
+        parts.append(f"{ignored} failed and ignored (onError: continue)")
+    if tolerated:
+        parts.append(f"{tolerated} with tolerated errors")
+    return ", ".join(parts)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.run_local import plan as planning
 from stepkit.run_local import progress
 from stepkit.run_local.dag import dependencies, waves
-from stepkit.run_local.task_run import Outcome, Status, run_unit
+from stepkit.run_local.plan import task_runs, when_holds
+from stepkit.run_local.task_run import Outcome, Status, run_steps
 from stepkit.tekton import variables
 from stepkit.tekton.objects import PipelineTask
 from stepkit.tekton.variables import Missing, MissingResult, Names
@@ -21,7 +21,7 @@ from stepkit.tekton.variables import Missing, MissingResult, Names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.run_local.plan import Plan, Unit
+    from stepkit.run_local.plan import Plan, TaskRun
     from stepkit.run_local.task_run import Machine
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ _NO_TASK_RUN: Final = "PipelineValidationFailed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How one task of the Pipeline ended; ``reason`` is Tekton's, ``why`` is for people."""
+class EndedTask:
+    """How a task of the Pipeline ended; ``reason`` is Tekton's, ``why`` is for people."""
 
     task: PipelineTask
     status: Status
@@ -49,59 +49,59 @@ class Ended:
         return self.error is not None and not self.ignored
 
     @property
-    def told(self) -> dict[str, str]:
-        """What ``finally`` knows of it; of a task that never became a TaskRun, nothing."""
+    def status_variables(self) -> dict[str, str]:
+        """Its variables in ``finally``; a task that never became a TaskRun has no status."""
         if self.reason == _NO_TASK_RUN:
             return {"status": "None", "reason": ""}
         return {"status": self.status, "reason": self.reason}
 
 
 class Scheduler:
-    """One run of a Pipeline. ``ended`` fills up, task by task."""
+    """One run of a Pipeline; ``ended`` holds the tasks that have ended."""
 
     def __init__(self, plan: Plan, jobs: int, tasks: Machine, final: Machine) -> None:
-        """Take what to run, how much at once, and where: tasks and ``finally`` stop apart."""
+        """Run at most ``jobs`` TaskRuns at once; tasks and ``final`` tasks can be stopped apart."""
         self.plan = plan
         self.jobs = jobs
         self.machines = {False: tasks, True: final}
         self.parents = dependencies(plan.pipeline)
-        self.ended: dict[str, Ended] = {}
-        self.units: dict[str, list[tuple[Unit, Outcome | None]]] = {}
+        self.ended: dict[str, EndedTask] = {}
+        self.runs: dict[str, list[tuple[TaskRun, Outcome | None]]] = {}
 
     def run(self) -> None:
-        """Run all tasks, and then, whatever became of them, those in ``finally``."""
+        """Run all tasks, and then, even after a failure, those in ``finally``."""
         self._phase([task for wave in waves(self.plan.pipeline) for task in wave])
         self._phase(list(self.plan.pipeline.final))
 
-    def in_order(self) -> list[Ended]:
+    def in_order(self) -> list[EndedTask]:
         """Return how the tasks ended, in the order of the graph, then ``finally``."""
         ordered = [task for wave in waves(self.plan.pipeline) for task in wave]
         names = [task.name for task in (*ordered, *self.plan.pipeline.final)]
         return [self.ended[name] for name in names if name in self.ended]
 
     def scope(self, *, final: bool) -> Names:
-        """Return what a task may refer to, from what has ended so far."""
+        """Return what a task may refer to, from the tasks that have ended so far."""
         known = Names()
         for name, ended in self.ended.items():
             if ended.task.final:
                 continue
             known[name] = Names(results=ended.results)
             if final:
-                known[name] |= ended.told
+                known[name] |= ended.status_variables
         if final and "status" not in known:
             known["status"] = self._aggregate()
-        return self.plan.scope(tasks=known)
+        return self.plan.scope(known)
 
     def _phase(self, waiting: list[PipelineTask]) -> None:
-        queue: deque[Unit] = deque()
-        running: dict[Future[Outcome], Unit] = {}
+        queue: deque[TaskRun] = deque()
+        running: dict[Future[Outcome], TaskRun] = {}
         with ThreadPoolExecutor(self.jobs) as pool, self._killing_on_error():
             while True:
-                self._settle(waiting, queue)
+                self._start_ready(waiting, queue)
                 while queue and len(running) < self.jobs:
-                    unit = queue.popleft()
-                    machine = self.machines[unit.task.final]
-                    running[pool.submit(run_unit, unit, machine)] = unit
+                    run = queue.popleft()
+                    machine = self.machines[run.task.final]
+                    running[pool.submit(run_steps, run, machine)] = run
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -119,30 +119,30 @@ class Scheduler:
                 self.machines[False].stop.set()
                 self.machines[False].kill.set()
 
-    def _settle(self, waiting: list[PipelineTask], queue: deque[Unit]) -> None:
+    def _start_ready(self, waiting: list[PipelineTask], queue: deque[TaskRun]) -> None:
         """Move what can start from ``waiting`` to ``queue``; skip what never can."""
-        settled = True
-        while settled:
-            settled = False
+        progressed = True
+        while progressed:
+            progressed = False
             for task in list(waiting):
                 if self.parents.get(task.name, set()) <= set(self.ended):
                     waiting.remove(task)
                     self._start(task, queue)
-                    settled = True
-        self._drop(queue)
+                    progressed = True
+        self._skip_queued(queue)
 
-    def _drop(self, queue: deque[Unit]) -> None:
-        """Forget tasks that wait for a free place once nothing more may start."""
-        for unit in list(queue):
-            task, why = unit.task, self._stopping()
-            outcomes = self.units[task.name]
+    def _skip_queued(self, queue: deque[TaskRun]) -> None:
+        """Skip the queued tasks of which nothing runs yet, once nothing more may start."""
+        for run in list(queue):
+            task, why = run.task, self._stopping()
+            outcomes = self.runs[task.name]
             unstarted = sum(1 for other in queue if other.task is task) == len(outcomes)
             if not task.final and why and unstarted:
                 for other in [other for other in queue if other.task is task]:
                     queue.remove(other)
                 self._skip(task, why)
 
-    def _start(self, task: PipelineTask, queue: deque[Unit]) -> None:
+    def _start(self, task: PipelineTask, queue: deque[TaskRun]) -> None:
         why = "" if task.final else self._stopping() or self._skipped_parent(task)
         if why:
             return self._skip(task, why)
@@ -150,18 +150,18 @@ class Scheduler:
         try:
             for node in task.templates():
                 variables.value(node, scope)
-            if not planning.allowed(task, scope):
+            if not when_holds(task, scope):
                 return self._skip(task, "its when conditions do not hold", "when")
-            units = planning.units(self.plan, task, scope)
+            runs = task_runs(self.plan, task, scope)
         except MissingResult as missing:
             return self._without_result(task, missing)
         except StepError as error:
             hidden = self.plan.secrets.redacted(error)  # it may show a result
             return self._end(_failed(task, _NO_TASK_RUN, hidden))
-        if not units:
+        if not runs:
             return self._skip(task, "its matrix is empty")
-        self.units[task.name] = [(unit, None) for unit in units]
-        queue.extend(units)
+        self.runs[task.name] = [(run, None) for run in runs]
+        queue.extend(runs)
         return None
 
     def _without_result(self, task: PipelineTask, missing: MissingResult) -> None:
@@ -172,22 +172,22 @@ class Scheduler:
         error = ConfigurationError(f"task {task.name} cannot start: {missing}")
         return self._end(_failed(task, _NO_TASK_RUN, error))
 
-    def _record(self, unit: Unit, outcome: Outcome) -> None:
-        progress.log_end(unit, outcome, self.plan)
-        outcomes = self.units[unit.task.name]
-        number = next(n for n, (other, _) in enumerate(outcomes) if other is unit)
-        outcomes[number] = (unit, outcome)
+    def _record(self, run: TaskRun, outcome: Outcome) -> None:
+        progress.log_end(run, outcome, self.plan)
+        outcomes = self.runs[run.task.name]
+        number = next(n for n, (other, _) in enumerate(outcomes) if other is run)
+        outcomes[number] = (run, outcome)
         done = [ended for _, ended in outcomes if ended]
         if len(done) == len(outcomes):
-            self._end(_together(unit, done))
+            self._end(_combine(run, done))
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: EndedTask) -> None:
         self.ended[ended.task.name] = ended
 
     def _skip(self, task: PipelineTask, why: str, how: Literal["when", "other"] = "other") -> None:
         logger.info("%s: skipped: %s", task.name, why)
         results = Names({name: Missing(task.name, name) for name in task.task.results})
-        self._end(Ended(task=task, status="None", why=why, results=results, skipped=how))
+        self._end(EndedTask(task=task, status="None", why=why, results=results, skipped=how))
 
     def _skipped_parent(self, task: PipelineTask) -> str:
         skipped = [n for n in sorted(self.parents[task.name]) if self.ended[n].skipped == "other"]
@@ -201,14 +201,14 @@ class Scheduler:
 
     def _aggregate(self) -> str:
         ended = [e for e in self.ended.values() if not e.task.final]
-        if any(e.told["status"] == "Failed" for e in ended):
+        if any(e.status_variables["status"] == "Failed" for e in ended):
             return "Failed"
         return "Completed" if any(e.skipped for e in ended) else "Succeeded"
 
 
-def _together(unit: Unit, outcomes: list[Outcome]) -> Ended:
-    """Make one ending of those of a matrix, or of the only one."""
-    task = unit.task
+def _combine(run: TaskRun, outcomes: list[Outcome]) -> EndedTask:
+    """Combine the outcomes of a matrix, or of the only TaskRun."""
+    task = run.task
     failed = [outcome for outcome in outcomes if outcome.status == "Failed"]
     worst = failed[0] if failed else outcomes[0]
     results = Names()
@@ -217,21 +217,21 @@ def _together(unit: Unit, outcomes: list[Outcome]) -> Ended:
         complete = len(values) == len(outcomes)
         whole = values if task.matrix else next(iter(values), None)
         results[name] = whole if complete else Missing(task.name, name)
-    return Ended(
+    return EndedTask(
         task=task,
         status=worst.status,
-        reason="FailureIgnored" if unit.ignored and worst.reason == "Failed" else worst.reason,
+        reason="FailureIgnored" if run.ignored and worst.reason == "Failed" else worst.reason,
         why=str(worst.error or ""),
         seconds=max(outcome.seconds for outcome in outcomes),
         results=results,
         error=worst.error,
-        ignored=unit.ignored,
+        ignored=run.ignored,
     )
 
 
-def _failed(task: PipelineTask, reason: str, error: StepError) -> Ended:
+def _failed(task: PipelineTask, reason: str, error: StepError) -> EndedTask:
     logger.error("%s: failed: %s", task.name, error)
     results = Names({name: Missing(task.name, name) for name in task.task.results})
-    return Ended(
+    return EndedTask(
         task=task, status="Failed", reason=reason, why=str(error), results=results, error=error
     )

@@ -1,4 +1,4 @@
-"""Read the results that a step wrote, whatever it made of their files."""
+"""Read the results that a step wrote, whatever kind of files it left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from stepkit.tekton.objects import Result
     from stepkit.tekton.yaml_documents import Value
+
+_OVERHEAD: Final = 100  # bytes: what else Tekton writes beside the results
 
 
 @dataclass
@@ -24,6 +26,12 @@ class Written:
     problems: dict[str, str] = field(default_factory=dict)
     unread: int = 0  # bytes beyond the limit
 
+    def size(self) -> int:
+        """Return how many bytes Tekton needs for the results."""
+        entries = [{"key": k, "value": v, "type": 1} for k, v in self.texts.items()]
+        text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+        return len(os.fsencode(text)) + self.unread + _OVERHEAD if entries else 0
+
 
 def read(directory: Path, names: Iterable[str], limit: int) -> Written:
     """Read at most ``limit`` bytes, and one more, of each file in ``directory``.
@@ -33,7 +41,7 @@ def read(directory: Path, names: Iterable[str], limit: int) -> Written:
     written = Written()
     for name in names:
         try:
-            content, size = _read(directory / name, limit + 1)
+            content, size = _read_file(directory / name, limit + 1)
         except (FileNotFoundError, IsADirectoryError):
             continue
         except OSError as error:
@@ -44,23 +52,24 @@ def read(directory: Path, names: Iterable[str], limit: int) -> Written:
     return written
 
 
-def _read(path: Path, limit: int) -> tuple[bytes, int]:
-    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # to open may have effects
-        raise OSError(f"{path.name} is no regular file")
+def _read_file(path: Path, limit: int) -> tuple[bytes, int]:
+    """Return the first ``limit`` bytes of a regular file, and its size."""
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # opening it may have effects
+        raise OSError(f"{path.name} is not a regular file")
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):  # it was replaced meanwhile
-            raise OSError(f"{path.name} is no regular file")
+            raise OSError(f"{path.name} is not a regular file")
         return file.read(limit), found.st_size
 
 
-class InvalidResult(Exception):  # noqa: N818 - it says what the Task did, not what went wrong here
-    """A result has another shape than the Task declares."""
+class InvalidResult(Exception):  # noqa: N818 - it is the Task's failure, not an error here
+    """A result is not of the type that the Task declares."""
 
 
 def fits(result: Result, text: str) -> bool:
-    """Tell whether ``text`` has the shape of ``result``."""
+    """Return whether ``text`` is a value that ``result`` may have."""
     try:
         value(result, text)
     except InvalidResult:
@@ -80,7 +89,7 @@ def value(result: Result, text: str) -> Value:
         (list, found) if result.type == "array" else (dict, getattr(found, "values", list)())
     )
     if not isinstance(found, wanted) or not all(isinstance(entry, str) for entry in entries):
-        raise InvalidResult(f"the result {result.name} is no {result.type} of strings in JSON")
+        raise InvalidResult(f"the result {result.name} is not an {result.type} of strings in JSON")
     lacking = [key for key in result.keys if key not in found]
     if lacking:
         raise InvalidResult(f"the result {result.name} lacks the key {lacking[0]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -17,13 +16,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.run_local import task_results, verdict
-from stepkit.run_local.arguments import Secrets
+from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
 from stepkit.system import atomic_files, process
 from stepkit.tekton.yaml_documents import Value
 
 if TYPE_CHECKING:
-    from stepkit.run_local.plan import Unit
+    from stepkit.run_local.plan import TaskRun
     from stepkit.run_local.step_command import Command
 
 logger = logging.getLogger(__name__)
@@ -57,45 +56,45 @@ class Machine:
     kill: threading.Event
 
 
-def run_unit(unit: Unit, machine: Machine) -> Outcome:
-    """Run ``unit``, again after a failure as often as its retries say.
+def run_steps(run: TaskRun, machine: Machine) -> Outcome:
+    """Run ``run``, again after a failure as often as its retries say.
 
     It never raises a :class:`StepError`: that would be an outcome.
     """
     started = time.monotonic()
-    if unit.combination:
-        shown = ", ".join(f"{name}={value}" for name, value in unit.combination.items())
-        logger.info("%s: started (%s)", unit.label, machine.secrets.redact(shown))
+    if run.combination:
+        shown = ", ".join(f"{name}={value}" for name, value in run.combination.items())
+        logger.info("%s: started (%s)", run.label, machine.secrets.redact(shown))
     else:
-        logger.info("%s: started", unit.label)
-    attempts = unit.task.retries + 1
+        logger.info("%s: started", run.label)
+    attempts = run.task.retries + 1
     for attempt in range(attempts):
         try:
-            outcome = _Attempt(unit, machine, attempt).run()
+            outcome = _Attempt(run, machine, attempt).execute()
         except StepError as error:
             shown = machine.secrets.redact(str(error))
-            told = type(error)(f"task {unit.label}: {shown}", reason=error.reason)
-            outcome = Outcome(status="Failed", reason="Failed", error=told)
+            failure = type(error)(f"task {run.label}: {shown}", reason=error.reason)
+            outcome = Outcome(status="Failed", reason="Failed", error=failure)
         if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
             break
         logger.warning(
-            "%s: attempt %d of %d failed: %s", unit.label, attempt + 1, attempts, outcome.error
+            "%s: attempt %d of %d failed: %s", run.label, attempt + 1, attempts, outcome.error
         )
     return replace(outcome, seconds=time.monotonic() - started)
 
 
 class _Attempt:
-    """One try of a TaskRun, with directories of its own and the workspaces as they are."""
+    """One try of a TaskRun: it has separate directories, and the workspaces as they are."""
 
-    def __init__(self, unit: Unit, machine: Machine, attempt: int) -> None:
-        self.unit = unit
+    def __init__(self, run: TaskRun, machine: Machine, attempt: int) -> None:
+        self.run = run
         self.machine = machine
-        self.directory = machine.root / unit.label / str(attempt)
-        self.commands = commands(unit, self.directory, attempt)
-        limit = unit.task.timeout
+        self.directory = machine.root / run.label / str(attempt)
+        self.commands = commands(run, self.directory, attempt)
+        limit = run.task.timeout
         self.deadline = time.monotonic() + limit if limit else None
 
-    def run(self) -> Outcome:
+    def execute(self) -> Outcome:
         self._prepare()
         try:
             for command in self.commands:
@@ -104,21 +103,26 @@ class _Attempt:
                     return failed
             return Outcome(status="Succeeded", reason="Succeeded", results=self._read())
         except task_results.InvalidResult as invalid:
-            error = verdict.invalid_result(self.unit.label, str(invalid))
+            error = verdict.invalid_result(self.run.label, str(invalid))
             return Outcome(status="Failed", reason="TaskRunValidationFailed", error=error)
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def _prepare(self) -> None:
-        places = [place for place in self.unit.workspaces.values() if place]
+        places = [place for place in self.run.workspaces.values() if place]
         wanted = [self.directory / "results", *places]
         wanted += [self.directory / "steps" / command.step.name for command in self.commands]
         for command in self.commands:
             if command.directory and any(p in command.directory.parents for p in places):
                 wanted.append(command.directory)
         for directory in wanted:
-            with atomic_files.explaining(f"cannot make {directory}"):
-                _make(directory)
+            try:
+                with atomic_files.explaining(f"cannot make {directory}"):
+                    directory.mkdir(parents=True, exist_ok=True)
+            except ValueError as error:  # a NUL byte or half a character, out of a result
+                raise ConfigurationError(
+                    f"cannot make {str(directory)!a}: a directory cannot have this name"
+                ) from error
 
     def _step(self, command: Command) -> Outcome | None:
         """Run one step; return how the Task ended if it ends here."""
@@ -160,17 +164,17 @@ class _Attempt:
     def _ended(self, command: Command, done: process.Completed) -> Outcome | None:
         code = _KILLED if done.code < 0 else done.code
         left = self._written()
-        size = _size(left)
+        size = left.size()
         if size > (limit := verdict.room_for_results(len(self.commands))):
-            error = verdict.results_too_large(self.unit.label, size, limit)
+            error = verdict.results_too_large(self.run.label, size, limit)
             return Outcome(status="Failed", reason="Failed", error=error)
         if code and not command.tolerant:
-            error = verdict.failure(self.unit.label, done, left.texts, self.machine.secrets.redact)
+            error = verdict.failure(self.run.label, done, left.texts, self.machine.secrets.redact)
             found = self._read(strict=False)
             return Outcome(status="Failed", reason="Failed", results=found, error=error)
         if code:
             logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
-                           self.unit.label, command.step.name, code)  # fmt: skip
+                           self.run.label, command.step.name, code)  # fmt: skip
         path = self.directory / "steps" / command.step.name / "exitCode"
         with suppress(OSError):
             path.unlink()  # the step may have put a pipe there, or removed the directory
@@ -178,16 +182,16 @@ class _Attempt:
         return None
 
     def _timed_out(self, command: Command, *, own: bool) -> Outcome:
-        limit = command.step.timeout if own else self.unit.task.timeout
+        limit = command.step.timeout if own else self.run.task.timeout
         what = f"step {command.step.name}" if own else "the task"
-        error = verdict.timed_out(self.unit.label, what, limit or 0)
+        error = verdict.timed_out(self.run.label, what, limit or 0)
         if own:  # the container ends, the pod reports what it has
             found = self._read(strict=False)
             return Outcome(status="Failed", reason="Failed", results=found, error=error)
         return Outcome(status="Failed", reason="TaskRunTimeout", error=error)
 
     def _cancelled(self) -> Outcome:
-        error = verdict.cancelled(self.unit.label)
+        error = verdict.cancelled(self.run.label)
         return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
 
     def _log(self, line: str) -> None:
@@ -196,15 +200,15 @@ class _Attempt:
         level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
         text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
         if text.strip():
-            logger.log(level, "[%s] %s", self.unit.label, text)
+            logger.log(level, "[%s] %s", self.run.label, text)
 
     def _written(self) -> task_results.Written:
         limit = verdict.room_for_results(len(self.commands))
-        return task_results.read(self.directory / "results", self.unit.task.task.results, limit)
+        return task_results.read(self.directory / "results", self.run.task.task.results, limit)
 
     def _read(self, *, strict: bool = True) -> dict[str, Value]:
         """Return the results; those of another shape than declared fail a Task that did not."""
-        declared, left = self.unit.task.task.results, self._written()
+        declared, left = self.run.task.task.results, self._written()
         texts = left.texts
         if not strict:
             return {
@@ -218,18 +222,3 @@ class _Attempt:
             if result.type == "object" and name not in texts:
                 raise task_results.InvalidResult(f"the result {name} of type object is missing")
         return {name: task_results.value(declared[name], text) for name, text in texts.items()}
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except ValueError as error:  # a NUL byte or half a character, out of a result
-        name = ascii(str(directory))
-        raise ConfigurationError(f"cannot make {name}: no directory can have this name") from error
-
-
-def _size(left: task_results.Written) -> int:
-    """Return how many bytes Tekton needs for the results."""
-    entries = [{"key": k, "value": v, "type": 1} for k, v in left.texts.items()]
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
-    return len(os.fsencode(text)) + left.unread + verdict.OVERHEAD if entries else 0

@@ -1,4 +1,4 @@
-"""Say why a task failed, and whose fault it is."""
+"""Turn the failure of a task into the error that ends the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from stepkit.system.process import Completed
 
-OVERHEAD: Final = 100  # bytes: what else Tekton writes beside the results
 _MESSAGE: Final = 4096  # bytes: a container's termination message, where Tekton keeps them all
 _MESSAGES: Final = 12288  # bytes: what the kubelet keeps of all containers of a pod
 _INIT_CONTAINERS: Final = 2  # Tekton's own: prepare, and one for a workingDir
@@ -26,58 +25,51 @@ _CLASSES: Final[Mapping[int, type[StepError]]] = {
 def failure(
     label: str, done: Completed, results: Mapping[str, str], redact: Callable[[str], str]
 ) -> StepError:
-    """Judge a step that ended with a failure, from its exit code and from what it wrote.
+    """Return the error of a step that failed, from its exit code and from what it wrote.
 
-    A stepkit command says in its results ``reason`` and ``message`` what happened; any other
-    program may do so on a line with ``error:``.
+    A stepkit command writes the results ``reason`` and ``message``; any other program may print a
+    line with ``error:``, and the last one counts.
     """
-    said = results.get("message", "").strip() or _last_error(done.output)
+    errors = [match[1] for line in done.output.splitlines() if (match := _ERROR_LINE.search(line))]
+    said = (results.get("message", "").strip() or (errors or [""])[-1]).strip()
     what, usual = f"failed with exit code {done.code}", Reason.TASK_FAILED
     if done.code < 0:
         what, usual = f"was killed by signal {-done.code}", Reason.KILLED
     kind = _CLASSES.get(done.code, ToolError)
     text = f"task {label} {what}" + (f": {said}" if said else "")
-    return kind(redact(text), reason=_reason(results.get("reason", "")) or usual)
+    word = results.get("reason", "").strip()
+    reason = Reason(word) if word in set(Reason) and word != Reason.OK else usual
+    return kind(redact(text), reason=reason)
 
 
 def timed_out(label: str, what: str, seconds: float) -> StepError:
-    """Judge a task that took too long."""
+    """Return the error of a task that took longer than its timeout."""
     message = f"task {label} was stopped: {what} took over {seconds:g} s"
     return ToolError(message, reason=Reason.TIMEOUT)
 
 
 def cancelled(label: str) -> StepError:
-    """Judge a task that was running when a signal came."""
+    """Return the error of a task that was running when a signal came."""
     return ToolError(f"task {label} was cancelled", reason=Reason.CANCELLED)
 
 
 def invalid_result(label: str, problem: str) -> StepError:
-    """Judge a task that wrote a result of the wrong shape, or left a needed one out."""
+    """Return the error of a task with a result of the wrong type, or without a required one."""
     return ToolError(f"task {label}: {problem}", reason=Reason.TASK_FAILED)
 
 
 def room_for_results(steps: int) -> int:
     """Return how many bytes Tekton has for the results of a Task with so many steps.
 
-    Above it a step fails; in a Task of several steps, the results just vanish.
+    With more, a step fails on a cluster; in a Task of several steps, the results are lost.
     """
     return min(_MESSAGE, _MESSAGES // (_INIT_CONTAINERS + steps))
 
 
 def results_too_large(label: str, size: int, limit: int) -> StepError:
-    """Judge a task whose results Tekton has no room for."""
+    """Return the error of a task whose results are too large for Tekton."""
     return ToolError(
         f"task {label}: its results take {size} bytes, Tekton has room for {limit}: "
         "write a file to a workspace and return its path",
         reason=Reason.TASK_FAILED,
     )
-
-
-def _last_error(output: str) -> str:
-    said = [match[1] for line in output.splitlines() if (match := _ERROR_LINE.search(line))]
-    return said[-1].strip() if said else ""
-
-
-def _reason(text: str) -> Reason | None:
-    word = text.strip()
-    return Reason(word) if word in set(Reason) and word != Reason.OK else None

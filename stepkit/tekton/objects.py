@@ -1,9 +1,9 @@
-"""What a Pipeline and its Tasks say, taken from their YAML and checked one by one."""
+"""What a Task and a Pipeline say: the objects that are read from their YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stepkit.tekton.yaml_documents import Node, Value
@@ -32,6 +32,7 @@ class Workspace:
 
     name: str
     optional: bool
+    read_only: bool
     node: Node
 
 
@@ -64,7 +65,10 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One container of a Task: here, one child process."""
+    """One container of a Task.
+
+    ``fields`` are its fields over those of the stepTemplate; ``mounts`` are those of both.
+    """
 
     name: str
     command: list[Node]
@@ -73,12 +77,14 @@ class Step:
     directory: Node | None
     on_error: Node | None
     timeout: float | None
+    fields: Mapping[str, Node]
+    mounts: tuple[Node, ...]
     node: Node
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A Task; ``unapplied`` names what has no meaning on one machine, ``inert`` its variables."""
+    """A Task, or the taskSpec of a Pipeline's task: that one is ``inline``."""
 
     name: str
     source: str
@@ -87,8 +93,6 @@ class Task:
     workspaces: Mapping[str, Workspace]
     results: Mapping[str, Result]
     steps: tuple[Step, ...]
-    unapplied: tuple[str, ...]
-    inert: tuple[Node, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +168,6 @@ class Pipeline:
     final: tuple[PipelineTask, ...]
     results: Mapping[str, Node]
     node: Node
-    unapplied: tuple[str, ...] = field(default=())
 
     def task(self, name: str) -> PipelineTask:
         """Return the task called ``name``."""

@@ -1,214 +1,112 @@
-"""Take a Task apart: its interface and its steps, with nothing left over."""
+"""Read a Task, and the params and workspaces that Tasks and Pipelines declare alike."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.tekton.objects import SecretKey, Step, Task, Variable
-from stepkit.tekton.read_interface import read_params, read_results, read_workspaces
-from stepkit.tekton.yaml_documents import Node, unique
+from stepkit.formats import durations
+from stepkit.tekton.objects import Param, Result, SecretKey, Step, Task, Type, Variable, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-_ONE_MACHINE: Final = "it needs a cluster"
-_TASK_FIELDS: Final = (
-    "description", "displayName", "params", "workspaces", "results", "steps", "stepTemplate",
-    "volumes",
-)  # fmt: skip
-_TASK_REFUSED: Final = {"sidecars": f"{_ONE_MACHINE}; run the service beside it yourself"}
-_STEP_APPLIED: Final = ("name", "command", "args", "env", "workingDir", "onError", "timeout")
-_STEP_UNAPPLIED: Final = (
-    "image", "imagePullPolicy", "securityContext", "computeResources", "volumeMounts",
-    "displayName", "workspaces",
-)  # fmt: skip
-_STEP_REFUSED: Final = {
-    "script": "write a command and its args",
-    "ref": "StepActions are not run here; write the step into the Task",
-    "params": "they belong to a StepAction",
-    "results": "write a result of the Task",
-    "when": "put the condition on the Pipeline's task",
-    "envFrom": "name each variable under env",
-    "stdoutConfig": "an alpha feature of the cluster",
-    "stderrConfig": "an alpha feature of the cluster",
-    "volumeDevices": _ONE_MACHINE,
-    "livenessProbe": _ONE_MACHINE,
-    "readinessProbe": _ONE_MACHINE,
-    "startupProbe": _ONE_MACHINE,
-    "lifecycle": _ONE_MACHINE,
-    "ports": _ONE_MACHINE,
-    "resources": "Tekton v1 calls it computeResources",
-}
-_TEMPLATE_FIELDS: Final = (
-    "image", "imagePullPolicy", "securityContext", "computeResources", "volumeMounts", "env",
-    "workingDir", "command", "args",
-)  # fmt: skip
-_ENV_REFUSED: Final = dict.fromkeys(
-    ("configMapKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"), _ONE_MACHINE
-)
-_SHOWN: Final = {"displayName"}  # it changes nothing anywhere
+    from stepkit.tekton.yaml_documents import Node
 
 
-def read_task(spec: Node, name: str, source: str, *, inline: bool) -> Task:
-    """Read a Task's ``spec``.
-
-    Raises :class:`~stepkit.errors.ConfigurationError` for anything that cannot run as it is.
-    """
-    fields = spec.fields(_TASK_FIELDS, required=["steps"], refused=_TASK_REFUSED)
-    volumes = _volumes(fields.get("volumes"))
-    template = _template(fields.get("stepTemplate"))
-    merged = [_merged(node, template) for node in fields["steps"].items()]
-    if not merged:
-        raise fields["steps"].error("a Task needs a step")
-    workspaces = read_workspaces(
-        fields.get("workspaces"),
-        {"mountPath": "run-local cannot mount; use $(workspaces.NAME.path)"},
-    )
-    steps = tuple(_step(step, number) for number, step in enumerate(merged))
-    unique((step.name, step.node) for step in steps)
-    for step in merged:
-        _check_mounts(step, volumes, workspaces)
+def read_task(spec: Node, name: str, *, inline: bool) -> Task:
+    """Read a Task's ``spec``, which must have passed the checks of fields and of Tasks."""
+    template = spec.child("stepTemplate").fields() if spec.get("stepTemplate") else {}
+    steps = spec.child("steps").items()
     return Task(
         name=name,
-        source=source,
+        source=spec.source,
         inline=inline,
-        params=read_params(fields.get("params")),
-        workspaces=workspaces,
-        results=read_results(fields.get("results")),
-        steps=steps,
-        unapplied=tuple(_unapplied(merged, fields.get("workspaces"))),
-        inert=tuple(node for step in merged for node in _inert(step)),
+        params=read_params(spec),
+        workspaces=read_workspaces(spec),
+        results=_read_results(spec),
+        steps=tuple(_read_step(step, template, number) for number, step in enumerate(steps)),
     )
 
 
-def _volumes(node: Node | None) -> set[str]:
-    found = []
-    for item in node.items() if node else []:
-        if isinstance(item.value, dict):
-            other = [key for key in item.value if key not in {"name", "emptyDir"}]
-            if other:
-                raise item.error(f"run-local refuses a volume of kind {other[0]}: only emptyDir")
-        fields = item.fields(("name", "emptyDir"), required=["name", "emptyDir"])
-        fields["emptyDir"].fields(("medium", "sizeLimit"))
-        found.append((fields["name"].label(), item))
-    unique(found)
-    return {name for name, _ in found}
+def read_params(spec: Node) -> dict[str, Param]:
+    """Read the params that a Task or a Pipeline declares."""
+    found: dict[str, Param] = {}
+    for item in spec.child("params").items():
+        fields = item.fields()
+        default = fields["default"].param_value() if "default" in fields else None
+        implied: Type = "string"
+        if "properties" in fields or isinstance(default, dict):
+            implied = "object"
+        elif isinstance(default, list):
+            implied = "array"
+        found[item.value["name"]] = Param(
+            name=item.value["name"],
+            type=fields["type"].value if "type" in fields else implied,
+            keys=tuple(item.value.get("properties") or ()),
+            default=default,
+            node=item,
+        )
+    return found
 
 
-def _template(node: Node | None) -> dict[str, Node]:
-    if node is None:
-        return {}
-    return node.fields(_TEMPLATE_FIELDS, refused=_STEP_REFUSED)
+def read_workspaces(spec: Node) -> dict[str, Workspace]:
+    """Read the workspaces that a Task or a Pipeline declares."""
+    return {
+        item.value["name"]: Workspace(
+            name=item.value["name"],
+            optional=bool(item.value.get("optional")),
+            read_only=bool(item.value.get("readOnly")),
+            node=item,
+        )
+        for item in spec.child("workspaces").items()
+    }
 
 
-class _Merged:
-    """A step's fields, over those of the stepTemplate."""
-
-    def __init__(self, node: Node, fields: dict[str, Node], template: dict[str, Node]) -> None:
-        self.node = node
-        self.fields = {**template, **fields}
-        self.env = [part["env"] for part in (template, fields) if "env" in part]
-        self.mounts = [
-            part["volumeMounts"] for part in (template, fields) if "volumeMounts" in part
-        ]
+def read_timeout(holder: Node) -> float | None:
+    """Return the ``timeout`` of a step or a task in seconds, None for no limit."""
+    text = holder.value.get("timeout")
+    return durations.parse(text) or None if text else None
 
 
-def _merged(node: Node, template: dict[str, Node]) -> _Merged:
-    if isinstance(node.value, dict) and {"script", "command"} <= set(node.value):
-        raise node.error("a step has either a script or a command, not both")
-    fields = node.fields((*_STEP_APPLIED, *_STEP_UNAPPLIED), refused=_STEP_REFUSED)
-    return _Merged(node, fields, template)
+def _read_results(spec: Node) -> dict[str, Result]:
+    found = {}
+    for item in spec.child("results").items():
+        name, keys = item.value["name"], tuple(item.value.get("properties") or ())
+        kind = item.value.get("type") or ("object" if keys else "string")
+        found[name] = Result(name=name, type=kind, keys=keys)
+    return found
 
 
-def _step(step: _Merged, number: int) -> Step:
-    fields = step.fields
-    name = fields["name"].label() if "name" in fields else f"unnamed-{number}"
-    where = Node(step.node.value, step.node.source, f"{step.node.path} ({name})")
-    if "image" not in fields:
-        raise where.error("the field 'image' is missing, here and in the stepTemplate")
-    if "command" not in fields or not fields["command"].texts():
-        raise where.error("the command is missing: run-local does not know the image's entrypoint")
-    on_error = fields.get("onError")
-    if on_error and "$(" not in on_error.text():
-        on_error.one_of("continue", "stopAndFail")
+def _read_step(node: Node, template: dict[str, Node], number: int) -> Step:
+    own = node.fields()
+    fields = {**template, **own}
+    name = fields["name"].value if "name" in fields else f"unnamed-{number}"
+    variables: dict[str, Variable] = {}
+    mounts: list[Node] = []
+    for part in (template, own):
+        if "env" in part:
+            variables |= {v.name: v for v in _read_variables(part["env"])}
+        if "volumeMounts" in part:
+            mounts += part["volumeMounts"].items()
     return Step(
         name=name,
-        command=fields["command"].texts(),
-        args=fields["args"].texts() if "args" in fields else [],
-        variables=_variables(step),
+        command=fields["command"].items() if "command" in fields else [],
+        args=fields["args"].items() if "args" in fields else [],
+        variables=tuple(variables.values()),
         directory=fields.get("workingDir"),
-        on_error=on_error,
-        timeout=fields["timeout"].duration() if "timeout" in fields else None,
-        node=where,
+        on_error=fields.get("onError"),
+        timeout=read_timeout(node),
+        fields=fields,
+        mounts=tuple(mounts),
+        node=node.at(f"{node.path} ({name})"),
     )
 
 
-def _variables(step: _Merged) -> tuple[Variable, ...]:
-    found: dict[str, Variable] = {}
-    for part in step.env:
-        own = [_variable(item) for item in part.items()]
-        unique((variable.name, part) for variable in own)
-        found |= {variable.name: variable for variable in own}
-    return tuple(found.values())
-
-
-def _variable(node: Node) -> Variable:
-    fields = node.fields(("name", "value", "valueFrom"), required=["name"])
-    if {"value", "valueFrom"} <= set(fields):
-        raise node.error("has both a value and a valueFrom")
-    name, secret = fields["name"].text(), None
-    if not name or "=" in name or "\0" in name:
-        raise node.error(f"{name!r} is no name of an environment variable")
-    if "valueFrom" in fields:
-        source = fields["valueFrom"].fields(
-            ("secretKeyRef",), required=["secretKeyRef"], refused=_ENV_REFUSED
-        )["secretKeyRef"]
-        parts = source.fields(("name", "key", "optional"), required=["name", "key"])
-        parts["name"].text()
-        parts["key"].text()
-        optional = "optional" in parts and parts["optional"].flag()
-        secret = SecretKey(name=parts["name"], key=parts["key"], optional=optional)
-    if "value" in fields:
-        fields["value"].text()
-    return Variable(name=name, value=fields.get("value"), secret=secret)
-
-
-def _check_mounts(step: _Merged, volumes: set[str], workspaces: Iterable[str]) -> None:
-    for item in (item for part in step.mounts for item in part.items()):
-        fields = item.fields(
-            ("name", "mountPath", "readOnly", "subPath"), required=["name", "mountPath"]
-        )
-        name, path = fields["name"].text(), fields["mountPath"].text()
-        if name not in volumes and "$(" not in name:
-            raise item.error(f"there is no volume {name!r}{did_you_mean(name, volumes)}")
-        if f"{path}/".startswith("/tekton/") and not f"{path}/".startswith("/tekton/home/"):
-            raise item.error("Tekton allows no mounts below /tekton/")
-    for item in step.fields["workspaces"].items() if "workspaces" in step.fields else []:
-        refused = {"mountPath": "run-local cannot mount; use $(workspaces.NAME.path)"}
-        name = item.fields(("name",), required=["name"], refused=refused)["name"].text()
-        if name not in workspaces:
-            raise item.error(f"there is no workspace {name!r}{did_you_mean(name, workspaces)}")
-    if "computeResources" in step.fields and "$(" in str(step.fields["computeResources"].value):
-        raise step.fields["computeResources"].error("Tekton replaces no variables here")
-
-
-def _unapplied(steps: list[_Merged], workspaces: Node | None) -> Iterator[str]:
-    for name in _STEP_UNAPPLIED:
-        if name in _SHOWN or not any(name in step.fields for step in steps):
-            continue
-        if name == "volumeMounts":
-            paths = {i.value["mountPath"]: "" for s in steps for p in s.mounts for i in p.items()}
-            yield f"volumes ({', '.join(paths)})"
-        elif name == "workspaces":
-            yield "workspaces isolated to a step"
-        else:
-            yield name
-    if any(item.value.get("readOnly") for item in (workspaces.items() if workspaces else [])):
-        yield "readOnly workspaces"
-
-
-def _inert(step: _Merged) -> Iterator[Node]:
-    yield from (step.fields[n] for n in ("image", "imagePullPolicy") if n in step.fields)
-    for item in (item for part in step.mounts for item in part.items()):
-        yield from item.anything().values()
+def _read_variables(env: Node) -> Iterator[Variable]:
+    for item in env.items():
+        source, secret = item.get("valueFrom"), None
+        if source:
+            key = source.child("secretKeyRef")
+            optional = bool(key.value.get("optional"))
+            secret = SecretKey(name=key.child("name"), key=key.child("key"), optional=optional)
+        yield Variable(name=item.value["name"], value=item.get("value"), secret=secret)

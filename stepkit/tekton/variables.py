@@ -1,7 +1,7 @@
-"""Replace ``$(params.x)`` and its kin as Tekton does, and ``$(HOME)`` as the kubelet does after it.
+"""Replace variables: ``$(params.x)`` as Tekton does, and then ``$(HOME)`` as the kubelet does.
 
-Variables live in a tree of :class:`Names`. Before a run, results are :class:`Unknown`: they stay
-in the text as they are written. What a reference names must exist in either case.
+Variables live in a tree of :class:`Names`. Before a run, results are :class:`Unknown`: a reference
+to one stays in the text as it is written. A reference to a name that does not exist is an error.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.tekton.objects import Type
+from stepkit.tekton.yaml_documents import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from stepkit.tekton.yaml_documents import Node, Value
+    from stepkit.tekton.yaml_documents import Value
 
-_REFERENCE: Final = re.compile(
+REFERENCE: Final = re.compile(
     r"\$\(((?:params|tasks|finally|workspaces|results|context|steps|step|artifacts|inputs|outputs)"
     r"[.\[][^()$]*)\)"
 )
@@ -32,7 +33,7 @@ class Names(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Unknown:
-    """A value that only a run will tell."""
+    """A value that is known only during a run."""
 
     reference: str
     type: Type = "string"
@@ -46,24 +47,18 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Missing:
-    """A result that its task declared and never wrote."""
+    """A result that its task declares and did not write."""
 
     task: str
     result: str
 
 
-class MissingResult(Exception):  # noqa: N818 - whether it is an error depends on who asks
+class MissingResult(Exception):  # noqa: N818 - only the caller knows whether it is an error
     """A reference needs a result that was not written."""
 
     def __init__(self, missing: Missing) -> None:
         super().__init__(f"task {missing.task} did not emit the result {missing.result}")
         self.task = missing.task
-
-
-@dataclass(frozen=True)
-class _Found:
-    value: Any
-    star: bool
 
 
 def type_of(value: Value | Unknown) -> Type:
@@ -77,11 +72,11 @@ def type_of(value: Value | Unknown) -> Type:
 def references(node: Node) -> Iterator[list[str]]:
     """Yield the parts of every reference in ``node``: ``["tasks", "x", "results", "y"]``."""
     for text in _texts(node.value):
-        for match in _REFERENCE.finditer(text):
+        for match in REFERENCE.finditer(text):
             yield _parts(match[1], node)
 
 
-def text(node: Node, scope: Names, raw: str | None = None) -> str:
+def text(node: Node, scope: Names) -> str:
     """Replace the variables in a string; arrays and objects do not fit into one.
 
     Raises :class:`~stepkit.errors.ConfigurationError` for a variable that does not exist, and
@@ -90,22 +85,23 @@ def text(node: Node, scope: Names, raw: str | None = None) -> str:
 
     def replace(match: re.Match[str]) -> str:
         found = _look_up(match[1], scope, node)
-        kind = type_of(found.value)
+        kind = type_of(found)
         if kind != "string":
             hint = f"write $({match[1].removesuffix('[*]')}[*]) as a whole item of a list"
             raise node.error(f"$({match[1]}) is an {kind} and does not fit into a string: {hint}")
-        if isinstance(found.value, Unknown):
-            return f"$({found.value.reference})"
-        return str(found.value)
+        return f"$({found.reference})" if isinstance(found, Unknown) else str(found)
 
-    return _REFERENCE.sub(replace, node.text() if raw is None else raw)
+    return REFERENCE.sub(replace, node.value)
 
 
 def items(nodes: Iterable[Node], scope: Names) -> list[str]:
-    """Replace the variables in a list; ``$(x[*])`` as a whole item becomes x's items, or none."""
+    """Replace the variables in a list; ``$(x[*])`` as a whole item becomes x's items, or none.
+
+    Raises what :func:`text` raises.
+    """
     result: list[str] = []
     for node in nodes:
-        whole = _whole(node.text(), scope, node)
+        whole = _whole(node.value, scope, node)
         if whole is None:
             result.append(text(node, scope))
         elif isinstance(whole, Unknown) and whole.type == "array":
@@ -118,14 +114,17 @@ def items(nodes: Iterable[Node], scope: Names) -> list[str]:
 
 
 def value(node: Node, scope: Names) -> Value | Unknown:
-    """Replace the variables in a param's value; ``$(x[*])`` alone hands over x itself."""
+    """Replace the variables in a param's value; ``$(x[*])`` alone passes x itself.
+
+    Raises what :func:`text` raises.
+    """
     given = node.param_value()
     if isinstance(given, list):
         return items(node.items(), scope)
     if isinstance(given, dict):
-        return {key: text(node, scope, raw) for key, raw in given.items()}
+        return {k: text(Node(v, node.source, node.path), scope) for k, v in given.items()}
     whole = _whole(given, scope, node)
-    return text(node, scope, given) if whole is None else whole
+    return text(Node(given, node.source, node.path), scope) if whole is None else whole
 
 
 def expand(template: str, env: Mapping[str, str]) -> str:
@@ -146,12 +145,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _whole(given: str, scope: Names, node: Node) -> Any:
-    """Return the array or object that ``given`` as a whole stands for, or None."""
-    match = _REFERENCE.fullmatch(given)
-    if not match:
-        return None
-    found = _look_up(match[1], scope, node)
-    return found.value if found.star else None
+    """Return the array or object that ``given`` stands for as a whole, or None."""
+    match = REFERENCE.fullmatch(given)
+    return _look_up(match[1], scope, node) if match and match[1].endswith("[*]") else None
 
 
 def _parts(reference: str, node: Node) -> list[str]:
@@ -159,13 +155,14 @@ def _parts(reference: str, node: Node) -> list[str]:
     while end < len(reference):
         match = _PART.match(reference, end)
         if match is None:
-            raise node.error(f"$({reference}) is no variable")
+            raise node.error(f"$({reference}) is not a variable")
         parts.append(next(group for group in match.groups() if group is not None))
         end = match.end()
     return parts
 
 
-def _look_up(reference: str, scope: Names, node: Node) -> _Found:
+def _look_up(reference: str, scope: Names, node: Node) -> Any:
+    """Return the value of ``reference``; a ``[*]`` at its end means all of an array or object."""
     parts = _parts(reference, node)
     star = parts[-1] == "*"
     here: Any = scope
@@ -174,13 +171,14 @@ def _look_up(reference: str, scope: Names, node: Node) -> _Found:
     if isinstance(here, Missing):
         raise MissingResult(here)
     if isinstance(here, Names):
-        raise node.error(f"$({reference}) is no variable{did_you_mean('', here)}")
+        raise node.error(f"$({reference}) is not a variable{did_you_mean('', here)}")
     if star and type_of(here) == "string":
         raise node.error(f"$({reference}) is a string: write it without [*]")
-    return _Found(here, star)
+    return here
 
 
 def _inside(here: Any, part: str, before: list[str], reference: str, node: Node) -> Any:
+    """Take one step of a reference: into an item of a list, or into a name."""
     if isinstance(here, Missing):
         return here
     if isinstance(here, Unknown) and here.type != "string":

@@ -27,8 +27,8 @@ def failed(on_machine: Local, *tasks: Any, **spec: Any) -> StepError:
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (f"mkfifo {R}", "cannot read the result r: r is no regular file"),
-        (f"ln -s /dev/zero {R}", "cannot read the result r: r is no regular file"),
+        (f"mkfifo {R}", "cannot read the result r: r is not a regular file"),
+        (f"ln -s /dev/zero {R}", "cannot read the result r: r is not a regular file"),
         (f"ln -s r {R}", "cannot read the result r: Too many levels of symbolic links"),
         (
             f"d=$(dirname {R}); rmdir $d; touch $d".replace("$(dirname", "$$(dirname"),
@@ -83,7 +83,7 @@ def test_a_result_nested_too_deeply_is_no_list(on_machine: Local) -> None:
     script = f"open('{R}', 'w').write('[' * 3000)"
     result = {"name": "r", "type": "array"}
     task = on_machine.task("t", sys.executable, "-c", script, _results=[result])
-    assert "no array of strings in JSON" in str(failed(on_machine, task))
+    assert "not an array of strings in JSON" in str(failed(on_machine, task))
 
 
 def secret_step(on_machine: Local, value: str, *command: str) -> dict[str, Any]:
@@ -124,18 +124,18 @@ def test_a_long_secret_is_masked_before_a_result_is_shortened(on_machine: Local)
     [
         (r'"a\0b"', "holds a NUL byte"),
         (r'"\ud800"', "half a character"),
-        (r'"\UFFFFFFFF"', "no valid YAML"),
+        (r'"\UFFFFFFFF"', "not valid YAML"),
         ("[" * 5000, "nested too deeply"),
         ("[" * 80 + "]" * 80, "nested too deeply"),
         ("&a [*a]", "refers to itself"),
-        ("0b_", "is no number"),
-        ("!!int abc", "is no number"),
-        ("!!int ''", "is no number"),
-        ("!!float x", "is no number"),
+        ("0b_", "is not a number"),
+        ("!!int abc", "is not a number"),
+        ("!!int ''", "is not a number"),
+        ("!!float x", "is not a number"),
         ("!!bool [x]", "expected a scalar node"),
-        ("!!timestamp 2001-99-99", "has no place here"),
-        ("!!binary aGk=", "has no place here"),
-        ("!!set {a}", "has no place here"),
+        ("!!timestamp 2001-99-99", "is not allowed here"),
+        ("!!binary aGk=", "is not allowed here"),
+        ("!!set {a}", "is not allowed here"),
         ("0x" + "f" * 17, "more than 64 bits"),
     ],
     ids=range(15),

@@ -69,16 +69,16 @@ def test_a_steps_field_is_refused(on_machine: Local, field: str, value: Any, why
         ({"image": None}, "the field 'image' is missing"),
         ({"comand": ["x"]}, "unknown field 'comand': did you mean command?"),
         ({"args": [1]}, "args[0]: must be a string, not a number"),
-        ({"name": "Not A Label"}, "is no name"),
+        ({"name": "Not A Label"}, "is not a valid name"),
         ({"workingDir": "relative"}, "is relative"),
-        ({"timeout": "10"}, "'10' is no duration"),
-        ({"timeout": "$(params.p)"}, "is no duration"),
+        ({"timeout": "10"}, "'10' is not a duration"),
+        ({"timeout": "$(params.p)"}, "is not a duration"),
         ({"onError": "ignore"}, "none of continue, stopAndFail"),
         ({"onError": "$(params.p)"}, "none of continue, stopAndFail"),
         ({"computeResources": {"limits": {"nvidia.com/gpu": "$(params.p)"}}}, "no variables here"),
         ({"env": [{"name": "A", "value": 1}]}, "must be a string, not a number: put it in quotes"),
         ({"env": [{"name": "A"}, {"name": "A"}]}, "the name 'A' is used twice"),
-        ({"env": [{"name": "A=B"}]}, "no name of an environment variable"),
+        ({"env": [{"name": "A=B"}]}, "not the name of an environment variable"),
         ({"env": [{"name": "A", "value": "x", "valueFrom": {}}]}, "both a value and a valueFrom"),
         ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {}}}]}, "configMapKeyRef: run"),
         ({"env": [{"name": "A", "valueFrom": {"fieldRef": {}}}]}, "fieldRef: run-local refuses"),
@@ -92,10 +92,10 @@ def test_a_steps_field_is_refused(on_machine: Local, field: str, value: Any, why
         ({"args": ["$(params.list[9])"]}, "there are only 1 items"),
         ({"args": ["$(params.p[*])"]}, "is a string: write it without [*]"),
         ({"args": ["$(params)"]}, None),
-        ({"args": ["$(params.)"]}, "is no variable"),
+        ({"args": ["$(params.)"]}, "is not a variable"),
         ({"args": ["$(workspaces.nope.path)"]}, "there is no variable $(workspaces.nope.path)"),
         ({"args": ["$(workspaces.shared.claim)"]}, "there is no variable"),
-        ({"args": ["$(workspaces.shared)"]}, "is no variable"),
+        ({"args": ["$(workspaces.shared)"]}, "is not a variable"),
         ({"args": ["$(results.nope.path)"]}, "there is no variable $(results.nope.path)"),
         ({"args": ["$(context.pipelineRun.name)"]}, "there is no variable"),
         ({"args": ["$(tasks.t.status)"]}, "there is no variable $(tasks.t.status)"),
@@ -182,7 +182,7 @@ def test_mounts_below_tekton_are_refused_but_for_its_home(on_machine: Local) -> 
         ({"retires": 1}, "unknown field 'retires': did you mean retries?"),
         ({"retries": -1}, "must be a whole number"),
         ({"retries": "1"}, "must be a whole number"),
-        ({"timeout": "soon"}, "'soon' is no duration"),
+        ({"timeout": "soon"}, "'soon' is not a duration"),
         ({"onError": "continue", "retries": 1}, "no onError: continue together with retries"),
         ({"name": None}, "the field 'name' is missing"),
         ({"when": [{"cel": "true"}]}, "cel: run-local refuses this"),
@@ -310,9 +310,9 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: [", "line 2: no valid YAML"),
+        ("a: 1\nb: [", "line 2: not valid YAML"),
         ("a: 1\na: 2", "'a' stands here twice"),
-        ("1: a", "the key '1' is no text"),
+        ("1: a", "the key '1' is not text"),
         ("- a", "must be a mapping, not a list"),
         ("kind: Pipeline", "no kind or no apiVersion"),
         (f"{V1}Pipeline", "a Pipeline has no metadata"),
@@ -324,7 +324,7 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
         (f"{V1}PipelineRun\nmetadata: {{name: p}}", "refuses the PipelineRun"),
         (f"{V1}Task\nmetadata: {{name: p}}", "there is no Pipeline in it"),
         ("", "there is no Pipeline in it"),
-        ("x: \x01", "no valid YAML"),
+        ("x: \x01", "not valid YAML"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_pipeline_is_refused(on_machine: Local, text: str, problem: str) -> None:
@@ -335,7 +335,7 @@ def test_a_file_that_is_no_pipeline_is_refused(on_machine: Local, text: str, pro
 def test_a_missing_file_and_a_binary_one_are_refused(on_machine: Local) -> None:
     assert "there is no file" in refused(on_machine)
     on_machine.file.write_bytes(b"\xff\xfe")
-    assert "no UTF-8 text" in refused(on_machine)
+    assert "not UTF-8 text" in refused(on_machine)
 
 
 def test_two_pipelines_in_one_file_are_refused(on_machine: Local) -> None:

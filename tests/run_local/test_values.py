@@ -165,9 +165,9 @@ def test_array_and_object_results_go_from_task_to_task(on_machine: Local) -> Non
 @pytest.mark.parametrize(
     ("result", "written", "problem"),
     [
-        ({"type": "array"}, "[1]", "no array of strings"),
-        ({"type": "array"}, "text", "no array of strings"),
-        ({"properties": {"k": {}}}, "[]", "no object of strings"),
+        ({"type": "array"}, "[1]", "not an array of strings"),
+        ({"type": "array"}, "text", "not an array of strings"),
+        ({"properties": {"k": {}}}, "[]", "not an object of strings"),
         ({"properties": {"k": {}}}, '{"j": "v"}', "lacks the key k"),
         ({"properties": {"k": {}}}, None, "of type object is missing"),
     ],

@@ -24,13 +24,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.options import DETAIL, POSITIONAL
-
-if TYPE_CHECKING:
-    from stepkit.run_local.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -77,35 +74,42 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Run the Pipeline, or show how it would run."""
-    from stepkit.run_local import dag as run_local_dag
-    from stepkit.run_local import plan_text
-    from stepkit.run_local import run as run_local_run
+    from stepkit.run_local import arguments
+    from stepkit.run_local.dag import plan_tasks
+    from stepkit.run_local.find_tasks import load
+    from stepkit.run_local.plan import Plan
+    from stepkit.run_local.plan_text import plan_text
+    from stepkit.run_local.run import run_pipeline
 
     if options.jobs is not None and options.jobs < 1:
         raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")
-    plan = _plan(options)
-    waves, last = run_local_dag.rehearse(plan)
-    if options.dry_run:
-        sys.stdout.write(plan_text.plan_text(plan, waves, last))
-        count = sum(len(wave) for wave in waves) + len(last)
-        return Outputs(run=plan.run, message=f"a plan of {count} tasks: nothing was run")
-    return run_local_run.run(plan, options.jobs or len(os.sched_getaffinity(0)), Outputs)
-
-
-def _plan(options: Options) -> Plan:
-    from stepkit.run_local import arguments
-    from stepkit.run_local.plan import Plan
-    from stepkit.tekton.find_tasks import load
-
     pipeline = load(options.pipeline, options.tasks)
     now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
     name = options.run or f"{pipeline.name}-{now}"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
-    return Plan(
+    plan = Plan(
         pipeline=pipeline,
         run=name,
         params=arguments.params(options.param, pipeline),
         workspaces=arguments.workspaces(options.workspace, pipeline),
-        secrets=arguments.Secrets(options.secret),
+        secrets=arguments.secrets(options.secret),
     )
+    waves, last = plan_tasks(plan)
+    if options.dry_run:
+        sys.stdout.write(plan_text(plan, waves, last))
+        count = sum(len(wave) for wave in waves) + len(last)
+        return Outputs(run=name, message=f"a plan of {count} tasks: nothing was run")
+    done = run_pipeline(plan, options.jobs or len(os.sched_getaffinity(0)))
+    outputs = Outputs(
+        run=name,
+        results=done.results,
+        tasks=done.tasks,
+        status=done.status,
+        message=done.message,
+    )
+    if done.signum is not None:
+        raise Cancelled(done.signum, outputs=outputs) from done.error
+    if done.error:
+        raise done.error.leaving(outputs)
+    return outputs

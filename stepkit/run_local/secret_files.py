@@ -1,0 +1,95 @@
+"""Kubernetes Secrets on this machine: a directory for each, with one file for each key."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.redaction import redact
+from stepkit.system import atomic_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from stepkit.errors import StepError
+
+_SHORTEST_SECRET_LINE: Final = 8  # characters; a shorter line of a key file is not masked alone
+
+
+@dataclass(frozen=True)
+class SecretUse:
+    """One key of a Secret that a step reads."""
+
+    name: str
+    key: str
+    optional: bool
+
+    def __str__(self) -> str:
+        """Return how the plan names it."""
+        return f"secret {self.name}/{self.key}"
+
+
+class Secrets:
+    """The directories of the Secrets, by name. It remembers what it read, to mask it."""
+
+    def __init__(self, directories: Mapping[str, Path]) -> None:
+        """Raise :class:`ConfigurationError` for a missing directory."""
+        self.directories = directories
+        self._seen: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        for name, directory in self.directories.items():
+            if not directory.is_dir():
+                raise ConfigurationError(f"--secret {name}: there is no directory {directory}")
+
+    def check(self, use: SecretUse) -> None:
+        """Raise :class:`ConfigurationError` for a key that is missing and not optional."""
+        path = self._path(use)
+        if use.optional or (path and path.is_file()):
+            return
+        where = f"there is no file {path}" if path else "it is not given"
+        raise ConfigurationError(
+            f"a task needs {use}: {where}: add --secret {use.name}=DIR, "
+            f"where DIR/{use.key} holds the value",
+            reason=Reason.NOT_FOUND,
+        )
+
+    def check_names(self, used: Iterable[str]) -> None:
+        """Raise :class:`ConfigurationError` for a Secret that no task reads."""
+        known = set(used)
+        for name in self.directories:
+            if name not in known:
+                raise ConfigurationError(
+                    f"--secret {name}: no task asks for it{did_you_mean(name, known)}"
+                )
+
+    def read(self, use: SecretUse) -> str | None:
+        """Return the value exactly as the file holds it, None for a missing optional one."""
+        self.check(use)
+        path = self._path(use)
+        if path is None or not path.is_file():
+            return None
+        with atomic_files.explaining(f"cannot read {use}"):
+            value = os.fsdecode(path.read_bytes())
+        if "\0" in value:
+            raise ConfigurationError(f"{use} holds a NUL byte: no environment variable can")
+        lines = {line for line in value.splitlines() if len(line) >= _SHORTEST_SECRET_LINE}
+        with self._lock:  # other threads read the whole set while this one makes a new one
+            self._seen |= {value, value.strip(), *lines}
+        return value
+
+    def redact(self, text: str) -> str:
+        """Mask every secret that was read so far."""
+        return redact(text, self._seen)
+
+    def redacted(self, error: StepError) -> StepError:
+        """Return ``error`` with every secret in its message masked."""
+        return type(error)(self.redact(str(error)), reason=error.reason, outputs=error.outputs)
+
+    def _path(self, use: SecretUse) -> Path | None:
+        directory = self.directories.get(use.name)
+        return directory / use.key if directory else None
