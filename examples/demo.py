@@ -1,8 +1,8 @@
 r"""Run the example notebook, and its tests, through the whole pipeline on this machine.
 
-The two example repositories are served by a git server of our own (the tests from a private
-one, with a token made up for this run), and `stepkit run-local` does the rest, as a cluster
-would with the same YAML: clone, execute, convert, test, collect, summarise.
+A local git server serves the two example repositories; the tests' repository is private, with a
+token that is made for this run. `stepkit run-local` then runs the Pipeline from the same YAML as a
+cluster: clone, execute, convert, test, collect, summarise.
 
 For example:
 
@@ -21,7 +21,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 from examples.serve import GitServer, find_http_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -46,9 +45,9 @@ LITE_PARAMETERS: Final = ("max_cells=300", "n_top_genes=200")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo and return the pipeline's exit code; 2 if something it needs is missing."""
-    arguments = _arguments(argv)
-    if missing := _missing():
+    """Run the demo and return the pipeline's exit code, or 2 if a program or package is missing."""
+    arguments = _parse_arguments(argv)
+    if missing := _find_missing():
         print(f"demo: {missing}", file=sys.stderr)
         return 2
     directory = arguments.directory.absolute()
@@ -60,14 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         Path(secret, "token").touch(mode=0o600)
         Path(secret, "token").write_text(token)
-        command = _command(arguments, directory, run, Path(secret), server)
-        print(f"$ {_shown(command)}\n", flush=True)
-        code = _run(command)
+        command = _make_command(arguments, directory, run, Path(secret), server)
+        shown = shlex.join(command).replace(" --", " \\\n    --")  # one flag a line
+        print(f"$ {shown}\n", flush=True)
+        code = _run_pipeline(command)
     _show_results(directory / run / "artifacts", "_lite" if arguments.lite else "")
     return code
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo",
         description=__doc__,
@@ -90,7 +90,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         default=Path("demo"),
         metavar="DIR",
-        help="where the runs go, each into a directory of its own (default: %(default)s)",
+        help="where each run makes its directory (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
     if not (REPOSITORIES["notebooks"] / arguments.notebook).is_file():
@@ -102,8 +102,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _missing() -> str | None:
-    """Name the first thing that the demo needs and that is not there, and what to do."""
+def _find_missing() -> str | None:
+    """Return which program or package is missing, with its remedy, or None."""
     if shutil.which("git") is None:
         return "there is no git on PATH: install it (apt-get install git)"
     if find_http_backend() is None:
@@ -114,7 +114,7 @@ def _missing() -> str | None:
     return None
 
 
-def _command(
+def _make_command(
     arguments: argparse.Namespace, directory: Path, run: str, secret: Path, server: GitServer
 ) -> list[str]:
     params = {
@@ -134,37 +134,25 @@ def _command(
     return command
 
 
-def _shown(command: Sequence[str]) -> str:
-    """Write a command as one would type it, one flag a line."""
-    return shlex.join(command).replace(" --", " \\\n    --")
+def _run_pipeline(command: Sequence[str]) -> int:
+    """Run the pipeline with live output, and forward signals to it."""
+    with subprocess.Popen(  # noqa: S603 - an argument list, never a shell
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # or it would receive Ctrl-C in a terminal twice
+    ) as pipeline:
 
+        def forward(signum: int, _: FrameType | None) -> None:
+            pipeline.send_signal(signum)
 
-def _run(command: Sequence[str]) -> int:
-    """Run the pipeline with live output; a signal to us goes on to it, once."""
-    with (
-        subprocess.Popen(  # noqa: S603 - an argument list, never a shell
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # or Ctrl-C in a terminal would reach it twice
-        ) as pipeline,
-        _signals_to(pipeline),
-    ):
-        code = pipeline.wait()
+        before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            code = pipeline.wait()
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
     return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    def forward(signum: int, _: FrameType | None) -> None:
-        child.send_signal(signum)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)
 
 
 def _show_results(artifacts: Path, suffix: str) -> None:

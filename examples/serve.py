@@ -1,7 +1,7 @@
-"""A git server on this machine alone, for the demo and for tests.
+"""A local git server for the demo and for tests.
 
-It makes a repository of each directory and serves it over HTTP, through git's own
-``git http-backend``, on a free port of 127.0.0.1. Private repositories ask for a token.
+It makes a repository of each directory and serves it over HTTP by ``git http-backend``, on a free
+port of 127.0.0.1. Private repositories require a token.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from email.message import Message
 
-# The same files always make the same commit; no configuration of the user's applies.
+# The same files always make the same commit, and the user's git configuration is ignored.
 _GIT_ENVIRONMENT: Final = {
     "PATH": os.environ.get("PATH", os.defpath),
     "LC_ALL": "C",
@@ -46,9 +46,9 @@ _GIT_ENVIRONMENT: Final = {
 class GitServer:
     """Serves directories as git repositories while the ``with`` block runs.
 
-    ``directories`` maps the name of each repository to the directory with its files (what its
-    ``.gitignore`` names stays out). Those named in ``private`` answer 401 to whoever does not
-    send ``token`` as the password of HTTP's Basic authentication, under any user name.
+    ``directories`` maps the name of each repository to the directory with its files; ignored
+    files are not served. A repository named in ``private`` answers 401 unless the request has
+    ``token`` as the password of HTTP's Basic authentication, with any user name.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class GitServer:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Make the repositories and start to serve them."""
+        """Make the repositories and serve them."""
         with ExitStack() as opened:
             root = Path(opened.enter_context(TemporaryDirectory(prefix="git-server-")))
             for name, directory in self._directories.items():
@@ -86,14 +86,14 @@ class GitServer:
         self._open.close()
 
     def url(self, name: str) -> str:
-        """Return where to clone a repository from. Raises :class:`KeyError` for an unknown one."""
+        """Return the URL of a repository. Raises :class:`KeyError` for an unknown name."""
         if name not in self._directories:
             raise KeyError(name)
         return f"http://127.0.0.1:{self._port}/{name}.git"
 
 
 def find_http_backend() -> Path | None:
-    """Return git's CGI program, or None where git or that part of it is not installed."""
+    """Return the path of git's CGI program, or None if it is not installed."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -137,10 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *args: object) -> None:
-        """Say nothing: the log belongs to the program that is shown."""
+        """Log nothing, so that only the demo's own output is shown."""
 
     def _answer(self) -> None:
-        body = _body(self)  # read even if refused, so that the connection can go on
+        body = _read_body(self)  # even if refused: the connection stays open
         path, _, query = self.path.partition("?")
         repository = re.match(r"/([\w-][\w.-]*)\.git/", path)
         if not repository or "%" in path:
@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _cgi_variables(headers: Message) -> dict[str, str]:
-    """Name the headers that git http-backend reads as CGI names them."""
+    """Return the headers that git http-backend reads, under their CGI names."""
     names = {
         "Content-Type": ("CONTENT_TYPE",),
         "Content-Encoding": ("HTTP_CONTENT_ENCODING",),  # git compresses large requests
@@ -209,8 +209,8 @@ def _cgi_variables(headers: Message) -> dict[str, str]:
     }
 
 
-def _body(request: BaseHTTPRequestHandler) -> bytes:
-    """Read a request's body; git sends one above http.postBuffer in chunks."""
+def _read_body(request: BaseHTTPRequestHandler) -> bytes:
+    """Read a request's body; git sends a body larger than http.postBuffer in chunks."""
     if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
         return request.rfile.read(int(request.headers.get("Content-Length") or 0))
     chunks = []

@@ -1,4 +1,4 @@
-"""Pages that nbconvert makes of notebooks, and what an output may do to one."""
+"""Render a notebook's page, and HTML that could break the page around it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from stepkit.html import nbconvert
 
-# What leaves an element, a comment or a quote open, or closes more than it opened.
+# HTML that leaves an element, a comment or a quote open, or closes more than it opened.
 LEFT_OPEN = [
     "<!-- ",
     "<script>x",
@@ -40,6 +40,6 @@ LEFT_OPEN = [
 ]
 
 
-def page_of(nb: Any, **options: Any) -> str:
-    """Return the whole page of ``nb``; ``options`` are those of :func:`nbconvert.render`."""
+def render_page(nb: Any, **options: Any) -> str:
+    """Return the page of ``nb``; ``options`` are those of :func:`nbconvert.render`."""
     return "".join(nbconvert.render(nb, **{"name": "x", "directory": None, **options}))

@@ -1,4 +1,4 @@
-"""The demo's parts: its git server, its two repositories, and how it starts."""
+"""The demo: its git server, its two repositories, and its command line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def clone(url: str, cwd: Path, *, token: str = "") -> subprocess.CompletedProces
     return git(*settings, "clone", "--quiet", url, "clone", cwd=cwd)
 
 
-def ask(
+def send_request(
     server: GitServer, method: str, path: str, body: Any = None, **headers: str
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(urlsplit(server.url("open")).netloc, timeout=10)
@@ -84,7 +84,7 @@ def test_an_open_repository_is_cloned_without_a_token(server: GitServer, tmp_pat
     assert (tmp_path / "clone/sub/a.txt").read_text() == "a\n"
 
 
-def test_what_git_ignores_is_not_served(server: GitServer, tmp_path: Path) -> None:
+def test_ignored_files_are_not_served(server: GitServer, tmp_path: Path) -> None:
     clone(server.url("open"), tmp_path)
     found = {path.name for path in (tmp_path / "clone").iterdir()}
     assert found == {".git", ".gitignore", "sub"}
@@ -108,19 +108,19 @@ def test_a_private_repository_refuses_any_other_token(
 @pytest.mark.parametrize("header", ["", "Basic", "Basic ???", f"Bearer {TOKEN}", "Basic Og=="])
 def test_a_broken_authorization_is_refused(server: GitServer, header: str) -> None:
     path = "/tests.git/info/refs?service=git-upload-pack"
-    assert ask(server, "GET", path, Authorization=header)[0] == 401
+    assert send_request(server, "GET", path, Authorization=header)[0] == 401
 
 
 @pytest.mark.parametrize(
     "path", ["/nowhere.git/HEAD", "/open.git/../tests.git/HEAD", "/%74ests.git/HEAD", "/", "//"]
 )
-def test_no_other_path_leads_anywhere(server: GitServer, path: str) -> None:
-    status, content = ask(server, "GET", path)
+def test_other_paths_are_not_found(server: GitServer, path: str) -> None:
+    status, content = send_request(server, "GET", path)
     assert (status, content) in {(404, b""), (500, b"")}
 
 
 @pytest.mark.parametrize("sent", ["plain", "chunked", "compressed"])
-def test_a_request_is_read_however_git_sends_it(server: GitServer, sent: str) -> None:
+def test_every_encoding_of_a_request_is_read(server: GitServer, sent: str) -> None:
     body: Any = b"0014command=ls-refs\n0000"
     headers = {"Content_Type": "application/x-git-upload-pack-request", "Git_Protocol": "version=2"}
     if sent == "chunked":
@@ -129,7 +129,7 @@ def test_a_request_is_read_however_git_sends_it(server: GitServer, sent: str) ->
     if sent == "compressed":
         body = gzip.compress(body)
         headers["Content_Encoding"] = "gzip"
-    status, content = ask(server, "POST", "/open.git/git-upload-pack", body, **headers)
+    status, content = send_request(server, "POST", "/open.git/git-upload-pack", body, **headers)
     assert status == 200
     assert b" refs/heads/main" in content
 
@@ -143,7 +143,7 @@ def test_the_same_files_make_the_same_commit(files: Path, tmp_path: Path) -> Non
     assert not {""} & heads
 
 
-def test_nothing_is_left_when_the_server_stops(
+def test_the_server_removes_its_files_when_it_stops(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
@@ -154,7 +154,7 @@ def test_nothing_is_left_when_the_server_stops(
     assert "Failed to connect" in clone(server.url("open"), tmp_path).stderr
 
 
-def test_a_server_that_could_not_keep_its_promise_does_not_start(files: Path) -> None:
+def test_a_server_with_wrong_arguments_does_not_start(files: Path) -> None:
     with pytest.raises(ValueError, match="private names no repository: test"):
         GitServer({"tests": files}, private={"test"}, token=TOKEN)
     with pytest.raises(ValueError, match="private repositories need a token"):
@@ -191,7 +191,7 @@ def test_a_notebook_has_one_cell_of_parameters_that_papermill_can_read(path: Pat
 
 
 @every_notebook
-def test_a_notebook_ends_with_what_the_tests_look_for(path: Path) -> None:
+def test_a_notebook_ends_with_the_output_that_the_tests_look_for(path: Path) -> None:
     assert "clusters: " in code_cells(path)[-1].source
 
 
@@ -203,7 +203,7 @@ def test_a_notebook_ends_with_what_the_tests_look_for(path: Path) -> None:
         ("early_exit", 3, "early-exit"),
     ],
 )
-def test_a_failing_notebook_fails_before_its_end_and_for_its_own_reason(
+def test_a_failing_notebook_fails_before_its_end_with_its_reason(
     tmp_path: Path, name: str, code: int, reason: str
 ) -> None:
     command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
@@ -214,7 +214,7 @@ def test_a_failing_notebook_fails_before_its_end_and_for_its_own_reason(
     assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason
     cells = code_cells(tmp_path / "out.ipynb")
     silent = {cell.id for cell in cells if cell.execution_count is None}
-    # A kernel that is killed may take the number of its last cell along.
+    # The number of the last cell may be lost when the kernel is killed.
     assert silent - ({"killed"} if name == "killed_kernel" else set()) == {"end"}
 
 
@@ -239,7 +239,7 @@ def run_tests(checkout: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
 
 
-def test_a_good_page_passes_and_what_is_not_marked_is_left_out(checkout: Path) -> None:
+def test_a_good_page_passes_and_unmarked_tests_are_left_out(checkout: Path) -> None:
     shutil.copy(checkout / "tests/pages/good.html", checkout / "input/std_output_analysis.html")
     done = run_tests(checkout)
     assert done.returncode == 0
@@ -247,7 +247,7 @@ def test_a_good_page_passes_and_what_is_not_marked_is_left_out(checkout: Path) -
 
 
 @pytest.mark.slow
-def test_without_a_page_the_tests_fail_and_none_is_skipped(checkout: Path) -> None:
+def test_without_a_page_the_tests_fail_instead_of_being_skipped(checkout: Path) -> None:
     done = run_tests(checkout)
     assert done.returncode == 1
     assert "6 failed, 13 passed, 8 deselected" in done.stdout
@@ -276,7 +276,7 @@ def run_demo(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_unknown_notebook_is_refused_and_the_known_ones_are_named() -> None:
+def test_the_error_for_an_unknown_notebook_names_the_known_ones() -> None:
     done = run_demo("--notebook", "notebooks/nothing.ipynb")
     assert done.returncode == 2
     assert "there is no notebook 'notebooks/nothing.ipynb': choose from" in done.stderr
@@ -296,7 +296,9 @@ def test_without_http_backend_the_demo_says_what_to_install(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_goes_on_to_the_pipeline_whose_exit_code_counts(signum: signal.Signals) -> None:
+def test_a_signal_is_forwarded_and_the_exit_code_of_the_pipeline_is_returned(
+    signum: signal.Signals,
+) -> None:
     pipeline = (
         "import signal, sys, time\n"
         f"signal.signal({int(signum)}, lambda *_: sys.exit(77))\n"
@@ -305,7 +307,7 @@ def test_a_signal_goes_on_to_the_pipeline_whose_exit_code_counts(signum: signal.
     )
     script = (
         "import sys; from examples import demo; "
-        f"sys.exit(demo._run([sys.executable, '-c', {pipeline!r}]))"
+        f"sys.exit(demo._run_pipeline([sys.executable, '-c', {pipeline!r}]))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -317,7 +319,7 @@ def test_a_signal_goes_on_to_the_pipeline_whose_exit_code_counts(signum: signal.
 
 
 @pytest.mark.slow
-def test_the_lite_demo_passes_and_shows_where_everything_is(tmp_path: Path) -> None:
+def test_the_lite_demo_passes_and_shows_its_files(tmp_path: Path) -> None:
     done = run_demo("--lite", "--directory", str(tmp_path))
     assert done.returncode == 0
     (run,) = tmp_path.glob("run-*")

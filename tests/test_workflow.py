@@ -1,4 +1,4 @@
-"""The whole Pipeline, as run-local runs it: the same YAML that a cluster gets."""
+"""The whole Pipeline, run by run-local from the YAML that a cluster uses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_page():
 
 
 class Run:
-    """One run of the Pipeline, and what it left."""
+    """One run of the Pipeline, and the files that it wrote."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.place = directory / "work" / name
@@ -112,7 +112,7 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> None:
+def test_a_variant_differs_only_by_parameters_and_suffix(tmp_path: Path) -> None:
     sources = ("n = 1", "print('clusters:', n)")
 
     done = run(tmp_path, *sources, wanted="clusters: 3", suffix="_lite", params='["n=3"]')
@@ -124,7 +124,7 @@ def test_a_variant_differs_by_parameters_and_suffix_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_run_takes_nothing_from_an_earlier_one_of_its_name(tmp_path: Path) -> None:
+def test_a_run_uses_no_files_of_an_earlier_run_with_its_name(tmp_path: Path) -> None:
     done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="clusters: 1")
     assert done.artifacts == ARTIFACTS
     done.command[done.command.index("parameters=[]")] = 'parameters=["m=3"]'
@@ -138,7 +138,7 @@ def test_a_run_takes_nothing_from_an_earlier_one_of_its_name(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_failed_notebook_has_its_page_and_its_tests_and_fails_the_run(tmp_path: Path) -> None:
+def test_a_failed_notebook_is_converted_and_tested_and_fails_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, "print('kept')", "{}['pca']", "3", wanted="clusters")
 
     assert done.exit_code == 3
@@ -166,7 +166,7 @@ def test_a_failed_test_fails_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_kernel_fails_the_run_as_trouble_of_the_machine(tmp_path: Path) -> None:
+def test_a_killed_kernel_fails_the_run_with_a_tool_error(tmp_path: Path) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
 
     done = run(tmp_path, "print('clusters: 1')", kill, "3", wanted="clusters: 1")
@@ -180,7 +180,7 @@ def test_a_killed_kernel_fails_the_run_as_trouble_of_the_machine(tmp_path: Path)
     assert "## Tests: 1 of 1 passed" in done.summary
 
 
-def test_bad_input_is_told_and_what_follows_from_it_did_not_run(tmp_path: Path) -> None:
+def test_bad_input_is_reported_and_the_tasks_that_need_it_do_not_run(tmp_path: Path) -> None:
     done = run(tmp_path, "n = 1", wanted="x", params='["m=3"]')
 
     assert done.exit_code == 2
@@ -190,7 +190,7 @@ def test_bad_input_is_told_and_what_follows_from_it_did_not_run(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("url", ["file:///no/such/repository"])
-def test_a_repository_that_is_not_there_stops_the_run_early(tmp_path: Path, url: str) -> None:
+def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> None:
     command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
     given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={url}"]
     flags = ["--workspace", f"shared={tmp_path}/work", "--param", *given]

@@ -1,4 +1,4 @@
-"""Reads what a notebook's HTML page shows: outputs, plots, headings, errors."""
+"""Read outputs, plots, headings and errors from a notebook's HTML page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Plot:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a page shows. ``outputs`` is what cells printed, never their source."""
+    """The content of a page. ``outputs`` is what the cells printed, without their source."""
 
     headings: tuple[str, ...]
     outputs: str
@@ -32,7 +32,7 @@ class Page:
 
     @property
     def raised(self) -> bool:
-        """Whether the output of a cell holds a traceback."""
+        """Whether the output of a cell contains a traceback."""
         return "Traceback (most recent call last)" in self.outputs
 
     def number(self, name: str) -> int | None:
@@ -46,9 +46,12 @@ def parse(html: str) -> Page:
     soup = BeautifulSoup(html, "html.parser")
     prompts = [tag.get_text(strip=True) for tag in soup.select(".jp-CodeCell .jp-InputPrompt")]
     return Page(
-        headings=tuple(_heading(tag) for tag in soup.select(".jp-RenderedMarkdown :is(h1, h2)")),
+        headings=tuple(
+            tag.get_text(strip=True).removesuffix("¶")
+            for tag in soup.select(".jp-RenderedMarkdown :is(h1, h2)")
+        ),
         outputs="\n".join(tag.get_text() for tag in soup.select(".jp-OutputArea-output")),
-        plots=tuple(plot for tag in soup.select("img[src]") if (plot := _plot(tag))),
+        plots=tuple(plot for tag in soup.select("img[src]") if (plot := _read_plot(tag))),
         unrun_cells=sum(re.fullmatch(r"In\s*\[\s*\]:", prompt) is not None for prompt in prompts),
         stopped_by_papermill=soup.find(id="papermill-error-cell") is not None,
     )
@@ -61,11 +64,7 @@ def png_size(data: bytes) -> tuple[int, int] | None:
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
-def _heading(tag: Tag) -> str:
-    return tag.get_text(strip=True).removesuffix("¶")
-
-
-def _plot(tag: Tag) -> Plot | None:
+def _read_plot(tag: Tag) -> Plot | None:
     kind, _, encoded = str(tag["src"]).partition(",")
     if kind != "data:image/png;base64":
         return None

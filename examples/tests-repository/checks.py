@@ -1,6 +1,6 @@
-"""What the page of a single-cell analysis must fulfil.
+"""Checks of the page of a single-cell analysis.
 
-A check is a function that takes a page and returns what is wrong with it, or None.
+A check is a function that takes a page and returns its defect, or None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADINGS: Final = (
 )
 LEAST_PLOTS: Final = 3
 LEAST_PIXELS: Final = 100
-WHOLE_DATA_CELLS: Final = 500  # with fewer, rare cell types are too few to be a cluster
+WHOLE_DATA_CELLS: Final = 500  # with fewer cells, rare cell types form no cluster
 LEAST_CLUSTERS: Final = 5
 LEAST_CLUSTERS_OF_FEW_CELLS: Final = 3
 MOST_CLUSTERS: Final = 30
@@ -28,25 +28,25 @@ GENES: Final = range(100, 100_000)
 
 
 def no_error(page: Page) -> str | None:
-    """No cell raised, and papermill did not stop half-way."""
+    """No cell raised an exception, and papermill did not stop early."""
     if page.stopped_by_papermill:
         return "papermill stopped at a cell that raised"
     return "the output of a cell holds a traceback" if page.raised else None
 
 
 def every_cell_ran(page: Page) -> str | None:
-    """Every cell with code has a number: a killed or left kernel leaves some without."""
+    """Every code cell has an execution count: cells after a kernel's end have none."""
     return f"{page.unrun_cells} cells never ran" if page.unrun_cells else None
 
 
 def headings(page: Page) -> str | None:
-    """The sections that readers look for are there."""
+    """The page has the sections that readers look for."""
     missing = [heading for heading in HEADINGS if heading not in page.headings]
     return f"the page lacks the headings {missing}" if missing else None
 
 
 def plots(page: Page) -> str | None:
-    """The page holds real plots: in itself, as PNG, and not tiny."""
+    """The page contains enough embedded PNG plots that are not tiny."""
     real = [plot for plot in page.plots if min(plot.width, plot.height) >= LEAST_PIXELS]
     if len(real) < LEAST_PLOTS:
         return f"the page has {len(real)} plots, needs at least {LEAST_PLOTS}"
@@ -54,7 +54,7 @@ def plots(page: Page) -> str | None:
 
 
 def clusters(page: Page) -> str | None:
-    """As many clusters as blood has kinds of cells, roughly."""
+    """The number of clusters is plausible for the cell types of blood."""
     found, cells = page.number("clusters"), page.number("cells")
     if found is None or cells is None:
         return "no cell printed the number of clusters and cells"

@@ -31,11 +31,9 @@ def convert(latex: str, *, display: bool) -> str | None:
     if not all(map(_ENVIRONMENTS.fullmatch, re.findall(r"\\begin\{([^{}]*)\}", latex))):
         return None
     # Its exceptions have no base class, and Python's own pass through its parser.
-    errors: tuple[type[Exception], ...] = (
-        *(e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception)),
-        *(ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration),
-        *(TypeError, ValueError),
-    )
+    own = [e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception)]
+    others = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration)
+    errors: tuple[type[Exception], ...] = (*own, *others, TypeError, ValueError)
     try:
         tree = converter.convert_to_element(latex, display="block" if display else "inline")
         return _write_mathml(tree)

@@ -1,4 +1,4 @@
-"""What a real browser does with a page: the policy is only as good as the browser keeps it."""
+"""Pages in a real browser: scripts, requests to servers, layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pages import LEFT_OPEN, page_of
+from pages import LEFT_OPEN, render_page
 
 from stepkit.html import nbconvert
 
@@ -51,7 +51,7 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
+def listen() -> Iterator[Listener]:
     with Listener() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -60,8 +60,8 @@ def listening() -> Iterator[Listener]:
         thread.join()
 
 
-def opened(path: Path, fragment: str = "") -> BeautifulSoup:
-    """Return the document as Chromium has it after all scripts and timers of five seconds."""
+def open_in_browser(path: Path, fragment: str = "") -> BeautifulSoup:
+    """Return Chromium's document of the page after five seconds of scripts and timers."""
     if not BROWSER:
         pytest.skip("there is no Chromium")
     profile = path.parent / "profile"
@@ -83,7 +83,7 @@ def displaying(data: dict[str, Any]) -> Any:
     return new_code_cell("show()", outputs=[new_output("display_data", data=data)])
 
 
-def hostile(url: str) -> Any:
+def hostile_notebook(url: str) -> Any:
     tricks = f"""
 <script>{MARK}</script>
 <script src="{url}/script"></script>
@@ -122,14 +122,12 @@ def hostile(url: str) -> Any:
 
 
 @pytest.mark.parametrize("template", ["lab", "classic", "basic"])
-def test_a_hostile_notebook_runs_nothing_and_asks_for_nothing(
-    tmp_path: Path, template: str
-) -> None:
+def test_a_hostile_notebook_runs_nothing_and_loads_nothing(tmp_path: Path, template: str) -> None:
     path = tmp_path / "page.html"
-    with listening() as server:
-        nb = hostile(server.url)
+    with listen() as server:
+        nb = hostile_notebook(server.url)
         nbconvert.write(path, nbconvert.render(nb, name="x", directory=tmp_path, template=template))
-        found = opened(path)
+        found = open_in_browser(path)
 
     assert server.asked == []
     assert found.select("[data-ran]") == []
@@ -139,22 +137,22 @@ def test_a_hostile_notebook_runs_nothing_and_asks_for_nothing(
 
 
 def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
-    """Else the test above would prove nothing."""
+    """The test above would pass for any page if these tricks never worked."""
     path = tmp_path / "page.html"
-    with listening() as server:
-        html = page_of(hostile(server.url))
+    with listen() as server:
+        html = render_page(hostile_notebook(server.url))
         path.write_text(html.replace("Content-Security-Policy", "nothing"))
-        found = opened(path)
+        found = open_in_browser(path)
 
     assert {"/image", "/frame", "/script"} <= set(server.asked)
     submitted = any(path.startswith("/form") for path in server.asked)  # by a script
     assert submitted or found.select("[data-ran]") != []
 
 
-def test_a_trusted_page_runs_what_it_holds_and_still_loads_nothing(tmp_path: Path) -> None:
+def test_a_trusted_page_runs_its_own_scripts_and_loads_nothing(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     library = "define('plots', (require, exports) => { exports.draw = () => " + MARK + " });"
-    with listening() as server:
+    with listen() as server:
         remote = f'<script src="{server.url}/script"></script><img src="{server.url}/image">'
         calls = f"fetch('{server.url}/fetch').catch(() => 0);"
         nb = new_notebook(
@@ -167,7 +165,7 @@ def test_a_trusted_page_runs_what_it_holds_and_still_loads_nothing(tmp_path: Pat
         )
         pieces = nbconvert.render(nb, name="x", directory=None, trust_scripts=True)
         nbconvert.write(path, pieces)
-        found = opened(path)
+        found = open_in_browser(path)
 
     assert found.select("[data-ran]") != []
     assert "drawn" in found.get_text()
@@ -188,8 +186,8 @@ PIECES = re.findall(
 )
 
 
-def test_no_mixture_of_tags_reaches_beyond_its_output(tmp_path: Path) -> None:
-    """The browser's own parser says where each cell lies; the seed makes a failure come again."""
+def test_no_mixture_of_tags_affects_other_cells(tmp_path: Path) -> None:
+    """The browser's parser says which cell an element is in; the fixed seed repeats a failure."""
     chosen = random.Random(7)
     mixtures = [" ".join(chosen.choices(PIECES, k=chosen.randint(1, 25))) for _ in range(1500)]
     cells = [displaying({"text/html": one}) for one in (*LEFT_OPEN, *mixtures)]
@@ -197,23 +195,23 @@ def test_no_mixture_of_tags_reaches_beyond_its_output(tmp_path: Path) -> None:
         cell.id = f"n{number}"
     nb = new_notebook(cells=[*cells, new_code_cell("after_it", id="last")])
     path = tmp_path / "page.html"
-    html = page_of(nb)
+    html = render_page(nb)
     probe = """<script>const cells = [...document.querySelectorAll("main > .jp-Cell")];
         const own = [...document.querySelectorAll(".jp-Cell")].length === cells.length;
         document.body.setAttribute("data-cells", own && cells.map(c => c.id.slice(8) +
           (c.children.length === 2 && c.offsetHeight && c.lastElementChild.children.length === 2
             ? "" : "!")).join(" "));</script>"""
-    # The policy would stop the probe; without it the fragments' scripts, which have no text.
+    # The policy would stop the probe. The fragments' own scripts are empty.
     path.write_text(html.replace("Content-Security-Policy", "nothing").replace("</html>", probe))
 
-    (body,) = opened(path).select("body")
+    (body,) = open_in_browser(path).select("body")
 
     seen = str(body["data-cells"]).split(" ")
     wrong = [cells[n].outputs[0].data for n, one in enumerate(seen[:-1]) if "!" in one][:3]
     assert seen[:-1] == [f"n{number}" for number in range(len(cells))], wrong
 
 
-def test_an_output_that_is_fixed_to_the_window_covers_nothing_else(tmp_path: Path) -> None:
+def test_an_output_with_a_fixed_position_does_not_cover_other_cells(tmp_path: Path) -> None:
     cover = '<div class="cover" style="position:fixed;inset:0;height:9999px;background:red">x</div>'
     probe = """<p id="probe"></p><script>addEventListener("load", () => setTimeout(() => {
         const at = document.querySelector(".jp-Cell pre").getBoundingClientRect();
@@ -229,14 +227,14 @@ def test_an_output_that_is_fixed_to_the_window_covers_nothing_else(tmp_path: Pat
         ]
     )
     path = tmp_path / "page.html"
-    html = page_of(nb, trust_scripts=True)
-    for contained, told in ((html, "true"), (html.replace("contain: layout paint", ""), "false")):
-        path.write_text(contained)
-        (body,) = opened(path).select("body")
-        assert body["data-top"] == told
+    html = render_page(nb, trust_scripts=True)
+    for variant, expected in ((html, "true"), (html.replace("contain: layout paint", ""), "false")):
+        path.write_text(variant)
+        (body,) = open_in_browser(path).select("body")
+        assert body["data-top"] == expected
 
 
-def test_formulas_are_laid_out_and_anchors_lead_to_their_cells(tmp_path: Path) -> None:
+def test_formulas_are_laid_out_and_anchors_scroll_to_their_cells(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     probe = """<script>addEventListener("load", () => setTimeout(() => {
         const tall = document.querySelector("mfrac").getBoundingClientRect().height;
@@ -253,6 +251,6 @@ def test_formulas_are_laid_out_and_anchors_lead_to_their_cells(tmp_path: Path) -
     )
     nbconvert.write(path, nbconvert.render(nb, name="x", directory=None, trust_scripts=True))
 
-    (body,) = opened(path, "#cell-3").select("body")
+    (body,) = open_in_browser(path, "#cell-3").select("body")
 
     assert (body["data-tall"], body["data-scrolled"]) == ("true", "true")

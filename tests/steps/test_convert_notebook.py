@@ -23,7 +23,9 @@ def notebook(tmp_path: Path) -> Path:
     return path
 
 
-def test_writes_a_page_with_source_and_output_and_a_log(notebook: Path, tmp_path: Path) -> None:
+def test_the_page_has_source_and_output_and_a_log_is_written(
+    notebook: Path, tmp_path: Path
+) -> None:
     page = tmp_path / "pages/executed.html"
 
     outputs = convert_notebook.run(Options(notebook=notebook, page=page))
@@ -35,7 +37,7 @@ def test_writes_a_page_with_source_and_output_and_a_log(notebook: Path, tmp_path
     assert f"wrote {page}" in (tmp_path / "pages/jupyter_nbconvert.log").read_text()
 
 
-def test_a_plot_without_alternative_text_is_no_warning(notebook: Path, tmp_path: Path) -> None:
+def test_a_plot_without_alternative_text_causes_no_warning(notebook: Path, tmp_path: Path) -> None:
     nb = nbformat.read(notebook, as_version=4)
     image = nbformat.v4.new_output("display_data", data={"image/png": "iVBORw0KGgo="})
     nb.cells[0].outputs.append(image)
@@ -47,7 +49,7 @@ def test_a_plot_without_alternative_text_is_no_warning(notebook: Path, tmp_path:
     assert "WARNING" not in (tmp_path / "jupyter_nbconvert.log").read_text()
 
 
-def test_can_leave_out_the_source(notebook: Path, tmp_path: Path) -> None:
+def test_the_source_can_be_left_out(notebook: Path, tmp_path: Path) -> None:
     page = tmp_path / "executed.html"
 
     convert_notebook.run(Options(notebook=notebook, page=page, hide_input=True))
@@ -67,7 +69,7 @@ def test_code_that_report_mode_hid_stays_hidden(notebook: Path, tmp_path: Path) 
     assert ">count<" not in (tmp_path / "page.html").read_text()
 
 
-def test_converts_what_a_failed_execution_left(notebook: Path, tmp_path: Path) -> None:
+def test_a_failed_notebook_is_converted(notebook: Path, tmp_path: Path) -> None:
     nb = nbformat.read(notebook, as_version=4)
     error = nbformat.v4.new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
     nb.cells.append(nbformat.v4.new_code_cell("fail()", outputs=[error]))
@@ -82,7 +84,9 @@ def test_converts_what_a_failed_execution_left(notebook: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [None, "", "not json"])
-def test_names_the_notebook_it_cannot_read(tmp_path: Path, content: str | None) -> None:
+def test_the_error_names_a_notebook_that_cannot_be_read(
+    tmp_path: Path, content: str | None
+) -> None:
     notebook = tmp_path / "broken.ipynb"
     if content is not None:
         notebook.write_text(content)
@@ -94,7 +98,7 @@ def test_names_the_notebook_it_cannot_read(tmp_path: Path, content: str | None) 
     assert not options.page.exists()
 
 
-def test_an_older_page_survives_a_failure(notebook: Path, tmp_path: Path) -> None:
+def test_a_failure_keeps_the_older_page(notebook: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("older")
 
@@ -104,12 +108,12 @@ def test_an_older_page_survives_a_failure(notebook: Path, tmp_path: Path) -> Non
     assert page.read_text() == "older"
 
 
-def test_refuses_a_directory_as_page(notebook: Path, tmp_path: Path) -> None:
+def test_a_directory_as_page_is_refused(notebook: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a directory: name the page"):
         convert_notebook.run(Options(notebook=notebook, page=tmp_path))
 
 
-def test_images_come_from_the_directory_that_is_named(notebook: Path, tmp_path: Path) -> None:
+def test_images_are_read_from_the_given_directory(notebook: Path, tmp_path: Path) -> None:
     nb = nbformat.read(notebook, as_version=4)
     nb.cells.append(nbformat.v4.new_markdown_cell("![a plot](plot.png)"))
     nbformat.write(nb, notebook)
@@ -125,7 +129,7 @@ def test_images_come_from_the_directory_that_is_named(notebook: Path, tmp_path: 
     assert 'src="data:image/png;base64,cGxvdA=="' in page.read_text()
 
 
-def test_scripts_run_only_where_they_are_trusted(notebook: Path, tmp_path: Path) -> None:
+def test_scripts_run_only_if_they_are_trusted(notebook: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
 
     convert_notebook.run(Options(notebook=notebook, page=page))
@@ -135,7 +139,7 @@ def test_scripts_run_only_where_they_are_trusted(notebook: Path, tmp_path: Path)
     assert "script-src 'unsafe-inline'" in page.read_text()
 
 
-def test_a_notebook_that_cannot_be_rendered_leaves_the_older_page(
+def test_a_notebook_that_cannot_be_rendered_keeps_the_older_page(
     notebook: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.html"
@@ -155,7 +159,7 @@ def test_a_notebook_that_cannot_be_rendered_leaves_the_older_page(
     }
 
 
-def test_names_a_directory_of_images_that_is_not_there(notebook: Path, tmp_path: Path) -> None:
+def test_the_error_names_a_missing_directory_of_images(notebook: Path, tmp_path: Path) -> None:
     options = Options(notebook=notebook, page=tmp_path / "p.html", images=tmp_path / "missing")
 
     with pytest.raises(ConfigurationError, match=r"there is no directory of images .*missing"):

@@ -1,4 +1,4 @@
-"""Every check can fail: on pages with one known defect each, it finds just that."""
+"""Each check finds its defect, on pages with one known defect each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_good_page_has_no_defect() -> None:
     assert defects("good") == {}
 
 
-def test_fewer_clusters_are_fine_for_few_cells() -> None:
+def test_few_cells_need_fewer_clusters() -> None:
     assert defects("good_lite") == {}
 
 
@@ -43,7 +43,7 @@ def test_fewer_clusters_are_fine_for_few_cells() -> None:
         ("no_headings", {headings.__name__: "the page lacks the headings ['Marker genes']"}),
     ],
 )
-def test_one_defect_is_found_and_no_other(name: str, expected: dict[str, str]) -> None:
+def test_only_the_known_defect_is_found(name: str, expected: dict[str, str]) -> None:
     assert defects(name) == expected
 
 
@@ -59,11 +59,11 @@ def test_a_failed_notebook_fails_nearly_every_check() -> None:
     }
 
 
-def test_a_notebook_that_left_early_has_cells_that_never_ran() -> None:
+def test_a_notebook_that_exits_early_has_cells_that_never_ran() -> None:
     assert defects("early_exit")[every_cell_ran.__name__] == "1 cells never ran"
 
 
-def test_source_that_looks_like_output_does_not_count() -> None:
+def test_source_that_looks_like_output_is_ignored() -> None:
     failed = (PAGES / "failed_notebook.html").read_text(encoding="utf-8")
     assert "clusters: 9" in failed
     assert parse(failed).number("clusters") is None

@@ -1,4 +1,4 @@
-"""The pages in input/ pass every check. CI puts them there."""
+"""Every check on the pages that CI puts into input/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def page(path: Path) -> Page:
     return parse(path.read_text(encoding="utf-8"))
 
 
-# Without a page each test runs on a path that does not exist: it fails, where it would be skipped.
+# Without a page, each test runs on a path that does not exist: it fails instead of being skipped.
 @pytest.mark.parametrize(
     "path", sorted(INPUT.glob(PATTERN)) or [INPUT / PATTERN], ids=lambda p: p.stem
 )
