@@ -1,60 +1,56 @@
-"""Rules for notebooks that one does not own: changes, tolerated errors, variants.
+"""Change notebooks that one does not own by rules: edits, tolerated errors, variants.
 
-:func:`load` reads a rules file, :func:`apply` makes a changed copy of a notebook, :func:`diff`
-shows what changed, and :func:`write` leaves both beside the output. The notebook itself is never
-touched.
+:func:`load` reads a rules file, :func:`apply` makes a changed copy of a notebook, and
+:func:`write` leaves the copy and a diff beside the output. The notebook itself is never changed.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from stepkit.rules.working_copy import Change
 
 if TYPE_CHECKING:
     from stepkit.rules.apply_rules import Patched, apply
-    from stepkit.rules.notebook_diff import diff, write
-    from stepkit.rules.rule import EMPTY, Book, Tolerance
+    from stepkit.rules.notebook_diff import write
+    from stepkit.rules.rule import EMPTY, Book
     from stepkit.rules.rules_file import load
-    from stepkit.rules.tolerances import Tolerances, tolerance
-    from stepkit.rules.validate import SCHEMA
+    from stepkit.rules.tolerances import tolerance
 
-# Imported when they are used: a command that changes nothing starts without them.
-_LATER: Final = {
+__all__ = ["EMPTY", "SCHEMA", "Book", "Change", "Patched", "apply", "load", "tolerance", "write"]
+
+SCHEMA: Final = Path(__file__).with_name("rules.schema.json")
+
+# Imported on first use, so that --help and commands without rules start quickly.
+_LAZY: Final = {
     "EMPTY": "rule",
-    "SCHEMA": "validate",
     "Book": "rule",
     "Patched": "apply_rules",
-    "Tolerance": "rule",
-    "Tolerances": "tolerances",
     "apply": "apply_rules",
-    "diff": "notebook_diff",
     "load": "rules_file",
     "tolerance": "tolerances",
     "write": "notebook_diff",
 }
 
-__all__ = [
-    "EMPTY",
-    "SCHEMA",
-    "Book",
-    "Change",
-    "Patched",
-    "Tolerance",
-    "Tolerances",
-    "apply",
-    "diff",
-    "load",
-    "tolerance",
-    "write",
-]
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a rule did to a cell; with ``applied`` False, what it left undone and why.
+
+    ``cell`` is the cell's number in the original notebook, as messages count: from 1, without
+    blank cells and those tagged skip-execution. It is 0 for those and for an injected cell.
+    """
+
+    rule: str
+    cell: int
+    id: str
+    what: str
+    applied: bool = True
 
 
 def __getattr__(name: str) -> Any:
-    """Import what :data:`_LATER` names."""
-    if name not in _LATER:
+    """Import what :data:`_LAZY` names."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value  # the modules apply and load would hide what they are named after
-    return value
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
-from stepkit.rules import selectors, shutdown_cells, subsample
+from stepkit.rules import Change, selectors, shutdown_cells, subsample
 from stepkit.rules.edits import edit
 from stepkit.rules.tolerances import Tolerances
-from stepkit.rules.working_copy import Change, WorkingCopy
+from stepkit.rules.working_copy import WorkingCopy
 
 if TYPE_CHECKING:
     from stepkit.rules.rule import Book, Tolerance

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import did_you_mean, json_schema
+from stepkit.rules import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stepkit.formats.json_schema import Keys
-
-SCHEMA: Final = Path(__file__).with_name("rules.schema.json")
 
 KINDS: Final = ("set", "replace", "skip", "inject")
 

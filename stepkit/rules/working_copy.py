@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.notebook import ipynb
+from stepkit.rules import Change
 from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, Cell, code_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _IDS_SINCE: Final = 5  # nbformat 4.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """What a rule did to a cell; with ``applied`` False, what it left undone and why.
-
-    ``cell`` is the cell's number in the original notebook, as messages count: from 1, without
-    blank cells and those tagged skip-execution. It is 0 for those and for an injected cell.
-    """
-
-    rule: str
-    cell: int
-    id: str
-    what: str
-    applied: bool = True
 
 
 class WorkingCopy:

@@ -10,6 +10,7 @@ import pytest
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
+from stepkit.rules import notebook_diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -512,7 +513,7 @@ def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
     nb = notebook("a = 0\nX = 0", "load()", "same()", "old()")
 
     assert (
-        rules.diff(nb, rules.apply(nb, book).notebook, "a.ipynb")
+        notebook_diff.diff(nb, rules.apply(nb, book).notebook, "a.ipynb")
         == """\
 --- a.ipynb, cell 1 (id c1)
 +++ a.ipynb, cell 1 (id c1)
@@ -535,4 +536,4 @@ def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
 +done()
 """
     )
-    assert rules.diff(nb, copy.deepcopy(nb), "a.ipynb") == ""
+    assert notebook_diff.diff(nb, copy.deepcopy(nb), "a.ipynb") == ""

@@ -128,7 +128,9 @@ REFUSED = {
     "rules: [{inject: {before: start}, source-file: no.py}]": "no.py does not exist",
     "tolerate: [{ename: KeyError}]": "tolerate 1 needs reason",
     "tolerate: [{ename: KeyError, reason: ' '}]": "tolerate 1, reason must not be empty",
-    "tolerate: [{ename: 'KeyError.*', reason: x}]": 'ename cannot be "KeyError.*": it is not an error',
+    "tolerate: [{ename: 'KeyError.*', reason: x}]": (
+        'ename cannot be "KeyError.*": it is not an error'
+    ),
     "tolerate: [{ename: '.*', reason: x}]": 'ename cannot be ".*": it is not an error',
     "tolerate: [{ename: a.B, reason: x}]": "write one name without its module, such as KeyError",
     "tolerate: [{ename: B, reason: x, evalue: '['}]": "'[' is not a regular expression",

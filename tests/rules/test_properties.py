@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from stepkit import rules
 from stepkit.errors import ConfigurationError
 from stepkit.notebook import python_source
+from stepkit.rules import notebook_diff
 from stepkit.rules.literals import literal
 from stepkit.rules.rule import Book, Inject, Replace, Selector, Set, Skip
 
@@ -166,7 +167,7 @@ def test_no_rule_touches_its_notebook_or_a_cell_that_it_does_not_name(
 def test_the_diff_is_empty_exactly_when_nothing_changed(nb: Any, drawn: Sequence[AnyRule]) -> None:
     patched = rules.apply(nb, fitting(nb, drawn))
 
-    assert bool(rules.diff(nb, patched.notebook, "a.ipynb")) == (patched.notebook != nb)
+    assert bool(notebook_diff.diff(nb, patched.notebook, "a.ipynb")) == (patched.notebook != nb)
 
 
 @given(cell_sources(), st.sampled_from(NAMES), values)
