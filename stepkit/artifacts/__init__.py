@@ -1,1 +1,1 @@
-"""Artifacts: the files that outlive a run, their manifest, and where they are published."""
+"""Artifacts: the files of a run that are kept, their manifest, and where they are published."""

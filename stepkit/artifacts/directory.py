@@ -1,4 +1,4 @@
-"""Where artifacts are published to: what every such place can do, and a directory as one."""
+"""Destinations of artifacts: what each kind can do, and the kind that is a directory."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What is there under a key: ``size`` in bytes; ``sha256`` where the place keeps it."""
+    """A file at a destination: ``size`` in bytes; ``sha256`` is None where it is not stored."""
 
     size: int
     sha256: str | None
 
 
 class Destination(Protocol):
-    """A place for files by key, such as ``run-7/output_analysis.html``; nothing is deleted there.
+    """Stores files by key, such as ``run-7/output_analysis.html``, and never deletes one.
 
-    All raise :class:`ToolError` for what may pass and :class:`ConfigurationError` for what stays.
+    All methods raise :class:`ToolError` for a failure that may pass and
+    :class:`ConfigurationError` for one that stays.
     """
 
     def location(self, key: str) -> str:
-        """Spell where ``key`` is, for people."""
+        """Return the path or URL of ``key``, for messages."""
 
-    def look(self, key: str) -> Stored | None:
-        """Return what is there under ``key``, None for nothing."""
+    def find(self, key: str) -> Stored | None:
+        """Return the file under ``key``, None if there is none."""
 
     def sha256(self, key: str) -> str:
-        """Read what is under ``key`` and return its SHA-256 in hexadecimal."""
+        """Read the file under ``key`` and return its SHA-256 in hexadecimal."""
 
     def send(self, source: Path, key: str, artifact: Artifact) -> None:
-        """Put the file ``source`` under ``key``, all at once, in the place of what is there."""
+        """Store the file ``source`` under ``key`` atomically, replacing a file that is there."""
 
 
 class Directory:
-    """A directory, on a mount of its own most often."""
+    """A directory as a destination, most often on a separate mount."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
-        if not self._root.is_dir():  # made by us, it would vanish with the container
+        if not self._root.is_dir():  # a new one would vanish with the container
             raise ConfigurationError(
                 f"there is no directory {self._root} to publish to: mount it or make it first",
                 reason=Reason.NOT_FOUND,
@@ -56,24 +57,24 @@ class Directory:
         """Return the absolute path."""
         return str(self._root / key)
 
-    def look(self, key: str) -> Stored | None:
-        """Hash the file of that name."""
+    def find(self, key: str) -> Stored | None:
+        """Return the size and checksum of the file of that name."""
         path = self._path(key)
         with atomic_files.explaining(f"cannot read {path}"):
             if not os.path.lexists(path):
                 return None
             if path.is_symlink() or not path.is_file():
-                raise ConfigurationError(f"cannot publish to {path}: it is no regular file")
+                raise ConfigurationError(f"cannot publish to {path}: it is not a regular file")
             return Stored(size=path.stat().st_size, sha256=atomic_files.sha256(path))
 
     def sha256(self, key: str) -> str:
-        """Hash the file of that name."""
+        """Return the checksum of the file of that name."""
         path = self._path(key)
         with atomic_files.explaining(f"cannot read {path}"):
             return atomic_files.sha256(path)
 
     def send(self, source: Path, key: str, artifact: Artifact) -> None:  # noqa: ARG002 - a file has no media type
-        """Copy beside the file of that name, then move the copy into place."""
+        """Copy the file under a scratch name, then move the copy into place."""
         atomic_files.copy_atomically(source, self._path(key))
 
     def _path(self, key: str) -> Path:

@@ -1,4 +1,4 @@
-"""Which of the artifacts people open first, and the web addresses of all."""
+"""Web addresses of artifacts, and which of them the link of a run leads to."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def first_page(names: Sequence[str], later: Sequence[str]) -> str:
-    """Choose one of ``names``; those that match ``later`` are about the whole run.
+    """Return the best of ``names`` to open first; those that match ``later`` summarize the run.
 
-    It is ``""`` for the directory itself, where nothing is better.
+    It is ``""``, the directory itself, when none of them is a page, a summary or the manifest.
     """
-    about_all = [name for name in names if any(fnmatchcase(name, pattern) for pattern in later)]
-    pages = [name for name in (*about_all, *names) if name.endswith(".html")]
-    pages_about_all = [name for name in about_all if name.endswith(".html")]
+    summaries = [name for name in names if any(fnmatchcase(name, pattern) for pattern in later)]
+    pages = [name for name in (*summaries, *names) if name.endswith(".html")]
+    summary_pages = [name for name in summaries if name.endswith(".html")]
     lists = [name for name in names if name == MANIFEST]
-    return next(iter((*pages_about_all, *about_all, *pages, *lists)), "")
+    return next(iter((*summary_pages, *summaries, *pages, *lists)), "")
 
 
 def address(base: str, prefix: str, name: str) -> str:
-    """Return the web address of ``name`` below ``base``; a name may be no UTF-8."""
+    """Return the web address of ``name`` below ``base``; names need not be UTF-8."""
     path = quote(name, errors="surrogateescape")
     return "/".join(filter(None, (base.rstrip("/"), quote(prefix), path)))

@@ -1,4 +1,4 @@
-"""The list of the artifacts of a run: written, read again, and held against the files."""
+"""The manifest of a run's artifacts: write it, read it, and compare it with the files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stepkit.errors import ConfigurationError, Reason
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,8 @@ CHECKSUMS: Final = "SHA256SUMS"
 
 _SCHEMA: Final = "stepkit.manifest/1"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_SHORT: Final = 12  # characters of a sha256 that people compare
+_SHORT: Final = 12  # characters of a checksum in a message
+_MOST_NAMES: Final = 10  # in a message
 _MEDIA_TYPES: Final = {
     ".ipynb": "application/x-ipynb+json",  # jupyter/nbformat, "Media Type"
     ".h5ad": "application/x-hdf5",
@@ -37,7 +38,7 @@ _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One file: ``path`` in the directory with ``/`` between its parts, ``size`` in bytes."""
+    """One file: ``path`` relative to the directory, with slashes; ``size`` in bytes."""
 
     path: str
     size: int
@@ -48,7 +49,7 @@ class Artifact:
 def read(directory: Path) -> tuple[Artifact, ...]:
     """Return what the manifest in ``directory`` lists.
 
-    Raises :class:`ConfigurationError` when there is none, or when it is no manifest of ours.
+    Raises :class:`ConfigurationError` when it is missing, or not one of collect-artifacts.
     """
     if not directory.is_dir():
         raise ConfigurationError(
@@ -61,21 +62,23 @@ def read(directory: Path) -> tuple[Artifact, ...]:
             reason=Reason.NOT_FOUND,
         )
     try:
-        return _artifacts(json.loads(atomic_files.read(path)))
+        return _parse(json.loads(atomic_files.read(path)))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"{path} is no manifest of collect-artifacts: {error}; run it again"
+            f"{path} is not a manifest of collect-artifacts: {error}; run it again"
         ) from error
 
 
 def describe(path: Path, directory: Path) -> Artifact:
-    """Return a file below ``directory`` as the manifest would list it now.
+    """Return the entry of a file below ``directory`` in the manifest, as the file is now.
 
     Raises :class:`~stepkit.errors.StepError` when it cannot be read, or is a link or a pipe.
     """
     with atomic_files.explaining(f"cannot read {path}"):
         if path.is_symlink() or not path.is_file():
-            raise ConfigurationError(f"{path} is no regular file: name a file, no link and no pipe")
+            raise ConfigurationError(
+                f"{path} is not a regular file: name a file, not a link or a pipe"
+            )
         return Artifact(
             path=path.relative_to(directory).as_posix(),
             size=path.stat().st_size,
@@ -87,32 +90,41 @@ def describe(path: Path, directory: Path) -> Artifact:
 
 
 def regular_files(directory: Path) -> Iterator[Path]:
-    """Yield files below ``directory``; links could lead out of it, pipes would block a reader."""
+    """Yield the files below ``directory`` that can be artifacts: not the manifest, links or pipes.
+
+    A link could lead out of the directory, and a pipe would block its reader.
+    """
     for path in sorted(directory.rglob("*")):
         if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            logger.warning("left out %s: it is no regular file", path)
+            logger.warning("left out %s: it is not a regular file", path)
         elif path.is_file():
             yield path
 
 
 def write(directory: Path, found: tuple[Artifact, ...]) -> Path:
-    """List ``found`` in manifest.json, whose path is returned, and in SHA256SUMS."""
+    """Write manifest.json, whose path is returned, and SHA256SUMS, which ``sha256sum`` reads."""
     manifest = {"schema": _SCHEMA, "artifacts": [vars(artifact) for artifact in found]}
+    lines = []
+    for artifact in found:
+        # coreutils escape a name with these characters, and mark its line with a backslash.
+        name = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+        prefix = "\\" if name != artifact.path else ""
+        lines.append(os.fsencode(f"{prefix}{artifact.sha256}  {name}\n"))  # may not be UTF-8
     atomic_files.write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    atomic_files.write_atomically(directory / CHECKSUMS, b"".join(map(_checksum_line, found)))
+    atomic_files.write_atomically(directory / CHECKSUMS, b"".join(lines))
     return directory / MANIFEST
 
 
 def difference(listed: Artifact, directory: Path) -> str:
-    """Say how the file differs from what is listed: ``""`` when it does not."""
+    """Say how the file differs from its entry: ``""`` when it does not."""
     path = directory / listed.path
     with atomic_files.explaining(f"cannot read {path}"):
         if not path.exists():
             return f"{listed.path} is gone"
         if path.is_symlink() or not path.is_file():
-            return f"{listed.path} is no regular file any more"
+            return f"{listed.path} is not a regular file any more"
         if not path.resolve().is_relative_to(directory.resolve()):
             return f"{listed.path} lies outside of {directory} now"
         if (size := path.stat().st_size) != listed.size:
@@ -122,38 +134,36 @@ def difference(listed: Artifact, directory: Path) -> str:
     return ""
 
 
-def _artifacts(data: Any) -> tuple[Artifact, ...]:
+def enumerate_some(names: Sequence[str]) -> str:
+    """Return ``names`` as a message lists them: the first ten, and the number of the others."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _parse(data: Any) -> tuple[Artifact, ...]:
+    """Return the artifacts of a manifest. Raises :class:`ValueError` when it is malformed."""
     if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
         raise ValueError(f"its schema is not {_SCHEMA}")
-    listed = data.get("artifacts")
-    if not isinstance(listed, list):
-        raise ValueError("its artifacts are no list")  # noqa: TRY004 - the file's fault, not ours
-    return tuple(_artifact(item, f"artifacts[{number}]") for number, item in enumerate(listed))
+    if not isinstance(data.get("artifacts"), list):
+        raise ValueError("its artifacts are not a list")  # noqa: TRY004 - the file is wrong, not a caller
+    artifacts = []
+    for number, item in enumerate(data["artifacts"]):
+        where = f"artifacts[{number}]"
+        if not isinstance(item, dict):
+            raise ValueError(f"{where} is not an object")  # noqa: TRY004 - as above
+        path, size, sha256 = item.get("path"), item.get("size"), item.get("sha256")
+        if not isinstance(path, str) or not _is_inside(path):
+            raise ValueError(f"{where}.path is not a path inside the directory")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError(f"{where}.size is not a number of bytes")
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{where}.sha256 is not a SHA-256")
+        kind = str(item.get("media_type") or _UNKNOWN_TYPE)
+        artifacts.append(Artifact(path=path, size=size, sha256=sha256, media_type=kind))
+    return tuple(artifacts)
 
 
-def _artifact(item: Any, place: str) -> Artifact:
-    if not isinstance(item, dict):
-        raise ValueError(f"{place} is no object")  # noqa: TRY004 - as above
-    path, size, sha256 = item.get("path"), item.get("size"), item.get("sha256")
-    if not isinstance(path, str) or not _inside(path):
-        raise ValueError(f"{place}.path is no path inside of the directory")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"{place}.size is no number of bytes")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise ValueError(f"{place}.sha256 is no SHA-256")
-    return Artifact(
-        path=path, size=size, sha256=sha256, media_type=str(item.get("media_type") or _UNKNOWN_TYPE)
-    )
-
-
-def _inside(path: str) -> bool:
+def _is_inside(path: str) -> bool:
     parts = PurePosixPath(path)
     plain = parts.as_posix() == path and "\0" not in path
     return plain and not parts.is_absolute() and ".." not in parts.parts and path != "."
-
-
-def _checksum_line(artifact: Artifact) -> bytes:
-    """Spell one line of SHA256SUMS; coreutils mark a name with odd characters by a backslash."""
-    escaped = artifact.path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
-    mark = "\\" if escaped != artifact.path else ""
-    return os.fsencode(f"{mark}{artifact.sha256}  {escaped}\n")  # a name may be no UTF-8

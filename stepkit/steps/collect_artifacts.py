@@ -1,10 +1,10 @@
-r"""Gather what is kept of a run, and list it with sizes, media types and checksums.
+r"""Collect the artifacts of a run, and list them with sizes, media types and checksums.
 
-Files named with --files are copied into the artifacts directory first; none takes the place of
-another file there. Everything in it is then
-listed in manifest.json (path, size, sha256, media type) and in SHA256SUMS, which
-`sha256sum --check` reads. An artifact named with --expect that is missing or empty fails the
-step, after all others are listed. This step's own report is not listed: it is not finished yet.
+Files named with --files are copied into the artifacts directory first; a file that is there already
+is not replaced. All files in it are then listed in manifest.json (path, size, sha256, media type)
+and in SHA256SUMS, which `sha256sum --check` reads. An artifact named with --expect that is missing
+or empty fails the step, after all others are listed. This step's own report is not listed: it is
+not finished yet.
 
 For example:
 
@@ -21,7 +21,7 @@ import posixpath
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.manifest import Artifact
@@ -30,18 +30,15 @@ from stepkit.options import DETAIL
 from stepkit.step import InReport
 from stepkit.system import atomic_files
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 logger = logging.getLogger(__name__)
 
 _OWN_STEP: Final = "collect-artifacts"
-_MAX_REPORT_BYTES: Final = 50 * 2**20  # a larger JSON file is no report of ours
+_MAX_REPORT_BYTES: Final = 50 * 2**20  # a larger JSON file is not a report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which directory to list, and what must be in it."""
+    """Which directory to list, and which files it must have."""
 
     artifacts: Annotated[Path, "directory of the artifacts"]
     files: Annotated[tuple[Path, ...], "files to copy into it first"] = ()
@@ -51,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What was found."""
+    """The artifacts that were listed."""
 
     in_report: ClassVar[InReport] = InReport(headline=True)
 
@@ -63,13 +60,16 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Copy, list, then check that nothing expected is missing."""
+    """Copy, list, then check that no expected artifact is missing."""
     directory = options.artifacts.absolute()
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     _copy(options.files, directory)
     found = tuple(
-        artifact_manifest.describe(path, directory) for path in _kept(directory, options.exclude)
+        artifact_manifest.describe(path, directory)
+        for path in artifact_manifest.regular_files(directory)
+        if not any(fnmatchcase(path.name, pattern) for pattern in options.exclude)
+        and not _is_own_report(path)
     )
     listed = artifact_manifest.write(directory, found)
     outputs = Outputs(
@@ -80,7 +80,7 @@ def run(options: Options) -> Outputs:
         message=f"{len(found)} artifacts, {sum(a.size for a in found) / 1e6:.1f} MB",
     )
     present = {artifact.path for artifact in found if artifact.size}
-    if missing := [name for name in options.expect if _inside(name, directory) not in present]:
+    if missing := [name for name in options.expect if _listed_path(name, directory) not in present]:
         raise UserCodeError(
             f"{len(missing)} of {len(options.expect)} expected artifacts are missing or empty in "
             f"{directory}: {', '.join(missing)}",
@@ -90,13 +90,14 @@ def run(options: Options) -> Outputs:
     return outputs
 
 
-def _inside(name: str, directory: Path) -> str:
-    """Spell an expected path as it is listed: ``./a`` and the absolute path are ``a``."""
+def _listed_path(name: str, directory: Path) -> str:
+    """Return an expected path as the manifest lists it: ``./a`` and the absolute path are ``a``."""
     path = posixpath.normpath(name)
     return posixpath.relpath(path, directory) if posixpath.isabs(path) else path
 
 
 def _copy(sources: tuple[Path, ...], directory: Path) -> None:
+    """Copy ``sources`` into ``directory``, unless one of them would replace another file."""
     targets: dict[str, Path] = {}
     for source in sources:
         if not source.is_file():
@@ -106,41 +107,28 @@ def _copy(sources: tuple[Path, ...], directory: Path) -> None:
             )
         if other := targets.get(source.name):
             raise ConfigurationError(f"{other} and {source} have the same name: rename one")
+        if source.name in {artifact_manifest.MANIFEST, artifact_manifest.CHECKSUMS}:
+            raise ConfigurationError(
+                f"{source} cannot be collected: this step writes its own {source.name}; rename it"
+            )
         targets[source.name] = source
-        _check_target(source, directory / source.name)
+        target = directory / source.name
+        if not os.path.lexists(target):
+            continue
+        with atomic_files.explaining(f"cannot compare {source} with {target}"):
+            same = target.is_file() and atomic_files.sha256(target) == atomic_files.sha256(source)
+        if not same or (target.is_symlink() and source.absolute() != target):
+            raise ConfigurationError(
+                f"{target} is there already and differs from {source}: rename one, or remove it "
+                "first"
+            )
     for name, source in targets.items():
         if not os.path.lexists(directory / name):
             atomic_files.copy_atomically(source, directory / name)
 
 
-def _check_target(source: Path, target: Path) -> None:
-    """Make sure that the copy destroys nothing: a file of that name must hold the same."""
-    if target.name in {artifact_manifest.MANIFEST, artifact_manifest.CHECKSUMS}:
-        raise ConfigurationError(
-            f"{source} cannot be collected: this step writes its own {target.name}; rename it"
-        )
-    if not os.path.lexists(target):
-        return
-    with atomic_files.explaining(f"cannot compare {source} with {target}"):
-        alike = target.is_file() and atomic_files.sha256(target) == atomic_files.sha256(source)
-    if not alike or (target.is_symlink() and source.absolute() != target):
-        raise ConfigurationError(
-            f"{target} is there already and differs from {source}: rename one, or remove it first"
-        )
-
-
-def _kept(directory: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
-    for path in artifact_manifest.regular_files(directory):
-        if any(fnmatchcase(path.name, pattern) for pattern in exclude):
-            continue
-        if _is_own_report(path):
-            logger.info("left out %s: the report of this step", path)
-        else:
-            yield path
-
-
 def _is_own_report(path: Path) -> bool:
-    """Tell whether ``path`` is what --report writes, which changes after it would be listed."""
+    """Whether ``path`` is a report of this step, which changes after it would be listed."""
     if path.suffix != ".json":
         return False
     try:
@@ -150,4 +138,7 @@ def _is_own_report(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     own = isinstance(data, dict) and data.get("step") == _OWN_STEP
-    return own and str(data.get("schema")).startswith("stepkit.report/")
+    own = own and str(data.get("schema")).startswith("stepkit.report/")
+    if own:
+        logger.info("left out %s: the report of this step", path)
+    return own

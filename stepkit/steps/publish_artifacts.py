@@ -1,11 +1,11 @@
 r"""Copy the artifacts of a run to object storage or to another directory, and link to them.
 
-What goes is what collect-artifacts listed in manifest.json, what came after it by the names of
---also, and last the manifest itself: where it is, all is. A file that differs from the manifest
-stops the step before anything is sent. With --unlisted, a run that was stopped before that list
-was made is published as it is, without a manifest. What is there already is not sent again;
-another file under the same name is not replaced, unless --overwrite says so. Every copy is read
-back and compared. Nothing is ever deleted.
+The files that collect-artifacts listed in manifest.json are copied, then files that came later and
+match --also, and the manifest last: where it is, all files are. A file that differs from the
+manifest stops the step before anything is sent. --unlisted publishes a run that was stopped before
+its manifest was written, as it is. A file that is there already is not sent again; another file
+under the same name is replaced only with --overwrite. Every copy is read back and compared. Nothing
+is ever deleted.
 
 For example:
 
@@ -18,28 +18,26 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from stepkit.artifacts import files_to_publish, wait_for_files
 from stepkit.artifacts import links as artifact_links
 from stepkit.artifacts import manifest as artifact_manifest
-from stepkit.artifacts import wait_for_files
 from stepkit.artifacts.directory import Destination, Directory
-from stepkit.artifacts.manifest import CHECKSUMS, MANIFEST, Artifact
+from stepkit.artifacts.manifest import MANIFEST, Artifact
+from stepkit.artifacts.publisher import Publisher
 from stepkit.artifacts.s3 import SCHEME, Access, Bucket
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
 from stepkit.step import InReport
-from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 10  # names in one message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What goes where, and who asks."""
+    """What to publish, where to, and with which credentials."""
 
     artifacts: Annotated[Path, "directory of the artifacts, with manifest.json in it"]
     destination: Annotated[str, "directory that is there, or s3://bucket/prefix"]
@@ -90,7 +88,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What is there now."""
+    """What is at the destination."""
 
     in_report: ClassVar[InReport] = InReport(ends_run=True)
 
@@ -107,47 +105,52 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Wait, check everything, then send what is not there yet."""
+    """Wait, check everything, then send the files that are not there yet."""
     directory = options.artifacts.absolute()
-    prefix = _prefix(options.prefix)
-    listed = _listed(options, directory)
-    there = _destination(options, directory, prefix)
+    prefix = options.prefix.strip("/")
+    parts = prefix.split("/") if prefix else []
+    if any(part in {"", ".", ".."} or not part.isprintable() for part in parts):
+        raise ConfigurationError(f"--prefix {options.prefix!r} is not a path below the destination")
+    listed = _read_manifest(options, directory)
+    publisher = Publisher(
+        destination=_destination(options, directory, prefix),
+        directory=directory,
+        prefix=prefix,
+        attempts=options.attempts,
+        verify_content=options.verify == "content",
+    )
     missing = wait_for_files.await_files(
         options.wait_for,
         newer_than=None if listed is None else directory / MANIFEST,
         timeout=options.wait_timeout,
     )
-    listed = _listed(options, directory)  # it may have been written anew meanwhile
+    listed = _read_manifest(options, directory)  # it may have been written anew meanwhile
     if listed is None:
-        wanted = _unlisted(options, there, directory, prefix)
+        publisher.check_no_manifest()
+        artifacts = files_to_publish.select_all(directory)
     else:
-        wanted = _wanted(options, directory, listed)
+        artifacts = files_to_publish.select(
+            directory, listed, also=options.also, waited=options.wait_for
+        )
     outputs = Outputs(
-        location=there.location(prefix).rstrip("/"),
+        location=publisher.destination.location(prefix).rstrip("/"),
         missing=(*map(str, missing), *([MANIFEST] if listed is None else [])),
     )
-    waiting = _not_there(options, there, prefix, wanted)
+    unsent = publisher.unsent(artifacts, overwrite=options.overwrite)
     try:
-        for artifact in waiting:
-            _send(options, there, directory, prefix, artifact)
+        for artifact in unsent:
+            publisher.send(artifact)
             outputs = replace(outputs, sent=outputs.sent + 1)
     except StepError as error:
-        done = f"{outputs.sent} of {len(waiting)} files sent, the manifest not: "
+        done = f"{outputs.sent} of {len(unsent)} files sent, the manifest not: "
         raise error.leaving(outputs, prefix=done) from error
-    return _told(options, outputs, prefix, wanted)
+    return _completed(options, outputs, prefix, artifacts)
 
 
-def _listed(options: Options, directory: Path) -> tuple[Artifact, ...] | None:
+def _read_manifest(options: Options, directory: Path) -> tuple[Artifact, ...] | None:
     """Return what the manifest lists; None where there is none and --unlisted allows that."""
     unlisted = options.unlisted and directory.is_dir() and not (directory / MANIFEST).exists()
     return None if unlisted else artifact_manifest.read(directory)
-
-
-def _prefix(text: str) -> str:
-    parts = text.strip("/").split("/") if text.strip("/") else []
-    if any(part in {"", ".", ".."} or not part.isprintable() for part in parts):
-        raise ConfigurationError(f"--prefix {text!r} is no path below the destination")
-    return "/".join(parts)
 
 
 def _destination(options: Options, artifacts: Path, prefix: str) -> Destination:
@@ -173,134 +176,30 @@ def _destination(options: Options, artifacts: Path, prefix: str) -> Destination:
     return Directory(root)
 
 
-def _unlisted(
-    options: Options, there: Destination, directory: Path, prefix: str
-) -> tuple[Artifact, ...]:
-    """Return all files; raises :class:`ConfigurationError` where a list says otherwise already."""
-    key = str(PurePosixPath(prefix, MANIFEST))
-    if retrying(options.attempts)(there.look, key):
-        raise ConfigurationError(
-            f"{there.location(key)} lists what was published there before, and there is no "
-            f"{MANIFEST} to replace it: nothing was sent: choose another --prefix"
-        )
-    logger.warning("there is no %s: all that is in %s is published", MANIFEST, directory)
-    return tuple(
-        artifact_manifest.describe(path, directory)
-        for path in artifact_manifest.regular_files(directory)
-    )
-
-
-def _wanted(
-    options: Options, directory: Path, listed: tuple[Artifact, ...]
-) -> tuple[Artifact, ...]:
-    """Return all that goes, the manifest last; raises :class:`UserCodeError` for what changed."""
-    found = wait_for_files.came_later(
-        directory, options.also, options.wait_for, newer_than=directory / MANIFEST
-    )
-    ours = {directory / MANIFEST, directory / CHECKSUMS}  # they go last
-    later = [path for path in found if path not in ours]
-    names = {path.relative_to(directory).as_posix() for path in (*later, *ours)}
-    kept = [artifact for artifact in listed if artifact.path not in names]
-    if changed := [text for a in kept if (text := artifact_manifest.difference(a, directory))]:
-        raise UserCodeError(
-            f"{len(changed)} of {len(listed)} artifacts changed since collect-artifacts listed "
-            f"them: {_some(changed)}; nothing was sent",
-            reason=Reason.CHECKSUM,
-        )
-    lists = [directory / CHECKSUMS] if (directory / CHECKSUMS).exists() else []
-    described = [
-        artifact_manifest.describe(p, directory) for p in (*later, *lists, directory / MANIFEST)
-    ]
-    return (*kept, *described)
-
-
-def _not_there(
-    options: Options, there: Destination, prefix: str, wanted: tuple[Artifact, ...]
-) -> list[Artifact]:
-    """Return what has to be sent; raises :class:`ConfigurationError` rather than replace a file."""
-    absent, other = [], []
-    for artifact in wanted:
-        key = _key(prefix, artifact)
-        found = retrying(options.attempts)(there.look, key)
-        if found is None:
-            absent.append(artifact)
-            continue
-        alike = found.size == artifact.size
-        if alike:
-            stored = found.sha256 or retrying(options.attempts)(there.sha256, key)
-            alike = stored == artifact.sha256
-        if not alike:
-            other.append(artifact)
-    if other and not options.overwrite:
-        raise ConfigurationError(
-            f"{len(other)} of {len(wanted)} files are in {there.location(prefix)} already, with "
-            f"other content: {_some([a.path for a in other])}; nothing was sent: "
-            "choose another --prefix, or replace them with --overwrite true"
-        )
-    waiting = {*absent, *other}
-    return [artifact for artifact in wanted if artifact in waiting]
-
-
-def _send(
-    options: Options, there: Destination, directory: Path, prefix: str, artifact: Artifact
-) -> None:
-    key = _key(prefix, artifact)
-
-    def once() -> None:
-        there.send(directory / artifact.path, key, artifact)
-        found = there.look(key)
-        if found is None or found.size != artifact.size:
-            state = f"has {found.size} bytes" if found else "is not there"
-            raise ToolError(
-                f"{there.location(key)} {state} after {artifact.size} bytes were sent",
-                reason=Reason.CHECKSUM,
-            )
-        if options.verify == "content" and there.sha256(key) != artifact.sha256:
-            raise ToolError(
-                f"{there.location(key)} reads back with another sha256 than {artifact.path}",
-                reason=Reason.CHECKSUM,
-            )
-
-    retrying(options.attempts)(once)
-    logger.info("sent %s (%d bytes)", there.location(key), artifact.size)
-
-
-def _told(options: Options, outputs: Outputs, prefix: str, wanted: tuple[Artifact, ...]) -> Outputs:
-    size = sum(artifact.size for artifact in wanted)
-    count, page = len(wanted), _page(options, wanted)
+def _completed(
+    options: Options, outputs: Outputs, prefix: str, artifacts: tuple[Artifact, ...]
+) -> Outputs:
+    """Return ``outputs`` with the link and the counts, and log the link of each artifact."""
+    names = tuple(artifact.path for artifact in artifacts)
+    page = options.page if options.page in names else ""
+    if options.page and not page:
+        logger.warning("--page %s is not among the artifacts", options.page)
+    page = page or artifact_links.first_page(names, options.also)
     url = artifact_links.address(options.url_base, prefix, page) if options.url_base else ""
-    for artifact in wanted if options.url_base else ():
-        logger.info("%s", artifact_links.address(options.url_base, prefix, artifact.path))
-    unchanged = count - outputs.sent
-    message = f"{count} files, {size / 1e6:.1f} MB at {outputs.location}: "
+    for name in names if options.url_base else ():
+        logger.info("%s", artifact_links.address(options.url_base, prefix, name))
+    size, unchanged = sum(artifact.size for artifact in artifacts), len(names) - outputs.sent
+    message = f"{len(names)} files, {size / 1e6:.1f} MB at {outputs.location}: "
     message += f"{outputs.sent} sent, {unchanged} unchanged"
     if outputs.missing:
-        message += f"; missing: {_some(outputs.missing)}"
+        message += f"; missing: {artifact_manifest.enumerate_some(outputs.missing)}"
     return replace(
         outputs,
         url=url,
-        count=count,
+        count=len(names),
         size=size,
         unchanged=unchanged,
-        published=tuple(artifact.path for artifact in wanted),
+        published=names,
         status="tolerated" if outputs.missing else "succeeded",
         message=message,
     )
-
-
-def _page(options: Options, wanted: tuple[Artifact, ...]) -> str:
-    names = [artifact.path for artifact in wanted]
-    if options.page in names:
-        return options.page
-    if options.page:
-        logger.warning("--page %s is not among the artifacts", options.page)
-    return artifact_links.first_page(names, options.also)
-
-
-def _key(prefix: str, artifact: Artifact) -> str:
-    return str(PurePosixPath(prefix, artifact.path))
-
-
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

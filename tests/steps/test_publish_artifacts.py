@@ -127,7 +127,7 @@ def test_what_nobody_listed_stays_here(artifacts: Path, there: Path) -> None:
         (lambda path: path.unlink(), "papermill.log is gone"),
         (
             lambda path: (path.unlink(), path.symlink_to("/etc/hostname")),
-            "papermill.log is no regular file any more",
+            "papermill.log is not a regular file any more",
         ),
     ],
     ids=["same-size", "size", "gone", "link"],
@@ -183,7 +183,7 @@ def test_nothing_takes_the_place_of_what_is_no_file(
     else:
         place.symlink_to(artifacts / "papermill.log")
 
-    assert "it is no regular file" in str(failed(artifacts, there, overwrite=True))
+    assert "it is not a regular file" in str(failed(artifacts, there, overwrite=True))
 
 
 def test_links_are_printed_below_the_web_address(
@@ -442,7 +442,7 @@ def test_a_destination_that_is_none_is_refused(
 def test_a_prefix_that_leads_elsewhere_is_refused(
     artifacts: Path, there: Path, prefix: str
 ) -> None:
-    assert "is no path below the destination" in str(failed(artifacts, there, prefix=prefix))
+    assert "is not a path below the destination" in str(failed(artifacts, there, prefix=prefix))
 
 
 def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there: Path) -> None:
@@ -459,11 +459,11 @@ def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there:
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"path": "../secret"}, "artifacts[0].path is no path inside of the directory"),
-        ({"path": "/etc/passwd"}, "artifacts[0].path is no path inside of the directory"),
-        ({"path": "a/./b"}, "artifacts[0].path is no path inside of the directory"),
-        ({"size": True}, "artifacts[0].size is no number of bytes"),
-        ({"sha256": "0"}, "artifacts[0].sha256 is no SHA-256"),
+        ({"path": "../secret"}, "artifacts[0].path is not a path inside the directory"),
+        ({"path": "/etc/passwd"}, "artifacts[0].path is not a path inside the directory"),
+        ({"path": "a/./b"}, "artifacts[0].path is not a path inside the directory"),
+        ({"size": True}, "artifacts[0].size is not a number of bytes"),
+        ({"sha256": "0"}, "artifacts[0].sha256 is not a SHA-256"),
     ],
 )
 def test_a_manifest_that_was_tampered_with_is_refused(
@@ -484,7 +484,7 @@ def test_a_file_that_is_no_manifest_is_refused(artifacts: Path, there: Path, tex
     error = failed(artifacts, there)
 
     assert isinstance(error, ConfigurationError)
-    assert "is no manifest of collect-artifacts" in str(error)
+    assert "is not a manifest of collect-artifacts" in str(error)
 
 
 @pytest.mark.usefixtures("no_waiting")
