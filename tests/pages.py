@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbformat.v4 import new_code_cell, new_output
+
 from stepkit.html import nbconvert
 
 # HTML that leaves an element, a comment or a quote open, or closes more than it opened.
@@ -43,3 +45,9 @@ LEFT_OPEN = [
 def render_page(nb: Any, **options: Any) -> str:
     """Return the page of ``nb``; ``options`` are those of :func:`nbconvert.render`."""
     return "".join(nbconvert.render(nb, **{"name": "x", "directory": None, **options}))
+
+
+def display_cell(data: dict[str, Any], **metadata: Any) -> Any:
+    """Return a cell that displays ``data``; ``metadata`` is the output's."""
+    output = new_output("display_data", data=data, metadata=metadata)
+    return new_code_cell("show()", outputs=[output])

@@ -67,7 +67,7 @@ def render(
     from jinja2 import TemplateError
     from nbconvert.utils.exceptions import ConversionException
 
-    from stepkit.html import head, prepare_notebook
+    from stepkit.html import page_head, prepare_notebook
     from stepkit.html.exporter import PageExporter
     from stepkit.html.images import Images
 
@@ -81,7 +81,7 @@ def render(
             trusted=trust_scripts,
         )
         rendered = exporter.render(page.notebook, name=name, top=page.top, trusted=trust_scripts)
-        yield from head.with_head(rendered, trusted=trust_scripts)
+        yield from page_head.add_head(rendered, trusted=trust_scripts)
     except (*known, AttributeError, TypeError) as error:
         fault = ipynb.first_fault(nb)
         if not fault and not isinstance(error, known):

@@ -13,7 +13,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from stepkit.html import css, elements
+from stepkit.html import css
+from stepkit.html import element_groups as elements
 
 if TYPE_CHECKING:
     from collections.abc import Collection

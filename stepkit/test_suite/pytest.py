@@ -34,6 +34,11 @@ _STEERING: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_A
                     "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTHONSAFEPATH")  # fmt: skip
 _STEERING_PREFIXES: Final = ("COVERAGE_", "COV_CORE_", "PYTEST_XDIST_")
 
+_BUILT_IN_MARKERS: Final = frozenset(
+    {"anyio", "asyncio", "filterwarnings", "no_cover", "parametrize", "skip", "skipif", "timeout",
+     "tryfirst", "trylast", "usefixtures", "xdist_group", "xfail"}
+)  # fmt: skip
+
 _PROBE: Final = """
 import importlib, json, sys
 errors = {}
@@ -218,10 +223,4 @@ def declared_markers(python: Path, checkout: Path) -> list[str]:
     command = [str(python), "-m", "pytest", "--markers", "-p", "no:cacheprovider"]
     done = process.run(command, cwd=checkout, env=environment(python), timeout=_PROBE_SECONDS)
     names = re.findall(r"^@pytest\.mark\.(\w+)", done.output, re.MULTILINE)
-    return [name for name in names if name not in _BUILT_IN]
-
-
-_BUILT_IN: Final = frozenset(
-    {"anyio", "asyncio", "filterwarnings", "no_cover", "parametrize", "skip", "skipif", "timeout",
-     "tryfirst", "trylast", "usefixtures", "xdist_group", "xfail"}
-)  # fmt: skip
+    return [name for name in names if name not in _BUILT_IN_MARKERS]

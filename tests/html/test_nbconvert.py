@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup, Tag
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pages import LEFT_OPEN, render_page
+from pages import LEFT_OPEN, display_cell, render_page
 
 from stepkit.errors import UserCodeError
 from stepkit.html import nbconvert
@@ -39,12 +39,7 @@ def only(found: BeautifulSoup, selector: str) -> Tag:
     return tag
 
 
-def displaying(data: dict[str, str], **metadata: Any) -> Any:
-    output = new_output("display_data", data=data, metadata=metadata)
-    return new_code_cell("show()", outputs=[output])
-
-
-def streaming(*chunks: str) -> Any:
+def stream_cell(*chunks: str) -> Any:
     cell = new_code_cell("go()")
     stream = {"output_type": "stream", "name": "stdout"}  # new_output would check each for 0.5 ms
     cell.outputs = [nbformat.from_dict({**stream, "text": chunk}) for chunk in chunks]
@@ -108,13 +103,13 @@ def test_prices_are_not_a_formula() -> None:
 
 
 def test_a_formula_in_an_output_becomes_mathml() -> None:
-    found = soup(displaying({"text/latex": r"$\displaystyle \frac{a}{b}$", "text/plain": "a/b"}))
+    found = soup(display_cell({"text/latex": r"$\displaystyle \frac{a}{b}$", "text/plain": "a/b"}))
 
     assert only(found, ".jp-OutputArea-output math")["display"] == "block"
 
 
 def test_an_image_of_a_formula_is_preferred_to_its_source() -> None:
-    found = soup(displaying({"text/latex": r"$\left( x$", "image/png": PNG}))
+    found = soup(display_cell({"text/latex": r"$\left( x$", "image/png": PNG}))
 
     assert only(found, ".jp-RenderedImage img")["src"] == f"data:image/png;base64,{PNG}"
 
@@ -157,7 +152,7 @@ def test_the_policy_comes_before_any_content_of_the_notebook(template: str) -> N
 
 
 def test_trusting_scripts_lets_them_run_but_not_load() -> None:
-    html = render(displaying({"text/html": "<script>draw()</script>"}), trust_scripts=True)
+    html = render(display_cell({"text/html": "<script>draw()</script>"}), trust_scripts=True)
 
     policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
     assert len(policy) == 1
@@ -172,7 +167,7 @@ def test_elements_that_act_without_a_script_are_removed() -> None:
         '<meta http-equiv="refresh" content="0;url=http://evil"><LINK rel=preconnect href=//evil>'
         '<base href="http://evil/"><table><tr><td>kept</td></tr></table>'
     )
-    found = soup(displaying({"text/html": hostile}), new_markdown_cell(hostile))
+    found = soup(display_cell({"text/html": hostile}), new_markdown_cell(hostile))
 
     assert found.select("main meta, main link, main base") == []
     assert len(found.select("main td")) == 2
@@ -182,8 +177,8 @@ def test_an_output_that_only_a_script_draws_gets_a_note() -> None:
     drawn = '<div style="height:525px"></div><script>draw()</script>'
 
     found = soup(
-        displaying({"text/html": drawn, "text/plain": "Figure({...})"}),
-        displaying({"application/javascript": "draw()", "text/plain": "<Javascript object>"}),
+        display_cell({"text/html": drawn, "text/plain": "Figure({...})"}),
+        display_cell({"application/javascript": "draw()", "text/plain": "<Javascript object>"}),
     )
 
     notes = [tag.get_text() for tag in found.select(".stepkit-note")]
@@ -193,7 +188,7 @@ def test_an_output_that_only_a_script_draws_gets_a_note() -> None:
 
 
 def test_the_image_beside_a_script_is_shown_without_a_note() -> None:
-    found = soup(displaying({"text/html": "<script>draw()</script>", "image/png": PNG}))
+    found = soup(display_cell({"text/html": "<script>draw()</script>", "image/png": PNG}))
 
     assert str(only(found, ".jp-RenderedImage img")["src"]).endswith(PNG)
     assert found.select(".stepkit-note") == []
@@ -201,7 +196,7 @@ def test_the_image_beside_a_script_is_shown_without_a_note() -> None:
 
 def test_a_widget_is_shown_by_its_text() -> None:
     view = {"model_id": "a", "version_major": 2, "version_minor": 0}
-    cell = displaying({"text/plain": "IntSlider(value=3)"})
+    cell = display_cell({"text/plain": "IntSlider(value=3)"})
     cell.outputs[0].data["application/vnd.jupyter.widget-view+json"] = view
 
     found = soup(cell)
@@ -211,7 +206,7 @@ def test_a_widget_is_shown_by_its_text() -> None:
 
 
 def test_a_format_that_a_page_cannot_show_is_named() -> None:
-    found = soup(displaying({"application/vnd.plotly.v1+json": "{}"}))
+    found = soup(display_cell({"application/vnd.plotly.v1+json": "{}"}))
 
     assert "application/vnd.plotly.v1+json" in only(found, ".stepkit-note").get_text()
 
@@ -221,7 +216,7 @@ def test_a_format_that_a_page_cannot_show_is_named() -> None:
 def test_an_output_cannot_hide_the_cells_after_it(left_open: str, *, trusted: bool) -> None:
     hostile = f"<b>bold</b>{left_open}SHOWN"
     found = soup(
-        displaying({"text/html": hostile}),
+        display_cell({"text/html": hostile}),
         new_markdown_cell(hostile),
         new_code_cell("after_it"),
         trust_scripts=trusted,
@@ -248,17 +243,19 @@ def test_an_output_cannot_hide_the_cells_after_it(left_open: str, *, trusted: bo
     ],
 )
 def test_common_html_is_not_changed(usual: str) -> None:
-    assert usual in render(displaying({"text/html": usual}))
+    assert usual in render(display_cell({"text/html": usual}))
 
 
 def test_a_cdata_section_in_svg_becomes_text() -> None:
-    html = render(displaying({"text/html": "<svg><text><![CDATA[a<b]]>c</text></svg>"}))
+    html = render(display_cell({"text/html": "<svg><text><![CDATA[a<b]]>c</text></svg>"}))
 
     assert "<svg><text>a&lt;bc</text></svg>" in html
 
 
 def test_text_that_looks_like_markup_stays_text() -> None:
-    found = soup(displaying({"text/html": "<i>1 <2 and 3<4</i> <a b'c> <?php x ?><!DOCTYPE html>"}))
+    found = soup(
+        display_cell({"text/html": "<i>1 <2 and 3<4</i> <a b'c> <?php x ?><!DOCTYPE html>"})
+    )
 
     assert "1 <2 and 3<4 <a b'c>" in only(found, ".jp-RenderedHTML").get_text()
     assert "php" not in only(found, ".jp-RenderedHTML").get_text()
@@ -268,7 +265,7 @@ def test_text_that_looks_like_markup_stays_text() -> None:
 
 
 def css(source: str, body: str = '<p id="T_a"></p>', **options: Any) -> tuple[str, bool]:
-    found = soup(displaying({"text/html": f"<style>{source}</style>{body}"}), **options)
+    found = soup(display_cell({"text/html": f"<style>{source}</style>{body}"}), **options)
     noted = any("Style rules" in tag.get_text() for tag in found.select(".stepkit-note"))
     return only(found, ".jp-RenderedHTML style").get_text(), noted
 
@@ -366,10 +363,10 @@ def test_images_are_embedded_from_below_the_directory_only(tmp_path: Path) -> No
 def test_every_image_is_described_by_its_author(form: str, template: str) -> None:
     content = "<svg/>" if form == "image/svg+xml" else GIF
     cells = [
-        displaying({form: content, "text/plain": "<Figure>"}, **{form: {"alt": 'one "1"'}}),
-        displaying({form: content, "text/plain": "<Figure>"}, alt="two"),
-        displaying({form: content, "text/plain": "three"}),
-        displaying({form: content, "text/plain": "<Figure size 640x480>"}),
+        display_cell({form: content, "text/plain": "<Figure>"}, **{form: {"alt": 'one "1"'}}),
+        display_cell({form: content, "text/plain": "<Figure>"}, alt="two"),
+        display_cell({form: content, "text/plain": "three"}),
+        display_cell({form: content, "text/plain": "<Figure size 640x480>"}),
         new_code_cell(
             "x",
             metadata={"alt": "five"},
@@ -387,7 +384,7 @@ def test_every_image_is_described_by_its_author(form: str, template: str) -> Non
 def test_images_in_html_are_described_too() -> None:
     html = '<img src="data:image/png;base64,AA=="><img alt="" src="x.png">'
 
-    images = soup(displaying({"text/html": html})).select("img")
+    images = soup(display_cell({"text/html": html})).select("img")
 
     assert [image["alt"] for image in images] == ["Output 1 of cell 1: no description", ""]
 
@@ -396,7 +393,7 @@ def test_images_in_html_are_described_too() -> None:
 
 
 def test_chunks_of_a_stream_become_one_output_with_the_last_state_of_a_progress_bar() -> None:
-    found = soup(streaming("a\n", " 10%|#  |\r", "100%|###|\r\n", *["b\n"] * 20_000))
+    found = soup(stream_cell("a\n", " 10%|#  |\r", "100%|###|\r\n", *["b\n"] * 20_000))
 
     (output,) = found.select(".jp-OutputArea-output pre")
     assert output.get_text() == "a\n100%|###|\n" + "b\n" * 20_000
@@ -404,7 +401,7 @@ def test_chunks_of_a_stream_become_one_output_with_the_last_state_of_a_progress_
 
 def test_ansi_colours_are_kept() -> None:
     found = soup(
-        streaming(
+        stream_cell(
             "\x1b[31mred\x1b[0m\x1b[1;32mbold\x1b[22;39m<\x1b[38;2;1;2;3mrgb\x1b[0;48;5;196mback"
             "\x1b[0;7mturned\x1b[m\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\x1b[2Kend"
         )
@@ -547,9 +544,9 @@ def test_the_notebook_is_not_changed() -> None:
     nb = new_notebook(
         cells=[
             *failed_cells(),
-            streaming("a\r", "b"),
+            stream_cell("a\r", "b"),
             new_code_cell("%%bash\nls", metadata={"jupyter": {"source_hidden": True}}),
-            displaying({"image/png": PNG}, alt="x"),
+            display_cell({"image/png": PNG}, alt="x"),
         ],
         metadata={"widgets": {}},
     )
@@ -571,7 +568,7 @@ def test_the_notebook_is_not_changed() -> None:
     ],
 )
 def test_the_error_for_a_broken_notebook_is_one_line(damage: Callable[[Any], Any]) -> None:
-    cell = displaying({"text/plain": "x"})
+    cell = display_cell({"text/plain": "x"})
     damage(cell)
 
     with pytest.raises(UserCodeError, match=r"^nbconvert cannot render analysis: [^\n]+$"):
@@ -594,7 +591,7 @@ def test_a_custom_template_is_extended(tmp_path: Path, monkeypatch: pytest.Monke
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
 
-    found = soup(displaying({"image/png": PNG}, alt="x"), template="own")
+    found = soup(display_cell({"image/png": PNG}, alt="x"), template="own")
 
     assert "own" in nbconvert.templates()
     assert only(found, "figure img")["alt"] == "x"
@@ -740,10 +737,10 @@ def test_the_time_grows_linearly_with_the_text(start: str) -> None:
     text = start * 100_000
 
     html = render(
-        displaying({"text/html": text}),
-        displaying({"text/latex": text}),
-        displaying({"text/markdown": text}),
-        displaying({"text/plain": text}),
+        display_cell({"text/html": text}),
+        display_cell({"text/latex": text}),
+        display_cell({"text/markdown": text}),
+        display_cell({"text/plain": text}),
         new_markdown_cell(text),
         new_code_cell("after_it", outputs=[new_output("stream", name="stdout", text=text)]),
     )

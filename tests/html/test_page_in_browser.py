@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pages import LEFT_OPEN, render_page
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pages import LEFT_OPEN, display_cell, render_page
 
 from stepkit.html import nbconvert
 
@@ -79,10 +79,6 @@ def open_in_browser(path: Path, fragment: str = "") -> BeautifulSoup:
     return BeautifulSoup(done.stdout, "html.parser")
 
 
-def displaying(data: dict[str, Any]) -> Any:
-    return new_code_cell("show()", outputs=[new_output("display_data", data=data)])
-
-
 def hostile_notebook(url: str) -> Any:
     tricks = f"""
 <script>{MARK}</script>
@@ -111,11 +107,11 @@ def hostile_notebook(url: str) -> Any:
         cells=[
             new_markdown_cell(tricks),
             new_markdown_cell(f"![]({url}/markdown)\n\n[x](javascript:{MARK})"),
-            displaying({"text/html": "<p>shown</p>" + tricks}),
-            displaying({"text/markdown": tricks}),
-            displaying(javascript),
-            displaying({"image/svg+xml": svg}),
-            displaying({"text/latex": rf"$\href{{{url}/latex}}{{x}}$ <script>{MARK}</script>"}),
+            display_cell({"text/html": "<p>shown</p>" + tricks}),
+            display_cell({"text/markdown": tricks}),
+            display_cell(javascript),
+            display_cell({"image/svg+xml": svg}),
+            display_cell({"text/latex": rf"$\href{{{url}/latex}}{{x}}$ <script>{MARK}</script>"}),
             new_code_cell("after_all_that"),
         ]
     )
@@ -157,10 +153,10 @@ def test_a_trusted_page_runs_its_own_scripts_and_loads_nothing(tmp_path: Path) -
         calls = f"fetch('{server.url}/fetch').catch(() => 0);"
         nb = new_notebook(
             cells=[
-                displaying({"text/html": f"<script>{library}</script>"}),
-                displaying({"text/html": "<script>require(['plots'], p => p.draw())</script>"}),
-                displaying({"application/javascript": f"element.textContent = 'drawn'; {calls}"}),
-                displaying({"text/html": remote}),
+                display_cell({"text/html": f"<script>{library}</script>"}),
+                display_cell({"text/html": "<script>require(['plots'], p => p.draw())</script>"}),
+                display_cell({"application/javascript": f"element.textContent = 'drawn'; {calls}"}),
+                display_cell({"text/html": remote}),
             ]
         )
         pieces = nbconvert.render(nb, name="x", directory=None, trust_scripts=True)
@@ -190,7 +186,7 @@ def test_no_mixture_of_tags_affects_other_cells(tmp_path: Path) -> None:
     """The browser's parser says which cell an element is in; the fixed seed repeats a failure."""
     chosen = random.Random(7)
     mixtures = [" ".join(chosen.choices(PIECES, k=chosen.randint(1, 25))) for _ in range(1500)]
-    cells = [displaying({"text/html": one}) for one in (*LEFT_OPEN, *mixtures)]
+    cells = [display_cell({"text/html": one}) for one in (*LEFT_OPEN, *mixtures)]
     for number, cell in enumerate(cells):
         cell.id = f"n{number}"
     nb = new_notebook(cells=[*cells, new_code_cell("after_it", id="last")])
@@ -221,9 +217,9 @@ def test_an_output_with_a_fixed_position_does_not_cover_other_cells(tmp_path: Pa
     nb = new_notebook(
         cells=[
             new_code_cell("first"),
-            displaying({"text/html": cover}),
+            display_cell({"text/html": cover}),
             new_markdown_cell(cover),
-            displaying({"text/html": probe}),
+            display_cell({"text/html": probe}),
         ]
     )
     path = tmp_path / "page.html"
@@ -246,7 +242,7 @@ def test_formulas_are_laid_out_and_anchors_scroll_to_their_cells(tmp_path: Path)
         cells=[
             new_markdown_cell(r"$x$ and $$\frac{a}{b}$$"),
             *[new_code_cell("\n".join(["line"] * 60)) for _ in range(3)],
-            displaying({"text/html": probe}),
+            display_cell({"text/html": probe}),
         ]
     )
     nbconvert.write(path, nbconvert.render(nb, name="x", directory=None, trust_scripts=True))

@@ -266,7 +266,7 @@ def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
 
 
 @pytest.mark.slow
-def test_a_marker_that_no_test_carries_lists_the_markers(repository: Repository) -> None:
+def test_the_error_for_a_marker_without_tests_lists_the_markers(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\nmarkers =\n  single_cell: one cell\n  other\n")
     repository.write("tests/test_x.py", MIXED)
     message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS, marker="singel_cell")
@@ -346,7 +346,7 @@ def test_c(): assert 0
 
 
 @pytest.mark.parametrize(
-    ("said", "addopts"),
+    ("exit_reason", "addopts"),
     [
         ("x" * 100, ""),
         ("two\nlines", ""),
@@ -355,12 +355,12 @@ def test_c(): assert 0
 )
 @pytest.mark.slow
 def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
-    repository: Repository, said: str, addopts: str
+    repository: Repository, exit_reason: str, addopts: str
 ) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {addopts}\n")
-    repository.write("tests/test_x.py", STOPS_AT_B.format(said))
+    repository.write("tests/test_x.py", STOPS_AT_B.format(exit_reason))
     message, outputs = repository.fail_as_broken()
-    assert message == f"pytest stopped before all tests ran: Exit: {' '.join(said.split())}"
+    assert message == f"pytest stopped before all tests ran: Exit: {' '.join(exit_reason.split())}"
     assert outputs.failed == 0
     assert not list(repository.path.rglob("*stepkit_record*"))
 
@@ -477,7 +477,7 @@ def test_too_low_a_coverage_fails_the_run(repository: Repository, allow: tuple[s
 
 
 @pytest.mark.slow
-def test_without_coverage_there_is_no_number(repository: Repository) -> None:
+def test_the_coverage_is_unknown_without_a_coverage_report(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     outputs = repository.run(pytest_args=("--no-cov",))
     assert (outputs.coverage, outputs.coverage_report) == ("unknown", None)

@@ -373,7 +373,7 @@ def test_pip_installs_what_pyproject_and_requirements_name(checkout: Path, index
 
 
 @pytest.mark.slow
-def test_a_package_that_does_not_exist_is_no_network_failure(checkout: Path, index: str) -> None:
+def test_a_package_that_does_not_exist_is_not_a_network_failure(checkout: Path, index: str) -> None:
     assert index
     (checkout / "requirements.txt").write_text("no-such-thing\n")
     with pytest.raises(

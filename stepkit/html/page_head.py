@@ -30,7 +30,7 @@ _START: Final = re.compile(
 _MAX_BEFORE_HEAD: Final = 1000  # characters
 
 
-def with_head(pieces: Iterable[str], *, trusted: bool) -> Iterator[str]:
+def add_head(pieces: Iterable[str], *, trusted: bool) -> Iterator[str]:
     """Yield the page with our elements first in its head, before anything of the notebook.
 
     The output of a template that writes no head gets a doctype, too.
