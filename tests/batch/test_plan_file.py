@@ -181,7 +181,7 @@ notebooks:
 
 
 def test_the_example_of_the_documentation_is_a_plan(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs/several.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/execute-notebooks.md").read_text()
     example = page.partition("```yaml\n")[2].partition("```")[0]
 
     plan = read(tmp_path, example)
