@@ -21,7 +21,7 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom stepactions lint types clean \
+.PHONY: help demo test coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -40,7 +40,7 @@ help:
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
-	@echo 'make stepactions      make tasks/stepactions/ anew from the Tasks'
+	@echo 'make generated        write what names every step: README, StepActions, kustomization'
 	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
 	@echo 'make cluster-logs     bundle what a bug report needs, without secrets'
 	@echo '     CLUSTER_ARGS="--namespace stepkit --context NAME"   --help lists the rest'
@@ -83,8 +83,8 @@ sbom: $(READY)
 	@mkdir -p dist
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh images/sbom.sh dist/stepkit.cdx.json
 
-stepactions: $(READY)
-	@$(RUN) -m tasks.stepactions
+generated: $(READY)
+	@$(RUN) -m tasks.generated
 
 # From python3 and kubectl alone, and only reading.
 cluster-check:

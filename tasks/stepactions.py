@@ -1,41 +1,21 @@
 """Make the StepActions of the Tasks, so that both cannot differ.
 
-A StepAction is a Task's step for use in somebody else's Task. Tekton gives it no workspaces,
-volumes, computeResources or timeout: a path becomes a param, the rest is for the Task that uses it,
-and its description says so.
+A StepAction is a Task's step, for use in another Task. Tekton gives it no workspaces, volumes,
+computeResources or timeout: a path becomes a param, the rest is for the Task that uses it, and its
+description says so.
 
-For example:
-
-    python -m tasks.stepactions            write tasks/stepactions/
-    python -m tasks.stepactions --check    say which file is not what its Task makes
+`python -m tasks.generated` writes them.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-ROOT: Final = Path(__file__).parent
-DIRECTORY: Final = ROOT / "stepactions"
-
-# The steps that other people's Tasks are made of; the rest belong to a Pipeline of ours.
-NAMES: Final = (
-    "check-environment",
-    "git-clone",
-    "download-dataset",
-    "execute-notebook",
-    "convert-notebook",
-    "run-tests",
-    "collect-artifacts",
-    "publish-artifacts",
-    "summarize",
-    "notify",
-)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WORKSPACE: Final = re.compile(r"\$\(workspaces\.([\w-]+)\.(\w+)\)")
 _PARAM: Final = re.compile(r"\$\(params\.([\w-]+)")
@@ -75,44 +55,16 @@ def step_action(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def text(name: str) -> str:
-    """Return the file of a StepAction as it has to be."""
-    task = yaml.safe_load((ROOT / f"{name}.yaml").read_text(encoding="utf-8"))
+def text(task: Path) -> str:
+    """Return the file of the StepAction of the Task in the file ``task``."""
     made = yaml.dump(
-        step_action(task), Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True
+        step_action(yaml.safe_load(task.read_text(encoding="utf-8"))),
+        Dumper=_Dumper,
+        sort_keys=False,
+        width=_WIDTH,
+        allow_unicode=True,
     )
-    return f"# Made of tasks/{name}.yaml: change that, then `make stepactions`.\n{made}"
-
-
-def wanted() -> dict[Path, str]:
-    """Return every file that has to be there, with its text."""
-    names = [name for name in NAMES if (ROOT / f"{name}.yaml").exists()]
-    return {DIRECTORY / f"{name}.yaml": text(name) for name in names}
-
-
-def differing(files: dict[Path, str]) -> list[Path]:
-    """Return the files that are not as they have to be: changed, missing or too many."""
-    present = {path: path.read_text(encoding="utf-8") for path in DIRECTORY.glob("*.yaml")}
-    return sorted(p for p in {*files, *present} if files.get(p) != present.get(p))
-
-
-def main() -> int:
-    """Write the files, or with ``--check`` tell which differ (exit code 1)."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.stepactions", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if any differs")
-    check = parser.parse_args().check
-    files = wanted()
-    changed = differing(files)
-    for path in changed:
-        if check:
-            print(f"{path}: not what its Task makes: run `make stepactions`", file=sys.stderr)
-        elif path in files:
-            DIRECTORY.mkdir(exist_ok=True)
-            path.write_text(files[path], encoding="utf-8")
-        else:
-            path.unlink()
-    return int(check and bool(changed))
+    return f"# Made of tasks/{task.name}: change that, then `make generated`.\n{made}"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -212,7 +164,3 @@ def _path_reference(match: re.Match[str]) -> str:
     if match[2] != "path":
         raise ValueError(f"a StepAction knows no {match[0]}: use the path")
     return f"$(params.{match[1]}-path)"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,5 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 SECRET_VARIABLES: Final = frozenset(
-    {"DATASET_TOKEN", "GIT_TOKEN", "GITHUB_TOKEN", "NOTIFY_URLS", "NOTIFY_WEBHOOK"}
+    {
+        "DATASET_TOKEN",
+        "GITHUB_TOKEN",
+        "GIT_TOKEN",
+        "NOTIFY_URLS",
+        "NOTIFY_WEBHOOK",
+    }
 )

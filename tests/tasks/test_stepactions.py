@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import re
-import shutil
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -18,27 +15,8 @@ from tasks.task_checks import COMMAND, SECURITY
 from stepkit.formats import yaml_files
 from tasks import stepactions
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ACTIONS = pytest.mark.parametrize("action", manifests("StepAction"), ids=lambda one: one.name)
 TASK = yaml.safe_load((ROOT / "execute-notebook.yaml").read_text())
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    names = ("summarize", "git-clone", "convert-notebook")
-    for name in names:
-        shutil.copy(ROOT / f"{name}.yaml", tmp_path)
-    monkeypatch.setattr(stepactions, "NAMES", names)
-    monkeypatch.setattr(stepactions, "ROOT", tmp_path)
-    monkeypatch.setattr(stepactions, "DIRECTORY", tmp_path / "stepactions")
-    return tmp_path
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["stepactions", *args])
-    return stepactions.main()
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -51,44 +29,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return task
 
 
-def test_every_stepaction_is_what_its_task_makes() -> None:
-    assert stepactions.differing(stepactions.wanted()) == [], "run `make stepactions`"
-
-
 def test_a_cluster_reads_what_was_made() -> None:
     for action in manifests("StepAction"):
         (task,) = yaml_files.read_manifests(ROOT / action.path.name)
         assert action.value == stepactions.step_action(task.value)
-
-
-def test_check_names_what_differs_and_writes_nothing(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(monkeypatch)
-    assert run(monkeypatch, "--check") == 0
-    made = elsewhere / "stepactions"
-    (made / "summarize.yaml").write_text("kind: StepAction\n")
-    (made / "git-clone.yaml").unlink()
-    (made / "old.yaml").write_text("kind: StepAction\n")
-
-    assert run(monkeypatch, "--check") == 1
-
-    lines = capsys.readouterr().err.splitlines()
-    names = [re.findall(r"([\w-]+\.yaml): not what its Task makes", line) for line in lines]
-    assert names == [["git-clone.yaml"], ["old.yaml"], ["summarize.yaml"]]
-    assert (made / "summarize.yaml").read_text() == "kind: StepAction\n"
-
-
-def test_a_second_run_mends_what_differs(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch)
-    made = elsewhere / "stepactions"
-    before = {path.name: path.read_text() for path in made.iterdir()}
-    (made / "summarize.yaml").unlink()
-    (made / "old.yaml").write_text("kind: StepAction\n")
-
-    assert run(monkeypatch) == 0
-
-    assert {path.name: path.read_text() for path in made.iterdir()} == before
 
 
 @ACTIONS

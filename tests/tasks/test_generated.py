@@ -1,0 +1,84 @@
+"""The files that name every step are what `make generated` would write."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks import generated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Copy what `make generated` reads and writes."""
+    for name in ("tasks", "docs", "stepkit/cli"):
+        shutil.copytree(generated.ROOT / name, tmp_path / name)
+    shutil.copy(generated.ROOT / "README.md", tmp_path)
+    return tmp_path
+
+
+def run(root: Path, monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["generated", *args])
+    return generated.main(root)
+
+
+def test_no_generated_file_is_stale() -> None:
+    assert list(generated.stale()) == [], "run `make generated`"
+
+
+def test_check_names_what_is_stale_and_writes_nothing(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(copy, monkeypatch)
+    assert run(copy, monkeypatch, "--check") == 0
+    made = copy / "tasks/stepactions"
+    (made / "summarize.yaml").write_text("kind: StepAction\n")
+    (made / "git-clone.yaml").unlink()
+    (made / "old.yaml").write_text("kind: StepAction\n")
+    readme = copy / "README.md"
+    readme.write_text(readme.read_text().replace("| `git-clone` |", "| `git-copy` |"))
+    (copy / "tasks/kustomization.yaml").unlink()
+    variables = copy / "stepkit/cli/secret_variables.py"
+    variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
+
+    assert run(copy, monkeypatch, "--check") == 1
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"{name} is stale: run `make generated`"
+        for name in (
+            "README.md",
+            "stepkit/cli/secret_variables.py",
+            "tasks/kustomization.yaml",
+            "tasks/stepactions/git-clone.yaml",
+            "tasks/stepactions/old.yaml",
+            "tasks/stepactions/summarize.yaml",
+        )
+    ]
+    assert (made / "summarize.yaml").read_text() == "kind: StepAction\n"
+
+
+def test_a_second_run_mends_what_is_stale(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(copy, monkeypatch)
+    made = copy / "tasks/stepactions"
+    before = {path.name: path.read_text() for path in made.iterdir()}
+    (made / "summarize.yaml").unlink()
+    (made / "old.yaml").write_text("kind: StepAction\n")
+    (copy / "tasks/kustomization.yaml").write_text("")
+
+    assert run(copy, monkeypatch) == 0
+
+    assert {path.name: path.read_text() for path in made.iterdir()} == before
+    assert generated.stale(copy) == {}
+
+
+def test_a_readme_without_the_marks_of_its_table_is_refused(copy: Path) -> None:
+    (copy / "README.md").write_text("# stepkit\n")
+
+    with pytest.raises(ValueError, match=r"README\.md needs the lines"):
+        generated.wanted(copy)
