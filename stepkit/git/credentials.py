@@ -1,4 +1,4 @@
-"""Credentials for servers, from a token or from a mounted Secret."""
+"""Read the credentials for servers from a token or from a mounted Secret."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 def from_token(username: str, token: str | None, token_file: Path | None) -> Credential | None:
     """Return the credential for the repository's own host, or None without a token.
 
-    A ``token_file`` goes before ``token``. Raises :class:`ConfigurationError`.
+    ``token_file`` takes precedence over ``token``. Raises :class:`ConfigurationError`.
     """
-    text = (_text(token_file, f"the token file {token_file}") if token_file else token) or ""
+    text = (_read_text(token_file, f"the token file {token_file}") if token_file else token) or ""
     return _credential(username, text.strip()) if text.strip() else None
 
 
 def from_directory(directory: Path, url: str) -> tuple[Credential, ...]:
-    """Return what a ``basic-auth`` workspace holds, each credential for its own host.
+    """Return the credentials in a ``basic-auth`` workspace, each for its own host.
 
-    That is a ``.git-credentials``, as git-credential-store(1) writes it, or the files ``username``
-    and ``password`` of a Secret of type ``kubernetes.io/basic-auth``, for the host of ``url``. Of
-    a ``.gitconfig`` beside them nothing is needed, and nothing applies.
+    They are in ``.git-credentials``, as git-credential-store(1) writes it, or in the files
+    ``username`` and ``password`` of a Secret of type ``kubernetes.io/basic-auth``, for the host of
+    ``url``. A ``.gitconfig`` beside them is not read.
 
     Raises :class:`ConfigurationError`.
     """
@@ -43,22 +43,24 @@ def from_directory(directory: Path, url: str) -> tuple[Credential, ...]:
     with atomic_files.explaining(f"cannot read {directory}"):
         has_stored, has_password = stored.is_file(), password.is_file()
     if has_stored:
-        found = tuple(_stored(_text(stored, str(stored)), stored))
+        found = tuple(_parse_stored(_read_text(stored, str(stored)), stored))
         if found and origin(url) not in {one.origin for one in found}:
             hosts = ", ".join(sorted({one.origin for one in found}))
             logger.warning("%s holds nothing for %s (only for %s)", stored, origin(url), hosts)
         return found
     if has_password:
         username = directory / "username"
-        name = _text(username, str(username)).strip() if username.is_file() else "x-access-token"
-        return (_credential(name, _text(password, str(password)).strip()),)
+        name = (
+            _read_text(username, str(username)).strip() if username.is_file() else "x-access-token"
+        )
+        return (_credential(name, _read_text(password, str(password)).strip()),)
     raise ConfigurationError(
         f"{directory} holds neither .git-credentials nor username and password",
         reason=Reason.AUTH,
     )
 
 
-def _stored(text: str, path: Path) -> Iterator[Credential]:
+def _parse_stored(text: str, path: Path) -> Iterator[Credential]:
     seen = set()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -75,7 +77,7 @@ def _stored(text: str, path: Path) -> Iterator[Credential]:
         if parts.scheme == "http" and not urls.is_loopback(place):
             logger.warning("%s: not used: a token must not travel unencrypted", where)
             continue
-        if place not in seen:  # the first one counts, as in git
+        if place not in seen:  # the first line for a host counts, as in git
             seen.add(place)
             yield _credential(unquote(parts.username or ""), unquote(parts.password), place)
 
@@ -86,10 +88,10 @@ def _credential(username: str, token: str, place: str = "") -> Credential:
     return Credential(username=username, token=token, origin=place)
 
 
-def _text(path: Path, what: str) -> str:
+def _read_text(path: Path, what: str) -> str:
     with atomic_files.explaining(f"cannot read {what}"):
         content = path.read_bytes()
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"cannot read {what}: it is no UTF-8 text") from error
+        raise ConfigurationError(f"cannot read {what}: it is not UTF-8 text") from error

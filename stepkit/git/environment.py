@@ -1,4 +1,4 @@
-"""What a git program that stepkit runs may see: its settings, a credential for each host."""
+"""The environment of the git programs that stepkit runs: settings and credentials."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 PROTOCOLS: Final = ("https", "http", "file")
 
-# Nothing of the user's or the image's git configuration applies: a hook or a helper of somebody
-# else's must not run, and an inherited GIT_DIR must not redirect us.
+# The git configuration of the user and of the image does not apply: its hooks and helpers must not
+# run, and an inherited GIT_DIR must not name another repository.
 _BARE_ENVIRONMENT: Final = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_OPTIONAL_LOCKS": "0",  # looking at a checkout changes nothing in it
+    "GIT_OPTIONAL_LOCKS": "0",  # git status does not write to the checkout
     "GIT_ALLOW_PROTOCOL": "",
     "LC_ALL": "C",
 }
@@ -47,9 +47,9 @@ _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "https_proxy", "HTTPS_PROXY"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Credential:
-    """Who we are to a server; the token is shown by no ``repr``.
+    """A user name and a token for a server; ``repr`` does not show them.
 
-    ``origin`` is the server's ``https://host:port``; the repository's own if it is empty.
+    ``origin`` is the server's ``https://host:port``; empty means the repository's own server.
     """
 
     username: str
@@ -59,7 +59,7 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Access:
-    """How a repository and its submodules are reached; a proxy's password is in no ``repr``.
+    """How to reach a repository and its submodules; ``repr`` shows no password of a proxy.
 
     ``timeout`` is for each git command, in seconds.
     """
@@ -88,18 +88,18 @@ class GitEnvironment:
 
 @contextmanager
 def environment(access: Access) -> Iterator[GitEnvironment]:
-    """Yield the environment of a git call: ours alone, with each credential for one host alone.
+    """Yield the environment of a git call, with each credential for its own host alone.
 
-    A credential helper scoped to one origin is the only way that leaks neither to argv, to
-    ``.git/config``, to children's environments, nor to another host after a redirect. It reads
-    memory that ends with us: a file would outlive a SIGKILL.
+    Only a credential helper for one origin keeps a token out of argv, ``.git/config``, the
+    environment of children, and requests to another host after a redirect. The helper reads a
+    memory file, because a file on disk would outlive a SIGKILL.
     """
     settings = _SETTINGS | (LFS_SETTINGS if access.lfs else {})
     settings |= {} if access.verify else {"http.sslVerify": "false"}
     with ExitStack() as stack:
         descriptors = []
         if access.credentials:
-            settings["credential.helper"] = ""  # forget any other helper first
+            settings["credential.helper"] = ""  # removes any other helper
         for credential in access.credentials:
             secret = os.memfd_create("stepkit-credential")
             stack.callback(os.close, secret)
@@ -109,23 +109,24 @@ def environment(access: Access) -> Iterator[GitEnvironment]:
             settings[f"credential.{credential.origin or origin(access.url)}.helper"] = helper
             descriptors.append(secret)
         yield GitEnvironment(
-            variables=_variables(settings) | _network(access), descriptors=tuple(descriptors)
+            variables=_variables(settings) | _network_variables(access),
+            descriptors=tuple(descriptors),
         )
 
 
 def without_server(*, lfs: bool = False) -> GitEnvironment:
-    """Return the environment of a git call that needs no server, and can reach none."""
+    """Return the environment of a git call that cannot reach any server."""
     return GitEnvironment(variables=_variables(_SETTINGS | (LFS_SETTINGS if lfs else {})))
 
 
 def origin(url: str) -> str:
-    """Return the scheme, host and port of ``url``: what a credential is for."""
+    """Return the scheme, host and port of ``url``, for which a credential is valid."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _network(access: Access) -> dict[str, str]:
-    # A submodule may name a file of this machine: only a repository that is one itself may.
+def _network_variables(access: Access) -> dict[str, str]:
+    # Only a repository on this machine may have submodules on this machine.
     protocols = ["https", "http", *(["file"] if access.url.startswith("file://") else [])]
     protocols += ["ssh"] if access.ssh_command else []
     given = {
@@ -141,8 +142,8 @@ def _network(access: Access) -> dict[str, str]:
     }
     return {
         "GIT_ALLOW_PROTOCOL": ":".join(protocols),
-        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second; slower than this for
-        "GIT_HTTP_LOW_SPEED_TIME": "30",  # so many seconds is a stall
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second; a transfer that is slower
+        "GIT_HTTP_LOW_SPEED_TIME": "30",  # for so many seconds has stalled
         **{name: value for name, value in given.items() if value},
     }
 

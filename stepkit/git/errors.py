@@ -1,4 +1,4 @@
-"""What git says when it fails, and whether another try may help."""
+"""Turn the messages of a failed git command into an error, and say if a retry may help."""
 
 from __future__ import annotations
 
@@ -11,28 +11,45 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What git, git-lfs and ssh say, in the order in which it is looked for; anything unknown counts as
-# permanent, because trying again in vain only hides the cause. Seen with git 2.39, git-lfs 3.3 and
-# OpenSSH 9.2.
+# Messages of git 2.39, git-lfs 3.3 and OpenSSH 9.2. An unknown message counts as permanent, because
+# useless retries only hide the cause.
 _LOCAL: Final = re.compile(
     r"No space left|unable to write file|Disk quota exceeded|Cannot allocate memory", re.IGNORECASE
 )
-_KEY: Final = re.compile(
-    r"Permission denied \([\w,-]*publickey|Load key .*: (error in libcrypto|invalid format)"
-)
-_HOST_KEY: Final = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION")
-_NO_USER: Final = re.compile(r"No user exists for uid (\d+)")
 _PROXY: Final = re.compile(r"Could not resolve proxy|code 407 from proxy|error: 407\b")
 _CERTIFICATE: Final = re.compile(
     r"certificate verif|SSL certificate problem|certificate subject name|does not match target host"
     r"|problem with the SSL CA|setting certificate|x509: ",
     re.IGNORECASE,
 )
-_AUTH: Final = re.compile(
-    r"could not read (Username|Password)|terminal prompts disabled|Authentication failed for"
-    r"|returned error: (401|403)\b|Authorization error|Authentication required"
-    r"|Git credentials for .* not found",
-    re.IGNORECASE,
+_SSH_HINTS: Final = (
+    (
+        re.compile(r"No user exists for uid (\d+)"),
+        r"ssh does not run for a uid without a name in /etc/passwd (\1): use https://",
+    ),
+    (
+        re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION"),
+        (
+            "add the server's key to known_hosts in --ssh-directory, "
+            "or trust it the first time with --host-key-policy accept-new"
+        ),
+    ),
+    (
+        re.compile(
+            r"Permission denied \([\w,-]*publickey"
+            r"|Load key .*: (error in libcrypto|invalid format)"
+        ),
+        "does the server know the key in --ssh-directory, and has it no passphrase?",
+    ),
+)
+_AUTH_HINT: Final = (
+    re.compile(
+        r"could not read (Username|Password)|terminal prompts disabled|Authentication failed for"
+        r"|returned error: (401|403)\b|Authorization error|Authentication required"
+        r"|Git credentials for .* not found",
+        re.IGNORECASE,
+    ),
+    "is GIT_TOKEN set, valid, and allowed to read the repository?",
 )
 _MISSING: Final = re.compile(
     r"returned error: (404|410)\b|repository ('.*' )?not found|does not exist"
@@ -59,15 +76,18 @@ _SAYS_NOTHING: Final = re.compile(
 )
 
 
-def translated(output: str, what: str, cwd: Path | None) -> StepError:
-    """Return the error that says why git failed, from what it printed."""
-    reason = _said(output)
-    message = f"{what}: {reason.rstrip('.')}"
+def translate(output: str, what: str, cwd: Path | None) -> StepError:
+    """Return the error for a git command that printed ``output`` and failed.
+
+    ``what`` begins its message. ``cwd`` is where git ran; its disk may be full.
+    """
+    message = f"{what}: {_find_cause(output).rstrip('.')}"
     if _LOCAL.search(output) or (cwd and shutil.disk_usage(cwd).free == 0):
         message += f": free space beside {cwd} and run again"
         return ToolError(message, reason=Reason.DISK_FULL)
-    if hint := _hint_for_access(output):
-        return ConfigurationError(f"{message}: {hint}", reason=Reason.AUTH)
+    for pattern, hint in (*_SSH_HINTS, _AUTH_HINT):
+        if found := pattern.search(output):
+            return ConfigurationError(f"{message}: {found.expand(hint)}", reason=Reason.AUTH)
     if _MISSING.search(output):
         message += ": check the URL"
         if "file://" not in what:
@@ -82,29 +102,14 @@ def translated(output: str, what: str, cwd: Path | None) -> StepError:
     return ConfigurationError(message)
 
 
-def _hint_for_access(output: str) -> str:
-    if none := _NO_USER.search(output):
-        return f"ssh runs for no uid without a name in /etc/passwd ({none[1]}): use https://"
-    if _HOST_KEY.search(output):
-        return (
-            "add the server's key to known_hosts in --ssh-directory, or trust it the first "
-            "time with --host-key-policy accept-new"
-        )
-    if _KEY.search(output):
-        return "does the server know the key in --ssh-directory, and has it no passphrase?"
-    if _AUTH.search(output):
-        return "is GIT_TOKEN set, valid, and allowed to read the repository?"
-    return ""
-
-
-def _said(output: str) -> str:
-    ssh = next((line for line in output.splitlines() if _ssh_says(line)), "")
+def _find_cause(output: str) -> str:
+    """Return the line that says why git failed: ssh's, or the last one that means something."""
+    lines = output.strip().splitlines() or ["no message"]
+    for line in lines:
+        if any(pattern.search(line) for pattern, _ in _SSH_HINTS):
+            return line
     said = re.findall(
         r"^(?:fatal|error|remote|batch response|ssh): *(.*)", output, re.MULTILINE | re.IGNORECASE
     )
     said = [line for line in said if not _SAYS_NOTHING.search(line)]
-    return ssh or (said[-1] if said else (output.strip().splitlines() or ["no message"])[-1])
-
-
-def _ssh_says(line: str) -> bool:
-    return bool(_KEY.search(line) or _HOST_KEY.search(line) or _NO_USER.search(line))
+    return said[-1] if said else lines[-1]

@@ -1,7 +1,7 @@
-"""What a checkout of ours may hold beyond one commit: references, submodules, settings.
+"""A digest of what a checkout has beyond its commit: references, submodules, settings.
 
-A later run compares its digest with the one that the checkout was made with, and so sees a change
-without running git inside of a submodule, whose settings may name a program.
+It is kept in the checkout's settings. A later run compares it, and so finds a change without
+running git in a submodule, whose settings may name a program.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ _BARE_SETTINGS: Final = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase"
     rf"|precomposeunicode)|extensions\.objectformat|remote\.origin\.(url|fetch)|{commands.MARK}\..*"
 )
-_CHANGED_BY_LOOKING: Final = "index"  # of a submodule: git status writes it anew
+_REWRITTEN: Final = "index"  # of a submodule: git status writes it anew
 
 
-def settings(checkout: Path) -> list[tuple[str, str]]:
-    """Return the names and values in ``.git/config``, none of the files that it includes.
+def read_settings(checkout: Path) -> list[tuple[str, str]]:
+    """Return the names and values in ``.git/config``, without those of included files.
 
     Raises a StepError when git cannot read it.
     """
     config = checkout / ".git/config"
     if config.parent.is_symlink() or not config.is_file():
         return []
-    return commands.settings(config, cwd=checkout.parent, timeout=TIMEOUT)
+    return commands.read_settings(config, cwd=checkout.parent, timeout=TIMEOUT)
 
 
 def digest(checkout: Path) -> str:
-    """Return a SHA-256 in hexadecimal over all that is extra; "" for a checkout of one commit."""
-    found = [f"{name}={value}" for name, value in settings(checkout) if not _is_bare(name)]
-    refs = commands.call("for-each-ref", cwd=checkout, timeout=TIMEOUT)
+    """Return a SHA-256 in hexadecimal; empty if a checkout has nothing beyond its commit."""
+    settings = read_settings(checkout)
+    found = [f"{name}={value}" for name, value in settings if not _BARE_SETTINGS.fullmatch(name)]
+    refs = commands.run("for-each-ref", cwd=checkout, timeout=TIMEOUT)
     found += refs.splitlines()
     trees = filled_submodules(checkout)
     modules = checkout / ".git/modules"
     trees += [modules] if modules.is_dir() else []
-    found += [entry for tree in trees for entry in _entries(tree, checkout)]
+    found += [entry for tree in trees for entry in _describe_files(tree, checkout)]
     info = checkout / ".git/info/sparse-checkout"
     found += [info.read_text()] if info.is_file() else []
     if not found:
@@ -53,18 +54,14 @@ def digest(checkout: Path) -> str:
 
 
 def filled_submodules(checkout: Path) -> list[Path]:
-    """Return the directories of submodules that hold anything."""
-    entries = commands.call("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
+    """Return the directories of submodules that are not empty."""
+    entries = commands.run("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
     submodules = (entry for entry in entries if entry.startswith(f"{commands.SUBMODULE} "))
     places = [checkout / entry.partition("\t")[2] for entry in submodules]
     return [place for place in places if place.is_dir() and any(place.iterdir())]
 
 
-def _is_bare(name: str) -> bool:
-    return bool(_BARE_SETTINGS.fullmatch(name))
-
-
-def _entries(tree: Path, checkout: Path) -> Iterator[str]:
+def _describe_files(tree: Path, checkout: Path) -> Iterator[str]:
     """Yield a line for each file, link and directory below ``tree``, in a fixed order."""
     for folder, folders, names in os.walk(tree):
         folders.sort()
@@ -73,7 +70,7 @@ def _entries(tree: Path, checkout: Path) -> Iterator[str]:
             shown = path.relative_to(checkout)
             if path.is_symlink():
                 yield f"{shown} -> {path.readlink()}"
-            elif name == _CHANGED_BY_LOOKING and path.with_name("HEAD").is_file():
+            elif name == _REWRITTEN and path.with_name("HEAD").is_file():
                 continue
             elif path.is_file():
                 executable = bool(path.stat().st_mode & 0o100)

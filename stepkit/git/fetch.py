@@ -1,4 +1,4 @@
-"""Fetch a revision into an empty directory, check it out, and verify what came."""
+"""Fetch a revision into an empty directory, check it out, and verify the result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.git import commands, extra_refs, lfs
-from stepkit.git import submodules as git_submodules
+from stepkit.git import commands, extra_refs, lfs, submodules
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SHOWN: Final = 8  # directories that a message names
-_FILTER: Final = re.compile(r"blob:none|blob:limit=\d+[kmg]?")  # trees are what git status needs
+_SHOWN: Final = 8  # names in a message
+_FILTER: Final = re.compile(r"blob:none|blob:limit=\d+[kmg]?")  # git status needs trees
 _HAVE: Final = "refs/stepkit/have"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What of a repository is fetched and checked out.
+    """What to fetch and check out of a repository.
 
     ``depth`` is a number of commits, 0 for all. ``submodule_paths`` names some of the submodules,
-    () means all. ``sparse`` holds patterns as in ``.git/info/sparse-checkout``. ``pointers`` takes
-    those of Git LFS for the files.
+    () means all. ``sparse`` holds patterns as in ``.git/info/sparse-checkout``. ``pointers``
+    leaves the pointers of Git LFS in place of the files.
     """
 
     revision: str = "HEAD"
@@ -57,29 +56,36 @@ def check_filter(name: str) -> None:
 def check_out(access: Access, wanted: Wanted, into: Path, *, have: Path | None = None) -> str:
     """Fetch what is ``wanted`` into the empty directory ``into``, check it out, and verify it.
 
-    What the older checkout ``have`` holds is not fetched again. Returns the commit. Raises a
-    :class:`StepError`: :class:`ToolError` for what another try may mend.
+    Objects of the older checkout ``have`` are not fetched again. Returns the commit. Raises a
+    :class:`StepError`: :class:`ToolError` if another attempt may succeed.
     """
-    local = partial(commands.call, cwd=into, timeout=access.timeout, show=access.verbose)
+    local = partial(commands.run, cwd=into, timeout=access.timeout, show=access.verbose)
     local("init", "--quiet", "--template=", ".")
     local("remote", "add", "origin", access.url)
-    if have := have if have and _can_share(have, wanted) else None:
-        _share(have, into, local)
-    commit = _fetched(access, wanted, into, local)
-    if have:
+    shared = have is not None and _share_objects(have, into, wanted, local)
+    commit = _fetch_commit(access, wanted, into, local)
+    if shared:
         local("update-ref", "-d", _HAVE)
     if wanted.sparse:
-        _restrict(into, wanted.sparse, local)
-    # A partial clone, and files in Git LFS, come from the server only now.
+        local("config", "core.sparseCheckout", "true")
+        with atomic_files.explaining(f"cannot write to {into}"):
+            patterns = "".join(f"{pattern}\n" for pattern in wanted.sparse)
+            (into / ".git/info").mkdir(exist_ok=True)
+            (into / ".git/info/sparse-checkout").write_text(patterns)
+    # In a partial clone, and with Git LFS, the files are fetched only now.
     later = wanted.filter or access.lfs
-    ask: Callable[..., str] = partial(commands.ask, access, cwd=into) if later else local
-    ask("checkout", "--quiet", "--detach", commit)
-    if commands.head(into) != commit:  # a proxy's login page can pass for an empty repository
+    git: Callable[..., str] = partial(commands.run_remote, access, cwd=into) if later else local
+    git("checkout", "--quiet", "--detach", commit)
+    if commands.head_commit(into) != commit:  # a proxy's login page can pass for a repository
         raise ToolError(f"{access.url} did not send commit {commit}", reason=Reason.NETWORK)
-    if wanted.sparse:
-        _check_restricted(into, wanted.sparse, local)
+    if wanted.sparse and all(path.name == ".git" for path in into.iterdir()):
+        listed = local("ls-tree", "--name-only", "-z", "HEAD").split("\0")[:-1]
+        raise ConfigurationError(
+            f"nothing in the repository fits {', '.join(wanted.sparse)}: "
+            f"it holds {', '.join(listed[:_SHOWN])}"
+        )
     if wanted.submodules:
-        git_submodules.fetch(access, into, paths=wanted.submodule_paths, depth=wanted.depth)
+        submodules.fetch(access, into, paths=wanted.submodule_paths, depth=wanted.depth)
     if not wanted.pointers:
         lfs.check_files(access, into)
     local("config", f"{commands.MARK}.commit", commit)
@@ -89,97 +95,79 @@ def check_out(access: Access, wanted: Wanted, into: Path, *, have: Path | None =
 
 
 def committer_date(checkout: Path, *, timeout: float) -> int:
-    """Return when the commit that is checked out was made, in seconds since 1970.
+    """Return the committer date of the checked-out commit, in seconds since 1970.
 
-    ``timeout`` is in seconds, too. Raises a :class:`StepError`.
+    ``timeout`` is in seconds. Raises a :class:`StepError`.
     """
-    return int(commands.call("log", "-1", "--format=%ct", cwd=checkout, timeout=timeout))
+    return int(commands.run("log", "-1", "--format=%ct", cwd=checkout, timeout=timeout))
 
 
-def _fetched(access: Access, wanted: Wanted, into: Path, local: Callable[..., str]) -> str:
+def _fetch_commit(access: Access, wanted: Wanted, into: Path, local: Callable[..., str]) -> str:
     fetch = ["fetch", "--quiet", "--force", "--update-head-ok", "--no-recurse-submodules"]
     fetch += ["--tags" if wanted.tags else "--no-tags"]
     fetch += [f"--depth={wanted.depth}"] if wanted.depth else []
     fetch += [f"--filter={wanted.filter}"] if wanted.filter else []
     fetch += ["--end-of-options", "origin"]
     if wanted.refspecs:
-        commands.ask(access, *fetch, *wanted.refspecs, cwd=into)
-        if found := _among_fetched(access, wanted.revision, into, local):
+        commands.run_remote(access, *fetch, *wanted.refspecs, cwd=into)
+        if found := _find_fetched(access, wanted.revision, into, local):
             return found
     name = commands.resolve(access, wanted.revision)
-    commands.ask(access, *fetch, name, cwd=into)
+    commands.run_remote(access, *fetch, name, cwd=into)
     try:
         return local("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}").strip()
     except ConfigurationError as error:
-        raise ConfigurationError(f"{name} of {access.url} is no commit") from error
+        raise ConfigurationError(f"{name} of {access.url} is not a commit") from error
 
 
-def _among_fetched(
+def _find_fetched(
     access: Access, revision: str, into: Path, local: Callable[..., str]
 ) -> str | None:
-    """Return the commit that the refspecs brought under ``revision``, if they did."""
+    """Return the commit of ``revision`` if the refspecs have fetched it, else None."""
     listed = local("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     refs = dict(line.split(" ", 1) for line in listed)
     if revision == "HEAD":
-        brought = (into / ".git/FETCH_HEAD").read_text().splitlines()
-        name = brought[0].partition("\t")[0] if len(brought) == 1 else None
+        fetched = (into / ".git/FETCH_HEAD").read_text().splitlines()
+        name = fetched[0].partition("\t")[0] if len(fetched) == 1 else None
     elif commands.FULL_COMMIT.fullmatch(revision):
         name = revision.lower()
     else:
         remotes = (f"refs/remotes/origin/{revision}", f"refs/remotes/{revision}")
         found = (refs[name] for name in remotes if name in refs)
-        name = commands.choose(refs, revision, access.url) or next(found, None)
+        name = commands.find_commit(refs, revision, access.url) or next(found, None)
     try:
         return local("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}").strip()
-    except ConfigurationError:  # not among them: the server is asked
+    except ConfigurationError:  # it was not fetched
         return None
 
 
-def _can_share(have: Path, wanted: Wanted) -> bool:
-    """Tell whether a server that believes we have all of ``have`` would leave nothing out."""
-    if not wanted.depth and (have / ".git/shallow").exists():
+def _share_objects(have: Path, into: Path, wanted: Wanted, local: Callable[..., str]) -> bool:
+    """Give the new repository the objects of the older one, which are then not fetched again.
+
+    Returns whether it did. An older repository that is incomplete (shallow, or a partial clone) is
+    not used where the server would leave out objects that it does not have.
+    """
+    shallow = have / ".git/shallow"
+    partial_clone = any("promisor" in name for name, _ in extra_refs.read_settings(have))
+    commit = commands.head_commit(have)
+    if not commit or partial_clone or (not wanted.depth and shallow.exists()):
         return False
-    return not any("promisor" in name for name, _ in extra_refs.settings(have))
-
-
-def _share(have: Path, into: Path, local: Callable[..., str]) -> None:
-    """Give the new repository what the older one has, so that only the rest is fetched."""
-    commit = commands.head(have)
-    if not commit:
-        return
     with atomic_files.explaining(f"cannot share what {have} holds"):
         shutil.copytree(
             have / ".git/objects",
             into / ".git/objects",
-            copy_function=_link,
+            copy_function=_link_or_copy,
             dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("info", "tmp_*"),  # info may name another repository
         )
-    shallow = have / ".git/shallow"
     if shallow.is_file():
         atomic_files.write_atomically(into / ".git/shallow", shallow.read_bytes())
     local("update-ref", _HAVE, commit)
+    return True
 
 
-def _link(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:  # another user's file, or a file system without links
         shutil.copy2(source, target)
-
-
-def _restrict(into: Path, patterns: tuple[str, ...], local: Callable[..., str]) -> None:
-    local("config", "core.sparseCheckout", "true")
-    with atomic_files.explaining(f"cannot write to {into}"):
-        (into / ".git/info").mkdir(exist_ok=True)
-        (into / ".git/info/sparse-checkout").write_text("".join(f"{one}\n" for one in patterns))
-
-
-def _check_restricted(into: Path, patterns: tuple[str, ...], local: Callable[..., str]) -> None:
-    if any(path.name != ".git" for path in into.iterdir()):
-        return
-    listed = local("ls-tree", "--name-only", "-z", "HEAD").split("\0")[:-1]
-    raise ConfigurationError(
-        f"nothing in the repository fits {', '.join(patterns)}: "
-        f"it holds {', '.join(listed[:_SHOWN])}"
-    )

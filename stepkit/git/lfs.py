@@ -1,4 +1,4 @@
-"""Git LFS: large files that a repository holds as pointers."""
+"""Git LFS: find files that a checkout has only as pointers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# git-lfs, docs/spec.md: "must be less than 1024 bytes", and begins so.
+# docs/spec.md of git-lfs: a pointer begins so and "must be less than 1024 bytes".
 _LARGEST_POINTER: Final = 1024
 _POINTER: Final = b"version https://git-lfs.github.com/spec/v1\n"
 _AT_ONCE: Final = 200  # names of at most 4096 bytes each; a command line takes 2 MiB
 
 
 def installed() -> bool:
-    """Tell whether there is a git-lfs to run."""
+    """Return whether git-lfs is on PATH."""
     return shutil.which("git-lfs") is not None
 
 
 def check_files(access: Access, checkout: Path) -> None:
-    """Fail when a file of the checkout, or of a submodule, is still a pointer to what it holds.
+    """Fail if a file of the checkout, or of a submodule, still is a pointer to its content.
 
     Raises :class:`ConfigurationError`.
     """
-    for repository, names in _pointers(checkout):
-        found = list(_kept_in_lfs(access, repository, names))
+    for repository, names in _find_pointers(checkout):
+        found = []
+        for start in range(0, len(names), _AT_ONCE):
+            command = ["check-attr", "-z", "filter", "--", *names[start : start + _AT_ONCE]]
+            fields = commands.run(*command, cwd=repository, timeout=access.timeout).split("\0")
+            values = zip(fields[::3], fields[2::3], strict=False)
+            found += [name for name, value in values if value == "lfs"]
         if not found:
             continue
         name = os.path.relpath(repository / found[0], checkout)
@@ -48,33 +53,22 @@ def check_files(access: Access, checkout: Path) -> None:
         )
 
 
-def _kept_in_lfs(access: Access, repository: Path, names: list[str]) -> Iterator[str]:
-    for start in range(0, len(names), _AT_ONCE):
-        ask = ["check-attr", "-z", "filter", "--", *names[start : start + _AT_ONCE]]
-        told = commands.call(*ask, cwd=repository, timeout=access.timeout).split("\0")
-        yield from (
-            name for name, value in zip(told[::3], told[2::3], strict=False) if value == "lfs"
-        )
-
-
-def _pointers(checkout: Path) -> Iterator[tuple[Path, list[str]]]:
+def _find_pointers(checkout: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield each repository of the checkout and the names of its files that look like pointers."""
     repositories = [checkout]
     while repositories:
         repository = repositories.pop()
-        names = []
-        for folder, folders, there in os.walk(repository):
+        pointers = []
+        for folder, folders, names in os.walk(repository):
             here = Path(folder)
-            inner = [name for name in folders if (here / name / ".git").is_file()]
-            repositories += [here / name for name in inner]
-            folders[:] = [name for name in folders if name not in {".git", *inner}]
-            names += [str((here / n).relative_to(repository)) for n in there if _looks(here / n)]
-        if names:
-            yield repository, names
-
-
-def _looks(path: Path) -> bool:
-    if path.is_symlink() or path.stat().st_size >= _LARGEST_POINTER or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_POINTER)) == _POINTER
+            submodules = [name for name in folders if (here / name / ".git").is_file()]
+            repositories += [here / name for name in submodules]
+            folders[:] = [name for name in folders if name not in {".git", *submodules}]
+            for path in (here / name for name in names):
+                small = not path.is_symlink() and path.stat().st_size < _LARGEST_POINTER
+                if small and path.is_file():
+                    with path.open("rb") as file:
+                        if file.read(len(_POINTER)) == _POINTER:
+                            pointers.append(str(path.relative_to(repository)))
+        if pointers:
+            yield repository, pointers

@@ -1,4 +1,4 @@
-"""Symbolic links of a checkout that lead out of it: another step would follow them."""
+"""Find symbolic links that lead out of a checkout, which another step would follow."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SHOWN: Final = 5
 
 
 def check(checkout: Path, *, refuse: bool) -> None:
-    """Warn of links that lead out of ``checkout``, or fail for them.
+    """Warn of links that lead out of ``checkout``, or refuse them.
 
-    Raises :class:`UserCodeError`: the repository itself has the defect.
+    Raises :class:`UserCodeError`, because the repository itself has the defect.
     """
     found = sorted(outside(checkout))
     if not found:
@@ -34,7 +34,7 @@ def check(checkout: Path, *, refuse: bool) -> None:
 
 
 def outside(checkout: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name and target of each link that leads out, directly or by way of others."""
+    """Yield the name and target of each link that leads out, directly or by other links."""
     root = Path(os.path.realpath(checkout))
     for folder, folders, names in os.walk(root):
         if Path(folder) == root and ".git" in folders:

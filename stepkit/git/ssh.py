@@ -1,4 +1,4 @@
-"""ssh for git: keys out of a mounted Secret, copied for as long as they are used."""
+"""The ssh command for git, with the keys of a mounted Secret."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _HOME: Final = re.compile(rb"(~|%d|\$\{HOME\}|\$HOME)/\.ssh/")
 def command(directory: Path, policy: HostKeyPolicy) -> Iterator[str]:
     """Yield the value of ``GIT_SSH_COMMAND`` for the keys of a ``.ssh`` directory.
 
-    They are copied where nobody else may look, as ssh asks for: a mounted Secret is readable by
-    its group, and its names are links. The copies are gone at the end of the block. ssh takes no
-    other key, asks nothing, and knows just the servers in ``known_hosts`` (and in the machine's
-    own), with ``accept-new`` also those that it meets for the first time.
+    The keys are copied to a private directory, as ssh requires: a mounted Secret is readable by
+    its group, and its names are links. The copies are removed at the end of the block. ssh uses no
+    other key, does not prompt, and trusts the servers in ``known_hosts`` (and in that of the
+    machine) alone; with ``accept-new`` also a server at the first contact.
 
     Raises :class:`ConfigurationError` for a directory without a private key.
     """
     with TemporaryDirectory(prefix="stepkit-ssh-") as place:
-        copies = list(_copied(directory, Path(place)))
+        copies = list(_copy_files(directory, Path(place)))
         keys = [path for path in copies if _PRIVATE_KEY.match(path.read_bytes())]
         if not keys:
             names = ", ".join(path.name for path in copies) or "nothing"
             raise ConfigurationError(
-                f"{directory} holds no private ssh key (it holds {names})", reason=Reason.AUTH
+                f"{directory} does not hold a private ssh key (it holds {names})",
+                reason=Reason.AUTH,
             )
         config = Path(place, "config")
         parts = ["ssh", "-F", str(config if config.is_file() else os.devnull)]
@@ -58,7 +59,7 @@ def command(directory: Path, policy: HostKeyPolicy) -> Iterator[str]:
         yield shlex.join(parts)
 
 
-def _copied(directory: Path, place: Path) -> Iterator[Path]:
+def _copy_files(directory: Path, place: Path) -> Iterator[Path]:
     with atomic_files.explaining(f"cannot read the ssh directory {directory}"):
         found = sorted(path for path in directory.iterdir() if not path.name.startswith(".."))
     for path in found:
@@ -66,9 +67,9 @@ def _copied(directory: Path, place: Path) -> Iterator[Path]:
             continue
         with atomic_files.explaining(f"cannot read {path}"):
             if path.stat().st_size > _LARGEST_FILE:
-                raise ConfigurationError(f"{path} is larger than 1 MiB: no file of ssh's")
+                raise ConfigurationError(f"{path} is larger than 1 MiB: it is not a file for ssh")
             content = path.read_bytes()
-        if _PRIVATE_KEY.match(content):  # a Secret made by hand often lacks the last line's end
+        if _PRIVATE_KEY.match(content):  # a Secret made by hand often lacks the last newline
             content = content.replace(b"\r\n", b"\n").rstrip() + b"\n"
         elif path.name == "config":
             content = _HOME.sub(os.fsencode(place).replace(b"\\", rb"\\") + b"/", content)

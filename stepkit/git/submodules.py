@@ -1,4 +1,4 @@
-"""The submodules of a checkout: which there are, and fetching them."""
+"""List the submodules of a checkout, and fetch them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from stepkit.errors import ConfigurationError, Reason
 from stepkit.git import commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from stepkit.git.environment import Access
@@ -20,9 +19,9 @@ logger = logging.getLogger(__name__)
 def fetch(access: Access, checkout: Path, *, paths: tuple[str, ...], depth: int) -> None:
     """Check out the submodules at ``paths`` (all, for none) and theirs, at their commits.
 
-    A credential goes to its own host alone, as for the repository itself. Raises a StepError.
+    A credential is sent to its own host alone, as for the repository itself. Raises a StepError.
     """
-    known = dict(_declared(access, checkout))
+    known = _read_submodules(access, checkout)
     for path in paths:
         if path not in known:
             names = ", ".join(known) or "none"
@@ -37,25 +36,24 @@ def fetch(access: Access, checkout: Path, *, paths: tuple[str, ...], depth: int)
         return
     update = ["submodule", "--quiet", "update", "--init", "--recursive", "--force"]
     update += [f"--depth={depth}"] if depth else []
-    commands.ask(access, *update, "--", *wanted, cwd=checkout)
+    commands.run_remote(access, *update, "--", *wanted, cwd=checkout)
 
 
-def listed(checkout: Path, *, timeout: float) -> Iterator[str]:
-    """Yield the paths of the submodules that the commit has and a sparse checkout leaves in."""
-    entries = commands.call("ls-files", "-t", "--stage", "-z", cwd=checkout, timeout=timeout)
-    for entry in entries.split("\0"):
-        flags, _, name = entry.partition("\t")
-        if flags.startswith("H ") and commands.SUBMODULE in flags.split():
-            yield name
+def _read_submodules(access: Access, checkout: Path) -> dict[str, bool]:
+    """Return the path of each submodule in the checkout, and whether .gitmodules has its URL.
 
-
-def _declared(access: Access, checkout: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the path of each submodule, and whether ``.gitmodules`` tells its URL."""
-    paths = list(listed(checkout, timeout=access.timeout))
-    declared = checkout / ".gitmodules"
+    Submodules that a sparse checkout leaves out are not listed.
+    """
+    listed = commands.run("ls-files", "-t", "--stage", "-z", cwd=checkout, timeout=access.timeout)
+    entries = [entry.partition("\t") for entry in listed.split("\0")]
+    paths = [
+        path
+        for flags, _, path in entries
+        if flags.startswith("H ") and commands.SUBMODULE in flags.split()
+    ]
+    file = checkout / ".gitmodules"
     settings: dict[str, str] = {}
-    if paths and declared.is_file() and not declared.is_symlink():
-        settings = dict(commands.settings(declared, cwd=checkout, timeout=access.timeout))
+    if paths and file.is_file() and not file.is_symlink():
+        settings = dict(commands.read_settings(file, cwd=checkout, timeout=access.timeout))
     names = {value: key[:-5] for key, value in settings.items() if key.endswith(".path")}
-    for path in paths:
-        yield path, path in names and bool(settings.get(f"{names[path]}.url"))
+    return {path: path in names and bool(settings.get(f"{names[path]}.url")) for path in paths}

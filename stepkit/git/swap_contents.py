@@ -1,9 +1,9 @@
-"""Put a new checkout into a directory that itself must stay: a mount point, say.
+"""Put a new checkout into a directory that itself must stay, such as a mount point.
 
-The new one is made inside the directory, in :data:`PLACE`. Then entry after entry is moved, the
-old ones away first, under a journal that says what is moved where: whoever comes after a killed
-run finds the old state again, or the new one if all was moved. While entries are moved, another
-process may see some old and some new ones.
+The new checkout is made inside the directory, in :data:`PLACE`. Then entry after entry is moved,
+the old entries away first, and a journal says what is moved where: after a kill at any moment the
+next run restores the old state, or keeps the new one if all was moved. While entries are moved,
+another process may see some old and some new ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import ConfigurationError, StepError, ToolError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.system import atomic_files, backups, locks, removal
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ _OF_THE_FILE_SYSTEM: Final = {"lost+found", ".snapshot", ".snapshots", ".zfs"}
 class Moves:
     """Which entries of a directory go, and which come; as paths relative to it.
 
-    The old ones are kept as ``backup``, which is on the same file system; removed if it is None.
+    The old entries are kept as ``backup``, which is on the same file system, or removed if it is
+    None.
     """
 
     out: tuple[str, ...]
@@ -43,8 +44,8 @@ class Moves:
     backup: Path | None = None
 
 
-def beside(directory: Path) -> frozenset[str]:
-    """Return the entries that never belong to a checkout at ``directory`` and always stay."""
+def permanent(directory: Path) -> frozenset[str]:
+    """Return the entries of ``directory`` that never belong to a checkout and always stay."""
     with atomic_files.explaining(f"cannot read {directory}"):
         return frozenset(
             path.name
@@ -53,16 +54,16 @@ def beside(directory: Path) -> frozenset[str]:
         )
 
 
-def everything(directory: Path) -> tuple[str, ...]:
+def replaceable(directory: Path) -> tuple[str, ...]:
     """Return the names of all other entries."""
-    return tuple(sorted({path.name for path in directory.iterdir()} - beside(directory)))
+    return tuple(sorted({path.name for path in directory.iterdir()} - permanent(directory)))
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Let one process at a time into the block, by a lock inside of ``directory``.
 
-    What a killed run left is put in order first. Raises :class:`StepError` when that fails.
+    What a killed run left is undone or finished first. Raises :class:`StepError` when that fails.
     """
     place = directory / PLACE
     lock = None
@@ -82,7 +83,7 @@ def locked(directory: Path) -> Iterator[None]:
 def recover(directory: Path) -> None:
     """Finish or undo what a killed run left in ``directory``.
 
-    Only the holder of the lock may do so. Raises :class:`StepError` when that is not possible.
+    The caller must hold the lock. Raises :class:`StepError` when that is not possible.
     """
     place = directory / PLACE
     if place.is_symlink():
@@ -90,15 +91,14 @@ def recover(directory: Path) -> None:
     with atomic_files.explaining(f"cannot read {place}"):
         runs = [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
     for run in sorted(runs):
-        journal = run / _JOURNAL
-        if journal.is_file():
-            written = _read(journal)
-            if written["moved"]:
-                _keep(run, written)
+        if (run / _JOURNAL).is_file():
+            journal = _read_journal(run / _JOURNAL)
+            if journal["moved"]:
+                _keep_backup(run, journal)
             else:
                 logger.warning("an earlier run was killed in %s: it is put back", directory)
-                _undo(directory, run, written)
-            journal.unlink()
+                _undo(directory, run, journal)
+            (run / _JOURNAL).unlink()
         _remove(run)
     if not (place / "lock").exists():
         _remove_place(place)
@@ -106,7 +106,7 @@ def recover(directory: Path) -> None:
 
 @contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory for the new checkout, for :func:`move` inside of the block."""
+    """Yield an empty directory for the new checkout, for :func:`move` during the block."""
     with atomic_files.explaining(f"cannot make a directory in {directory}"):
         _make_place(directory / PLACE)
         run = Path(mkdtemp(prefix="run-", dir=directory / PLACE))
@@ -128,13 +128,13 @@ def move(directory: Path, new: Path, moves: Moves) -> None:
     """
     run = new.parent
     (run / "old").mkdir()
-    written: dict[str, Any] = {
+    journal: dict[str, Any] = {
         "moved": False,
         "out": moves.out,
         "into": moves.into,
         "backup": str(moves.backup or ""),
     }
-    _write(run, written)
+    _write_journal(run, journal)
     try:
         for name in moves.out:
             (run / "old" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,48 +142,48 @@ def move(directory: Path, new: Path, moves: Moves) -> None:
         for name in moves.into:
             _rename(new / name, directory / name)
         atomic_files.sync(directory)
-        _write(run, written | {"moved": True})
+        _write_journal(run, journal | {"moved": True})
     except BaseException:
-        _undo(directory, run, written)
+        _undo(directory, run, journal)
         (run / _JOURNAL).unlink()
         raise
-    _keep(run, written)
+    _keep_backup(run, journal)
     (run / _JOURNAL).unlink()
 
 
 def _make_place(place: Path) -> None:
-    with suppress(FileExistsError):  # not exist_ok: it looks again, and another run may remove it
+    with suppress(FileExistsError):  # exist_ok would check it again when it may be gone already
         place.mkdir()
     if place.is_symlink():
         raise ConfigurationError(f"{place} is a symbolic link: remove it and run again")
 
 
-def _write(run: Path, written: dict[str, Any]) -> None:
-    atomic_files.write_atomically(run / _JOURNAL, json.dumps(written))
+def _write_journal(run: Path, journal: dict[str, Any]) -> None:
+    atomic_files.write_atomically(run / _JOURNAL, json.dumps(journal))
     atomic_files.sync(run)
 
 
-def _read(journal: Path) -> dict[str, Any]:
-    """Return what a journal says; one that leads out of its directory is no journal of ours."""
+def _read_journal(path: Path) -> dict[str, Any]:
+    """Return a journal; refuse a file that is not one, or that leads out of its directory."""
     try:
-        written: dict[str, Any] = json.loads(journal.read_text())
-        names = [*written["out"], *written["into"]]
-        ours = isinstance(written["moved"], bool) and isinstance(written["backup"], str)
-        ours &= not any(name.startswith("/") or ".." in name.split("/") for name in names)
+        journal: dict[str, Any] = json.loads(path.read_text())
+        names = [*journal["out"], *journal["into"]]
+        valid = isinstance(journal["moved"], bool) and isinstance(journal["backup"], str)
+        valid &= not any(name.startswith("/") or ".." in name.split("/") for name in names)
     except (ValueError, KeyError, TypeError, AttributeError):
-        ours = False
-    if not ours:
-        raise ConfigurationError(f"{journal} was written by somebody else: remove it")
-    return written
+        valid = False
+    if not valid:
+        raise ConfigurationError(f"{path} was not written by stepkit: remove it")
+    return journal
 
 
-def _undo(directory: Path, run: Path, written: dict[str, Any]) -> None:
-    """Move back what was moved; what was not is where it belongs."""
-    for name in reversed(written["into"]):
+def _undo(directory: Path, run: Path, journal: dict[str, Any]) -> None:
+    """Move back what was moved; other entries are still in their places."""
+    for name in reversed(journal["into"]):
         new, place = run / "new" / name, directory / name
         if os.path.lexists(place) and not os.path.lexists(new):
             _rename(place, new)
-    for name in reversed(written["out"]):
+    for name in reversed(journal["out"]):
         old, place = run / "old" / name, directory / name
         if os.path.lexists(old):
             if os.path.lexists(place):
@@ -194,36 +194,35 @@ def _undo(directory: Path, run: Path, written: dict[str, Any]) -> None:
             _rename(old, place)
 
 
-def _keep(run: Path, written: dict[str, Any]) -> None:
+def _keep_backup(run: Path, journal: dict[str, Any]) -> None:
     """Move the old entries to the backup, if they are to be kept and are not there yet."""
-    old, backup = run / "old", written["backup"]
+    old, backup = run / "old", journal["backup"]
     if backup and old.is_dir() and not os.path.lexists(backup):
         _rename(old, Path(backup))
 
 
 def _rename(source: Path, target: Path) -> None:
+    """Rename, or raise a :class:`StepError` that says what prevents it."""
     try:
         source.rename(target)
     except OSError as error:
-        raise _refusal(source, error) from error
-
-
-def _refusal(path: Path, error: OSError) -> StepError:
-    what = f"cannot move {path}"
-    if error.errno == errno.EBUSY:
-        return ConfigurationError(f"{what}: something is mounted there: name another directory")
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        owner = path.lstat()
-        return ConfigurationError(
-            f"{what}: it belongs to uid {owner.st_uid} (mode {owner.st_mode & 0o7777:o}), "
-            f"and this is uid {os.getuid()}: run all tasks with one uid or fsGroup, "
-            "or name another directory"
-        )
-    return atomic_files.os_error(what, error)
+        what = f"cannot move {source}"
+        if error.errno == errno.EBUSY:
+            raise ConfigurationError(
+                f"{what}: something is mounted there: name another directory"
+            ) from error
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            owner = source.lstat()
+            raise ConfigurationError(
+                f"{what}: it belongs to uid {owner.st_uid} (mode {owner.st_mode & 0o7777:o}), "
+                f"and this is uid {os.getuid()}: run all tasks with one uid or fsGroup, "
+                "or name another directory"
+            ) from error
+        raise atomic_files.os_error(what, error) from error
 
 
 def _remove(run: Path) -> None:
-    """Remove a run's directory, or say what cannot be removed: the next run tries again."""
+    """Remove a run's directory; log what cannot be removed, which the next run tries again."""
     try:
         removal.remove(run)
     except ToolError as error:
@@ -235,5 +234,5 @@ def _remove_place(place: Path) -> None:
         if not [path for path in place.iterdir() if path.name != "lock"]:
             (place / "lock").unlink(missing_ok=True)
             place.rmdir()
-    except OSError:  # another run waits there, or it is not ours to remove
+    except OSError:  # another run waits there, or it belongs to another user
         logger.debug("%s stays", place)

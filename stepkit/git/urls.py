@@ -1,4 +1,4 @@
-"""What may stand where git expects a URL, a revision or a refspec."""
+"""Check the URL, the revision and the refspecs before git gets them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 _SCP: Final = re.compile(r"(?:[\w.][\w.-]*@)?[\w.][\w.-]+:(?!:)")  # git@host:path
-_NO_REF: Final = re.compile(r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$")
-_NO_REFSPEC: Final = re.compile(r"^-|[\x00-\x20\x7f~^?\[\\]|\.\.|@\{")
+_INVALID_REF: Final = re.compile(
+    r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$"
+)
+_INVALID_REFSPEC: Final = re.compile(r"^-|[\x00-\x20\x7f~^?\[\\]|\.\.|@\{")
 
 
 def check_url(access: Access) -> None:
-    """Refuse a URL that holds credentials, that git would run as a command, or that is no URL.
+    """Refuse a URL that holds credentials, that git would run as a command, or that is not a URL.
 
     Raises :class:`ConfigurationError`.
     """
     url = access.url
     try:
         parts = urlsplit(url)
-    except ValueError as error:  # its text may hold a password: not shown
+    except ValueError as error:  # the text of the error may hold a password
         shown = re.sub(r"//.*@", "//", url, flags=re.DOTALL)
-        raise ConfigurationError(f"{shown!r} is no repository URL: its host is wrong") from error
+        raise ConfigurationError(f"{shown!r} is not a repository URL: its host is wrong") from error
     ssh = url.startswith("ssh://") or ("://" not in url and bool(_SCP.match(url)))
     if not ssh and parts.scheme not in PROTOCOLS:
         allowed = ", ".join(f"{name}://" for name in PROTOCOLS)
         hint = f" (write file://{os.path.abspath(url)})" if os.path.exists(url) else ""  # noqa: PTH100, PTH110 - never raises
         raise ConfigurationError(
-            f"{url!r} is no repository URL: it begins with none of {allowed}{hint}"
+            f"{url!r} is not a repository URL: it begins with none of {allowed}{hint}"
         )
     if re.search(r"[\x00-\x20\x7f]|%0[ad]", url, re.IGNORECASE):
         raise ConfigurationError(f"{_shown(url)!r} holds a blank or control character")
@@ -49,32 +51,34 @@ def check_url(access: Access) -> None:
             f"the URL of {parts.hostname}{parts.path} holds credentials: "
             "pass the token in the environment variable GIT_TOKEN, or as a file with --token-file"
         )
-    here = any(one.origin in {"", origin(url)} for one in access.credentials)
-    if here and parts.scheme == "http" and not is_loopback(url):
+    ours = any(one.origin in {"", origin(url)} for one in access.credentials)
+    if ours and parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"a token must not travel unencrypted: use https:// for {url}")
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether ``url`` is of this very machine."""
+    """Return whether the host of ``url`` is this machine."""
     return urlsplit(url).hostname in _LOOPBACK
 
 
 def check_revision(revision: str) -> None:
-    """Refuse what no branch or tag can be called (git-check-ref-format(1)), options and ranges.
+    """Refuse names that git-check-ref-format(1) refuses, and options and ranges.
 
     Raises :class:`ConfigurationError`.
     """
-    if revision in {"", "@"} or _NO_REF.search(revision):
-        raise ConfigurationError(f"{revision!r} is no branch, tag or full commit")
+    if revision in {"", "@"} or _INVALID_REF.search(revision):
+        raise ConfigurationError(f"{revision!r} is not a branch, tag or full commit")
 
 
 def check_refspec(refspec: str) -> None:
-    """Refuse what is no ``+SOURCE:TARGET``, options above all.
+    """Refuse options, and all else that is not ``+SOURCE:TARGET``.
 
     Raises :class:`ConfigurationError`.
     """
-    if _NO_REFSPEC.search(refspec) or refspec.count(":") > 1:
-        raise ConfigurationError(f"{refspec!r} is no refspec, such as refs/pull/7/head:refs/pull/7")
+    if _INVALID_REFSPEC.search(refspec) or refspec.count(":") > 1:
+        raise ConfigurationError(
+            f"{refspec!r} is not a refspec, such as refs/pull/7/head:refs/pull/7"
+        )
 
 
 def _check_ssh(access: Access, parts: SplitResult) -> None:

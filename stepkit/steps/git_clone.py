@@ -3,8 +3,8 @@ r"""Check out one revision of a git repository.
 The checkout appears at its destination all at once: if anything goes wrong, an earlier
 checkout there stays as it was. An earlier checkout that was changed since (edited files, new
 files, ignored ones too, commits, branches, stashes, settings) is kept beside the destination as
-NAME.backup-TIME. Into a mount point, or over files that are to stay, entry after entry is moved;
-a run that is killed meanwhile is undone by the next one.
+NAME.backup-TIME. In a mount point, or where other files stay, one entry after the other is moved;
+if the run is killed meanwhile, the next run undoes it.
 
 For example:
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,9 +38,9 @@ from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
 
-# What git says of the server stays true with all objects fetched anew; the rest may be the
-# fault of an object of the older checkout.
-_OF_THE_SERVER = {Reason.AUTH, Reason.NOT_FOUND, Reason.NETWORK, Reason.DISK_FULL}
+# The cause of these is the server or the disk. Another error may come from a broken object of the
+# older checkout, and may not occur again when all objects are fetched anew.
+_SERVER_REASONS = {Reason.AUTH, Reason.NOT_FOUND, Reason.NETWORK, Reason.DISK_FULL}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +106,8 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Clone beside the destination, or inside of it, then move the checkout into place."""
+    """Clone beside the destination, or inside it, and move the checkout into place."""
     _check(options)
-    _warn(options)
     destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
     place = Place(destination=destination, delete_existing=options.delete_existing)
     with ExitStack() as stack:
@@ -131,11 +130,11 @@ def run(options: Options) -> Outputs:
 
 
 def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) -> str:
-    atomic_files.empty(checkout)  # of what an earlier attempt left
+    atomic_files.empty(checkout)  # an earlier attempt may have left files
     try:
         commit = git_fetch.check_out(access, _wanted(options), checkout, have=have)
     except StepError as error:
-        if have is None or error.reason in _OF_THE_SERVER:
+        if have is None or error.reason in _SERVER_REASONS:
             raise
         logger.warning("fetching all anew: with what %s holds: %s", have, error)
         return _fetch(options, checkout, access, None)
@@ -144,6 +143,7 @@ def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) 
 
 
 def _check(options: Options) -> None:
+    """Refuse options that cannot work, before anything is fetched; warn of those without effect."""
     git_urls.check_revision(options.revision)
     for refspec in _wanted(options).refspecs:
         git_urls.check_refspec(refspec)
@@ -152,9 +152,6 @@ def _check(options: Options) -> None:
         raise ConfigurationError(
             "--lfs true, and there is no git-lfs on PATH: install it (apt-get install git-lfs)"
         )
-
-
-def _warn(options: Options) -> None:
     if options.git_init_image:
         logger.warning("--git-init-image is ignored: git runs in the image of stepkit itself")
     if options.user_friendly_errors:
@@ -182,10 +179,21 @@ def _separate(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _access(options: Options, stack: ExitStack) -> Access:
-    """Gather what is needed to reach the server; keys of ssh are there until ``stack`` ends."""
-    access = Access(
+    """Gather what is needed to reach the server; ssh keys are removed when ``stack`` ends."""
+    token = git_credentials.from_token(options.username, options.token, options.token_file)
+    credentials: tuple[Credential, ...] = (token,) if token else ()
+    if options.basic_auth:
+        stored = git_credentials.from_directory(options.basic_auth, options.url)
+        ours = any(one.origin in {"", origin(options.url)} for one in stored)
+        credentials = stored if ours else (*stored, *credentials)
+    ssh_command = ""
+    if options.ssh_directory:
+        ssh = git_ssh.command(options.ssh_directory, options.host_key_policy)
+        ssh_command = stack.enter_context(ssh)
+    return Access(
         url=options.url,
-        credentials=_credentials(options),
+        credentials=credentials,
+        ssh_command=ssh_command,
         verify=options.ssl_verify,
         ca_file=_ca_file(options),
         ca_directory=options.ca_directory and options.ca_directory.absolute(),
@@ -196,21 +204,6 @@ def _access(options: Options, stack: ExitStack) -> Access:
         timeout=options.timeout,
         verbose=options.verbose,
     )
-    if options.ssh_directory:
-        ssh = git_ssh.command(options.ssh_directory, options.host_key_policy)
-        return replace(access, ssh_command=stack.enter_context(ssh))
-    return access
-
-
-def _credentials(options: Options) -> tuple[Credential, ...]:
-    """Return those of --basic-auth, and the token where they have none for the repository."""
-    token = git_credentials.from_token(options.username, options.token, options.token_file)
-    given = (token,) if token else ()
-    if not options.basic_auth:
-        return given
-    stored = git_credentials.from_directory(options.basic_auth, options.url)
-    here = any(one.origin in {"", origin(options.url)} for one in stored)
-    return stored if here else (*stored, *given)
 
 
 def _ca_file(options: Options) -> Path | None:
@@ -218,7 +211,7 @@ def _ca_file(options: Options) -> Path | None:
         return None
     file = Path(options.ca_file)
     if "/" not in options.ca_file:
-        if options.ca_directory is None:  # the Task always names one
+        if options.ca_directory is None:  # the Task always passes a name
             if file.exists():
                 logger.warning(
                     "--ca-file %s counts with --ca-directory alone: write ./%s", file, file

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.formats import durations
-from stepkit.git import skip_unchanged
+from stepkit.git import local_changes
 from stepkit.system import atomic_files, backups, locks, removal
 from stepkit.workspace import run_marker
 
@@ -158,7 +158,7 @@ def find_backups(places: Iterable[Path], *, older_than: float, now: float) -> It
 
 def _is_checkout(path: Path) -> bool:
     with suppress(OSError):  # another user's directory may be closed
-        return not path.is_symlink() and skip_unchanged.made_by_stepkit(path)
+        return not path.is_symlink() and local_changes.made_by_stepkit(path)
     return False
 
 

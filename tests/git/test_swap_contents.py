@@ -58,7 +58,7 @@ def test_what_belongs_to_the_file_system_or_is_a_backup_stays(old: Path) -> None
     for name in ("lost+found", ".snapshot", "x.backup-20260102T030405000006Z", PLACE):
         (old / name).mkdir()
 
-    assert swap_contents.everything(old) == ("a.txt", "c.txt")
+    assert swap_contents.replaceable(old) == ("a.txt", "c.txt")
 
 
 def test_what_was_made_while_a_killed_run_waited_is_not_overwritten(old: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_journal_that_leads_out_of_its_directory_is_not_followed(old: Path) ->
     (run / "journal.json").write_text(journal)
 
     with (
-        pytest.raises(ConfigurationError, match=r"journal.json was written by somebody else"),
+        pytest.raises(ConfigurationError, match=r"journal.json was not written by stepkit"),
         swap_contents.locked(old),
     ):
         pass
@@ -163,7 +163,7 @@ def test_a_journal_that_is_none_is_told(old: Path, text: str) -> None:
     (run / "journal.json").write_text(text, errors="surrogateescape")
 
     with (
-        pytest.raises(ConfigurationError, match=r"journal.json was written by somebody else"),
+        pytest.raises(ConfigurationError, match=r"journal.json was not written by stepkit"),
         swap_contents.locked(old),
     ):
         pass

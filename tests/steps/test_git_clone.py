@@ -216,7 +216,7 @@ def test_a_checkout_with_broken_settings_is_somebodys_work(
     clone(origin.url, tmp_path / "source")
     (tmp_path / "source/.git/config").write_bytes(config)
 
-    assert "holds somebody's work" in str(failed(origin.url, tmp_path / "source"))
+    assert "holds work that is not a checkout" in str(failed(origin.url, tmp_path / "source"))
     assert (tmp_path / "source/.git/config").read_bytes() == config
 
 
@@ -384,7 +384,7 @@ def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin
     error = failed(origin.url, Path("/proc"))
 
     assert type(error) is ConfigurationError
-    assert "/proc holds somebody's work" in str(error)
+    assert "/proc holds work that is not a checkout" in str(error)
     assert "keep it with --delete-existing false, name another directory" in str(error)
 
 
@@ -419,22 +419,22 @@ def test_a_revision_is_never_read_as_a_git_option(
     error = failed(origin.url, tmp_path / "source", revision=revision)
 
     assert type(error) is ConfigurationError
-    assert "is no branch, tag or full commit" in str(error)
+    assert "is not a branch, tag or full commit" in str(error)
     assert names(tmp_path) == ["server"]
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("ext::sh -c touch% pwned", "is no repository URL"),
-        ("/no/such/path", "is no repository URL"),
+        ("ext::sh -c touch% pwned", "is not a repository URL"),
+        ("/no/such/path", "is not a repository URL"),
         ("/tmp", "(write file:///tmp)"),
         ("ssh://git@host/x", "ssh://host/x needs an ssh key: name the directory"),
         ("git@host.org:you/x.git", "needs an ssh key: name the directory that holds it"),
         ("https://user:pa55w0rd@host/x", "holds credentials: pass the token in the environment"),
-        ("https://[x", "is no repository URL: its host is wrong"),
-        ("https://user:pa55w0rd@[x", "is no repository URL: its host is wrong"),
-        ("x" * 5000, "is no repository URL"),
+        ("https://[x", "is not a repository URL: its host is wrong"),
+        ("https://user:pa55w0rd@[x", "is not a repository URL: its host is wrong"),
+        ("x" * 5000, "is not a repository URL"),
         ("https://host/a%0ab", "blank or control character"),
     ],
 )
@@ -594,7 +594,7 @@ def test_reads_the_token_from_a_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"\xff\xfe")
     error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
     assert type(error) is ConfigurationError
-    assert str(error) == f"cannot read the token file {tmp_path}/token: it is no UTF-8 text"
+    assert str(error) == f"cannot read the token file {tmp_path}/token: it is not UTF-8 text"
     (tmp_path / "token").write_text("one\nhost=other")
     error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
     assert "holds a line break" in str(error)

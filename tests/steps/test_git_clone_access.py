@@ -114,7 +114,7 @@ def ports(one: GitServer, other: GitServer) -> tuple[str, str]:
         ("https://git.example.org", "line 1: write https://USER:TOKEN@HOST"),
         ("https://me:s3cret@[x", "line 1: write https://USER:TOKEN@HOST"),
         ("https://me:s3cret%0A@git.example.org", "holds a line break or control character"),
-        ("\xff", "is no UTF-8 text"),
+        ("\xff", "is not UTF-8 text"),
     ],
 )
 def test_a_broken_store_of_logins_is_told_without_its_secrets(
@@ -303,7 +303,7 @@ def test_a_directory_without_a_key_is_told(tmp_path: Path) -> None:
 
     error = failed("git@host.org:you/x.git", tmp_path / "source", ssh_directory=keys)
 
-    assert f"{keys} holds no private ssh key (it holds known_hosts)" in str(error)
+    assert f"{keys} does not hold a private ssh key (it holds known_hosts)" in str(error)
     url = "ssh://me:pa55@host.org/x"
     (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     error = failed(url, tmp_path / "source", ssh_directory=keys)

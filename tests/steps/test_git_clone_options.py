@@ -108,7 +108,7 @@ def test_a_refspec_is_never_read_as_a_git_option(
     error = failed(origin, tmp_path / "source", refspec=(refspec,))
 
     assert type(error) is ConfigurationError
-    assert "is no refspec, such as refs/pull/7/head:refs/pull/7" in str(error)
+    assert "is not a refspec, such as refs/pull/7/head:refs/pull/7" in str(error)
 
 
 def test_names_a_refspec_that_the_server_does_not_have(origin: Origin, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_only_a_repository_of_this_machine_reads_its_files(family: Origin) -> No
     access = Access(url="https://git.example.org/x")
 
     with pytest.raises(ConfigurationError, match=r"transport 'file' not allowed"):
-        git_commands.ask(access, "ls-remote", family.url)
+        git_commands.run_remote(access, "ls-remote", family.url)
 
 
 def test_checks_out_only_the_directories_that_are_named(origin: Origin, tmp_path: Path) -> None:
@@ -436,6 +436,6 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
 
     git_fetch.check_out(access, git_fetch.Wanted(), new, have=old)
 
-    assert git_commands.head(new) == commit
+    assert git_commands.head_commit(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""
     origin.git("cat-file", "-e", older, cwd=new)  # a fetch of depth 1 does not bring it

@@ -90,7 +90,7 @@ def test_a_mount_point_with_other_files_is_refused(origin: Origin, mounted: Path
     error = failed(origin, mounted)
 
     assert type(error) is ConfigurationError
-    assert f"{mounted} holds somebody's work" in str(error)
+    assert f"{mounted} holds work that is not a checkout" in str(error)
     assert "--delete-existing false" in str(error)
     assert names(mounted) == ["results.csv"]
 

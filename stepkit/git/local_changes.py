@@ -1,12 +1,13 @@
-"""Tell whether a checkout is still as stepkit made it, without running anything of its own.
+"""Find out whether a checkout still is as stepkit made it, without running a program of its own.
 
-A setting in ``.git/config`` can name a program, so git looks at a checkout only after its
-settings turned out to be the few that a fresh clone has.
+A setting in ``.git/config`` can name a program. So git examines a checkout only after its settings
+turned out to be among the few that a fresh clone has.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, StepError
@@ -30,55 +31,64 @@ _FRESH_INFO: Final = {"exclude", "sparse-checkout"}
 
 
 def made_by_stepkit(checkout: Path) -> bool:
-    """Tell whether :func:`stepkit.git.fetch.check_out` made this checkout.
+    """Return whether :func:`stepkit.git.fetch.check_out` made this checkout.
 
-    What cannot be read is somebody else's. Raises :class:`ConfigurationError` without git.
+    A checkout that cannot be read counts as not made by stepkit. Raises
+    :class:`ConfigurationError` without git.
     """
     try:
-        settings = extra_refs.settings(checkout)
-    except ConfigurationError as error:
-        if "no git on PATH" in str(error):
+        settings = extra_refs.read_settings(checkout)
+    except ConfigurationError:
+        if shutil.which("git") is None:
             raise
         return False
     return any(name.startswith(f"{commands.MARK}.") for name, _ in settings)
 
 
-def changed(checkout: Path, *, beside: Collection[str] = (), untracked: bool = True) -> bool:
-    """Tell whether a checkout may hold anything but its commit; a doubt counts as a change.
+def has_changes(checkout: Path, *, ignore: Collection[str] = (), untracked: bool = True) -> bool:
+    """Return whether a checkout may hold more than its commit; a doubt counts as a change.
 
     Edits, new files (ignored ones too), commits, branches, stashes and settings are changes. New
-    files are none if ``untracked`` is false, nor are the entries ``beside`` the checkout's own.
+    files do not count if ``untracked`` is false. Entries named in ``ignore`` do not count, and an
+    empty directory has no changes.
     """
+    status = ["status", "--porcelain", "-z"]
+    status += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
+    status += ["--ignore-submodules=all"]  # in a submodule, git would apply the settings there
     try:
-        return not (
-            _has_fresh_repository(checkout)
-            and _has_fresh_files(checkout, beside, untracked=untracked)
-        )
-    except (StepError, OSError, ValueError):  # a broken repository: its files may be worth a lot
+        if checkout.is_dir() and not checkout.is_symlink() and not any(checkout.iterdir()):
+            return False
+        if not _has_fresh_repository(checkout) or not _is_examined_whole(checkout):
+            return True
+        lfs = (checkout / ".git/lfs").is_dir() and git_lfs.installed()
+        entries = commands.run(*status, cwd=checkout, timeout=extra_refs.TIMEOUT, lfs=lfs)
+        names = [entry[3:] for entry in entries.split("\0") if entry]
+        return any(name.partition("/")[0] not in ignore for name in names)
+    except (StepError, OSError, ValueError):  # a broken repository may still have valuable files
         return True
 
 
 def usable(checkout: Path) -> bool:
-    """Tell whether a later fetch may build on what this checkout holds."""
+    """Return whether a later fetch may reuse the objects of this checkout."""
     try:
         return made_by_stepkit(checkout) and _has_fresh_settings(checkout)
     except (StepError, OSError, ValueError):
         return False
 
 
-def tracked(checkout: Path) -> frozenset[str]:
-    """Return the files that the older checkout's own commit put there; none of a broken one's."""
+def tracked_files(checkout: Path) -> frozenset[str]:
+    """Return the files that the commit of the checkout has; none if it cannot be read."""
     try:
         if not _has_fresh_settings(checkout):
             return frozenset()
-        entries = commands.call("ls-files", "-z", cwd=checkout, timeout=extra_refs.TIMEOUT)
+        entries = commands.run("ls-files", "-z", cwd=checkout, timeout=extra_refs.TIMEOUT)
     except (StepError, OSError, ValueError):
         return frozenset()
     return frozenset(name for name in entries.split("\0") if name)
 
 
 def _has_fresh_settings(checkout: Path) -> bool:
-    settings = extra_refs.settings(checkout)
+    settings = extra_refs.read_settings(checkout)
     return not checkout.is_symlink() and all(
         _FRESH_SETTINGS.fullmatch(name) for name, _ in settings
     )
@@ -86,7 +96,7 @@ def _has_fresh_settings(checkout: Path) -> bool:
 
 def _has_fresh_repository(checkout: Path) -> bool:
     repository = checkout / ".git"
-    settings = dict(extra_refs.settings(checkout))
+    settings = dict(extra_refs.read_settings(checkout))
     hooks, info, logs = repository / "hooks", repository / "info", repository / "logs"
     return (
         _has_fresh_settings(checkout)
@@ -94,23 +104,20 @@ def _has_fresh_repository(checkout: Path) -> bool:
         and all(path.suffix == ".sample" for path in (hooks.iterdir() if hooks.exists() else ()))
         and {path.name for path in (info.iterdir() if info.exists() else ())} <= _FRESH_INFO
         and settings.get(f"{commands.MARK}.commit") == (repository / "HEAD").read_text().strip()
-        # One move each: our own.
+        # Each log has one line, of the checkout that stepkit made.
         and all(len(p.read_text().splitlines()) == 1 for p in logs.rglob("*") if p.is_file())
         and settings.get(f"{commands.MARK}.extras", "") == extra_refs.digest(checkout)
     )
 
 
-def _has_fresh_files(checkout: Path, beside: Collection[str], *, untracked: bool) -> bool:
-    return _looks_at_all(checkout) and all(
-        name.partition("/")[0] in beside for name in _differing(checkout, untracked=untracked)
-    )
+def _is_examined_whole(checkout: Path) -> bool:
+    """Return whether git status examines each file, and the files out of a sparse checkout are out.
 
-
-def _looks_at_all(checkout: Path) -> bool:
-    """Tell whether git looks at each file; those that a sparse checkout leaves out must be out."""
-    sparse = dict(extra_refs.settings(checkout)).get("core.sparsecheckout") == "true"
+    A flag in the index (assume-unchanged, skip-worktree) can hide a file from git status.
+    """
+    sparse = dict(extra_refs.read_settings(checkout)).get("core.sparsecheckout") == "true"
     expected = ("H ", "S ") if sparse else ("H ",)
-    listed = commands.call(
+    listed = commands.run(
         "ls-files", "-v", "--stage", "-z", cwd=checkout, timeout=extra_refs.TIMEOUT
     )
     for entry in filter(None, listed.split("\0")):
@@ -120,14 +127,3 @@ def _looks_at_all(checkout: Path) -> bool:
         if flags.startswith("S ") and (checkout / name).exists():
             return False
     return True
-
-
-def _differing(checkout: Path, *, untracked: bool) -> list[str]:
-    """Return the files that are not as the commit has them, and those that it does not have."""
-    look = ["status", "--porcelain", "-z"]
-    look += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
-    # git would run in a submodule, by the submodule's settings
-    look += ["--ignore-submodules=all"]
-    lfs = (checkout / ".git/lfs").is_dir() and git_lfs.installed()
-    told = commands.call(*look, cwd=checkout, timeout=extra_refs.TIMEOUT, lfs=lfs).split("\0")
-    return [line[3:] for line in told if line]
