@@ -1,1 +1,1 @@
-"""Tell people and GitHub how a run ended."""
+"""Notifications of how a run ended: messages through apprise, and GitHub's commit status."""

@@ -1,4 +1,4 @@
-"""Chats, e-mail and the rest, by their URLs, through apprise.
+"""Send a message to a chat, an e-mail address or another service, by its URL, through apprise.
 
 A URL holds tokens, and apprise's log quotes parts of them: neither is ever shown.
 """
@@ -16,35 +16,37 @@ from stepkit.http import status_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from apprise import NotifyBase
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
-_SECOND: Final = re.compile(r"[\s,;][a-z0-9]+://", re.IGNORECASE)  # what apprise takes for a path
+# apprise takes a second URL on the line for a path of the first.
+_SECOND_URL: Final = re.compile(r"[\s,;][a-z0-9]+://", re.IGNORECASE)
 
 
 def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: float) -> None:
-    """Tell one channel; ``name`` stands for it in messages, ``timeout`` is in seconds.
+    """Send one message; ``name`` stands for the URL in messages, ``timeout`` is in seconds.
 
-    Raises :class:`ToolError` for what may pass and :class:`ConfigurationError` for the rest.
+    ``good`` chooses between the icons of success and failure. Raises :class:`ToolError` for a
+    failure that may pass and :class:`ConfigurationError` for the rest.
     """
-    with _silent() as told:
-        apprise = _apprise()
-        channel = _channel(apprise, url, name)
+    with _captured_log() as lines:
+        channel = _channel(url, name)
         name = f"{name} ({channel.service_name})"
         channel.socket_connect_timeout = max(channel.socket_connect_timeout, timeout)
         channel.socket_read_timeout = max(channel.socket_read_timeout, timeout)
-        kind = apprise.NotifyType.SUCCESS if good else apprise.NotifyType.FAILURE
+        from apprise import NotifyFormat, NotifyType
+
+        kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
         try:
             done = channel.notify(
-                title=title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+                title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT
             )
-        except Exception as error:  # noqa: BLE001 - any plugin's own, whose text may hold a token
+        except Exception as error:  # noqa: BLE001 - of any plugin, and its text may hold a token
             raise ToolError(f"{name}: {type(error).__name__} in apprise") from None
     if done:
         return
-    status = next((int(found[1]) for line in told if (found := _STATUS.search(line))), 0)
+    status = next((int(found[1]) for line in lines if (found := _STATUS.search(line))), 0)
     if status >= status_codes.CLIENT_ERROR and not status_codes.worth_retrying(status):
         message = f"{name}: the server answered HTTP {status}: check its URL and token"
         raise ConfigurationError(message, reason=Reason.AUTH)
@@ -52,7 +54,8 @@ def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: flo
     raise ToolError(f"{name}: {answered}", reason=Reason.NETWORK)
 
 
-def _apprise() -> ModuleType:
+def _channel(url: str, name: str) -> NotifyBase:
+    """Return apprise's object for ``url``. Raises :class:`ConfigurationError`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of modules that its plugins use
@@ -64,39 +67,36 @@ def _apprise() -> ModuleType:
             "NOTIFY_URLS needs the package apprise, which is not installed here: "
             "pip install 'stepkit[notify]', or take an image that has it"
         ) from error
-    return apprise
-
-
-def _channel(apprise: ModuleType, url: str, name: str) -> NotifyBase:
-    asset = apprise.AppriseAsset(async_mode=False, app_id="stepkit", image_url_mask=None)
-    if _SECOND.search(url):
+    if _SECOND_URL.search(url):
         raise ConfigurationError(f"{name} holds more than one URL: write one a line")
+    asset = apprise.AppriseAsset(async_mode=False, app_id="stepkit", image_url_mask=None)
     try:
         channel: NotifyBase | None = apprise.Apprise.instantiate(url, asset=asset)
-    except Exception:  # noqa: BLE001 - of bytes that are no text; its own may hold a token
+    except Exception:  # noqa: BLE001 - for bytes that are not text; its text may hold a token
         channel = None
     if channel is None:
         raise ConfigurationError(
-            f"{name} is no URL that apprise knows, or a part of it is wrong: see its documentation"
+            f"{name} is not a URL that apprise knows, or a part of it is wrong: see its "
+            "documentation"
         )
     return channel
 
 
 @contextmanager
-def _silent() -> Iterator[list[str]]:
-    """Keep apprise's log to ourselves."""
-    told: list[str] = []
+def _captured_log() -> Iterator[list[str]]:
+    """Keep apprise's log from being written, and yield the list of its lines."""
+    lines: list[str] = []
 
-    class Kept(logging.Handler):
+    class Capture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage())
+            lines.append(record.getMessage())
 
-    logger, handler = logging.getLogger("apprise"), Kept()
+    logger, handler = logging.getLogger("apprise"), Capture()
     before = logger.propagate
     logger.propagate = False
     logger.addHandler(handler)
     try:
-        yield told
+        yield lines
     finally:
         logger.removeHandler(handler)
         logger.propagate = before

@@ -1,4 +1,4 @@
-"""The mark beside a commit on GitHub, through its REST API."""
+"""Set the status of a commit on GitHub, through its REST API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _API_VERSION: Final = "2022-11-28"
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """A commit of ``owner/name``; ``context`` names the mark among others of the same commit."""
+    """A commit of ``owner/name``; ``context`` names its status among others of the same commit."""
 
     repository: str
     sha: str
@@ -30,32 +30,31 @@ class Commit:
     token: str
 
     def __post_init__(self) -> None:
-        """Raise :class:`ConfigurationError` for what GitHub would not understand."""
+        """Raise :class:`ConfigurationError` for what GitHub would refuse."""
         if not re.fullmatch(r"(?!\.+/)[\w.-]+/(?!\.+$)[\w.-]+", self.repository, re.ASCII):
-            raise ConfigurationError(f"{self.repository!r} is no repository: write owner/name")
+            raise ConfigurationError(f"{self.repository!r} is not a repository: write owner/name")
         if not re.fullmatch(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", self.sha):
-            raise ConfigurationError(f"--commit {self.sha!r} is no full commit of 40 digits")
+            raise ConfigurationError(f"--commit {self.sha!r} is not a full commit of 40 digits")
         if not 0 < len(self.context) <= _MOST_CONTEXT:
             raise ConfigurationError(f"--context has more than {_MOST_CONTEXT} characters")
-        if not _is_safe(self.api_url):
+        try:
+            parts = urlsplit(self.api_url)
+        except ValueError:
+            parts = urlsplit("")
+        secure = parts.scheme == "https" or parts.hostname in safe_urls.LOOPBACK
+        if not parts.hostname or "@" in parts.netloc or not secure:
             raise ConfigurationError("--api-url must be https://HOST: a token travels with it")
         if not self.token.isascii() or not self.token.isprintable():
             raise ConfigurationError("GITHUB_TOKEN holds a line break or another odd character")
 
 
-def _is_safe(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    secure = parts.scheme == "https" or parts.hostname in safe_urls.LOOPBACK
-    return bool(parts.hostname) and "@" not in parts.netloc and secure
+def set_status(
+    commit: Commit, state: State, description: str, *, link: str, timeout: float
+) -> None:
+    """Set the status of ``commit``; ``timeout`` is in seconds.
 
-
-def mark(commit: Commit, state: State, description: str, *, link: str, timeout: float) -> None:
-    """Set the state of ``commit``; ``timeout`` is in seconds.
-
-    Raises :class:`ToolError` for what may pass and :class:`ConfigurationError` for the rest.
+    Raises :class:`ToolError` for a failure that may pass and :class:`ConfigurationError` for the
+    rest.
     """
     payload = {
         "state": state,

@@ -100,7 +100,7 @@ def test_a_webhook_gets_the_verdict_first_then_the_cause(failed: Path, server: W
     assert (request.json["verdict"], request.json["title"]) == ("failed", "Lab")
     assert request.json["steps"]["execute-notebook"] == "failed"
     assert (outputs.verdict, outputs.told) == ("failed", 1)
-    assert outputs.message == "failed: 1 of 1 channels told"
+    assert outputs.message == "failed: 1 of 1 channels notified"
 
 
 def test_the_verdict_is_the_one_of_summarize(failed: Path, tmp_path: Path, server: Web) -> None:
@@ -226,7 +226,7 @@ def test_people_are_told_of_failures_only_when_asked(
 ) -> None:
     assert run(passed, webhook=server.url, when="failure").told == 0
     assert server.requests == []
-    assert "nobody to tell: set" not in caplog.text
+    assert "no channel to notify: set" not in caplog.text
 
     report(passed, "run-tests", status="failed", exit_code=3)
     assert run(passed, webhook=server.url, when="failure").told == 1
@@ -237,9 +237,11 @@ def test_with_nobody_to_tell_it_warns_and_succeeds(
 ) -> None:
     outputs = run(passed, **marking(server, token=None))
 
-    assert outputs.message == "passed: nobody to tell"
-    assert "the commit of lab/notebooks is not marked: GITHUB_TOKEN is not set" in caplog.messages
-    assert caplog.messages[-1].startswith("nobody to tell: set NOTIFY_URLS or NOTIFY_WEBHOOK")
+    assert outputs.message == "passed: no channel to notify"
+    assert (
+        "the commit status of lab/notebooks is not set: GITHUB_TOKEN is not set" in caplog.messages
+    )
+    assert caplog.messages[-1].startswith("no channel to notify: set NOTIFY_URLS or NOTIFY_WEBHOOK")
     assert server.requests == []
 
 
@@ -264,7 +266,7 @@ def test_a_channel_that_fails_keeps_no_other_from_being_told(passed: Path, serve
     assert isinstance(error, ToolError)
     assert error.reason == Reason.NETWORK
     assert str(error) == (
-        "passed: 2 of 3 channels told; not told: line 1 of NOTIFY_URLS (Mattermost): "
+        "passed: 2 of 3 channels notified; not notified: line 1 of NOTIFY_URLS (Mattermost): "
         "the server answered HTTP 500"
     )
     assert len(broken.requests) == 2
@@ -330,14 +332,14 @@ def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, 
     [
         ({"webhook": "nonsense-with-token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
         ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
-        ({"urls": "nonsense-with-token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
-        ({"urls": "slack://token"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
-        ({"urls": "json://h/token\udcff"}, "line 1 of NOTIFY_URLS is no URL that apprise knows"),
+        ({"urls": "nonsense-with-token"}, "line 1 of NOTIFY_URLS is not a URL that apprise knows"),
+        ({"urls": "slack://token"}, "line 1 of NOTIFY_URLS is not a URL that apprise knows"),
+        ({"urls": "json://h/token\udcff"}, "line 1 of NOTIFY_URLS is not a URL that apprise knows"),
         ({"urls": "json://h/token, json://i/b"}, "line 1 of NOTIFY_URLS holds more than one URL"),
         ({"urls": "json://h/token mailto://i"}, "line 1 of NOTIFY_URLS holds more than one URL"),
-        ({"commit": "main"}, "--commit 'main' is no full commit of 40 digits"),
-        ({"commit_status_repository": "notebooks"}, "'notebooks' is no repository"),
-        ({"commit_status_repository": "../.."}, "'../..' is no repository"),
+        ({"commit": "main"}, "--commit 'main' is not a full commit of 40 digits"),
+        ({"commit_status_repository": "notebooks"}, "'notebooks' is not a repository"),
+        ({"commit_status_repository": "../.."}, "'../..' is not a repository"),
         ({"api_url": "http://github.example.com"}, "--api-url must be https://HOST"),
         ({"api_url": "https://[github"}, "--api-url must be https://HOST"),
         ({"context": "x" * 256}, "--context has more than 255 characters"),
