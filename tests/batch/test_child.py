@@ -1,4 +1,4 @@
-"""What a process and its report say, joined; the processes are in test_execute_notebooks.py."""
+"""The verdict from exit code and report; test_execute_notebooks.py runs real processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ended(tmp_path: Path, report: object, code: int, output: str = "") -> Notebo
     return batch_child.judge(ONE, Completed(code=code, output=output, seconds=1.5), path)
 
 
-def test_both_together_are_a_success(tmp_path: Path) -> None:
+def test_exit_code_and_report_together_are_a_success(tmp_path: Path) -> None:
     run = ended(tmp_path, REPORT, 0)
 
     assert (run.status, run.reason, run.message) == ("passed", "ok", "2 of 2 cells ran")
@@ -73,7 +73,7 @@ def test_tolerated_errors_are_counted(tmp_path: Path) -> None:
          "cancelled", "2 of 2"),
     ],
 )  # fmt: skip
-def test_nothing_else_is(
+def test_anything_else_is_a_failure(
     tmp_path: Path, report: object, code: int, reason: str, message: str
 ) -> None:
     run = ended(tmp_path, report, code)
@@ -84,14 +84,14 @@ def test_nothing_else_is(
     assert run.exit_code == code
 
 
-def test_a_success_that_no_exit_code_backs_is_none(tmp_path: Path) -> None:
+def test_a_success_with_another_exit_code_in_the_report_is_a_failure(tmp_path: Path) -> None:
     run = ended(tmp_path, {**REPORT, "exit_code": 3}, 3)
 
     assert run.status == "failed"
     assert run.message == "its report says succeeded, but its exit code is 3"
 
 
-def test_without_a_report_the_childs_own_words_say_why(tmp_path: Path) -> None:
+def test_without_a_report_the_last_error_of_the_process_is_the_message(tmp_path: Path) -> None:
     plain = "stepkit execute-notebook: error: unknown option --page"
     as_json = json.dumps({"severity": "ERROR", "body": "stepkit execute-notebook: error: no room"})
 

@@ -1,4 +1,4 @@
-"""What the child is told; that it obeys is shown in tests/steps/test_execute_notebooks.py."""
+"""The arguments of the child process; tests/steps/test_execute_notebooks.py runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepkit.gpu.step_options import GpuOptions
 PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
 
 
-def test_a_plain_notebook_needs_little() -> None:
+def test_a_notebook_without_settings_gets_only_paths() -> None:
     one = Planned(name="a b", path=Path("-source/{a} b.ipynb"))
 
     assert arguments(one, PLACES, gpu=GpuOptions(), page=False, log_output=False) == [
@@ -26,7 +26,7 @@ def test_a_plain_notebook_needs_little() -> None:
     ]
 
 
-def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
+def test_every_setting_is_passed_except_the_environment() -> None:
     settings = Settings(
         parameters={"list": [1, 2], "text": "2026-01-01", "big": 1e22, "yes": "no", "none": None},
         given=("n=5", "text=-x"),
@@ -66,7 +66,7 @@ def test_every_setting_is_passed_on_and_the_environment_is_not() -> None:
     assert (parsed.execution_timeout, parsed.run_timeout) == (0, 5400)
 
 
-def test_what_is_said_of_the_gpu_goes_on_to_each_notebook() -> None:
+def test_gpu_options_are_passed_to_each_notebook() -> None:
     gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
     argv = arguments(Planned(name="a", path=Path("a.ipynb")), PLACES, gpu=gpu, page=False,
                      log_output=False)  # fmt: skip

@@ -58,7 +58,7 @@ notebooks:
 """
 
 
-def test_a_notebook_has_the_defaults_and_what_is_its_own(tmp_path: Path) -> None:
+def test_a_notebook_has_the_defaults_and_its_own_settings(tmp_path: Path) -> None:
     first, second = read(tmp_path, FULL)
     source = tmp_path / "source"
 
@@ -100,7 +100,7 @@ def test_an_exemption_holds_through_its_last_day(tmp_path: Path) -> None:
     assert (one.exempt, one.until) == ("UCX dies", "2026-11-22")
 
 
-def test_after_it_the_notebook_runs_again_and_the_log_says_so(
+def test_after_its_exemption_a_notebook_runs_again_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = "notebooks: [{path: a.ipynb, enabled: false, reason: UCX, until: 2026-11-21}]"
@@ -152,7 +152,7 @@ def test_an_enabled_notebook_may_keep_its_old_reason(tmp_path: Path) -> None:
         ("notebooks:\n - path: a\n   path: b", "line 3: the key 'path' stands here twice"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_mistake_is_reported_in_one_line(tmp_path: Path, text: str, problem: str) -> None:
     assert problem in refused(tmp_path, text)
 
 
@@ -164,14 +164,14 @@ def test_a_variable_that_only_sounds_like_a_secret_is_allowed(tmp_path: Path) ->
     assert one.settings.env == {"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "x"}
 
 
-def test_a_file_that_is_not_there_is_named_with_its_neighbours(tmp_path: Path) -> None:
+def test_for_a_missing_file_a_similar_name_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("")
 
     with pytest.raises(ConfigurationError, match=r"no file .*plam\.yaml \(did you mean plan\.y"):
         batch_plan_file.read(tmp_path / "plam.yaml", Settings(), today=TODAY)
 
 
-def test_merged_mappings_are_no_duplicates(tmp_path: Path) -> None:
+def test_a_merged_mapping_is_not_a_duplicate(tmp_path: Path) -> None:
     plan = """\
 notebooks:
   - &first {path: a.ipynb, kernel: k}

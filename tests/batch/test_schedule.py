@@ -1,4 +1,4 @@
-"""Order and fate of notebooks; what executes them here is a function in place of a process."""
+"""Order and fate of notebooks; here a function executes them in place of a process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_needs_come_first_wherever_they_stand() -> None:
     assert started == ["d", "c", "b", "a"]
 
 
-def test_what_needs_a_failed_one_is_not_run_and_the_rest_goes_on() -> None:
+def test_notebooks_that_need_a_failed_one_are_not_run_and_the_others_go_on() -> None:
     plan = [planned("a"), planned("b", "a"), planned("c", "b"), planned("d")]
 
     started, ends = fates(plan, bad="a")
@@ -68,14 +68,14 @@ def test_what_needs_a_failed_one_is_not_run_and_the_rest_goes_on() -> None:
     }
 
 
-def test_failing_fast_starts_nothing_more() -> None:
+def test_with_fail_fast_nothing_starts_after_a_failure() -> None:
     started, ends = fates([planned("a"), planned("b"), planned("c")], bad="b", fail_fast=True)
 
     assert started == ["a", "b"]
     assert ends["c"] == "not-run b failed (--fail-fast)"
 
 
-def test_a_skipped_one_is_shown_with_reason_and_date_and_so_is_what_needs_it(
+def test_a_skipped_notebook_and_those_that_need_it_have_reason_and_date(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plan = [planned("a", exempt="UCX", until="2027-01-01"), planned("b", "a"), planned("c", "b")]
@@ -94,7 +94,7 @@ def test_a_skipped_one_is_shown_with_reason_and_date_and_so_is_what_needs_it(
     )
 
 
-def test_independent_ones_run_side_by_side_and_dependent_ones_do_not() -> None:
+def test_independent_notebooks_run_at_once_and_dependent_ones_wait() -> None:
     both = threading.Barrier(2, timeout=20)
     done: list[str] = []
 
@@ -113,7 +113,7 @@ def test_independent_ones_run_side_by_side_and_dependent_ones_do_not() -> None:
     assert [run.status for run in schedule.in_order()] == ["passed"] * 3
 
 
-def test_never_more_than_jobs_at_once() -> None:
+def test_at_most_jobs_notebooks_run_at_once() -> None:
     most, now, lock = 0, 0, threading.Lock()
 
     def execute(one: Planned) -> NotebookRun:
@@ -144,7 +144,7 @@ def test_nothing_starts_once_the_run_is_stopped() -> None:
     assert ends["c"] == "skipped x"
 
 
-def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_not_hidden() -> None:
+def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_raised() -> None:
     stop = threading.Event()
     asked: list[bool] = []
 

@@ -35,12 +35,12 @@ def test_paths_keep_their_order_and_a_pattern_is_sorted() -> None:
 
 
 @pytest.mark.usefixtures("source")
-def test_what_matches_twice_runs_once_at_its_first_place() -> None:
+def test_a_notebook_that_two_patterns_match_runs_once_at_its_first_place() -> None:
     assert names("source/b.ipynb", "source/*.ipynb", "source/../source/b.ipynb") == ["b", "a"]
 
 
 @pytest.mark.usefixtures("source")
-def test_a_name_that_looks_like_a_pattern_is_a_name_if_it_is_there() -> None:
+def test_an_existing_file_whose_name_looks_like_a_pattern_is_taken_as_a_path() -> None:
     assert names("source/deep/c {x} [1].ipynb") == ["c {x} [1]"]
 
 

@@ -34,7 +34,7 @@ def refused(places: Places, *plan: Planned) -> str:
     return str(caught.value)
 
 
-def test_a_plan_in_which_all_fits_is_accepted(tmp_path: Path, places: Places) -> None:
+def test_a_valid_plan_is_accepted(tmp_path: Path, places: Places) -> None:
     (tmp_path / "data.csv").touch()
     one = planned(tmp_path, "one", outputs=("h5/a",), inputs=("data.csv",))
     two = planned(tmp_path, "two", needs=("one",))
@@ -67,7 +67,7 @@ def test_an_unknown_need_is_named(tmp_path: Path, places: Places) -> None:
     )
 
 
-def test_an_input_that_nobody_will_write_is_an_error(tmp_path: Path, places: Places) -> None:
+def test_an_input_that_no_notebook_writes_is_an_error(tmp_path: Path, places: Places) -> None:
     two = planned(tmp_path, "02", inputs=("h5/x.h5ad",))
 
     assert refused(places, two).startswith(
@@ -75,7 +75,9 @@ def test_an_input_that_nobody_will_write_is_an_error(tmp_path: Path, places: Pla
     )
 
 
-def test_a_notebook_that_writes_it_is_suggested(tmp_path: Path, places: Places) -> None:
+def test_the_notebook_that_writes_a_missing_input_is_suggested(
+    tmp_path: Path, places: Places
+) -> None:
     plan = planned(tmp_path, "01", outputs=("x",)), planned(tmp_path, "02", inputs=("x",))
 
     assert refused(places, *plan).endswith(": 01 writes it, add that to its needs")
@@ -91,7 +93,9 @@ def test_inputs_are_relative_to_the_working_directory(tmp_path: Path, places: Pl
     assert "02 reads x" in refused(places, planned(tmp_path, "02", inputs=("x",)))
 
 
-def test_a_skipped_notebook_and_what_needs_it_read_nothing(tmp_path: Path) -> None:
+def test_inputs_of_a_skipped_notebook_and_of_those_that_need_it_are_not_checked(
+    tmp_path: Path,
+) -> None:
     skipped = Planned(name="01", path=tmp_path / "gone.ipynb", exempt="broken", outputs=("x",))
     second = planned(tmp_path, "02", needs=("01",), inputs=("x", "y"))
 
@@ -99,7 +103,9 @@ def test_a_skipped_notebook_and_what_needs_it_read_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [None, "", "no notebook"])
-def test_every_notebook_has_to_be_one(tmp_path: Path, places: Places, content: str | None) -> None:
+def test_a_file_that_is_not_a_notebook_is_refused(
+    tmp_path: Path, places: Places, content: str | None
+) -> None:
     path = tmp_path / "02.ipynb"
     if content is not None:
         path.write_text(content)
@@ -108,14 +114,14 @@ def test_every_notebook_has_to_be_one(tmp_path: Path, places: Places, content: s
     assert not places.directory.exists()
 
 
-def test_two_notebooks_of_one_name_are_refused(tmp_path: Path, places: Places) -> None:
+def test_two_notebooks_with_the_same_name_are_refused(tmp_path: Path, places: Places) -> None:
     plan = planned(tmp_path / "a", "same"), planned(tmp_path / "b", "same")
 
     assert "would both be called 'same': give them names in a --plan" in refused(places, *plan)
 
 
 @pytest.mark.parametrize("name", ["a/b", ".hidden", "a\nb", "a\x1b[0m", ".."])
-def test_a_name_must_be_fit_for_a_file(tmp_path: Path, places: Places, name: str) -> None:
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, places: Places, name: str) -> None:
     one = Planned(name=name, path=write_notebook(tmp_path / "a.ipynb", "1"))
 
     assert "cannot be the name of a notebook" in refused(places, one)
@@ -127,7 +133,7 @@ def test_two_writers_of_one_file_must_wait_for_each_other(tmp_path: Path, places
     assert refused(places, *plan) == "01 and 02 both write ./x, and neither needs the other"
 
 
-def test_a_notebook_is_never_written_over(tmp_path: Path) -> None:
+def test_overwriting_a_notebook_is_refused(tmp_path: Path) -> None:
     one = planned(tmp_path, "one")
     places = Places(directory=tmp_path, reports=tmp_path / "reports")
 
@@ -137,7 +143,7 @@ def test_a_notebook_is_never_written_over(tmp_path: Path) -> None:
     )
 
 
-def test_nor_is_an_input_or_a_directory(tmp_path: Path, places: Places) -> None:
+def test_overwriting_an_input_or_a_directory_is_refused(tmp_path: Path, places: Places) -> None:
     (tmp_path / "out/one.html").mkdir(parents=True)
     (tmp_path / "out/two.log").touch()
     two = planned(tmp_path, "two", inputs=("out/two.log",))
@@ -146,13 +152,13 @@ def test_nor_is_an_input_or_a_directory(tmp_path: Path, places: Places) -> None:
     assert "two would write over an input of two" in refused(places, two)
 
 
-def test_what_rules_changed_is_written_over_nothing_either(tmp_path: Path, places: Places) -> None:
+def test_the_files_of_changed_notebooks_overwrite_nothing(tmp_path: Path, places: Places) -> None:
     plan = planned(tmp_path, "a"), planned(tmp_path, "a.patched")
 
     assert "a.patched would write over a file of a" in refused(places, *plan)
 
 
-def test_a_variant_ends_the_names_once(tmp_path: Path) -> None:
+def test_a_suffix_of_run_and_variant_is_added_once(tmp_path: Path) -> None:
     places = Places(directory=tmp_path, reports=tmp_path / "reports", suffix="_a")
 
     one = Planned(name="x", path=tmp_path / "x", suffix="_lite")
@@ -161,7 +167,7 @@ def test_a_variant_ends_the_names_once(tmp_path: Path) -> None:
     assert places.report(same).name == "x_a.json"
 
 
-def test_two_names_cannot_mean_one_file(tmp_path: Path) -> None:
+def test_two_names_of_the_same_file_are_refused(tmp_path: Path) -> None:
     places = Places(directory=tmp_path / "out", reports=tmp_path / "out", suffix="")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.ipynb").symlink_to("b.ipynb")
@@ -179,7 +185,7 @@ def test_two_names_cannot_mean_one_file(tmp_path: Path) -> None:
         ("[]", "not a report"),
     ],
 )
-def test_the_report_of_another_step_is_left_alone(
+def test_overwriting_the_report_of_another_step_is_refused(
     tmp_path: Path, places: Places, content: str, whose: str
 ) -> None:
     places.reports.mkdir(parents=True)
@@ -192,7 +198,9 @@ def test_the_report_of_another_step_is_left_alone(
     validate_plan.check_places([planned(tmp_path, "one")], places)
 
 
-def test_rules_and_working_directory_have_to_be_there(tmp_path: Path, places: Places) -> None:
+def test_a_missing_rules_file_or_working_directory_is_refused(
+    tmp_path: Path, places: Places
+) -> None:
     (tmp_path / "rules.yaml").touch()
     rules = planned(tmp_path, "a", settings=Settings(rules=tmp_path / "ruels.yaml"))
     cwd = planned(tmp_path, "a", settings=Settings(cwd=tmp_path / "gone"))

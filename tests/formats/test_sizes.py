@@ -15,7 +15,7 @@ def test_reads_sizes_of_volumes(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.5", "50%", "much", ""])
-def test_knows_no_shares(text: str) -> None:
+def test_refuses_a_text_that_is_not_a_size(text: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"^--free .* is not a size: write 4GiB, 500MB or a n"
     ):
@@ -33,3 +33,17 @@ def test_a_forgotten_unit_is_noticed() -> None:
 )
 def test_spells_bytes_for_people(number: int, text: str) -> None:
     assert sizes.spell(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (2_000_000, "2.0 MB"),
+        (3 * 10**12, "3000.0 GB"),
+    ],
+)
+def test_spells_bytes_in_powers_of_1000(number: int, text: str) -> None:
+    assert sizes.spell(number, decimal=True) == text

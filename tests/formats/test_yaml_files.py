@@ -76,7 +76,7 @@ def test_values_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: Any) -> 
     ],
     ids=range(26),
 )
-def test_what_is_wrong_is_named_with_file_and_line(
+def test_a_mistake_is_reported_with_file_and_line(
     tmp_path: Path, text: str | bytes, problem: str
 ) -> None:
     assert problem in refused(tmp_path, text)
@@ -103,7 +103,7 @@ def test_every_value_has_its_line(tmp_path: Path) -> None:
     assert yaml_files.Document(tmp_path, None, None).place(("a",)) == f"{tmp_path}, line 1"
 
 
-def test_a_missing_file_is_told_with_those_beside_it(tmp_path: Path) -> None:
+def test_for_a_missing_file_a_similar_name_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").touch()
 
     with pytest.raises(ConfigurationError, match=r"no file .*plam\.yaml \(did you mean plan") as no:
@@ -124,7 +124,7 @@ def test_manifests_are_read_as_a_kubernetes_client_reads_them(tmp_path: Path) ->
     assert last.place(("b",)) == f"{tmp_path}/a.yaml, line 4"
 
 
-def test_a_merge_or_a_number_of_more_than_64_bits_is_no_manifest(tmp_path: Path) -> None:
+def test_a_merge_or_a_number_of_more_than_64_bits_is_refused_in_a_manifest(tmp_path: Path) -> None:
     for text, problem in (
         ("a: 0x1ffffffffffffffff", "more than 64 bits"),
         ("a: {!!merge <<: {b: 1}}", "the key '<<' is not text"),

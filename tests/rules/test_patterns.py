@@ -1,4 +1,4 @@
-"""Expressions that would run for years, on text that the notebook controls."""
+"""Regular expressions that would run for years, on text that the notebook controls."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ QUICK = {
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "LIMIT_SECONDS", 2.0)  # time, to be spared
+    monkeypatch.setattr(patterns, "LIMIT_SECONDS", 2.0)  # to spare time
 
 
 def test_an_expression_that_takes_too_long_is_stopped_and_named() -> None:
@@ -84,7 +84,7 @@ def test_an_ordinary_expression_is_searched_in_the_text(pattern: str) -> None:
     assert patterns.search(pattern, ["KeyError: 'X_pca' " * 10], [""]) == [QUICK[pattern]]
 
 
-def test_a_child_says_the_same_as_re(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_process_gives_the_same_results_as_re(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "LIMIT_SECONDS", 60.0)
     texts = ["aXb\nab", "", "é\ud800b", "x" * 300_000 + "ab"]
 
@@ -95,7 +95,7 @@ def test_a_child_says_the_same_as_re(monkeypatch: pytest.MonkeyPatch) -> None:
     assert patterns.search("[[a]", ["["], [""]) == [True]  # re warns of such a set
 
 
-def test_a_child_that_cannot_match_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_failed_child_process_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "_CHILD", "raise MemoryError('none left')")
     with pytest.raises(ConfigurationError, match="'a' cannot be matched: MemoryError: none left"):
         patterns.search("a", ["a"], ["cell 1"])

@@ -1,4 +1,4 @@
-"""What holds for every notebook and every rule."""
+"""Properties of every notebook and every rule."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_the_diff_is_empty_exactly_when_nothing_changed(nb: Any, drawn: Sequence
 
 
 @given(cell_sources(), st.sampled_from(NAMES), values)
-def test_set_changes_the_value_alone_and_twice_is_once(source: str, name: str, value: Any) -> None:
+def test_set_changes_only_the_value_and_is_idempotent(source: str, name: str, value: Any) -> None:
     if not source.startswith("%%bash"):
         source += f"\n{name} = 0"
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="a")])
@@ -192,21 +192,21 @@ def test_set_changes_the_value_alone_and_twice_is_once(source: str, name: str, v
 
 
 @given(notebooks(), anything)
-def test_any_other_number_of_matches_than_expected_is_an_error(nb: Any, rule: AnyRule) -> None:
+def test_an_unexpected_number_of_matches_is_an_error(nb: Any, rule: AnyRule) -> None:
     impossible = {"expect": 10_000}
     with pytest.raises(ConfigurationError, match=r"expects 10000 .* and found \d+: "):
         rules.apply(nb, Book(rules=(type(rule)(**(vars(rule) | impossible)),)))
 
 
 @given(st.text() | cell_sources())
-def test_a_mask_keeps_every_line_as_long_as_it_is(source: str) -> None:
+def test_masking_keeps_the_length_of_every_line(source: str) -> None:
     masked = python_source.mask(source)
 
     assert [len(line) for line in masked.split("\n")] == [len(line) for line in source.split("\n")]
 
 
 @given(values)
-def test_a_literal_is_python_for_the_value(value: Any) -> None:
+def test_a_literal_evaluates_to_its_value(value: Any) -> None:
     made = eval(literal(value), {"float": float})  # noqa: S307, RUF100 - of a literal just made
 
     assert repr(made) == repr(value)

@@ -50,7 +50,7 @@ def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(
 
 
 @pytest.mark.parametrize("source", AMONG_OTHERS)
-def test_a_shutdown_among_other_code_is_left_and_told(
+def test_a_shutdown_among_other_code_is_kept_and_reported(
     notebook: Callable[..., Any], source: str
 ) -> None:
     nb = notebook(source)
@@ -64,11 +64,11 @@ def test_a_shutdown_among_other_code_is_left_and_told(
 
 
 @pytest.mark.parametrize("source", NONE)
-def test_what_is_no_shutdown_is_left_alone(notebook: Callable[..., Any], source: str) -> None:
+def test_cells_without_a_shutdown_are_kept(notebook: Callable[..., Any], source: str) -> None:
     assert rules.apply(notebook(source), rules.EMPTY).changes == ()
 
 
-def test_it_is_left_on_request_in_other_languages_and_where_it_never_runs(
+def test_a_shutdown_is_kept_on_request_in_other_languages_and_in_skipped_cells(
     notebook: Callable[..., Any],
 ) -> None:
     nb = notebook(ALONE[0])

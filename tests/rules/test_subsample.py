@@ -1,4 +1,4 @@
-"""The hook anndata-subsample, as a cell's source in a process of its own with the real anndata."""
+"""The hook anndata-subsample, run as a cell's source in a process with the real anndata."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 @needs_anndata
-def test_every_reader_is_cut_to_the_same_rows_in_their_order(printed: dict[str, list[str]]) -> None:
+def test_every_reader_is_limited_to_the_same_rows_in_their_order(
+    printed: dict[str, list[str]],
+) -> None:
     kept = "10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
     assert printed["cut"] == [
         f"stepkit: {reader}: {kept}" for reader in ("read_h5ad", "read_zarr", "read_h5ad")
@@ -82,7 +84,7 @@ def test_every_reader_is_cut_to_the_same_rows_in_their_order(printed: dict[str, 
 
 
 @needs_anndata
-def test_small_data_is_not_touched_and_said_to_be_small(printed: dict[str, list[str]]) -> None:
+def test_small_data_is_not_changed_and_the_hook_says_so(printed: dict[str, list[str]]) -> None:
     assert printed["small"] == [
         "stepkit: read_h5ad: 10 x 5 is small enough (anndata-subsample)",
         "(10, 5)",
@@ -90,7 +92,7 @@ def test_small_data_is_not_touched_and_said_to_be_small(printed: dict[str, list[
 
 
 @needs_anndata
-def test_a_backed_file_is_refused_in_words(printed: dict[str, list[str]]) -> None:
+def test_a_backed_file_is_refused_with_an_explanation(printed: dict[str, list[str]]) -> None:
     refused = (
         "stepkit's anndata-subsample cannot cut what read_h5ad opens with backed='r': "
         "read it into memory, or run without this variant"
@@ -99,7 +101,7 @@ def test_a_backed_file_is_refused_in_words(printed: dict[str, list[str]]) -> Non
 
 
 @needs_anndata
-def test_a_second_run_of_the_cell_wraps_nothing_twice(printed: dict[str, list[str]]) -> None:
+def test_running_the_cell_twice_wraps_each_reader_once(printed: dict[str, list[str]]) -> None:
     assert printed["again"] == [
         "stepkit: read_h5ad: 10 x 5 of 100 x 50 kept (anndata-subsample, seed 3)"
     ]
@@ -114,7 +116,7 @@ def test_the_cell_imports_neither_anndata_nor_pandas_itself_and_leaves_no_name(
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("scanpy") is None, reason="scanpy is not installed")
-def test_the_readers_of_scanpy_are_cut_too(tmp_path: Path) -> None:
+def test_the_readers_of_scanpy_are_limited_too(tmp_path: Path) -> None:
     printed = run(
         tmp_path,
         f"{HOOK}\nimport warnings; warnings.simplefilter('ignore')\n"
@@ -139,7 +141,7 @@ def test_the_seed_decides_what_is_kept_and_rows_do_not_move_columns() -> None:
     assert kept(1) != kept(1, seed=1)
 
 
-def test_without_anndata_the_cell_only_says_so(tmp_path: Path) -> None:
+def test_without_anndata_the_cell_only_prints_a_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", subsample.source(Subsample(max_obs=1)) + "\nprint('on')"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Real processes and kernels: each notebook that runs costs more than a second."""
+"""Real processes and kernels: each notebook that runs takes more than a second."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from stepkit.batch.planned_notebook import NotebookRun
 
 
-_ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # what each notebook leaves
+_ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # of the files of each notebook
 
 
 class Run:
-    """A directory of notebooks, and what became of them."""
+    """A directory of notebooks, and the results of their runs."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -82,7 +82,7 @@ def by_name(outputs: Any) -> dict[str, NotebookRun]:
     return runs
 
 
-def test_a_pattern_runs_each_notebook_in_a_process_of_its_own(
+def test_a_pattern_runs_each_notebook_in_a_separate_process(
     several: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     several.notebook("02 {b} [x]", "print(open('x').read())")
@@ -156,7 +156,7 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(
     assert "did not write new" not in caplog.text
 
 
-def test_an_input_that_is_gone_and_an_output_that_never_came_fail_their_notebooks(
+def test_a_missing_input_or_output_fails_the_notebook(
     several: Run,
 ) -> None:
     data = several.directory / "source/data.csv"
@@ -185,7 +185,7 @@ def test_an_input_that_is_gone_and_an_output_that_never_came_fail_their_notebook
     assert several.left() == {*(f"01{end}" for end in _ENDINGS), "reports/01.json"}
 
 
-def test_a_killed_process_has_not_passed_whatever_was_there_before(several: Run) -> None:
+def test_a_killed_process_fails_although_an_earlier_run_passed(several: Run) -> None:
     several.notebook("01", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     reports = several.out / "reports"
     reports.mkdir(parents=True)
@@ -206,7 +206,7 @@ def test_a_killed_process_has_not_passed_whatever_was_there_before(several: Run)
     assert not (reports / "02.json").exists()
 
 
-def test_what_a_notebook_that_did_not_run_left_in_an_earlier_run_is_told(
+def test_a_warning_names_the_earlier_output_of_a_notebook_that_did_not_run(
     several: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     several.out.mkdir()
@@ -223,7 +223,9 @@ def test_what_a_notebook_that_did_not_run_left_in_an_earlier_run_is_told(
     assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in caplog.text
 
 
-def test_rules_variants_tolerance_and_pages_reach_notebooks_side_by_side(several: Run) -> None:
+def test_rules_variants_tolerance_and_pages_apply_to_notebooks_that_run_at_once(
+    several: Run,
+) -> None:
     meet = (
         "import os, pathlib, time\npathlib.Path(f'{os.getpid()}.on').touch()\n"
         "while len(list(pathlib.Path().glob('*.on'))) < 2: time.sleep(0.02)"
@@ -270,7 +272,7 @@ def test_rules_variants_tolerance_and_pages_reach_notebooks_side_by_side(several
         ({"tolerate": ["KeyError:["]}, "KeyError:["),
     ],
 )
-def test_what_does_not_fit_the_last_notebook_is_said_before_the_first_runs(
+def test_a_mistake_in_the_last_notebook_is_reported_before_the_first_runs(
     several: Run, more: dict[str, Any], problem: str
 ) -> None:
     several.notebook("01", "n = 1")
@@ -285,7 +287,7 @@ def test_what_does_not_fit_the_last_notebook_is_said_before_the_first_runs(
     assert not several.out.exists()
 
 
-def test_a_kernel_that_the_plan_brings_along_is_looked_for_by_the_child(several: Run) -> None:
+def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -> None:
     spec = several.directory / "share/kernels/own/kernel.json"
     spec.parent.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -314,7 +316,9 @@ def test_a_kernel_that_the_plan_brings_along_is_looked_for_by_the_child(several:
         ({"notebooks": ("a.ipynb",)}, "there is no notebook a.ipynb"),
     ],
 )
-def test_bad_options_leave_nothing(several: Run, options: dict[str, Any], problem: str) -> None:
+def test_bad_options_are_refused_and_write_nothing(
+    several: Run, options: dict[str, Any], problem: str
+) -> None:
     error = several.failed(**options)
 
     assert type(error) is ConfigurationError
@@ -395,7 +399,7 @@ def test_a_killed_parent_leaves_no_notebook_and_no_kernel_running(several: Run, 
         assert "kept" in (several.out / f"{name}.ipynb").read_text()
 
 
-def test_a_hangup_saves_what_runs(several: Run) -> None:
+def test_a_hangup_saves_the_running_notebook(several: Run) -> None:
     several.notebook("01", "print('kept')", "open('on', 'w'); import time; time.sleep(600)")
     process = command(several, "--notebooks=source/01.ipynb")
     wait_for(several.directory / "source/on", process)

@@ -46,5 +46,5 @@ def test_the_documented_message_is_the_real_one(
     with pytest.raises(ConfigurationError) as caught:
         rules.apply(nb, book)
 
-    told = str(caught.value)
-    assert told[told.index("rules.yaml") :] in " ".join(DOCS.split())
+    message = str(caught.value)
+    assert message[message.index("rules.yaml") :] in " ".join(DOCS.split())

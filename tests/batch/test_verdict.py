@@ -27,7 +27,7 @@ def error(*runs: NotebookRun) -> StepError:
     return found
 
 
-def test_all_passed_is_no_error() -> None:
+def test_a_run_in_which_all_passed_has_no_error() -> None:
     assert batch_verdict.error([GOOD, run("b", "passed")]) is None
     assert batch_verdict.sentence([GOOD, run("b", "passed")]) == "2 of 2 notebooks passed"
 
@@ -78,14 +78,14 @@ def test_the_worst_kind_decides_and_its_first_notebook_is_named(
     assert found.reason == next(r.reason for r in runs if r.name == name)
 
 
-def test_all_skipped_is_no_success() -> None:
+def test_a_run_in_which_all_were_skipped_is_an_error() -> None:
     found = error(run("a", "skipped", message="UCX"), run("b", "skipped", message="slow"))
 
     assert type(found) is ConfigurationError
     assert str(found) == "0 of 2 notebooks ran, all skipped: a: UCX; b: slow"
 
 
-def test_the_table_has_a_line_for_each() -> None:
+def test_the_table_has_a_line_for_each_notebook() -> None:
     runs = [
         run("long name", "passed", seconds=1.25, exit_code=0, message="2 of 2 cells ran"),
         run("b", "not-run", message="needs x, which failed"),

@@ -61,7 +61,9 @@ def test_set_changes_the_value_and_not_a_character_more(
 
 
 @pytest.mark.parametrize("deep", ["+".join(["1"] * 2000), "(" * 190 + ")" * 190])
-def test_a_deep_expression_is_no_obstacle(written: Written, notebook: Made, deep: str) -> None:
+def test_set_changes_a_cell_with_a_deep_expression(
+    written: Written, notebook: Made, deep: str
+) -> None:
     book = written("rules: [{set: {X: 5}}]")
 
     patched = rules.apply(notebook(f"y = {deep}\nX = 1\nos._exit(0)"), book)
@@ -93,7 +95,7 @@ def test_a_value_becomes_a_literal_and_an_expression_stays_source(
     assert sources(patched) == [f"X, y = {literal}, 1"]
 
 
-def test_an_expression_that_would_swallow_its_line_is_refused(
+def test_an_expression_that_comments_out_the_rest_of_its_line_is_refused(
     written: Written, notebook: Made
 ) -> None:
     book = written("rules: [{set: {X: {expr: '1 # one'}}}]")
@@ -129,17 +131,17 @@ MISMATCHES = [
 ]
 
 
-@pytest.mark.parametrize(("sources", "told"), [((), "0 such cells;"), (("1",), "1 such cell;")])
+@pytest.mark.parametrize(("sources", "count"), [((), "0 such cells;"), (("1",), "1 such cell;")])
 def test_an_index_beyond_the_last_cell_says_how_many_there_are(
-    written: Written, notebook: Made, sources: tuple[str, ...], told: str
+    written: Written, notebook: Made, sources: tuple[str, ...], count: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"the notebook has {told}"):
+    with pytest.raises(ConfigurationError, match=f"the notebook has {count}"):
         rules.apply(notebook(*sources), written("rules: [{skip: {index: 9}}]"))
 
 
-@pytest.mark.parametrize(("rule", "told"), MISMATCHES)
-def test_a_rule_that_meets_another_notebook_says_what_it_found(
-    written: Written, notebook: Made, rule: str, told: str
+@pytest.mark.parametrize(("rule", "finding"), MISMATCHES)
+def test_a_rule_that_does_not_fit_the_notebook_reports_what_it_found(
+    written: Written, notebook: Made, rule: str, finding: str
 ) -> None:
     nb = notebook(
         "DATA = 1",
@@ -159,12 +161,12 @@ def test_a_rule_that_meets_another_notebook_says_what_it_found(
         rules.apply(nb, book)
 
     message = str(caught.value)
-    assert told in message
+    assert finding in message
     assert f"{book.source}, line 2: rule 1 (" in message
     assert "\n" not in message
 
 
-def test_replace_takes_text_as_text_and_a_regex_with_groups(
+def test_replace_takes_text_literally_and_a_regex_with_groups(
     written: Written, notebook: Made
 ) -> None:
     book = written(
@@ -190,7 +192,7 @@ def test_a_replacement_that_breaks_the_cell_is_refused_before_the_run(
     assert sources(rules.apply(notebook("f(1)", language="R"), book)) == ["f("]
 
 
-def test_rules_work_in_order_on_sources_and_select_by_the_notebook_as_it_came(
+def test_rules_change_sources_in_order_and_select_cells_of_the_original_notebook(
     written: Written, notebook: Made
 ) -> None:
     book = written(
@@ -204,7 +206,7 @@ def test_rules_work_in_order_on_sources_and_select_by_the_notebook_as_it_came(
 
 
 @pytest.mark.parametrize("last", ["skip: {index: 1}", "inject: {instead-of: {id: c1}}, source: y"])
-def test_what_a_rule_changed_is_not_skipped_later(
+def test_a_cell_that_a_rule_changed_cannot_be_skipped_by_a_later_one(
     written: Written, notebook: Made, last: str
 ) -> None:
     book = written(f"rules:\n- set: {{n: 3}}\nvariants:\n  v:\n    rules:\n    - {{{last}}}\n")
@@ -221,15 +223,15 @@ def test_what_a_rule_changed_is_not_skipped_later(
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "notes"),
     [
         ("set: {n: 1, m: a}", ["n is 1 already", "m is 'a' already"]),
         ("{replace: n, with: n}", ["'n' is 'n' already"]),
         ("{replace: '(n) =', with: '\\1 =', regex: true}", ["'(n) =' is '\\\\1 =' already"]),
     ],
 )
-def test_what_is_so_already_is_no_change(
-    written: Written, notebook: Made, tmp_path: Path, rule: str, told: list[str]
+def test_a_value_or_text_that_is_already_there_is_not_a_change(
+    written: Written, notebook: Made, tmp_path: Path, rule: str, notes: list[str]
 ) -> None:
     nb = notebook('n = 1; m = "a"')
 
@@ -238,19 +240,19 @@ def test_what_is_so_already_is_no_change(
     )
 
     assert [(change.what, change.applied) for change in patched.changes] == [
-        (what, False) for what in told
+        (what, False) for what in notes
     ]
     assert patched.notebook == nb
     assert rules.write(nb, patched, "a.ipynb", beside=tmp_path / "out.ipynb") is None
 
 
-def test_names_set_in_the_parameters_cell_are_told(written: Written, notebook: Made) -> None:
+def test_names_set_in_the_parameters_cell_are_reported(written: Written, notebook: Made) -> None:
     nb = notebook("n = 1", "m = 1", tags={1: ["parameters"]})
 
     assert rules.apply(nb, written("rules: [{set: {n: 5, m: 2}}]")).names_set == {"n"}
 
 
-def test_the_cells_that_rules_leave_are_counted(written: Written, notebook: Made) -> None:
+def test_skipped_and_remaining_cells_are_counted(written: Written, notebook: Made) -> None:
     nb = notebook("a", "b", "os._exit(0)", "", "kept", "d", tags={6: ["skip-execution"]})
     book = written(
         "rules:\n- skip: {text: a}\n- {inject: {instead-of: {text: b}}, source: x}\n"
@@ -276,7 +278,7 @@ def test_skip_tags_the_cell_and_keeps_its_source_and_tags(written: Written, note
     assert sources(patched) == ["a", "b", "c"]
 
 
-def test_injected_cells_stand_where_they_were_asked_for_in_the_order_of_the_rules(
+def test_injected_cells_are_in_their_places_in_the_order_of_the_rules(
     written: Written, notebook: Made
 ) -> None:
     book = written(
@@ -309,12 +311,12 @@ def test_injected_cells_stand_where_they_were_asked_for_in_the_order_of_the_rule
     ]
     assert [cell.source for cell in injected] == ["s1", "s2", "b1", "b2", "a1", "i", "e1", "e2"]
     assert patched.notebook.cells[7].metadata.tags == ["skip-execution"]
-    told = {change.what for change in patched.changes}
-    assert "a cell `i` was added instead of cell 2 (`two`)" in told
-    assert "a cell `s1` was added at the notebook's start" in told
+    changes = {change.what for change in patched.changes}
+    assert "a cell `i` was added instead of cell 2 (`two`)" in changes
+    assert "a cell `s1` was added at the notebook's start" in changes
 
 
-def test_an_injected_cell_that_is_no_python_is_refused(written: Written, notebook: Made) -> None:
+def test_an_injected_cell_that_is_not_python_is_refused(written: Written, notebook: Made) -> None:
     book = written("rules: [{inject: {after: end}, source: 'x ='}]")
 
     with pytest.raises(ConfigurationError, match=r"\(inject after end\): its source is not Python"):
@@ -322,7 +324,7 @@ def test_an_injected_cell_that_is_no_python_is_refused(written: Written, noteboo
     assert sources(rules.apply(notebook("x", language="julia"), book)) == ["x", "x ="]
 
 
-def test_set_is_for_python_and_says_so(written: Written, notebook: Made) -> None:
+def test_set_is_refused_for_other_languages_than_python(written: Written, notebook: Made) -> None:
     book = written("rules: [{set: {X: 1}}]")
 
     with pytest.raises(ConfigurationError, match=r"set X\) reads Python, .* use replace"):
@@ -332,7 +334,7 @@ def test_set_is_for_python_and_says_so(written: Written, notebook: Made) -> None
 
 
 @pytest.mark.parametrize("source", ["", "# Title"])
-def test_a_notebook_without_code_meets_no_rule(
+def test_no_rule_fits_a_notebook_without_code(
     written: Written, notebook: Made, source: str
 ) -> None:
     nb = notebook()
@@ -345,9 +347,7 @@ def test_a_notebook_without_code_meets_no_rule(
             rules.apply(nb, written(f"rules: [{{{rule}}}]"))
 
 
-def test_the_number_of_a_cell_is_the_one_that_messages_tell(
-    written: Written, notebook: Made
-) -> None:
+def test_cells_are_numbered_as_in_messages(written: Written, notebook: Made) -> None:
     nb = notebook("", "one", "two", "three", tags={3: ["skip-execution"]})
 
     patched = rules.apply(nb, written("rules: [{skip: {index: 2}}]"))
@@ -356,9 +356,7 @@ def test_the_number_of_a_cell_is_the_one_that_messages_tell(
     assert patched.numbers == {"c2": 1, "c4": 2}
 
 
-def test_an_error_is_tolerated_as_declared_and_no_more_often(
-    written: Written, notebook: Made
-) -> None:
+def test_an_error_is_tolerated_only_as_often_as_declared(written: Written, notebook: Made) -> None:
     book = written(
         "tolerate:\n"
         "- {ename: KeyError, evalue: X_pca, cell: {index: 2}, reason: no PCA on few, max: 2}\n"
@@ -379,7 +377,7 @@ def test_an_error_is_tolerated_as_declared_and_no_more_often(
     assert tolerances.accept("c1", "KeyError", "no umap here") is None
 
 
-def test_each_run_counts_for_itself(written: Written, notebook: Made) -> None:
+def test_each_run_counts_its_own_tolerated_errors(written: Written, notebook: Made) -> None:
     book = written("tolerate: [{ename: KeyError, reason: known}]")
 
     for _ in range(2):
@@ -389,7 +387,7 @@ def test_each_run_counts_for_itself(written: Written, notebook: Made) -> None:
         assert not tolerances.accept("c1", "KeyError", "")
 
 
-def test_a_tolerance_of_the_command_line_comes_with_its_reason(notebook: Made) -> None:
+def test_a_tolerance_from_the_command_line_has_a_reason(notebook: Made) -> None:
     given = [rules.tolerance("KeyError: .*pca"), rules.tolerance("ValueError")]
 
     tolerances = rules.apply(notebook("a"), rules.EMPTY, extra_tolerances=given).tolerances
@@ -402,7 +400,7 @@ def test_a_tolerance_of_the_command_line_comes_with_its_reason(notebook: Made) -
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("", "'' is not an error's class"),
         (":x", "'' is not an error's class"),
@@ -411,15 +409,15 @@ def test_a_tolerance_of_the_command_line_comes_with_its_reason(notebook: Made) -
         ("KeyError:(", "'(' is not a regular expression: missing ), unterminated subpattern"),
     ],
 )
-def test_a_tolerance_that_could_never_match_is_refused(text: str, told: str) -> None:
+def test_a_tolerance_that_could_never_match_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         rules.tolerance(text)
 
-    assert told in str(caught.value)
+    assert problem in str(caught.value)
     assert str(caught.value).startswith("--tolerate ")
 
 
-def test_a_tolerance_for_a_cell_that_is_not_there_or_not_alone_is_refused(
+def test_a_tolerance_for_a_missing_cell_or_a_shared_id_is_refused(
     written: Written, notebook: Made
 ) -> None:
     book = written("tolerate: [{ename: KeyError, reason: x, cell: {text: pca}}]")
@@ -434,7 +432,7 @@ def test_a_tolerance_for_a_cell_that_is_not_there_or_not_alone_is_refused(
         rules.apply(nb, book)
 
 
-def test_a_variant_adds_its_rules_after_the_files_own(written: Written, notebook: Made) -> None:
+def test_the_rules_of_a_variant_follow_those_of_the_file(written: Written, notebook: Made) -> None:
     book = written(
         "rules: [{set: {X: 1}}]\n"
         "variants:\n"
@@ -465,7 +463,7 @@ def test_a_variant_adds_its_rules_after_the_files_own(written: Written, notebook
         )
 
 
-def test_an_unknown_variant_is_refused_with_those_there_are(
+def test_an_unknown_variant_is_refused_and_known_ones_are_named(
     written: Written, notebook: Made
 ) -> None:
     book = written("variants: {lite: {}, full: {}}")
@@ -494,13 +492,13 @@ def test_an_older_notebook_gets_no_ids(written: Written, notebook: Made) -> None
 def test_a_change_can_go_into_a_report(written: Written, notebook: Made) -> None:
     patched = rules.apply(notebook("X = 0"), written("rules: [{set: {X: ü}}]"))
 
-    told = json.loads(json.dumps([asdict(change) for change in patched.changes]))
-    assert told == [
+    report = json.loads(json.dumps([asdict(change) for change in patched.changes]))
+    assert report == [
         {"rule": "set X", "cell": 1, "id": "c1", "what": "X = 'ü' instead of 0", "applied": True}
     ]
 
 
-def test_the_diff_shows_changed_skipped_and_injected_cells_alone(
+def test_the_diff_shows_only_changed_skipped_and_injected_cells(
     written: Written, notebook: Made
 ) -> None:
     book = written(

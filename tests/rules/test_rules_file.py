@@ -147,7 +147,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:60])
-def test_a_mistake_is_told_with_file_line_and_rule(
+def test_a_mistake_is_reported_with_file_line_and_rule(
     written: Written, tmp_path: Path, text: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -170,7 +170,7 @@ def test_a_date_is_text_as_for_papermill(written: Written) -> None:
     ("content", "why"),
     [(b" \n", "is empty"), (b"\xff", "is not text in UTF-8"), (b"x\0", "is not text")],
 )
-def test_a_source_file_that_is_no_source_is_refused(
+def test_a_source_file_without_valid_text_is_refused(
     written: Written, tmp_path: Path, content: bytes, why: str
 ) -> None:
     (tmp_path / "cell.py").write_bytes(content)
@@ -179,7 +179,7 @@ def test_a_source_file_that_is_no_source_is_refused(
         written("rules: [{inject: {before: start}, source-file: cell.py}]")
 
 
-def test_a_link_out_of_the_directory_is_not_followed(written: Written, tmp_path: Path) -> None:
+def test_a_link_to_outside_the_directory_is_not_followed(written: Written, tmp_path: Path) -> None:
     (tmp_path / "cell.py").symlink_to("/etc/hostname")
 
     with pytest.raises(ConfigurationError, match=r"cell.py lies outside the directory"):

@@ -23,7 +23,7 @@ def test_the_shapes_have_the_blueprints_sizes(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", shapes.NUMBERS)
-def test_the_only_thing_done_unasked_is_to_skip_the_shutdown_cell(number: int) -> None:
+def test_without_rules_only_the_shutdown_cell_is_skipped(number: int) -> None:
     nb = shapes.blueprint(number)
 
     patched = rules.apply(nb, rules.EMPTY)
