@@ -1,10 +1,10 @@
-"""Let a kernelspec of one's own start our kernel: ``python -m stepkit.kernel -f FILE``."""
+"""Start stepkit's kernel from a user's kernelspec: ``python -m stepkit.kernel -f FILE``."""
 
 import os
 import sys
 
 # `python -m` puts the current directory first on sys.path, where a notebook's own json.py may lie.
-# IPython adds it again for the notebook itself, once all that the kernel needs is imported.
+# IPython adds the directory again for the notebook, when the kernel has imported what it needs.
 if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109
     del sys.path[0]
 

@@ -1,7 +1,7 @@
-"""Start ipykernel so that it drops no output, and can say where it hangs.
+"""Start ipykernel so that it drops no output, and prints its stacks when it hangs.
 
-Run as a script, by the kernel's own Python: that may be another environment's, so only ipykernel
-and what it brings along are imported.
+Run as a script, by the kernel's own Python: that may belong to another environment, so only
+ipykernel and its dependencies are imported.
 """
 
 import atexit
@@ -10,10 +10,11 @@ import importlib.util
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
-# The script's directory must not be where the notebook's imports are looked up first. A safe
-# path (PYTHONSAFEPATH) leaves it out itself.
+# The notebook must not import what lies in the script's directory. With PYTHONSAFEPATH, the
+# directory is not on the path.
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
     del sys.path[0]
 
@@ -23,53 +24,51 @@ from ipykernel.kernelapp import IPKernelApp
 
 _JOIN_SECONDS = 5.0
 
-_GUARD: Any = None  # of RMM, where the runner asks for one
+_GUARD: Any = None  # the guard of RMM, where the runner asks for one
 
 
 class Kernel(IPythonKernel):
-    """IPython's kernel, whose end does not wait for children that need no help to end.
+    """IPython's kernel, which at its end does not wait for children that end by themselves.
 
-    The stock one signals the zombies of forgotten subprocesses for half a minute, and Python's
-    resource tracker, which ignores SIGTERM and ends with its parent, for a quarter of one.
+    The stock kernel signals the zombies of forgotten subprocesses for 30 seconds, and Python's
+    resource tracker, which ignores SIGTERM and ends with its parent, for 15.
     """
 
     def _process_children(self) -> list[Any]:
-        children: list[Any] = super()._process_children()  # type: ignore[no-untyped-call]
-        return [child for child in children if not _ends_by_itself(child)]
+        from psutil import STATUS_ZOMBIE, Error
 
-
-def _ends_by_itself(process: Any) -> bool:
-    from psutil import STATUS_ZOMBIE, Error
-
-    try:
-        tracks = any("multiprocessing.resource_tracker" in part for part in process.cmdline())
-        return bool(tracks or process.status() == STATUS_ZOMBIE)
-    except Error:
-        return True
+        waited_for = []
+        for child in super()._process_children():  # type: ignore[no-untyped-call]
+            with suppress(Error):  # it ended meanwhile
+                words = child.cmdline()
+                tracker = any("multiprocessing.resource_tracker" in word for word in words)
+                if not tracker and child.status() != STATUS_ZOMBIE:
+                    waited_for.append(child)
+        return waited_for
 
 
 class LosslessKernelApp(IPKernelApp):
-    """IPython's kernel, whose output socket waits where the stock one drops.
+    """IPython's kernel, whose output socket waits where the stock one drops messages.
 
-    ZeroMQ throws away what exceeds 1000 queued messages for a slow reader, without a word; with
-    XPUB_NODROP the kernel waits for the reader instead (zmq_setsockopt(3)).
+    ZeroMQ silently drops what exceeds 1000 queued messages for a slow reader; with XPUB_NODROP the
+    kernel waits for the reader instead (zmq_setsockopt(3)).
     """
 
     name = "ipython-kernel"  # so that users' ipython_kernel_config applies
 
     def init_iopub(self, context: Any) -> None:
-        """Make the output socket; options set on the context hold for it."""
+        """Make the output socket; options of the context apply to it."""
         context.setsockopt(zmq.XPUB_NODROP, 1)
         super().init_iopub(context)  # type: ignore[no-untyped-call] # ipykernel is half typed
 
     def initialize(self, argv: Any = None) -> None:
         """Set the kernel up, and the order in which its threads end.
 
-        The stock kernel ends the thread that sends its messages first, so on a busy machine the
-        one that answers the shutdown request may wait for it for ever.
+        The stock kernel first ends the thread that sends its messages. On a busy machine, the
+        thread that answers the shutdown request may then wait for it without end.
         """
         super().initialize(argv)  # type: ignore[no-untyped-call]
-        atexit.register(self.end_control)  # what was registered last runs first
+        atexit.register(self.end_control)  # the last one registered runs first
         if _GUARD and self.shell:
             self.shell.events.register("post_run_cell", _GUARD.cell_ended)
 
@@ -80,8 +79,8 @@ class LosslessKernelApp(IPKernelApp):
             self.control_thread.join(_JOIN_SECONDS)
 
 
-def _guard() -> Any:
-    """Guard RMM as the environment asks; whatever fails here, the notebook runs all the same."""
+def _install_guard() -> Any:
+    """Guard RMM as the environment asks; if that fails, the notebook runs without the guard."""
     if not os.environ.get("STEPKIT_GUARD"):
         return None
     directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gpu_memory")  # noqa: PTH100, PTH118, PTH120 - starts at once
@@ -92,7 +91,7 @@ def _guard() -> Any:
             submodule_search_locations=[directory],
         )
         guard = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = guard  # under a name of its own: nothing is added to sys.path
+        sys.modules[spec.name] = guard  # under a separate name: nothing is added to sys.path
         spec.loader.exec_module(guard)
         return guard.install()
     except Exception as error:  # noqa: BLE001
@@ -101,14 +100,14 @@ def _guard() -> Any:
 
 
 def main() -> None:
-    """Serve one notebook, until it is told to end."""
+    """Serve one notebook, until the client ends the kernel."""
     global _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
-    # ipykernel takes over the file behind fd 2: the stacks must go where the process itself prints.
+    # ipykernel captures file descriptor 2: the stacks must go to the process' own stderr.
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
-    # Python looks for an interrupt before it enters a system call; one that comes between the two
-    # goes unnoticed until the call ends. A signal that does nothing else ends the call.
+    # Python checks for an interrupt before it enters a system call; an interrupt between the two
+    # waits until the call ends. This signal does nothing except to end the call.
     signal.signal(signal.SIGRTMIN + 5, lambda *_: None)
-    _GUARD = _guard()
+    _GUARD = _install_guard()
     LosslessKernelApp.launch_instance(kernel_class=Kernel)
 
 

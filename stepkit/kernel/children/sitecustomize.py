@@ -1,4 +1,4 @@
-"""Guard RMM in a process that a notebook started, then do what this file stands in front of.
+"""Guard RMM in a process that a notebook started, then run the sitecustomize that this one hides.
 
 Any Python may run it: nothing here needs a later one than 3.6.
 """
@@ -9,10 +9,11 @@ import os
 import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_KERNEL = os.path.dirname(_HERE)
 
 
-def _guard() -> None:
-    directory = os.path.join(os.path.dirname(_HERE), "gpu_memory")
+def _install_guard() -> None:
+    directory = os.path.join(_KERNEL, "gpu_memory")
     spec = importlib.util.spec_from_file_location(
         "stepkit_guard",
         os.path.join(directory, "__init__.py"),
@@ -26,8 +27,8 @@ def _guard() -> None:
     guard.install(child=True)
 
 
-def _shadowed() -> None:
-    """Run the sitecustomize that Python would have found without ours."""
+def _run_hidden() -> None:
+    """Run the sitecustomize that Python would have found without this one."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
     if spec is None or spec.loader is None:
@@ -37,16 +38,12 @@ def _shadowed() -> None:
     spec.loader.exec_module(module)
 
 
-def _guards_itself() -> bool:
-    """Tell a notebook's kernel, of a run inside another one: it is no mere child of that."""
-    launcher = os.path.join(os.path.dirname(_HERE), "launcher.py")
-    started = getattr(sys, "orig_argv", ())[1:]
-    return launcher in started or "stepkit.kernel" in started
-
-
-if os.environ.get("STEPKIT_GUARD") and not _guards_itself():
+# The kernel of a run inside another run installs the guard itself, and is not a child.
+_arguments = getattr(sys, "orig_argv", ())[1:]
+_is_kernel = os.path.join(_KERNEL, "launcher.py") in _arguments or "stepkit.kernel" in _arguments
+if os.environ.get("STEPKIT_GUARD") and not _is_kernel:
     try:
-        _guard()
-    except Exception as error:  # the program is not to notice
+        _install_guard()
+    except Exception as error:  # the program must not fail because of the guard
         print(f"stepkit: no guard of RMM in this process: {error}", file=sys.stderr)
-_shadowed()
+_run_hidden()

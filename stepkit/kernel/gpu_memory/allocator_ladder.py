@@ -1,4 +1,4 @@
-"""Set RMM up as asked or, where that fails, one rung lower."""
+"""Set RMM up as asked or, where that fails, with an allocator one rung lower."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import allocators, cuda_device, error_causes
-from .allocators import Setup
-from .write_guard_log import spelled
+from .allocators import Allocator
+from .write_guard_log import spell_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .read_guard_request import Settings
 
-_LONGEST = 300  # characters of the arguments in the report
+_LONGEST = 300  # characters of the arguments in the log
 
 _free_at_first: dict[int, int] = {}
 
 
 class Request(NamedTuple):
-    """A call of ``rmm.reinitialize``: RMM's own function, and what it is to be called with."""
+    """A call of ``rmm.reinitialize``: RMM's own function, and its arguments."""
 
     original: Callable[..., None]
     arguments: dict[str, Any]
@@ -39,49 +39,53 @@ class Request(NamedTuple):
         return tuple(dict.fromkeys(devices)) if isinstance(devices, (list, tuple)) else ()
 
 
-class Climb(NamedTuple):
-    """How far down it went: what serves (None: nothing), what failed, what the notebook gets."""
+class Outcome(NamedTuple):
+    """What serves (None: nothing), what failed before it, and the error for the notebook."""
 
-    asked: Setup
-    served: Setup | None
+    asked: Allocator
+    served: Allocator | None
     tried: list[dict[str, Any]]
     error: BaseException | None = None
 
 
 def request(original: Callable[..., None], args: Any, kwargs: Any) -> Request:
-    """Return a call in its full form. Raises :class:`TypeError` for arguments that it has not."""
+    """Return a call in its full form. Raises :class:`TypeError` for arguments it does not take."""
     bound = inspect.signature(original).bind(*args, **kwargs)
     bound.apply_defaults()
     words = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
     return Request(original, dict(bound.arguments), ", ".join(words)[:_LONGEST])
 
 
-def climb(request: Request, settings: Settings) -> Climb:
-    """Set RMM up on the highest rung that holds; errors of RMM are returned, not raised."""
-    asked = allocators.asked(request.arguments)
-    before = _current()
+def set_up(request: Request, settings: Settings) -> Outcome:
+    """Set RMM up on the highest rung that works; errors of RMM are returned, not raised."""
+    asked = allocators.asked_by_notebook(request.arguments)
+    before: int | None = None
+    with suppress(Exception):  # RMM will raise the same error in a moment
+        before = cuda_device.current()
     try:
         if settings.overrides:
-            _check(asked)
-            asked = allocators.ordered(settings, _free(_present(request.devices)))
+            _check_sizes(asked)
+            asked = allocators.asked_by_mode(settings, _free_before(_present(request.devices)))
             _build(request, asked)
         else:
             request.original(**request.arguments)
-        cuda_device.current()  # an RMM that only warns when there is no GPU says so here
+        cuda_device.current()  # an RMM that only warns without a GPU raises here
     except Exception as error:  # whatever RMM raises
         repair(request, before)
-        tried = [asked.told(spelled(error))]
-        if not _lowers(error, asked):
-            return Climb(asked, None, tried, error_causes.missing(error) or error)
-        return _descend(request, Climb(asked, None, tried, error), before)
-    return Climb(asked, asked, [])
+        tried = [asked.described(spell_error(error))]
+        refused = "not supported" if asked.kind == "async" else "multiple of 256"
+        has_lower = asked.kind == "async" or asked.pooled
+        if has_lower and (error_causes.is_full(error) or refused in str(error)):
+            return _descend(request, Outcome(asked, None, tried, error), before)
+        return Outcome(asked, None, tried, error_causes.missing(error) or error)
+    return Outcome(asked, asked, [])
 
 
-def _free(devices: tuple[int, ...]) -> int:
-    """Return the bytes that a mode's shares are of, on the fullest of ``devices``.
+def _free_before(devices: tuple[int, ...]) -> int:
+    """Return the free bytes that a mode's shares refer to, on the fullest of ``devices``.
 
-    They are what was free when the mode first set the device up: at each further call its own
-    pool holds them, which RMM frees before it makes the next one.
+    They are what was free when the mode first set the device up: at later calls its own pool holds
+    some, which RMM frees before it makes the next pool.
     """
     for number in devices:
         if number not in _free_at_first:
@@ -89,75 +93,67 @@ def _free(devices: tuple[int, ...]) -> int:
     return min(_free_at_first[number] for number in devices)
 
 
-def _descend(request: Request, failed: Climb, before: int | None) -> Climb:
-    for setup in allocators.lower(failed.asked, cuda_device.free(_present(request.devices))):
+def _descend(request: Request, failed: Outcome, before: int | None) -> Outcome:
+    free = cuda_device.free(_present(request.devices))
+    for allocator in allocators.lower_rungs(failed.asked, free):
         try:
-            _build(request, setup)
-        except Exception as error:  # the next rung may hold
-            failed.tried.append(setup.told(spelled(error)))
+            _build(request, allocator)
+        except Exception as error:  # the next rung may work
+            failed.tried.append(allocator.described(spell_error(error)))
             repair(request, before)
         else:
-            return failed._replace(served=setup, error=None)
+            return failed._replace(served=allocator, error=None)
     if importlib.util.find_spec("cupy") is None:
         return failed
-    return failed._replace(served=Setup("cupy", "cupy"), error=None)
+    return failed._replace(served=Allocator("cupy", "cupy"), error=None)
 
 
-def _build(request: Request, setup: Setup) -> None:
-    """Set RMM up so, on all devices. Raises what RMM raises."""
+def _build(request: Request, allocator: Allocator) -> None:
+    """Set RMM up with ``allocator`` on all devices. Raises what RMM raises."""
+    arguments = request.arguments
     request.original(
         **{
-            **request.arguments,
-            "pool_allocator": setup.pooled,
-            "managed_memory": setup.kind.startswith("managed"),
-            "initial_pool_size": setup.initial if setup.pooled else None,
-            "maximum_pool_size": setup.maximum if setup.pooled else None,
-            "logging": request.arguments["logging"] and setup.kind != "async",
+            **arguments,
+            "pool_allocator": allocator.pooled,
+            "managed_memory": allocator.kind.startswith("managed"),
+            "initial_pool_size": allocator.initial if allocator.pooled else None,
+            "maximum_pool_size": allocator.maximum if allocator.pooled else None,
+            "logging": arguments["logging"] and allocator.kind != "async",
         }
     )
-    if setup.kind == "async":
-        for number in request.devices:
-            with cuda_device.selected(number):
-                cuda_device.resources().set_per_device_resource(number, _async(request, setup))
-
-
-def _async(request: Request, setup: Setup) -> Any:
-    """Make CUDA's own pool; RMM's default first size was half of what is free, and later none."""
+    if allocator.kind != "async":
+        return
+    # RMM's default first size was half of what is free, and later none.
+    initial = allocators.ALIGNMENT if allocator.initial is None else allocator.initial
     mr = cuda_device.resources()
-    resource = mr.CudaAsyncMemoryResource(
-        initial_pool_size=allocators.ALIGNMENT if setup.initial is None else setup.initial,
-        release_threshold=setup.threshold,
-    )
-    if request.arguments["logging"]:
-        return mr.LoggingResourceAdaptor(resource, request.arguments["log_file_name"])
-    return resource
+    for number in request.devices:
+        with cuda_device.selected(number):
+            resource = mr.CudaAsyncMemoryResource(
+                initial_pool_size=initial, release_threshold=allocator.threshold
+            )
+            if arguments["logging"]:
+                resource = mr.LoggingResourceAdaptor(resource, arguments["log_file_name"])
+            mr.set_per_device_resource(number, resource)
 
 
-def _check(asked: Setup) -> None:
-    """Raise what RMM would of sizes that it does not take: a mode replaces them unread.
+def _check_sizes(asked: Allocator) -> None:
+    """Raise RMM's error for sizes that it cannot read: a mode would replace them unread.
 
-    The pool is one of no memory: it asks for its first block, and nothing touches it.
+    The pool has no memory: its upstream resource returns an address that nothing touches.
     """
     mr = cuda_device.resources()
     if asked.pooled:
         upstream = mr.CallbackMemoryResource(lambda *_: allocators.ALIGNMENT, lambda *_: None)
         initial = allocators.ALIGNMENT if asked.initial is None else asked.initial
-        with suppress(RuntimeError, MemoryError):  # of sizes that the mode replaces
+        with suppress(RuntimeError, MemoryError):  # about sizes that the mode replaces
             mr.PoolMemoryResource(upstream, initial, asked.maximum)
 
 
-def _lowers(error: BaseException, setup: Setup) -> bool:
-    """Tell whether a lower rung may hold where ``setup`` failed."""
-    if setup.kind == "async":
-        return error_causes.full(error) or "not supported" in str(error)
-    return setup.pooled and (error_causes.full(error) or "multiple of 256" in str(error))
-
-
 def repair(request: Request, before: int | None) -> None:
-    """Make RMM's state whole after a call that failed half-way.
+    """Make RMM's state consistent after a call that failed half-way.
 
-    RMM forgets its resources first and takes the new ones then, so its C++ half may still point
-    at what is gone, and another device be the current one.
+    RMM drops its resources first and then takes the new ones, so its C++ half may still point at
+    dropped ones, and another device may be current.
     """
     if before is None:
         return
@@ -166,18 +162,11 @@ def repair(request: Request, before: int | None) -> None:
         mr = cuda_device.resources()
         for number in {before, *_present(request.devices)}:
             mr.set_per_device_resource(number, mr.get_per_device_resource(number))
-    except Exception:  # noqa: S110 - what failed first is the error to show
+    except Exception:  # noqa: S110 - the first error is the one to show
         pass
 
 
 def _present(devices: tuple[int, ...]) -> tuple[int, ...]:
-    """Return those devices that there are; for others RMM has an error of its own."""
-    there = range(cuda_device.count())
-    return tuple(number for number in devices if number in there) or (0,)
-
-
-def _current() -> int | None:
-    try:
-        return cuda_device.current()
-    except Exception:  # RMM is about to say so itself
-        return None
+    """Return those devices that exist; RMM has its own error for the others."""
+    existing = range(cuda_device.count())
+    return tuple(number for number in devices if number in existing) or (0,)

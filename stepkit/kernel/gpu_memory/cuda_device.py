@@ -58,7 +58,7 @@ def free(devices: Sequence[int]) -> int:
 
 
 def pages_on_demand(number: int) -> bool:
-    """Tell whether managed memory may exceed the device's own (not so under WSL, on some vGPUs)."""
+    """Return whether managed memory may exceed the device's (not under WSL and on some vGPUs)."""
     gpu = _gpu()
     attribute = gpu.runtime.cudaDeviceAttr.cudaDevAttrConcurrentManagedAccess
     return bool(gpu.getDeviceAttribute(attribute, number))
@@ -67,16 +67,16 @@ def pages_on_demand(number: int) -> bool:
 def driver_version() -> int | None:
     """Return the driver's CUDA version as 1000 * major + 10 * minor.
 
-    It is 0 without a driver, and None when that cannot be told.
+    It is 0 without a driver, and None if unknown.
     """
     try:
         return int(_gpu().driverGetVersion())
-    except Exception:  # a hint, no more
+    except Exception:  # it only makes a message clearer
         return None
 
 
 def initialised() -> bool:
-    """Tell whether this thread has a CUDA context, without making one."""
+    """Return whether this thread has a CUDA context, without making one."""
     try:
         driver = ctypes.CDLL("libcuda.so.1", mode=_RTLD_NOLOAD)
         context = ctypes.c_void_p()

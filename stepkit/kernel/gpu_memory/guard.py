@@ -1,4 +1,4 @@
-"""The guard of one process: what it wraps, and what it tells of it."""
+"""The guard of one process: it wraps functions of RMM, and logs what they do."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .write_guard_log import Report, spelled
+from .write_guard_log import GuardLog, spell_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .allocator_ladder import Climb, Request
-    from .host_overflow import Overflow
+    from .allocator_ladder import Outcome, Request
+    from .host_overflow import HostOverflow
     from .read_guard_request import Settings
 
 _OURS = "_stepkit_guarded"
 
 
 class Guard:
-    """Wraps RMM's functions when they are imported, and reports on what they do."""
+    """Wraps RMM's functions when they are imported, and logs what they do."""
 
     def __init__(self, settings: Settings, *, child: bool) -> None:
         self.settings = settings
-        self.report = Report(settings.report)
+        self.log = GuardLog(settings.report)
         self._child = child
         self._pid = os.getpid()
         self._devices: tuple[int, ...] = (0,)
-        self._overflows: list[Overflow] = []
-        self._told: dict[str, Any] = {}
-        self._climbing = threading.local()
+        self._overflows: list[HostOverflow] = []
+        self._statistics: dict[str, Any] = {}
+        self._setting_up = threading.local()
         self._warned = False
         self._cupy = False
         self._set = False
 
     def begin(self) -> None:
-        """Say that the guard is there, and see to the last words."""
+        """Log that the guard is there, and log the last statistics at the end of the process."""
         version = ".".join(str(part) for part in sys.version_info[:3])
-        self.report.tell("installed", python=version, mode=self.settings.mode, child=self._child)
+        self.log.write("installed", python=version, mode=self.settings.mode, child=self._child)
         atexit.register(self._end)
 
     def rmm_imported(self, module: Any) -> None:
@@ -50,16 +50,16 @@ class Guard:
         if hasattr(original, _OURS):
             return
         package = sys.modules["rmm"]
-        self.report.tell("imported", version=getattr(package, "__version__", None))
+        self.log.write("imported", version=getattr(package, "__version__", None))
         module.reinitialize = self._guarded(original)
         if getattr(package, "reinitialize", None) is original:
             package.reinitialize = module.reinitialize  # type: ignore[attr-defined]
         if self.settings.overrides and not self._child and not self._set:
-            self._set = True  # one that is imported again keeps what it has, as without a guard
+            self._set = True  # an RMM that is imported again keeps its resources
             self._set_up(original, (), {})
 
     def allocator_imported(self, module: Any) -> None:
-        """Wrap CuPy's allocator of RMM's, so that it can do without RMM."""
+        """Wrap RMM's allocator for CuPy, so that CuPy's own pool serves where RMM is broken."""
         original = module.rmm_cupy_allocator
         if hasattr(original, _OURS):
             return
@@ -80,18 +80,18 @@ class Guard:
         module.rmm_cupy_allocator = rmm_cupy_allocator
 
     def cell_ended(self, *_: Any) -> None:
-        """Tell what changed since the last cell."""
-        self._tell_statistics("cell")
+        """Log the statistics, if they changed since the last cell."""
+        self._log_statistics("cell")
 
     def _guarded(self, original: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(original)
         def reinitialize(*args: Any, **kwargs: Any) -> None:
-            if getattr(self._climbing, "on", False):  # a hook of RMM's that calls it in turn
+            if getattr(self._setting_up, "on", False):  # called by a hook of RMM during a set-up
                 return original(*args, **kwargs)
             try:
                 error = self._set_up(original, args, kwargs)
-            except Exception as fault:  # the guard fails open
-                self.report.broken("rmm.reinitialize", fault)
+            except Exception as error_of_ours:  # the guard fails open
+                self.log.write_error("rmm.reinitialize", error_of_ours)
                 return original(*args, **kwargs)
             return self._deliver(error)
 
@@ -101,57 +101,56 @@ class Guard:
     def _set_up(
         self, original: Callable[..., None], args: Any, kwargs: Any
     ) -> BaseException | None:
-        """Set RMM up and tell how; return what the notebook gets to see of it."""
+        """Set RMM up and log how; return the error that the notebook is to see."""
         from . import allocator_ladder  # at the kernel's start it would only take time
 
         try:
             request = allocator_ladder.request(original, args, kwargs)
         except TypeError:
-            return _raised(original, args, kwargs)
-        self._tell_statistics("reinitialize")
+            try:
+                original(*args, **kwargs)
+            except Exception as error:
+                return error
+            return None
+        self._log_statistics("reinitialize")
         self._overflows = []  # they would keep a pool alive that RMM is to free first
-        self._climbing.on = True
+        self._setting_up.on = True
         try:
-            climb = allocator_ladder.climb(request, self.settings)
+            outcome = allocator_ladder.set_up(request, self.settings)
         finally:
-            self._climbing.on = False
-        self._tell_climb(request, climb)
-        if climb.served and climb.served.kind != "cupy":
-            self._dress(climb, request)
-        return climb.error
+            self._setting_up.on = False
+        self._log_outcome(request, outcome)
+        if outcome.served and outcome.served.kind != "cupy":
+            from . import resource_adaptors
 
-    def _tell_climb(self, request: Request, climb: Climb) -> None:
+            self._devices = request.devices
+            self._statistics = {}
+            try:
+                self._overflows = resource_adaptors.add(
+                    outcome.served, request, self.settings, self._warn
+                )
+            except Exception as error:  # RMM is set up; only our additions are missing
+                self.log.write_error("the statistics of RMM", error)
+        return outcome.error
+
+    def _log_outcome(self, request: Request, outcome: Outcome) -> None:
         from . import error_causes
 
-        error = climb.error
-        self.report.tell(
+        error = outcome.error
+        self.log.write(
             "reinitialize",
             by="mode" if self.settings.overrides else "notebook",
             arguments=request.spelled,
-            asked=climb.asked.told(),
-            served=climb.served and climb.served.told(),
-            tried=climb.tried,
-            error=error and spelled(error),
+            asked=outcome.asked.described(),
+            served=outcome.served and outcome.served.described(),
+            tried=outcome.tried,
+            error=error and spell_error(error),
             cuda=error_causes.cuda_error(error)[0] or None,
             devices=request.devices,
         )
 
-    def _dress(self, climb: Climb, request: Request) -> None:
-        from . import resource_adaptors
-
-        self._devices = request.devices
-        self._told = {}
-        if climb.served is None:
-            return
-        try:
-            self._overflows = resource_adaptors.dress(
-                climb.served, request, self.settings, self._warn
-            )
-        except Exception as error:  # RMM is set up; only our additions are missing
-            self.report.broken("the statistics of RMM", error)
-
     def _deliver(self, error: BaseException | None) -> None:
-        """Give the notebook what is its own to see."""
+        """Raise the error in the notebook, or warn once where a missing GPU is accepted."""
         from .error_causes import GpuMissing
 
         if error is None:
@@ -173,14 +172,14 @@ class Guard:
             return None
         if not self._cupy:
             self._cupy = True
-            self._warn(f"CuPy's own pool serves its arrays, as RMM failed: {spelled(error)}")
+            self._warn(f"CuPy's own pool serves its arrays, as RMM failed: {spell_error(error)}")
         return pointer
 
     def _warn(self, text: str) -> None:
-        self.report.tell("warning", text=text)
+        self.log.write("warning", text=text)
 
-    def _tell_statistics(self, when: str) -> None:
-        """Tell what RMM counted, when that changed; nothing before it is imported."""
+    def _log_statistics(self, when: str) -> None:
+        """Log what RMM counted, if that changed and RMM is imported."""
         if "rmm.rmm" not in sys.modules:
             return
         try:
@@ -190,16 +189,16 @@ class Guard:
             if self._overflows:
                 found["overflow_bytes"] = sum(overflow.peak for overflow in self._overflows)
         except Exception as error:  # the guard fails open
-            self.report.broken("reading the statistics of RMM", error)
+            self.log.write_error("reading the statistics of RMM", error)
             return
-        if found != self._told:
-            self._told = found
-            self.report.tell("statistics", when=when, **found)
+        if found != self._statistics:
+            self._statistics = found
+            self.log.write("statistics", when=when, **found)
 
     def _end(self) -> None:
         if os.getpid() != self._pid:
             return
-        self._tell_statistics("exit")
+        self._log_statistics("exit")
         cupy = sys.modules.get("cupy")
         if cupy is None:
             return
@@ -208,14 +207,6 @@ class Guard:
 
             if cuda_device.initialised():
                 held = int(cupy.get_default_memory_pool().total_bytes())
-                self.report.tell("statistics", when="exit", cupy_bytes=held)
+                self.log.write("statistics", when="exit", cupy_bytes=held)
         except Exception as error:  # the guard fails open
-            self.report.broken("reading CuPy's pool", error)
-
-
-def _raised(function: Callable[..., None], args: Any, kwargs: Any) -> BaseException | None:
-    try:
-        function(*args, **kwargs)
-    except Exception as error:
-        return error
-    return None
+            self.log.write_error("reading CuPy's pool", error)

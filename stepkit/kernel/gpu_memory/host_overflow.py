@@ -1,4 +1,4 @@
-"""GPU memory that goes on in the host's when the GPU's is full, up to a limit."""
+"""Take memory from the host when the GPU's is full, up to a limit."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Overflow:
-    """Hands out memory of ``first``, and of ``spare`` when ``first`` has none left.
+class HostOverflow:
+    """Allocates from the resource ``gpu``, and from ``host`` when ``gpu`` is full.
 
-    ``told`` is called once, with the bytes that first did not fit. ``used`` and ``peak`` are bytes
-    of ``spare``.
+    ``on_overflow`` is called once, with the bytes of the first allocation on the host. ``used`` and
+    ``peak`` are bytes on the host.
     """
 
-    def __init__(self, first: Any, spare: Any, told: Callable[[int], None]) -> None:
-        self._first = first
-        self._spare = spare
-        self._told = told
-        self._held: set[int] = set()
+    def __init__(self, gpu: Any, host: Any, on_overflow: Callable[[int], None]) -> None:
+        self._gpu = gpu
+        self._host = host
+        self._on_overflow = on_overflow
+        self._on_host: set[int] = set()
         self._lock = threading.Lock()
         self.used = self.peak = 0
 
     def resource(self) -> Any:
-        """Return what RMM is to use.
+        """Return the resource for RMM.
 
-        It is not kept here: in a circle it would outlive its use, and with it a pool on the GPU.
+        It is not kept here: a reference cycle would keep it, and a pool on the GPU, after its use.
         """
         return cuda_device.resources().CallbackMemoryResource(self._allocate, self._deallocate)
 
     def _allocate(self, size: int, stream: Any) -> int:
         try:
-            return int(self._first.allocate(size, stream))
+            return int(self._gpu.allocate(size, stream))
         except MemoryError as error:
-            if not error_causes.full(error):
+            if not error_causes.is_full(error):
                 raise
-        pointer = int(self._spare.allocate(size, stream))
+        pointer = int(self._host.allocate(size, stream))
         with self._lock:
             begins = not self.peak
-            self._held.add(pointer)
+            self._on_host.add(pointer)
             self.used += size
             self.peak = max(self.peak, self.used)
         if begins:
-            self._told(size)
+            self._on_overflow(size)
         return pointer
 
     def _deallocate(self, pointer: int, size: int, stream: Any) -> None:
         with self._lock:
-            spare = pointer in self._held
-            if spare:
-                self._held.remove(pointer)
+            on_host = pointer in self._on_host
+            if on_host:
+                self._on_host.remove(pointer)
                 self.used -= size
-        (self._spare if spare else self._first).deallocate(pointer, size, stream)
+        (self._host if on_host else self._gpu).deallocate(pointer, size, stream)
 
 
-def spare(number: int, limit: int) -> Any:
-    """Return host memory that device ``number`` can use, ``limit`` bytes of it; None without.
+def host_memory(number: int, limit: int) -> Any:
+    """Return a resource of ``limit`` bytes on the host that device ``number`` can use, or None.
 
-    Managed memory where its pages may leave the GPU, else memory that is locked on the host.
+    It is managed memory where its pages may leave the GPU, else memory that is locked on the host.
     """
     mr = cuda_device.resources()
     if cuda_device.pages_on_demand(number):

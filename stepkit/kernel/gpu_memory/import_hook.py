@@ -1,4 +1,4 @@
-"""Call a function with a module each time that it was executed."""
+"""Call a function with a module each time that the module is executed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 Hook = Callable[[Any], None]
-Broken = Callable[[str, BaseException], None]
+OnError = Callable[[str, BaseException], None]
 
 
 class Finder:
-    """Finds what the other finders find, with a loader that calls our hook afterwards.
+    """Finds what the other finders find, with a loader that calls a hook afterwards.
 
     It stays on ``sys.meta_path``: a module that is reloaded is executed again.
     """
 
-    def __init__(self, hooks: dict[str, Hook], broken: Broken) -> None:
+    def __init__(self, hooks: dict[str, Hook], on_error: OnError) -> None:
         self._hooks = hooks
-        self._broken = broken
+        self._on_error = on_error
         self._searching = threading.local()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
@@ -27,22 +27,20 @@ class Finder:
         hook = self._hooks.get(name)
         if hook is None or getattr(self._searching, "name", None) == name:
             return None
-        self._searching.name = name  # another finder may ask us in turn
+        self._searching.name = name  # another finder may call this one in turn
         try:
-            spec = self._found(name, path, target)
+            for finder in list(sys.meta_path):
+                find = getattr(finder, "find_spec", None)
+                spec = find(name, path, target) if find and finder is not self else None
+                if spec is not None:
+                    break
+            else:
+                return None
         finally:
             self._searching.name = None
-        if spec is not None and hasattr(spec.loader, "exec_module"):
+        if hasattr(spec.loader, "exec_module"):
             self._extend(spec.loader, hook)
         return spec
-
-    def _found(self, name: str, path: Any, target: Any) -> Any:
-        for finder in list(sys.meta_path):
-            find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find and finder is not self else None
-            if spec is not None:
-                return spec
-        return None
 
     def _extend(self, loader: Any, hook: Hook) -> None:
         execute = loader.exec_module
@@ -54,19 +52,19 @@ class Finder:
         try:
             loader.exec_module = exec_module
         except AttributeError as error:
-            self._broken("the import hook", error)
+            self._on_error("the import hook", error)
 
     def call(self, hook: Hook, module: Any) -> None:
-        """Call a hook, and let none of its faults reach the notebook's import."""
+        """Call a hook; none of its errors reaches the notebook's import."""
         try:
             hook(module)
         except Exception as error:  # the guard fails open
-            self._broken(f"the import of {module.__name__}", error)
+            self._on_error(f"the import of {module.__name__}", error)
 
 
-def install(hooks: dict[str, Hook], broken: Broken) -> None:
-    """Call each hook when its module is executed, and at once if it was."""
-    finder = Finder(hooks, broken)
+def install(hooks: dict[str, Hook], on_error: OnError) -> None:
+    """Call each hook when its module is executed, and now if it has been."""
+    finder = Finder(hooks, on_error)
     sys.meta_path.insert(0, finder)
     for name, hook in hooks.items():
         if name in sys.modules:

@@ -1,4 +1,4 @@
-"""What stepkit's runner asks of the guard."""
+"""Read what stepkit's runner asks of the guard: stepkit.gpu.memory.guard_request writes it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Settings:
-    """What to do.
+    """What the guard is to do.
 
-    Sizes are bytes (``int``) or shares of the GPU memory that is free (``float``), ``overflow`` are
-    bytes of the host's memory, ``report`` is a path, empty for none.
+    Sizes are bytes (``int``) or shares of the GPU memory that is free (``float``), ``overflow`` is
+    bytes of the host's memory, ``report`` is the path of the log, empty for none.
     """
 
-    # No named tuple: making its class takes longer than the rest of the guard's start.
+    # Not a named tuple: making its class takes longer than the rest of the guard's start.
     def __init__(self, values: dict[str, Any]) -> None:
         self.mode: str = values.get("mode", "respect")
         self.initial: Size = values.get("initial")
@@ -34,7 +34,7 @@ class Settings:
 
 
 def read(text: str) -> Settings | None:
-    """Return the settings in ``text``, None when it is empty; unknown ones are passed over.
+    """Return the settings in ``text``, None when it is empty; unknown keys are ignored.
 
     Raises :class:`ValueError` when it holds no JSON object.
     """
@@ -42,5 +42,5 @@ def read(text: str) -> Settings | None:
         return None
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError(f"no JSON object: {text}")  # noqa: TRY004 - as for text that is no JSON
+        raise ValueError(f"not a JSON object: {text}")  # noqa: TRY004 - as for text that is not JSON
     return Settings(values)

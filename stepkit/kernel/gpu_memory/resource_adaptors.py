@@ -1,4 +1,4 @@
-"""Put limits, overflow and statistics around what RMM was set up with."""
+"""Add limits, overflow to the host and statistics to the resources that RMM was set up with."""
 
 from __future__ import annotations
 
@@ -6,57 +6,53 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import cuda_device, statistics
-from .host_overflow import Overflow, spare
+from .host_overflow import HostOverflow, host_memory
 
 if TYPE_CHECKING:
     from .allocator_ladder import Request
-    from .allocators import Setup
+    from .allocators import Allocator
     from .read_guard_request import Settings
 
 Warn = Callable[[str], None]
 
 
-def dress(setup: Setup, request: Request, settings: Settings, warn: Warn) -> list[Overflow]:
-    """Wrap the resource of each device; return what may overflow into the host's memory.
+def add(
+    allocator: Allocator, request: Request, settings: Settings, warn: Warn
+) -> list[HostOverflow]:
+    """Wrap the resource of each device; return the overflows to the host's memory.
 
-    There are no statistics of one that logs: RMM looks for its log at the top.
+    A logging resource gets no statistics adaptor: RMM expects logging outermost.
     """
-    overflows: list[Overflow] = []
+
+    def on_overflow(size: int) -> None:
+        warn(f"the GPU's memory is full: {size} bytes and more go to the host's")
+
+    overflows: list[HostOverflow] = []
     mr = cuda_device.resources()
     for number in request.devices:
         with cuda_device.selected(number):
-            shown = mr.get_per_device_resource(number)
-            resource = _limited(shown, setup, settings, number)
-            if settings.overflow and not setup.kind.startswith("managed"):
-                resource = _overflowing(resource, settings.overflow, number, overflows, warn)
+            original = mr.get_per_device_resource(number)
+            resource = _limited(original, allocator, settings, number)
+            if settings.overflow and not allocator.kind.startswith("managed"):
+                host = host_memory(number, settings.overflow)
+                if host is None:
+                    warn("no overflow: this GPU and this RMM can use no memory of the host")
+                else:
+                    overflows.append(HostOverflow(resource, host, on_overflow))
+                    resource = overflows[-1].resource()
             if not request.arguments["logging"]:
-                resource = statistics.counted(resource, shown)
+                resource = statistics.count(resource, original)
             mr.set_per_device_resource(number, resource)
     return overflows
 
 
-def _limited(resource: Any, setup: Setup, settings: Settings, number: int) -> Any:
-    """Bound what has no bounds of its own; managed memory may exceed the GPU by the overflow."""
-    limit = setup.maximum if isinstance(setup.maximum, int) and not setup.pooled else None
-    if setup.kind == "managed" and settings.overflow:
+def _limited(resource: Any, allocator: Allocator, settings: Settings, number: int) -> Any:
+    """Limit a resource that has no limit; managed memory may exceed the GPU by the overflow."""
+    maximum = allocator.maximum
+    limit = maximum if isinstance(maximum, int) and not allocator.pooled else None
+    if allocator.kind == "managed" and settings.overflow:
         free = cuda_device.free((number,))
         limit = min(free, free if limit is None else limit) + settings.overflow
     if limit is None:
         return resource
     return cuda_device.resources().LimitingResourceAdaptor(resource, limit)
-
-
-def _overflowing(
-    resource: Any, limit: int, number: int, overflows: list[Overflow], warn: Warn
-) -> Any:
-    beside = spare(number, limit)
-    if beside is None:
-        warn("no overflow: this GPU and this RMM can use no memory of the host")
-        return resource
-    overflow = Overflow(
-        resource,
-        beside,
-        lambda size: warn(f"the GPU's memory is full: {size} bytes and more go to the host's"),
-    )
-    overflows.append(overflow)
-    return overflow.resource()

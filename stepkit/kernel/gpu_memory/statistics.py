@@ -1,4 +1,4 @@
-"""Count what RMM hands out, without a notebook that can tell."""
+"""Count what RMM allocates, in a way that the notebook's code does not notice."""
 
 from __future__ import annotations
 
@@ -10,44 +10,39 @@ _COUNTS = ("current_bytes", "peak_bytes", "total_bytes", "total_count")
 _classes: dict[Any, Any] = {}
 
 
-def counted(resource: Any, shown: Any) -> Any:
-    """Return ``resource`` with statistics, that passes for ``shown``.
+def count(resource: Any, shown: Any) -> Any:
+    """Return ``resource`` with a statistics adaptor that passes for ``shown``.
 
-    ``isinstance`` and attributes answer as ``shown`` would: cudf.pandas takes its own pool only in
-    place of a CudaMemoryResource, and a notebook may ask for a pool's ``pool_size()``.
+    ``isinstance`` and attributes answer as for ``shown``: cudf.pandas replaces only a
+    CudaMemoryResource by its own pool, and a notebook may ask for a pool's ``pool_size()``.
     """
-    return _counting_class()(resource)._shows(shown)  # noqa: SLF001 - a class of ours
-
-
-def _counting_class() -> Any:
     base = cuda_device.resources().StatisticsResourceAdaptor
-    if base in _classes:
-        return _classes[base]
+    if base not in _classes:
 
-    class StatisticsResourceAdaptor(base):  # type: ignore[misc, valid-type]
-        """RMM's statistics, seen as what they are about."""
+        class StatisticsResourceAdaptor(base):  # type: ignore[misc, valid-type]
+            """RMM's adaptor, which shows itself as the resource that it counts."""
 
-        _shown: Any = None
+            _shown: Any = None
 
-        def _shows(self, shown: Any) -> Any:
-            self._shown = shown
-            return self
+            def _show(self, shown: Any) -> Any:
+                self._shown = shown
+                return self
 
-        @property  # type: ignore[misc]
-        def __class__(self) -> Any:
-            return type(self) if self._shown is None else self._shown.__class__
+            @property  # type: ignore[misc]
+            def __class__(self) -> Any:
+                return type(self) if self._shown is None else self._shown.__class__
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._shown, name)
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self._shown, name)
 
-    _classes[base] = StatisticsResourceAdaptor
-    return StatisticsResourceAdaptor
+        _classes[base] = StatisticsResourceAdaptor
+    return _classes[base](resource)._show(shown)  # noqa: SLF001 - the class above
 
 
 def read(devices: tuple[int, ...]) -> dict[str, Any]:
     """Return the class of the resource in use, whether it is ours, and its counts if it has any.
 
-    Counts are summed over ``devices``. It asks no GPU.
+    Counts are summed over ``devices``. The GPU is not asked.
     """
     mr = cuda_device.resources()
     found: dict[str, Any] = {}
@@ -57,15 +52,10 @@ def read(devices: tuple[int, ...]) -> dict[str, Any]:
             name = resource.__class__.__name__
             ours = type(resource) in _classes.values() or name == "LoggingResourceAdaptor"
             found.update(resource=name, ours=ours)
-        counts = _counts(resource, mr.StatisticsResourceAdaptor)
-        for name in _COUNTS if counts is not None else ():
-            found[name] = found.get(name, 0) + int(getattr(counts, name))
+        while resource is not None and not issubclass(type(resource), mr.StatisticsResourceAdaptor):
+            resource = getattr(resource, "upstream_mr", None)
+        if resource is not None:
+            counts = resource.allocation_counts
+            for name in _COUNTS:
+                found[name] = found.get(name, 0) + int(getattr(counts, name))
     return found
-
-
-def _counts(resource: Any, statistics: type) -> Any:
-    while resource is not None:
-        if issubclass(type(resource), statistics):
-            return resource.allocation_counts
-        resource = getattr(resource, "upstream_mr", None)
-    return None

@@ -1,1 +1,1 @@
-"""Sources of ready-made cells: they run in the notebook's kernel and import nothing of stepkit."""
+"""Sources of ready-made cells: they run in the notebook's kernel and do not import stepkit."""

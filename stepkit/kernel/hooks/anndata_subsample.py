@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 class _StepkitAnndataSubsample:
-    """Cuts what anndata and scanpy read to some rows and columns, so that less data is needed.
+    """Cuts what anndata and scanpy read to some rows and columns.
 
-    anndata is not imported here but waited for: cudf.pandas, say, must be loaded before it.
+    anndata is not imported here; an import hook waits for it, because the notebook may have to load
+    another module first, such as cudf.pandas.
     """
 
     def __init__(self, max_obs: "int | None", max_vars: "int | None", seed: int) -> None:
@@ -30,7 +31,7 @@ class _StepkitAnndataSubsample:
             sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, *_rest: object) -> "Any":
-        """Let anndata be imported as always, and wrap its readers then."""
+        """Find anndata as without this hook, and wrap its readers after the import."""
         import importlib.util
         import sys
 
@@ -89,7 +90,7 @@ class _StepkitAnndataSubsample:
     def kept(self, axis: int, size: int) -> "Any":
         """Draw which rows (axis 0) or columns (1) stay, in their order; None means all.
 
-        Each axis has random numbers of its own: files of equal width keep the same columns.
+        Each axis has separate random numbers: files of equal width keep the same columns.
         """
         limit = self.limits[axis]
         if limit is None or size <= limit:

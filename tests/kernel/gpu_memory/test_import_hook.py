@@ -151,7 +151,7 @@ def test_a_notebook_that_can_do_without_a_gpu_is_warned_once(tmp_path: Path, pyt
 def test_a_fault_of_the_guards_own_leaves_the_notebook_alone(tmp_path: Path, python: str) -> None:
     code = """
 import importlib
-importlib.import_module("stepkit_guard.allocator_ladder").climb = lambda *_: 1 / 0
+importlib.import_module("stepkit_guard.allocator_ladder").set_up = lambda *_: 1 / 0
 rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
 print(rmm.mr.get_per_device_resource(0).pool_size())
 """
