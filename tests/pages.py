@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbformat.v4 import new_code_cell, new_output
+import nbformat
+from bs4 import BeautifulSoup, Tag
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from stepkit.html import nbconvert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PNG = "iVBORw0KGgo="
 
 # HTML that leaves an element, a comment or a quote open, or closes more than it opened.
 LEFT_OPEN = [
@@ -51,3 +58,30 @@ def display_cell(data: dict[str, Any], **metadata: Any) -> Any:
     """Return a cell that displays ``data``; ``metadata`` is the output's."""
     output = new_output("display_data", data=data, metadata=metadata)
     return new_code_cell("show()", outputs=[output])
+
+
+def render(*cells: Any, directory: Path | None = None, **options: Any) -> str:
+    """Return the page of a notebook with ``cells``."""
+    nb = new_notebook(metadata=options.pop("metadata", {}))
+    nb.cells.extend(cells)
+    return render_page(nb, name="analysis", directory=directory, **options)
+
+
+def soup(*cells: Any, **options: Any) -> BeautifulSoup:
+    """Return the parsed page of a notebook with ``cells``."""
+    return BeautifulSoup(render(*cells, **options), "html.parser")
+
+
+def only(found: BeautifulSoup, selector: str) -> Tag:
+    """Return the first tag that ``selector`` finds; there must be one."""
+    tag = found.select_one(selector)
+    assert tag is not None, selector
+    return tag
+
+
+def stream_cell(*chunks: str) -> Any:
+    """Return a cell that prints ``chunks``."""
+    cell = new_code_cell("go()")
+    stream = {"output_type": "stream", "name": "stdout"}  # new_output would check each for 0.5 ms
+    cell.outputs = [nbformat.from_dict({**stream, "text": chunk}) for chunk in chunks]
+    return cell

@@ -113,7 +113,10 @@ def _strip_markdown(line: str) -> str:
 
 
 def _make_banner(cells: list[Any]) -> str:
-    """Return the line that says how many cells failed, with a link to the first of them."""
+    """Return the line that counts failed cells, or else tolerated errors, with links to them.
+
+    The cells that it links to get their anchor here.
+    """
     failed = [cell for cell in cells if _has_failed(cell)]
     if not failed:
         return _make_tolerated_banner([cell for cell in cells if _why_tolerated(cell) is not None])

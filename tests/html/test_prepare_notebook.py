@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import PNG, display_cell, only, render_page, soup, stream_cell
+
+
+def test_cells_have_the_numbers_that_a_verdict_uses() -> None:
+    found = soup(
+        new_markdown_cell("# Title"),
+        new_code_cell("a", id="first"),
+        new_code_cell("p = 1", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell(" "),
+        new_code_cell("left out", metadata={"tags": ["skip-execution"]}),
+        new_code_cell("b", id="second"),
+    )
+
+    anchors = [tag for tag in found.select("[id]") if re.fullmatch(r"cell-\d+", str(tag["id"]))]
+    assert [tag["id"] for tag in anchors] == ["cell-1", "cell-2"]
+    followers = [tag.find_next("div") for tag in anchors]
+    assert [tag and tag["id"] for tag in followers] == ["cell-id=first", "cell-id=second"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "title", "has_own"),
+    [
+        (["# The *first* [one](x)", "# Second"], "The first one", True),
+        (["```\n# no heading\n```\n## Low"], "Low", False),
+        (["Under\n====="], "Under", True),
+        (["only text"], "analysis", False),
+    ],
+)
+def test_a_page_has_a_title_and_a_main_heading(
+    cells: list[str], title: str, *, has_own: bool
+) -> None:
+    found = soup(*map(new_markdown_cell, cells))
+
+    assert only(found, "title").get_text() == title
+    first = only(found, "h1")
+    assert first.get_text().removesuffix("\N{PILCROW SIGN}") == title
+    assert (first.get("class") == ["stepkit-title"]) is not has_own
+
+
+def test_the_page_has_the_language_of_the_notebook() -> None:
+    assert only(soup(metadata={"lang": "de-CH"}), "html")["lang"] == "de"
+    assert only(soup(metadata={"lang": '"><script>'}), "html")["lang"] == "en"
+
+
+def failed_cells() -> list[Any]:
+    error = new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
+    return [
+        new_code_cell("ok", metadata={"papermill": {"status": "completed"}}),
+        new_code_cell("bad", outputs=[error], metadata={"papermill": {"status": "failed"}}),
+        new_code_cell("never", metadata={"papermill": {"status": "pending"}}),
+    ]
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_the_page_of_a_failed_notebook_begins_with_a_link_to_the_failed_cell(template: str) -> None:
+    found = soup(*failed_cells(), template=template)
+
+    bar = only(found, "[role=alert]")
+    assert bar.get_text() == "1 cell failed, 1 did not run. First error: cell 2\n".strip()
+    target = only(found, "#" + str(only(found, "[role=alert] a")["href"]).removeprefix("#"))
+    following = target.find_next("a")
+    assert following is not None
+    assert following["id"] == "cell-2"
+
+
+def test_expected_and_tolerated_errors_are_not_failures() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    tagged = new_code_cell("a", outputs=[error], metadata={"tags": ["raises-exception"]})
+    tolerated = new_code_cell("b", outputs=[error], metadata={"papermill": {"status": "completed"}})
+
+    assert soup(tagged, tolerated).select("[role=alert]") == []
+
+
+def test_tolerated_errors_are_counted_linked_and_explained() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    metadata = {"papermill": {"status": "failed"}, "stepkit": {"tolerated": "no <GPU> here"}}
+    cell = new_code_cell("b", outputs=[error], metadata=metadata)
+
+    found = soup(new_code_cell("a"), cell)
+
+    assert only(found, ".stepkit-bar").get_text() == "Passed with 1 tolerated error: cell 2"
+    target = only(found, "#" + str(only(found, ".stepkit-bar a")["href"]).removeprefix("#"))
+    note = target.find_next("p")
+    assert note is not None
+    assert note.get_text() == "Tolerated: no <GPU> here"
+    assert found.select("[role=alert]") == []
+
+
+def test_a_failure_is_shown_rather_than_a_tolerated_error() -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": ""}})
+
+    found = soup(cell, *failed_cells())
+
+    assert "1 cell failed" in only(found, ".stepkit-bar").get_text()
+    assert "Tolerated: no reason was given" in found.get_text()
+
+
+@pytest.mark.parametrize("reason", [5, None, ["x"]])
+def test_a_reason_that_is_not_text_tolerates_nothing(reason: Any) -> None:
+    error = new_output("error", ename="E", evalue="", traceback=["boom"])
+    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": reason}})
+
+    assert "1 cell failed" in only(soup(cell), "[role=alert]").get_text()
+
+
+def test_the_notebook_is_not_changed() -> None:
+    nb = new_notebook(
+        cells=[
+            *failed_cells(),
+            stream_cell("a\r", "b"),
+            new_code_cell("%%bash\nls", metadata={"jupyter": {"source_hidden": True}}),
+            display_cell({"image/png": PNG}, alt="x"),
+        ],
+        metadata={"widgets": {}},
+    )
+    before = copy.deepcopy(nb)
+
+    render_page(nb)
+
+    assert nb == before
