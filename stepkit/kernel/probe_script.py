@@ -1,8 +1,9 @@
 """Ask the GPU's driver, CuPy and RMM what they can do, and print it as lines of JSON.
 
-Run as a script, in a process of its own, by the kernel's own Python: that may be another
-environment's, so nothing but the standard library is imported before what is asked. Each stage says
-that it begins, so that one that hangs or crashes is known. `probe.py none` leaves the GPU alone.
+stepkit.gpu.health.run_probe runs this script in a separate process, by the kernel's own Python:
+that may belong to another environment, so only the standard library is imported before CuPy and RMM
+are tested. Each stage prints a line when it begins, which names a stage that hangs or crashes.
+`probe_script.py none` leaves the GPU alone.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# As in launcher.py: what lies beside this file must not be imported in place of other modules.
+# As in launcher.py: modules beside this file must not hide those that are imported here.
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
     del sys.path[0]
 
 MARK = "stepkit-probe "
 
-# Asked for by name: others of the same prefixes (NVIDIA_API_KEY) are secrets.
+# Listed by name, because others with the same prefixes (NVIDIA_API_KEY) are secrets.
 VARIABLES = (
     "NVIDIA_VISIBLE_DEVICES",
     "NVIDIA_DRIVER_CAPABILITIES",
@@ -47,7 +48,7 @@ VARIABLES = (
     "LD_LIBRARY_PATH",
 )
 
-# Of these the requirements are told, too: RAPIDS, and what brings CUDA along for it.
+# Packages whose requirements are printed, too: RAPIDS, and those that bring CUDA along for it.
 _RAPIDS = re.compile(
     r"(?:lib)?(?:rmm|cudf|cuml|cugraph|cuvs|raft|kvikio|ucxx|cucim|cuspatial|cupy)(?:-|\Z)"
     r"|(?:pylib|dask-cu|rapids|nx-cugraph|numba-cuda|raft-dask|distributed-ucxx|cuxfilter)"
@@ -63,38 +64,33 @@ _ATTRIBUTES = {
 }
 
 
-def tell(stage: str, **facts: Any) -> None:
-    """Print one line; it starts anew whatever a library printed before."""
+def write(stage: str, **facts: Any) -> None:
+    """Print the facts of one stage on a new line: a library may have printed half a line."""
     sys.stdout.write("\n" + MARK + json.dumps({"stage": stage, **facts}) + "\n")
     sys.stdout.flush()
 
 
 def begin(stage: str) -> None:
-    """Say what comes next, in case nothing comes after it."""
-    tell("begin", next=stage)
+    """Print that a stage begins, in case it never ends."""
+    write("begin", next=stage)
 
 
 def main() -> None:
-    """Tell everything, from what cannot fail to what does most."""
+    """Print all stages: the least likely to fail first."""
     begin("python")
-    tell("python", **python_facts())
+    write("python", **python_facts())
     if sys.argv[1:] != ["none"]:
-        ask_gpu()
-    tell("end")
-
-
-def ask_gpu() -> None:
-    """Ask the driver, and then the libraries that stand on it."""
-    begin("driver")
-    driver = driver_facts()
-    tell("driver", **driver)
-    begin("nvml")
-    tell("nvml", **nvml_facts())
-    if not driver.get("devices"):
-        return
-    for name, ask in (("cupy", cupy_facts), ("rmm", rmm_facts)):
-        begin(name)
-        tell(name, **ask())
+        begin("driver")
+        driver = driver_facts()
+        write("driver", **driver)
+        begin("nvml")
+        write("nvml", **nvml_facts())
+        if driver.get("devices"):
+            begin("cupy")
+            write("cupy", **cupy_facts())
+            begin("rmm")
+            write("rmm", **rmm_facts())
+    write("end")
 
 
 def python_facts() -> dict[str, Any]:
@@ -112,44 +108,40 @@ def python_facts() -> dict[str, Any]:
 
 
 def installed() -> dict[str, Any]:
-    """Return the version of each distribution, what RAPIDS' own require, and what is unreadable."""
+    """Return the version of each distribution, RAPIDS' requirements, and what is unreadable."""
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
     unreadable: list[str] = []
     for distribution in metadata.distributions():
+        path = getattr(distribution, "_path", None)
         try:
-            name, version = name_and_version(distribution)
+            # From the directory's name: reading hundreds of METADATA files takes a second.
+            match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", getattr(path, "name", ""))
+            name, version = match.groups() if match else (distribution.metadata["Name"], None)
+            name = re.sub(r"[-_.]+", "-", name or "").lower()
+            version = version or distribution.version or ""
             if not name or name in versions:  # the first one found is the one that is imported
                 continue
             versions[name] = version
             if _RAPIDS.match(name):
                 requirements[name] = distribution.requires or []
-        except Exception:  # noqa: BLE001 - half an installation is no reason to look no further
-            unreadable.append(str(getattr(distribution, "_path", distribution)))
+        except Exception:  # noqa: BLE001 - one broken installation must not hide the others
+            unreadable.append(str(path or distribution))
     return {"packages": versions, "requirements": requirements, "unreadable": unreadable}
-
-
-def name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
-    """Read them from the directory's name: hundreds of METADATA files take a second."""
-    stem = getattr(getattr(distribution, "_path", None), "name", "")
-    match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", stem)
-    name, version = match.groups() if match else (distribution.metadata["Name"], None)
-    version = version or distribution.version or ""
-    return re.sub(r"[-_.]+", "-", name or "").lower(), version
 
 
 def doctor_checks() -> list[str]:
     """Return the names of the checks that RAPIDS' packages register for `rapids doctor`."""
     names: list[str] = []
     for distribution in metadata.distributions():
-        with suppress(Exception):  # others' entry points, if they can be read
+        with suppress(Exception):  # entry points that cannot be read
             points = distribution.entry_points
             names += [point.name for point in points if point.group == "rapids_doctor_check"]
     return list(dict.fromkeys(names))
 
 
 def driver_facts() -> dict[str, Any]:
-    """Ask the driver alone, through its C interface."""
+    """Ask the driver, through its C interface."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
@@ -170,13 +162,13 @@ def driver_facts() -> dict[str, Any]:
 
 
 def number(function: Any, *args: Any) -> int | None:
-    """Call what writes one int; None if it fails."""
+    """Return the int that a C function writes, None if it fails."""
     value = ctypes.c_int()
     return None if function(ctypes.byref(value), *args) else value.value
 
 
 def device_facts(cuda: ctypes.CDLL, index: int) -> dict[str, Any]:
-    """Describe one device; it needs no context."""
+    """Describe one device, which needs no context."""
     device = number(cuda.cuDeviceGet, index)
     name = ctypes.create_string_buffer(256)
     cuda.cuDeviceGetName(name, len(name), device)
@@ -194,7 +186,7 @@ def device_facts(cuda: ctypes.CDLL, index: int) -> dict[str, Any]:
 
 
 def context_facts(cuda: ctypes.CDLL) -> dict[str, Any]:
-    """Use the first device, as a notebook does; CuPy and RMM share this context."""
+    """Use the first device as a notebook does; CuPy and RMM share this context."""
     context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
     calls = (
         ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), 0)),
@@ -222,7 +214,7 @@ class Memory(ctypes.Structure):
 
 
 def nvml_facts() -> dict[str, Any]:
-    """Ask the driver's management library, which knows of other processes and of MIG."""
+    """Ask the driver's management library, which knows other processes and MIG."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError as error:
@@ -237,7 +229,7 @@ def nvml_facts() -> dict[str, Any]:
 
 
 def text(nvml: ctypes.CDLL, name: str, *args: Any) -> str | None:
-    """Call what writes a text; None if it fails or the library is too old to have it."""
+    """Return the text that a C function writes, None if it fails or the library lacks it."""
     value = ctypes.create_string_buffer(96)
     function = getattr(nvml, name, None)
     failed = function is None or function(*args, value, len(value))
@@ -249,23 +241,23 @@ def nvml_device(nvml: ctypes.CDLL, index: int) -> dict[str, Any]:
     handle = ctypes.c_void_p()
     nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
     memory, now, later = Memory(), ctypes.c_uint(), ctypes.c_uint()
-    told = not nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
+    known = not nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
     mig_mode = getattr(nvml, "nvmlDeviceGetMigMode", None)
     mig = mig_mode and not mig_mode(handle, ctypes.byref(now), ctypes.byref(later))
     return {
         "uuid": text(nvml, "nvmlDeviceGetUUID", handle),
-        "free": memory.free if told else None,
+        "free": memory.free if known else None,
         "mig": bool(now.value) if mig else None,
     }
 
 
 def cupy_facts() -> dict[str, Any]:
-    """Count, take memory and run one kernel, which CuPy compiles by NVRTC."""
+    """Count devices, take memory and run one kernel, which CuPy compiles with NVRTC."""
     if importlib.util.find_spec("cupy") is None:
         return {"missing": True}
     try:
         cupy: Any = importlib.import_module("cupy")
-    except Exception as error:  # noqa: BLE001 - every one is a finding
+    except Exception as error:  # noqa: BLE001 - each one is a finding
         return {"call": "import", "error": [type(error).__name__, str(error)]}
     calls = {
         "runtime": lambda: int(cupy.cuda.runtime.runtimeGetVersion()),
@@ -273,25 +265,25 @@ def cupy_facts() -> dict[str, Any]:
         "memory": lambda: int(cupy.zeros(256).nbytes),
         "kernel": lambda: int((cupy.arange(1024) + 1).sum()),
     }
-    return told(calls)
+    return call_each(calls)
 
 
 def rmm_facts() -> dict[str, Any]:
     """Ask RMM for the memory that is free."""
     if importlib.util.find_spec("rmm") is None:
         return {"missing": True}
-    return told(
+    return call_each(
         {"memory": lambda: list(importlib.import_module("rmm").mr.available_device_memory())}
     )
 
 
-def told(calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+def call_each(calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """Return what each call returned, up to the first that raises."""
     facts: dict[str, Any] = {}
     for name, call in calls.items():
         try:
             facts[name] = call()
-        except Exception as error:  # noqa: BLE001 - every one is a finding
+        except Exception as error:  # noqa: BLE001 - each one is a finding
             return {**facts, "call": name, "error": [type(error).__name__, str(error)]}
     return facts
 

@@ -1,7 +1,7 @@
-"""Run the checks that RAPIDS' packages register for `rapids doctor`, and print what they say.
+"""Run the checks that RAPIDS' packages register for `rapids doctor`, and print their outcomes.
 
-Run as a script by the kernel's own Python. The command `rapids doctor` runs the same checks; its
-coloured text is made for people.
+stepkit.gpu.health.run_rapids_doctor runs this script by the kernel's own Python. The command
+`rapids doctor` runs the same checks, but prints coloured text for people.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import warnings
 from importlib import metadata
 from typing import Any
 
-# As in launcher.py: what lies beside this file must not be imported in place of other modules.
+# As in launcher.py: modules beside this file must not hide those that are imported here.
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120 - starts at once
     del sys.path[0]
 
@@ -24,7 +24,7 @@ GROUP = "rapids_doctor_check"
 
 
 def main() -> None:
-    """Run every check, one line for each."""
+    """Run every check, and print a line before and after each."""
     for point in registered():
         sys.stdout.write("\n" + MARK + json.dumps({"stage": "begin", "next": point.name}) + "\n")
         sys.stdout.flush()
@@ -34,12 +34,12 @@ def main() -> None:
 
 
 def registered() -> list[Any]:
-    """Return the checks; one package whose entry points cannot be read hides no other's."""
+    """Return the checks; a package whose entry points cannot be read does not hide others."""
     found: dict[str, Any] = {}
     for distribution in metadata.distributions():
         try:
             points = distribution.entry_points
-        except Exception:  # noqa: BLE001, S112 - as probe.py does
+        except Exception:  # noqa: BLE001, S112 - as in probe_script.py
             continue
         for point in points:
             if point.group == GROUP:
@@ -48,20 +48,20 @@ def registered() -> list[Any]:
 
 
 def outcome(point: Any) -> dict[str, Any]:
-    """Return what one check said: an error, warnings, or nothing."""
+    """Return the outcome of one check: an error, or a list of warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             check = point.load()
             check(**arguments(check))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - that is how a check says no
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - so a check fails
             return {"error": [type(error).__name__, str(error)]}
     own = [w for w in caught if issubclass(w.category, UserWarning)]
     return {"warnings": [str(warning.message) for warning in own]}
 
 
 def arguments(check: Any) -> dict[str, Any]:
-    """Return what `rapids doctor` passes, as far as this check takes it: it grew with time."""
+    """Return what `rapids doctor` passes to a check; older checks take fewer arguments."""
     parameters = inspect.signature(check).parameters
     given: dict[str, Any] = {"verbose": False} if "verbose" in parameters else {}
     gpu_info = parameters.get("gpu_info")
