@@ -1,4 +1,4 @@
-"""A real server of one file on a free port: it knows ranges and validators, and fails on demand."""
+"""A real server of one file on a free port, with ranges and validators, that fails on demand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server sends: ``cut`` bytes of the body at most, then it closes, or ``hangs``."""
+    """What the server sends: at most ``cut`` bytes of the body, then it closes or ``hangs``."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None
     chunked: bool = False
-    told_length: bool = True
+    sends_length: bool = True
     hangs: bool = False
     drips: bool = False
     reset: bool = False
@@ -73,7 +73,7 @@ class DataServer:
         self.requests: list[Mapping[str, str]] = []
         self.paths: list[str] = []
         self.released = threading.Event()
-        self.sent = threading.Event()  # the part before a hang
+        self.sent = threading.Event()  # set when the bytes before a hang are sent
         self.url = ""
 
     @property
@@ -109,7 +109,7 @@ def send(handler: BaseHTTPRequestHandler, reply: Reply, state: DataServer) -> No
         handler.send_header(name, value)
     if reply.chunked:
         handler.send_header("Transfer-Encoding", "chunked")
-    elif reply.told_length and "Content-Length" not in reply.headers:
+    elif reply.sends_length and "Content-Length" not in reply.headers:
         handler.send_header("Content-Length", str(len(reply.body)))
     handler.close_connection = True
     handler.send_header("Connection", "close")

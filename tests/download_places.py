@@ -1,4 +1,4 @@
-"""Where the tests of download-dataset download to, and what."""
+"""A directory and a cache for the tests of download-dataset, and the file they download."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class Place:
         return self.cache / f"{SHA256}.part"
 
     def begun(self, content: bytes, etag: str = '"v1"', total: int = len(CONTENT)) -> None:
-        """Leave what an interrupted run would have left."""
+        """Leave the partial file of an interrupted run."""
         self.cache.mkdir(exist_ok=True)
         self.part.write_bytes(content)
         source = hashlib.sha256(f"{self.server.url}/census.bin".encode()).hexdigest()
-        told = {"source": source, "validator": etag, "total": total}
-        self.part.with_name(f"{self.part.name}.json").write_text(json.dumps(told))
+        sidecar = {"source": source, "validator": etag, "total": total}
+        self.part.with_name(f"{self.part.name}.json").write_text(json.dumps(sidecar))
 
     def left(self) -> list[str]:
-        """Name what is there of datasets, in cache and directory, without locks and tags."""
+        """Return the names of all files in cache and directory but locks and tags."""
         paths = [*self.cache.rglob("*"), *self.directory.rglob("*")]
         return sorted(
             path.name.replace(SHA256, "KEY")

@@ -27,7 +27,7 @@ class Request:
 
 @dataclass
 class Web:
-    """What was asked of it; ``statuses`` are its next answers, then ``always`` or well."""
+    """A server and its requests; it answers with ``statuses``, then ``always`` or success."""
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
@@ -120,7 +120,7 @@ def web() -> Iterator[Web]:
 
 @contextmanager
 def mail() -> Iterator[tuple[int, list[str]]]:
-    """Yield the port, and the list that mails come into."""
+    """Yield the port, and the list of the mails that are received."""
     mails: list[str] = []
     handler = type("Handler", (_MailHandler,), {"mails": mails})
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)

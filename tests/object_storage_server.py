@@ -1,4 +1,4 @@
-"""A real S3 server (moto's) on this machine, and one before it that can be told to misbehave."""
+"""A real S3 server (moto's) on this machine, and a proxy before it that fails on demand."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.control.writes.append(self.path)
         fault = self.control.next()
         if isinstance(fault, int):
-            text = b"<Error><Code>Told</Code><Message>by the test</Message></Error>"
+            text = b"<Error><Code>Simulated</Code><Message>by the test</Message></Error>"
             self.answer(fault, text)
         elif fault == "stall":
             self.control.stalled.set()

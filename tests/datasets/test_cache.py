@@ -1,4 +1,4 @@
-"""What the cache tells of its files, and that none is removed from under a reader."""
+"""The entries of the cache, and that none is removed while a process uses it."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def soon() -> float:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache with one file, used an hour ago, and a part of another."""
+    """A cache with one file, used an hour ago, and a partial file of another."""
     cache = tmp_path / "cache"
     dataset_cache.prepare(cache)
     (cache / KEY).write_bytes(b"content")
-    told(cache, used=timedelta(hours=1))
+    write_sidecar(cache, used=timedelta(hours=1))
     (cache / f"{OTHER}.part").write_bytes(b"con")
     (cache / "README").write_text("somebody's")
     return cache
 
 
-def told(cache: Path, *, used: timedelta) -> None:
+def write_sidecar(cache: Path, *, used: timedelta) -> None:
     at = (datetime.now(UTC) - used).strftime("%Y-%m-%dT%H:%M:%SZ")
     sidecar = Sidecar(sha256=KEY, size=7, url="https://h/a", created=at, used=at)
     dataset_cache.write_sidecar(cache / f"{KEY}.json", sidecar)
 
 
-def test_lists_files_and_what_is_left_of_downloads(cache: Path) -> None:
+def test_finished_and_partial_files_are_listed(cache: Path) -> None:
     whole, part = dataset_cache.entries(cache)
 
     assert (whole.path, whole.size, whole.sha256) == (cache / KEY, 7, KEY)
@@ -59,18 +59,18 @@ def test_lists_files_and_what_is_left_of_downloads(cache: Path) -> None:
     assert (cache / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f0688")
 
 
-def test_no_cache_holds_nothing(tmp_path: Path) -> None:
+def test_a_missing_cache_has_no_entries(tmp_path: Path) -> None:
     assert list(dataset_cache.entries(tmp_path / "none")) == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "stepkit.cache/2"}', "\0"])
-def test_a_sidecar_that_makes_no_sense_is_none(cache: Path, text: str) -> None:
+def test_a_malformed_sidecar_is_ignored(cache: Path, text: str) -> None:
     (cache / f"{KEY}.json").write_text(text)
 
     assert next(dataset_cache.entries(cache)).sha256 is None
 
 
-def test_removes_an_entry_with_all_that_belongs_to_it(cache: Path) -> None:
+def test_an_entry_is_removed_with_all_its_files(cache: Path) -> None:
     assert all(dataset_cache.remove(entry) for entry in list(dataset_cache.entries(cache)))
 
     assert sorted(path.name for path in cache.iterdir()) == ["CACHEDIR.TAG", "README"]
@@ -78,13 +78,13 @@ def test_removes_an_entry_with_all_that_belongs_to_it(cache: Path) -> None:
 
 def test_an_entry_that_was_used_since_it_was_listed_stays(cache: Path) -> None:
     entry = next(dataset_cache.entries(cache))
-    told(cache, used=timedelta(seconds=-60))
+    write_sidecar(cache, used=timedelta(seconds=-60))
 
     assert not dataset_cache.remove(entry)
     assert (cache / KEY).read_bytes() == b"content"
 
 
-def test_an_entry_in_the_hands_of_a_process_stays_until_that_ends(cache: Path) -> None:
+def test_an_entry_stays_while_a_process_holds_its_lock(cache: Path) -> None:
     entry = next(dataset_cache.entries(cache))
     command = [sys.executable, "-c", HOLDING, str(cache), KEY]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -1,4 +1,4 @@
-"""What archives may hold, and what is left when they hold something else: nothing."""
+"""What archives may hold; nothing is left of one that holds something else."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ EVIL: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("why", EVIL)
-def test_what_is_more_than_data_is_refused(tmp_path: Path, why: str) -> None:
+def test_a_member_that_is_not_a_plain_file_is_refused(tmp_path: Path, why: str) -> None:
     archive = EVIL[why](tmp_path / "archive")
 
     with pytest.raises(ConfigurationError, match=why):
@@ -114,7 +114,7 @@ def test_what_is_more_than_data_is_refused(tmp_path: Path, why: str) -> None:
     assert not (tmp_path / "out" / MARKER).exists()
 
 
-def test_no_link_is_followed_on_the_way(tmp_path: Path) -> None:
+def test_a_link_in_the_target_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "away").mkdir()
     archive = tarred(tmp_path / "a", member("d/x"))
     (tmp_path / "out").mkdir()
@@ -134,7 +134,7 @@ def test_no_link_is_followed_on_the_way(tmp_path: Path) -> None:
         *((kind, "flipped") for kind in ("tar.gz", "tar.xz", "zip")),  # tar alone cannot tell
     ],
 )
-def test_a_broken_archive_is_told(tmp_path: Path, kind: str, damage: str) -> None:
+def test_a_broken_archive_is_refused(tmp_path: Path, kind: str, damage: str) -> None:
     archive = tmp_path / f"a.{kind}"
     if kind == "zip":
         with zipfile.ZipFile(archive, "w") as file:
@@ -172,7 +172,7 @@ def test_an_archive_may_end_without_zeros(tmp_path: Path) -> None:
     assert unpack(archive, tmp_path / "out").count == 1
 
 
-def test_zstandard_is_told_apart(tmp_path: Path) -> None:
+def test_zstandard_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\x28\xb5\x2f\xfdxxxx")
 
     with pytest.raises(ConfigurationError, match="Zstandard is not supported"):
@@ -200,7 +200,7 @@ def _zeros() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_full_disk_is_told_before_the_file_is_written(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk: Path) -> None:
     archive = tmp_path / "a"
     archive.write_bytes(gzip.compress(_zeros()))
     (small_disk / "other").write_bytes(bytes(100_000))
@@ -211,9 +211,9 @@ def test_a_full_disk_is_told_before_the_file_is_written(tmp_path: Path, small_di
     assert caught.value.reason is Reason.DISK_FULL
 
 
-@pytest.mark.parametrize("mark", ["", "[]", "{}", '{"schema": "stepkit.unpacked/1"}'])
-def test_a_mark_that_makes_no_sense_is_none(tmp_path: Path, mark: str) -> None:
-    (tmp_path / MARKER).write_text(mark)
+@pytest.mark.parametrize("marker", ["", "[]", "{}", '{"schema": "stepkit.unpacked/1"}'])
+def test_a_malformed_marker_is_ignored(tmp_path: Path, marker: str) -> None:
+    (tmp_path / MARKER).write_text(marker)
 
     assert dataset_unpack.intact(tmp_path, KEY) is None
 
@@ -228,6 +228,6 @@ def test_a_mark_that_makes_no_sense_is_none(tmp_path: Path, mark: str) -> None:
         ("a.gz", None, "a.gz"),
     ],
 )
-def test_archives_are_known_by_their_names(name: str, kind: str | None, bare: str) -> None:
+def test_archives_are_recognised_by_their_names(name: str, kind: str | None, bare: str) -> None:
     assert archive_members.kind_by_name(name) == kind
     assert archive_members.without_suffix(name) == bare

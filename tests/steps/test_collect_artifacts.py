@@ -86,7 +86,7 @@ def test_a_missing_or_empty_expected_artifact_fails_after_all_are_listed(artifac
     assert "coverage.xml" in listed(artifacts)
 
 
-def test_leaves_out_what_it_is_told_to(artifacts: Path) -> None:
+def test_excluded_names_are_not_listed(artifacts: Path) -> None:
     (artifacts / "STEP_SUMMARY_lite.md").write_text("of an earlier run")
 
     outputs = collect_artifacts.run(Options(artifacts=artifacts, exclude=("STEP_SUMMARY*.md",)))
@@ -95,7 +95,7 @@ def test_leaves_out_what_it_is_told_to(artifacts: Path) -> None:
     assert "STEP_SUMMARY_lite.md" not in listed(artifacts)
 
 
-def test_follows_no_link_and_waits_for_no_pipe(artifacts: Path, tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_listed(artifacts: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("outside")
     (artifacts / "link").symlink_to(tmp_path / "secret")
     os.mkfifo(artifacts / "pipe")
@@ -106,7 +106,7 @@ def test_follows_no_link_and_waits_for_no_pipe(artifacts: Path, tmp_path: Path) 
     assert {"link", "pipe"}.isdisjoint(listed(artifacts))
 
 
-def test_names_what_it_cannot_collect(artifacts: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_collected_is_named(artifacts: Path, tmp_path: Path) -> None:
     (tmp_path / "umap.png").touch()
     twice = (tmp_path / "umap.png", artifacts / "plots/umap.png")
 
@@ -126,7 +126,7 @@ def check_sums(directory: Path) -> bytes:
     return done.stdout
 
 
-def test_its_own_report_is_not_listed_unfinished(artifacts: Path) -> None:
+def test_its_own_unfinished_report_is_not_listed(artifacts: Path) -> None:
     (artifacts / "other.json").write_text('{"schema": "stepkit.report/1", "step": "run-tests"}')
     for _ in range(2):
         subprocess.run(
@@ -138,7 +138,7 @@ def test_its_own_report_is_not_listed_unfinished(artifacts: Path) -> None:
         assert check_sums(artifacts).count(b": OK") == 4
 
 
-def test_a_name_that_is_no_utf_8_is_listed_byte_by_byte(artifacts: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_listed_byte_by_byte(artifacts: Path) -> None:
     Path(os.fsdecode(os.fsencode(artifacts) + b"/\xff.txt")).write_text("x")
 
     assert collect_artifacts.run(Options(artifacts=artifacts)).count == 4
@@ -157,7 +157,7 @@ def test_a_file_with_the_name_of_a_list_is_refused(
     assert not (artifacts / name).exists()
 
 
-def test_a_copy_takes_no_other_files_place(artifacts: Path, tmp_path: Path) -> None:
+def test_a_copy_does_not_replace_another_file(artifacts: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("new")
     (tmp_path / "b.txt").write_text("b")
     (artifacts / "a.txt").write_text("old")
@@ -169,7 +169,7 @@ def test_a_copy_takes_no_other_files_place(artifacts: Path, tmp_path: Path) -> N
     assert not (artifacts / "b.txt").exists()
 
     (artifacts / "a.txt").write_text("new")
-    assert collect_artifacts.run(both).count == 5  # the same again is no other file
+    assert collect_artifacts.run(both).count == 5  # the same content is not a conflict
 
 
 def test_a_link_in_the_directory_is_not_taken_for_a_copy(artifacts: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What comes, from where, and what is on the disk then."""
+"""Which files are downloaded or taken from the cache, and what is on the disk afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stepkit.steps.download_dataset import WORK, Options, Outputs
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
-def test_downloads_what_the_manifest_lists_and_keeps_it_for_later_runs(place: Place) -> None:
+def test_a_listed_dataset_is_downloaded_and_cached(place: Place) -> None:
     outputs = place.run()
 
     assert place.file.read_bytes() == CONTENT
@@ -36,7 +36,7 @@ def test_downloads_what_the_manifest_lists_and_keeps_it_for_later_runs(place: Pl
     assert (entry.sha256, entry.size) == (SHA256, len(CONTENT))
 
 
-def test_a_file_that_is_right_already_is_kept_and_no_server_asked(place: Place) -> None:
+def test_an_intact_file_is_kept_without_a_request(place: Place) -> None:
     place.run()
     stat = place.file.stat()
 
@@ -57,7 +57,7 @@ def test_another_directory_gets_the_file_from_the_cache(place: Place, tmp_path: 
     assert len(place.server.requests) == 1
 
 
-def test_what_a_notebook_writes_into_its_copy_does_not_reach_the_cache(place: Place) -> None:
+def test_writing_into_a_copy_does_not_change_the_cache(place: Place) -> None:
     place.run()
     with place.file.open("r+b") as file:
         file.write(b"normalised")
@@ -74,14 +74,14 @@ def test_hard_links_take_no_space_and_are_read_only(place: Place) -> None:
     assert place.run(link_mode="hardlink").datasets[0].came == "kept"
 
 
-def test_the_cache_alone_is_filled_where_no_link_is_wanted(place: Place) -> None:
+def test_link_mode_none_fills_the_cache_alone(place: Place) -> None:
     assert place.run(link_mode="none").count == 1
     assert place.left() == ["KEY", "KEY.json"]
     assert not place.directory.exists()
     assert "--cache" in str(place.failed(link_mode="none", cache=()))
 
 
-def test_without_a_cache_nothing_but_the_file_is_left(place: Place) -> None:
+def test_without_a_cache_only_the_file_is_left(place: Place) -> None:
     place.run(cache=())
 
     assert place.file.read_bytes() == CONTENT
@@ -106,16 +106,14 @@ def test_one_file_needs_no_manifest(place: Place, tmp_path: Path) -> None:
         ({"manifest": Path("x"), "sha256": SHA256}, "--sha256 goes with --url"),
     ],
 )
-def test_flags_that_do_not_fit_together_are_refused(
-    tmp_path: Path, given: dict[str, Any], said: str
-) -> None:
+def test_conflicting_flags_are_refused(tmp_path: Path, given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         download_dataset.run(Options(directory=tmp_path / "d", **given))
 
 
 @pytest.mark.parametrize("damage", [b"", CONTENT[:-1], bytes(len(CONTENT)), CONTENT + b"x"])
 @pytest.mark.parametrize("where", ["file", "cached"])
-def test_a_damaged_file_is_found_out_and_loaded_again(
+def test_a_damaged_file_is_noticed_and_replaced(
     place: Place, caplog: pytest.LogCaptureFixture, damage: bytes, where: str
 ) -> None:
     place.run()
@@ -132,7 +130,7 @@ def test_a_damaged_file_is_found_out_and_loaded_again(
     assert expected in caplog.text
 
 
-def test_a_file_without_a_checksum_is_loaded_again_only_when_the_server_has_another(
+def test_a_file_without_a_checksum_is_downloaded_again_when_the_server_has_another(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     entry = {"url": f"{place.server.url}/census.bin"}
@@ -155,7 +153,7 @@ def test_checksums_can_be_required(place: Place) -> None:
     assert place.server.requests == []
 
 
-def test_too_small_a_disk_is_told_before_the_download(place: Place, small_disk: Path) -> None:
+def test_a_disk_that_is_too_small_fails_before_the_download(place: Place, small_disk: Path) -> None:
     place.server.content = bytes(2_000_000)
     sha256 = hashlib.sha256(place.server.content).hexdigest()
     entry = {"url": f"{place.server.url}/census.bin", "sha256": sha256}
@@ -167,7 +165,7 @@ def test_too_small_a_disk_is_told_before_the_download(place: Place, small_disk: 
     assert len(place.server.requests) == 1
 
 
-def test_a_disk_that_fills_up_keeps_what_came(place: Place, small_disk: Path) -> None:
+def test_a_full_disk_keeps_the_partial_file(place: Place, small_disk: Path) -> None:
     place.server.content = random.Random(1).randbytes(2_000_000)
     place.server.always = lambda reply: replace(reply, chunked=True)
     sha256 = hashlib.sha256(place.server.content).hexdigest()
@@ -183,7 +181,9 @@ def test_a_disk_that_fills_up_keeps_what_came(place: Place, small_disk: Path) ->
     assert entry_left.size > 500_000
 
 
-def test_no_room_for_the_copy_leaves_the_file_in_the_cache(place: Place, small_disk: Path) -> None:
+def test_without_room_for_the_copy_the_file_stays_in_the_cache(
+    place: Place, small_disk: Path
+) -> None:
     (small_disk / "full").write_bytes(bytes(900_000))
 
     error = place.failed(directory=small_disk / "data")
@@ -203,7 +203,7 @@ def test_a_link_to_another_disk_becomes_a_copy(
 
 
 @pytest.mark.parametrize("where", ["directory", "cache"])
-def test_a_path_that_cannot_be_written_is_a_mistake(place: Place, where: str) -> None:
+def test_a_path_that_cannot_be_written_is_a_configuration_error(place: Place, where: str) -> None:
     (place.directory.parent / "file").write_text("x")
     path = place.directory.parent / "file/below"
 
@@ -214,7 +214,7 @@ def test_a_path_that_cannot_be_written_is_a_mistake(place: Place, where: str) ->
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "link above", "fifo"])
-def test_what_is_no_file_is_not_replaced(place: Place, tmp_path: Path, kind: str) -> None:
+def test_only_a_regular_file_is_replaced(place: Place, tmp_path: Path, kind: str) -> None:
     place.directory.mkdir()
     (tmp_path / "away").mkdir()
     entry = {"url": f"{place.server.url}/census.bin", "sha256": SHA256}
@@ -234,7 +234,7 @@ def test_what_is_no_file_is_not_replaced(place: Place, tmp_path: Path, kind: str
     assert list((tmp_path / "away").iterdir()) == []
 
 
-def test_what_came_before_a_failure_is_reported_and_stays(place: Place) -> None:
+def test_datasets_before_a_failed_one_are_reported_and_stay(place: Place) -> None:
     good = {"url": f"{place.server.url}/census.bin", "sha256": SHA256}
     place.server.faults = [fine]
     place.server.always = status(404)

@@ -1,4 +1,4 @@
-"""Archives at their place: unpacked once, replaced as a whole, nothing of others lost."""
+"""Archives are unpacked once and replaced as a whole; other files are kept."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_an_archive_is_unpacked_once(archive: Archive) -> None:
     assert len(archive.server.requests) == 1
 
 
-def test_another_archive_takes_the_place_of_the_older_one(archive: Archive) -> None:
+def test_another_archive_replaces_the_older_one(archive: Archive) -> None:
     archive.run(archive.entry(a="one", old="x"))
     archive.run(archive.entry(a="two"))
 
@@ -70,7 +70,7 @@ def test_another_archive_takes_the_place_of_the_older_one(archive: Archive) -> N
 
 
 @pytest.mark.parametrize("change", ["added", "edited"])
-def test_what_was_added_to_an_older_archive_is_kept_beside_it(
+def test_changed_files_of_an_older_archive_are_kept_as_a_backup(
     archive: Archive, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     archive.run(archive.entry(a="one"))
@@ -85,7 +85,7 @@ def test_what_was_added_to_an_older_archive_is_kept_beside_it(
     assert f"kept as {backup}" in caplog.text
 
 
-def test_a_file_that_is_missing_from_an_archive_comes_back(archive: Archive) -> None:
+def test_a_missing_file_is_unpacked_again(archive: Archive) -> None:
     entry = archive.entry(a="one", b="two")
     archive.run(entry)
     (archive.directory / "atlas/b").unlink()
@@ -94,7 +94,7 @@ def test_a_file_that_is_missing_from_an_archive_comes_back(archive: Archive) -> 
     assert (archive.directory / "atlas/b").read_text() == "two"
 
 
-def test_somebodys_directory_is_not_replaced_by_an_archive(archive: Archive) -> None:
+def test_a_directory_without_a_marker_is_not_replaced(archive: Archive) -> None:
     (archive.directory / "atlas").mkdir(parents=True)
     (archive.directory / "atlas/mine").write_text("x")
 
@@ -105,7 +105,7 @@ def test_somebodys_directory_is_not_replaced_by_an_archive(archive: Archive) -> 
     assert archive.server.requests == []
 
 
-def test_what_is_no_archive_is_told(archive: Archive) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(archive: Archive) -> None:
     entry = {"url": f"{archive.server.url}/census.bin", "sha256": SHA256, "unpack": True}
 
     error = archive.failed(entry)

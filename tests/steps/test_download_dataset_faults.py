@@ -1,4 +1,4 @@
-"""A server that fails in every way that servers do: the right file comes, or none."""
+"""With each fault of a server, the right file is downloaded or none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_waiting")
         (451, ConfigurationError, Reason.BAD_INPUT),
     ],
 )
-def test_a_refusal_is_not_tried_again(
+def test_a_refusal_is_not_retried(
     place: Place, code: int, kind: type[StepError], reason: Reason
 ) -> None:
     place.server.always = status(code)
@@ -47,7 +47,7 @@ def test_a_server_that_is_busy_twice_is_asked_a_third_time(place: Place, code: i
     assert len(place.server.requests) == 3
 
 
-def test_a_server_that_stays_busy_is_given_up(place: Place) -> None:
+def test_a_server_that_stays_busy_fails_after_the_last_attempt(place: Place) -> None:
     place.server.always = status(503)
 
     error = place.failed(attempts=3)
@@ -67,7 +67,7 @@ def test_a_server_that_stays_busy_is_given_up(place: Place) -> None:
         ("-5", 0, 2),
     ],
 )
-def test_the_pause_that_a_server_asks_for_is_kept_up_to_a_limit(
+def test_retry_after_is_respected_up_to_a_limit(
     place: Place, monkeypatch: pytest.MonkeyPatch, asked: str, least: float, most: float
 ) -> None:
     pauses: list[float] = []
@@ -80,10 +80,10 @@ def test_the_pause_that_a_server_asks_for_is_kept_up_to_a_limit(
     assert least <= pauses[0] <= most
 
 
-def test_a_download_that_breaks_off_again_and_again_goes_on_where_it_stopped(place: Place) -> None:
+def test_an_interrupted_download_continues_where_it_stopped(place: Place) -> None:
     place.server.faults = [cut(3), cut(3), cut(2)]
 
-    outputs = place.run(attempts=1)  # each brought something: none of them counts
+    outputs = place.run(attempts=1)  # an attempt that brought something does not count
 
     assert place.server.ranges == [None, "bytes=100000-", "bytes=166666-", "bytes=233333-"]
     assert all(request["If-Range"] == '"v1"' for request in place.server.requests[1:])
@@ -94,7 +94,7 @@ def test_a_download_that_breaks_off_again_and_again_goes_on_where_it_stopped(pla
 BROKEN: dict[str, Fault] = {
     "reset": lambda reply: replace(reply, reset=True),
     "cut": cut(),
-    "cut without length": lambda reply: replace(cut()(reply), told_length=False),
+    "cut without length": lambda reply: replace(cut()(reply), sends_length=False),
     "cut chunk": lambda reply: replace(cut()(reply), chunked=True),
     "flipped bit": flip,
     "login page": page,
@@ -109,7 +109,7 @@ BROKEN: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", [name for name in BROKEN if name != "redirect loop"])
-def test_after_one_fault_the_right_file_comes(place: Place, fault: str) -> None:
+def test_one_fault_is_recovered_from(place: Place, fault: str) -> None:
     place.server.faults = [BROKEN[fault]]
 
     place.run()
@@ -122,9 +122,7 @@ def test_after_one_fault_the_right_file_comes(place: Place, fault: str) -> None:
 @pytest.mark.parametrize(
     "fault", [name for name in BROKEN if not name.startswith("cut") and "range" not in name]
 )
-def test_a_fault_that_stays_is_told_and_leaves_no_file(
-    place: Place, fault: str, begun: int
-) -> None:
+def test_a_permanent_fault_fails_and_leaves_no_file(place: Place, fault: str, begun: int) -> None:
     if begun:
         place.begun(CONTENT[:begun])
     place.server.always = BROKEN[fault]
@@ -139,7 +137,7 @@ def test_a_fault_that_stays_is_told_and_leaves_no_file(
 
 
 @pytest.mark.parametrize("fault", ["wrong range", "garbage range"])
-def test_another_range_than_was_asked_for_is_not_appended(place: Place, fault: str) -> None:
+def test_a_range_that_was_not_asked_for_is_not_appended(place: Place, fault: str) -> None:
     place.begun(CONTENT[:100_000])
     place.server.always = BROKEN[fault]
 
@@ -149,7 +147,7 @@ def test_another_range_than_was_asked_for_is_not_appended(place: Place, fault: s
     assert place.file.read_bytes() == CONTENT
 
 
-def test_the_same_wrong_file_twice_is_no_matter_of_trying(place: Place) -> None:
+def test_the_same_wrong_file_twice_is_not_retried(place: Place) -> None:
     place.server.always = flip
 
     error = place.failed()
@@ -162,7 +160,7 @@ def test_the_same_wrong_file_twice_is_no_matter_of_trying(place: Place) -> None:
     assert place.left() == []
 
 
-def test_another_wrong_file_each_time_is_the_way_that_it_came(place: Place) -> None:
+def test_a_different_wrong_file_each_time_is_a_tool_error(place: Place) -> None:
     place.server.faults = [flip, lambda reply: flip(replace(reply, body=reply.body[::-1]))]
 
     error = place.failed()
@@ -171,7 +169,7 @@ def test_another_wrong_file_each_time_is_the_way_that_it_came(place: Place) -> N
     assert "another one each time" in str(error)
 
 
-def test_a_web_page_in_place_of_the_file_is_told(place: Place) -> None:
+def test_a_web_page_in_place_of_the_file_is_a_tool_error(place: Place) -> None:
     place.server.always = page
 
     error = place.failed({"url": f"{place.server.url}/census.bin"}, attempts=2)
@@ -180,7 +178,7 @@ def test_a_web_page_in_place_of_the_file_is_told(place: Place) -> None:
     assert "a web page in place of the file: does it ask for a login?" in str(error)
 
 
-def test_a_page_is_what_comes_where_a_page_is_wanted(place: Place) -> None:
+def test_a_web_page_can_be_a_dataset(place: Place) -> None:
     place.server.always = page
 
     place.run({"url": f"{place.server.url}/report.html"})
@@ -202,7 +200,7 @@ def test_a_page_is_what_comes_where_a_page_is_wanted(place: Place) -> None:
     ids=["ok", "corrupt", "changed", "weak", "no validator", "longer", "complete but wrong"],
 )
 @pytest.mark.parametrize("server_is", ["good", "deaf to If-Range", "deaf to Range"])
-def test_whatever_a_killed_run_left_the_right_file_comes(
+def test_any_partial_file_of_a_killed_run_ends_in_the_right_file(
     place: Place, content: bytes, etag: str, asked: str | None, server_is: str
 ) -> None:
     place.server.heeds_if_range = server_is != "deaf to If-Range"
@@ -216,14 +214,14 @@ def test_whatever_a_killed_run_left_the_right_file_comes(
     assert place.server.ranges[0] == asked
 
 
-def test_a_part_that_is_whole_needs_no_server(place: Place) -> None:
+def test_a_complete_partial_file_needs_no_request(place: Place) -> None:
     place.begun(CONTENT)
 
     assert place.run().downloaded == 0
     assert place.server.requests == []
 
 
-def test_without_a_checksum_a_part_is_gone_on_from_only_by_a_strong_validator(
+def test_without_a_checksum_only_a_strong_validator_continues_a_partial_file(
     place: Place,
 ) -> None:
     entry = {"url": f"{place.server.url}/census.bin"}
@@ -237,8 +235,8 @@ def test_without_a_checksum_a_part_is_gone_on_from_only_by_a_strong_validator(
         assert place.file.read_bytes() == CONTENT
 
 
-def test_a_length_that_nobody_tells_is_refused(place: Place) -> None:
-    place.server.always = lambda reply: replace(reply, told_length=False)
+def test_a_file_of_unknown_length_is_refused(place: Place) -> None:
+    place.server.always = lambda reply: replace(reply, sends_length=False)
 
     error = place.failed({"url": f"{place.server.url}/census.bin"})
 
@@ -250,7 +248,7 @@ def test_a_length_that_nobody_tells_is_refused(place: Place) -> None:
 
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_another_size_than_the_manifest_says_is_refused(
+def test_a_size_other_than_the_manifests_is_refused(
     place: Place, size: int, *, chunked: bool
 ) -> None:
     place.server.always = lambda reply: replace(reply, chunked=chunked)
@@ -261,7 +259,7 @@ def test_another_size_than_the_manifest_says_is_refused(
     assert not place.file.exists()
 
 
-def test_a_server_that_stalls_is_left_and_asked_for_the_rest(place: Place) -> None:
+def test_after_a_stall_the_rest_is_requested(place: Place) -> None:
     place.server.faults = [lambda reply: replace(cut()(reply), hangs=True)]
 
     place.run(stall_timeout=1.0, attempts=50)
@@ -270,7 +268,7 @@ def test_a_server_that_stalls_is_left_and_asked_for_the_rest(place: Place) -> No
     assert place.file.read_bytes() == CONTENT
 
 
-def test_a_server_that_drips_is_given_up(place: Place) -> None:
+def test_a_server_that_is_too_slow_fails(place: Place) -> None:
     place.server.always = lambda reply: replace(reply, drips=True)
 
     error = place.failed(stall_timeout=0.5, attempts=1)
@@ -279,7 +277,7 @@ def test_a_server_that_drips_is_given_up(place: Place) -> None:
     assert place.part.stat().st_size > 0
 
 
-def test_the_time_limit_ends_a_download_and_what_came_is_kept(place: Place) -> None:
+def test_the_time_limit_ends_a_download_and_keeps_the_partial_file(place: Place) -> None:
     place.server.always = cut(2)
 
     error = place.failed(timeout=0.0)
@@ -288,7 +286,7 @@ def test_the_time_limit_ends_a_download_and_what_came_is_kept(place: Place) -> N
     assert "give --timeout more" in str(error)
 
 
-def test_truncated_hdf5_is_found_out_even_without_a_checksum(place: Place) -> None:
+def test_a_truncated_hdf5_file_is_noticed_without_a_checksum(place: Place) -> None:
     head = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00" + bytes(8) + b"\xff" * 8
     place.server.content = head + (400).to_bytes(8, "little") + bytes(300)
 

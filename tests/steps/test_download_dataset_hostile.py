@@ -1,4 +1,4 @@
-"""Servers that lie, and what an earlier notebook may have planted in directory and cache."""
+"""Servers that send false headers, and files that a notebook planted in directory and cache."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def without_validators(reply: Reply) -> Reply:
     return Reply(status=reply.status, headers=headers, body=reply.body)
 
 
-def test_a_length_that_no_file_has_is_no_length(place: Place) -> None:
+def test_an_impossible_content_length_is_ignored(place: Place) -> None:
     place.server.always = with_length(HUGE)
 
     error = place.failed({"url": f"{place.server.url}/census.bin"}, attempts=2)
@@ -42,10 +42,10 @@ def test_a_length_that_no_file_has_is_no_length(place: Place) -> None:
     assert "the server does not send the file's length" in str(error)
 
 
-@pytest.mark.parametrize("told", [HUGE, "²"])
-def test_a_range_with_a_number_that_is_none_is_not_gone_on_from(place: Place, told: str) -> None:
+@pytest.mark.parametrize("length", [HUGE, "²"])
+def test_a_malformed_content_range_is_not_continued(place: Place, length: str) -> None:
     place.begun(CONTENT[:1000])
-    place.server.faults = [lambda reply: reply.having(Content_Range=f"bytes 1000-9/{told}")]
+    place.server.faults = [lambda reply: reply.having(Content_Range=f"bytes 1000-9/{length}")]
 
     place.run()
 
@@ -53,7 +53,7 @@ def test_a_range_with_a_number_that_is_none_is_not_gone_on_from(place: Place, to
     assert place.server.ranges == ["bytes=1000-", None]
 
 
-def test_a_pause_until_a_date_that_is_none_is_no_pause(place: Place) -> None:
+def test_an_invalid_date_in_retry_after_is_ignored(place: Place) -> None:
     date = f"Fri, 31 Dec {'9' * 30} 23:59:59 GMT"
     place.server.faults = [status(503, Retry_After=date)]
 
@@ -62,7 +62,7 @@ def test_a_pause_until_a_date_that_is_none_is_no_pause(place: Place) -> None:
     assert place.file.read_bytes() == CONTENT
 
 
-def test_without_a_checksum_a_part_of_an_unnamed_version_is_not_appended(place: Place) -> None:
+def test_without_a_checksum_a_range_without_a_validator_is_not_appended(place: Place) -> None:
     entry = {"url": f"{place.server.url}/census.bin"}
     changed = CONTENT[:100_000][::-1] + CONTENT[100_000:][::-1]
 
@@ -78,7 +78,7 @@ def test_without_a_checksum_a_part_of_an_unnamed_version_is_not_appended(place: 
 
 
 @pytest.mark.parametrize("checksum", [True, False])
-def test_the_size_in_the_manifest_counts_for_a_cached_file_too(
+def test_the_size_in_the_manifest_applies_to_a_cached_file_too(
     place: Place, *, checksum: bool
 ) -> None:
     entry = {"url": f"{place.server.url}/census.bin", **({"sha256": SHA256} if checksum else {})}
@@ -97,7 +97,7 @@ def test_the_size_in_the_manifest_counts_for_a_cached_file_too(
 @pytest.mark.parametrize(
     "location", ["http://[::1", "http://me:hunt/er2@127.0.0.1/x", "http://me:hunter2@127.0.0.1/x"]
 )
-def test_a_redirect_to_no_address_is_refused_without_a_password(
+def test_an_invalid_redirect_is_refused_without_showing_its_password(
     place: Place, location: str
 ) -> None:
     place.server.always = status(302, Location=location)
@@ -109,7 +109,7 @@ def test_a_redirect_to_no_address_is_refused_without_a_password(
 
 
 @pytest.mark.parametrize("proxy", ["http://me:hunt er2@h:1", "http://me:hunt/er2@h:1"])
-def test_a_proxy_that_is_none_is_named_without_its_password(
+def test_an_invalid_proxy_is_named_without_its_password(
     place: Place, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy)
@@ -122,9 +122,7 @@ def test_a_proxy_that_is_none_is_named_without_its_password(
     assert "hunt" not in str(error)
 
 
-def test_a_proxy_gets_the_password_as_it_is_meant(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_password_of_a_proxy_is_decoded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     host = place.server.url.removeprefix("http://")
     monkeypatch.setenv("http_proxy", f"http://m%C3%A9:p%40ss@{host}")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -135,27 +133,27 @@ def test_a_proxy_gets_the_password_as_it_is_meant(
     assert base64.b64decode(sent).decode() == "mé:p@ss"
 
 
-def test_a_url_with_bytes_that_are_no_text_is_refused(place: Place) -> None:
+def test_a_url_with_bytes_that_are_not_text_is_refused(place: Place) -> None:
     options = place.options(manifest=None, url="http://127.0.0.1/\udcff", path="x")
     command = ["download-dataset", "--url", options.url, "--path", "x"]
 
     assert cli.main([*command, "--directory", str(place.directory)]) == 2
 
 
-def test_a_report_shows_no_signature_of_a_url(place: Place, tmp_path: Path) -> None:
+def test_the_signature_of_a_url_is_masked_in_the_report(place: Place, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     url = f"{place.server.url}/census.bin?v=2&X-Amz-Signature=0123abcd&sig=4567"
     command = ["download-dataset", "--url", url, "--directory", str(place.directory)]
 
     assert cli.main([*command, "--report", str(report)]) == 2
 
-    told = json.loads(report.read_text())
+    written = json.loads(report.read_text())
     shown = f"{place.server.url}/census.bin?v=2&X-Amz-Signature=***&sig=***"
-    assert told["options"]["url"] == shown
+    assert written["options"]["url"] == shown
 
 
 @pytest.mark.parametrize("planted", ["link", "hard link", "fifo"])
-def test_a_part_that_leads_elsewhere_is_replaced_and_not_written_to(
+def test_a_planted_partial_file_is_replaced_and_not_written_to(
     place: Place, tmp_path: Path, planted: str
 ) -> None:
     place.cache.mkdir()
@@ -174,7 +172,7 @@ def test_a_part_that_leads_elsewhere_is_replaced_and_not_written_to(
     assert (outside.read_text(), outside.stat().st_mode & 0o777) == ("somebody's work", 0o644)
 
 
-def test_a_lock_that_is_a_link_writes_nowhere(place: Place, tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_is_not_followed(place: Place, tmp_path: Path) -> None:
     place.cache.mkdir()
     place.cached.with_suffix(".lock").symlink_to(tmp_path / "outside")
 
@@ -186,7 +184,7 @@ def test_a_lock_that_is_a_link_writes_nowhere(place: Place, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["{}.json", "{}.part.json"])
-def test_a_sidecar_that_is_a_pipe_keeps_nobody_waiting(place: Place, name: str) -> None:
+def test_a_sidecar_that_is_a_pipe_is_refused(place: Place, name: str) -> None:
     place.cache.mkdir()
     os.mkfifo(place.cache / name.format(SHA256))
 
@@ -196,7 +194,7 @@ def test_a_sidecar_that_is_a_pipe_keeps_nobody_waiting(place: Place, name: str) 
     assert str(error).endswith(".json: it exists and is not a regular file")
 
 
-def test_a_linked_directory_of_parts_is_refused(place: Place, tmp_path: Path) -> None:
+def test_a_linked_directory_of_partial_files_is_refused(place: Place, tmp_path: Path) -> None:
     place.directory.mkdir()
     (tmp_path / "away").mkdir()
     (place.directory / ".stepkit-datasets").symlink_to(tmp_path / "away")
@@ -208,7 +206,7 @@ def test_a_linked_directory_of_parts_is_refused(place: Place, tmp_path: Path) ->
     assert list((tmp_path / "away").iterdir()) == []
 
 
-def test_no_dataset_goes_among_the_parts(place: Place) -> None:
+def test_a_dataset_among_the_partial_files_is_refused(place: Place) -> None:
     path = ".stepkit-datasets/CACHEDIR.TAG"
 
     error = place.failed({"url": f"{place.server.url}/x", "sha256": SHA256, "path": path})

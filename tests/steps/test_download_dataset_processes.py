@@ -1,4 +1,4 @@
-"""The command in processes of its own: side by side, killed, and as a Pipeline."""
+"""The command in several processes: at the same time, killed, and as a Pipeline."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_six_processes_make_one_download(server: DataServer, tmp_path: Path) -> None:
+def test_six_processes_share_one_download(server: DataServer, tmp_path: Path) -> None:
     places = [tmp_path / f"pod{number}" for number in range(6)]
 
     for process in [start(server, place, tmp_path / "cache") for place in places]:
@@ -60,7 +60,7 @@ def test_six_processes_make_one_download(server: DataServer, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_run_got_is_not_loaded_again(
+def test_the_partial_file_of_a_killed_run_is_continued(
     server: DataServer, tmp_path: Path, signum: signal.Signals
 ) -> None:
     server.faults = [lambda reply: replace(cut()(reply), hangs=True)]
@@ -82,7 +82,7 @@ def test_what_a_killed_run_got_is_not_loaded_again(
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_the_file_is_whole_or_not_there(
+def test_a_run_killed_at_any_moment_leaves_a_whole_file_or_none(
     server: DataServer, tmp_path: Path
 ) -> None:
     dice = random.Random(3)
@@ -116,7 +116,7 @@ def warm(server: DataServer, tmp_path: Path, *flags: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_the_pipeline_fills_the_cache_in_spite_of_a_failed_try(
+def test_the_pipeline_fills_the_cache_after_a_failed_attempt(
     server: DataServer, tmp_path: Path
 ) -> None:
     server.faults = [status(404)]
@@ -133,7 +133,7 @@ def test_the_pipeline_fills_the_cache_in_spite_of_a_failed_try(
 
 
 @pytest.mark.slow
-def test_the_pipeline_is_red_when_the_cache_is_not_filled(
+def test_the_pipeline_fails_when_the_cache_is_not_filled(
     server: DataServer, tmp_path: Path
 ) -> None:
     server.always = status(404)

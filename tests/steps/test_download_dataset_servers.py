@@ -1,4 +1,4 @@
-"""Redirects, mirrors, proxies, certificates, and who gets the token."""
+"""Redirects, mirrors, proxies, certificates, and which server gets the token."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_redirect_is_followed(place: Place) -> None:
         ("http://127.0.0.1:x/", "is not a URL"),
     ],
 )
-def test_a_redirect_to_where_no_dataset_is_is_refused(
+def test_a_redirect_to_a_forbidden_address_is_refused(
     place: Place, location: str, said: str
 ) -> None:
     place.server.always = status(302, Location=location)
@@ -49,7 +49,7 @@ def test_a_redirect_to_where_no_dataset_is_is_refused(
     assert "secret" not in str(error)
 
 
-def test_the_token_goes_to_its_own_server_alone(place: Place) -> None:
+def test_the_token_is_sent_to_its_own_origin_alone(place: Place) -> None:
     with serving(b"") as first:
         entry: dict[str, Any] = {"url": f"{first.url}/census.bin", "sha256": SHA256}
         entry["auth"], entry["mirrors"] = "DATASET_TOKEN", [f"{place.server.url}/mirror"]
@@ -82,7 +82,7 @@ def test_a_token_may_be_a_file_of_a_mounted_secret(place: Place, tmp_path: Path)
         ({"token": "abcd", "token_origins": ("https://example.org",)}, "may not get a token"),
     ],
 )
-def test_a_token_that_cannot_be_sent_fails_before_anything_is_asked(
+def test_a_token_that_cannot_be_sent_fails_before_any_request(
     place: Place, given: dict[str, Any], said: str
 ) -> None:
     entry = {"url": f"{place.server.url}/x", "sha256": SHA256, "auth": "DATASET_TOKEN"}
@@ -94,7 +94,7 @@ def test_a_token_that_cannot_be_sent_fails_before_anything_is_asked(
     assert place.server.requests == []
 
 
-def test_a_signature_in_a_url_is_shown_nowhere(
+def test_a_signature_in_a_url_is_in_no_output(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "stepkit")
@@ -106,8 +106,8 @@ def test_a_signature_in_a_url_is_shown_nowhere(
     error = place.failed({**entry, "sha256": "0" * 64})
 
     assert "0123abcd" in place.server.paths[0]
-    told = [path.read_text() for path in place.cache.glob("*.json")]
-    for text in (caplog.text, str(outputs), str(error), *told):
+    sidecars = [path.read_text() for path in place.cache.glob("*.json")]
+    for text in (caplog.text, str(outputs), str(error), *sidecars):
         assert "0123abcd" not in text
     assert f"{place.server.url}/census.bin?..." in caplog.text
 
@@ -117,7 +117,7 @@ def certificate(tmp_path: Path) -> Path:
     return make_certificate(tmp_path / "certificate.pem")
 
 
-def test_a_server_is_trusted_by_its_certificate_and_may_not_lead_to_http(
+def test_a_certificate_is_checked_and_a_redirect_to_http_refused(
     place: Place, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -139,7 +139,7 @@ def test_a_server_is_trusted_by_its_certificate_and_may_not_lead_to_http(
 
 
 @pytest.mark.parametrize("direction", ["proxy", "server"])
-def test_a_port_where_nobody_listens_is_a_matter_of_the_network(
+def test_a_closed_port_is_a_network_error(
     place: Place, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:
     url = "http://127.0.0.1:9/census.bin"
@@ -162,7 +162,7 @@ def test_a_proxy_gets_the_request(place: Place, monkeypatch: pytest.MonkeyPatch)
     assert place.server.paths == ["http://stepkit.invalid/census.bin"]
 
 
-def test_a_mirror_is_asked_when_the_first_server_fails(place: Place) -> None:
+def test_a_mirror_is_used_when_the_first_server_fails(place: Place) -> None:
     with serving(CONTENT) as first:
         for fault, requests in ((status(404), 1), (flip, 1), (cut(), 1)):
             first.always = fault

@@ -71,7 +71,7 @@ def refused(reports: Path, **more: Any) -> StepError:
     return caught.value
 
 
-def marking(server: Web, **more: Any) -> dict[str, Any]:
+def status_options(server: Web, **more: Any) -> dict[str, Any]:
     usual = {"commit_status_repository": "lab/notebooks", "commit": COMMIT, "api_url": server.url}
     return {**usual, "token": "ghs_secret", **more}
 
@@ -81,7 +81,7 @@ def chat(server: Web, path: str = HOOK) -> str:
     return f"mmost://{server.url.removeprefix('http://')}/{path}"
 
 
-def test_a_webhook_gets_the_verdict_first_then_the_cause(failed: Path, server: Web) -> None:
+def test_a_webhook_gets_the_verdict_then_the_cause(failed: Path, server: Web) -> None:
     link = "https://pages.example.com/run-7/"
 
     outputs = run(failed, webhook=f"{server.url}/services/T0/B0/token", title="Lab", link=link)
@@ -121,7 +121,7 @@ def test_the_verdict_is_the_one_of_summarize(failed: Path, tmp_path: Path, serve
     ("expect", "cause"),
     [(("git-clone", "run-tests"), "not run: git-clone, run-tests"), ((), "nothing ran")],
 )
-def test_a_run_without_reports_is_told_as_such(
+def test_a_run_without_reports_is_incomplete(
     tmp_path: Path, server: Web, expect: tuple[str, ...], cause: str
 ) -> None:
     outputs = run(tmp_path / "none", webhook=server.url, expect=expect)
@@ -130,7 +130,7 @@ def test_a_run_without_reports_is_told_as_such(
     assert cause in server.requests[0].json["text"]
 
 
-def test_tolerated_errors_are_told_with_their_number(passed: Path, server: Web) -> None:
+def test_the_message_counts_tolerated_errors(passed: Path, server: Web) -> None:
     cell = {"number": 1, "seconds": 1.0, "first_line": "x", "status": "tolerated",
             "ename": "KeyError", "evalue": "pca"}  # fmt: skip
     report(passed, "execute-notebook", status="tolerated", outputs={**PASSED, "cells": [cell]})
@@ -146,9 +146,9 @@ def test_tolerated_errors_are_told_with_their_number(passed: Path, server: Web) 
     )
 
 
-def test_an_error_that_a_notebook_prints_calls_nobody(passed: Path, server: Web) -> None:
-    told = "<!channel> @everyone\n# [a](http://x)"
-    report(passed, "execute-notebook", status="failed", exit_code=3, reason="x", message=told)
+def test_mentions_in_the_error_of_a_notebook_are_defused(passed: Path, server: Web) -> None:
+    text = "<!channel> @everyone\n# [a](http://x)"
+    report(passed, "execute-notebook", status="failed", exit_code=3, reason="x", message=text)
 
     run(passed, webhook=server.url)
 
@@ -169,7 +169,7 @@ def test_several_notebooks_are_counted(passed: Path, server: Web) -> None:
     assert "1 of 2 notebooks passed" in server.requests[0].json["text"]
 
 
-def test_a_chat_and_an_e_mail_are_told(failed: Path, server: Web) -> None:
+def test_a_chat_and_an_e_mail_address_get_the_message(failed: Path, server: Web) -> None:
     with mail() as (port, mails):
         to = f"mailto://127.0.0.1:{port}?from=ci@example.com&to=team@example.com&mode=insecure"
 
@@ -191,7 +191,7 @@ def test_a_chat_and_an_e_mail_are_told(failed: Path, server: Web) -> None:
     ("verdict", "state"),
     [("succeeded", "success"), ("failed", "failure"), ("cancelled", "error"), (None, "error")],
 )
-def test_the_commit_is_marked_with_the_verdict(
+def test_the_commit_status_follows_the_verdict(
     passed: Path, server: Web, verdict: str | None, state: str
 ) -> None:
     if verdict:
@@ -199,7 +199,13 @@ def test_the_commit_is_marked_with_the_verdict(
         report(passed, "run-tests", status=verdict, **values)
     link = "https://pages.example.com/run-7/"
 
-    run(passed, **marking(server), link=link, when="failure", expect=() if verdict else ("x",))
+    run(
+        passed,
+        **status_options(server),
+        link=link,
+        when="failure",
+        expect=() if verdict else ("x",),
+    )
 
     (request,) = server.requests
     assert request.path == f"/repos/lab/notebooks/statuses/{COMMIT}"
@@ -210,10 +216,8 @@ def test_the_commit_is_marked_with_the_verdict(
     assert 0 < len(request.json["description"]) <= 140
 
 
-def test_a_run_that_begins_is_marked_as_pending_and_nobody_is_told(
-    tmp_path: Path, server: Web
-) -> None:
-    outputs = run(tmp_path / "none", **marking(server, pending=True), webhook=server.url)
+def test_pending_sets_the_commit_status_and_sends_no_message(tmp_path: Path, server: Web) -> None:
+    outputs = run(tmp_path / "none", **status_options(server, pending=True), webhook=server.url)
 
     (request,) = server.requests
     assert request.json["state"] == "pending"
@@ -221,7 +225,7 @@ def test_a_run_that_begins_is_marked_as_pending_and_nobody_is_told(
     assert (outputs.verdict, outputs.told) == ("pending", 1)
 
 
-def test_people_are_told_of_failures_only_when_asked(
+def test_messages_can_be_sent_for_failures_only(
     passed: Path, server: Web, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert run(passed, webhook=server.url, when="failure").told == 0
@@ -232,10 +236,10 @@ def test_people_are_told_of_failures_only_when_asked(
     assert run(passed, webhook=server.url, when="failure").told == 1
 
 
-def test_with_nobody_to_tell_it_warns_and_succeeds(
+def test_without_a_channel_it_warns_and_succeeds(
     passed: Path, server: Web, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outputs = run(passed, **marking(server, token=None))
+    outputs = run(passed, **status_options(server, token=None))
 
     assert outputs.message == "passed: no channel to notify"
     assert (
@@ -246,17 +250,17 @@ def test_with_nobody_to_tell_it_warns_and_succeeds(
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_fault_that_passes_is_tried_again_by_each_channel(passed: Path, server: Web) -> None:
+def test_each_channel_retries_a_temporary_failure(passed: Path, server: Web) -> None:
     server.statuses = [503, 201, 502, 200, 429, 200]
 
-    outputs = run(passed, urls=chat(server), webhook=server.url, **marking(server))
+    outputs = run(passed, urls=chat(server), webhook=server.url, **status_options(server))
 
     assert outputs.told == 3
     assert len(server.requests) == 6
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_channel_that_fails_keeps_no_other_from_being_told(passed: Path, server: Web) -> None:
+def test_other_channels_are_notified_after_one_failed(passed: Path, server: Web) -> None:
     with web() as broken:
         broken.always = 500
         urls = f"{chat(broken)}\n{chat(server)}"
@@ -276,11 +280,11 @@ def test_a_channel_that_fails_keeps_no_other_from_being_told(passed: Path, serve
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422, 302])
-def test_a_refusal_is_not_tried_again(passed: Path, server: Web, status: int) -> None:
+def test_a_refusal_is_not_retried(passed: Path, server: Web, status: int) -> None:
     server.always = status
     server.headers = {"Location": "/elsewhere"} if status == 302 else {}
 
-    error = refused(passed, **marking(server))
+    error = refused(passed, **status_options(server))
 
     assert isinstance(error, ConfigurationError)
     assert f"status of lab/notebooks: the server answered HTTP {status}" in str(error)
@@ -288,7 +292,7 @@ def test_a_refusal_is_not_tried_again(passed: Path, server: Web, status: int) ->
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_chat_that_refuses_is_not_tried_again(passed: Path, server: Web) -> None:
+def test_a_refusal_by_a_chat_is_not_retried(passed: Path, server: Web) -> None:
     server.always = 404
 
     error = refused(passed, urls=chat(server))
@@ -299,14 +303,14 @@ def test_a_chat_that_refuses_is_not_tried_again(passed: Path, server: Web) -> No
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_limit_on_requests_passes(passed: Path, server: Web) -> None:
+def test_a_rate_limit_is_retried(passed: Path, server: Web) -> None:
     server.statuses = [403]
     server.headers = {"X-RateLimit-Remaining": "0"}
 
-    assert run(passed, **marking(server)).told == 1
+    assert run(passed, **status_options(server)).told == 1
 
 
-def test_a_server_that_does_not_answer_is_given_up(passed: Path, server: Web) -> None:
+def test_a_server_that_does_not_answer_fails_after_the_timeout(passed: Path, server: Web) -> None:
     server.stalls = True
 
     error = refused(passed, webhook=server.url, attempts=1, timeout=0.5)
@@ -317,7 +321,7 @@ def test_a_server_that_does_not_answer_is_given_up(passed: Path, server: Web) ->
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("name", ["webhook", "urls"])
-def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, name: str) -> None:
+def test_an_unreachable_server_is_a_tool_error(passed: Path, name: str) -> None:
     url = {"webhook": "http://127.0.0.1:1/token", "urls": f"mmost://127.0.0.1:1/{HOOK}"}[name]
 
     error = refused(passed, **{name: url})
@@ -328,7 +332,7 @@ def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ({"webhook": "nonsense-with-token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
         ({"webhook": "http://[token"}, "NOTIFY_WEBHOOK: this is not an https:// or http://"),
@@ -346,22 +350,26 @@ def test_a_server_that_cannot_be_reached_is_a_fault_that_may_pass(passed: Path, 
         ({"token": "two\nlines"}, "GITHUB_TOKEN holds a line break"),
     ],
 )
-def test_a_channel_that_is_set_wrong_is_named_and_the_others_are_told(
-    passed: Path, server: Web, wrong: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+def test_a_misconfigured_channel_is_named_and_the_others_are_notified(
+    passed: Path,
+    server: Web,
+    wrong: dict[str, Any],
+    expected: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with web() as other:
-        usual = {**marking(server), "urls": chat(other)}
+        usual = {**status_options(server), "urls": chat(other)}
         error = refused(passed, **{**usual, **wrong})
 
     assert isinstance(error, ConfigurationError)
-    assert told in str(error)
+    assert expected in str(error)
     assert len(server.requests) + len(other.requests) >= 1
     assert "token" not in str(error).replace("a token travels", "") + caplog.text.replace(
         "a token travels", ""
     )
 
 
-def test_certificates_that_are_not_there_are_named(
+def test_missing_certificates_are_named(
     passed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
@@ -373,7 +381,7 @@ def test_certificates_that_are_not_there_are_named(
     assert "token" not in str(error)
 
 
-def test_an_answer_without_an_end_is_an_answer(passed: Path, server: Web) -> None:
+def test_an_answer_with_an_endless_body_is_accepted(passed: Path, server: Web) -> None:
     server.endless = True
 
     assert run(passed, webhook=server.url, timeout=5).told == 1
@@ -392,7 +400,7 @@ def test_without_apprise_it_says_how_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "told"),
+    ("statuses", "expected"),
     [
         (("Failed",), "--statuses 'Failed' is not NAME=STATUS"),
         (("=Failed",), "--statuses '=Failed' is not NAME=STATUS"),
@@ -401,20 +409,20 @@ def test_without_apprise_it_says_how_to_get_it(
         (("a=Failed/Failed", "a=Succeeded"), "--statuses says Failed/Failed and Succeeded of a"),
     ],
 )
-def test_a_status_that_nobody_understands_lets_no_run_pass(
-    passed: Path, server: Web, statuses: tuple[str, ...], told: str
+def test_an_unknown_task_status_is_refused(
+    passed: Path, server: Web, statuses: tuple[str, ...], expected: str
 ) -> None:
     error = refused(passed, statuses=statuses, webhook=server.url)
 
     assert isinstance(error, ConfigurationError)
-    assert told in str(error)
+    assert expected in str(error)
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
     "command", ["notify --reports x", "download-dataset --directory x", "publish-artifacts"]
 )
-def test_a_limit_of_no_time_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_timeout_of_zero_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([*command.split(), "--timeout", "0"])
 
@@ -429,14 +437,14 @@ def test_netrc_does_not_replace_the_token(
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
-    run(passed, **marking(server), webhook=server.url)
+    run(passed, **status_options(server), webhook=server.url)
 
     assert server.requests[0].headers["authorization"] == "Bearer ghs_secret"
     assert "authorization" not in server.requests[1].headers
 
 
 @pytest.mark.slow
-def test_secrets_leave_no_trace(failed: Path, server: Web, tmp_path: Path) -> None:
+def test_secrets_are_in_no_output(failed: Path, server: Web, tmp_path: Path) -> None:
     secrets = {
         "NOTIFY_URLS": f"{chat(server)}\nmmost://127.0.0.1:1/{HOOK[::-1]}\nslack://xoxb-bad",
         "NOTIFY_WEBHOOK": f"{server.url}/services/hook-secret",
@@ -452,9 +460,9 @@ def test_secrets_leave_no_trace(failed: Path, server: Web, tmp_path: Path) -> No
 
     assert done.returncode == 4
     assert len(server.requests) == 3
-    told = done.stdout + done.stderr + (tmp_path / "report.json").read_text()
-    told += (tmp_path / "message").read_text()
+    output = done.stdout + done.stderr + (tmp_path / "report.json").read_text()
+    output += (tmp_path / "message").read_text()
     for secret in (HOOK, HOOK[::-1], "xoxb-bad", "hook-secret", "ghs_verysecret"):
-        assert secret not in told
-        assert base64.b64encode(secret.encode()).decode() not in told
-    assert "line 2 of NOTIFY_URLS (Mattermost): it was not reached" in told
+        assert secret not in output
+        assert base64.b64encode(secret.encode()).decode() not in output
+    assert "line 2 of NOTIFY_URLS (Mattermost): it was not reached" in output

@@ -100,7 +100,7 @@ def test_what_is_there_already_is_not_sent_again(artifacts: Path, there: Path) -
     assert {p: p.stat().st_ino for p in there.rglob("*")} == before
 
 
-def test_a_run_that_was_stopped_half_way_is_finished(artifacts: Path, there: Path) -> None:
+def test_an_interrupted_publication_is_completed(artifacts: Path, there: Path) -> None:
     publish(artifacts, there)
     (there / "run-7/manifest.json").unlink()
     (there / "run-7/papermill.log").unlink()
@@ -109,7 +109,7 @@ def test_a_run_that_was_stopped_half_way_is_finished(artifacts: Path, there: Pat
     assert names(there / "run-7") == ALL
 
 
-def test_what_nobody_listed_stays_here(artifacts: Path, there: Path) -> None:
+def test_files_that_are_not_listed_are_not_published(artifacts: Path, there: Path) -> None:
     (artifacts / "later.txt").write_text("came later")
 
     publish(artifacts, there)
@@ -120,7 +120,7 @@ def test_what_nobody_listed_stays_here(artifacts: Path, there: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda path: path.write_text("over\n"), "papermill.log has sha256 "),
         (lambda path: path.write_text("longer text"), "papermill.log has 11 bytes, not 5"),
@@ -133,7 +133,7 @@ def test_what_nobody_listed_stays_here(artifacts: Path, there: Path) -> None:
     ids=["same-size", "size", "gone", "link"],
 )
 def test_an_artifact_that_differs_from_the_manifest_is_not_published(
-    artifacts: Path, there: Path, change: Callable[[Path], object], told: str
+    artifacts: Path, there: Path, change: Callable[[Path], object], expected: str
 ) -> None:
     change(artifacts / "papermill.log")
 
@@ -141,7 +141,7 @@ def test_an_artifact_that_differs_from_the_manifest_is_not_published(
 
     assert isinstance(error, UserCodeError)
     assert error.reason == Reason.CHECKSUM
-    assert "1 of 3 artifacts changed since collect-artifacts listed them: " + told in str(error)
+    assert "1 of 3 artifacts changed since collect-artifacts listed them: " + expected in str(error)
     assert names(there) == set()
 
 
@@ -154,7 +154,7 @@ def test_a_directory_of_artifacts_that_became_a_link_is_not_followed(
     assert "figures/umap 1.png lies outside of" in str(failed(artifacts, there))
 
 
-def test_another_file_of_the_same_name_is_replaced_only_when_asked(
+def test_another_file_of_the_same_name_is_replaced_only_with_overwrite(
     artifacts: Path, there: Path
 ) -> None:
     (there / "run-7").mkdir()
@@ -173,9 +173,7 @@ def test_another_file_of_the_same_name_is_replaced_only_when_asked(
 
 
 @pytest.mark.parametrize("kind", ["directory", "link"])
-def test_nothing_takes_the_place_of_what_is_no_file(
-    artifacts: Path, there: Path, kind: str
-) -> None:
+def test_only_a_regular_file_is_overwritten(artifacts: Path, there: Path, kind: str) -> None:
     (there / "run-7").mkdir()
     place = there / "run-7/papermill.log"
     if kind == "directory":
@@ -186,7 +184,7 @@ def test_nothing_takes_the_place_of_what_is_no_file(
     assert "it is not a regular file" in str(failed(artifacts, there, overwrite=True))
 
 
-def test_links_are_printed_below_the_web_address(
+def test_links_are_logged_below_the_web_address(
     artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -197,9 +195,7 @@ def test_links_are_printed_below_the_web_address(
     assert "https://pages.example.com/runs/run-7/figures/umap%201.png" in caplog.messages
 
 
-def test_the_link_leads_to_the_page_that_is_named_or_to_the_best_there_is(
-    artifacts: Path, there: Path
-) -> None:
+def test_the_link_leads_to_the_named_page_or_to_the_best_one(artifacts: Path, there: Path) -> None:
     base = {"url_base": "https://x.example", "overwrite": True}
 
     assert publish(artifacts, there, page="papermill.log", **base).url.endswith("/papermill.log")
@@ -269,7 +265,7 @@ def test_a_directory_is_not_the_file_that_is_waited_for(artifacts: Path, there: 
     assert (outputs.status, outputs.missing) == ("tolerated", (f"{artifacts}/STEP_SUMMARY.md",))
 
 
-def test_a_list_that_is_written_anew_while_waiting_counts(artifacts: Path, there: Path) -> None:
+def test_a_manifest_that_is_rewritten_while_waiting_is_used(artifacts: Path, there: Path) -> None:
     summary = artifacts / "STEP_SUMMARY.md"
     summary.unlink()
 
@@ -287,7 +283,7 @@ def test_a_list_that_is_written_anew_while_waiting_counts(artifacts: Path, there
     assert names(there / "run-7") == ALL | {"late.csv"}
 
 
-def test_what_was_waited_for_in_vain_is_told_and_the_rest_is_published(
+def test_a_file_that_did_not_come_is_reported_and_the_rest_is_published(
     artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     summary = artifacts / "STEP_SUMMARY.md"
@@ -301,9 +297,7 @@ def test_what_was_waited_for_in_vain_is_told_and_the_rest_is_published(
     assert f"waited 0 s: {summary} did not come" in caplog.messages
 
 
-def test_a_run_that_was_stopped_before_its_list_was_made_is_published_without_one(
-    artifacts: Path, there: Path
-) -> None:
+def test_a_run_without_a_manifest_is_published_with_unlisted(artifacts: Path, there: Path) -> None:
     (artifacts / "manifest.json").unlink()
     (artifacts / "SHA256SUMS").unlink()
     error = failed(artifacts, there)
@@ -317,7 +311,7 @@ def test_a_run_that_was_stopped_before_its_list_was_made_is_published_without_on
     assert outputs.message.endswith("; missing: manifest.json")
 
 
-def test_a_run_without_a_list_does_not_go_where_an_older_list_is(
+def test_a_run_without_a_manifest_is_refused_where_an_older_manifest_is(
     artifacts: Path, there: Path
 ) -> None:
     publish(artifacts, there)
@@ -331,7 +325,7 @@ def test_a_run_without_a_list_does_not_go_where_an_older_list_is(
     assert (there / "run-7/papermill.log").read_text() == "done\n"
 
 
-def test_a_link_leads_to_nothing_that_is_not_there(artifacts: Path, there: Path) -> None:
+def test_the_link_leads_to_a_file_that_exists(artifacts: Path, there: Path) -> None:
     base = {"url_base": "https://x.example", "page": "missing.html"}
 
     assert publish(artifacts, there, **base).url == "https://x.example/run-7/STEP_SUMMARY.md"
@@ -342,7 +336,7 @@ def test_a_link_leads_to_nothing_that_is_not_there(artifacts: Path, there: Path)
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "\N{SNOWMAN}" * 85, "a\udcff.txt"])
-def test_any_name_that_a_disk_takes_is_published(artifacts: Path, there: Path, name: str) -> None:
+def test_any_valid_file_name_is_published(artifacts: Path, there: Path, name: str) -> None:
     (artifacts / name).write_text("x")
     collect(artifacts)
 
@@ -373,7 +367,9 @@ def test_a_prefix_that_became_a_link_is_not_followed(
     assert list((tmp_path / "away").iterdir()) == []
 
 
-def test_a_file_behind_a_link_to_itself_is_waited_for_in_vain(artifacts: Path, there: Path) -> None:
+def test_a_file_behind_a_link_to_itself_is_reported_as_missing(
+    artifacts: Path, there: Path
+) -> None:
     (artifacts / "loop").symlink_to("loop")
 
     outputs = publish(artifacts, there, wait_for=(artifacts / "loop/x",), wait_timeout=0)
@@ -381,7 +377,7 @@ def test_a_file_behind_a_link_to_itself_is_waited_for_in_vain(artifacts: Path, t
     assert outputs.missing == (f"{artifacts}/loop/x",)
 
 
-def test_unlisted_changes_nothing_where_there_is_a_list(artifacts: Path, there: Path) -> None:
+def test_unlisted_changes_nothing_where_there_is_a_manifest(artifacts: Path, there: Path) -> None:
     (artifacts / "not-listed.txt").write_text("x")
 
     outputs = publish(artifacts, there, unlisted=True)
@@ -390,7 +386,7 @@ def test_unlisted_changes_nothing_where_there_is_a_list(artifacts: Path, there: 
     assert outputs.status == "succeeded"
 
 
-def test_a_summary_older_than_the_manifest_is_another_runs(
+def test_a_summary_older_than_the_manifest_is_not_published(
     artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     summary = artifacts / "STEP_SUMMARY.md"
@@ -403,7 +399,7 @@ def test_a_summary_older_than_the_manifest_is_another_runs(
     assert f"waited 0 s: {summary} is still as old as an earlier attempt" in caplog.messages
 
 
-def test_a_summary_that_was_listed_and_written_anew_is_published(
+def test_a_summary_that_was_rewritten_after_the_manifest_is_published(
     artifacts: Path, there: Path
 ) -> None:
     collect(artifacts)
@@ -415,7 +411,7 @@ def test_a_summary_that_was_listed_and_written_anew_is_published(
 
 
 @pytest.mark.parametrize(
-    ("destination", "told"),
+    ("destination", "expected"),
     [
         ("nowhere", "there is no directory"),
         ("gs://bucket/x", "cannot publish to gs://: name a directory or s3://"),
@@ -425,8 +421,8 @@ def test_a_summary_that_was_listed_and_written_anew_is_published(
         ("out/copy", "lies in the artifacts: publish to another directory"),
     ],
 )
-def test_a_destination_that_is_none_is_refused(
-    artifacts: Path, monkeypatch: pytest.MonkeyPatch, destination: str, told: str
+def test_an_invalid_destination_is_refused(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch, destination: str, expected: str
 ) -> None:
     monkeypatch.chdir(artifacts.parent)
     (artifacts / "copy").mkdir()
@@ -434,7 +430,7 @@ def test_a_destination_that_is_none_is_refused(
     error = failed(artifacts, destination)
 
     assert isinstance(error, ConfigurationError)
-    assert told in str(error)
+    assert expected in str(error)
     assert "word" not in str(error)
 
 
@@ -457,7 +453,7 @@ def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there:
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "expected"),
     [
         ({"path": "../secret"}, "artifacts[0].path is not a path inside the directory"),
         ({"path": "/etc/passwd"}, "artifacts[0].path is not a path inside the directory"),
@@ -467,18 +463,18 @@ def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there:
     ],
 )
 def test_a_manifest_that_was_tampered_with_is_refused(
-    artifacts: Path, there: Path, entry: dict[str, Any], told: str
+    artifacts: Path, there: Path, entry: dict[str, Any], expected: str
 ) -> None:
     path = artifacts / "manifest.json"
     data = json.loads(path.read_text())
     data["artifacts"][0] |= entry
     path.write_text(json.dumps(data))
 
-    assert told in str(failed(artifacts, there))
+    assert expected in str(failed(artifacts, there))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "stepkit.manifest/1"}', '{"schema": 2}'])
-def test_a_file_that_is_no_manifest_is_refused(artifacts: Path, there: Path, text: str) -> None:
+def test_a_file_that_is_not_a_manifest_is_refused(artifacts: Path, there: Path, text: str) -> None:
     (artifacts / "manifest.json").write_text(text)
 
     error = failed(artifacts, there)

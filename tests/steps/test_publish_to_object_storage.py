@@ -1,4 +1,4 @@
-"""publish-artifacts against moto's S3 server, and against the same with faults."""
+"""publish-artifacts with moto's S3 server, also with faults in between."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def storage() -> Iterator[Storage]:
 
 @pytest.fixture
 def bucket(storage: Storage, request: pytest.FixtureRequest) -> str:
-    """Make a bucket of the test's own."""
+    """Make a bucket for this test alone."""
     digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
     return storage.bucket(f"runs-{digest[:12]}")
 
@@ -65,7 +65,7 @@ def artifacts(tmp_path: Path) -> Path:
 
 
 def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make an authority and a server's certificate of it; return the one's file and the other."""
+    """Return the certificate of a new authority, and a server's context that it signed."""
     now = datetime.now(UTC)
 
     def certificate(name: str, issuer: str, *more: x509.ExtensionType) -> x509.CertificateBuilder:
@@ -129,7 +129,7 @@ def is_there(storage: Storage, path: str) -> bool:
     return True
 
 
-def test_pages_open_in_a_browser_as_what_they_are(
+def test_objects_have_the_content_type_that_a_browser_needs(
     artifacts: Path, storage: Storage, bucket: str
 ) -> None:
     outputs = publish(artifacts, f"{bucket}/notebooks/", storage)
@@ -224,7 +224,7 @@ def test_a_large_artifact_goes_in_parts_and_is_whole(
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("fault", [503, 429, "corrupt", "lose"])
-def test_a_fault_that_passes_is_tried_again(
+def test_a_temporary_fault_is_retried(
     artifacts: Path, storage: Storage, front: Faulty, bucket: str,
     fault: int | str,
 ) -> None:  # fmt: skip
@@ -239,16 +239,16 @@ def test_a_fault_that_passes_is_tried_again(
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
-    ("fault", "reason", "told"),
+    ("fault", "reason", "expected"),
     [
-        (503, Reason.NETWORK, "HTTP 503 Told (by the test)"),
+        (503, Reason.NETWORK, "HTTP 503 Simulated (by the test)"),
         ("corrupt", Reason.CHECKSUM, "reads back with another sha256 than"),
         ("lose", Reason.CHECKSUM, "is not there after"),
     ],
 )
-def test_a_fault_that_stays_fails_the_step_without_a_manifest(
+def test_a_permanent_fault_fails_the_step_without_a_manifest(
     artifacts: Path, storage: Storage, front: Faulty, bucket: str,
-    fault: int | str, reason: Reason, told: str,
+    fault: int | str, reason: Reason, expected: str,
 ) -> None:  # fmt: skip
     front.faults = ["", ""]  # two files arrive
     front.always = fault
@@ -257,7 +257,7 @@ def test_a_fault_that_stays_fails_the_step_without_a_manifest(
 
     assert isinstance(error, ToolError)
     assert error.reason == reason
-    assert told in str(error)
+    assert expected in str(error)
     assert str(error).startswith("2 of 5 files sent, the manifest not: ")
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.sent == 2
@@ -266,16 +266,20 @@ def test_a_fault_that_stays_fails_the_step_without_a_manifest(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason", "told"),
+    ("fault", "reason", "expected"),
     [
-        (403, Reason.AUTH, "HTTP 403 Told (by the test): check the credentials and their rights"),
+        (
+            403,
+            Reason.AUTH,
+            "HTTP 403 Simulated (by the test): check the credentials and their rights",
+        ),
         (401, Reason.AUTH, "HTTP 401"),
         (400, Reason.BAD_INPUT, "HTTP 400"),
         (404, Reason.NOT_FOUND, "HTTP 404"),
     ],
 )
-def test_a_refusal_is_not_tried_again(
-    artifacts: Path, front: Faulty, bucket: str, fault: int, reason: Reason, told: str
+def test_a_refusal_is_not_retried(
+    artifacts: Path, front: Faulty, bucket: str, fault: int, reason: Reason, expected: str
 ) -> None:
     front.always = fault
 
@@ -283,11 +287,11 @@ def test_a_refusal_is_not_tried_again(
 
     assert isinstance(error, ConfigurationError)
     assert error.reason == reason
-    assert told in str(error)
+    assert expected in str(error)
     assert len(front.writes) == 1
 
 
-def test_a_bucket_that_is_not_there_is_named(artifacts: Path, storage: Storage) -> None:
+def test_a_missing_bucket_is_named(artifacts: Path, storage: Storage) -> None:
     error = failed(artifacts, "s3://no-such-bucket", storage)
 
     assert isinstance(error, ConfigurationError)
@@ -297,7 +301,7 @@ def test_a_bucket_that_is_not_there_is_named(artifacts: Path, storage: Storage) 
 
 
 @pytest.mark.slow
-def test_a_server_that_stops_answering_is_given_up(
+def test_a_server_that_stops_answering_fails_after_the_timeout(
     artifacts: Path, front: Faulty, bucket: str
 ) -> None:
     front.always = "stall"
@@ -310,18 +314,18 @@ def test_a_server_that_stops_answering_is_given_up(
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
-    ("endpoint", "told"),
+    ("endpoint", "expected"),
     [("http://127.0.0.1:1", "Connection refused"), ("http://nowhere.invalid", "lookup address")],
 )
-def test_a_server_that_cannot_be_reached_is_tried_again(
+def test_an_unreachable_server_is_retried(
     artifacts: Path, storage: Storage, caplog: pytest.LogCaptureFixture,
-    endpoint: str, told: str,
+    endpoint: str, expected: str,
 ) -> None:  # fmt: skip
     error = failed(artifacts, "s3://runs", storage, endpoint_url=endpoint, attempts=2)
 
     assert isinstance(error, ToolError)
     assert error.reason == Reason.NETWORK
-    assert told in str(error)
+    assert expected in str(error)
     assert sum("attempt 1 failed" in message for message in caplog.messages) == 1
 
 
@@ -337,7 +341,7 @@ def test_without_the_library_it_says_how_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ({"secret_access_key": None}, "belong together: one of them is empty"),
         ({"endpoint_url": "minio.example.com"}, "--endpoint-url must be https://HOST"),
@@ -349,12 +353,12 @@ def test_without_the_library_it_says_how_to_get_it(
     ],
 )
 def test_wrong_access_is_refused_before_anything_is_sent(
-    artifacts: Path, storage: Storage, wrong: dict[str, Any], told: str
+    artifacts: Path, storage: Storage, wrong: dict[str, Any], expected: str
 ) -> None:
     error = failed(artifacts, "s3://runs", storage, **wrong)
 
     assert isinstance(error, ConfigurationError)
-    assert told in str(error)
+    assert expected in str(error)
     assert "word" not in str(error)
 
 
@@ -409,7 +413,7 @@ def test_without_keys_the_role_of_the_pod_is_taken(
     assert asked[0] == "/role"
 
 
-def test_a_name_that_no_object_can_have_is_told(
+def test_a_name_that_no_object_can_have_is_refused(
     artifacts: Path, storage: Storage, bucket: str
 ) -> None:
     (artifacts / "two\nlines.txt").write_text("x")
@@ -419,7 +423,7 @@ def test_a_name_that_no_object_can_have_is_told(
 
 
 @pytest.mark.slow
-def test_a_server_of_an_own_authority_is_trusted_when_that_is_named(
+def test_a_private_authority_is_trusted_when_it_is_named(
     artifacts: Path, storage: Storage, bucket: str, tmp_path: Path
 ) -> None:
     ca, context = authority(tmp_path)
@@ -446,7 +450,7 @@ def command(artifacts: Path, bucket: str, url: str, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_keys_come_by_the_environment_and_leave_no_trace(
+def test_keys_come_by_the_environment_and_are_in_no_output(
     artifacts: Path, storage: Storage, bucket: str, tmp_path: Path
 ) -> None:
     env = {**os.environ, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "VerySecret"}
@@ -456,9 +460,9 @@ def test_keys_come_by_the_environment_and_leave_no_trace(
         env=env, capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    told = done.stdout + done.stderr + report.read_text()
-    assert "AKIAEXAMPLE" not in told
-    assert "VerySecret" not in told
+    output = done.stdout + done.stderr + report.read_text()
+    assert "AKIAEXAMPLE" not in output
+    assert "VerySecret" not in output
     assert f"location={bucket}" in done.stdout
     assert json.loads(report.read_text())["outputs"]["sent"] == 5
 
@@ -474,6 +478,6 @@ def test_a_signal_ends_an_upload_at_once(artifacts: Path, front: Faulty, bucket:
 
     child.send_signal(signal.SIGTERM)
 
-    _, told = child.communicate(timeout=50)  # the server stalls for longer
+    _, log = child.communicate(timeout=50)  # the server stalls for longer
     assert child.returncode == 143
-    assert b"stopped by SIGTERM" in told
+    assert b"stopped by SIGTERM" in log

@@ -1,4 +1,4 @@
-"""Manifests: what they may say, and the line of what they may not."""
+"""Manifests of datasets: what is accepted, and which line an error names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_example_can_be_read() -> None:
         ("a.zip", "true", "a"),
     ],
 )
-def test_what_is_unpacked_loses_its_ending(
+def test_an_unpacked_archive_loses_its_suffix(
     tmp_path: Path, name: str, unpack: str, path: str
 ) -> None:
     (one,) = read(tmp_path, f"datasets:\n- url: https://h/{name}\n  unpack: {unpack}\n")
@@ -89,7 +89,7 @@ def test_what_is_unpacked_loses_its_ending(
         ("datasets:\n- url: https://u:hunter2?x@h/a", "'https://...' is not a URL"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_names_its_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as caught:
         read(tmp_path, text)
 
