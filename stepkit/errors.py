@@ -1,7 +1,7 @@
-"""How a step can end badly: the reason in one word, and the exit code of its class.
+"""The errors of steps, each with a reason in one word and the exit code of its class.
 
-Steps raise these; only :mod:`stepkit.cli.main` turns one into a message and an exit code.
-Code 1 is left to Python, for an exception that nobody expected: a bug in stepkit.
+Steps raise them; only :mod:`stepkit.cli.main` turns them into a message and an exit code. Exit
+code 1 is Python's own, for any other exception: a bug in stepkit.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-STOPPING: Final = (SIGINT, SIGTERM, SIGHUP)  # signals that ask to save and end
+STOPPING: Final = (SIGINT, SIGTERM, SIGHUP)  # signals that ask a step to save its work and end
 
 
 class Reason(StrEnum):
-    """Why a step ended as it did: the closed list of what a report may say."""
+    """Why a step ended as it did; a report has no other reasons than these."""
 
     OK = "ok"
 
@@ -53,13 +53,13 @@ class Reason(StrEnum):
 
 
 class StepError(Exception):
-    """The step could not do what it was asked; its message is shown as it is.
+    """The step failed; its message is shown to the user as it is.
 
-    ``outputs`` is what the step left behind all the same: it is reported like a success's.
+    ``outputs`` is what the step has produced all the same; it is reported as after a success.
     """
 
     exit_code: ClassVar[int]
-    usual: ClassVar[Reason]
+    default_reason: ClassVar[Reason]
 
     def __init__(
         self,
@@ -69,39 +69,39 @@ class StepError(Exception):
         outputs: DataclassInstance | None = None,
     ) -> None:
         super().__init__(message)
-        self.reason = reason or self.usual
+        self.reason = reason or self.default_reason
         self.outputs = outputs
 
     def leaving(self, outputs: DataclassInstance | None, *, prefix: str = "") -> StepError:
-        """Return the same error, carrying what the step left behind."""
+        """Return the same error with ``outputs``, and ``prefix`` before its message."""
         return type(self)(prefix + str(self), reason=self.reason, outputs=outputs)
 
 
 class ConfigurationError(StepError):
-    """The options, or what they point at, are wrong: trying again cannot help."""
+    """The options, or what they point at, are wrong: a retry cannot help."""
 
     exit_code = 2  # argparse's own code for a usage error
-    usual = Reason.BAD_INPUT
+    default_reason = Reason.BAD_INPUT
 
 
 class UserCodeError(StepError):
-    """The notebook or test that the step ran has failed, or a check found a defect."""
+    """The notebook or test that the step ran failed, or a check found a defect."""
 
     exit_code = 3
-    usual = Reason.CELL_ERROR
+    default_reason = Reason.CELL_ERROR
 
 
 class ToolError(StepError):
-    """An external tool or service gave up: trying again may help."""
+    """An external tool or service failed: a retry may help."""
 
     exit_code = 4
-    usual = Reason.TOOL_FAILED
+    default_reason = Reason.TOOL_FAILED
 
 
 class Cancelled(KeyboardInterrupt):
     """A signal asked the step to stop; what was done so far is saved.
 
-    It is no :class:`Exception`, so that no tool's own error handling swallows it.
+    It is not an :class:`Exception`, so that the error handling of a tool does not catch it.
     """
 
     def __init__(

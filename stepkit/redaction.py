@@ -1,4 +1,4 @@
-"""Keep secrets out of what stepkit writes: logs, reports, results."""
+"""Mask secrets in what stepkit writes: logs, reports, results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 MASK: Final = "***"
 SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would only garble the text
-_SHORTEST_BASE64: Final = 8  # characters; fewer of them may stand in any text by chance
+_SHORTEST_BASE64: Final = 8  # characters; fewer may be in any text by chance
 
-# The name before an ssh host, mostly git, opens nothing without its key.
+# The user name of an ssh URL, mostly git, is useless without the key.
 _USERINFO: Final = re.compile(r"(?<=://)(?!(?<=ssh://)[^/@:\s\"']+@)[^/@\s\"']+@")
 
-# What opens a URL that somebody signed: AWS, Google, Azure, and tokens of others.
+# Parts of a signed URL: of AWS, Google and Azure, and tokens of others.
 _SIGNATURE: Final = re.compile(
     r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig"
     r"|(?:access_|private_)?token)=)[^&#\s\"']+"
@@ -25,9 +25,9 @@ _SIGNATURE: Final = re.compile(
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask ``secrets`` in ``text``, and in a URL what stands before the host, and a signature.
+    """Mask ``secrets`` in ``text``, and in each URL the user, the password and a signature.
 
-    A secret is also masked as JSON, Python, a shell, a URL or base64 would spell it.
+    A secret is also masked as it is spelled in JSON, Python, a shell, a URL or base64.
     """
     spelled = {form for secret in secrets for form in forms(secret)}
     for form in sorted(spelled, key=len, reverse=True):
@@ -37,16 +37,23 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 @lru_cache(maxsize=1024)  # each line of a log asks for the same few secrets
 def forms(secret: str) -> frozenset[str]:
-    """Return how ``secret`` may be spelled in a text; none if it is too short to be masked."""
+    """Return the spellings of ``secret`` in a text; none if it is too short to be masked."""
     if len(secret) < SHORTEST_SECRET:
         return frozenset()
+    import base64
     from urllib.parse import quote
 
     raw = secret.encode("utf-8", "surrogateescape")
+    encoded = {base64.b64encode(raw).decode()}
+    for before, first in enumerate((0, 2, 3)):  # bytes before it, and characters that they change
+        last = (before + len(raw)) * 8 // 6  # the next character depends on what follows
+        inner = base64.b64encode(bytes(before) + raw).decode()[first:last]
+        if len(inner) >= _SHORTEST_BASE64:
+            encoded.add(inner)
     return frozenset(
         {
             secret,
-            raw.decode(errors="replace"),  # how the output of a child shows bytes that are no text
+            raw.decode(errors="replace"),  # how the output of a child shows bytes that are not text
             json.dumps(secret)[1:-1],
             json.dumps(secret, ensure_ascii=False)[1:-1],
             repr(secret)[1:-1],
@@ -56,19 +63,7 @@ def forms(secret: str) -> frozenset[str]:
             secret.replace("'", "'\"'\"'"),  # shlex.quote
             quote(raw, safe=""),
             quote(raw),
-            *_base64(raw),
+            *encoded,
+            *(text.translate(str.maketrans("+/", "-_")) for text in encoded),
         }
     )
-
-
-def _base64(raw: bytes) -> set[str]:
-    """Return what base64 makes of ``raw``, alone or anywhere inside of something longer."""
-    import base64
-
-    found = {base64.b64encode(raw).decode()}
-    for before, first in enumerate((0, 2, 3)):  # bytes, and the characters that they change
-        last = (before + len(raw)) * 8 // 6  # the next one depends on what follows
-        inner = base64.b64encode(bytes(before) + raw).decode()[first:last]
-        if len(inner) >= _SHORTEST_BASE64:
-            found.add(inner)
-    return found | {text.translate(str.maketrans("+/", "-_")) for text in found}

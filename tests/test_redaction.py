@@ -57,7 +57,7 @@ def test_a_password_is_masked_in_a_basic_authorization_header(user: str) -> None
     assert "***" in shown
 
 
-def test_a_secret_that_is_no_text_is_masked_as_a_log_shows_it() -> None:
+def test_a_secret_that_is_not_text_is_masked_as_a_log_shows_it() -> None:
     assert redact("says p\ufffdssword", ["p\udcffssword"]) == "says ***"
 
 
@@ -81,13 +81,13 @@ def test_a_report_stays_json_whatever_the_secret_is(tmp_path: Path) -> None:
         assert read["status"] == "succeeded"
 
 
-def test_a_report_with_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+def test_a_report_with_a_name_that_is_not_text_can_be_read(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     write_report(result(message="no file \udcff\ud800"), report, [])
     assert json.loads(report.read_text("utf-8"))["message"] == r"no file \udcff\ud800"
 
 
-def test_results_keep_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_results_keep_bytes_that_are_not_text(tmp_path: Path) -> None:
     path, message = tmp_path / "path", tmp_path / "message"
     odd = result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800")
     write_results(odd, [("path", path), ("message", message)], [])

@@ -1,4 +1,4 @@
-"""Find out whether a checkout still is as stepkit made it, without running a program of its own.
+"""Find out whether a checkout still is as stepkit made it, without running its programs.
 
 A setting in ``.git/config`` can name a program. So git examines a checkout only after its settings
 turned out to be among the few that a fresh clone has.

@@ -26,7 +26,7 @@ _SERVER_ERROR: Final = 500
 class BusyError(ToolError):
     """The server cannot answer now; ``retry_after`` is how many seconds it asked to wait."""
 
-    usual = Reason.NETWORK
+    default_reason = Reason.NETWORK
     retry_after: float | None = None
 
 

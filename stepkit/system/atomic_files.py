@@ -67,8 +67,8 @@ def write_atomically(
     import secrets
 
     pieces = [content] if isinstance(content, str | bytes) else content
-    # Not mkstemp: it opens its file to nobody else, and where the directory has a default ACL, the
-    # umask does not say how far to open it again.
+    # mkstemp would make the file private, and where the directory has a default ACL, the umask does
+    # not say which permissions to add again.
     scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with explaining(f"cannot write {path}"):

@@ -28,7 +28,7 @@ def table() -> list[tuple[Path, str]]:
 
 
 def file_system(path: Path) -> str:
-    """Return the type of file system that ``path`` lies on, such as ``ext4``; empty if unknown."""
+    """Return the type of file system that contains ``path``, such as ``ext4``; empty if unknown."""
     real = Path(os.path.realpath(path))
     above = [(point, kind) for point, kind in table() if real.is_relative_to(point)]
     # The longest mount point contains the path; a later mount at the same place hides an earlier.

@@ -49,27 +49,20 @@ def measure(path: Path) -> Measured:
     ``fsGroup``. What cannot be read is skipped.
     """
     size, changed = 0, 0.0
-    seen: Counter[tuple[int, int]] = Counter()
-    for found in _stat_all(path):
-        changed = max(changed, found.st_mtime)
-        key = (found.st_dev, found.st_ino)
-        seen[key] += 1
-        if stat.S_ISDIR(found.st_mode) or seen[key] == found.st_nlink:
-            size += found.st_blocks * _BLOCK
-    return Measured(size, changed)
-
-
-def _stat_all(path: Path) -> Iterator[os.stat_result]:
-    with suppress(FileNotFoundError):
-        yield path.lstat()
-    waiting = [path] if path.is_dir() and not path.is_symlink() else []
+    links: Counter[tuple[int, int]] = Counter()
+    waiting = [path]
     while waiting:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    yield entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
+        entry = waiting.pop()
+        with suppress(OSError):
+            found = entry.lstat()
+            changed = max(changed, found.st_mtime)
+            links[found.st_dev, found.st_ino] += 1
+            if stat.S_ISDIR(found.st_mode):
+                size += found.st_blocks * _BLOCK
+                waiting += entry.iterdir()
+            elif links[found.st_dev, found.st_ino] == found.st_nlink:
+                size += found.st_blocks * _BLOCK
+    return Measured(size, changed)
 
 
 def is_trash(path: Path) -> bool:

@@ -84,7 +84,7 @@ def write(directory: Path, *, run: str, directories: tuple[str, ...]) -> Marker:
 
 
 def check_unused(directory: Path) -> None:
-    """Check that an unmarked ``directory`` holds no files of its user.
+    """Check that an unmarked ``directory`` does not hold files of a user.
 
     Empty directories, and reports that steps of this run wrote already, are fine. Raises
     :class:`ConfigurationError` that names a file.

@@ -1,7 +1,7 @@
-"""Kill a process at each change that it makes to a directory, and look at what is left.
+"""Kill a process at each change that it makes to a directory, and check what it leaves.
 
-It prints one line for each state that is neither the old nor the new one, and at the end how
-often it killed. It runs on its own, because a process with threads must not fork.
+The script prints one line for each state that is neither the old nor the new one, and at the end
+the number of kills. It runs in a separate process, because one with threads must not fork.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def content(directory: Path) -> dict[str, str]:
 
 
 def killing(number: int) -> Callable[[], None]:
-    """Have this process killed just before its change of that number; 0 is never."""
+    """Have this process killed just before its change ``number``, counted from 1; never for 0."""
     made = [0]
 
     def count() -> None:
@@ -67,7 +67,7 @@ def killing(number: int) -> Callable[[], None]:
 
 
 def child(work: Callable[[], object], kill_at: int) -> bool:
-    """Do ``work`` in a child; return whether it was killed."""
+    """Run ``work`` in a child process; return whether it was killed."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -96,7 +96,7 @@ def recover(directory: Path) -> None:
 
 
 def wrong(directory: Path, moves: swap_contents.Moves) -> str:
-    """Say what is neither the old nor the new state."""
+    """Describe a state that is neither the old nor the new one; return "" for these."""
     kept = list(directory.glob("*.backup-*"))
     found = content(directory)
     over = {"d/mine": "mine"} if "d" not in moves.out else {}
@@ -111,7 +111,7 @@ def wrong(directory: Path, moves: swap_contents.Moves) -> str:
 
 
 def tries(directory: Path, plan: swap_contents.Moves, at: int, *, keep: bool) -> Iterator[str]:
-    """Kill a run at its change ``at``, then what puts it in order at each change of its own."""
+    """Kill a run at its change ``at``, and then its recovery at each of its changes."""
     second, going_on = 0, True
     while going_on:
         fill(directory, OLD)

@@ -61,7 +61,7 @@ def test_what_belongs_to_the_file_system_or_is_a_backup_stays(old: Path) -> None
     assert swap_contents.replaceable(old) == ("a.txt", "c.txt")
 
 
-def test_what_was_made_while_a_killed_run_waited_is_not_overwritten(old: Path) -> None:
+def test_files_made_after_a_kill_are_not_overwritten(old: Path) -> None:
     run = old / PLACE / "run-1"
     (run / "old").mkdir(parents=True)
     (run / "new").mkdir()
@@ -90,7 +90,7 @@ def test_one_run_at_a_time_holds_the_lock(old: Path) -> None:
     def enter() -> None:
         for number in range(25):
             with swap_contents.locked(old):
-                (old / "inside").mkdir()  # fails if another one is there
+                (old / "inside").mkdir()  # fails while another thread is inside
                 entered.append(number)
                 (old / "inside").rmdir()
 
@@ -105,8 +105,8 @@ def test_one_run_at_a_time_holds_the_lock(old: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_change_it_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
-    """Each run is killed at each of its changes, and so is what puts it in order."""
+def test_a_kill_at_any_change_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
+    """Each run is killed at each of its changes, and so is its recovery."""
     shared = Path("/dev/shm")
     place = (shared if os.access(shared, os.W_OK) else tmp_path) / f"stepkit-{os.getpid()}"
     script = Path(__file__).with_name("kill_moves.py")
@@ -120,10 +120,10 @@ def test_killed_at_any_change_it_leaves_the_old_state_or_the_new(tmp_path: Path)
     assert int(said.removeprefix("killed ").removesuffix(" times")) > 300
 
 
-def test_stopped_between_two_moves_it_puts_everything_back(
+def test_a_stop_between_two_moves_puts_everything_back(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The moment is chosen by a wrapper; SIGTERM arrives as this exception."""
+    """A wrapper chooses the moment; stepkit raises this exception at SIGTERM."""
     rename = swap_contents._rename
 
     def stopping(source: Path, target: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_journal_that_leads_out_of_its_directory_is_not_followed(old: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"moved": false}', "\udcff"])
-def test_a_journal_that_is_none_is_told(old: Path, text: str) -> None:
+def test_an_invalid_journal_is_refused(old: Path, text: str) -> None:
     run = old / PLACE / "run-1"
     run.mkdir(parents=True)
     (run / "journal.json").write_text(text, errors="surrogateescape")
@@ -193,11 +193,11 @@ def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
     assert names(small_disk) == ["a.txt"]
 
 
-def test_what_cannot_be_removed_is_named_and_tried_again(
+def test_files_that_cannot_be_removed_are_named_and_tried_again(
     old: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     if os.getuid() != 0 or not shutil.which("chattr"):
-        pytest.skip("only root can make a file that nobody can remove")
+        pytest.skip("only root can make an immutable file")
     (old / "d").mkdir()
     (old / "d/stuck").touch()
     command = ["chattr", "+i", str(old / "d/stuck")]

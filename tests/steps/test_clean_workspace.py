@@ -46,7 +46,7 @@ def names(directory: Path) -> list[str]:
 
 
 def run_directory(path: Path, *, days: float, size: int = 10_000) -> Path:
-    """Prepare the directory of a run, with a file in it, all of that age."""
+    """Prepare the directory of a run with a file in it, both ``days`` old."""
     prepare_workspace.run(prepare_workspace.Options(directory=path, directories=("artifacts",)))
     (path / "artifacts/page.html").write_bytes(bytes(size))
     age(path, days=days)
@@ -232,7 +232,7 @@ def test_files_with_links_elsewhere_free_nothing(tmp_path: Path) -> None:
 
 
 def changed_checkout(origin: Origin, destination: Path) -> Path:
-    """Clone twice, with a change between; return the backup."""
+    """Clone twice, with an edit in between; return the backup."""
     options = git_clone.Options(url=origin.url, destination=destination)
     git_clone.run(options)
     (destination / "mine.txt").write_text("work")
@@ -251,7 +251,7 @@ def older(backup: Path, *, days: float) -> Path:
 def test_the_time_in_a_backups_name_counts(origin: Origin, tmp_path: Path) -> None:
     run = run_directory(tmp_path / "work/run", days=8)
     new, old = (changed_checkout(origin, run / "source") for _ in range(2))
-    age(run, days=8)  # their mtimes are those of the checkouts that they were
+    age(run, days=8)  # a rename keeps the mtime of the checkout
     old = older(old, days=8)
     age(run, days=8)
 
@@ -345,7 +345,7 @@ def test_scratch_that_holds_the_only_copy_stays(tmp_path: Path) -> None:
 
 def test_another_users_scratch_that_may_hold_the_only_copy_stays(volume: Path) -> None:
     path = scratch(volume / "source", "old", days=2)
-    path.chmod(0o700)  # as it is made
+    path.chmod(0o700)  # as mkdtemp makes it
 
     done = stepkit_as(
         RANDOM, "clean-workspace", "--directory", volume, "--scratch-older-than", "1d"
@@ -359,7 +359,7 @@ def test_another_users_scratch_that_may_hold_the_only_copy_stays(volume: Path) -
 def test_scratch_without_a_lock_may_be_in_use_for_an_hour(tmp_path: Path) -> None:
     young = scratch(tmp_path / "unpacked", "new", days=0.01)
     dead = scratch(tmp_path / "source", "new", days=0.01)
-    (tmp_path / ".source.lock").touch()  # nobody holds it
+    (tmp_path / ".source.lock").touch()  # no process holds it
 
     clean(tmp_path, scratch_older_than=60.0)
 
@@ -607,7 +607,7 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
         set_times(run, time.time() - 20 * DAY)
         error = failed(tmp_path / "work", runs_older_than=DAY, keep_runs=0)
     finally:
-        for point in mounts.inside(tmp_path):  # wherever it went
+        for point in mounts.inside(tmp_path):  # the directory may have been renamed
             subprocess.run(["umount", point], check=True)
 
     assert isinstance(error, ToolError)

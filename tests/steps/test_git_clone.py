@@ -62,7 +62,7 @@ def test_checks_out_exactly_the_revision_that_was_asked(
     assert (tmp_path / "source/file.txt").read_text() == "first"
 
 
-def test_a_name_of_a_branch_and_another_tag_is_refused(origin: Origin, tmp_path: Path) -> None:
+def test_a_name_of_both_a_branch_and_a_tag_is_refused(origin: Origin, tmp_path: Path) -> None:
     origin.git("tag", "v1")
     origin.git("checkout", "-b", "v1")
     commit = origin.commit("second")
@@ -210,7 +210,7 @@ def give_away(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [b"[core\n", b"\xff\xfe\0", b""])
-def test_a_checkout_with_broken_settings_is_somebodys_work(
+def test_a_checkout_with_broken_settings_is_not_replaced(
     origin: Origin, tmp_path: Path, config: bytes
 ) -> None:
     clone(origin.url, tmp_path / "source")
@@ -254,10 +254,10 @@ def test_runs_no_program_that_was_planted_in_the_older_checkout(
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_is_edited_during_the_fetch_is_kept(
+def test_edits_during_the_fetch_are_kept(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The moment is chosen by a wrapper; the fetch is a real one."""
+    """A wrapper chooses the moment; the fetch is real."""
     source = tmp_path / "source"
     clone(origin.url, source)
     fetch = git_clone._fetch
@@ -285,7 +285,7 @@ def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> Non
     assert (outputs.backup / "file.txt").read_text() == "precious"
 
 
-def test_removes_what_a_killed_run_left(origin: Origin, tmp_path: Path) -> None:
+def test_removes_the_scratch_of_a_killed_run(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / ".source.stepkit-abcd1234/new").mkdir(parents=True)
 
     clone(origin.url, tmp_path / "source")
@@ -293,7 +293,7 @@ def test_removes_what_a_killed_run_left(origin: Origin, tmp_path: Path) -> None:
     assert names(tmp_path) == ["server", "source"]
 
 
-def test_names_a_repository_that_is_not_there(tmp_path: Path) -> None:
+def test_names_a_repository_that_does_not_exist(tmp_path: Path) -> None:
     error = failed(f"file://{tmp_path}/gone", tmp_path / "source")
 
     assert type(error) is ConfigurationError
@@ -321,7 +321,7 @@ def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
     assert clone(origin.url, tmp_path / "a", revision=commit).backup is None
 
 
-def test_a_file_of_the_repository_is_no_commit(origin: Origin, tmp_path: Path) -> None:
+def test_a_file_of_the_repository_is_not_a_commit(origin: Origin, tmp_path: Path) -> None:
     blob = origin.git("rev-parse", "HEAD:file.txt")
     origin.git("tag", "blob", blob)
 
@@ -352,7 +352,7 @@ def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, tmp_p
 
 
 @pytest.mark.parametrize("work", ["files", "foreign checkout", "file", "link"])
-def test_refuses_to_replace_somebodys_work(origin: Origin, tmp_path: Path, work: str) -> None:
+def test_refuses_to_replace_other_work(origin: Origin, tmp_path: Path, work: str) -> None:
     source = tmp_path / "source"
     if work == "files":
         source.mkdir()
@@ -374,7 +374,7 @@ def test_refuses_to_replace_somebodys_work(origin: Origin, tmp_path: Path, work:
     }
 
 
-def test_an_empty_directory_is_nobodys_work(origin: Origin, tmp_path: Path) -> None:
+def test_an_empty_directory_is_replaced(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
 
     assert clone(origin.url, tmp_path / "source").commit == origin.git("rev-parse", "HEAD")
@@ -438,7 +438,7 @@ def test_a_revision_is_never_read_as_a_git_option(
         ("https://host/a%0ab", "blank or control character"),
     ],
 )
-def test_refuses_a_url_that_is_dangerous_or_none(tmp_path: Path, url: str, said: str) -> None:
+def test_refuses_a_dangerous_or_invalid_url(tmp_path: Path, url: str, said: str) -> None:
     error = failed(url, tmp_path / "source")
 
     assert type(error) is ConfigurationError
@@ -453,7 +453,7 @@ def test_a_token_does_not_travel_unencrypted(tmp_path: Path) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers every request with ``status``; remembers what it was sent and who was running."""
+    """Answer every request with ``status``; keep its headers and the running git processes."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -524,7 +524,7 @@ def test_tries_again_while_the_server_is_unavailable(
 @pytest.mark.parametrize(
     ("status", "reason"), [(404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (403, Reason.AUTH)]
 )
-def test_does_not_try_again_what_will_not_change(
+def test_does_not_retry_a_permanent_error(
     server: Server, tmp_path: Path, status: int, reason: Reason
 ) -> None:
     server.status = status
@@ -536,7 +536,7 @@ def test_does_not_try_again_what_will_not_change(
     assert len(server.credentials) == 1
 
 
-def test_a_missing_token_is_a_matter_of_authorisation(server: Server, tmp_path: Path) -> None:
+def test_a_missing_token_has_the_reason_auth(server: Server, tmp_path: Path) -> None:
     server.status = 401
 
     error = failed(server.url, tmp_path / "source")
@@ -625,7 +625,7 @@ def test_git_settings_of_the_user_do_not_apply(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_server_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(tmp_path: Path) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -1,4 +1,4 @@
-"""Ways to a server: logins of a mounted Secret, certificates, proxies, ssh."""
+"""Access to a server: logins of a mounted Secret, certificates, proxies, ssh."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stored(directory: Path, *lines: str) -> Path:
 
 
 def kubernetes(directory: Path) -> Path:
-    """Lay a Secret out as the kubelet does: names are links to links."""
+    """Write a Secret as the kubelet mounts it: names are links to links."""
     data = directory / "..2026_01_01"
     data.mkdir(parents=True)
     (directory / "..data").symlink_to(data.name)
@@ -61,7 +61,7 @@ def test_takes_a_login_from_a_mounted_secret(
     lines = (
         "https://you:other@git.example.org",
         f"http://me:s3cret%3At0ken%2F%25@127.0.0.1:{private.server_port}",
-        f"http://me:later@127.0.0.1:{private.server_port}",  # the first one counts
+        f"http://me:later@127.0.0.1:{private.server_port}",  # the first line for a host counts
     )
     place = tmp_path / "login"
     directory = stored(place, *lines) if kind == "stored" else kubernetes(place)
@@ -117,7 +117,7 @@ def ports(one: GitServer, other: GitServer) -> tuple[str, str]:
         ("\xff", "is not UTF-8 text"),
     ],
 )
-def test_a_broken_store_of_logins_is_told_without_its_secrets(
+def test_the_error_for_a_broken_git_credentials_file_does_not_show_its_secrets(
     tmp_path: Path, line: str, said: str
 ) -> None:
     directory = stored(tmp_path / "login")
@@ -130,7 +130,7 @@ def test_a_broken_store_of_logins_is_told_without_its_secrets(
     assert "s3cret" not in str(error)
 
 
-def test_a_directory_without_a_login_is_told(tmp_path: Path) -> None:
+def test_a_directory_without_a_login_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "login").mkdir()
 
     error = failed("https://127.0.0.1:1/x", tmp_path / "source", basic_auth=tmp_path / "login")
@@ -139,7 +139,7 @@ def test_a_directory_without_a_login_is_told(tmp_path: Path) -> None:
     assert "holds neither .git-credentials nor username and password" in str(error)
 
 
-def test_logins_for_other_hosts_or_without_tls_are_told(
+def test_logins_for_other_hosts_or_without_tls_cause_a_warning(
     origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory = stored(tmp_path / "login", "http://me:x@git.example.org", "https://me:x@other.org")
@@ -171,7 +171,7 @@ def test_trusts_the_certificates_that_are_given(encrypted: GitServer, tmp_path: 
     assert (tmp_path / "b/file.txt").exists()
 
 
-def test_checks_no_certificate_when_told_so(
+def test_ssl_verify_false_accepts_any_certificate(
     encrypted: GitServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clone(
@@ -183,18 +183,18 @@ def test_checks_no_certificate_when_told_so(
     assert "anybody on the way can change what is cloned" in caplog.text
 
 
-def test_a_file_of_certificates_that_is_missing_is_told(origin: Origin, tmp_path: Path) -> None:
+def test_a_missing_certificate_file_is_an_error(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").touch()
 
     error = failed(origin.url, tmp_path / "source", ca_directory=tmp_path, ca_file="gone.crt")
 
     assert str(error) == f"there is no file {tmp_path}/gone.crt (did you mean ca.crt?)"
     assert error.reason == Reason.NOT_FOUND
-    # The Task names its file also where no workspace holds one.
+    # The Task passes a name even if its workspace does not have the file.
     assert clone(origin.url, tmp_path / "source", ca_file="ca-bundle.crt").commit
 
 
-def test_goes_by_the_proxy_that_is_given(
+def test_uses_the_proxy_of_the_options(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -235,7 +235,9 @@ def test_clones_by_ssh_with_the_key_of_a_mounted_secret(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     (sshd.keys / "known_hosts").write_text(sshd.known)
     key = sshd.keys / "ssh-privatekey"
-    key.write_text(key.read_text().rstrip().replace("\n", "\r\n"))  # as people paste them
+    key.write_text(
+        key.read_text().rstrip().replace("\n", "\r\n")
+    )  # line ends as after copy and paste
     key.chmod(0o644)
 
     clone(sshd.url(origin), tmp_path / "work/source", ssh_directory=sshd.keys)
@@ -247,7 +249,7 @@ def test_clones_by_ssh_with_the_key_of_a_mounted_secret(
 
 
 @pytest.mark.slow
-def test_a_server_that_is_not_known_is_trusted_only_when_asked(
+def test_an_unknown_server_is_trusted_only_with_accept_new(
     sshd: SshServer, origin: Origin, tmp_path: Path
 ) -> None:
     error = failed(sshd.url(origin), tmp_path / "source", ssh_directory=sshd.keys)
@@ -265,7 +267,7 @@ def test_a_server_that_is_not_known_is_trusted_only_when_asked(
 
 
 @pytest.mark.slow
-def test_a_key_that_the_server_does_not_take_is_told(
+def test_a_key_that_the_server_refuses_is_an_error(
     sshd: SshServer, origin: Origin, tmp_path: Path
 ) -> None:
     (sshd.keys / "known_hosts").write_text(sshd.known)
@@ -279,7 +281,7 @@ def test_a_key_that_the_server_does_not_take_is_told(
     assert "does the server know the key in --ssh-directory" in str(error)
 
 
-def test_an_ssh_server_that_does_not_answer_is_worth_another_try(tmp_path: Path) -> None:
+def test_an_ssh_server_that_does_not_answer_is_a_tool_error(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
     (keys / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
@@ -296,7 +298,7 @@ def test_an_ssh_server_that_does_not_answer_is_worth_another_try(tmp_path: Path)
     assert "Connection refused" in str(error)
 
 
-def test_a_directory_without_a_key_is_told(tmp_path: Path) -> None:
+def test_a_directory_without_a_key_is_an_error(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
     (keys / "known_hosts").touch()

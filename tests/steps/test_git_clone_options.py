@@ -1,4 +1,4 @@
-"""What of a repository is fetched: history, references, submodules, parts, large files."""
+"""What git-clone fetches: history, references, submodules, some directories, large files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_fetches_as_much_history_as_is_asked(
     assert clone(origin, tmp_path / "source", depth=depth).backup is None
 
 
-def test_tells_when_the_commit_was_made(origin: Origin, tmp_path: Path) -> None:
+def test_outputs_when_the_commit_was_made(origin: Origin, tmp_path: Path) -> None:
     made = clone(origin, tmp_path / "source").committer_date
 
     assert made == int(origin.git("log", "-1", "--format=%ct"))
@@ -67,7 +67,7 @@ def test_fetches_all_tags_when_asked(origin: Origin, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", ["HEAD", "change", "refs/heads/change", "commit"])
-def test_a_refspec_brings_what_the_revision_names(
+def test_a_revision_is_found_among_what_a_refspec_fetched(
     origin: Origin, tmp_path: Path, revision: str
 ) -> None:
     origin.git("checkout", "-b", "side")
@@ -87,7 +87,7 @@ def test_a_refspec_brings_what_the_revision_names(
 
 
 @pytest.mark.slow
-def test_a_revision_that_no_refspec_brought_is_asked_of_the_server(
+def test_a_revision_that_no_refspec_fetched_is_looked_up_on_the_server(
     origin: Origin, tmp_path: Path
 ) -> None:
     first = origin.git("rev-parse", "HEAD")
@@ -203,7 +203,7 @@ def test_work_in_a_submodule_is_kept(family: Origin, tmp_path: Path, work: str) 
 
 
 @pytest.mark.slow
-def test_git_status_in_a_submodule_is_no_change(family: Origin, tmp_path: Path) -> None:
+def test_git_status_in_a_submodule_is_not_a_change(family: Origin, tmp_path: Path) -> None:
     source = tmp_path / "source"
     clone(family, source, submodules=True)
     os.utime(source / "outer/file.txt", (1, 1))
@@ -260,7 +260,7 @@ def test_checks_out_only_the_directories_that_are_named(origin: Origin, tmp_path
     assert clone(origin, source).backup is not None
 
 
-def test_directories_that_are_not_there_are_told(origin: Origin, tmp_path: Path) -> None:
+def test_missing_sparse_directories_are_named(origin: Origin, tmp_path: Path) -> None:
     error = failed(origin, tmp_path / "source", sparse_checkout_directories=("doc",))
 
     assert type(error) is ConfigurationError
@@ -349,7 +349,7 @@ def test_a_file_that_git_lfs_does_not_have_fails_the_step(large: Origin, tmp_pat
     assert not (tmp_path / "source").exists()
 
 
-def test_links_that_lead_out_are_told_or_refused(
+def test_links_that_lead_out_cause_a_warning_or_are_refused(
     origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (origin.path / "inside").symlink_to("file.txt")
@@ -360,10 +360,10 @@ def test_links_that_lead_out_are_told_or_refused(
     clone(origin, tmp_path / "source")
     error = failed(origin, tmp_path / "other", outside_links="refuse")
 
-    told = "symbolic links lead out of the checkout: above -> a/../../x, secrets -> /etc"
-    assert told in caplog.text
+    message = "symbolic links lead out of the checkout: above -> a/../../x, secrets -> /etc"
+    assert message in caplog.text
     assert type(error) is UserCodeError
-    assert str(error) == f"{told}: remove them, or allow them with --outside-links warn"
+    assert str(error) == f"{message}: remove them, or allow them with --outside-links warn"
     assert not (tmp_path / "other").exists()
 
 
@@ -390,7 +390,7 @@ def test_says_which_flags_of_the_catalog_are_ignored(
 
 
 @pytest.mark.slow
-def test_a_commit_that_cannot_be_built_on_is_fetched_anew(origin: Origin, tmp_path: Path) -> None:
+def test_a_broken_older_checkout_is_fetched_anew(origin: Origin, tmp_path: Path) -> None:
     source = tmp_path / "source"
     clone(origin, source)
     (source / "kept.txt").write_text("kept")
@@ -408,7 +408,7 @@ def test_a_commit_that_cannot_be_built_on_is_fetched_anew(origin: Origin, tmp_pa
 
 
 @pytest.mark.parametrize("before", [{"depth": 1}, {"depth": 0, "filter": "blob:none"}])
-def test_the_whole_history_comes_over_a_part_of_it(
+def test_the_whole_history_replaces_a_shallow_one(
     origin: Origin, tmp_path: Path, before: dict[str, Any]
 ) -> None:
     origin.git("config", "uploadpack.allowFilter", "true")
@@ -438,4 +438,4 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
 
     assert git_commands.head_commit(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""
-    origin.git("cat-file", "-e", older, cwd=new)  # a fetch of depth 1 does not bring it
+    origin.git("cat-file", "-e", older, cwd=new)  # which a fetch of depth 1 does not include

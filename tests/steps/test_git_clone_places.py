@@ -1,4 +1,4 @@
-"""Checkouts into a directory that must stay itself, or over files that are to stay."""
+"""Checkouts into a directory that must stay itself, or that keeps its other files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names(directory: Path) -> list[str]:
 
 @pytest.fixture(params=["tmpfs", "bind"])
 def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Yield a mount point: of a file system of its own, or of a directory as with subPath."""
+    """Yield a mount point: of a separate file system, or of a directory as with subPath."""
     place, backing = tmp_path / "output", tmp_path / "backing"
     place.mkdir()
     backing.mkdir()
@@ -121,7 +121,7 @@ def test_something_mounted_inside_is_named(origin: Origin, mounted: Path) -> Non
 def test_the_working_directory_stays_the_same_directory(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it is under run-local, whose workspaces are directories and no mounts."""
+    """Under run-local, the workspaces are directories, not mounts."""
     place = tmp_path / "workspace"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -174,7 +174,7 @@ def test_a_new_file_that_the_repository_got_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("work", ["edit", "commit", "other tool", "in the way"])
-def test_work_that_must_give_way_is_kept(origin: Origin, tmp_path: Path, work: str) -> None:
+def test_replaced_work_is_kept_as_a_backup(origin: Origin, tmp_path: Path, work: str) -> None:
     source = tmp_path / "source"
     if work == "other tool":
         subprocess.run(["git", "clone", "-q", origin.url, source], check=True)
@@ -212,10 +212,8 @@ def test_no_file_is_written_through_a_link_that_stays(origin: Origin, tmp_path: 
     assert (source / "docs/a.txt").read_text() == "a"
 
 
-def test_a_mount_of_a_namespace_of_its_own_is_filled_in_place(
-    origin: Origin, tmp_path: Path
-) -> None:
-    """So it is in a pod, which another one's mounts do not reach."""
+def test_a_mount_in_a_separate_namespace_is_filled_in_place(origin: Origin, tmp_path: Path) -> None:
+    """As in a pod, whose mounts other pods do not see."""
     place, backing = tmp_path / "output", tmp_path / "backing"
     place.mkdir()
     backing.mkdir()
@@ -225,7 +223,7 @@ def test_a_mount_of_a_namespace_of_its_own_is_filled_in_place(
         not shutil.which("unshare")
         or subprocess.run([*command, "true"], capture_output=True, check=False).returncode
     ):
-        pytest.skip("cannot mount in a namespace of its own here")
+        pytest.skip("cannot mount in a separate namespace here")
     run = [sys.executable, "-m", "stepkit", "git-clone", "--url", origin.url]
 
     for _ in range(2):
@@ -274,7 +272,7 @@ spec:
 """
 
 
-def test_a_pipeline_for_the_git_clone_of_the_catalog_runs_as_it_is(
+def test_a_pipeline_for_the_catalogs_git_clone_runs_unchanged(
     origin: Origin, tmp_path: Path
 ) -> None:
     shutil.copy(Path(__file__).parents[2] / "tasks/git-clone.yaml", tmp_path)
@@ -326,7 +324,7 @@ git_clone.run(git_clone.Options(url=sys.argv[2], destination=Path(sys.argv[3]),
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["replaced", "laid over"])
-def test_killed_at_any_move_the_next_run_finds_a_whole_checkout(
+def test_after_a_kill_at_any_move_the_next_run_finds_a_whole_checkout(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     delete_existing = kind == "replaced"
@@ -359,7 +357,7 @@ def test_killed_at_any_move_the_next_run_finds_a_whole_checkout(
     assert PLACE not in names(place)
 
 
-def test_a_repository_cannot_pass_for_a_killed_run(origin: Origin, tmp_path: Path) -> None:
+def test_a_repository_with_the_scratch_directory_is_refused(origin: Origin, tmp_path: Path) -> None:
     (origin.path / PLACE / "run-1").mkdir(parents=True)
     (origin.path / PLACE / "run-1/journal.json").write_text("{}")
     origin.commit("second")
@@ -429,7 +427,7 @@ def test_a_user_without_a_name_or_home_clones(theirs: Origin, volume: Path) -> N
 
 
 @pytest.mark.slow
-def test_what_another_user_owns_and_cannot_be_moved_is_named(theirs: Origin, volume: Path) -> None:
+def test_another_users_files_that_cannot_be_moved_are_named(theirs: Origin, volume: Path) -> None:
     source = volume / "source"
     source.mkdir()
     (source / "mine.txt").write_text("mine")

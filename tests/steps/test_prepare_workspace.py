@@ -83,7 +83,7 @@ def test_the_outputs_are_what_was_measured(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert outputs.file_system[:3] == named.stdout[:3]  # ext4 is ext2/ext3 to stat
+    assert outputs.file_system[:3] == named.stdout[:3]  # stat calls ext4 ext2/ext3
     assert outputs.message.startswith(f"run-1 is ready for uid {os.geteuid()}")
 
 
@@ -298,7 +298,7 @@ def test_another_user_of_the_group_writes_and_repeats_what_the_first_one_made(
     assert first.returncode == 0, first.stderr
     if "system.posix_acl_default" not in os.listxattr(run):
         pytest.skip("this file system has no default ACLs")
-    (run / "artifacts/plots").mkdir()  # by a later step, whatever its umask
+    (run / "artifacts/plots").mkdir()  # as a later step does, with any umask
     os.chown(run / "artifacts/plots", 1001, -1)
 
     second = stepkit_as(RANDOM, *command, "--report", run / "artifacts/plots/second.json")
@@ -337,7 +337,7 @@ def test_a_volume_that_the_user_may_not_write_to_is_named(volume: Path) -> None:
 
 def test_the_group_of_the_volume_is_taken_where_it_may_write(volume: Path) -> None:
     os.chown(volume, 0, 4321)
-    volume.chmod(0o775)  # not setgid: what is made in it gets the maker's own group
+    volume.chmod(0o775)  # not setgid: files in it get the group of the process
     command = ("prepare-workspace", "--directory", volume / "run-1")
 
     done = stepkit_as(RANDOM, *command, group=7, also=4321)

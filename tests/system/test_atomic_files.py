@@ -108,7 +108,7 @@ def test_keeps_the_replaced_directory_as_backup(tmp_path: Path) -> None:
 def test_a_signal_around_the_exchange_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, moment: str
 ) -> None:
-    """The moment of a signal cannot be chosen but by a stand-in for the exchange."""
+    """A replaced exchange function chooses the moment of the signal."""
     place, backup = tmp_path / "place", tmp_path / "backup"
     place.mkdir()
     (place / "old").touch()
@@ -180,7 +180,7 @@ def test_keep_is_called_after_the_exchange(tmp_path: Path) -> None:
 def test_without_an_atomic_exchange_two_renames_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every file system here can exchange: a stand-in says that this one cannot."""
+    """The file systems of test machines can exchange: a replaced function says that it cannot."""
     place, backup = tmp_path / "place", tmp_path / "backup"
     place.mkdir()
     (place / "old").touch()

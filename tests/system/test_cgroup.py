@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files in the place of the kernel's: no test can make the OOM killer come everywhere."""
+    """Files that replace the kernel's: a test cannot cause an OOM kill everywhere."""
     monkeypatch.setattr(cgroup, "_ROOT", tmp_path / "groups")
     monkeypatch.setattr(cgroup, "_MEMBERSHIP", tmp_path / "membership")
     (tmp_path / "groups").mkdir()

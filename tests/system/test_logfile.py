@@ -1,4 +1,4 @@
-"""The log of a step on a disk that fills up: lines are lost, the work and its verdict are not."""
+"""The log of a step on a disk that fills up: lines are lost, and the step goes on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("stepkit.test")
 
 
 def fill(disk: Path) -> Path:
-    """Leave not a byte free on ``disk``; return what fills it."""
+    """Fill ``disk`` to the last byte; return the file that does it."""
     path = disk / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (65536, 1):
@@ -38,7 +38,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_what_is_logged_is_written(tmp_path: Path) -> None:
-    # To the handler alone: half a character is nothing that a parallel test run can report.
+    # To the handler alone: a parallel test run cannot report a lone surrogate.
     record = logger.makeRecord(logger.name, logging.INFO, "", 0, "one \udc80", (), None)
     with logfile.recording(tmp_path / "new/a.log") as handler:
         handler.handle(record)
@@ -61,7 +61,7 @@ def test_a_full_disk_causes_one_warning_and_the_step_goes_on(
 ) -> None:
     filler = fill(small_disk)
     for left in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
-        logging.root.removeHandler(left)  # a command's, from a test whose stderr is gone
+        logging.root.removeHandler(left)  # left by a command of another test, its stderr is closed
 
     with logfile.recording(small_disk / "a.log"):
         for number in range(5000):

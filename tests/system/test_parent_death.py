@@ -1,4 +1,4 @@
-"""Children that end with their parent; whole notebooks do in test_execute_notebooks.py."""
+"""Children that end with their parent; test_execute_notebooks.py has whole notebooks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_command_whose_parent_is_gone_already_ends_as_by_sigterm() -> None:
 
 
 def test_the_end_of_another_thread_does_not_end_a_child(tmp_path: Path) -> None:
-    """The child is tied to the thread that started it, and that one waits for it."""
+    """The child ends with the thread that started it, and that thread waits for it."""
     ended: list[int] = []
 
     def run(pipe: Path) -> None:

@@ -64,7 +64,7 @@ def test_output_that_just_fits_is_kept_whole() -> None:
 
 
 def test_a_line_too_long_to_keep_is_left_out_whole() -> None:
-    """Half of it might be half of a secret, which nobody would recognise."""
+    """Half a line might show half a secret, which would not be masked."""
     done = process.run(["printf", r"ab\n123456789\nc\n"], keep=5)
 
     assert done.output == "ab\n[stepkit left out 10 characters here]\nc\n"

@@ -1,4 +1,4 @@
-"""Signals that come while something runs that none may interrupt."""
+"""Signals during work that they must not interrupt."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_signal_asks_to_stop_and_a_second_ctrl_c_kills(
 
 
 def test_a_signal_that_reaches_another_thread_is_noted() -> None:
-    """It wakes up nobody: so does one that comes just before the main thread begins to wait."""
+    """It does not wake the main thread, like a signal just before that begins to wait."""
 
     def work(stop: threading.Event, _: threading.Event) -> None:
         time.sleep(0.1)
