@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final
 
+import zmq
+import zmq.asyncio
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 
@@ -75,20 +77,22 @@ class Client(NotebookClient):
     @contextmanager
     def channels(self) -> Iterator[None]:
         """Open the channels to the kernel for the block."""
-        self.kc = self._kernel.km.client()
-        self.kc.start_channels(stdin=False, hb=False)
-        self.kc.allow_stdin = False
-        try:
-            yield
-        finally:
-            self.kc.stop_channels()
+        with zmq.asyncio.Context() as context:
+            context.setsockopt(zmq.RCVHWM, 0)  # a queue that is full drops messages
+            self.kc = self._kernel.km.client(context=context)
+            self.kc.start_channels(stdin=False, hb=False)
+            self.kc.allow_stdin = False
+            try:
+                yield
+            finally:
+                self.kc.stop_channels()
 
     async def connect(self, seconds: float) -> None:
         """Wait until the kernel answers and its outputs arrive.
 
         Raises :class:`TimeoutError`, or :class:`RuntimeError` if it ended instead.
         """
-        dead = asyncio.ensure_future(self._kernel.dead())
+        dead = asyncio.ensure_future(self._kernel.wait_for_end())
         ready = asyncio.ensure_future(self._ready())
         done, _ = await asyncio.wait(
             {dead, ready}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
@@ -158,7 +162,7 @@ class Client(NotebookClient):
         return not self._unanswered
 
     async def _async_poll_kernel_alive(self) -> None:
-        await self._kernel.dead()
+        await self._kernel.wait_for_end()
         quiet = 0
         while quiet < _QUIET_TIMES:  # not a time: a message of 30 MB takes the loop for a second
             before = self.last_message

@@ -15,7 +15,7 @@ from stepkit.system.process_tree import ProcessTree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stepkit.engine.cell_events import Watch
+    from stepkit.engine.cell_events import RunState
     from stepkit.engine.client import Client
 
 progress = logging.getLogger("stepkit.progress")
@@ -37,7 +37,7 @@ class Heartbeat:
     def __init__(
         self,
         client: Client,
-        watch: Watch,
+        state: RunState,
         pid: int,
         *,
         interval: float,
@@ -45,7 +45,7 @@ class Heartbeat:
         on_hang: Callable[[], None],
     ) -> None:
         self._client = client
-        self._watch = watch
+        self._state = state
         self._pid = pid
         self._interval = interval
         self._hang_timeout = hang_timeout
@@ -70,7 +70,7 @@ class Heartbeat:
                     self._speak(tree)
 
     async def _check(self, tree: ProcessTree) -> None:
-        if self._watch.running is None:
+        if self._state.running is None:
             self._alive_at = time.monotonic()
             return
         cpu, now = tree.usage().cpu_seconds or 0.0, time.monotonic()
@@ -83,10 +83,10 @@ class Heartbeat:
             self._on_hang()
 
     def _speak(self, tree: ProcessTree) -> None:
-        if self._watch.running is None:
+        if self._state.running is None:
             return
-        where = self._watch.place(self._watch.running)
-        seconds = time.monotonic() - self._watch.clock
+        where = self._state.place(self._state.running)
+        seconds = time.monotonic() - self._state.clock
         silent = time.monotonic() - self._alive_at
         since = durations.elapsed(seconds, tenths=False)
         line = f"{where} running {since}, {tree.usage(cpu=False).rss / _GIB:.2f} GiB"

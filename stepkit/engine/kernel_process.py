@@ -1,4 +1,4 @@
-"""The kernel's process: started early, watched by its pidfd, ended with patience."""
+"""Start a kernel's process, wait for its end through its pidfd, interrupt it and end it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pathlib import Path
 from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from stepkit import kernel as kernel_package
 from stepkit.errors import ConfigurationError
-from stepkit.kernel import __file__ as _inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger(__name__)
 
-LAUNCHER: Final = Path(_inside).with_name("launcher.py")
+LAUNCHER: Final = Path(kernel_package.__file__).with_name("launcher.py")
 
 # Seconds for a kernel that was asked to end: its atexit handlers may close a dask cluster.
 GRACEFUL_SECONDS: Final = 30.0
-NUDGE: Final = SIGRTMIN + 5  # the launcher does nothing at it; the first ones are the C library's
+NUDGE: Final = SIGRTMIN + 5  # the launcher ignores it; the C library uses the first ones
 _TERM_SECONDS: Final = 2.0
-_SPOKEN_SECONDS: Final = 3.0  # after which the wait for a kernel's end is told
+_SILENT_SECONDS: Final = 3.0  # after which the wait for a kernel's end is logged
 _STACK_SECONDS: Final = 0.2
-_SOCKET_DIRECTORY: Final = 90  # characters of its path: a socket's own may have 107 (unix(7))
+_SOCKET_DIRECTORY: Final = 90  # characters of its path: that of a socket may have 107 (unix(7))
 
-# No history file, which runs at the same time would wait for. Large messages are copied into the
-# queue: pyzmq frees what it lends to it when Python ends, and the last outputs arrive torn.
+# Without a history file, for which runs at the same time would wait. Large messages are copied into
+# the queue: pyzmq frees its own buffers when Python ends, and the last outputs would arrive torn.
 _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_threshold={1 << 62}")
 
-_STARTERS: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules that the launcher stands for
+_REPLACED: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules; the launcher does their work
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -54,7 +54,7 @@ class Kernel:
         self.log = log
         self.runner = runner
         self._sockets = tempfile.TemporaryDirectory(prefix="sk-", ignore_cleanup_errors=True)
-        self.km, self.lossless = _prepared(name, self._sockets.name)
+        self.km, self.lossless = _make_manager(name, self._sockets.name)
         try:
             runner.run(self._start(cwd, env))
         except BaseException:
@@ -76,10 +76,10 @@ class Kernel:
         code: int | None = self.process.poll()
         return code
 
-    async def dead(self) -> None:
-        """Return at the moment when the process ends."""
+    async def wait_for_end(self) -> None:
+        """Wait until the process has ended."""
         ended = asyncio.Event()
-        own = os.dup(self.pidfd)  # a loop knows one reader for each descriptor
+        own = os.dup(self.pidfd)  # an event loop has one reader for each descriptor
         loop = asyncio.get_running_loop()
         loop.add_reader(own, ended.set)
         try:
@@ -94,13 +94,13 @@ class Kernel:
             await self.km.interrupt_kernel()
 
     def nudge(self) -> None:
-        """Make the kernel notice an interrupt that came too late to end a system call."""
+        """Make the kernel handle an interrupt that came just before a system call."""
         if self.lossless and self.exit_code is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, NUDGE)
 
     async def show_stack(self) -> None:
-        """Make the kernel print the stacks of its threads to its log, hung or not."""
+        """Make the kernel print the stacks of its threads to its log, even when it hangs."""
         if self.lossless and self.exit_code is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, SIGUSR1)
@@ -113,7 +113,12 @@ class Kernel:
         self.ended = True
         if patience and self.exit_code is None:
             await self.km.request_shutdown()
-            if not await self._ends_patiently(patience):
+            seconds = min(patience, _SILENT_SECONDS)
+            ended = await self._ends_within(seconds)
+            if not ended and patience > seconds:
+                logger.info("waiting up to %.0f s for the kernel to end", patience)
+                ended = await self._ends_within(patience - seconds)
+            if not ended:
                 await self.km.provisioner.send_signal(SIGTERM)
                 await self._ends_within(min(patience, _TERM_SECONDS))
         await self.km.shutdown_kernel(now=True)
@@ -130,7 +135,7 @@ class Kernel:
         return f": {lines[-1]}" if lines else ""
 
     def log_lines(self) -> None:
-        """Log what the process itself printed since the last time."""
+        """Log what the process printed since the last call, outside of the outputs of cells."""
         lines = _lines(self.log)
         for line in lines[self._logged :]:
             if not is_noise(line):
@@ -138,22 +143,14 @@ class Kernel:
         self._logged = len(lines)
 
     def close(self) -> None:
-        """Free what the process needed."""
+        """Free the descriptors and the directory of the process, which has ended."""
         os.close(self.pidfd)
         self._sockets.cleanup()
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.dead(), seconds)
+            await asyncio.wait_for(self.wait_for_end(), seconds)
         return self.exit_code is not None
-
-    async def _ends_patiently(self, seconds: float) -> bool:
-        if await self._ends_within(min(seconds, _SPOKEN_SECONDS)):
-            return True
-        if seconds <= _SPOKEN_SECONDS:
-            return False
-        logger.info("waiting up to %.0f s for the kernel to end", seconds)
-        return await self._ends_within(seconds - _SPOKEN_SECONDS)
 
     async def _start(self, cwd: Path, env: Mapping[str, str]) -> None:
         for name in env:  # what the kernel's specification sets would win
@@ -169,11 +166,10 @@ class Kernel:
 
 @contextmanager
 def start(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Kernel]:
-    """Start kernel ``name`` in ``cwd``, and end it with the block, whatever happens.
+    """Start kernel ``name`` in ``cwd``, and end it with the block.
 
-    ``env`` is added to our own environment.
-    What its process prints is logged afterwards. Raises :class:`ConfigurationError` when its
-    program cannot be started.
+    ``env`` is added to the environment that it inherits. What its process prints is logged
+    afterwards. Raises :class:`ConfigurationError` when its program cannot be started.
     """
     with asyncio.Runner() as runner, tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
@@ -191,7 +187,7 @@ def start(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterato
 
 
 def is_noise(line: str) -> bool:
-    """Tell whether ipykernel says this of every local kernel, and no reader can act on it."""
+    """Return whether ``line`` is one that ipykernel prints for every local kernel."""
     return not line.strip() or any(noise in line for noise in _NOISE)
 
 
@@ -202,40 +198,21 @@ def _lines(file: IO[str]) -> list[str]:
     return []
 
 
-def _prepared(name: str, directory: str) -> tuple[Any, bool]:
-    """Return a kernel's Jupyter object, and whether it loses no output.
+def _make_manager(name: str, directory: str) -> tuple[Any, bool]:
+    """Return Jupyter's manager of a kernel, and whether that kernel loses no output.
 
-    Sockets in a private directory stand in for ports only then: without XPUB_NODROP they lose
-    more than ports do.
+    Only then its sockets are files in ``directory`` rather than ports: without XPUB_NODROP such
+    sockets lose more messages than ports do.
     """
     from jupyter_client.manager import AsyncKernelManager
 
     km: Any = AsyncKernelManager(kernel_name=name)
     argv = list(km.kernel_spec.argv)
-    km.client_factory = _client_class()
-    at = next((n for n, part in enumerate(argv) if part in _STARTERS), 0)
-    if argv[at - 1 : at] == ["-m"]:
-        argv[at - 1 : at + 1] = [str(LAUNCHER)]
-        km.kernel_spec.argv = argv
-        if len(directory) <= _SOCKET_DIRECTORY:
-            km.transport, km.ip = "ipc", str(Path(directory, "k"))
-        return km, True
-    return km, False
-
-
-def _client_class() -> Any:
-    """Make a client whose sockets queue without a limit: a full queue drops messages."""
-    import zmq
-    import zmq.asyncio
-    from jupyter_client.asynchronous.client import AsyncKernelClient
-    from traitlets import default
-
-    class Client(AsyncKernelClient):
-        @default("context")
-        def _default_context(self) -> zmq.asyncio.Context:
-            self._created_context = True
-            context = zmq.asyncio.Context()
-            context.setsockopt(zmq.RCVHWM, 0)
-            return context
-
-    return Client
+    at = next((n for n, part in enumerate(argv) if part in _REPLACED), 0)
+    if argv[at - 1 : at] != ["-m"]:
+        return km, False
+    argv[at - 1 : at + 1] = [str(LAUNCHER)]
+    km.kernel_spec.argv = argv
+    if len(directory) <= _SOCKET_DIRECTORY:
+        km.transport, km.ip = "ipc", str(Path(directory, "k"))
+    return km, True

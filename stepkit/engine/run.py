@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from stepkit.engine import papermill_metadata
-from stepkit.engine.cell_events import Watch
+from stepkit.engine.cell_events import RunState
 from stepkit.engine.cell_log import CellLog
 from stepkit.engine.client import OUTPUT_SECONDS, Client
 from stepkit.engine.heartbeat import Heartbeat
@@ -40,7 +40,7 @@ class Session:
         self.request = request
         self.kernel = kernel
         self.nb = request.notebook
-        self.watch = Watch(
+        self.state = RunState(
             execution_timeout=request.execution_timeout,
             run_timeout=request.run_timeout,
             tolerances=request.tolerances,
@@ -74,17 +74,17 @@ class Session:
         self._interrupted = False
 
     async def run(self) -> None:
-        """Execute all cells and save. How it ended is in ``watch``.
+        """Execute all cells and save. How it ended is in ``state``.
 
         Raises :class:`ToolError` when the kernel does not start, and what saving raises.
         """
         with self._signals(), self.client.channels():
             await self._connect()
-            self.watch.begin(self.nb)
+            self.state.begin(self.nb)
             self.record.notebook_start()
             heartbeat = Heartbeat(
                 self.client,
-                self.watch,
+                self.state,
                 self.kernel.pid,
                 interval=self.request.heartbeat,
                 hang_timeout=self.request.hang_timeout,
@@ -126,8 +126,8 @@ class Session:
         with self._lock:
             self.record.cell_start(cell, index)
         try:
-            if index in self.watch.plan:
-                limit, ending = self.watch.time_left()
+            if index in self.state.plan:
+                limit, ending = self.state.time_left()
                 executing = asyncio.ensure_future(self.client.execute_in_place(cell, index))
                 stopping = asyncio.ensure_future(self._stopped.wait())
                 done, _ = await asyncio.wait(
@@ -135,21 +135,21 @@ class Session:
                 )
                 stopping.cancel()
                 if executing not in done:
-                    self.watch.stop(ending)
+                    self.state.stop(ending)
                     await self._interrupt(executing)
                 executing.result()
         except DeadKernelError:
-            self.watch.stop(Ending.KERNEL_DIED)
+            self.state.stop(Ending.KERNEL_DIED)
         except CellTimeoutError:
-            self.watch.stop(Ending.OUTPUT_TIMEOUT, limit=OUTPUT_SECONDS)
+            self.state.stop(Ending.OUTPUT_TIMEOUT, limit=OUTPUT_SECONDS)
         except CellExecutionError:
-            return bool(self.watch.plan[index].status == "tolerated")
+            return bool(self.state.plan[index].status == "tolerated")
         finally:
-            self.watch.abandon()
+            self.state.abandon()
             with self._lock:
                 self.record.cell_complete(cell, index)
-                papermill_metadata.mark_cell(cell, self.watch.plan.get(index))
-        return self.watch.ending == Ending.FINISHED
+                papermill_metadata.mark_cell(cell, self.state.plan.get(index))
+        return self.state.ending == Ending.FINISHED
 
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""
@@ -172,7 +172,7 @@ class Session:
         try:
             self.client.set_widgets_metadata()
             self.record.notebook_complete()
-            papermill_metadata.mark_notebook(self.nb, self.watch.plan, self.watch.ending)
+            papermill_metadata.mark_notebook(self.nb, self.state.plan, self.state.ending)
             await asyncio.to_thread(self.record.finish)
         finally:
             stopping = asyncio.ensure_future(self._stopped.wait())
@@ -188,17 +188,17 @@ class Session:
 
     def _cell_execute(self, cell: Any, cell_index: int) -> None:
         if self._outputs and self.request.cell_output_limit:
-            name = str(self.watch.plan[cell_index].number or f"injected-{cell_index}")
+            name = str(self.state.plan[cell_index].number or f"injected-{cell_index}")
             limit = OutputLimit(self.request.cell_output_limit, self._outputs, name)
             self._limits[cell_index] = limit
-        self.watch.cell_execute(cell, cell_index)
+        self.state.cell_execute(cell, cell_index)
 
     def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.client.received.add(execute_reply)
-        self.watch.cell_executed(cell, cell_index, execute_reply)
+        self.state.cell_executed(cell, cell_index, execute_reply)
 
     def _stop(self, ending: Ending, *, limit: float | None = None) -> None:
-        self.watch.stop(ending, limit=limit)
+        self.state.stop(ending, limit=limit)
         self._stopped.set()
 
     def _on_signal(self, signum: int) -> None:
@@ -206,7 +206,7 @@ class Session:
             if signum != signal.SIGHUP:  # a terminal that closes may send it twice
                 self.client.give_up()  # a second signal: do not wait for the kernel's reply
             return
-        self.watch.cancelled_by = signum
+        self.state.cancelled_by = signum
         self._stop(Ending.CANCELLED)
 
     @contextmanager

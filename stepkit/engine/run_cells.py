@@ -139,23 +139,23 @@ def execute(request: Request, started: Started) -> Outcome:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     kernel, kills = started.kernel, cgroup.oom_kills() or 0
     session = Session(request, kernel)
-    watch = session.watch
+    state = session.state
     try:
         kernel.runner.run(session.run())
     except asyncio.CancelledError:
-        raise Cancelled(watch.cancelled_by or signal.SIGINT) from None
+        raise Cancelled(state.cancelled_by or signal.SIGINT) from None
     finally:
         kernel.log_lines()
     execution = Execution(
-        cells=tuple(watch.plan.values()),
-        ending=watch.ending,
-        cancelled_by=watch.cancelled_by,
+        cells=tuple(state.plan.values()),
+        ending=state.ending,
+        cancelled_by=state.cancelled_by,
         exit_code=kernel.exit_code,
-        limit=watch.limit,
+        limit=state.limit,
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),
         messages_lost=session.client.received.lost,
-        started=watch.started,
+        started=state.started,
     )
     try:
         started.descendants.end()

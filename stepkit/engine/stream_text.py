@@ -1,13 +1,13 @@
-"""Text as a terminal would show it, joined in linear time."""
+"""Join the text that a stream prints as a terminal shows it, in linear time."""
 
 from __future__ import annotations
 
 
 class Text:
-    """What a stream printed so far, carriage returns resolved.
+    """What a stream printed so far, with its carriage returns resolved.
 
-    Of a line that was written over, what follows its last carriage return stays, so a progress
-    bar is kept as it stood at its end. The cost is linear in what is fed, however it is cut.
+    A line keeps what follows its last carriage return, so a progress bar is kept in its last state.
+    The cost is linear in the length of the text, whatever the size of its pieces.
     """
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Text:
         self.size = 0  # characters kept, about
 
     def feed(self, text: str) -> None:
-        """Add what was printed next."""
+        """Add the text that was printed next."""
         if "\r" not in text and not self._returned:
             self._add_plain(text)
             return
@@ -30,7 +30,8 @@ class Text:
     def value(self) -> str:
         """Return the text; a carriage return at its very end is kept for what may follow."""
         text = "".join([*self._done, *self._line])
-        self._done, self._line = self._split(text)
+        head, newline, tail = text.rpartition("\n")
+        self._done, self._line = [head + newline], [tail]
         return text + "\r" if self._returned else text
 
     def _add_plain(self, text: str) -> None:
@@ -61,20 +62,15 @@ class Text:
         self._returned = False
         self.size += 1
 
-    @staticmethod
-    def _split(text: str) -> tuple[list[str], list[str]]:
-        head, newline, tail = text.rpartition("\n")
-        return ([head + newline] if newline else []), ([tail] if tail else [])
-
 
 class Lines:
-    """Text cut into the lines that a log shows, each when it is whole."""
+    """Splits text into the lines that a log shows, each when it is complete."""
 
     def __init__(self) -> None:
         self._open = Text()
 
     def feed(self, text: str) -> list[str]:
-        """Return the lines that are whole now, without empty ones."""
+        """Return the lines that are complete now, without empty ones."""
         head, newline, tail = text.rpartition("\n")
         if not newline:
             self._open.feed(text)
@@ -85,11 +81,7 @@ class Lines:
         return lines
 
     def rest(self) -> list[str]:
-        """Return what no newline ended."""
+        """Return the lines since the last newline."""
         text, self._open = self._open.value(), Text()
-        return _shown(text)
-
-
-def _shown(text: str) -> list[str]:
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    return [line for line in lines if line.strip()]
+        lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+        return [line for line in lines if line.strip()]

@@ -17,7 +17,7 @@ from waiting import until
 
 from stepkit.engine import checkpoints, notebook_json
 from stepkit.engine.checkpoints import Checkpoints
-from stepkit.engine.output_file import Draft
+from stepkit.engine.staged_file import StagedFile
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
@@ -214,13 +214,13 @@ def test_a_cell_that_finishes_while_a_draft_is_written_anew_is_saved_once(
     run.saving._save()
     run.change(0, "late\n")  # so that all is written anew
     run.saving.cell_started(run.nb.cells[2])
-    really = run.saving._rewritten
+    really = run.saving._file._rewritten
 
-    def finishing(*states: Any) -> Draft:
+    def finishing(*states: Any) -> StagedFile:
         run.cell(2)
         return really(*states)
 
-    monkeypatch.setattr(run.saving, "_rewritten", finishing)
+    monkeypatch.setattr(run.saving._file, "_rewritten", finishing)
     run.saving._save()
     run.saving._save()
 
@@ -269,14 +269,14 @@ def test_a_change_while_the_file_is_being_written_is_not_lost(
     run.cell(1)
     run.saving.pause()
     run.saving._save()
-    really = Draft.copy
+    really = StagedFile.copy
 
-    def changed_meanwhile(draft: Draft, source: Draft, offset: int, length: int) -> None:
+    def changed_meanwhile(draft: StagedFile, source: StagedFile, offset: int, length: int) -> None:
         run.change(changed, "meanwhile\n")
         really(draft, source, offset, length)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Draft, "copy", changed_meanwhile)
+        patched.setattr(StagedFile, "copy", changed_meanwhile)
         run.saving._save()
         run.cell(2)
         run.saving._save()
@@ -467,7 +467,7 @@ def test_a_draft_that_is_dropped_leaves_nothing(target: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             if named:
                 without_nameless_files(patch)
-            draft = Draft(target)
+            draft = StagedFile(target)
         draft.write(b"x" * 100)
         draft.close()
 
@@ -475,10 +475,10 @@ def test_a_draft_that_is_dropped_leaves_nothing(target: Path) -> None:
 
 
 def test_a_draft_can_be_copied_from_after_it_was_published(target: Path) -> None:
-    first = Draft(target)
+    first = StagedFile(target)
     first.write(b"0123456789")
     first.publish()
-    second = Draft(target)
+    second = StagedFile(target)
     second.copy(first, 2, 5)
     second.write(b"!")
     second.publish()
@@ -490,11 +490,11 @@ def test_a_draft_can_be_copied_from_after_it_was_published(target: Path) -> None
 
 
 def test_a_published_file_that_somebody_cut_is_noticed(target: Path) -> None:
-    first = Draft(target)
+    first = StagedFile(target)
     first.write(b"0123456789")
     first.publish()
     os.truncate(target, 3)
-    second = Draft(target)
+    second = StagedFile(target)
 
     with pytest.raises(OSError, match="became shorter"):
         second.copy(first, 0, 10)
