@@ -19,7 +19,7 @@ import pytest
 
 import stepkit
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.test_suite import installers, pyproject, venv
+from stepkit.test_suite import installers, venv
 from stepkit.test_suite import pytest as suite_pytest
 
 if TYPE_CHECKING:
@@ -452,106 +452,6 @@ def test_the_error_for_an_environment_without_plugins_names_what_to_add(
         suite_pytest.check(python, "uv")
 
 
-def test_an_environment_without_its_python_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"cannot run .*: no program"):
-        suite_pytest.check(tmp_path / "bin" / "python", "pip")
-
-
-def test_an_environment_of_another_prefix_is_not_trusted(tmp_path: Path) -> None:
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.symlink_to(sys.executable)
-    with pytest.raises(ConfigurationError, match=f"instead of {tmp_path}"):
-        suite_pytest.check(python, "pip")
-
-
-def test_an_installer_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="sleeping took over 0 s") as caught:
-        venv.run_installer(["sleep", "30"], "sleeping", timeout=0.2)
-    assert caught.value.reason is Reason.TIMEOUT
-    assert tmp_path.exists()
-
-
-def test_the_error_for_a_full_disk_says_to_free_space() -> None:
-    with pytest.raises(ToolError, match="free some space") as caught:
-        venv.run_installer(
-            ["sh", "-c", "echo 'error: No space left on device'; exit 1"], "x", timeout=9
-        )
-    assert caught.value.reason is Reason.DISK_FULL
-
-
-LOCK = """
-[[package]]
-name = "one"
-version = "1.0"
-optional = false
-groups = ["main", "test"]
-markers = {main = "python_version < '4'", test = "os_name == 'posix'"}
-files = [{file = "a.whl", hash = "sha256:a"}, {file = "a.tar.gz", hash = "sha256:b"}]
-
-[[package]]
-name = "extra"
-version = "1"
-optional = true
-groups = ["main"]
-files = []
-
-[[package]]
-name = "docs"
-version = "1"
-optional = false
-groups = ["docs"]
-files = []
-
-[[package]]
-name = "two"
-version = "2"
-optional = false
-groups = ["main", "docs"]
-markers = {docs = "os_name == 'nt'"}
-files = [{file = "b.whl", hash = "sha256:cc"}]
-
-[metadata]
-lock-version = "2.1"
-"""
-
-
-def test_poetrys_lock_becomes_hashed_requirements(checkout: Path) -> None:
-    (checkout / "pyproject.toml").write_text("[tool.poetry.group.docs]\noptional = true\n")
-    (checkout / "poetry.lock").write_text(LOCK)
-    assert pyproject.locked_by_poetry(checkout) == [
-        "one==1.0 ; (python_version < '4') or (os_name == 'posix') --hash=sha256:a --hash=sha256:b",
-        "two==2 --hash=sha256:cc",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "message"),
-    [
-        ('lock-version = "2.1"', 'lock-version = "2.0"', "too old to be installed without it"),
-        ("files = []\n\n[[", 'files = []\n[package.source]\ntype = "git"\n\n[[', "from git"),
-    ],
-)
-def test_a_lock_that_needs_poetry_is_refused(
-    checkout: Path, before: str, after: str, message: str
-) -> None:
-    (checkout / "poetry.lock").write_text(LOCK.replace(before, after))
-    with pytest.raises(ConfigurationError, match=message):
-        pyproject.locked_by_poetry(checkout)
-
-
-def test_requirements_include_those_for_tests(checkout: Path) -> None:
-    (checkout / "pyproject.toml").write_text(
-        PROJECT
-        + 'dependencies = ["a"]\n'
-        + '[project.optional-dependencies]\ntest = ["b", "sample[more, test]"]\nmore = ["c"]\n'
-        + 'gpu = ["never"]\n'
-        + '[dependency-groups]\ndev = ["d", {include-group = "lint"}]\nlint = ["e"]\n'
-        + 'docs = ["never"]\n'
-    )
-    assert pyproject.requirements(pyproject.read(checkout)) == ["a", "b", "c", "d", "e"]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -565,22 +465,3 @@ def test_a_broken_pyproject_is_named(checkout: Path, text: str, message: str) ->
     (checkout / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=message):
         installers.choose("auto", checkout, ())
-
-
-@pytest.mark.parametrize(
-    ("output", "shown"),
-    [
-        ("error: no such thing\nhint: look\n", "error: no such thing"),
-        (
-            "error: Distribution not found at:\n  file:///a/b\n",
-            "error: Distribution not found at: file:///a/b",
-        ),
-        ("error: it ends so:\n", "error: it ends so:"),
-        ("at last\n\n", "at last"),
-        ("", "it printed nothing"),
-    ],
-)
-def test_the_error_of_an_installer_includes_a_path_on_its_next_line(
-    output: str, shown: str
-) -> None:
-    assert venv.find_error(output) == shown

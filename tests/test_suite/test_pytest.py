@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepkit.errors import ConfigurationError
+from stepkit.test_suite import pytest as suite_pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_environment_without_its_python_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot run .*: no program"):
+        suite_pytest.check(tmp_path / "bin" / "python", "pip")
+
+
+def test_an_environment_of_another_prefix_is_not_trusted(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    with pytest.raises(ConfigurationError, match=f"instead of {tmp_path}"):
+        suite_pytest.check(python, "pip")
