@@ -45,7 +45,7 @@ def _resolve_variant(one: Planned) -> Planned:
             extra_tolerances=[rules.tolerance(text) for text in settings.tolerate],
             language=language,
         )
-        given = parameters.joined(
+        given = parameters.join(
             patched.parameters,
             base64_texts=(),
             paths=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError
 from stepkit.notebook import python_source
@@ -42,8 +42,8 @@ def edit(copy: WorkingCopy, rule: AnyRule, *, python: bool) -> None:
 def _check_unchanged(copy: WorkingCopy, rule: Skip | Inject, cell: Cell) -> None:
     if earlier := copy.changed_by(cell):
         raise ConfigurationError(
-            f"{rule.where} ({rule.title}) would skip {cell}, which {earlier} changed to no effect "
-            "then: take one of the two rules out; nothing was run"
+            f"{rule.where} ({rule.title}) would skip {cell}, which {earlier} changed, so that the "
+            "change would have no effect: take one of the two rules out; nothing was run"
         )
 
 
@@ -70,6 +70,7 @@ def _set(copy: WorkingCopy, rule: Set, *, python: bool) -> None:
 
 
 def _put_value(copy: WorkingCopy, rule: Set, cell: Cell, name: str, value: str) -> None:
+    """Assign ``value`` to ``name`` in ``cell``, and record each assignment, changed or not."""
     old = copy.source(cell)
     parsed = python_source.parse(old)
     assert parsed is not None
@@ -128,16 +129,14 @@ def _inject(copy: WorkingCopy, rule: Inject, *, python: bool) -> None:
     if python and not python_source.is_readable(rule.source):
         raise ConfigurationError(f"{rule.where} ({rule.title}): its source is not Python")
     title = f"inject {rule.place}"
+    side: Literal["before", "after"] = "before" if rule.place == "before" else "after"
     if rule.cells is None:
-        start = rule.place == "before"
-        position = -1 if start else len(copy.notebook.cells)
-        name = copy.inject(rule.source, position, "before" if start else "after")
-        where = "at the notebook's start" if start else "at the notebook's end"
-        copy.note_injected(title, name, rule.source, where)
+        end, position = ("start", -1) if side == "before" else ("end", len(copy.notebook.cells))
+        name = copy.inject(rule.source, position, side)
+        copy.note_injected(title, name, rule.source, f"at the notebook's {end}")
         return
     for cell in _expected(copy, rule, rule.cells):
-        side = "before" if rule.place == "before" else "after"
-        name = copy.inject(rule.source, cell.position, "before" if side == "before" else "after")
+        name = copy.inject(rule.source, cell.position, side)
         if rule.place == "instead-of":
             _check_unchanged(copy, rule, cell)
             copy.stand_ins += bool(cell.number and not copy.skipped(cell))
@@ -147,6 +146,7 @@ def _inject(copy: WorkingCopy, rule: Inject, *, python: bool) -> None:
 
 
 def _expected(copy: WorkingCopy, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:
+    """Return the cells of ``selector``; raise unless they are as many as ``rule`` expects."""
     found = selectors.choose(copy.cells, selector, rule.where)
     if len(found) != rule.expect:
         hint = selectors.near(copy.cells, selector)
