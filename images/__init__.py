@@ -1,1 +1,1 @@
-"""The container images: how they are built, and what keeps their bases as they were."""
+"""Build the container images without changing what their bases hold."""

@@ -2,8 +2,8 @@
 
     make images IMAGES_ARGS="--base NAME:TAG@sha256:... gpu notebook"
 
-Needs buildah, podman or docker, and no daemon. pip's settings of this machine (an index, a
-certificate) are lent to the build as secrets and stay in no layer.
+Needs buildah, podman or docker, but no daemon. The settings of pip on this machine (an index, a
+certificate) reach the build as secrets, so that no layer holds them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-KINDS: Final = {  # what an image's tag ends in, by the name of its Containerfile
+KINDS: Final = {  # by kind: the Containerfile, and the end of the image's tag
     "gpu": ("Containerfile", ""),
     "cpu": ("Containerfile.cpu", "-cpu"),
     "notebook": ("Containerfile.notebook", "-notebook"),
@@ -36,11 +36,11 @@ _CERTIFICATES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build what is asked for, one after the other; return the first exit code that is not 0."""
+    """Build the images, one after the other; return the first exit code that is not 0."""
     arguments = _arguments(argv)
     builder = arguments.builder or next(filter(shutil.which, BUILDERS), None)
     if builder is None:
-        print("images: there is none of buildah, podman, docker: install one", file=sys.stderr)
+        print("images: none of buildah, podman, docker is installed", file=sys.stderr)
         return 2
     facts = build_facts()
     with TemporaryDirectory(prefix="stepkit-images-") as directory:
@@ -90,7 +90,7 @@ def build_facts() -> dict[str, str]:
 
 
 def pip_secrets(environment: Mapping[str, str], directory: Path) -> list[str]:
-    """Write pip's settings of this machine into ``directory``; return the flags that lend them.
+    """Write pip's settings of this machine into ``directory``; return the flags that mount them.
 
     Indexes and files that are paths on this machine are left out: a build cannot see them.
     """
@@ -125,7 +125,7 @@ def _portable(value: str) -> bool:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git prints, or nothing where this is no checkout."""
+    """Return what git prints, or "" outside a git repository."""
     done = subprocess.run(  # noqa: S603
         ["git", "-C", str(ROOT), *arguments],  # noqa: S607
         capture_output=True,

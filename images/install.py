@@ -2,10 +2,10 @@
 
     python -P install.py --lock requirements.txt [--wheel stepkit.whl] [--may-change nbconvert]
 
-What the base has stays at its own version; what it lacks is taken from the lock, by its hashes.
-Afterwards every file that was there is looked at again, and `pip check` may find nothing that it
-did not find before. Whatever is wrong is named, and the exit code is 1. Runs on the standard
-library and on pip alone, by the Python of the base.
+Packages of the base keep their versions; those that it lacks come from the lock, by their hashes.
+Afterwards every file of the base is compared with what it was, and `pip check` must report nothing
+new. Each difference is named, and the exit code is 1. Needs only pip and the standard library of
+the base's Python.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What pip can compare (PEP 440); conda packages may be called anything else.
+# What pip can compare (PEP 440); conda packages may have other versions.
 _VERSION: Final = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[\w.]+)?")
 _EXTRAS: Final = "notify,s3,tests"  # of stepkit: wheel.sh takes the same from the lock
 _PIN: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==\S+")
@@ -34,7 +34,7 @@ _SHOWN: Final = 20  # changes that are named one by one
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is installed: versions by name, size and mtime (ns) by file, what pip complains of."""
+    """What is installed: versions by name, (size, mtime in ns) by file, output of `pip check`."""
 
     packages: dict[str, str]
     files: dict[Path, tuple[int, int]]
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Install, compare, and return 0 only if nothing of the base changed."""
     arguments = _arguments(argv)
     allowed = {normalized(name) for name in arguments.may_change}
-    before = look()
+    before = installed()
     free = set().union(*(_files_of(name) for name in allowed))
     had = {**before.packages, **dict.fromkeys(map(normalized, arguments.leave_out), "")}
     wanted = missing(arguments.lock.read_text(encoding="utf-8"), had, allowed)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if _install(wanted, kept, arguments.from_source):
         print("install: pip cannot add these packages without changing the base", file=sys.stderr)
         return 1
-    after = look()
+    after = installed()
     if wrong := changes(before, after, allowed, free):
         for line in wrong[:_SHOWN]:
             print(f"install: {line}", file=sys.stderr)
@@ -70,18 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def look() -> State:
+def installed() -> State:
     """Return what is installed for this Python."""
     packages = {
         normalized(found.name): found.version
         for found in metadata.distributions()
-        if found.name  # a leftover directory has none
+        if found.name  # None for a directory that an uninstall left
     }
     prefix = Path(sys.prefix)
     files = {path: (s.st_size, s.st_mtime_ns) for path, s in _walk(prefix)}
     command = [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    complaints = frozenset(told.stdout.splitlines()) if told.returncode else frozenset()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    complaints = frozenset(done.stdout.splitlines()) if done.returncode else frozenset()
     return State(packages=packages, files=files, complaints=complaints)
 
 
@@ -91,7 +91,7 @@ def normalized(name: str) -> str:
 
 
 def constraints(packages: dict[str, str], allowed: set[str]) -> list[str]:
-    """Return a line for each package of the base that has to stay as it is."""
+    """Return a pip constraint for each package of the base that must not change."""
     return [
         f"{name}=={version}"
         for name, version in sorted(packages.items())
@@ -110,7 +110,7 @@ def missing(lock: str, packages: dict[str, str], allowed: set[str]) -> list[str]
 
 
 def changes(before: State, after: State, allowed: set[str], free: set[Path]) -> list[str]:
-    """Name what is gone or different, apart from ``allowed`` packages and ``free`` files."""
+    """Name what was removed or changed, except ``allowed`` packages and ``free`` files."""
     wrong = []
     for name, version in before.packages.items():
         now = after.packages.get(name)

@@ -1,11 +1,11 @@
-"""Let every user read what only the group of the base image could.
+"""Let every user read what only the group of the base image can read.
 
     python -P open_prefix.py --limit 64
 
-RAPIDS keeps /opt/conda to root and the group `conda`: an arbitrary user id, as OpenShift gives,
-cannot even start Python. Opening a directory costs nothing; opening a file copies it into the new
-layer, so where these add up to more than the limit nothing is changed, and the exit code is 1.
-Modes are only ever added to for reading: nobody can write who could not.
+In RAPIDS' image, /opt/conda is readable for root and the group `conda` only: an arbitrary user id,
+as OpenShift assigns, cannot start Python. A directory's mode changes at no cost; a file is copied
+into the new layer when its mode changes. If these files are larger than the limit together, nothing
+is changed and the exit code is 1. Only permissions to read and execute are added.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def closed(prefix: Path) -> dict[Path, int]:
-    """Return the files and directories that others cannot read, with the modes that let them."""
+    """Return the files and directories that others cannot read, with the modes that they need."""
     found = {}
     for directory, _, names in os.walk(prefix):
         for path in [Path(directory), *(Path(directory, name) for name in names)]:

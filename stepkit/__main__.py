@@ -1,4 +1,4 @@
-"""Let ``python -m stepkit`` do what ``stepkit`` does."""
+"""Run ``python -m stepkit`` as ``stepkit``."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""How a step declares its options and outputs: the fields of a dataclass, and notes on them.
+"""How a step declares its options and outputs: as fields of a dataclass, with annotations.
 
 A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--name``
 (:mod:`stepkit.cli.flags`). Types are
@@ -59,14 +59,14 @@ class Also:
 
 @dataclass(frozen=True)
 class Pair:
-    """A second flag that takes NAME and VALUE apart and adds ``NAME=VALUE`` to the list."""
+    """A second flag that takes NAME and VALUE as two arguments and adds ``NAME=VALUE``."""
 
     flag: str
 
 
 @dataclass(frozen=True)
 class AtLeast:
-    """The least number that an option takes; a lower one is refused before the step begins."""
+    """The lowest number that an option takes; a lower one is refused before the step begins."""
 
     least: int
 
@@ -103,9 +103,8 @@ def declared(cls: type[DataclassInstance]) -> Iterator[Declared]:
     hints = get_type_hints(cls, include_extras=True)
     own = get_annotations(cls)
     for field in sorted(fields(cls), key=lambda field: field.name not in own):
-        hint, *notes = (
-            get_args(hints[field.name]) if _annotated(hints[field.name]) else [hints[field.name]]
-        )
+        annotated = hints[field.name]
+        hint, *notes = get_args(annotated) if hasattr(annotated, "__metadata__") else [annotated]
         help_text = next((n for n in notes if isinstance(n, str) and not n.startswith("\0")), "")
         yield Declared(field, hint, help_text, tuple(notes))
 
@@ -118,7 +117,3 @@ def marked(options: DataclassInstance, mark: str) -> Iterator[tuple[str, Path]]:
             for path in value if isinstance(value, tuple) else (value,):
                 if path:
                     yield "--" + kebab(option.field.name), path
-
-
-def _annotated(hint: Any) -> bool:
-    return hasattr(hint, "__metadata__")

@@ -1,4 +1,4 @@
-"""The shape that every step has."""
+"""What every step is: its three names, its result, and what a report shows of it."""
 
 from __future__ import annotations
 

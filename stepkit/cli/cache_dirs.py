@@ -1,8 +1,8 @@
-"""Directories for caches where the home directory takes none.
+"""Directories for caches where the home directory is not writable.
 
-A read-only root file system, a user id that no one made an account for: CuPy then fails to compile
-its kernels, Numba refuses to load what it would cache, matplotlib and IPython start anew each
-time. All of them can be told where to go.
+With a read-only root file system, or a user id without an account, CuPy fails to compile its
+kernels, Numba refuses to load what it would cache, and matplotlib and IPython start anew each
+time. Each of them has a variable for its directory.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ VARIABLES: Final = {
     "NUMBA_CACHE_DIR": "numba",
     "XDG_CACHE_HOME": "cache",  # pip, poetry, uv, fontconfig
 }
-
-
 _PRIVATE: Final = stat.S_IFDIR | stat.S_IRWXU
 
 
 def provide(environment: MutableMapping[str, str]) -> Path | None:
-    """Point the caches at a private directory, unless the home directory can take them.
+    """Point the caches at a private directory, unless the home directory is writable.
 
-    Variables that are set already stay. ``HOME`` changes only where there is no such directory:
-    one that can be read still holds the user's configuration. Returns the directory that was
-    chosen, None where none is needed or no file system can be written to.
+    Variables that are set stay. ``HOME`` changes only if that directory does not exist: one that
+    can be read still holds the user's configuration. Returns the directory that was chosen, None
+    if none is needed or no file system is writable.
     """
     home = _home(environment)
     if home and os.access(home, os.W_OK | os.X_OK):
@@ -43,7 +41,7 @@ def provide(environment: MutableMapping[str, str]) -> Path | None:
         directory = _private_directory()
         for name in VARIABLES.values():
             (directory / name).mkdir(mode=0o700, exist_ok=True)
-    except OSError:  # whoever needs a file will say so
+    except OSError:  # the tool that needs a cache reports it
         return None
     for variable, name in VARIABLES.items():
         if not environment.get(variable):
@@ -54,7 +52,7 @@ def provide(environment: MutableMapping[str, str]) -> Path | None:
 
 
 def _home(environment: MutableMapping[str, str]) -> Path | None:
-    """Return the home directory if there is one; `/` is what runtimes give to unknown users."""
+    """Return the home directory if it exists; `/` is what runtimes give to unknown users."""
     try:
         home = Path(environment.get("HOME") or "~").expanduser()
     except RuntimeError:  # no HOME, and no account with that user id
@@ -64,7 +62,7 @@ def _home(environment: MutableMapping[str, str]) -> Path | None:
 
 
 def _private_directory() -> Path:
-    """Return a directory that is ours alone, the same one each time if nobody took its name."""
+    """Return a directory of this user alone: the same one each time, unless its name is taken."""
     import tempfile
 
     directory = Path(tempfile.gettempdir(), f"stepkit-caches-{os.geteuid()}")

@@ -36,9 +36,9 @@ NOT_GIVEN: Final = _NotGiven()
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
-    """Give ``parser`` one flag for each field of ``cls`` that is no secret.
+    """Give ``parser`` one flag for each field of ``cls`` that is not a secret.
 
-    Those that it inherits stand under the ``heading`` of the class that declares them.
+    Inherited fields stand under the ``heading`` of the class that declares them.
     """
     groups: dict[type, argparse._ActionsContainer] = {cls: parser}
     for option in declared(cls):

@@ -21,7 +21,7 @@ FORMATS: Final = ("auto", "plain", "ci", "json")
 def configure(chosen: str, secrets: Iterable[str]) -> None:
     """Send the log to stderr as ``plain`` lines, ``json`` lines, or ``ci`` annotations.
 
-    ``auto`` takes ``ci`` on GitHub Actions and in a Tekton step, whose viewers both fold and
+    ``auto`` is ``ci`` on GitHub Actions and in a Tekton step, whose viewers both fold and
     colour ``::error::`` lines, and ``plain`` everywhere else.
     """
     if chosen == "auto":
@@ -35,7 +35,7 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
 
 
 def final_line(chosen: str, level: int, text: str) -> str:
-    """Return a command's last line on stderr: as it is for people, as one object for ``json``."""
+    """Return a command's last line on stderr: ``text`` itself, or one object for ``json``."""
     if chosen != "json":
         return text
     record = logging.LogRecord("stepkit", level, "", 0, text, None, None)

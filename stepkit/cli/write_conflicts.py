@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def check(options: DataclassInstance, more: Iterable[tuple[str, Path]]) -> None:
     """Compare what a command writes with what it reads and with itself.
 
-    ``more`` is what the edge writes, by flag: results and the report. Devices such as
-    ``/dev/stdout`` may be named twice. Raises :class:`ConfigurationError`.
+    ``more`` is what the command line writes for every step, by flag: results and the report.
+    Devices such as ``/dev/stdout`` may be named twice. Raises :class:`ConfigurationError`.
     """
     taken = {os.path.realpath(path): flag for flag, path in marked(options, READS)}
     for flag, path in (*marked(options, WRITES), *more):

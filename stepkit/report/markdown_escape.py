@@ -1,4 +1,4 @@
-"""Pieces of Markdown: foreign text made harmless, tables, titles."""
+"""Pieces of Markdown: escaped text, tables, titles."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MOST_TEXT: Final = 400  # characters of a message in a table
 
 
 def escape(text: str) -> str:
-    """Make foreign text one harmless line of Markdown, without its HTML, tables and links.
+    """Return text of others as one line of Markdown that holds no HTML, table or link.
 
-    What stands between two backticks stays code.
+    Text between two backticks stays code.
     """
     line = shorten(one_line(text), _MOST_TEXT)
     parts = line.split("`")
@@ -35,7 +35,7 @@ def escape(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Join lines, and show what no page can hold (control characters, half characters) as such."""
+    """Join lines, and replace control characters and lone surrogates, which no page can hold."""
     shown = " ".join(text.split())
     return "".join("\ufffd" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in shown)
 

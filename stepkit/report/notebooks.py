@@ -103,7 +103,7 @@ def _slowest(cells: list[Cell]) -> Iterator[str]:
 
 
 def _by_rule(cell: Cell) -> bool:
-    """Tell a cell that a rule injected from papermill's with the parameters: both are number 0."""
+    """Return whether a rule injected the cell; papermill's with the parameters is number 0, too."""
     return str(cell.get("id", "")).startswith(_INJECTED_BY_RULE)
 
 
@@ -122,7 +122,7 @@ def _first_line(cell: Cell) -> str:
 
 
 def _changes(entry: Entry) -> Iterator[str]:
-    """Say what differs from the notebook as its owner wrote it."""
+    """Yield what differs from the notebook as its owner wrote it."""
     lines = []
     for change in entry.output("changes") or []:
         cell = f"cell {change['cell']}" if change["cell"] else ""

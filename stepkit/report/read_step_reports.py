@@ -1,7 +1,7 @@
 """Read the reports of a run's steps, and refuse in one line what cannot be shown.
 
-A report may be half written, edited by hand or from another version: whoever renders it relies
-on the JSON Schemas beside this module.
+A report may be half written, edited by hand or from another version: what renders it relies on the
+JSON Schemas beside this module.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def load(
     ``notebooks/intro.ipynb.json``.
     ``statuses`` is what the pipeline itself says of a task: ``Succeeded``, ``Failed`` or ``None``,
     and after a ``/`` why, in Tekton's words: ``Failed/TaskRunCancelled``.
-    A task that failed without a report of its own is added, unless it has the name of a step of
-    which another report says so: a matrix leaves one report for each of its notebooks.
-    A report that cannot be read counts as a failed step: what it said is not known.
+    A task that failed and left no report is added, unless a report of a step of that name says that
+    it failed: a matrix leaves one report for each of its notebooks.
+    A report that cannot be read counts as a failed step.
     """
     paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
     below = {name: directory / f"{name.lstrip('/')}.json" for name in expected}

@@ -29,7 +29,10 @@ class Message:
 
 
 def render(run: Run, *, link: str) -> Message:
-    """Say how ``run`` ended: cause, notebooks, tests and ``link``; foreign text calls nobody."""
+    """Return how ``run`` ended: cause, notebooks, tests and ``link``.
+
+    Text from reports cannot mention a person or a channel.
+    """
     lines = [cause(run), *_notebooks(run)]
     for entry in run.of_section("tests"):
         total = entry.output("total")

@@ -1,10 +1,10 @@
-r"""Say how a run went, from the reports of its steps alone.
+r"""Write STEP_SUMMARY.md: how a run went, from the reports of its steps alone.
 
 Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
 steps, the cells, the tests, the artifacts. Nothing is estimated: an expected step without a
 report is shown as "not run". On GitHub the page also goes to the job's summary. The step itself
-succeeds whatever the verdict is; with --enforce it fails as the step that decided the verdict
-did, which makes it the last word of a pipeline whose other tasks may fail and go on.
+succeeds whatever the verdict is. With --enforce it fails as the step that decided the verdict
+did; use it at the end of a pipeline that goes on after a task has failed.
 
 For example:
 
@@ -56,7 +56,7 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
-    """Read the reports, write the page, and hand on the verdict."""
+    """Read the reports, write the page, and return the verdict."""
     summary = options.summary.absolute()
     found = options.load(steps.in_report)
     page = markdown.render(found, beside=summary.parent)

@@ -20,7 +20,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def unwritable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Make a home directory that nobody may write to: root can write to any other."""
+    """Return a home directory that is not writable, even for root."""
     home = tmp_path / "home"
     home.mkdir()
     allowed = os.access
@@ -51,7 +51,7 @@ def test_caches_leave_a_home_that_takes_no_files(unwritable: Path, temporary: Pa
 
 
 @pytest.mark.parametrize("home", ["/", "/does/not/exist", "relative"])
-def test_who_has_no_home_gets_one(home: str, temporary: Path) -> None:
+def test_a_user_without_a_home_gets_a_directory(home: str, temporary: Path) -> None:
     environment = {"HOME": home}
 
     directory = cache_dirs.provide(environment)
@@ -61,7 +61,7 @@ def test_who_has_no_home_gets_one(home: str, temporary: Path) -> None:
     assert directory.parent == temporary
 
 
-def test_who_has_neither_a_home_nor_an_account_gets_one(
+def test_a_user_without_a_home_and_an_account_gets_a_directory(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME")
@@ -99,7 +99,9 @@ def test_a_directory_that_another_user_may_have_made_is_not_used(
     assert not list(taken.iterdir()) or trap == "link"
 
 
-def test_where_nothing_can_be_written_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_writable_file_system_no_directory_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/does/not/exist")
     environment = {"HOME": "/"}
 

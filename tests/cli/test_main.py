@@ -125,7 +125,7 @@ def test_reads_flags_as_people_and_as_tekton_write_them(
         ("git-clone", "--timeout", 1),
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(
+def test_numbers_below_the_least_are_refused(
     capsys: pytest.CaptureFixture[str], command: str, flag: str, least: int
 ) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -168,7 +168,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
-def test_an_unknown_command_is_answered_with_the_near_one(
+def test_an_unknown_command_is_answered_with_the_most_similar_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -290,7 +290,7 @@ def test_a_step_that_is_killed_leaves_a_report_and_results_that_say_so(
 
 
 @pytest.mark.usefixtures("register")
-def test_results_that_tekton_has_no_room_for_are_an_error(
+def test_results_too_large_for_tekton_are_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "y" * 4096
@@ -311,7 +311,7 @@ def test_an_output_may_be_a_result_under_two_names(tmp_path: Path) -> None:
     assert (tmp_path / "older-name").read_text() == said
 
 
-def test_the_message_gives_way_to_other_results_so_that_all_stay_below_1_kib(
+def test_the_message_is_cut_so_that_all_results_stay_below_1_kib(
     register: Callable[..., None], tmp_path: Path
 ) -> None:
     def fail(_: Options) -> Outputs:
@@ -329,7 +329,7 @@ def test_the_message_gives_way_to_other_results_so_that_all_stay_below_1_kib(
     assert sum(map(len, written.values())) == 1024
 
 
-def test_trouble_with_results_does_not_hide_a_failed_step(
+def test_an_error_while_writing_results_does_not_hide_a_failed_step(
     register: Callable[..., None], tmp_path: Path
 ) -> None:
     def fail(_: Options) -> Outputs:
@@ -434,7 +434,7 @@ print('imported:', set({tools.split()}) & sys.modules.keys())
 
 
 @pytest.mark.parametrize("flags", [["--version", "--json"], ["--json", "--version"]])
-def test_the_version_as_json_tells_commit_and_base(
+def test_the_version_as_json_names_commit_and_base(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STEPKIT_COMMIT", "abc123")
@@ -442,8 +442,8 @@ def test_the_version_as_json_tells_commit_and_base(
 
     assert cli.main(flags) == 0
 
-    told = json.loads(capsys.readouterr().out)
-    assert told == {
+    facts = json.loads(capsys.readouterr().out)
+    assert facts == {
         "stepkit": stepkit.__version__,
         "commit": "abc123",
         "base": None,
@@ -533,7 +533,7 @@ def test_no_file_is_written_over_another_of_the_same_command(
 
 
 @pytest.mark.parametrize("redirection", ["| true", "> /dev/full", "2> /dev/full", "2>&-"])
-def test_a_reader_that_is_gone_does_not_change_the_verdict(
+def test_a_closed_stdout_or_stderr_does_not_change_the_verdict(
     tmp_path: Path, redirection: str
 ) -> None:
     command = f"{sys.executable} -P -m stepkit collect-artifacts --artifacts {tmp_path}"
@@ -550,7 +550,7 @@ def test_a_reader_that_is_gone_does_not_change_the_verdict(
     ("action", "code", "status"),
     [(signal.SIG_DFL, 129, "cancelled"), (signal.SIG_IGN, 0, "succeeded")],
 )
-def test_a_closed_terminal_ends_a_step_unless_nohup_says_no(
+def test_a_closed_terminal_ends_a_step_unless_nohup_ignores_it(
     register: Callable[..., None],
     tmp_path: Path,
     action: signal.Handlers,
@@ -609,13 +609,14 @@ def test_a_signal_before_the_step_begins_is_reported_too(
         raise Cancelled(signal.SIGTERM)
 
     monkeypatch.setattr("stepkit.cli.write_conflicts.check", stop)
-    report, status = tmp_path / "report.json", tmp_path / "status"
-    flags = [f"--report={report}", f"--result=status={status}"]
+    report_file, status = tmp_path / "report.json", tmp_path / "status"
+    flags = [f"--report={report_file}", f"--result=status={status}"]
 
     code = cli.main(["collect-artifacts", f"--artifacts={tmp_path}", *flags])
 
     assert code == 143
-    told = json.loads(report.read_text())
-    assert (told["status"], told["reason"], told["exit_code"]) == ("cancelled", "cancelled", 143)
-    assert told["message"] == "stopped by SIGTERM before it began"
+    report = json.loads(report_file.read_text())
+    assert (report["status"], report["reason"]) == ("cancelled", "cancelled")
+    assert report["exit_code"] == 143
+    assert report["message"] == "stopped by SIGTERM before it began"
     assert status.read_text() == "cancelled"

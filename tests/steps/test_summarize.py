@@ -88,11 +88,11 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(
     reports: Path, tmp_path: Path
 ) -> None:
     names = ["notebooks/a.ipynb", "notebooks/deep/b.ipynb", "notebooks/c.ipynb"]
-    told = {"step": "execute-notebook", "message": "2 of 2 cells ran"}
-    report(reports / "notebooks", "a.ipynb", **told)
+    ran = {"step": "execute-notebook", "message": "2 of 2 cells ran"}
+    report(reports / "notebooks", "a.ipynb", **ran)
     failed = {"status": "failed", "reason": "cell-error", "exit_code": 3}
-    report(reports / "notebooks/deep", "b.ipynb", **told, **failed)
-    report(reports / "notebooks", "not-expected.ipynb", **told)
+    report(reports / "notebooks/deep", "b.ipynb", **ran, **failed)
+    report(reports / "notebooks", "not-expected.ipynb", **ran)
 
     outputs = run(reports, expect=("git-clone", *names))
 
@@ -131,7 +131,7 @@ def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_pa
     assert page(tmp_path).splitlines()[2] == "execute-notebook: ran"
 
 
-def test_an_environment_for_tests_is_no_test(reports: Path, tmp_path: Path) -> None:
+def test_a_step_that_only_prepares_tests_is_not_on_top(reports: Path, tmp_path: Path) -> None:
     made = {"step": "run-tests", "message": "the tests' environment is ready"}
     report(reports, "prepare-tests", options={"only-prepare": True}, **made)
     report(reports, "run-tests", message="2 tests: 2 passed")
@@ -177,7 +177,7 @@ def test_enforcing_ends_as_the_deciding_step_did(
     assert page(tmp_path).startswith("# Notebook run: failed")
 
 
-def test_enforcing_accepts_no_run_with_a_hole_in_it(reports: Path) -> None:
+def test_enforcing_refuses_an_incomplete_run(reports: Path) -> None:
     with pytest.raises(UserCodeError, match="not run: run-tests"):
         run(reports, expect=("run-tests",), enforce=True)
 
@@ -314,7 +314,7 @@ CELL = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "
         ),
     ],
 )
-def test_the_reason_that_the_pipeline_gives_tells_a_cancel_from_a_failure(
+def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
     reports: Path, tmp_path: Path, left: dict[str, Any] | None, why: str, verdict: str, line: str
 ) -> None:
     if left is not None:
@@ -345,7 +345,7 @@ def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
     assert "clone-tests" not in page(tmp_path)
 
 
-def test_a_matrix_that_failed_is_told_by_the_reports_of_its_notebooks(
+def test_a_failed_matrix_is_explained_by_the_reports_of_its_notebooks(
     reports: Path, tmp_path: Path
 ) -> None:
     own = {"step": "execute-notebook", "status": "failed", "reason": "cell-error", "exit_code": 3}
@@ -360,7 +360,7 @@ def test_a_matrix_that_failed_is_told_by_the_reports_of_its_notebooks(
 @pytest.mark.parametrize(
     ("why", "verdict"), [("FailureIgnored", "failed"), ("TaskRunCancelled", "cancelled")]
 )
-def test_a_matrix_that_failed_and_of_which_no_report_says_so_did_fail(
+def test_a_failed_matrix_without_a_failed_report_is_a_failure(
     tmp_path: Path, why: str, verdict: str
 ) -> None:
     reports = tmp_path / "reports"
@@ -442,7 +442,7 @@ def test_artifacts_are_linked_when_they_lie_beside_the_summary(
     "content",
     ["", "not json", "[]", '{"schema": "other/1"}', '{"schema": "stepkit.report/1"}'],
 )
-def test_a_report_that_cannot_be_read_is_a_failure_not_a_gap(
+def test_a_report_that_cannot_be_read_is_a_failure(
     reports: Path, tmp_path: Path, content: str
 ) -> None:
     (reports / "convert-notebook.json").write_text(content)
@@ -491,7 +491,7 @@ def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
     assert "of another run" not in page(tmp_path)
 
 
-def test_refuses_a_status_that_is_none(reports: Path) -> None:
+def test_a_status_without_the_name_of_its_task_is_refused(reports: Path) -> None:
     with pytest.raises(ConfigurationError, match="'Failed' is not NAME=STATUS"):
         run(reports, statuses=("Failed",))
 

@@ -69,7 +69,7 @@ def test_a_gpu_has_a_line_and_its_memorys_allocator_is_named(tmp_path: Path) -> 
     assert "GPU warning" not in text
 
 
-def test_what_the_driver_does_not_tell_is_not_shown_as_zero(tmp_path: Path) -> None:
+def test_what_the_driver_does_not_report_is_not_shown_as_zero(tmp_path: Path) -> None:
     mig = page(tmp_path, gpu=summarised({"memory_used": GIB, "utilisation": None}))
     assert "GPU 0 (NVIDIA H200): 1.0 GiB of 150.0 GiB in use at most.\n" in mig
 
@@ -77,7 +77,7 @@ def test_what_the_driver_does_not_tell_is_not_shown_as_zero(tmp_path: Path) -> N
     assert r"GPU 0 (&lt;b&gt;A\|100&lt;/b&gt;): the driver reports nothing about it." in silent
 
 
-def test_a_run_without_a_gpu_says_nothing_of_one(tmp_path: Path) -> None:
+def test_a_run_without_a_gpu_does_not_mention_one(tmp_path: Path) -> None:
     before = page(tmp_path)
 
     assert "GPU" not in before
@@ -87,16 +87,16 @@ def test_a_run_without_a_gpu_says_nothing_of_one(tmp_path: Path) -> None:
 
 def test_a_guard_that_was_asked_for_and_not_active_is_a_warning(tmp_path: Path) -> None:
     guard = {"active": False, "peak": None, "warnings": ["rmm is <old>"]}
-    said = "**GPU warning:** the guard of GPU memory was not active\n"
+    warning = "**GPU warning:** the guard of GPU memory was not active\n"
 
-    assert said in page(tmp_path, guard=guard, gpu=summarised(QUIET))
-    assert said in page(tmp_path, guard=guard, options={"rmm-mode": "pool"})
-    assert said not in page(tmp_path, guard=guard, options={"rmm-mode": "respect"})
+    assert warning in page(tmp_path, guard=guard, gpu=summarised(QUIET))
+    assert warning in page(tmp_path, guard=guard, options={"rmm-mode": "pool"})
+    assert warning not in page(tmp_path, guard=guard, options={"rmm-mode": "respect"})
     assert "**GPU warning:** rmm is &lt;old&gt;\n" in page(tmp_path, guard=guard)
     assert "GPU warning" not in page(tmp_path, guard={"active": True, "peak": 5})
 
 
-def test_what_was_wrong_with_a_gpu_is_a_warning_each(tmp_path: Path) -> None:
+def test_each_fault_of_a_gpu_is_a_warning(tmp_path: Path) -> None:
     bad = {"clock_reasons": 0x44, "ecc_uncorrected": 3, "retired": 1}
     rows = [{"clock_reasons": 4, "ecc_uncorrected": 1, "retired": 0}, bad]
     xids = (Xid(seconds=1, device=0, number=79),)
@@ -112,18 +112,18 @@ def test_what_was_wrong_with_a_gpu_is_a_warning_each(tmp_path: Path) -> None:
         assert f"**GPU warning:** {warning}\n" in text
 
 
-def test_a_gpu_at_its_power_limit_is_no_warning(tmp_path: Path) -> None:
+def test_a_gpu_at_its_power_limit_is_not_a_warning(tmp_path: Path) -> None:
     assert "GPU warning" not in page(tmp_path, gpu=summarised({**QUIET, "clock_reasons": 4}))
 
 
-def test_no_flood_of_warnings(tmp_path: Path) -> None:
+def test_at_most_eight_warnings_are_shown(tmp_path: Path) -> None:
     text = page(tmp_path, guard={"active": True, "warnings": [f"w{n}" for n in range(12)]})
 
     assert text.count("**GPU warning:**") == 8
     assert "\nand 4 more GPU warnings\n" in text
 
 
-def test_cells_have_a_column_of_their_peak_only_when_one_used_a_gpu(tmp_path: Path) -> None:
+def test_cells_have_a_column_of_gpu_peaks_only_if_one_used_a_gpu(tmp_path: Path) -> None:
     def cell(number: int, **more: Any) -> dict[str, Any]:
         return {"number": number, "id": f"c{number}", "seconds": 3.0 - number, "status": "ok",
                 "first_line": "x", "ename": "", "evalue": "", **more}  # fmt: skip

@@ -87,7 +87,7 @@ def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None
     assert "- Cell 5 (`step_5()`) raised" in text
 
 
-def test_without_a_count_the_verdict_names_none(tmp_path: Path) -> None:
+def test_the_verdict_has_no_count_if_one_step_does_not_give_it(tmp_path: Path) -> None:
     write(tmp_path, "execute-notebook", status="tolerated", outputs=cells(TOLERATED))
     write(tmp_path, "other", "some-step", status="tolerated")
 
