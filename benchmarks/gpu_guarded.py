@@ -62,7 +62,7 @@ def _set_up(asked: Mapping[str, Any], report: Path) -> None:
 
 
 def _facts(report: Path) -> dict[str, Any]:
-    from stepkit.gpu.memory.guard_request import read
+    from stepkit.gpu.memory.read_guard_log import read
 
     told = read(report)
     return {"active": told.active, "allocator": told.allocator, "warnings": told.warnings}

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.kernel import __file__ as kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stepkit.gpu.memory.guard_request import Told
+    from stepkit.gpu.memory.read_guard_log import GuardLog
 
 HERE = Path(__file__).parent
 GUARD = Path(kernel).with_name("gpu_memory")
@@ -30,16 +30,16 @@ stepkit_guard = sys.modules["stepkit_guard"] = importlib.util.module_from_spec(s
 spec.loader.exec_module(stepkit_guard)
 active = stepkit_guard.install()
 """
-ON_HOST = "import host_gpu, rmm\nhost_gpu.play()\n"
+ON_HOST = "import host_gpu, rmm\nhost_gpu.simulate()\n"
 
 
 class Done(NamedTuple):
-    """What a process printed, and what the guard told of it."""
+    """What a process printed, and what the guard logged."""
 
     stdout: str
     stderr: str
     code: int
-    told: Told
+    log: GuardLog
     events: list[dict[str, Any]]
 
 
@@ -68,4 +68,4 @@ def guarded(
     )
     lines = report.read_text().splitlines() if report.exists() else []
     events = [json.loads(line) for line in lines]
-    return Done(done.stdout, done.stderr, done.returncode, guard_request.read(report), events)
+    return Done(done.stdout, done.stderr, done.returncode, read_guard_log.read(report), events)

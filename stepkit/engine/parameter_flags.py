@@ -68,7 +68,7 @@ def given(
         for (name, flag), path in zip(_PATHS.items(), (source, output), strict=True)
         if getattr(options, flag) or options.inject_paths
     }
-    joined = notebook_parameters.joined(
+    joined = notebook_parameters.join(
         {**preset, **paths},
         base64_texts=options.parameters_base64,
         paths=options.parameters_file,

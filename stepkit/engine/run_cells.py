@@ -111,7 +111,7 @@ def prepare_notebook(
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs = []  # they would only be copied, and dropped at the start
-    with ipynb.quiet():
+    with ipynb.ignoring_missing_ids():
         ready = load_notebook_node(nb)
     if parameters:
         try:

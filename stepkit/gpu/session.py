@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import Reason, StepError
 from stepkit.gpu import TIMELINE
-from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.memory.attempt_files import Attempt
 from stepkit.notebook import kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
@@ -168,7 +168,7 @@ class GpuSession:
         """Return what the guard recorded, and warn of what it could not do."""
         if self._guard.mode == "off":
             return GpuOutputs()
-        log = guard_request.read(self._guard.report)
+        log = read_guard_log.read(self._guard.report)
         if not log.active and self._options.rmm_mode != "respect":
             logger.warning("the guard was not active: nothing of --rmm-mode was done")
         missed = [call.cuda for call in log.calls if call.cuda and not call.served]

@@ -1,4 +1,4 @@
-"""Which kernels are installed, through jupyter_client."""
+"""Find the kernel of a notebook among those installed, through jupyter_client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
 
-# Modules that start IPython's kernel: its own, and ours around it.
+# Modules that start IPython's kernel: ipykernel's, and the one with which stepkit wraps it.
 _IPYTHON: Final = {"ipykernel_launcher", "stepkit.kernel"}
 
 
@@ -19,17 +19,20 @@ def choose(metadata: Any, *, kernel: str | None, language: str | None) -> tuple[
     ``kernel`` is what the user asked for; otherwise the notebook's ``metadata`` names it, or the
     one installed kernel of ``language`` (or of the notebook's language) is taken.
 
-    Raises :class:`ConfigurationError` when there is no such kernel, or nothing names one.
+    Raises :class:`ConfigurationError` when that kernel is not installed, or none is named.
     """
     installed = _installed()
     spec = metadata.get("kernelspec", {})
     language = language or spec.get("language") or metadata.get("language_info", {}).get("name")
-    name = kernel or spec.get("name")
-    if not name:
-        name = _only_kernel(installed, language)
+    name = kernel or spec.get("name") or _only_kernel(installed, language)
     if name not in installed:
         source = "--kernel" if kernel else "the notebook"
-        raise ConfigurationError(_unknown(name, source, installed))
+        near = did_you_mean.nearest(name, installed)
+        hint = f"did you mean --kernel {near}?" if near else "choose one with --kernel"
+        raise ConfigurationError(
+            f"{source} asks for kernel {name!r}, which is not installed: {hint} "
+            f"({_listed(installed)})"
+        )
     return name, language or installed[name]["language"]
 
 
@@ -43,7 +46,7 @@ def python(name: str) -> str | None:
 
 
 def environment(name: str) -> dict[str, str]:
-    """Return the environment of kernel ``name``: ours, and what its own specification adds."""
+    """Return the environment of kernel ``name``: ours with what its specification adds."""
     from string import Template
 
     added = _installed()[name].get("env") or {}  # filled in as jupyter_client does
@@ -59,6 +62,7 @@ def _installed() -> dict[str, dict[str, Any]]:
 
 
 def _only_kernel(installed: dict[str, dict[str, Any]], language: str | None) -> str:
+    """Return the one installed kernel of ``language``, for a notebook that names no kernel."""
     same = [name for name, spec in installed.items() if spec["language"] == language]
     if len(same) == 1:
         return same[0]
@@ -66,14 +70,6 @@ def _only_kernel(installed: dict[str, dict[str, Any]], language: str | None) -> 
     raise ConfigurationError(
         f"the notebook's metadata does not say how to run it ({what}): "
         f"choose one with --kernel ({_listed(installed)})"
-    )
-
-
-def _unknown(name: str, source: str, installed: dict[str, dict[str, Any]]) -> str:
-    near = did_you_mean.nearest(name, installed)
-    hint = f"did you mean --kernel {near}?" if near else "choose one with --kernel"
-    return (
-        f"{source} asks for kernel {name!r}, which is not installed: {hint} ({_listed(installed)})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Parameters of a notebook: papermill's ways to pass them, and what the notebook makes of them."""
+"""Read parameters as papermill does, and check that they reach the notebook's code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _WORDS: Final = {"True": True, "False": False, "None": None}
 
 
-def joined(
+def join(
     first: Mapping[str, Any],
     *,
     base64_texts: Sequence[str],
@@ -45,8 +45,16 @@ def joined(
         pairs(raw, "--parameters-raw"),
     ]
     given = {name: value for source in sources for name, value in source.items()}
-    check_names(given)
-    _check_storable(given)
+    for name, value in given.items():
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ConfigurationError(f"{name!r} cannot be the name of a parameter")
+        try:
+            with suppress(ValueError, RecursionError):  # it holds itself: papermill fails later
+                json.dumps(value, sort_keys=True, default=_from_bytes)
+        except TypeError as error:  # sets, keys of several types
+            raise ConfigurationError(
+                f"the parameter {name!r} cannot be stored in a notebook: {error}"
+            ) from error
     return given
 
 
@@ -91,29 +99,10 @@ def from_yaml(text: str, source: str) -> dict[str, Any]:
     return values
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Refuse names that no variable can have. Raises :class:`ConfigurationError`."""
-    for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise ConfigurationError(f"{name!r} cannot be the name of a parameter")
-
-
-def _check_storable(given: Mapping[str, Any]) -> None:
-    """Refuse values that a notebook's metadata cannot hold: sets, keys of several types."""
-    for name, value in given.items():
-        try:
-            with suppress(ValueError, RecursionError):  # it holds itself: papermill's code says so
-                json.dumps(value, sort_keys=True, default=_from_bytes)
-        except TypeError as error:
-            raise ConfigurationError(
-                f"the parameter {name!r} cannot be stored in a notebook: {error}"
-            ) from error
-
-
 def _from_bytes(value: object) -> str:
     if isinstance(value, bytes) and value.isascii():
         return value.decode("ascii")
-    raise TypeError(f"a {type(value).__name__} is no JSON")
+    raise TypeError(f"a {type(value).__name__} is not JSON")
 
 
 def from_base64(text: str, flag: str) -> dict[str, Any]:
@@ -147,7 +136,7 @@ def check_known(notebook: Any, given: Iterable[str]) -> None:
     if not tagged:
         _check_untagged(notebook, given)
         return
-    known = _assigned(tagged[0].source)
+    known = list(dict.fromkeys(name for name, _ in _assignments(_parse(tagged[0].source))))
     for name in given:
         if name not in known:
             near = did_you_mean.nearest(name, known)
@@ -159,38 +148,43 @@ def check_known(notebook: Any, given: Iterable[str]) -> None:
 
 
 def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
+    """Refuse parameters that a notebook without a tagged cell does not use, or overwrites."""
     number = 0
     read: set[str] = set()
     for cell in notebook.cells:
         if cell.cell_type != "code" or not cell.source.strip():
             continue
         number += 1
-        tree = _parsed(cell.source)
+        tree = _parse(cell.source)
+        overwritten = {
+            name for name, value in _assignments(tree) if not value or name not in _names(value)
+        }
         for name in given:
-            if name in _overwritten(tree):
+            if name in overwritten:
                 raise ConfigurationError(
                     f"the notebook assigns {name!r} itself in cell {number} and would overwrite "
                     "the parameter: tag that cell 'parameters' "
                     "(--allow-unknown-parameters passes it all the same)"
                 )
-        read |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        read |= _names(tree)
     for name in given:
         if name not in read:
             near = did_you_mean.nearest(name, read)
-            hint = f": did you mean {near}?" if near else ""
+            hint = f": did you mean {near}?" if near else "."
             raise ConfigurationError(
                 f"the notebook never uses the parameter {name!r}{hint} It has no cell tagged "
                 "'parameters' (--allow-unknown-parameters passes it all the same)"
             )
 
 
-def _parsed(source: str) -> ast.Module:
+def _parse(source: str) -> ast.Module:
     """Parse a cell; a cell that is not Python parses as an empty one."""
     parsed = python_source.parse(source)
     return parsed.tree if parsed else ast.Module([], [])
 
 
 def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr | None]]:
+    """Yield the names that a cell assigns at its top level, with their values."""
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield node.target.id, node.value
@@ -200,14 +194,5 @@ def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr | None]]:
                 yield from ((n.id, node.value) for n in names if isinstance(n, ast.Name))
 
 
-def _assigned(source: str) -> list[str]:
-    return list(dict.fromkeys(name for name, _ in _assignments(_parsed(source))))
-
-
-def _overwritten(tree: ast.Module) -> set[str]:
-    def uses(value: ast.expr | None, name: str) -> bool:
-        return value is not None and any(
-            isinstance(node, ast.Name) and node.id == name for node in ast.walk(value)
-        )
-
-    return {name for name, value in _assignments(tree) if not uses(value, name)}
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

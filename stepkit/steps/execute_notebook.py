@@ -175,7 +175,7 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     started = stack.enter_context(engine.start_kernel(kernel, cwd, gpu.environment))
     gpu.follow(started.kernel.pid)
 
-    original = ipynb.with_ids(ipynb.upgraded(document, options.notebook))
+    original = ipynb.add_ids(ipynb.upgrade(document, options.notebook))
     del document  # it may be large
     if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
         _patch(replace(options, variant=options.gpu_oom_variant), book, original, language)

@@ -9,7 +9,7 @@ from runs import execute, statuses, text_of
 
 from stepkit.errors import Reason
 from stepkit.gpu.health import preflight, remedies
-from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ def test_a_notebook_gets_the_allocator_that_its_user_chose(
 
     outcome = execute(tmp_path, SETUP, "print(int(cp.arange(1000).sum()))", env=asked.environment())
 
-    told = guard_request.read(asked.report)
+    log = read_guard_log.read(asked.report)
     assert statuses(outcome) == ["ok", "ok"]
     assert "499500" in text_of(outcome.notebook.cells[1])
-    assert told.allocator.startswith(allocator)
-    assert not told.lowered
-    assert told.peak
-    assert told.peak >= 8000
+    assert log.allocator.startswith(allocator)
+    assert not log.lowered
+    assert log.peak
+    assert log.peak >= 8000
 
 
-def test_a_cell_that_fills_the_gpu_is_known_for_what_it_is(tmp_path: Path) -> None:
+def test_a_cell_that_fills_the_gpu_is_an_out_of_memory_error(tmp_path: Path) -> None:
     too_large = "x = cp.zeros(4 * rmm.mr.available_device_memory()[1], dtype=cp.uint8)"
     asked = guard_request.settings(GpuOptions(), tmp_path / "guard.jsonl")
 

@@ -14,12 +14,12 @@ from cuda_driver import fake_cuda
 from guarded import GUARD, HERE, ON_HOST
 from runs import OUTPUT, execute, statuses, text_of
 
-from stepkit.gpu.memory import guard_request
+from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
     from stepkit.engine.run_cells import Outcome
-    from stepkit.gpu.memory.guard_request import Told
+    from stepkit.gpu.memory.read_guard_log import GuardLog
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,17 +33,17 @@ from rmm.allocators.cupy import rmm_cupy_allocator
 rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
 cp.cuda.set_allocator(rmm_cupy_allocator)
 """
-PLAYED = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+SIMULATED = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
 
 
 def run(
     directory: Path, *sources: str, env: dict[str, str], kernel: str = "python3", **options: Any
-) -> tuple[Outcome, Told]:
+) -> tuple[Outcome, GuardLog]:
     """Execute cells as a step would, with the guard that ``options`` ask for."""
     settings = guard_request.settings(GpuOptions(**options), directory / "guard.jsonl")
     env = {**env, **settings.environment()}
     outcome = execute(directory, *sources, kernel=kernel, env=env)
-    return outcome, guard_request.read(directory / "guard.jsonl")
+    return outcome, read_guard_log.read(directory / "guard.jsonl")
 
 
 def error_of(outcome: Outcome) -> tuple[str, str]:
@@ -69,44 +69,44 @@ def sources(path: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_rmm_alone_hides_that_there_is_no_gpu(tmp_path: Path) -> None:
-    outcome, told = run(tmp_path, SETUP, env=fake_cuda(tmp_path), rmm_mode="off")
+    outcome, log = run(tmp_path, SETUP, env=fake_cuda(tmp_path), rmm_mode="off")
 
     assert error_of(outcome) == (
         "AttributeError",
         "'CUDARuntimeError' object has no attribute 'msg'",
     )
-    assert not told.active
+    assert not log.active
 
 
-def test_the_guard_says_that_there_is_no_gpu(tmp_path: Path) -> None:
-    outcome, told = run(tmp_path, SETUP, "1 + 1", env=fake_cuda(tmp_path))
+def test_the_guard_shows_that_there_is_no_gpu(tmp_path: Path) -> None:
+    outcome, log = run(tmp_path, SETUP, "1 + 1", env=fake_cuda(tmp_path))
 
     assert error_of(outcome) == (
         "GpuMissing",
         "no GPU can be used: cudaErrorNoDevice: no CUDA-capable device is detected",
     )
     assert statuses(outcome) == ["error", "not-run"]
-    assert told.active
-    assert told.calls[0].cuda == "cudaErrorNoDevice"
-    # Not only the message: the way to RMM's own error is in the traceback.
+    assert log.active
+    assert log.calls[0].cuda == "cudaErrorNoDevice"
+    # RMM's own error is in the traceback, too.
     [error] = [o for c in outcome.notebook.cells for o in c.get("outputs", ())]
     assert any("has no attribute 'msg'" in line for line in error.traceback)
 
 
 @pytest.mark.slow
-def test_a_notebook_that_can_do_without_a_gpu_goes_on_and_keeps_its_cells(tmp_path: Path) -> None:
-    outcome, told = run(tmp_path, SETUP, "print(2)", env=fake_cuda(tmp_path), gpu="optional")
+def test_a_notebook_that_accepts_a_missing_gpu_goes_on_and_keeps_its_cells(tmp_path: Path) -> None:
+    outcome, log = run(tmp_path, SETUP, "print(2)", env=fake_cuda(tmp_path), gpu="optional")
 
     assert statuses(outcome) == ["ok", "ok"]
     assert "RuntimeWarning: RMM is not set up: no GPU can be used" in text_of(
         outcome.notebook.cells[0]
     )
     assert sources(tmp_path / OUTPUT) == sources(tmp_path / "a.ipynb")
-    assert told.allocator.startswith("none: no GPU can be used: cudaErrorNoDevice")
+    assert log.allocator.startswith("none: no GPU can be used: cudaErrorNoDevice")
 
 
 @pytest.mark.slow
-def test_the_guard_outlives_a_reset(tmp_path: Path) -> None:
+def test_the_guard_stays_active_after_a_reset(tmp_path: Path) -> None:
     cells = ("import rmm", "%reset -f", "import rmm\nrmm.reinitialize()")
     outcome, _ = run(tmp_path, *cells, env=fake_cuda(tmp_path))
 
@@ -114,42 +114,42 @@ def test_the_guard_outlives_a_reset(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_leaves_no_trace_in_the_notebooks_own_world(tmp_path: Path) -> None:
+def test_the_guard_leaves_no_trace_in_the_notebooks_namespace(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "print([name for name in globals() if 'guard' in name], "
         "'STEPKIT_GUARD' in os.environ, any('stepkit/kernel' in p for p in sys.path))"
     )
-    outcome, told = run(tmp_path, code, env=fake_cuda(tmp_path))
+    outcome, log = run(tmp_path, code, env=fake_cuda(tmp_path))
 
     assert text_of(outcome.notebook.cells[0]) == "[] False False\n"
-    assert told.active
+    assert log.active
 
 
 @pytest.mark.slow
-def test_what_was_counted_outlives_a_kernel_that_is_killed(tmp_path: Path) -> None:
+def test_the_statistics_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:
     cells = (
-        f"{PLAYED}rmm.reinitialize()\nresource = rmm.mr.get_per_device_resource(0)",
+        f"{SIMULATED}rmm.reinitialize()\nresource = rmm.mr.get_per_device_resource(0)",
         "pointer = resource.allocate(9 << 20)",
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
     )
-    outcome, told = run(tmp_path, *cells, env={})
+    outcome, log = run(tmp_path, *cells, env={})
 
     assert statuses(outcome)[:2] == ["ok", "ok"]
-    assert told.peak == 9 << 20
+    assert log.peak == 9 << 20
 
 
 @pytest.mark.slow
-def test_a_kernel_of_a_run_inside_a_guarded_one_is_no_mere_child(tmp_path: Path) -> None:
+def test_the_kernel_of_a_run_inside_a_guarded_run_is_not_a_child(tmp_path: Path) -> None:
     env = {**fake_cuda(tmp_path), "PYTHONPATH": str(GUARD.with_name("children"))}
-    outcome, told = run(tmp_path, "import rmm", env=env, rmm_mode="pool")
+    outcome, log = run(tmp_path, "import rmm", env=env, rmm_mode="pool")
 
     assert statuses(outcome) == ["ok"]
-    assert len(told.calls) == 1  # a child sets nothing up at the import
+    assert len(log.calls) == 1  # a child sets nothing up at the import
 
 
 @pytest.mark.slow
-def test_a_guard_that_cannot_start_keeps_no_kernel_from_starting(
+def test_a_kernel_starts_even_if_its_guard_cannot(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome = execute(tmp_path, "print(1)", env={guard_request.VARIABLE: "{"})
@@ -159,7 +159,7 @@ def test_a_guard_that_cannot_start_keeps_no_kernel_from_starting(
 
 
 @pytest.mark.slow
-def test_a_kernelspec_of_ones_own_starts_the_guarded_kernel(
+def test_a_users_kernelspec_starts_the_guarded_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = (ROOT / "docs/gpu.md").read_text().splitlines()
@@ -172,22 +172,22 @@ def test_a_kernelspec_of_ones_own_starts_the_guarded_kernel(
     outcome = execute(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
-    assert guard_request.read(tmp_path / "guard.jsonl").active
+    assert read_guard_log.read(tmp_path / "guard.jsonl").active
 
 
 @pytest.mark.slow
-def test_the_kernels_environment_need_not_know_stepkit(
+def test_the_kernels_environment_does_not_need_stepkit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     install(tmp_path, {"argv": argv, "display_name": "another", "language": "python"})
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    outcome, told = run(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
+    outcome, log = run(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
-    assert told.calls[0].cuda == "cudaErrorNoDevice"
+    assert log.calls[0].cuda == "cudaErrorNoDevice"
 
 
 @pytest.mark.parametrize("path", sorted(GUARD.rglob("*.py")), ids=lambda path: path.stem)
-def test_the_guard_is_python_3_9(path: Path) -> None:
+def test_the_guard_is_valid_python_3_9(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 9))

@@ -60,7 +60,7 @@ def test_yaml_that_names_no_parameters_is_refused(text: str, said: str) -> None:
 @pytest.mark.parametrize("text", ["n: {1: a, b: 2}", "n: !!set {a, b}", "n: !!binary /w=="])
 def test_a_value_that_no_notebook_can_store_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="the parameter 'n' cannot be stored"):
-        notebook_parameters.joined(
+        notebook_parameters.join(
             {}, base64_texts=(), paths=(), yaml_texts=(text,), guessed=(), raw=()
         )
 

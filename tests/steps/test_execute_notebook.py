@@ -315,10 +315,10 @@ def test_refuses_what_is_no_notebook(tmp_path: Path, content: str, said: str) ->
 @pytest.mark.parametrize(
     ("metadata", "cell", "said"),
     [
-        ({"kernelspec": [1]}, {}, "metadata.kernelspec is no mapping"),
-        ({"kernelspec": {"name": 3}}, {}, "metadata.kernelspec is no mapping with a name"),
-        ({"language_info": "x"}, {}, "metadata.language_info or metadata.papermill is no mapping"),
-        ({}, {"metadata": {"tags": [3]}}, "its cell 1 has tags that are no list of words"),
+        ({"kernelspec": [1]}, {}, "metadata.kernelspec is not a mapping"),
+        ({"kernelspec": {"name": 3}}, {}, "metadata.kernelspec is not a mapping with a name"),
+        ({"language_info": "x"}, {}, "metadata.language_info or metadata.papermill is not a mapping"),
+        ({}, {"metadata": {"tags": [3]}}, "its cell 1 has tags that are not a list of words"),
         ({}, {"source": 3}, "its cell 1 has no source"),
         ({}, {"cell_type": "odd"}, "its cell 1 is neither code, markdown nor raw"),
     ],

@@ -1,4 +1,4 @@
-"""Sizes of memory as people write them: bytes, or a share of what is free."""
+"""Read sizes of memory as people write them: bytes, or a share of the free memory."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def parse(
 
     Bytes are ``1073741824``, ``4GiB``, ``4Gi`` (1024-based) or ``500MB``, ``500M`` (1000-based),
     as RMM and Kubernetes write them, and at least ``least``. Shares are ``0.5`` and ``50%``, and
-    no sizes without ``shares``. Raises :class:`ConfigurationError` that begins with ``name``.
+    refused without ``shares``. Raises :class:`ConfigurationError` that begins with ``name``.
     """
     found = sizes.SPELLING.fullmatch(text.strip())
     unit = found[3] if found else ""
     if shares and found and (unit == "%" or (found[2] and not unit)):
-        number = float(found[1] + (found[2] or ""))
-        return _share(number / 100 if unit else number, text, name)
+        share = float(found[1] + (found[2] or "")) / (100 if unit else 1)
+        if not 0 < share <= 1:
+            raise ConfigurationError(
+                f"{name} {text!r} is not a share of the free memory: write a number above 0 and up "
+                "to 1.0 (or 100%), or bytes with a unit such as 1.5GiB"
+            )
+        return share
     return sizes.parse(text, name=name, least=least, largest=LARGEST, forms=_FORMS[shares])
 
 
@@ -48,12 +53,3 @@ def free_on_host() -> int:
     machine = min((int(word[1]) * 1024 for word in words), default=LARGEST)
     container = cgroup.memory_free()
     return machine if container is None else min(machine, container)
-
-
-def _share(share: float, text: str, name: str) -> float:
-    if not 0 < share <= 1:
-        raise ConfigurationError(
-            f"{name} {text!r} is no share of the free memory: write a number above 0 and up to "
-            "1.0 (or 100%), or bytes with a unit such as 1.5GiB"
-        )
-    return share

@@ -201,7 +201,8 @@ def run(execute: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int
             if not todo:
                 raise failure.leaving(left, prefix=_IN_VAIN) from error
             logger.warning(
-                "attempt %d, %s, ran out of the GPU's memory: %s; running it again from the start %s",
+                "attempt %d, %s, ran out of the GPU's memory: %s; "
+                "running it again from the start %s",
                 len(done),
                 rung.phrase,
                 error,

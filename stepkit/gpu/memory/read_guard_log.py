@@ -1,15 +1,21 @@
-"""What the guard inside the kernel told, read from its JSON lines."""
+"""Read the log of RMM's guard, JSON lines that the guard inside the kernel writes."""
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.errors import StepError
 from stepkit.formats import sizes
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _NAMES: Final = {
     "cuda": "plain CUDA",
@@ -28,7 +34,7 @@ _CLASSES: Final = {
 _COUNTS: Final = ("peak_bytes", "total_bytes", "total_count", "cupy_bytes", "overflow_bytes")
 _MOST: Final = 100  # calls, and warnings, of a notebook that sets RMM up in a loop
 _MALFORMED: Final = (
-    ArithmeticError,  # a number that is none
+    ArithmeticError,  # infinity in place of a number of bytes
     AttributeError,
     KeyError,
     RecursionError,
@@ -39,11 +45,11 @@ _MALFORMED: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One set-up of RMM: what was asked, what was tried in vain, and what serves since.
+    """One set-up of RMM: the resource that was ``asked``, and the one that was ``served``.
 
-    ``arguments`` are the notebook's own, empty when the mode set RMM up unasked. ``tried`` holds
-    one line for each rung that failed. ``error`` is what the notebook got to see; ``cuda`` the
-    name of CUDA's own error when there was no GPU to be had.
+    ``arguments`` are those of the notebook, empty when ``--rmm-mode`` set RMM up. ``tried`` holds
+    one line for each rung that failed. ``error`` is the one that the notebook got; ``cuda`` the
+    name of CUDA's error when no GPU was found.
     """
 
     pid: int
@@ -57,17 +63,18 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What the guard told of a run; bytes and counts are of the process that used most.
+class GuardLog:
+    """What the guard recorded in a run; bytes and counts are of the process that used most.
 
-    ``active`` is whether it ran at all, ``rmm`` whether RMM was imported, ``allocator`` who handed
-    out the memory in one phrase, ``lowered`` whether that is less than what was asked. ``peak``,
-    ``total`` and ``allocations`` count what went through RMM since it was set up; None is unknown.
-    ``cupy`` is what CuPy's own pool held at the end. ``overflow`` is the most that lay on the host.
-    ``children`` are further processes that were guarded, ``torn`` lines that could not be read.
+    ``active`` is whether it ran at all, ``rmm`` whether RMM was imported, ``allocator`` a phrase
+    that says what handed out the memory, ``lowered`` whether that is less than what was asked.
+    ``peak``, ``total`` and ``allocations`` count what went through RMM since it was set up; None is
+    unknown. ``cupy`` is what CuPy's own pool held at the end, ``overflow`` the most that was on the
+    host. ``children`` are further processes that were guarded, ``torn`` lines that could not be
+    read.
 
-    Of many ``calls`` there are the first and the last, and ``more_calls`` between them; of
-    ``warnings`` each text once, and the first of many.
+    When there are many ``calls``, those between the first and the last are left out and counted in
+    ``more_calls``; ``warnings`` has each text once, and only the first of many.
     """
 
     active: bool = False
@@ -86,24 +93,40 @@ class Told:
     torn: int = 0
 
 
-def told(lines: Iterable[str]) -> Told:
-    """Return what ``lines`` tell; one that is no event is counted in ``torn``."""
+def read(path: Path) -> GuardLog:
+    """Return the log in ``path``; without that file, one that says that the guard was not active.
+
+    A log that cannot be read is mentioned in ours, so that it does not hide how the notebook ended.
+    """
+    try:
+        content = atomic_files.read(path) if path.exists() else b""
+    except StepError as error:
+        logger.warning("the log of the guard is lost: %s", error)
+        return GuardLog(allocator="unknown: the guard's report cannot be read")
+    return parse(content.decode("utf-8", "replace").splitlines())
+
+
+def parse(lines: Iterable[str]) -> GuardLog:
+    """Return what ``lines`` say; those that a killed process left torn are counted in ``torn``."""
     events, torn = _events(lines)
     pids = [event["pid"] for event in events if event["event"] == "installed"]
     if not pids:
-        return Told(torn=torn)
+        return GuardLog(torn=torn)
     own = [event for event in events if event["pid"] == pids[0]]
-    calls = [(event, _call(event)) for event in events if event["event"] == "reinitialize"]
-    first = [call for event, call in calls if event["pid"] == pids[0] and call.served]
+    calls = [_call(event) for event in events if event["event"] == "reinitialize"]
+    served = [call for call in calls if call.pid == pids[0] and call.served]
+    more = max(len(calls) - _MOST, 0)
+    if more:
+        calls = [*calls[: _MOST // 2], *calls[-_MOST // 2 :]]
     warnings = [str(event["text"]) for event in events if event["event"] == "warning"]
     counted = [event for event in events if event["event"] == "statistics"]
-    return Told(
+    return GuardLog(
         active=True,
         rmm=any(event["event"] == "imported" for event in events),
         allocator=_allocator(own),
-        lowered=bool(first) and first[-1].lowered,
-        calls=_ends([call for _, call in calls]),
-        more_calls=max(len(calls) - _MOST, 0),
+        lowered=bool(served) and served[-1].lowered,
+        calls=tuple(calls),
+        more_calls=more,
         peak=_most(counted, "peak_bytes"),
         total=_most(counted, "total_bytes"),
         allocations=_most(counted, "total_count"),
@@ -115,14 +138,8 @@ def told(lines: Iterable[str]) -> Told:
     )
 
 
-def _ends(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Return all calls, or of many the first half of the most that are kept, and the last."""
-    if len(calls) <= _MOST:
-        return tuple(calls)
-    return (*calls[: _MOST // 2], *calls[-_MOST // 2 :])
-
-
 def _events(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
+    """Return the events in ``lines``, and how many lines are not one."""
     events, torn = [], 0
     for line in lines:
         try:
@@ -136,7 +153,7 @@ def _events(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
 
 
 def _check(event: dict[str, Any]) -> None:
-    """Refuse what only looks like an event: a line of the notebook's, or the rest of one."""
+    """Refuse JSON that is not an event: a line of the notebook, or the rest of a torn one."""
     if not isinstance(event["pid"], int) or not isinstance(event["event"], str):
         raise TypeError
     if event["event"] == "reinitialize":
@@ -166,9 +183,9 @@ def _call(event: dict[str, Any]) -> Call:
 
 
 def _allocator(events: Sequence[dict[str, Any]]) -> str:
-    """Say in one phrase who handed out memory in the kernel itself."""
+    """Return a phrase that says what handed out memory in the kernel itself."""
     chosen, refused, found, imported = None, None, None, False
-    for event in events:  # in their order: what came last holds
+    for event in events:  # in their order: the last one counts
         imported = imported or event["event"] == "imported"
         if event["event"] == "reinitialize":
             chosen, refused = (event, None) if event["served"] else (chosen, event)
@@ -188,20 +205,14 @@ def _allocator(events: Sequence[dict[str, Any]]) -> str:
 
 
 def _chosen(event: dict[str, Any]) -> str:
-    served, asked = event["served"], event["asked"]
-    phrase = _resource(served)
-    if served["rung"] != "asked":
-        return f"{phrase}: {_with_article(_resource(asked))} {_verb(event['tried'])}"
-    return f"{phrase}, as {'asked' if event['by'] == 'notebook' else '--rmm-mode asks'}"
-
-
-def _with_article(resource: str) -> str:
-    return resource if resource.startswith("CUDA's") else f"the {resource}"
-
-
-def _verb(tried: Sequence[dict[str, Any]]) -> str:
+    """Return a phrase for what serves since a set-up, and why it is not what was asked."""
+    phrase = _resource(event["served"])
+    if event["served"]["rung"] == "asked":
+        return f"{phrase}, as {'asked' if event['by'] == 'notebook' else '--rmm-mode asks'}"
+    asked, tried = _resource(event["asked"]), event["tried"]
+    article = "" if asked.startswith("CUDA's") else "the "
     full = tried and str(tried[0]["error"]).startswith("MemoryError")
-    return "did not fit" if full else "was refused"
+    return f"{phrase}: {article}{asked} {'did not fit' if full else 'was refused'}"
 
 
 def _resource(rung: dict[str, Any]) -> str:

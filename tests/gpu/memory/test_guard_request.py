@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepkit.errors import ConfigurationError
-from stepkit.gpu.memory import guard_request
-from stepkit.gpu.memory.read_guard_log import told
+from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
 
 if TYPE_CHECKING:
@@ -108,7 +107,9 @@ def test_refuses_what_a_mode_cannot_use(options: dict[str, Any], message: str) -
 
 
 def test_names_the_flag_whose_size_is_none() -> None:
-    with pytest.raises(ConfigurationError, match=r"^--rmm-pool-size 'lots' is not a size: write 4GiB"):
+    with pytest.raises(
+        ConfigurationError, match=r"^--rmm-pool-size 'lots' is not a size: write 4GiB"
+    ):
         environment(rmm_mode="pool", rmm_pool_size="lots")
 
 
@@ -138,15 +139,15 @@ def call(**changes: Any) -> dict[str, Any]:
 
 
 def test_no_report_means_no_guard(tmp_path: Path) -> None:
-    found = guard_request.read(tmp_path / "guard.jsonl")
+    found = read_guard_log.read(tmp_path / "guard.jsonl")
 
-    assert found == guard_request.Told()
+    assert found == read_guard_log.GuardLog()
     assert not found.active
     assert found.allocator == "unknown: the guard was not active"
 
 
 def test_an_unused_guard_says_that_rmm_was_not_used(tmp_path: Path) -> None:
-    found = guard_request.read(write(tmp_path / "guard.jsonl", INSTALLED))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED))
 
     assert found.active
     assert found.allocator == "not RMM: nothing imported it"
@@ -157,7 +158,7 @@ def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
     plain = {"rung": "plain", "kind": "cuda", "bytes": None, "error": None}
     tried = [{**POOL, "error": "MemoryError: out_of_memory"}]
     lines = [INSTALLED, IMPORTED, call(), call(served=plain, tried=tried), child, call(pid=8)]
-    found = guard_request.read(write(tmp_path / "guard.jsonl", *lines))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines))
 
     assert found.allocator == "plain CUDA: the pool of 4.0 GiB did not fit"
     assert found.lowered
@@ -168,7 +169,7 @@ def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
 
 def test_a_library_may_set_rmm_up_by_itself(tmp_path: Path) -> None:
     counts = {"event": "statistics", "pid": 7, "resource": "PrefetchResourceAdaptor"}
-    found = guard_request.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, counts))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, counts))
 
     assert found.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
 
@@ -178,9 +179,9 @@ def test_what_the_notebook_put_in_the_guards_place_is_told(tmp_path: Path) -> No
     theirs = {**ours, "resource": "ArenaMemoryResource", "ours": False}
     lines = [INSTALLED, IMPORTED, call(by="mode"), ours]
 
-    found = guard_request.read(write(tmp_path / "guard.jsonl", *lines))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines))
     assert found.allocator == "pool of 4.0 GiB, as --rmm-mode asks"
-    found = guard_request.read(write(tmp_path / "guard.jsonl", *lines, theirs))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines, theirs))
     assert found.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
 
 
@@ -190,7 +191,7 @@ def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
         for pid, peak in ((7, 5), (7, 6), (8, 4))
     ]
     cupy = {"event": "statistics", "pid": 7, "cupy_bytes": 0}
-    found = guard_request.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, *counts, cupy))
+    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, *counts, cupy))
 
     assert (found.peak, found.total, found.allocations, found.cupy) == (6, 9, 2, 0)
 
@@ -208,7 +209,7 @@ def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
         b'{"event": "imported", "pi',
     ]
     path.write_bytes(json.dumps(INSTALLED).encode() + b"\n" + b"".join(strange))
-    found = guard_request.read(path)
+    found = read_guard_log.read(path)
 
     assert found.active
     assert not found.rmm
@@ -233,7 +234,7 @@ def test_no_line_makes_the_report_unreadable(data: st.DataObject) -> None:
     line = json.dumps({**event, "asked": rung, "tried": [rung], **changes})
     cut = data.draw(st.integers(0, len(line)))
 
-    found = told([json.dumps(INSTALLED), line, line[:cut]])
+    found = read_guard_log.parse([json.dumps(INSTALLED), line, line[:cut]])
 
     assert found.active
     assert found.torn <= 2
@@ -242,7 +243,7 @@ def test_no_line_makes_the_report_unreadable(data: st.DataObject) -> None:
 def test_of_many_calls_the_first_and_the_last_are_kept(tmp_path: Path) -> None:
     warning = {"event": "warning", "pid": 7, "text": "the same"}
     calls = [call(arguments=str(number)) for number in range(1000)]
-    found = guard_request.read(
+    found = read_guard_log.read(
         write(tmp_path / "guard.jsonl", INSTALLED, *calls, *[warning] * 1000)
     )
 
@@ -256,8 +257,8 @@ def test_a_report_that_cannot_be_read_hides_no_verdict(
     tmp_path: Path, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     make(tmp_path / "guard.jsonl")
-    found = guard_request.read(tmp_path / "guard.jsonl")
+    found = read_guard_log.read(tmp_path / "guard.jsonl")
 
     assert not found.active
     assert found.allocator == "unknown: the guard's report cannot be read"
-    assert "what the guard told is lost: cannot read " in caplog.text
+    assert "the log of the guard is lost: cannot read " in caplog.text

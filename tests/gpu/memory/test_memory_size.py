@@ -71,7 +71,7 @@ def test_sizes_are_read_alike_where_no_share_is_taken() -> None:
 
 @pytest.mark.parametrize("text", ["1.5", "0.0", "0%", "150%"])
 def test_refuses_what_is_no_share(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no share of the free memory"):
+    with pytest.raises(ConfigurationError, match="is not a share of the free memory"):
         memory_size.parse(text)
 
 
