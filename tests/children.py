@@ -1,4 +1,4 @@
-"""Child processes that go on when a test lets them."""
+"""Child processes that wait for the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def child(code: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``code`` in a session of its own, as a kernel; it has printed a line, and ends here."""
+    """Run ``code`` in a separate session, as a kernel; wait for "ready", and kill it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
@@ -37,7 +37,7 @@ def child(code: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def answer(process: subprocess.Popen[str]) -> str:
-    """Let the child go on, and wait for its next line."""
+    """Let the child go on, and return its next line."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")

@@ -1,6 +1,6 @@
-"""A GPU of 1 GiB played on the host's memory, for RMM's own pools, limits and statistics.
+"""Simulate a GPU of 1 GiB in host memory, for RMM's own pools, limits and statistics.
 
-Run inside a process that has imported RMM; what asks CUDA in RMM is replaced, the rest is real.
+Run inside a process that has imported RMM; RMM's calls of CUDA are replaced, the rest is real.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def initialize(
     logging: bool = False,  # noqa: FBT001, FBT002
     log_file_name: Any = None,
 ) -> None:
-    """Do what RMM's own does, in its order: it forgets first, and the device stays changed."""
+    """Do what RMM does, in its order: it drops resources first, and changes the device."""
     if logging and log_file_name is None:
         raise ValueError("RMM log file must be specified")
     before = get_device()
@@ -84,8 +84,8 @@ def set_device(number: int) -> None:
     current = number
 
 
-def play() -> None:
-    """Put the played GPU in the place of CUDA."""
+def simulate() -> None:
+    """Replace RMM's calls of CUDA by the simulated GPU."""
     gpu.getDevice = get_device
     gpu.setDevice = set_device
     gpu.getDeviceCount = lambda: 2

@@ -1,4 +1,4 @@
-"""Attempts at a piece of code as those at a notebook: guarded, and lower each time."""
+"""Run a piece of code under the guard as a notebook is run: lower on the ladder each time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outputs:
 
 
 def caught(code: str) -> str:
-    """Return code that prints class and text of the error in which ``code`` ends."""
+    """Return code that prints the class and text of the error that ends ``code``."""
     indented = "".join(f"    {line}\n" for line in code.splitlines())
     return (
         f"import json\ntry:\n{indented}except Exception as error:\n"
@@ -57,14 +57,14 @@ def attempting(
 ) -> Callable[[Rung], Outputs]:
     """Return an attempt that runs ``code`` under the guard, and fails as a notebook would.
 
-    What served the memory is added to ``served``.
+    Each attempt appends the allocator that served to ``served``.
     """
 
     def attempt(rung: Rung) -> Outputs:
         asked = guard_request.settings(replace(options, **rung.changes), directory / "guard.jsonl")
         asked.report.unlink(missing_ok=True)
         done = guarded(directory, code, **{n: getattr(asked, n) for n in _SIZES}, **how)
-        served.append(done.told.allocator)
+        served.append(done.log.allocator)
         found = last(done)
         if isinstance(found, list):
             cause = remedies.find(*found)

@@ -49,7 +49,7 @@ def _oldest(config: pytest.Config) -> str:
 
 @contextmanager
 def _lock(directory: Path) -> Iterator[None]:
-    """Let one of the processes that test at the same time make the environment."""
+    """Let only one of several test processes make the environment."""
     with (directory / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Preflight, guard, policy and sampler on a real NVIDIA GPU: `make test-gpu`.
+"""Preflight, guard, retry after OOM and sampler on a real NVIDIA GPU: `make test-gpu`.
 
 At most 4 GiB of its memory and 3 of the host's are used.
 """
@@ -54,7 +54,7 @@ def diagnosis() -> Diagnosis:
     return found
 
 
-def test_the_preflight_finds_the_gpu_that_the_driver_tells_of(diagnosis: Diagnosis) -> None:
+def test_the_preflight_finds_the_gpu_that_the_driver_shows(diagnosis: Diagnosis) -> None:
     first = diagnosis.devices[0]
 
     assert (diagnosis.trouble, first.index) == (None, 0)
@@ -66,7 +66,7 @@ def test_the_preflight_finds_the_gpu_that_the_driver_tells_of(diagnosis: Diagnos
     assert first.name in diagnosis.message
 
 
-def test_a_gpu_that_is_hidden_is_missing() -> None:
+def test_a_hidden_gpu_is_reported_as_missing() -> None:
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 
     found = preflight.diagnose(need="required", env=env, tries=1)
@@ -75,7 +75,7 @@ def test_a_gpu_that_is_hidden_is_missing() -> None:
     assert found.error().reason == Reason.GPU_MISSING
 
 
-def test_more_memory_than_the_gpu_has_is_never_free(diagnosis: Diagnosis) -> None:
+def test_asking_for_more_memory_than_the_gpu_has_is_refused(diagnosis: Diagnosis) -> None:
     wanted = 4 * diagnosis.devices[0].memory_total
 
     found = preflight.diagnose(need="required", min_memory=wanted, tries=1)
@@ -94,7 +94,7 @@ def test_more_memory_than_the_gpu_has_is_never_free(diagnosis: Diagnosis) -> Non
         ("managed", "managed memory"),
     ],
 )
-def test_each_mode_serves_right_numbers_from_the_memory_it_names(
+def test_each_mode_computes_correctly_with_the_allocator_it_names(
     mode: str, allocator: str, tmp_path: Path
 ) -> None:
     initial = 256 * MIB if mode in {"pool", "async"} else None
@@ -103,23 +103,23 @@ def test_each_mode_serves_right_numbers_from_the_memory_it_names(
     done = guarded(tmp_path, code, mode=mode, initial=initial)
 
     assert last(done) == float(sum(range(1 << 20)))
-    assert done.told.active
-    assert not done.told.lowered
-    assert allocator in done.told.allocator
-    assert done.told.warnings == ()
+    assert done.log.active
+    assert not done.log.lowered
+    assert allocator in done.log.allocator
+    assert done.log.warnings == ()
 
 
 def test_the_statistics_count_what_the_notebook_took(tmp_path: Path) -> None:
     code = "x = cp.zeros(64 << 20, dtype=cp.uint8)\ndel x\nx = cp.zeros(16 << 20, dtype=cp.uint8)\n"
 
-    told = guarded(tmp_path, SETUP + code).told
+    log = guarded(tmp_path, SETUP + code).log
 
-    assert told.peak == 64 * MIB
-    assert told.total == 80 * MIB
-    assert told.allocations == 2
+    assert log.peak == 64 * MIB
+    assert log.total == 80 * MIB
+    assert log.allocations == 2
 
 
-def test_without_overflow_a_budget_that_is_spent_is_the_gpus_memory(tmp_path: Path) -> None:
+def test_without_overflow_a_full_pool_is_an_out_of_memory_error_of_the_gpu(tmp_path: Path) -> None:
     done = guarded(tmp_path, SETUP + caught(THREE_GIB), mode="pool", initial=512 * MIB, maximum=GIB)
 
     cause = remedies.find(*last(done))
@@ -127,7 +127,7 @@ def test_without_overflow_a_budget_that_is_spent_is_the_gpus_memory(tmp_path: Pa
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY
 
 
-def test_with_overflow_three_gib_on_a_budget_of_one_have_the_right_sum(tmp_path: Path) -> None:
+def test_with_overflow_three_gib_in_a_pool_of_one_have_the_correct_sum(tmp_path: Path) -> None:
     done = guarded(
         tmp_path,
         SETUP + THREE_GIB,
@@ -138,8 +138,8 @@ def test_with_overflow_three_gib_on_a_budget_of_one_have_the_right_sum(tmp_path:
     )
 
     assert last(done) == RIGHT
-    assert done.told.overflow is not None
-    assert done.told.overflow >= 2 * GIB
+    assert done.log.overflow is not None
+    assert done.log.overflow >= 2 * GIB
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_with_overflow_three_gib_on_a_budget_of_one_have_the_right_sum(tmp_path:
     ["rmm.DeviceBuffer(size=size)", "cp.cuda.set_allocator(None)\ncp.zeros(size, dtype=cp.uint8)"],
     ids=["rmm", "cupy"],
 )
-def test_an_array_larger_than_the_gpu_is_known_for_what_it_is(code: str, tmp_path: Path) -> None:
+def test_an_array_larger_than_the_gpu_is_an_out_of_memory_error(code: str, tmp_path: Path) -> None:
     size = "size = 4 * rmm.mr.available_device_memory()[1]\n"
 
     done = guarded(tmp_path, SETUP + size + caught(code))
@@ -157,7 +157,7 @@ def test_an_array_larger_than_the_gpu_is_known_for_what_it_is(code: str, tmp_pat
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY
 
 
-def test_a_notebook_too_large_for_its_pools_gets_through_on_managed_memory(tmp_path: Path) -> None:
+def test_a_notebook_too_large_for_its_pools_succeeds_with_managed_memory(tmp_path: Path) -> None:
     options = GpuOptions(
         rmm_mode="pool",
         rmm_pool_size="512MiB",

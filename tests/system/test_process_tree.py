@@ -28,7 +28,7 @@ STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEE
 
 
 def detached(code: str) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, as a kernel does."""
+    """Start a process in a separate session, as a kernel does."""
     child = subprocess.Popen(
         [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE
     )
@@ -55,7 +55,7 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_what_detached_itself_twice_is_ended_and_told(
+def test_processes_that_detached_themselves_twice_are_ended_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     detaches = (
@@ -72,10 +72,10 @@ def test_what_detached_itself_twice_is_ended_and_told(
     )
     outcome = execute(tmp_path, detaches)
 
-    told = "\n".join(outcome.strays)
+    strays = "\n".join(outcome.strays)
     assert statuses(outcome) == ["ok"]
-    assert "-c 61;" in told
-    assert "-c 62;" in told
+    assert "-c 61;" in strays
+    assert "-c 62;" in strays
     for stray in outcome.strays:
         assert is_gone(int(stray.split()[1]))
         assert f"left running by the notebook, ended now: {stray}" in caplog.text
@@ -83,7 +83,7 @@ def test_what_detached_itself_twice_is_ended_and_told(
     assert ["sleep", "63"] not in running
 
 
-def test_processes_from_before_and_of_other_parts_of_the_program_are_left_alone(
+def test_earlier_processes_and_those_of_other_parts_of_the_program_are_left_alone(
     tmp_path: Path,
 ) -> None:
     before = detached(SLEEPER)
@@ -114,7 +114,7 @@ def test_the_exit_code_of_another_child_is_not_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_ignores_the_request_is_killed() -> None:
+def test_a_stray_that_ignores_sigterm_is_killed() -> None:
     family = Descendants()
     child = detached(STUBBORN)
 
@@ -125,7 +125,7 @@ def test_one_that_ignores_the_request_is_killed() -> None:
     child.wait()
 
 
-def test_orphans_are_ended_and_the_dead_among_them_reaped() -> None:
+def test_orphans_are_ended_and_zombies_are_reaped() -> None:
     family = Descendants()
     alive = orphan(SLEEPER)
     dead = orphan("import time; time.sleep(0.2)")
@@ -140,7 +140,7 @@ def test_orphans_are_ended_and_the_dead_among_them_reaped() -> None:
     assert f"process {alive.pid}" in family.strays[0]
 
 
-def test_nothing_is_adopted_any_more_when_the_run_is_over() -> None:
+def test_no_process_is_adopted_after_the_run() -> None:
     Descendants().close()
     starts = "import subprocess; print(subprocess.Popen(['sleep', '2'], stdout=2).pid)"
     done = subprocess.run([sys.executable, "-c", starts], check=True, stdout=subprocess.PIPE)
@@ -148,7 +148,7 @@ def test_nothing_is_adopted_any_more_when_the_run_is_over() -> None:
     assert psutil.Process(int(done.stdout)).ppid() != os.getpid()
 
 
-def test_the_last_of_several_runs_ends_what_all_have_left() -> None:
+def test_the_last_of_several_runs_ends_the_strays_of_all() -> None:
     first, second = Descendants(), Descendants()
     child = detached(SLEEPER)
     third = Descendants()
@@ -167,7 +167,7 @@ def test_the_last_of_several_runs_ends_what_all_have_left() -> None:
 MIB = 2**20
 
 
-def test_the_memory_and_the_work_of_children_count() -> None:
+def test_the_memory_and_the_cpu_time_of_children_count() -> None:
     busy = "b = b'x' * 50_000_000; print(flush=True)\nwhile True: pass"
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     with child(f"print('ready', flush=True); {starts}") as process:
@@ -184,7 +184,7 @@ def test_the_memory_and_the_work_of_children_count() -> None:
     assert usage.rss > 50_000_000
 
 
-def test_a_process_that_is_gone_uses_nothing() -> None:
+def test_a_process_that_ended_uses_nothing() -> None:
     with child("print('ready')") as process:
         pass
     usage = ProcessTree(process.pid).usage()
@@ -192,7 +192,7 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
     assert (usage.rss, usage.cpu_seconds) == (0, 0)
 
 
-def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
+def test_a_process_that_stepkit_itself_runs_is_not_a_stray(tmp_path: Path) -> None:
     stop, up = threading.Event(), threading.Event()
     command = [sys.executable, "-uc", SLEEPER]
 
@@ -213,7 +213,7 @@ def test_what_stepkit_itself_runs_meanwhile_is_no_stray(tmp_path: Path) -> None:
         family.close()
 
 
-def test_descendants_count_also_those_whose_parent_ended() -> None:
+def test_descendants_whose_parent_ended_count_too() -> None:
     holds = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
     starts = (
         "import subprocess, sys\n"
@@ -293,7 +293,7 @@ def _adopting() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_adopting")
-def test_cpu_time_of_an_orphan_stays_when_somebody_else_waited_for_it() -> None:
+def test_cpu_time_of_an_orphan_stays_when_another_process_waited_for_it() -> None:
     with child(ORPHANS) as process:
         assert process.stdout is not None
         orphan = int(process.stdout.readline())

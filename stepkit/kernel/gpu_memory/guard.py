@@ -10,7 +10,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .write_guard_log import GuardLog, spell_error
+from .write_guard_log import GuardLogWriter, spell_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ class Guard:
 
     def __init__(self, settings: Settings, *, child: bool) -> None:
         self.settings = settings
-        self.log = GuardLog(settings.report)
+        self.log = GuardLogWriter(settings.report)
         self._child = child
         self._pid = os.getpid()
         self._devices: tuple[int, ...] = (0,)

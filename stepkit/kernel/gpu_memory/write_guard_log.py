@@ -13,8 +13,8 @@ from typing import Any
 _LONGEST = 2000  # characters of an error: RMM's may quote a log
 
 
-class GuardLog:
-    """A file that several processes append to; an empty path writes nothing."""
+class GuardLogWriter:
+    """Appends to a file, as several processes may; an empty path writes nothing."""
 
     def __init__(self, path: str) -> None:
         self._path = path

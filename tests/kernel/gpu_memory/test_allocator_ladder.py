@@ -1,4 +1,4 @@
-"""The ladder on a GPU played on host memory; pools, limits and statistics are RMM's own."""
+"""The ladder on a GPU simulated in host memory; pools, limits and statistics are RMM's own."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ print(type(resource).__name__, resource.__class__.__name__)
 """
 
 
-def test_what_was_asked_serves_when_it_fits(tmp_path: Path, python: str) -> None:
+def test_the_allocator_that_was_asked_serves_when_it_fits(tmp_path: Path, python: str) -> None:
     code = "rmm.reinitialize(pool_allocator=True, initial_pool_size='64MiB')" + SHOW
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 64.0 MiB, as asked"
-    assert not done.told.lowered
-    assert done.told.calls[0].arguments == "pool_allocator=True, initial_pool_size='64MiB'"
-    assert done.told.calls[0].tried == ()
+    assert done.log.allocator == "pool of 64.0 MiB, as asked"
+    assert not done.log.lowered
+    assert done.log.calls[0].arguments == "pool_allocator=True, initial_pool_size='64MiB'"
+    assert done.log.calls[0].tried == ()
 
 
 def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, python: str) -> None:
@@ -35,9 +35,9 @@ def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, pyt
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.stdout == "512\nStatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 512.0 MiB: the pool of 4.0 GiB did not fit"
-    assert done.told.lowered
-    [tried] = done.told.calls[0].tried
+    assert done.log.allocator == "pool of 512.0 MiB: the pool of 4.0 GiB did not fit"
+    assert done.log.lowered
+    [tried] = done.log.calls[0].tried
     assert tried.startswith("pool of 4.0 GiB: MemoryError: std::bad_alloc")
 
 
@@ -50,14 +50,12 @@ def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -
     assert event["served"]["rung"] == "rounded"
     assert event["served"]["bytes"] == 64_000_000
     assert "multiple of 256" in event["tried"][0]["error"]
-    assert done.told.allocator == "pool of 61.0 MiB: the pool of 61.0 MiB was refused"
+    assert done.log.allocator == "pool of 61.0 MiB: the pool of 61.0 MiB was refused"
 
 
 @pytest.mark.slow
-def test_a_pool_grows_when_half_of_what_is_free_is_not_to_be_had(
-    tmp_path: Path, python: str
-) -> None:
-    # Memory that is free in pieces only: what CUDA says is free, and what it hands out, differ.
+def test_a_pool_grows_when_half_of_what_is_free_cannot_be_had(tmp_path: Path, python: str) -> None:
+    # Fragmented memory: CUDA reports more as free than it can hand out.
     code = "host_gpu.TOTAL = 300 << 20\nrmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)"
     done = guarded(
         tmp_path,
@@ -65,8 +63,8 @@ def test_a_pool_grows_when_half_of_what_is_free_is_not_to_be_had(
         python=python,
     )
 
-    assert done.told.allocator == "pool of 256.0 MiB: the pool of 2.0 GiB did not fit"
-    assert len(done.told.calls[0].tried) == 2
+    assert done.log.allocator == "pool of 256.0 MiB: the pool of 2.0 GiB did not fit"
+    assert len(done.log.calls[0].tried) == 2
 
 
 @pytest.mark.slow
@@ -76,12 +74,14 @@ def test_plain_cuda_serves_where_no_pool_can(tmp_path: Path, python: str) -> Non
     failing = "rmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)\n"
     done = guarded(tmp_path, ON_HOST + failing + code, python=python)
 
-    assert done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"  # the played one
-    assert done.told.allocator == "plain CUDA: the pool of 400.0 MiB did not fit"
-    assert done.told.peak == MIB
+    assert (
+        done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"
+    )  # of the simulated GPU
+    assert done.log.allocator == "plain CUDA: the pool of 400.0 MiB did not fit"
+    assert done.log.peak == MIB
 
 
-def test_rmm_is_whole_after_each_failure(tmp_path: Path, python: str) -> None:
+def test_rmm_is_consistent_after_each_failure(tmp_path: Path, python: str) -> None:
     code = """
 try:
     rmm.reinitialize(devices=[1, 7])
@@ -100,7 +100,7 @@ print(host_gpu.current, [rmm.mr.get_per_device_resource(n).pool_size() >> 20 for
     ]
 
 
-def test_the_notebooks_own_mistakes_reach_it_untouched(tmp_path: Path, python: str) -> None:
+def test_errors_in_the_notebooks_call_reach_it_unchanged(tmp_path: Path, python: str) -> None:
     code = """
 import json
 def shown(*args, **kwargs):
@@ -117,14 +117,14 @@ shown(logging=True)
 shown(pool_allocator=True, initial_pool_size=1 << 20, maximum_pool_size=1 << 16)
 """
     plain = guarded(tmp_path, ON_HOST + code, python=python, mode="off")
-    assert not plain.told.active
+    assert not plain.log.active
     for mode in ("respect", "pool"):
         done = guarded(tmp_path, ON_HOST + code, python=python, mode=mode, initial=MIB)
         errors = [json.loads(line) for line in done.stdout.splitlines()]
         expected = [json.loads(line) for line in plain.stdout.splitlines()]
-        assert done.told.active
+        assert done.log.active
         assert errors[:5] == expected[:5]
-        # Sizes that RMM reads and then finds at odds are a mode's to replace.
+        # A mode replaces sizes that RMM can read but that contradict each other.
         assert len(expected) == 6
         assert len(errors) == (6 if mode == "respect" else 5)
         (tmp_path / "guard.jsonl").unlink()
@@ -135,32 +135,34 @@ def test_a_mode_sets_rmm_up_in_place_of_the_notebook(tmp_path: Path, python: str
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="pool", initial=0.25, maximum=0.5)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 256.0 MiB, as --rmm-mode asks"
-    assert done.told.calls[-1].arguments == "managed_memory=False, pool_allocator=False"
+    assert done.log.allocator == "pool of 256.0 MiB, as --rmm-mode asks"
+    assert done.log.calls[-1].arguments == "managed_memory=False, pool_allocator=False"
 
 
 @pytest.mark.slow
-def test_a_mode_holds_for_a_notebook_that_never_sets_rmm_up(tmp_path: Path, python: str) -> None:
-    played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
-    done = guarded(tmp_path, SHOW, python=python, first=played, mode="pool", initial=64 * MIB)
+def test_a_mode_applies_to_a_notebook_that_never_sets_rmm_up(tmp_path: Path, python: str) -> None:
+    simulated = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+    done = guarded(tmp_path, SHOW, python=python, first=simulated, mode="pool", initial=64 * MIB)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 64.0 MiB, as --rmm-mode asks"
-    assert done.told.calls[0].arguments == ""
+    assert done.log.allocator == "pool of 64.0 MiB, as --rmm-mode asks"
+    assert done.log.calls[0].arguments == ""
 
 
 @pytest.mark.slow
-def test_a_share_is_of_what_was_free_before_the_modes_own_pool(tmp_path: Path, python: str) -> None:
-    played = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
+def test_a_share_refers_to_what_was_free_before_the_modes_own_pool(
+    tmp_path: Path, python: str
+) -> None:
+    simulated = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
     code = "rmm.reinitialize()\nrmm.reinitialize(True)\nprint(host_gpu.used >> 20)"
-    done = guarded(tmp_path, code, python=python, first=played, mode="pool", initial=0.25)
+    done = guarded(tmp_path, code, python=python, first=simulated, mode="pool", initial=0.25)
 
-    assert [call.served for call in done.told.calls] == ["pool of 256.0 MiB"] * 3
-    assert not any(call.lowered for call in done.told.calls)
+    assert [call.served for call in done.log.calls] == ["pool of 256.0 MiB"] * 3
+    assert not any(call.lowered for call in done.log.calls)
     assert done.stdout == "256\n"
 
 
-def test_a_pool_in_bytes_begins_no_larger_than_a_share_lets_it_grow(
+def test_a_pool_size_in_bytes_is_limited_by_a_maximum_as_a_share(
     tmp_path: Path, python: str
 ) -> None:
     code = "rmm.reinitialize()" + SHOW
@@ -169,29 +171,33 @@ def test_a_pool_in_bytes_begins_no_larger_than_a_share_lets_it_grow(
     )
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.calls[-1].served == "pool of 256.0 MiB"
+    assert done.log.calls[-1].served == "pool of 256.0 MiB"
 
 
-def test_respect_leaves_rmm_alone_until_the_notebook_asks(tmp_path: Path, python: str) -> None:
+def test_respect_leaves_rmm_alone_until_the_notebook_sets_it_up(
+    tmp_path: Path, python: str
+) -> None:
     done = guarded(tmp_path, ON_HOST + SHOW, python=python)
 
     assert done.stdout == "CudaMemoryResource CudaMemoryResource\n"
-    assert done.told.rmm
-    assert done.told.calls == ()
-    assert done.told.allocator == "plain CUDA, RMM's default: the notebook did not set RMM up"
+    assert done.log.rmm
+    assert done.log.calls == ()
+    assert done.log.allocator == "plain CUDA, RMM's default: the notebook did not set RMM up"
 
 
 @pytest.mark.slow
-def test_async_that_the_driver_does_not_know_becomes_a_pool(tmp_path: Path, python: str) -> None:
+def test_a_pool_replaces_async_where_the_driver_does_not_support_it(
+    tmp_path: Path, python: str
+) -> None:
     code = "rmm.reinitialize()" + SHOW
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="async", release_threshold=0)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
-    assert done.told.allocator == "pool of 256.0 MiB: CUDA's async pool was refused"
+    assert done.log.allocator == "pool of 256.0 MiB: CUDA's async pool was refused"
 
 
 @pytest.mark.slow
-def test_a_maximum_bounds_what_has_no_pool(tmp_path: Path, python: str) -> None:
+def test_a_maximum_limits_an_allocator_without_a_pool(tmp_path: Path, python: str) -> None:
     code = """
 rmm.reinitialize()
 resource = rmm.mr.get_per_device_resource(0)
@@ -204,7 +210,7 @@ except MemoryError as error:
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="cuda", maximum=4 * MIB)
 
     assert done.stdout == "True\n", done.stderr
-    assert done.told.allocator == "plain CUDA, as --rmm-mode asks"
+    assert done.log.allocator == "plain CUDA, as --rmm-mode asks"
 
 
 FILL = """
@@ -235,40 +241,40 @@ for _ in range(3):
     done = guarded(tmp_path, ON_HOST + code, python=python, overflow=128 * MIB)
 
     assert done.stdout == "700\n" * 3
-    assert not done.told.lowered
+    assert not done.log.lowered
 
 
 @pytest.mark.slow
-def test_nothing_goes_to_the_host_unasked(tmp_path: Path, python: str) -> None:
+def test_no_memory_of_the_host_is_used_by_default(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python)
 
     assert done.stdout == "full 32\n0\n"
-    assert done.told.peak == 1 << 30
-    assert done.told.overflow is None
+    assert done.log.peak == 1 << 30
+    assert done.log.overflow is None
 
 
 def test_overflow_goes_to_the_host_up_to_its_limit(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python, overflow=128 * MIB)
 
     assert done.stdout == "full 36\n0\n"
-    assert done.told.overflow == 128 * MIB
-    assert done.told.peak == (1024 + 128) * MIB
-    assert done.told.warnings == (
+    assert done.log.overflow == 128 * MIB
+    assert done.log.peak == (1024 + 128) * MIB
+    assert done.log.warnings == (
         "the GPU's memory is full: 33554432 bytes and more go to the host's",
     )
 
 
 @pytest.mark.slow
-def test_managed_memory_is_bounded_by_the_gpu_and_the_overflow(tmp_path: Path, python: str) -> None:
+def test_managed_memory_is_limited_by_the_gpu_and_the_overflow(tmp_path: Path, python: str) -> None:
     code = FILL.format("pool_allocator=True").replace("100", "60")
     done = guarded(tmp_path, ON_HOST + code, python=python, mode="managed", overflow=128 * MIB)
 
     assert done.stdout == "full 36\n0\n"
-    assert done.told.allocator == "managed memory, as --rmm-mode asks"
+    assert done.log.allocator == "managed memory, as --rmm-mode asks"
 
 
 @pytest.mark.slow
-def test_statistics_are_there_after_every_call(tmp_path: Path, python: str) -> None:
+def test_every_call_adds_statistics(tmp_path: Path, python: str) -> None:
     code = """
 for megabytes in (3, 2):
     rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
@@ -279,7 +285,7 @@ for megabytes in (3, 2):
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.stdout == "1 64\n1 64\n"
-    assert done.told.peak == 3 * MIB
+    assert done.log.peak == 3 * MIB
     counted = [event for event in done.events if event["event"] == "statistics"]
     assert [event.get("peak_bytes") for event in counted] == [None, 3 * MIB, 2 * MIB]
 
@@ -297,12 +303,12 @@ os.kill(os.getpid(), signal.SIGKILL)
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.code == -9
-    assert done.told.peak == 5 * MIB
+    assert done.log.peak == 5 * MIB
     assert len([event for event in done.events if event.get("when") == "cell"]) == 1
 
 
 @pytest.mark.slow
-def test_what_the_notebook_sets_itself_is_told(tmp_path: Path, python: str) -> None:
+def test_a_resource_that_the_notebook_sets_itself_is_logged(tmp_path: Path, python: str) -> None:
     code = """
 rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
 bins = rmm.mr.BinningMemoryResource(host_gpu.device_memory())
@@ -310,11 +316,11 @@ rmm.mr.set_per_device_resource(0, bins)
 """
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
-    assert done.told.allocator == ("BinningMemoryResource, as the notebook or a library set it up")
+    assert done.log.allocator == ("BinningMemoryResource, as the notebook or a library set it up")
 
 
 @pytest.mark.slow
-def test_rmm_finds_its_log_where_it_expects_it(tmp_path: Path, python: str) -> None:
+def test_a_logging_resource_stays_outermost(tmp_path: Path, python: str) -> None:
     code = "rmm.reinitialize(logging=True, log_file_name='rmm.csv')" + SHOW
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
@@ -332,5 +338,5 @@ rmm.reinitialize(pool_allocator=True)
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.code == 0, done.stderr
-    assert done.told.allocator == "CuPy's own pool: the pool did not fit"
-    assert len(done.told.calls[0].tried) == 3
+    assert done.log.allocator == "CuPy's own pool: the pool did not fit"
+    assert len(done.log.calls[0].tried) == 3

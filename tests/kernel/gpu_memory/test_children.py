@@ -26,46 +26,46 @@ rmm.reinitialize()
 """
 
 
-def test_children_are_not_guarded_unasked(tmp_path: Path, python: str) -> None:
+def test_children_are_not_guarded_by_default(tmp_path: Path, python: str) -> None:
     done = guarded(tmp_path, START.format(CHILD), python=python, env=fake_cuda(tmp_path))
 
     assert done.stdout.startswith("False False AttributeError: 'CUDARuntimeError'")
-    assert done.told.children == 0
+    assert done.log.children == 0
 
 
-def test_children_are_guarded_where_that_is_asked(tmp_path: Path, python: str) -> None:
+def test_children_are_guarded_with_the_option(tmp_path: Path, python: str) -> None:
     code = START.format(CHILD)
     done = guarded(tmp_path, code, python=python, env=fake_cuda(tmp_path), children=True)
 
     assert done.stdout.startswith(
         "False True stepkit_guard.error_causes.GpuMissing: no GPU can be used"
     )
-    assert done.told.children == 1
-    assert done.told.calls[0].pid != done.events[0]["pid"]
+    assert done.log.children == 1
+    assert done.log.calls[0].pid != done.events[0]["pid"]
 
 
 @pytest.mark.slow
-def test_a_sitecustomize_of_somebody_else_still_runs(tmp_path: Path, python: str) -> None:
+def test_another_sitecustomize_still_runs(tmp_path: Path, python: str) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/sitecustomize.py").write_text("print('theirs', __name__)")
     env = {"PYTHONPATH": str(tmp_path / "theirs")}
     done = guarded(tmp_path, START.format("print('mine')"), python=python, env=env, children=True)
 
     assert done.stdout == "theirs sitecustomize\ntheirs sitecustomize\nmine \n"
-    assert done.told.children == 1
+    assert done.log.children == 1
 
 
 @pytest.mark.slow
-def test_a_child_is_not_given_a_pool_unasked(tmp_path: Path, python: str) -> None:
+def test_a_child_that_imports_rmm_gets_no_pool(tmp_path: Path, python: str) -> None:
     code = START.format("import rmm, rmm.mr")
     done = guarded(tmp_path, code, python=python, mode="pool", children=True)
 
-    assert done.told.rmm
-    assert done.told.calls == ()
+    assert done.log.rmm
+    assert done.log.calls == ()
 
 
 @pytest.mark.slow
-def test_a_child_without_a_guard_still_runs(tmp_path: Path) -> None:
+def test_a_child_whose_guard_fails_still_runs(tmp_path: Path) -> None:
     code = "import os\nos.environ['STEPKIT_GUARD'] = '{'" + START.format("print('mine')")
     done = guarded(tmp_path, code, python=sys.executable, children=True)
 

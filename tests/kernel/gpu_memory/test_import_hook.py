@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NO_DEVICE = "no GPU can be used: cudaErrorNoDevice: no CUDA-capable device is detected"
 
 TRY = """
-def tried(function):
+def attempt(function):
     try:
         function()
     except Exception as error:
@@ -22,16 +22,16 @@ def tried(function):
 """
 
 
-def test_every_way_to_the_function_is_guarded(tmp_path: Path, python: str) -> None:
+def test_every_import_of_the_function_is_guarded(tmp_path: Path, python: str) -> None:
     code = """
 import importlib, inspect, pickle
 import rmm, rmm.rmm
 from rmm import reinitialize
-tried(reinitialize)
+attempt(reinitialize)
 importlib.reload(rmm)
-tried(rmm.reinitialize)
+attempt(rmm.reinitialize)
 importlib.reload(rmm.rmm)
-tried(rmm.rmm.reinitialize)
+attempt(rmm.rmm.reinitialize)
 print(pickle.loads(pickle.dumps(rmm.rmm.reinitialize)) is rmm.rmm.reinitialize)
 print(list(inspect.signature(reinitialize).parameters)[:2], reinitialize.__module__)
 print(len([event for event in sys.meta_path if type(event).__name__ == "Finder"]))
@@ -44,11 +44,11 @@ print(len([event for event in sys.meta_path if type(event).__name__ == "Finder"]
         "['pool_allocator', 'managed_memory'] rmm.rmm",
         "1",
     ]
-    assert done.told.allocator == f"none: {NO_DEVICE}"
-    assert [call.cuda for call in done.told.calls] == ["cudaErrorNoDevice"] * 3
+    assert done.log.allocator == f"none: {NO_DEVICE}"
+    assert [call.cuda for call in done.log.calls] == ["cudaErrorNoDevice"] * 3
 
 
-def test_the_error_leads_to_rmms_own(tmp_path: Path, python: str) -> None:
+def test_the_error_is_chained_to_that_of_rmm(tmp_path: Path, python: str) -> None:
     code = """
 import rmm
 try:
@@ -62,8 +62,8 @@ except RuntimeError as error:
 
 
 @pytest.mark.slow
-def test_rmm_that_was_imported_before_is_guarded_at_once(tmp_path: Path, python: str) -> None:
-    code = "from rmm import reinitialize\ntried(reinitialize)"
+def test_an_rmm_that_is_already_imported_is_guarded_at_once(tmp_path: Path, python: str) -> None:
+    code = "from rmm import reinitialize\nattempt(reinitialize)"
     done = guarded(
         tmp_path, TRY + code, python=python, first="import rmm\n", env=fake_cuda(tmp_path)
     )
@@ -76,7 +76,7 @@ def test_forked_children_are_guarded(tmp_path: Path, python: str) -> None:
     code = """
 import os, rmm
 if os.fork() == 0:
-    tried(rmm.reinitialize)
+    attempt(rmm.reinitialize)
     sys.stdout.flush()
     sys.exit()
 os.wait()
@@ -84,12 +84,12 @@ os.wait()
     done = guarded(tmp_path, TRY + code, python=python, env=fake_cuda(tmp_path))
 
     assert done.stdout == f"GpuMissing: {NO_DEVICE}\n"
-    assert done.events[-1]["pid"] == done.events[0]["pid"]  # the last words are the parent's
-    assert done.told.calls[0].pid != done.events[0]["pid"]
+    assert done.events[-1]["pid"] == done.events[0]["pid"]  # the parent wrote the last line
+    assert done.log.calls[0].pid != done.events[0]["pid"]
 
 
 @pytest.mark.slow
-def test_a_finder_that_asks_all_others_does_no_harm(tmp_path: Path, python: str) -> None:
+def test_a_finder_that_calls_all_others_does_no_harm(tmp_path: Path, python: str) -> None:
     code = """
 class Asking:
     def find_spec(self, name, path=None, target=None):
@@ -98,15 +98,15 @@ class Asking:
         return next((spec for spec in found if spec), None)
 sys.meta_path.insert(0, Asking())
 import rmm
-tried(rmm.reinitialize)
+attempt(rmm.reinitialize)
 """
     done = guarded(tmp_path, TRY + code, python=python, env=fake_cuda(tmp_path))
 
     assert done.stdout == f"GpuMissing: {NO_DEVICE}\n"
 
 
-def test_without_a_driver_it_says_so(tmp_path: Path, python: str) -> None:
-    code = "import rmm\ntried(rmm.reinitialize)"
+def test_a_missing_driver_is_named_in_the_error(tmp_path: Path, python: str) -> None:
+    code = "import rmm\nattempt(rmm.reinitialize)"
     env = {"LD_LIBRARY_PATH": ""}
     done = guarded(tmp_path, TRY + code, python=python, env=env)
 
@@ -118,8 +118,8 @@ def test_without_a_driver_it_says_so(tmp_path: Path, python: str) -> None:
 
 
 @pytest.mark.slow
-def test_an_old_driver_is_told_from_none(tmp_path: Path, python: str) -> None:
-    code = "import rmm\ntried(rmm.reinitialize)"
+def test_an_old_driver_is_distinguished_from_a_missing_one(tmp_path: Path, python: str) -> None:
+    code = "import rmm\nattempt(rmm.reinitialize)"
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="35", FAKE_CUDA_VERSION="11040")
     done = guarded(tmp_path, TRY + code, python=python, env=env)
 
@@ -130,25 +130,25 @@ def test_an_old_driver_is_told_from_none(tmp_path: Path, python: str) -> None:
 
 
 @pytest.mark.slow
-def test_hidden_gpus_are_told_from_none(tmp_path: Path, python: str) -> None:
-    code = "import rmm\ntried(rmm.reinitialize)"
+def test_hidden_gpus_are_distinguished_from_missing_ones(tmp_path: Path, python: str) -> None:
+    code = "import rmm\nattempt(rmm.reinitialize)"
     done = guarded(tmp_path, TRY + code, python=python, env=fake_cuda(tmp_path), hide=True)
 
     hint = "CUDA_VISIBLE_DEVICES is empty, which hides all GPUs"
     assert done.stdout == f"GpuMissing: {NO_DEVICE}; {hint}\n"
 
 
-def test_a_notebook_that_can_do_without_a_gpu_is_warned_once(tmp_path: Path, python: str) -> None:
+def test_a_notebook_that_accepts_a_missing_gpu_is_warned_once(tmp_path: Path, python: str) -> None:
     code = "import rmm\nrmm.reinitialize()\nrmm.reinitialize(pool_allocator=True)\nprint('on')"
     done = guarded(tmp_path, code, python=python, env=fake_cuda(tmp_path), without_gpu="warn")
 
     assert done.stdout == "on\n"
     assert done.stderr.count(f"RuntimeWarning: RMM is not set up: {NO_DEVICE}") == 1
     assert "script.py:" in done.stderr  # the notebook's line, not the guard's
-    assert done.told.allocator == f"none: {NO_DEVICE}"
+    assert done.log.allocator == f"none: {NO_DEVICE}"
 
 
-def test_a_fault_of_the_guards_own_leaves_the_notebook_alone(tmp_path: Path, python: str) -> None:
+def test_an_error_of_the_guard_does_not_affect_the_notebook(tmp_path: Path, python: str) -> None:
     code = """
 import importlib
 importlib.import_module("stepkit_guard.allocator_ladder").set_up = lambda *_: 1 / 0
@@ -158,13 +158,13 @@ print(rmm.mr.get_per_device_resource(0).pool_size())
     done = guarded(tmp_path, ON_HOST + code, python=python)
 
     assert done.stdout == f"{64 << 20}\n"
-    assert done.told.warnings == (
+    assert done.log.warnings == (
         "the guard failed in rmm.reinitialize: ZeroDivisionError: division by zero",
     )
 
 
 @pytest.mark.slow
-def test_a_report_that_cannot_be_written_leaves_the_notebook_alone(
+def test_a_log_that_cannot_be_written_does_not_affect_the_notebook(
     tmp_path: Path, python: str
 ) -> None:
     code = "rmm.reinitialize()\nprint('on')"
@@ -173,11 +173,13 @@ def test_a_report_that_cannot_be_written_leaves_the_notebook_alone(
 
     assert done.stdout == "on\n"
     assert done.stderr == ""
-    assert not done.told.active
+    assert not done.log.active
 
 
 @pytest.mark.slow
-def test_plain_resources_still_look_plain_to_cudf_pandas(tmp_path: Path, python: str) -> None:
+def test_counted_resources_look_like_the_original_to_cudf_pandas(
+    tmp_path: Path, python: str
+) -> None:
     code = """
 host_gpu.device_memory = rmm.mr.CudaMemoryResource
 for step in (lambda: None, rmm.reinitialize):
@@ -191,7 +193,7 @@ for step in (lambda: None, rmm.reinitialize):
 
 
 @pytest.mark.slow
-def test_a_pipe_in_the_reports_place_does_not_block(tmp_path: Path, python: str) -> None:
+def test_a_named_pipe_in_place_of_the_log_does_not_block(tmp_path: Path, python: str) -> None:
     code = "import os\nos.remove('guard.jsonl')\nos.mkfifo('guard.jsonl')\n"
     code += "rmm.reinitialize()\nprint('on')\nos.remove('guard.jsonl')"
     done = guarded(tmp_path, ON_HOST + code, python=python)
@@ -200,13 +202,11 @@ def test_a_pipe_in_the_reports_place_does_not_block(tmp_path: Path, python: str)
 
 
 @pytest.mark.slow
-def test_a_mode_sets_up_an_rmm_that_is_imported_again_no_second_time(
-    tmp_path: Path, python: str
-) -> None:
+def test_a_mode_sets_rmm_up_only_once_if_it_is_imported_again(tmp_path: Path, python: str) -> None:
     code = "import importlib, rmm, rmm.rmm\nimportlib.reload(rmm.rmm)"
     done = guarded(tmp_path, code, python=python, mode="pool", env=fake_cuda(tmp_path))
 
-    assert [call.arguments for call in done.told.calls] == [""]
+    assert [call.arguments for call in done.log.calls] == [""]
     assert [event["event"] for event in done.events].count("imported") == 2
 
 
@@ -233,25 +233,25 @@ def test_cupy_serves_its_arrays_where_only_rmm_is_broken(tmp_path: Path, python:
 
     # CuPy asks for its stream first, and without a GPU that fails before RMM does.
     assert done.stdout == "8 bytes of CuPy's 16 bytes of CuPy's\n", done.stderr
-    [warning] = done.told.warnings
+    [warning] = done.log.warnings
     assert warning.startswith("CuPy's own pool serves its arrays, as RMM failed: ")
 
 
 @pytest.mark.slow
-def test_cupy_is_no_way_round_a_full_gpu(tmp_path: Path, python: str) -> None:
+def test_cupy_does_not_serve_when_the_gpu_is_full(tmp_path: Path, python: str) -> None:
     code = "import cupy\ncupy.cuda.get_current_stream = lambda: None\n" + CUPY
     code = TRY + code.replace("ERROR", "MemoryError('full')")
-    code += "tried(lambda: inner.rmm_cupy_allocator(8))"
+    code += "attempt(lambda: inner.rmm_cupy_allocator(8))"
     done = guarded(tmp_path, code, python=python, env=fake_cuda(tmp_path))
 
     assert done.stdout == "MemoryError: full\n", done.stderr
-    assert done.told.warnings == ()
+    assert done.log.warnings == ()
 
 
 @pytest.mark.slow
 def test_cupys_own_error_is_shown_where_it_has_no_gpu_either(tmp_path: Path, python: str) -> None:
     code = "import cupy\nfrom rmm.allocators.cupy import rmm_cupy_allocator\n"
-    code += "tried(lambda: rmm_cupy_allocator(8))"
+    code += "attempt(lambda: rmm_cupy_allocator(8))"
     done = guarded(tmp_path, TRY + code, python=python, env=fake_cuda(tmp_path))
 
     assert done.stdout == (
@@ -260,10 +260,10 @@ def test_cupys_own_error_is_shown_where_it_has_no_gpu_either(tmp_path: Path, pyt
 
 
 @pytest.mark.slow
-def test_a_notebook_without_rmm_pays_for_none(tmp_path: Path, python: str) -> None:
+def test_a_notebook_without_rmm_does_not_import_it(tmp_path: Path, python: str) -> None:
     code = "active.cell_ended()\nprint(sorted({'rmm', 'cupy', 'ctypes'} & {*sys.modules}))"
     done = guarded(tmp_path, code, python=python, mode="pool")
 
     assert done.stdout == "[]\n"
-    assert not done.told.rmm
-    assert done.told.allocator == "not RMM: nothing imported it"
+    assert not done.log.rmm
+    assert done.log.allocator == "not RMM: nothing imported it"
