@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 RANDOM = 54321  # a uid without a passwd entry, as OpenShift hands out
 _ENVIRONMENT = {
     "HOME": tempfile.gettempdir(),
-    "PYTHONPATH": str(ROOT),
+    # Another Python than the one that runs the tests has its packages from here.
+    "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 _CODE = """\
@@ -33,9 +34,9 @@ sys.exit(main())
 def stepkit_as(
     uid: int, *args: str | Path, group: int = 0, also: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command of stepkit as ``uid`` in ``group`` and ``also``, without rights.
+    """Run one command of stepkit as ``uid`` in ``group`` and ``also``, without privileges.
 
-    The test needs the fixture ``volume``, which skips it where that cannot be.
+    The test needs the fixture ``volume``, which skips it where that is not possible.
     """
     found = python()
     assert found
@@ -55,10 +56,9 @@ def python() -> str | None:
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         return None
     for name in (sys.executable, "/usr/bin/python3"):
-        command = [*_as(RANDOM, 0), name, "-P", "-c", "import stepkit.cli.main"]
-        env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [*_as(RANDOM, 0), name, "-P", "-c", "import git, tenacity, stepkit.cli.main"]
         if not subprocess.run(
-            command, env=env, cwd="/", capture_output=True, check=False
+            command, env=_ENVIRONMENT, cwd="/", capture_output=True, check=False
         ).returncode:
             return name
     return None
@@ -66,7 +66,7 @@ def python() -> str | None:
 
 def _as(uid: int, gid: int, also: int | None = None) -> list[str]:
     groups = "--clear-groups" if also is None else f"--groups={also}"
-    # setpriv itself still has root's rights when it looks for the program; env has not.
+    # setpriv looks for the program with root's permissions, env without.
     return ["setpriv", f"--reuid={uid}", f"--regid={gid}", groups, "env"]
 
 

@@ -42,23 +42,16 @@ def digest(checkout: Path) -> str:
     found = [f"{name}={value}" for name, value in settings if not _BARE_SETTINGS.fullmatch(name)]
     refs = commands.run("for-each-ref", cwd=checkout, timeout=TIMEOUT)
     found += refs.splitlines()
-    trees = filled_submodules(checkout)
-    modules = checkout / ".git/modules"
-    trees += [modules] if modules.is_dir() else []
-    found += [entry for tree in trees for entry in _describe_files(tree, checkout)]
+    entries = commands.run("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
+    submodules = (entry for entry in entries if entry.startswith(f"{commands.SUBMODULE} "))
+    trees = [checkout / entry.partition("\t")[2] for entry in submodules]
+    trees = [tree for tree in (*trees, checkout / ".git/modules") if tree.is_dir()]
+    found += [line for tree in trees for line in _describe_files(tree, checkout)]
     info = checkout / ".git/info/sparse-checkout"
     found += [info.read_text()] if info.is_file() else []
     if not found:
         return ""
     return hashlib.sha256("\0".join(found).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def filled_submodules(checkout: Path) -> list[Path]:
-    """Return the directories of submodules that are not empty."""
-    entries = commands.run("ls-files", "--stage", "-z", cwd=checkout, timeout=TIMEOUT).split("\0")
-    submodules = (entry for entry in entries if entry.startswith(f"{commands.SUBMODULE} "))
-    places = [checkout / entry.partition("\t")[2] for entry in submodules]
-    return [place for place in places if place.is_dir() and any(place.iterdir())]
 
 
 def _describe_files(tree: Path, checkout: Path) -> Iterator[str]:

@@ -111,9 +111,10 @@ def _has_fresh_repository(checkout: Path) -> bool:
 
 
 def _is_examined_whole(checkout: Path) -> bool:
-    """Return whether git status examines each file, and the files out of a sparse checkout are out.
+    """Return whether git status examines each file that a sparse checkout does not leave out.
 
-    A flag in the index (assume-unchanged, skip-worktree) can hide a file from git status.
+    A file that it leaves out must be absent. A flag in the index (assume-unchanged,
+    skip-worktree) can hide a file from git status.
     """
     sparse = dict(extra_refs.read_settings(checkout)).get("core.sparsecheckout") == "true"
     expected = ("H ", "S ") if sparse else ("H ",)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 from clones import clone, failed
 from samples import Origin
+from users import RANDOM, stepkit_as, volume
 
 from stepkit.errors import ConfigurationError
 from stepkit.git.swap_contents import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["volume"]
 
 
 def names(directory: Path) -> list[str]:
@@ -303,7 +304,6 @@ def test_a_pipeline_for_the_catalogs_git_clone_runs_unchanged(
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 made = 0
 def wrapped(call):
     def change(*args, **more):
@@ -368,45 +368,12 @@ def test_a_repository_with_the_scratch_directory_is_refused(origin: Origin, tmp_
     assert not (tmp_path / "source").exists()
 
 
-RUN = "import sys; from stepkit.cli.main import main; sys.exit(main())"
-NOBODY = 54321
-
-
-def as_nobody(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run git-clone as on OpenShift: a uid without a name or home, group 0."""
-    if os.getuid() != 0 or not shutil.which("setpriv"):
-        pytest.skip("only root can run a command as another user, with setpriv (util-linux)")
-    switch = ["setpriv", f"--reuid={NOBODY}", "--regid=0", "--clear-groups", "env"]
-    env = {"HOME": "/", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
-    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    needed = "import git, tenacity, stepkit.cli.main"
-    for program in (sys.executable, "/usr/bin/python3"):
-        tried = [*switch, program, "-P", "-c", needed]
-        if subprocess.run(tried, env=env, cwd="/", capture_output=True, check=False).returncode:
-            continue
-        command = [*switch, program, "-P", "-c", RUN, "git-clone", *map(str, args)]
-        return subprocess.run(
-            command, env=env, cwd="/", capture_output=True, text=True, check=False
-        )
-    pytest.skip("no Python with GitPython and tenacity that another user may run")
-
-
-@pytest.fixture
-def volume() -> Iterator[Path]:
-    """Yield a directory that every user can reach, with the mode that ``fsGroup`` 0 gives."""
-    with TemporaryDirectory(prefix="stepkit-volume-", ignore_cleanup_errors=True) as made:
-        path = Path(made)
-        path.chmod(0o2775)
-        yield path
-
-
 @pytest.fixture
 def theirs(volume: Path) -> Origin:
     (volume / "server").mkdir()
     origin = Origin(volume / "server/origin")
     origin.commit("first")
-    if os.getuid() == 0:
-        subprocess.run(["chown", "-R", str(NOBODY), volume / "server"], check=True)
+    subprocess.run(["chown", "-R", str(RANDOM), volume / "server"], check=True)
     return origin
 
 
@@ -416,12 +383,12 @@ def test_a_user_without_a_name_or_home_clones(theirs: Origin, volume: Path) -> N
     place.mkdir()
     place.chmod(0o2775)
 
-    done = as_nobody("--url", theirs.url, "--destination", place / "source")
+    done = stepkit_as(RANDOM, "git-clone", "--url", theirs.url, "--destination", place / "source")
 
     assert done.returncode == 0, done.stderr
     assert (place / "source/file.txt").read_text() == "first"
-    assert (place / "source").stat().st_uid == NOBODY
-    again = as_nobody("--url", theirs.url, "--destination", place / "source")
+    assert (place / "source").stat().st_uid == RANDOM
+    again = stepkit_as(RANDOM, "git-clone", "--url", theirs.url, "--destination", place / "source")
     assert again.returncode == 0, again.stderr
     assert names(place) == [".source.lock", "source"]
 
@@ -434,9 +401,18 @@ def test_another_users_files_that_cannot_be_moved_are_named(theirs: Origin, volu
     subprocess.run(["git", "init", "-q", source], check=True)
     source.chmod(0o2775)
 
-    done = as_nobody("--url", theirs.url, "--destination", source, "--delete-existing", "false")
+    done = stepkit_as(
+        RANDOM,
+        "git-clone",
+        "--url",
+        theirs.url,
+        "--destination",
+        source,
+        "--delete-existing",
+        "false",
+    )
 
     assert done.returncode == 2, done.stderr
     assert f"cannot move {source}/.git: it belongs to uid 0 (mode 2755), and this" in done.stderr
-    assert f"is uid {NOBODY}: run all tasks with one uid or fsGroup" in done.stderr
+    assert f"is uid {RANDOM}: run all tasks with one uid or fsGroup" in done.stderr
     assert names(source) == [".git", "mine.txt"]
