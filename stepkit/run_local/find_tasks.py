@@ -46,9 +46,7 @@ def load(path: Path, directories: Sequence[Path]) -> Pipeline:
     above = path.parent.parent if path.parent.name not in {"", ".."} else path.parent / ".."
     finder = _Finder(tasks, directories or (path.parent, above), path)
     (pipeline,) = pipelines
-    for problem in field_problems(pipeline, "Pipeline", REFUSED_FIELDS):
-        raise problem
-    for problem in pipeline_problems(pipeline.child("spec")):
+    for problem in pipeline_problems(pipeline, REFUSED_FIELDS):
         raise problem
     return read_pipeline(pipeline, finder.find)
 
@@ -83,9 +81,7 @@ class _Finder:
                     f"there is no Task {wanted!r} in {self.pipeline}, {places}"
                     f"{did_you_mean(wanted, self.known)}{unread}"
                 )
-            for problem in field_problems(node, "Task", REFUSED_FIELDS):
-                raise problem
-            for problem in task_problems(node.child("spec")):
+            for problem in task_problems(node, REFUSED_FIELDS):
                 raise problem
             self.read[wanted] = read_task(node.child("spec"), wanted, inline=False)
         return self.read[wanted]

@@ -33,8 +33,7 @@ _VOLUMES: Final = (
     "persistentVolumeClaim", "projected", "secret",
 )  # fmt: skip
 
-# By the types of stepkit/tekton/fields.json.
-REFUSED_FIELDS: Final[dict[str, dict[str, str]]] = {
+_REASONS: Final[dict[str, dict[str, str]]] = {
     "PipelineTask": {
         "pipelineRef": _PIPELINE_IN_PIPELINE,
         "pipelineSpec": _PIPELINE_IN_PIPELINE,
@@ -64,4 +63,10 @@ REFUSED_FIELDS: Final[dict[str, dict[str, str]]] = {
         ("configMapKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"), _NEEDS_CLUSTER
     ),
     "Volume": {kind: f"a volume of kind {kind}: only emptyDir" for kind in _VOLUMES},
+}
+
+# By the types of stepkit/tekton/fields.json.
+REFUSED_FIELDS: Final = {
+    kind: {field: f"run-local refuses this: {reason}" for field, reason in fields.items()}
+    for kind, fields in _REASONS.items()
 }

@@ -45,7 +45,7 @@ def field_problems(
 ) -> Iterator[ConfigurationError]:
     """Yield where ``node`` is not a ``kind`` of ``fields.json``.
 
-    ``refused`` holds, for each kind, fields that the caller refuses, and why.
+    ``refused`` holds, for each kind, fields that the caller refuses, and the problem to name.
     """
     if kind in field_types():
         yield from _mapping_problems(node, kind, refused)
@@ -78,7 +78,7 @@ def _mapping_problems(
     reasons = refused.get(kind, {})
     for name in node.value:
         if name in reasons:
-            yield node.child(name).error(f"run-local refuses this: {reasons[name]}")
+            yield node.child(name).error(reasons[name])
         elif name not in types:
             known = types.keys() - reasons.keys()
             yield node.error(f"unknown field {name!r}{did_you_mean(name, known)}")

@@ -1,29 +1,38 @@
-"""Find what is wrong in a Pipeline's spec although each of its fields has the right type."""
+"""Find what is wrong in a Pipeline, wherever it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stepkit.tekton.check_fields import field_problems
 from stepkit.tekton.check_task import (
     object_problems,
     on_error_problems,
     repeated_names,
-    task_problems,
+    spec_problems,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stepkit.errors import ConfigurationError
+    from stepkit.tekton.check_fields import Refused
     from stepkit.tekton.yaml_documents import Node
 
 
-def pipeline_problems(spec: Node) -> Iterator[ConfigurationError]:
-    """Yield what keeps the Pipeline with this ``spec`` from running anywhere.
+def pipeline_problems(
+    document: Node, refused: Refused | None = None
+) -> Iterator[ConfigurationError]:
+    """Yield what keeps the Pipeline ``document`` from running anywhere.
 
-    The fields must have passed :func:`stepkit.tekton.check_fields.field_problems`. Whether the
+    ``refused`` are fields that the caller refuses: see :func:`field_problems`. Whether the
     Pipeline fits its Tasks shows only where they are read together.
     """
+    wrong = list(field_problems(document, "Pipeline", refused or {}))
+    yield from wrong or _spec_problems(document.child("spec"))
+
+
+def _spec_problems(spec: Node) -> Iterator[ConfigurationError]:
     if not spec.child("tasks").items():
         yield spec.child("tasks").error("a Pipeline needs a task")
     for group in ("params", "workspaces", "results"):
@@ -43,7 +52,7 @@ def _task_problems(task: Node) -> Iterator[ConfigurationError]:
     if ("taskRef" in fields) == ("taskSpec" in fields):
         yield task.error("needs either a taskRef or a taskSpec")
     if "taskSpec" in fields:
-        yield from task_problems(fields["taskSpec"])
+        yield from spec_problems(fields["taskSpec"])
     yield from on_error_problems(task)
     if task.value.get("onError") == "continue" and task.value.get("retries"):
         yield fields["onError"].error("Tekton takes no onError: continue together with retries")

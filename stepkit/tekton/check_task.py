@@ -1,23 +1,31 @@
-"""Find what is wrong in a Task's spec although each of its fields has the right type."""
+"""Find what is wrong in a Task, wherever it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.tekton.check_fields import field_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from stepkit.errors import ConfigurationError
+    from stepkit.tekton.check_fields import Refused
     from stepkit.tekton.yaml_documents import Node
 
 
-def task_problems(spec: Node) -> Iterator[ConfigurationError]:
-    """Yield what keeps the Task with this ``spec`` from running anywhere.
+def task_problems(document: Node, refused: Refused | None = None) -> Iterator[ConfigurationError]:
+    """Yield what keeps the Task ``document`` from running anywhere.
 
-    The fields must have passed :func:`stepkit.tekton.check_fields.field_problems`.
+    ``refused`` are fields that the caller refuses: see :func:`field_problems`.
     """
+    wrong = list(field_problems(document, "Task", refused or {}))
+    yield from wrong or spec_problems(document.child("spec"))
+
+
+def spec_problems(spec: Node) -> Iterator[ConfigurationError]:
+    """Yield what is wrong in a Task's ``spec`` although its fields have the right types."""
     steps = spec.child("steps").items()
     if not steps:
         yield spec.child("steps").error("a Task needs a step")

@@ -17,13 +17,19 @@ def read_task(spec: Node, name: str, *, inline: bool) -> Task:
     """Read a Task's ``spec``, which must have passed the checks of fields and of Tasks."""
     template = spec.child("stepTemplate").fields() if spec.get("stepTemplate") else {}
     steps = spec.child("steps").items()
+    results: dict[str, Result] = {}
+    for item in spec.child("results").items():
+        keys = tuple(item.value.get("properties") or ())
+        implied: Type = "object" if keys else "string"
+        result = Result(name=item.value["name"], type=item.value.get("type") or implied, keys=keys)
+        results[result.name] = result
     return Task(
         name=name,
         source=spec.source,
         inline=inline,
         params=read_params(spec),
         workspaces=read_workspaces(spec),
-        results=_read_results(spec),
+        results=results,
         steps=tuple(_read_step(step, template, number) for number, step in enumerate(steps)),
     )
 
@@ -66,15 +72,6 @@ def read_timeout(holder: Node) -> float | None:
     """Return the ``timeout`` of a step or a task in seconds, None for no limit."""
     text = holder.value.get("timeout")
     return durations.parse(text) or None if text else None
-
-
-def _read_results(spec: Node) -> dict[str, Result]:
-    found = {}
-    for item in spec.child("results").items():
-        name, keys = item.value["name"], tuple(item.value.get("properties") or ())
-        kind = item.value.get("type") or ("object" if keys else "string")
-        found[name] = Result(name=name, type=kind, keys=keys)
-    return found
 
 
 def _read_step(node: Node, template: dict[str, Node], number: int) -> Step:

@@ -71,8 +71,8 @@ def type_of(value: Value | Unknown) -> Type:
 
 def references(node: Node) -> Iterator[list[str]]:
     """Yield the parts of every reference in ``node``: ``["tasks", "x", "results", "y"]``."""
-    for text in _texts(node.value):
-        for match in REFERENCE.finditer(text):
+    for part in node.texts():
+        for match in REFERENCE.finditer(part.value):
             yield _parts(match[1], node)
 
 
@@ -134,14 +134,6 @@ def expand(template: str, env: Mapping[str, str]) -> str:
         return match[1] or env.get(match[2], match[0])
 
     return _KUBELET.sub(replace, template)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
 
 
 def _whole(given: str, scope: Names, node: Node) -> Any:

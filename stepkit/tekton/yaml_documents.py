@@ -10,6 +10,7 @@ from stepkit.errors import ConfigurationError
 from stepkit.formats import yaml_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Value = str | list[str] | dict[str, str]
@@ -65,6 +66,17 @@ class Node:
             Node(item, self.source, f"{self.path}[{number}]")
             for number, item in enumerate(self.value or ())
         ]
+
+    def texts(self) -> Iterator[Node]:
+        """Yield every string in this value."""
+        if isinstance(self.value, str):
+            yield self
+        elif isinstance(self.value, list):
+            for item in self.items():
+                yield from item.texts()
+        elif isinstance(self.value, dict):
+            for name in self.value:
+                yield from self.child(name).texts()
 
     def param_value(self) -> Value:
         """Return the value of a param; a bare number or boolean becomes a string, as in Tekton."""

@@ -1,4 +1,4 @@
-"""Small documents without a fault, and what the checks say of them with one."""
+"""Small documents without a fault, and the problems that one fault makes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import copy
 from typing import Any
 
 import yaml
-from tasks.admission_checks import check_admission
+from tasks.catalog_checks import check_catalog
 from tasks.manifests import ROOT, Library, Manifest
 from tasks.pipeline_checks import check_pipeline, check_run
-from tasks.reference_checks import check_references
-from tasks.shape_checks import check_shape
 from tasks.task_checks import check_task
+from tasks.tekton_checks import check_tekton
 
 COLLECT = yaml.safe_load((ROOT / "collect-artifacts.yaml").read_text())
 TASK = yaml.safe_load((ROOT / "convert-notebook.yaml").read_text())
@@ -65,7 +64,7 @@ spec:
 """)
 
 DOCUMENTS = {"Task": TASK, "Pipeline": PIPELINE, "PipelineRun": RUN}
-CHECKS = (check_admission, check_references, check_shape, check_task, check_pipeline, check_run)
+CHECKS = (check_tekton, check_catalog, check_task, check_pipeline, check_run)
 
 
 def at(document: Any, path: str) -> Any:

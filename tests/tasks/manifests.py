@@ -1,22 +1,29 @@
-"""Read the YAML of tasks/ as a cluster does, and walk through it."""
+"""Read the YAML of tasks/ as a cluster does, and find things in it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepkit.formats import yaml_files
+from stepkit.tekton import variables
+from stepkit.tekton.check_task import task_problems
+from stepkit.tekton.read_pipeline import read_pipeline
+from stepkit.tekton.read_task import read_task
+from stepkit.tekton.yaml_documents import Node
+
+if TYPE_CHECKING:
+    from stepkit.tekton.objects import Pipeline, Task
 
 ROOT = Path(__file__).parents[2] / "tasks"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One object, and the file that it stands in."""
+    """One object, and its file."""
 
     path: Path
     value: dict[str, Any]
@@ -33,6 +40,10 @@ class Manifest:
     def spec(self) -> dict[str, Any]:
         spec: dict[str, Any] = self.value["spec"]
         return spec
+
+    @property
+    def node(self) -> Node:
+        return Node(self.value, f"{self.path.name}: {self.kind} {self.name}")
 
     @property
     def label(self) -> str:
@@ -58,6 +69,7 @@ class Library:
     """The Tasks and Pipelines that references can name."""
 
     def __init__(self, found: list[Manifest]) -> None:
+        self.found = {(one.kind, one.name): one for one in found}
         self.tasks = {one.name: one.spec for one in found if one.kind == "Task"}
         self.pipelines = {one.name: one.spec for one in found if one.kind == "Pipeline"}
 
@@ -67,6 +79,19 @@ class Library:
             spec: dict[str, Any] = used["taskSpec"]
             return spec
         return self.tasks.get(used.get("taskRef", {}).get("name", ""), {})
+
+    def find(self, ref: Node) -> Task:
+        """Return the Task that a taskRef names; raise an error where there is none."""
+        name = ref.value["name"]
+        if ("Task", name) not in self.found:
+            raise ref.error(f"there is no Task {name}")
+        node = self.found["Task", name].node
+        for problem in task_problems(node):
+            raise problem
+        return read_task(node.child("spec"), name, inline=False)
+
+    def pipeline(self, name: str) -> Pipeline:
+        return read_pipeline(self.found["Pipeline", name].node, self.find)
 
 
 @cache
@@ -87,8 +112,19 @@ def leaves(value: Any, field: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def texts(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield every text with the field it stands in."""
+    """Yield every text with its field."""
     return ((field, leaf) for field, leaf in leaves(value) if isinstance(leaf, str))
+
+
+def used_names(value: Any, head: str) -> set[str]:
+    """Return the names after ``head``, such as ``params``, in all variables of ``value``."""
+    return {
+        parts[1]
+        for node in Node(value, "").texts()
+        if not node.path.endswith("description")
+        for parts in variables.references(node)
+        if parts[0] == head and len(parts) > 1
+    }
 
 
 def named(entries: list[dict[str, Any]] | None) -> dict[str, dict[str, Any]]:
@@ -103,10 +139,3 @@ def repeated(entries: list[dict[str, Any]] | None) -> set[str]:
 
 def pipeline_tasks(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [*spec.get("tasks", []), *spec.get("finally", [])]
-
-
-def seconds(duration: str) -> float:
-    """Read a duration as Go does."""
-    units = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", duration)
-    return sum(float(number) * units[unit] for number, unit in parts)

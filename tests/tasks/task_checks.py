@@ -1,4 +1,4 @@
-"""What a Task has to be: a command and its flags, named alike, and safe by default."""
+"""Check what this project asks of a Task: one command, its flags by name, and safe defaults."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tasks.manifests import Library, Manifest, named, repeated
-from tasks.references import used_names
+from tasks.manifests import Library, Manifest, named, used_names
 
 from stepkit.cli import parser as cli_parser
 from stepkit.cli import tekton_results
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 COMMAND = ["python", "-P", "-m", "stepkit"]
 WITH_GPU = {"execute-notebook", "execute-notebooks"}
 
-# Params that are not named as their flag: the catalog's names, which drop-in users know.
+# Params that are not named as their flag: users of the catalog's git-clone know these names.
 FLAGS = {
     "git-clone": {
         "crtFileName": "ca-file",
@@ -94,8 +93,6 @@ def _unit(unit: Unit) -> Iterator[str]:
             continue
         yield from _arguments(unit, step, command[-1])
         yield from _secrets(unit, step, command[-1])
-        for variable in repeated(step.get("env")):
-            yield f"env: {variable} is there twice"
     if not unit.inline and [step["name"] for step in unit.spec["steps"]] != [unit.label]:
         yield "a Task has one step, named as the Task"
     yield from _declared_and_used(unit)
@@ -155,7 +152,7 @@ def _kebab(name: str) -> str:
 def _written(unit: Unit, name: str, written: dict[str, str]) -> Iterator[str]:
     for result, output in written.items():
         if result != output and ALIASES.get(name, {}).get(result) != output and not unit.inline:
-            yield f"results: {result}: is no name of the output {output}"
+            yield f"results: {result}: is not a name of the output {output}"
     if not unit.inline and not {"reason", "message"} <= set(written):
         yield "results: every Task has reason and message"
 
@@ -221,7 +218,7 @@ def _safe(unit: Unit) -> Iterator[str]:
     template = unit.spec.get("stepTemplate", {})
     image = named(unit.spec.get("params")).get("image", {}).get("default", "")
     if not unit.inline and (not _PINNED.fullmatch(image) or not re.search(r"[:@]", image)):
-        yield f"params: image: {image!r} is no pinned image"
+        yield f"params: image: {image!r} is not a pinned image"
     for step in unit.spec["steps"]:
         env = {e["name"]: e.get("value") for e in (*template.get("env", []), *step.get("env", []))}
         if {**template.get("securityContext", {}), **step.get("securityContext", {})} != SECURITY:
@@ -234,6 +231,8 @@ def _safe(unit: Unit) -> Iterator[str]:
             yield "image: is not $(params.image)"
         yield from _gpu(unit, {**template, **step})
     for sidecar in unit.spec.get("sidecars", []):
+        if sidecar.get("securityContext") != SECURITY:
+            yield f"sidecars: {sidecar['name']}: is not what the profile restricted asks for"
         if "nvidia.com/" in str(sidecar):
             yield "sidecars: a sidecar asks for a GPU"
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from tasks.good_documents import DOCUMENTS, TASK, problems
 from tasks.manifests import ROOT, Library, Manifest
-from tasks.reference_checks import check_references
 from tasks.task_checks import check_task
+from tasks.tekton_checks import check_tekton
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import yaml_files
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_the_good_documents_are_good(kind: str) -> None:
-    assert problems(kind, "spec/extra", "") == []
+    assert problems(kind, "apiVersion", "tekton.dev/v1") == []
 
 
 ARGS = "spec/steps/0/args/+"
 BAD_TASKS = {
-    "unknown param": (ARGS, "--page=$(params.pgae)", "no such param"),
+    "unknown param": (ARGS, "--page=$(params.pgae)", "there is no variable $(params.pgae)"),
     "param in computeResources": (
         "spec/steps/0/computeResources",
         {"limits": {"memory": "$(params.page)"}},
@@ -38,7 +38,11 @@ BAD_TASKS = {
         "$(params.page)",
         "replaces nothing",
     ),
-    "param in an annotation": ("metadata/annotations/x", "$(params.page)", "nothing in metadata"),
+    "param in an annotation": (
+        "metadata/annotations/x",
+        "$(params.page)",
+        "metadata.annotations.x: $(params.page): Tekton replaces nothing",
+    ),
     "param in the displayName": ("spec/displayName", "$(params.page)", "replaces nothing"),
     "param in sizeLimit": (
         "spec/volumes",
@@ -47,25 +51,49 @@ BAD_TASKS = {
     ),
     "script": ("spec/steps/0/script", "echo $(params.page)", "replaces nothing"),
     "script without a variable": ("spec/steps/0/script", "echo", "has no script"),
-    "array within a text": ("spec/params/1/type", "array", "is written with [*]"),
-    "string with a star": (ARGS, "$(params.page[*])", "a string has no items"),
-    "unknown result": (ARGS, "--result=page=$(results.pgae.path)", "no such variable"),
+    "array within a text": (
+        "spec/params/1/type",
+        "array",
+        "is an array and does not fit into a string",
+    ),
+    "string with a star": (ARGS, "$(params.page[*])", "is a string: write it without [*]"),
+    "unknown result": (
+        ARGS,
+        "--result=page=$(results.pgae.path)",
+        "there is no variable $(results.pgae.path)",
+    ),
     "result in a volume": (
         "spec/volumes",
         [{"name": "x", "secret": {"secretName": "$(results.page.path)"}}],
-        "only steps write results",
+        "Tekton replaces no results in this field",
     ),
-    "unknown workspace": (ARGS, "--page=$(workspaces.cache.path)", "no such variable"),
-    "pipeline's context": (ARGS, "--page=$(context.pipelineRun.name)", "nothing of its Pipeline"),
+    "unknown workspace": (
+        ARGS,
+        "--page=$(workspaces.cache.path)",
+        "there is no variable $(workspaces.cache.path)",
+    ),
+    "pipeline's context": (
+        ARGS,
+        "--page=$(context.pipelineRun.name)",
+        "there is no variable $(context.pipelineRun.name)",
+    ),
     "default of another kind": (
         "spec/params/1/default",
         "$(context.taskRun.name)",
-        "names nothing but another param",
+        "Tekton replaces no context in this field",
     ),
-    "result of a param": ("spec/results/0/value", "$(params.page)", "the result of a step"),
-    "object within a text": ("spec/params/1/type", "object", "an object stands alone"),
-    "misspelt head": (ARGS, "--page=$(param.page)", "no such variable"),
-    "empty reference": (ARGS, "--page=$()", "no such variable"),
+    "result of a param": (
+        "spec/results/0/value",
+        "$(params.page)",
+        "results[0].value: $(params.page): Tekton replaces no params",
+    ),
+    "object within a text": (
+        "spec/params/1/type",
+        "object",
+        "is an object and does not fit into a string",
+    ),
+    "misspelt head": (ARGS, "--page=$(param.page)", "there is no variable $(param.page)"),
+    "empty reference": (ARGS, "--page=$()", "there is no variable $()"),
     "unused param": (
         "spec/params/+",
         {"name": "more", "description": "More."},
@@ -90,7 +118,11 @@ BAD_TASKS = {
     "flag of another name": (ARGS, "--images=$(params.page)", "named as the flag --page"),
     "value that does not parse": (ARGS, "--hide-input=perhaps", "does not take them"),
     "output that is none": (ARGS, "--result=colour=$(results.page.path)", "no such output"),
-    "result of another name": (ARGS, "--result=log=$(results.page.path)", "no name of the output"),
+    "result of another name": (
+        ARGS,
+        "--result=log=$(results.page.path)",
+        "not a name of the output",
+    ),
     "command": ("spec/steps/0/command", ["python", "-m", "stepkit", "x"], "the command must be"),
     "another step": (
         "spec/steps/0/command",
@@ -99,7 +131,7 @@ BAD_TASKS = {
     ),
     "step's name": ("spec/steps/0/name", "convert", "one step, named as the Task"),
     "latest": ("spec/params/0/default", "stepkit:latest", "changes from day to day"),
-    "image without a tag": ("spec/params/0/default", "stepkit", "no pinned image"),
+    "image without a tag": ("spec/params/0/default", "stepkit", "not a pinned image"),
     "fixed image": ("spec/stepTemplate/image", "stepkit:0.1.0", "is not $(params.image)"),
     "root": ("spec/stepTemplate/securityContext", {"runAsUser": 0}, "restricted"),
     "no HOME": ("spec/stepTemplate/env/0", None, "HOME is not"),
@@ -129,7 +161,7 @@ BAD_TASKS = {
     "variable twice": (
         "spec/steps/0/env",
         [{"name": "X", "value": "1"}, {"name": "X", "value": "2"}],
-        "X is there twice",
+        "the name 'X' is used twice",
     ),
     "result elsewhere": (ARGS, "--result=page=/tmp/page", "must be OUTPUT=$(results.NAME.path)"),
     "secret that the step does not read": (
@@ -147,7 +179,11 @@ BAD_TASKS = {
         [{"name": "x", "computeResources": {"limits": {"nvidia.com/gpu": "1"}}}],
         "a sidecar asks for a GPU",
     ),
-    "param twice": ("spec/params/+", TASK["spec"]["params"][1], "is there twice"),
+    "param twice": (
+        "spec/params/+",
+        TASK["spec"]["params"][1],
+        "the name 'notebook' is used twice",
+    ),
     "elsewhere": ("spec/stepTemplate/workingDir", "/work", "workingDir"),
 }
 
@@ -181,7 +217,7 @@ OBJECT = {
     ("arg", "expected"),
     [
         ("--page=$(params.page.path)", []),
-        ("--page=$(params.page.paht)", ["the object has no such key"]),
+        ("--page=$(params.page.paht)", ["did you mean path?"]),
     ],
 )
 def test_a_key_of_an_object_must_exist(arg: str, expected: list[str]) -> None:
@@ -190,7 +226,7 @@ def test_a_key_of_an_object_must_exist(arg: str, expected: list[str]) -> None:
     params[2] = OBJECT
     args[1] = arg
 
-    found = list(check_references(Manifest(ROOT / "x.yaml", task), Library([])))
+    found = list(check_tekton(Manifest(ROOT / "x.yaml", task), Library([])))
 
     assert [one.rpartition(": ")[2] for one in found] == expected
 

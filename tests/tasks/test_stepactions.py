@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tasks.manifests import ROOT, Manifest, library, manifests, named
-from tasks.reference_checks import check_references
-from tasks.references import used_names
+from tasks.manifests import ROOT, Manifest, library, manifests, named, used_names
 from tasks.task_checks import COMMAND, SECURITY
+from tasks.tekton_checks import check_tekton
 
 from stepkit.formats import yaml_files
 from tasks import stepactions
@@ -92,17 +91,17 @@ def test_what_it_cannot_say_is_refused(task: dict[str, Any], problem: str) -> No
 @pytest.mark.parametrize(
     ("arg", "problem"),
     [
-        ("--x=$(workspaces.shared.path)", "a StepAction has no workspaces"),
-        ("--x=$(results.page.path)", "no such variable"),
-        ("--x=$(step.results.pgae.path)", "no such variable"),
-        ("--x=$(params.parameters[*])", "stands alone"),
+        ("--x=$(workspaces.shared.path)", "replaces no workspaces in this"),
+        ("--x=$(results.page.path)", "replaces no results in this field"),
+        ("--x=$(step.results.pgae.path)", "there is no variable $(step.results.pgae.path)"),
+        ("--x=$(params.parameters[*])", "as a whole item of a list"),
     ],
 )
 def test_a_fault_in_an_arg_of_a_stepaction_is_found(arg: str, problem: str) -> None:
     action = stepactions.step_action(TASK)
     action["spec"]["args"].append(arg)
 
-    found = list(check_references(Manifest(ROOT / "x.yaml", action), library()))
+    found = list(check_tekton(Manifest(ROOT / "x.yaml", action), library()))
 
     assert len(found) == 1
     assert problem in found[0]
@@ -112,6 +111,6 @@ def test_a_variable_where_a_stepaction_has_none_is_found() -> None:
     action = stepactions.step_action(TASK)
     action["spec"]["securityContext"] = {"runAsUser": "$(params.notebook)"}
 
-    (found,) = check_references(Manifest(ROOT / "x.yaml", action), library())
+    (found,) = check_tekton(Manifest(ROOT / "x.yaml", action), library())
 
     assert "replaces nothing" in found

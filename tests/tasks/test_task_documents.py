@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tasks.admission_checks import check_admission
+from tasks.catalog_checks import check_catalog
 from tasks.manifests import ROOT, Checker, Manifest, library, manifests
 from tasks.pipeline_checks import check_pipeline, check_run
-from tasks.reference_checks import check_references
-from tasks.shape_checks import check_shape
 from tasks.task_checks import COMMAND, check_task
+from tasks.tekton_checks import check_tekton
 
 from stepkit.cli import parser as cli_parser
 from stepkit.formats import yaml_files
@@ -27,7 +26,7 @@ TEKTON = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 @pytest.mark.parametrize("manifest", manifests(*TEKTON), ids=lambda one: one.label)
 @pytest.mark.parametrize(
     "check",
-    [check_admission, check_references, check_task, check_pipeline, check_run],
+    [check_tekton, check_task, check_pipeline, check_run],
     ids=lambda check: check.__name__,
 )
 def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
@@ -36,7 +35,7 @@ def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one.label)
 def test_its_shape_is_right(manifest: Manifest) -> None:
-    assert list(check_shape(manifest, library())) == []
+    assert list(check_catalog(manifest, library())) == []
 
 
 @pytest.mark.parametrize("manifest", manifests("CronJob"), ids=lambda one: one.label)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tasks.catalog_checks import check_catalog
 from tasks.github_events import COMMIT, REPOSITORY, commit, pull_request, push
-from tasks.manifests import ROOT, Manifest, library, manifests, named, seconds, texts
+from tasks.manifests import ROOT, Manifest, library, manifests, named, texts
 from tasks.pipeline_checks import check_run
-from tasks.reference_checks import check_references
-from tasks.references import needed_tasks
-from tasks.shape_checks import check_shape
+from tasks.tekton_checks import check_tekton
 from tasks.test_tekton_schemas import faults
 from tasks.trigger_checks import Triggers
+
+from stepkit.formats import durations
+from stepkit.run_local.dag import dependencies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +46,7 @@ def test_nothing_is_wrong_with_the_triggers() -> None:
 def test_the_run_can_start(trigger: dict[str, Any]) -> None:
     run = started(trigger)
 
-    for check in (check_references, check_shape, check_run):
+    for check in (check_tekton, check_catalog, check_run):
         assert list(check(run, library())) == []
 
 
@@ -90,17 +92,17 @@ def test_the_run_is_placed_as_the_example_is() -> None:
 
 
 def test_the_run_has_time_for_its_tasks_one_after_the_other() -> None:
-    spec = library().pipelines["notebook-ci"]
-    tasks = named(spec["tasks"])
+    pipeline = library().pipeline("notebook-ci")
+    tasks, needed = named(library().pipelines["notebook-ci"]["tasks"]), dependencies(pipeline)
 
     def end(name: str) -> float:
         used = tasks[name]
-        before = max((end(other) for other in needed_tasks(used, spec)), default=0.0)
+        before = max((end(other) for other in needed[name]), default=0.0)
         tries = 1 + int(used.get("retries", 0))
-        return before + seconds(used["timeout"]) * tries
+        return before + durations.parse(used["timeout"]) * tries
 
     limit = started(LISTENER.spec["triggers"][0]).spec["timeouts"]["tasks"]
-    assert max(map(end, tasks)) <= seconds(limit)
+    assert max(map(end, tasks)) <= durations.parse(limit)
 
 
 def test_accounts_and_claims_are_those_of_the_cluster() -> None:
