@@ -1,12 +1,14 @@
-"""Which files of a run are published: those of the manifest, later ones, and the lists last."""
+"""Which files of a run are published, and the wait for those that another task still writes."""
 
 from __future__ import annotations
 
 import logging
 import os
+import stat
+import time
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.manifest import CHECKSUMS, MANIFEST, Artifact
@@ -17,6 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 logger = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.5
+
+
+def await_files(
+    paths: Iterable[Path], *, newer_than: Path | None, timeout: float
+) -> tuple[Path, ...]:
+    """Wait until all ``paths`` are there, at most ``timeout`` seconds; return those that are not.
+
+    A file last written before ``newer_than`` was left by an earlier attempt and does not count.
+    Raises :class:`~stepkit.errors.StepError` when ``newer_than`` itself cannot be read.
+    """
+    with atomic_files.explaining(f"cannot read the time of {newer_than}"):
+        since = newer_than.stat().st_mtime_ns if newer_than else 0
+    waiting, deadline = list(paths), time.monotonic() + timeout
+    if waiting:
+        logger.info("waiting for %s", ", ".join(map(str, waiting)))
+    while waiting := [path for path in waiting if not _is_written(path, since)]:
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    for path in waiting:
+        state = "is still as old as an earlier attempt" if path.is_file() else "did not come"
+        logger.warning("waited %g s: %s %s", timeout, path, state)
+    return tuple(waiting)
 
 
 def select(
@@ -74,3 +101,11 @@ def _later_files(
         since = newer_than.stat().st_mtime_ns
         present = [path for path in named if os.path.lexists(path) and not path.is_dir()]
         return sorted(path for path in present if path.lstat().st_mtime_ns >= since)
+
+
+def _is_written(path: Path, since: int) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_mtime_ns >= since

@@ -7,10 +7,11 @@ import os
 import random
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import hdf5
+from stepkit.datasets.cache import Sidecar
 from stepkit.datasets.partial_file import MismatchError
 from stepkit.datasets.range_request import RestartError, download
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
@@ -20,11 +21,9 @@ from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tenacity import RetryCallState
 
-    from stepkit.datasets.partial_file import Pace, PartialFile, Wanted
+    from stepkit.datasets.partial_file import PartialFile, Request
     from stepkit.http.get import Source
 
 logger = logging.getLogger(__name__)
@@ -36,39 +35,23 @@ _MOST_MISMATCHES: Final = 2  # of one source: after that it is not asked again
 _LOCAL: Final = {Reason.DISK_FULL, Reason.TIMEOUT}  # another source does not help
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """The file that was downloaded: ``size`` in bytes, ``source`` the URL without secrets."""
+def fetch(request: Request, partial: PartialFile, *, known: str = "") -> Sidecar | None:
+    """Download the whole file into ``partial``, from the first source that has it.
 
-    sha256: str
-    size: int
-    validator: str
-    source: str
-
-
-def fetch(
-    sources: Sequence[Source],
-    partial: PartialFile,
-    wanted: Wanted,
-    pace: Pace,
-    *,
-    attempts: int,
-    known: str = "",
-) -> Fetched | None:
-    """Download the whole file into ``partial``, from the first of ``sources`` that has it.
-
-    After a failure the download continues where it stopped. ``attempts`` limits the attempts in a
-    row, at all sources, that brought nothing. A file of another size or checksum than is
-    ``wanted`` is downloaded once more from its beginning. None means that the file on the server
-    is still the one with the validator ``known``.
+    After a failure the download continues where it stopped. ``request.attempts`` limits the
+    attempts in a row, at all sources, that brought nothing. A file of another size or checksum
+    than was requested is downloaded once more from its beginning. None means that the file on the
+    server is still the one with the validator ``known``.
 
     Raises :class:`ToolError` when attempts or time are used up, the disk is full, or the content
     differs each time (reason ``checksum``); :class:`UserCodeError` when a source sends the same
     wrong content twice; :class:`ConfigurationError` when the server refuses.
     """
-    state = _Attempts(sources, partial, wanted, pace, known)
-    retry = retrying(attempts).copy(
-        stop=lambda _: state.fruitless >= attempts, wait=state.wait, retry=state.worth_another
+    state = _Attempts(request, partial, known)
+    retry = retrying(request.attempts).copy(
+        stop=lambda _: state.fruitless >= request.attempts,
+        wait=state.wait,
+        retry=state.worth_another,
     )
     return retry(state.attempt)
 
@@ -76,22 +59,15 @@ def fetch(
 class _Attempts:
     """The attempts at one file: which sources sent a wrong one, and how many brought nothing."""
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        partial: PartialFile,
-        wanted: Wanted,
-        pace: Pace,
-        known: str,
-    ) -> None:
-        self.sources, self.partial, self.wanted, self.pace = sources, partial, wanted, pace
-        self.known, self.fruitless, self.furthest = known, 0, partial.size()
+    def __init__(self, request: Request, partial: PartialFile, known: str) -> None:
+        self.request, self.partial, self.known = request, partial, known
+        self.fruitless, self.furthest = 0, partial.size()
         self.mismatches: dict[str, list[str]] = defaultdict(list)
 
-    def attempt(self) -> Fetched | None:
+    def attempt(self) -> Sidecar | None:
         """Ask each source that may have the file, in order."""
         errors: list[StepError] = []
-        for source in self.sources:
+        for source in self.request.sources:
             if len(self.mismatches[source.url]) >= _MOST_MISMATCHES:
                 continue
             try:
@@ -100,22 +76,22 @@ class _Attempts:
                 if error.reason in _LOCAL:
                     raise
                 errors.append(error)
-                if len(self.sources) > 1:
+                if len(self.request.sources) > 1:
                     logger.warning("%s", error)
         gained = self.partial.size() - self.furthest
         self.fruitless = 0 if gained >= _PROGRESS else self.fruitless + 1
         self.furthest = max(self.furthest, self.partial.size())
         raise next((error for error in errors if isinstance(error, ToolError)), errors[0])
 
-    def _download(self, source: Source) -> Fetched | None:
-        self.pace.check(safe_urls.masked(source.url))
+    def _download(self, source: Source) -> Sidecar | None:
+        self.request.pace.check(safe_urls.masked(source.url))
         try:
             try:
-                validator = download(source, self.partial, self.wanted, self.pace, self.known)
+                validator = download(source, self.partial, self.request, self.known)
             except RestartError as error:
                 logger.info("%s: from the beginning", error)
                 self.partial.discard()
-                validator = download(source, self.partial, self.wanted, self.pace, self.known)
+                validator = download(source, self.partial, self.request, self.known)
             return None if validator is None else self._verify(source, validator)
         except MismatchError as error:
             self.partial.discard()
@@ -131,30 +107,33 @@ class _Attempts:
             message = f"{error}, and another one each time"
             raise ToolError(message, reason=Reason.CHECKSUM) from error
 
-    def _verify(self, source: Source, validator: str) -> Fetched:
+    def _verify(self, source: Source, validator: str) -> Sidecar:
         path, where = self.partial.path, safe_urls.masked(source.url)
         with atomic_files.explaining(f"cannot read {path}"):
             size, sha256 = path.stat().st_size, atomic_files.sha256(path)
-        if self.wanted.size is not None and size != self.wanted.size:
+        if self.request.size is not None and size != self.request.size:
             raise MismatchError(
-                f"{where} has {size} bytes instead of {self.wanted.size}", got=f"{size} bytes"
+                f"{where} has {size} bytes instead of {self.request.size}", got=f"{size} bytes"
             )
-        if self.wanted.sha256 and sha256 != self.wanted.sha256:
+        if self.request.sha256 and sha256 != self.request.sha256:
             raise MismatchError(
-                f"{where} has the sha256 {sha256}, not {self.wanted.sha256}", got=sha256
+                f"{where} has the sha256 {sha256}, not {self.request.sha256}", got=sha256
             )
-        if not self.wanted.sha256 and (problem := hdf5.problem(path, self.wanted.name)):
+        if not self.request.sha256 and (problem := hdf5.problem(path, self.request.name)):
             raise MismatchError(f"{where}: {problem}", got=sha256)
         with atomic_files.explaining(f"cannot write {path}"), path.open("rb") as file:
             os.fsync(file.fileno())
-        return Fetched(sha256=sha256, size=size, validator=validator, source=where)
+        now = dataset_cache.now()
+        return Sidecar(
+            sha256=sha256, size=size, url=where, created=now, used=now, validator=validator
+        )
 
     def worth_another(self, state: RetryCallState) -> bool:
         """Whether another attempt may end differently."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, ToolError) or error.reason in _LOCAL:
             return False
-        return any(len(self.mismatches[s.url]) < _MOST_MISMATCHES for s in self.sources)
+        return any(len(self.mismatches[s.url]) < _MOST_MISMATCHES for s in self.request.sources)
 
     def wait(self, state: RetryCallState) -> float:
         """Return a random pause in seconds, no shorter than the server asks for.
@@ -166,4 +145,4 @@ class _Attempts:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, BusyError) and error.retry_after is not None:
             pause = max(pause, min(error.retry_after, _LONGEST_RETRY_AFTER))
-        return max(0.0, min(pause, self.pace.until - time.monotonic()))
+        return max(0.0, min(pause, self.request.pace.until - time.monotonic()))

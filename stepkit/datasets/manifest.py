@@ -60,7 +60,7 @@ def read(path: Path) -> list[Dataset]:
     Raises :class:`ConfigurationError`, which names file, line and key.
     """
     document = yaml_files.read(path)
-    if found := json_schema.problems(document.value, SCHEMA):
+    if found := json_schema.find_problems(document.value, SCHEMA):
         keys, wrong = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise ConfigurationError(f"{_place(document, keys)} {wrong}{more}")
@@ -77,7 +77,7 @@ def from_flags(entry: dict[str, Any]) -> Dataset:
 
     Raises :class:`ConfigurationError`, which names the flag.
     """
-    if found := json_schema.problems({"datasets": [entry]}, SCHEMA):
+    if found := json_schema.find_problems({"datasets": [entry]}, SCHEMA):
         keys, wrong = found[0]
         raise ConfigurationError(f"--{keys[-1]} {wrong}")
     if _SIGNED.search(entry["url"].partition("?")[2]):

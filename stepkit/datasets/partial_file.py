@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError, ToolError
+from stepkit.http.get import Source
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -45,15 +46,6 @@ class MismatchError(ToolError):
         self.got = got
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is known of a file before the download: ``size`` in bytes, ``sha256`` in hexadecimal."""
-
-    name: str
-    sha256: str | None = None
-    size: int | None = None
-
-
 @dataclass(kw_only=True)
 class Pace:
     """How long a download may take, and how many bytes were received.
@@ -74,6 +66,21 @@ class Pace:
                 "from there: give --timeout more",
                 reason=Reason.TIMEOUT,
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A file to download: the sources that have it, and how long and how often to try.
+
+    ``sha256`` in hexadecimal and ``size`` in bytes are None where they are unknown beforehand.
+    """
+
+    name: str
+    sha256: str | None
+    size: int | None
+    sources: tuple[Source, ...]
+    pace: Pace
+    attempts: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +136,8 @@ class Receiver:
     ``done`` and ``end`` are the bytes that are there and the file's full size, None if unknown.
     """
 
-    def __init__(self, where: str, wanted: Wanted, pace: Pace, done: int, end: int | None) -> None:
-        self.where, self.wanted, self.pace, self.done, self.end = where, wanted, pace, done, end
+    def __init__(self, where: str, request: Request, done: int, end: int | None) -> None:
+        self.where, self.request, self.done, self.end = where, request, done, end
         self.began = self.logged = self.window = time.monotonic()
         self.received = self.in_window = 0
 
@@ -153,13 +160,13 @@ class Receiver:
         self.done += count
         self.received += count
         self.in_window += count
-        self.pace.received += count
-        self.pace.check(self.where)
-        size = self.wanted.size
+        self.request.pace.received += count
+        self.request.pace.check(self.where)
+        size = self.request.size
         if size is not None and self.done > size:
             raise MismatchError(f"{self.where} has more than {size} bytes", got="more")
         now = time.monotonic()
-        if now - self.window > self.pace.stall:
+        if now - self.window > self.request.pace.stall:
             speed = self.in_window / (now - self.window)
             if speed < _SLOWEST:
                 raise ToolError(
@@ -172,4 +179,4 @@ class Receiver:
             end, done = self.end, self.done
             share = f" of {end / 1e6:.0f} MB ({100 * done // end} %)" if end else ""
             speed = self.received / (now - self.began) / 1e6
-            logger.info("%s: %.0f MB%s, %.1f MB/s", self.wanted.name, done / 1e6, share, speed)
+            logger.info("%s: %.0f MB%s, %.1f MB/s", self.request.name, done / 1e6, share, speed)

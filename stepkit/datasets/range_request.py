@@ -19,7 +19,7 @@ from stepkit.http import get as http_get
 from stepkit.http import safe_urls
 
 if TYPE_CHECKING:
-    from stepkit.datasets.partial_file import Pace, PartialFile, Wanted
+    from stepkit.datasets.partial_file import PartialFile, Request
     from stepkit.http.connection import Answer
     from stepkit.http.get import Source
 
@@ -43,17 +43,15 @@ class _Version:
     total: int | None = None
 
 
-def download(
-    source: Source, partial: PartialFile, wanted: Wanted, pace: Pace, known: str = ""
-) -> str | None:
+def download(source: Source, partial: PartialFile, request: Request, known: str = "") -> str | None:
     """Complete ``partial``; return the server's validator of it, ``""`` if there is none.
 
     None means that the file on the server is still the one with the validator ``known``. Raises
     :class:`ToolError` when another attempt may help (:class:`MismatchError` and
     :class:`RestartError` among them), and :class:`ConfigurationError`.
     """
-    version = _partial_version(source, partial, wanted)
-    if version.offset and version.offset == (wanted.size or version.total):
+    version = _partial_version(source, partial, request)
+    if version.offset and version.offset == (request.size or version.total):
         return version.validator
     conditions: dict[str, str] = {}
     if version.offset:
@@ -63,12 +61,12 @@ def download(
     elif known:
         is_tag = known.startswith(('"', "W/"))
         conditions["If-None-Match" if is_tag else "If-Modified-Since"] = known
-    with closing(http_get.get(source, conditions, stall=pace.stall)) as answer:
+    with closing(http_get.get(source, conditions, stall=request.pace.stall)) as answer:
         if known and answer.status == _NOT_MODIFIED:
             return None
-        version = _answered_version(answer, version, wanted)
-        _check_content(answer, version, wanted)
-        end = version.total if version.total is not None else wanted.size
+        version = _answered_version(answer, version, request)
+        _check_content(answer, version, request)
+        end = version.total if version.total is not None else request.size
         free_space.check(partial.path.parent, (end or 0) - version.offset, "the rest of the file")
         partial.truncate(version.offset)
         partial.write_sidecar(
@@ -77,11 +75,11 @@ def download(
             total=version.total,
         )
         where = safe_urls.masked(answer.url)
-        Receiver(where, wanted, pace, version.offset, end).append(answer.chunks(), partial)
+        Receiver(where, request, version.offset, end).append(answer.chunks(), partial)
     return version.validator
 
 
-def _partial_version(source: Source, partial: PartialFile, wanted: Wanted) -> _Version:
+def _partial_version(source: Source, partial: PartialFile, request: Request) -> _Version:
     """Return what to continue from: byte 0 unless the rest can be checked to fit."""
     if partial.size() and not os.access(partial.path, os.W_OK):
         partial.discard()  # of another user, in a directory that both can write to
@@ -89,27 +87,27 @@ def _partial_version(source: Source, partial: PartialFile, wanted: Wanted) -> _V
     total, validator = sidecar.get("total"), str(sidecar.get("validator") or "")
     if sidecar.get("source") != safe_urls.fingerprint(source.url) or validator.startswith("W/"):
         validator = ""
-    if not offset or not (wanted.sha256 or validator):
+    if not offset or not (request.sha256 or validator):
         return _Version()
     total = total if isinstance(total, int) else None
-    end = wanted.size or total
+    end = request.size or total
     if end is not None and offset > end:
         return _Version()
     return _Version(offset=offset, validator=validator, total=total)
 
 
-def _answered_version(answer: Answer, before: _Version, wanted: Wanted) -> _Version:
+def _answered_version(answer: Answer, before: _Version, request: Request) -> _Version:
     """Return what the body holds; raise for an answer without the file."""
     validator = answer.header("ETag") or answer.header("Last-Modified")
     where = safe_urls.masked(answer.url)
     if answer.status == _PARTIAL:
-        total = _continued_total(answer, before, validator, wanted)
+        total = _continued_total(answer, before, validator, request)
         version = _Version(offset=before.offset, validator=validator, total=total)
     elif answer.status == _OK:
         length = answer.header("Content-Length")
         chunked = "chunked" in answer.header("Transfer-Encoding").lower()  # says where it ends
         total = int(length) if re.fullmatch(_LENGTH, length) and not chunked else None
-        if total is None and not chunked and not wanted.size and not wanted.sha256:
+        if total is None and not chunked and not request.size and not request.sha256:
             raise ConfigurationError(
                 f"{where}: the server does not send the file's length, and the manifest has "
                 "neither its sha256 nor its size: a truncated file would not be noticed"
@@ -119,16 +117,16 @@ def _answered_version(answer: Answer, before: _Version, wanted: Wanted) -> _Vers
         raise RestartError(f"{where}: the server has fewer bytes than arrived before")
     else:
         raise http_get.refusal(answer)
-    if wanted.size is not None and total is not None and total != wanted.size:
-        _check_content(answer, version, wanted)
+    if request.size is not None and total is not None and total != request.size:
+        _check_content(answer, version, request)
         raise MismatchError(
-            f"{where} has {total} bytes instead of {wanted.size}", got=f"{total} bytes"
+            f"{where} has {total} bytes instead of {request.size}", got=f"{total} bytes"
         )
     return version
 
 
 def _continued_total(
-    answer: Answer, before: _Version, validator: str, wanted: Wanted
+    answer: Answer, before: _Version, validator: str, request: Request
 ) -> int | None:
     """Return the full size of the file whose rest the server sends, None if it is unknown.
 
@@ -142,23 +140,23 @@ def _continued_total(
     if before.total is not None and total is not None and total != before.total:
         raise RestartError(f"{where}: the file's length has changed")
     # A server that sends a part has to name its ETag again (RFC 9110, 15.3.7), though not its date.
-    silent = not validator and (wanted.sha256 or not before.validator.startswith('"'))
+    silent = not validator and (request.sha256 or not before.validator.startswith('"'))
     if before.validator and validator != before.validator and not silent:
         raise RestartError(f"{where}: the file has changed")
     return total
 
 
-def _check_content(answer: Answer, version: _Version, wanted: Wanted) -> None:
+def _check_content(answer: Answer, version: _Version, request: Request) -> None:
     """Refuse a web page in place of data, such as a login page, and a compressed body."""
     kind = answer.header("Content-Type").partition(";")[0].strip().lower()
-    if kind == "text/html" and not wanted.name.lower().endswith((".html", ".htm")):
+    if kind == "text/html" and not request.name.lower().endswith((".html", ".htm")):
         raise ToolError(
             f"{safe_urls.masked(answer.url)}: the server sent a web page in place of the file: "
             "does it ask for a login?",
             reason=Reason.NETWORK,
         )
     encoding = answer.header("Content-Encoding").lower()
-    if encoding not in {"", "identity"} and not wanted.sha256 and not version.offset:
+    if encoding not in {"", "identity"} and not request.sha256 and not version.offset:
         raise ConfigurationError(
             f"{safe_urls.masked(answer.url)}: the server compresses the file ({encoding}) though "
             "it was asked not to: give the sha256 of what it sends"

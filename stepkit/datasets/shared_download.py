@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets.cache import Sidecar
 from stepkit.datasets.download import fetch
-from stepkit.datasets.partial_file import Pace, PartialFile, Wanted
+from stepkit.datasets.partial_file import PartialFile, Request
 from stepkit.errors import Reason, StepError, UserCodeError
 from stepkit.http import safe_urls
-from stepkit.http.get import Source
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -28,23 +27,11 @@ _READ_ONLY: Final = 0o444
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A file, the sources that have it, and how long and how often to try."""
-
-    wanted: Wanted
-    sources: tuple[Source, ...]
-    pace: Pace
-    attempts: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class CachedFile:
-    """A verified file in the cache; ``hit`` if it was there before. ``size`` in bytes."""
+    """A verified file in the cache; ``hit`` if it was there before."""
 
     path: Path
-    sha256: str
-    size: int
-    url: str
+    sidecar: Sidecar
     hit: bool
 
 
@@ -55,54 +42,40 @@ def cached(cache: Path, request: Request) -> Iterator[CachedFile]:
     Raises what :func:`stepkit.datasets.download.fetch` does, and :class:`stepkit.errors.StepError`
     when the cache cannot be written.
     """
-    wanted, pace = request.wanted, request.pace
-    key = wanted.sha256 or safe_urls.fingerprint(request.sources[0].url)
+    key = request.sha256 or safe_urls.fingerprint(request.sources[0].url)
 
     def waiting() -> None:
-        logger.info("%s: another process is downloading it: waiting", wanted.name)
+        logger.info("%s: another process is downloading it: waiting", request.name)
 
-    with dataset_cache.locked(cache, key, until=pace.until, waiting=waiting):
+    with dataset_cache.locked(cache, key, until=request.pace.until, waiting=waiting):
         yield _get(dataset_cache.Entry(path=cache / key), request)
 
 
 def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
-    wanted = request.wanted
     sidecar = _verify(entry, request)
-    if sidecar and wanted.sha256:
-        return _hit(entry, sidecar, wanted)
+    if sidecar and request.sha256:
+        return _hit(entry, sidecar, request)
     partial = PartialFile(path=entry.part, sidecar=entry.part_sidecar)
-    known = sidecar.validator if sidecar else ""
-    fetched = fetch(
-        request.sources, partial, wanted, request.pace, attempts=request.attempts, known=known
-    )
+    fetched = fetch(request, partial, known=sidecar.validator if sidecar else "")
     if fetched is None:
         assert sidecar
-        return _hit(entry, sidecar, wanted)
-    with atomic_files.explaining(f"cannot put {wanted.name} into the cache"):
+        return _hit(entry, sidecar, request)
+    with atomic_files.explaining(f"cannot put {request.name} into the cache"):
         partial.path.chmod(_READ_ONLY)
         partial.path.replace(entry.path)
         atomic_files.sync(entry.path.parent)
     partial.discard()
-    now = dataset_cache.now()
-    sidecar = Sidecar(
-        sha256=fetched.sha256,
-        size=fetched.size,
-        url=fetched.source,
-        created=now,
-        used=now,
-        validator=fetched.validator,
-    )
-    dataset_cache.write_sidecar(entry.sidecar, sidecar)
-    return _cached_file(entry, sidecar, hit=False)
+    dataset_cache.write_sidecar(entry.sidecar, fetched)
+    return CachedFile(path=entry.path, sidecar=fetched, hit=False)
 
 
 def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
     """Return the sidecar of the cached file if its checksum is right; remove a damaged file."""
-    path, wanted = entry.path, request.wanted
+    path = entry.path
     if not os.path.lexists(path):
         return None
     sidecar = dataset_cache.read_sidecar(entry.sidecar)
-    expected = wanted.sha256 or (sidecar.sha256 if sidecar else None)
+    expected = request.sha256 or (sidecar.sha256 if sidecar else None)
     with atomic_files.explaining(f"cannot read {path}"):
         regular = path.is_file() and not path.is_symlink()
         if regular and expected and atomic_files.sha256(path) == expected:
@@ -110,16 +83,16 @@ def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
             url = safe_urls.masked(request.sources[0].url)
             known = sidecar or Sidecar(sha256=expected, size=size, url=url, created=now, used=now)
             return replace(known, sha256=expected, size=size)
-    logger.warning("%s in the cache is damaged: downloading it again", wanted.name)
+    logger.warning("%s in the cache is damaged: downloading it again", request.name)
     with atomic_files.explaining(f"cannot remove {path}"):
         path.unlink()
     return None
 
 
-def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, wanted: Wanted) -> CachedFile:
-    if wanted.size not in {None, sidecar.size}:
+def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, request: Request) -> CachedFile:
+    if request.size not in {None, sidecar.size}:
         raise UserCodeError(
-            f"{sidecar.url} has {sidecar.size} bytes instead of {wanted.size}, as it is in the "
+            f"{sidecar.url} has {sidecar.size} bytes instead of {request.size}, as it is in the "
             "cache: either the file was replaced or the manifest is wrong",
             reason=Reason.CHECKSUM,
         )
@@ -127,10 +100,4 @@ def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, wanted: Wanted) -> Cached
         dataset_cache.write_sidecar(entry.sidecar, replace(sidecar, used=dataset_cache.now()))
     except StepError as error:  # a full disk does not keep the file from being used
         logger.warning("cannot note that %s was used: %s", entry.path, error)
-    return _cached_file(entry, sidecar, hit=True)
-
-
-def _cached_file(entry: dataset_cache.Entry, sidecar: Sidecar, *, hit: bool) -> CachedFile:
-    return CachedFile(
-        path=entry.path, sha256=sidecar.sha256, size=sidecar.size, url=sidecar.url, hit=hit
-    )
+    return CachedFile(path=entry.path, sidecar=sidecar, hit=True)

@@ -22,14 +22,6 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Installed:
-    """A dataset that is at its target already; ``size`` in bytes, of an archive its own."""
-
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Target:
     """The path of one dataset."""
 
@@ -55,20 +47,19 @@ class Target:
             raise ConfigurationError(f"{path} is a directory: name another path for the file")
         return cls(path=path, dataset=dataset)
 
-    def installed(self, sha256: str | None) -> Installed | None:
-        """Return what is at the target if it is, or was unpacked from, the file ``sha256``."""
+    def installed_size(self, sha256: str | None) -> int | None:
+        """Return the size of the file ``sha256`` if it is at the target, or was unpacked there."""
         if sha256 is None:
             return None
         if self.dataset.unpacked:
-            archive_size = unpack.intact(self.path, sha256)
-            return None if archive_size is None else Installed(sha256=sha256, size=archive_size)
+            return unpack.intact(self.path, sha256)
         if not self.path.is_file():
             return None
         with atomic_files.explaining(f"cannot read {self.path}"):
             size = self.path.stat().st_size
             expected = self.dataset.size
             same = expected in {None, size} and atomic_files.sha256(self.path) == sha256
-        return Installed(sha256=sha256, size=size) if same else None
+        return size if same else None
 
     def install(self, cached: CachedFile, how: How) -> None:
         """Put the file, or what it holds, at the target; ``move`` leaves nothing in the cache.
@@ -100,7 +91,7 @@ class Target:
             else:
                 by_name = archive_members.kind_by_name(self.dataset.name)
                 kind = by_name or archive_members.kind_by_content(cached.path)
-            done = unpack.unpack(cached.path, new, sha256=cached.sha256, kind=kind)
+            done = unpack.unpack(cached.path, new, sha256=cached.sidecar.sha256, kind=kind)
         logger.info("%s: %d files, %.1f MB", self.path, done.count, done.size / 1e6)
         if os.path.lexists(backup):
             logger.warning("the older %s had changes: kept as %s", self.path, backup)

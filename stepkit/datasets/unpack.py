@@ -52,10 +52,16 @@ def unpack(
     files and directories; :class:`ToolError` for a full disk.
     """
     states: dict[str, list[int]] = {}
-    archive_size = archive.stat().st_size
-    check = _LimitCheck(limits or Limits(), archive_size)
-    for member in archive_members.members(archive, kind):
-        check.add(member)
+    limits, archive_size = limits or Limits(), archive.stat().st_size
+    most = min(limits.size, max(limits.harmless, limits.ratio * archive_size))
+    total = 0
+    for count, member in enumerate(archive_members.members(archive, kind), start=1):
+        total += member.size
+        if count > limits.members or total > most:
+            raise ConfigurationError(
+                f"the archive of {archive_size} bytes holds more than {limits.members} members or "
+                f"{most} bytes: it looks like a bomb; unpack it where you can watch"
+            )
         free_space.check(into, member.size, "the archive's next file")
         if member.parts[0] == MARKER:
             raise ConfigurationError(f"the archive holds {MARKER}, the name of stepkit's marker")
@@ -134,24 +140,4 @@ def _write(member: Member, path: Path) -> None:
         if left or source.read(1):
             raise ConfigurationError(
                 f"the archive is broken: {path.name!a} does not have the length in its header"
-            )
-
-
-class _LimitCheck:
-    """Adds up the members of an archive of ``archive_size`` bytes."""
-
-    def __init__(self, limits: Limits, archive_size: int) -> None:
-        self.limits, self.archive_size = limits, archive_size
-        self.members = self.total = 0
-
-    def add(self, member: Member) -> None:
-        """Raise :class:`ConfigurationError` for the member that exceeds a limit."""
-        self.members += 1
-        self.total += member.size
-        limits = self.limits
-        most = min(limits.size, max(limits.harmless, limits.ratio * self.archive_size))
-        if self.members > limits.members or self.total > most:
-            raise ConfigurationError(
-                f"the archive of {self.archive_size} bytes holds more than {limits.members} "
-                f"members or {most} bytes: it looks like a bomb; unpack it where you can watch"
             )

@@ -43,6 +43,8 @@ def check_url(url: str, *, token: bool = False) -> None:
 
     Raises :class:`ConfigurationError`.
     """
+    import ipaddress
+
     parts = split(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ConfigurationError(f"{masked(url)!a} is not an https:// or http:// address of a file")
@@ -50,7 +52,11 @@ def check_url(url: str, *, token: bool = False) -> None:
         raise ConfigurationError(
             f"{masked(url)}: this URL holds a user name or password: name a token by auth instead"
         )
-    if _is_link_local(parts.hostname):
+    try:
+        link_local = ipaddress.ip_address(parts.hostname.partition("%")[0]).is_link_local
+    except ValueError:
+        link_local = parts.hostname == _GOOGLE_METADATA
+    if link_local:
         raise ConfigurationError(
             f"{masked(url)} is an address of the machine's own network, where clouds keep "
             "credentials: datasets do not come from there"
@@ -77,13 +83,3 @@ def split(url: str) -> SplitResult:
     except ValueError as error:  # its text quotes the URL
         raise ConfigurationError(f"{start!a} is not a URL") from error
     return parts
-
-
-def _is_link_local(host: str) -> bool:
-    """Whether ``host`` is where a cloud's metadata service hands out credentials."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_link_local
-    except ValueError:
-        return host == _GOOGLE_METADATA

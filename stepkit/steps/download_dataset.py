@@ -26,8 +26,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import manifest as dataset_manifest
 from stepkit.datasets import shared_download
 from stepkit.datasets import target as dataset_target
-from stepkit.datasets.partial_file import Pace, Wanted
-from stepkit.datasets.shared_download import Request
+from stepkit.datasets.partial_file import Pace, Request
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source
@@ -126,7 +125,9 @@ def run(options: Options) -> Outputs:
     for dataset in datasets:
         pace.until = time.monotonic() + options.timeout
         request = Request(
-            wanted=Wanted(name=dataset.name, sha256=dataset.sha256, size=dataset.size),
+            name=dataset.name,
+            sha256=dataset.sha256,
+            size=dataset.size,
             sources=sources[dataset],
             pace=pace,
             attempts=options.attempts,
@@ -185,23 +186,25 @@ def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
 
 def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> Loaded:
     """Bring one dataset to its target, or into the cache alone."""
+    directory = options.directory.absolute()
     if options.link_mode == "none":
         with shared_download.cached(cache, request) as cached:
-            source = "cache" if cached.hit else "downloaded"
-            return _loaded(dataset, cached.sha256, cached.size, source)
-    directory = options.directory.absolute()
+            came = "cache" if cached.hit else "downloaded"
+            return _loaded(dataset, cached.sidecar.sha256, cached.sidecar.size, came)
     target = dataset_target.Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
-        if installed := target.installed(dataset.sha256):
+        size = target.installed_size(dataset.sha256)
+        if dataset.sha256 and size is not None:
             logger.info("%s: it is there already", dataset.path)
-            return _loaded(dataset, installed.sha256, installed.size, "kept")
+            return _loaded(dataset, dataset.sha256, size, "kept")
         with shared_download.cached(cache, request) as cached:
-            if target.installed(cached.sha256):
-                return _loaded(dataset, cached.sha256, cached.size, "kept")
+            sidecar = cached.sidecar
+            if target.installed_size(sidecar.sha256) is not None:
+                return _loaded(dataset, sidecar.sha256, sidecar.size, "kept")
             how: How = "link" if options.link_mode == "hardlink" else "copy"
             target.install(cached, how if options.cache else "move")
-    return _loaded(dataset, cached.sha256, cached.size, "cache" if cached.hit else "downloaded")
+    return _loaded(dataset, sidecar.sha256, sidecar.size, "cache" if cached.hit else "downloaded")
 
 
 def _loaded(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from stepkit.artifacts import files_to_publish, wait_for_files
+from stepkit.artifacts import files_to_publish
 from stepkit.artifacts import links as artifact_links
 from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.directory import Destination, Directory
@@ -119,7 +119,7 @@ def run(options: Options) -> Outputs:
         attempts=options.attempts,
         verify_content=options.verify == "content",
     )
-    missing = wait_for_files.await_files(
+    missing = files_to_publish.await_files(
         options.wait_for,
         newer_than=None if listed is None else directory / MANIFEST,
         timeout=options.wait_timeout,
