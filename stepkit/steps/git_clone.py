@@ -186,7 +186,7 @@ def _access(options: Options, stack: ExitStack) -> Access:
         stored = git_credentials.from_directory(options.basic_auth, options.url)
         ours = any(one.origin in {"", origin(options.url)} for one in stored)
         credentials = stored if ours else (*stored, *credentials)
-    ssh_command = ""
+    ca_file, ssh_command = _ca_file(options), ""
     if options.ssh_directory:
         ssh = git_ssh.command(options.ssh_directory, options.host_key_policy)
         ssh_command = stack.enter_context(ssh)
@@ -195,7 +195,7 @@ def _access(options: Options, stack: ExitStack) -> Access:
         credentials=credentials,
         ssh_command=ssh_command,
         verify=options.ssl_verify,
-        ca_file=_ca_file(options),
+        ca_file=ca_file,
         ca_directory=options.ca_directory and options.ca_directory.absolute(),
         http_proxy=options.http_proxy,
         https_proxy=options.https_proxy,
