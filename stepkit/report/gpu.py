@@ -55,15 +55,20 @@ def lines(entry: Entry) -> Iterator[str]:
 def peak(cell: Mapping[str, Any]) -> str:
     """Spell the most memory of GPUs that was in use during a cell, nothing if that is unknown."""
     count = cell.get("gpu_peak")
-    return "" if count is None else sizes.spell(count)
+    return "" if count is None else _memory(count)
+
+
+def _memory(count: float) -> str:
+    """Spell less than a GiB in whole MiB, as drivers do."""
+    return sizes.spell(count) if count >= sizes.GIB else f"{count / 2**20:.0f} MiB"
 
 
 def _device(device: Mapping[str, Any]) -> str:
     parts = []
     used, total = device.get("memory_peak"), device.get("memory_total")
     if used is not None:
-        of_all = f" of {sizes.spell(total)}" if total is not None else ""
-        parts.append(f"{sizes.spell(used)}{of_all} in use at most")
+        of_all = f" of {_memory(total)}" if total is not None else ""
+        parts.append(f"{_memory(used)}{of_all} in use at most")
     if device.get("utilisation_mean") is not None:
         parts.append(f"{device['utilisation_mean']:.0f} % busy on average")
     if device.get("power_max") is not None:

@@ -47,7 +47,7 @@ def _headline(run: Run) -> Iterator[str]:
     elif run.not_run:
         yield f"**Not run:** {', '.join(map(escape, run.not_run))}"
     else:
-        chosen = [entry for entry in run.steps if entry.in_report.headline] or run.steps
+        chosen = [e for e in run.steps if e.in_report.headline and not e.row_alone] or run.steps
         said = (f"{escape(e.name)}: {escape(e.message)}" for e in chosen if e.message)
         yield "; ".join(said) or "There are no reports: nothing ran."
 

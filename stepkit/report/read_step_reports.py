@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,42 +110,37 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
         declared = in_report(data["step"])
         if declared.section:
             _check(data, declared.section)
-        return _entry(name, data, declared)
     except OSError as error:
-        why = error.strerror or str(error)
+        return _unreadable(name, path, error.strerror or str(error))
     except RecursionError:
-        why = "it nests too deep"
+        return _unreadable(name, path, "it nests too deep")
     except ValueError as error:
-        why = str(error)
+        return _unreadable(name, path, str(error))
+    status, code = data["status"], data["exit_code"]
+    reason, message = (" ".join(data[key].split()) for key in ("reason", "message"))
+    if status in {"succeeded", "tolerated"} and code != 0:  # a pipeline acts on the exit code
+        message = f"its report says {status}, but its exit code is {code}"
+        status, reason = "failed", "task-failed"
+    return Entry(
+        name=name,
+        status=status,
+        reason=reason,
+        message=message,
+        exit_code=code,
+        seconds=float(data["seconds"]),
+        started=data["started"],
+        data=data,
+        in_report=declared,
+    )
+
+
+def _unreadable(name: str, path: Path, why: str) -> Entry:
     message = f"its report {path.name} cannot be read: {why}"
     return Entry(name=name, status="failed", reason="bad-input", message=message)
 
 
 def _check(data: Any, schema: str) -> None:
     """Raise :class:`ValueError` that names the first part which does not fit the schema."""
-    for keys, problem in json_schema.problems(data, _SCHEMAS / f"{schema}.schema.json"):
+    for keys, problem in json_schema.find_problems(data, _SCHEMAS / f"{schema}.schema.json"):
         place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
         raise ValueError(f"{place.removeprefix('.') or 'the report'} {problem}")
-
-
-def _entry(name: str, data: Mapping[str, Any], declared: InReport) -> Entry:
-    status, message = data["status"], " ".join(data["message"].split())
-    reason = " ".join(data["reason"].split())
-    if status in {"succeeded", "tolerated"} and data["exit_code"] != 0:
-        # The exit code is what a pipeline acts on.
-        message = f"its report says {status}, but its exit code is {data['exit_code']}"
-        status, reason = "failed", "task-failed"
-    entry = Entry(
-        name=name,
-        status=status,
-        reason=reason,
-        message=message,
-        exit_code=data["exit_code"],
-        seconds=float(data["seconds"]),
-        started=data["started"],
-        data=data,
-        in_report=declared,
-    )
-    if declared.except_with and entry.option(declared.except_with) is True:
-        return replace(entry, in_report=replace(declared, section="", headline=False))
-    return entry

@@ -58,6 +58,11 @@ class Entry:
         return self.data.get("reason") == "killed" and self.data.get("exit_code") is None
 
     @property
+    def row_alone(self) -> bool:
+        """Whether the step ran with the option that leaves out all but its row."""
+        return self.option(self.in_report.except_with) is True
+
+    @property
     def notebooks(self) -> Sequence[Mapping[str, Any]]:
         """The notebooks of a step that ran several."""
         if self.in_report.section != "notebooks":
@@ -137,7 +142,11 @@ class Run:
 
     def of_section(self, section: str) -> list[Entry]:
         """Return the steps whose outputs describe a ``notebook``, ``notebooks`` or ``tests``."""
-        return [entry for entry in self.entries if entry.in_report.section == section]
+        return [
+            entry
+            for entry in self.entries
+            if entry.in_report.section == section and not entry.row_alone
+        ]
 
     def planned_notebooks(self) -> list[tuple[Mapping[str, Any], Entry | None]]:
         """Return each notebook of the steps that ran several, with its own report if it is here."""
