@@ -42,7 +42,7 @@ def _resolve_variant(one: Planned) -> Planned:
             original,
             book,
             variant=settings.variant,
-            extra_tolerances=[rules.tolerance(text) for text in settings.tolerate],
+            extra_tolerances=[rules.parse_tolerance(text) for text in settings.tolerate],
             language=language,
         )
         given = parameters.join(

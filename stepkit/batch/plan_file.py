@@ -36,7 +36,7 @@ def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     Raises :class:`ConfigurationError` for the first mistake in the file.
     """
     document = yaml_files.read(path)
-    if wrong := json_schema.problems(document.value, SCHEMA):
+    if wrong := json_schema.find_problems(document.value, SCHEMA):
         keys, what = wrong[0]
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise ConfigurationError(f"{_place(document, *keys)} {what}{more}")

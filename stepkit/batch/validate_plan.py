@@ -28,7 +28,7 @@ def check(plan: Sequence[Planned]) -> None:
     A notebook that is skipped need not even exist.
     """
     _check_names(plan)
-    needed = closure(plan)
+    needed = find_all_needs(plan)
     running = [one for one in plan if not one.exempt]
     with atomic_files.explaining("cannot use a path"):  # such as one that is too long
         for one in running:
@@ -73,7 +73,7 @@ def check_places(plan: Sequence[Planned], places: Places) -> None:
         _check_report(places.report(one))
 
 
-def closure(plan: Sequence[Planned]) -> dict[str, set[str]]:
+def find_all_needs(plan: Sequence[Planned]) -> dict[str, set[str]]:
     """Return the names of all notebooks that each one needs, directly or through others.
 
     Raises :class:`ConfigurationError` for a name that the plan does not have, and for a circle.

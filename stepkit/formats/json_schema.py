@@ -24,7 +24,7 @@ _MORE: Final = "additionalProperties"
 Keys = tuple[str | int, ...]
 
 
-def problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
+def find_problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
     """Return the keys and a description of each place where ``value`` does not fit ``schema``.
 
     ``schema`` is the path of the JSON Schema. The places are in order. The schema can have its own

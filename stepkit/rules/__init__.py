@@ -16,9 +16,19 @@ if TYPE_CHECKING:
     from stepkit.rules.notebook_diff import write
     from stepkit.rules.rule import EMPTY, Book
     from stepkit.rules.rules_file import load
-    from stepkit.rules.tolerances import tolerance
+    from stepkit.rules.tolerances import parse_tolerance
 
-__all__ = ["EMPTY", "SCHEMA", "Book", "Change", "Patched", "apply", "load", "tolerance", "write"]
+__all__ = [
+    "EMPTY",
+    "SCHEMA",
+    "Book",
+    "Change",
+    "Patched",
+    "apply",
+    "load",
+    "parse_tolerance",
+    "write",
+]
 
 SCHEMA: Final = Path(__file__).with_name("rules.schema.json")
 
@@ -29,7 +39,7 @@ _LAZY: Final = {
     "Patched": "apply_rules",
     "apply": "apply_rules",
     "load": "rules_file",
-    "tolerance": "tolerances",
+    "parse_tolerance": "tolerances",
     "write": "notebook_diff",
 }
 

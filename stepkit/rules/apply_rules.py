@@ -95,14 +95,14 @@ def _strip_shutdown(copy: WorkingCopy) -> None:
         found = shutdown_cells.find(copy.source(cell))
         if found and copy.changed_by(cell):
             what = f"{cell} shuts the kernel down, but a rule changed it: it was left as it is"
-            copy.note(shutdown_cells.RULE, cell, what, applied=False)
+            copy.record(shutdown_cells.RULE, cell, what, applied=False)
         elif found == "alone":
             copy.skip(cell)
             what = f"{cell} is skipped: it only shuts the kernel down"
-            copy.note(shutdown_cells.RULE, cell, what)
+            copy.record(shutdown_cells.RULE, cell, what)
         elif found:
             what = f"{cell} shuts the kernel down and does other things: it was left as it is"
-            copy.note(shutdown_cells.RULE, cell, what, applied=False)
+            copy.record(shutdown_cells.RULE, cell, what, applied=False)
 
 
 def _tolerant_cells(copy: WorkingCopy, declared: Tolerance) -> frozenset[str] | None:
@@ -112,13 +112,13 @@ def _tolerant_cells(copy: WorkingCopy, declared: Tolerance) -> frozenset[str] | 
     found = selectors.choose(copy.cells, declared.cell, declared.where)
     ids = frozenset(cell.id for cell in found)
     if not found:
-        hint = selectors.near(copy.cells, declared.cell)
+        hint = selectors.explain(copy.cells, declared.cell)
         raise ConfigurationError(
             f"{declared.where} (tolerate {declared.ename} in {declared.cell}) means no cell: {hint}"
         )
     if sum(cell.id in ids for cell in copy.cells) > len(found):
         raise ConfigurationError(
             f"{declared.where} (tolerate {declared.ename} in {declared.cell}): other cells have "
-            f"the same id as {selectors.listed(found)}: give each cell its own id"
+            f"the same id as {selectors.name_cells(found)}: give each cell its own id"
         )
     return ids

@@ -35,7 +35,7 @@ def find(parsed: Parsed, name: str | None = None) -> list[Assignment]:
     return found
 
 
-def near(parsed: Parsed, name: str) -> str:
+def find_other_binding(parsed: Parsed, name: str) -> str:
     """Return how else the cell binds ``name``, with the line, or ``""``."""
     settable = {
         id(statement)
@@ -54,7 +54,7 @@ def near(parsed: Parsed, name: str) -> str:
     return ""
 
 
-def put(source: str, name: str, value: str) -> str:
+def set_value(source: str, name: str, value: str) -> str:
     """Return the cell with ``value`` as the source of each top-level assignment of ``name``.
 
     Nothing but the old values' characters changes. Raises :class:`ValueError` when the new source
@@ -73,7 +73,7 @@ def put(source: str, name: str, value: str) -> str:
     return text
 
 
-def same(old: str, new: str) -> bool:
+def is_same(old: str, new: str) -> bool:
     """Return whether two expressions are the same except for spaces, quotes and comments."""
     if old == new:
         return True

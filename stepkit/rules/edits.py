@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from stepkit.errors import ConfigurationError
 from stepkit.notebook import python_source
 from stepkit.rules import assignments, mismatch, patterns, selectors
-from stepkit.rules.rule import AnyRule, Inject, Replace, Selector, Set, Skip, shortened
+from stepkit.rules.rule import AnyRule, Inject, Replace, Selector, Set, Skip, shorten_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def edit(copy: WorkingCopy, rule: AnyRule, *, python: bool) -> None:
                 _check_unchanged(copy, rule, cell)
                 copy.skip(cell)
                 why = f": {rule.reason}" if rule.reason else ""
-                copy.note("skip", cell, f"{cell} is skipped{why}")
+                copy.record("skip", cell, f"{cell} is skipped{why}")
         case Inject():
             _inject(copy, rule, python=python)
 
@@ -60,7 +60,7 @@ def _set(copy: WorkingCopy, rule: Set, *, python: bool) -> None:
             parsed = python_source.parse(copy.source(cell))
             found += [(cell, place) for place in (assignments.find(parsed, name) if parsed else ())]
         if len(found) != rule.expect:
-            hint = mismatch.near_assignment(copy, chosen, name)
+            hint = mismatch.find_similar_assignment(copy, chosen, name)
             matched = [cell for cell, _ in found]
             raise mismatch.error(
                 rule, f"set {name}", unit="top-level assignment", found=matched, hint=hint
@@ -77,19 +77,19 @@ def _put_value(copy: WorkingCopy, rule: Set, cell: Cell, name: str, value: str) 
     if _PARAMETERS in cell.tags:
         copy.names_set.add(name)
     places = assignments.find(parsed, name)
-    there = [place for place in places if assignments.same(old[place.begin : place.end], value)]
+    there = [place for place in places if assignments.is_same(old[place.begin : place.end], value)]
     for _ in there:
-        copy.note(f"set {name}", cell, f"{name} is {shortened(value)} already", applied=False)
+        copy.record(f"set {name}", cell, f"{name} is {shorten_line(value)} already", applied=False)
     places = [place for place in places if place not in there]
     if not places:
         return
     for place in places:
         also = f", which {' and '.join(place.also)} shares" if place.also else ""
-        was = shortened(old[place.begin : place.end])
-        what = f"{name} = {shortened(value)} instead of {was}{also}"
-        copy.note(f"set {name}", cell, what)
+        was = shorten_line(old[place.begin : place.end])
+        what = f"{name} = {shorten_line(value)} instead of {was}{also}"
+        copy.record(f"set {name}", cell, what)
     try:
-        copy.put(cell, assignments.put(old, name, value), f"{rule.where} (set {name})")
+        copy.set_source(cell, assignments.set_value(old, name, value), f"{rule.where} (set {name})")
     except ValueError as error:
         raise ConfigurationError(f"{rule.where} (set {name}): in {cell}, {error}") from error
 
@@ -107,7 +107,7 @@ def _replace(copy: WorkingCopy, rule: Replace, *, python: bool) -> None:
         made = [(text.replace(rule.old, rule.new), text.count(rule.old)) for text in texts]
     found = [cell for cell, (_, number) in zip(running, made, strict=True) for _ in range(number)]
     if len(found) != rule.expect:
-        hint = mismatch.near_text(copy, chosen, rule)
+        hint = mismatch.find_similar_text(copy, chosen, rule)
         raise mismatch.error(rule, rule.title, unit="place", found=found, hint=hint)
     for cell, (source, number) in zip(running, made, strict=True):
         if not number:
@@ -116,13 +116,13 @@ def _replace(copy: WorkingCopy, rule: Replace, *, python: bool) -> None:
         if python and python_source.parse(before) and not python_source.is_readable(source):
             raise ConfigurationError(f"{rule.where} ({rule.title}): after it {cell} is not Python")
         if source == before:
-            what = f"{shortened(rule.old)!r} is {shortened(rule.new)!r} already"
-            copy.note("replace", cell, what, applied=False)
+            what = f"{shorten_line(rule.old)!r} is {shorten_line(rule.new)!r} already"
+            copy.record("replace", cell, what, applied=False)
             continue
-        copy.put(cell, source, f"{rule.where} ({rule.title})")
+        copy.set_source(cell, source, f"{rule.where} ({rule.title})")
         times = f", {number} times" if number > 1 else ""
-        what = f"{shortened(rule.old)!r} became {shortened(rule.new)!r}{times}"
-        copy.note("replace", cell, what)
+        what = f"{shorten_line(rule.old)!r} became {shorten_line(rule.new)!r}{times}"
+        copy.record("replace", cell, what)
 
 
 def _inject(copy: WorkingCopy, rule: Inject, *, python: bool) -> None:
@@ -133,7 +133,7 @@ def _inject(copy: WorkingCopy, rule: Inject, *, python: bool) -> None:
     if rule.cells is None:
         end, position = ("start", -1) if side == "before" else ("end", len(copy.notebook.cells))
         name = copy.inject(rule.source, position, side)
-        copy.note_injected(title, name, rule.source, f"at the notebook's {end}")
+        copy.record_injected(title, name, rule.source, f"at the notebook's {end}")
         return
     for cell in _expected(copy, rule, rule.cells):
         name = copy.inject(rule.source, cell.position, side)
@@ -141,14 +141,14 @@ def _inject(copy: WorkingCopy, rule: Inject, *, python: bool) -> None:
             _check_unchanged(copy, rule, cell)
             copy.stand_ins += bool(cell.number and not copy.skipped(cell))
             copy.skip(cell)
-            copy.note(title, cell, f"{cell} is skipped: {name} runs instead")
-        copy.note_injected(title, name, rule.source, f"{rule.place.replace('-', ' ')} {cell}")
+            copy.record(title, cell, f"{cell} is skipped: {name} runs instead")
+        copy.record_injected(title, name, rule.source, f"{rule.place.replace('-', ' ')} {cell}")
 
 
 def _expected(copy: WorkingCopy, rule: Skip | Inject, selector: Selector) -> Sequence[Cell]:
     """Return the cells of ``selector``; raise unless they are as many as ``rule`` expects."""
     found = selectors.choose(copy.cells, selector, rule.where)
     if len(found) != rule.expect:
-        hint = selectors.near(copy.cells, selector)
+        hint = selectors.explain(copy.cells, selector)
         raise mismatch.error(rule, rule.title, unit="cell", found=found, hint=hint)
     return found

@@ -10,19 +10,19 @@ from typing import Any
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # ast.parse raises these
 
 
-def literal(value: Any) -> str:
+def to_literal(value: Any) -> str:
     """Return Python source of a value of text, numbers, booleans, None, lists and mappings."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"float({str(value)!r})"
     if isinstance(value, list):
-        return f"[{', '.join(map(literal, value))}]"
+        return f"[{', '.join(map(to_literal, value))}]"
     if isinstance(value, dict):
-        items = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
+        items = (f"{to_literal(key)}: {to_literal(item)}" for key, item in value.items())
         return f"{{{', '.join(items)}}}"
     return repr(value)
 
 
-def expression(text: str) -> str:
+def check_expression(text: str) -> str:
     """Return the source of the expression ``text``, in brackets where an assignment needs them.
 
     Raises :class:`ValueError` that says why ``text`` is not an expression.

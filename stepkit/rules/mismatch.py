@@ -9,7 +9,7 @@ from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
 from stepkit.notebook import python_source
 from stepkit.rules import assignments, selectors
-from stepkit.rules.rule import shortened
+from stepkit.rules.rule import shorten_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +34,14 @@ def error(
     if found:
         todo += f", or give expect: {number} if that is meant"
     plural = "" if rule.expect == 1 else "s"
-    cells = selectors.listed(list(times), list(times.values())) if found else hint
+    cells = selectors.name_cells(list(times), list(times.values())) if found else hint
     return ConfigurationError(
         f"{rule.where} ({title}) expects {rule.expect} {unit}{plural} and found {number}: "
         f"{cells}; {todo}; nothing was run"
     )
 
 
-def near_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str) -> str:
+def find_similar_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str) -> str:
     """Return where else the notebook assigns ``name``, or a similar name."""
     hints: list[str] = []
     known: dict[str, Cell] = {}
@@ -57,24 +57,24 @@ def near_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str) -> str
                 hints.append(f"{cell} assigns it and is not among the cells")
             elif assignment.name == name and copy.skipped(cell):
                 hints.append(f"{cell} assigns it and is skipped")
-        if how := assignments.near(parsed, name):
+        if how := assignments.find_other_binding(parsed, name):
             hints.append(f"in {cell}, {how}")
     if not hints:
         alike = did_you_mean.nearest(name, (key for key in known if key != name))
         hints += [f"the nearest is {alike} in {known[alike]}"] if alike else []
     if unread and not hints:
-        hints.append(f"no Python was found in {selectors.listed(unread)}")
+        hints.append(f"no Python was found in {selectors.name_cells(unread)}")
     return "; ".join(hints[:3]) or "no cell assigns it"
 
 
-def near_text(copy: WorkingCopy, chosen: Sequence[Cell], rule: Replace) -> str:
+def find_similar_text(copy: WorkingCopy, chosen: Sequence[Cell], rule: Replace) -> str:
     """Return where else the notebook has the text of ``rule``, or a similar line."""
     if rule.regex:
-        return f"no cell matches {shortened(rule.old)!r}"
+        return f"no cell matches {shorten_line(rule.old)!r}"
     elsewhere = [cell for cell in copy.cells if rule.old in copy.source(cell)]
     if elsewhere:
         why = "is skipped" if elsewhere[0] in chosen else "is not among the cells"
         return f"{elsewhere[0]} has it and {why}"
     if any(rule.old in cell.source for cell in copy.cells):
         return "an earlier rule has changed it"
-    return selectors.near_text(copy.cells, rule.old)
+    return selectors.find_similar_line(copy.cells, rule.old)

@@ -72,7 +72,7 @@ class Replace(Rule):
     @property
     def title(self) -> str:
         """The rule with what it looks for."""
-        return f"replace {shortened(self.old)!r}"
+        return f"replace {shorten_line(self.old)!r}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +177,6 @@ EMPTY = Book()
 _SHOWN = 60  # characters of a rule's text that a message shows
 
 
-def shortened(text: str) -> str:
-    """Return ``text`` on one line, shortened for a message."""
+def shorten_line(text: str) -> str:
+    """Return ``text`` on one line, shorten_line for a message."""
     return shorten(" ".join(text.split()), _SHOWN)

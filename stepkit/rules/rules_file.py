@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stepkit.errors import ConfigurationError
 from stepkit.formats import yaml_files
 from stepkit.rules import patterns, tolerances, validate
-from stepkit.rules.literals import expression, literal
+from stepkit.rules.literals import check_expression, to_literal
 from stepkit.rules.rule import (
     ANY,
     AnyRule,
@@ -58,7 +58,7 @@ class _Reader:
         value = self.document.value
         if value is None:
             value = {}
-        if found := validate.problem(value):
+        if found := validate.find_problem(value):
             self.refuse(*found)
         variants = {
             name: self.variant(given, ("variants", name))
@@ -165,9 +165,9 @@ class _Reader:
     def value(self, value: Any, at: Keys) -> str:
         """Return the Python source of a value."""
         if not isinstance(value, dict) or "expr" not in value:
-            return literal(value)
+            return to_literal(value)
         try:
-            return expression(value["expr"])
+            return check_expression(value["expr"])
         except ValueError as error:
             self.refuse((*at, "expr"), str(error))
 

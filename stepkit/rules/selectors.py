@@ -86,7 +86,7 @@ def _matches(cell: Cell, selector: Selector) -> bool:
     )
 
 
-def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
+def name_cells(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
     """Name several cells for people, each with how many ``times`` it was matched."""
     names = [str(cell) for cell in cells[:_SHOWN]]
     met = [f" {count} times" if count > 1 else "" for count in times] or [""] * len(cells)
@@ -95,7 +95,7 @@ def listed(cells: Sequence[Cell], times: Sequence[int] = ()) -> str:
     return named + (f" and {more} more" if more else "")
 
 
-def near(cells: Sequence[Cell], selector: Selector) -> str:
+def explain(cells: Sequence[Cell], selector: Selector) -> str:
     """Return which parts of ``selector`` mean no cell, and the most similar ids, tags and lines."""
     hints = []
     if selector.index is not None and not choose(cells, Selector(index=selector.index)):
@@ -107,7 +107,7 @@ def near(cells: Sequence[Cell], selector: Selector) -> str:
         tags = list(dict.fromkeys(tag for cell in cells for tag in cell.tags))
         hints.append(_alike("tag", selector.tag, tags) if tags else "no cell has tags")
     if selector.text is not None:
-        hints.append(near_text(cells, selector.text))
+        hints.append(find_similar_line(cells, selector.text))
     if selector.regex is not None and not choose(cells, Selector(regex=selector.regex)):
         hints.append(f"no cell matches {selector.regex!r}")
     hints = [hint for hint in hints if hint]
@@ -122,7 +122,7 @@ def _alike(what: str, wanted: str, known: Sequence[str]) -> str:
     return f"no cell has the {what} {wanted}"
 
 
-def near_text(cells: Iterable[Cell], text: str) -> str:
+def find_similar_line(cells: Iterable[Cell], text: str) -> str:
     """Name the line most similar to ``text``; return ``""`` if a cell holds ``text``."""
     wanted = next((line.strip() for line in text.splitlines() if line.strip()), "")
     best: tuple[float, Cell | None, str] = (_CUTOFF, None, "")

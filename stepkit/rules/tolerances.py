@@ -63,7 +63,7 @@ def _matches(declared: Tolerance, evalue: str) -> bool:
         return False
 
 
-def tolerance(text: str) -> Tolerance:
+def parse_tolerance(text: str) -> Tolerance:
     """Read ``KeyError:.*pca``: a class, and a regular expression that the error's text matches.
 
     Without the expression, every text matches. Raises :class:`ConfigurationError`.

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 KINDS: Final = ("set", "replace", "skip", "inject")
 
 
-def problem(value: Any) -> tuple[Keys, str] | None:
+def find_problem(value: Any) -> tuple[Keys, str] | None:
     """Return the keys of the first wrong value in ``value`` and what is wrong, or None."""
     if isinstance(value, dict) and (found := next(_wrong_kinds(value), None)):
         return found
-    return next(iter(json_schema.problems(value, SCHEMA)), None)
+    return next(iter(json_schema.find_problems(value, SCHEMA)), None)
 
 
 def name_place(keys: Sequence[str | int]) -> str:

@@ -44,7 +44,7 @@ class WorkingCopy:
         """Return those of ``cells`` that run: a change of the others would have no effect."""
         return [cell for cell in cells if not self.skipped(cell)]
 
-    def put(self, cell: Cell, source: str, rule: str) -> None:
+    def set_source(self, cell: Cell, source: str, rule: str) -> None:
         """Replace the cell's source; ``rule`` names the rule that says so."""
         self.notebook.cells[cell.position].source = source
         self._changed[cell.position] = rule
@@ -86,13 +86,13 @@ class WorkingCopy:
         self._beside[position, side].append(new)
         return name
 
-    def note(self, rule: str, cell: Cell, what: str, *, applied: bool = True) -> None:
+    def record(self, rule: str, cell: Cell, what: str, *, applied: bool = True) -> None:
         """Record what was done to one of the notebook's own cells."""
         self.changes.append(
             Change(rule=rule, cell=cell.number, id=cell.id, what=what, applied=applied)
         )
 
-    def note_injected(self, rule: str, name: str, source: str, where: str) -> None:
+    def record_injected(self, rule: str, name: str, source: str, where: str) -> None:
         """Record a cell that was added."""
         what = f"a cell `{ipynb.first_line(source)}` was added {where}"
         self.changes.append(Change(rule=rule, cell=0, id=name, what=what))

@@ -281,7 +281,7 @@ def _patch(
         original,
         book,
         variant=options.variant,
-        extra_tolerances=[rules.tolerance(text) for text in options.tolerate],
+        extra_tolerances=[rules.parse_tolerance(text) for text in options.tolerate],
         strip_shutdown=not options.keep_shutdown_cells,
         language=language,
     )

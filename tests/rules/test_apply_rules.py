@@ -388,7 +388,7 @@ def test_each_run_counts_its_own_tolerated_errors(written: Written, notebook: Ma
 
 
 def test_a_tolerance_from_the_command_line_has_a_reason(notebook: Made) -> None:
-    given = [rules.tolerance("KeyError: .*pca"), rules.tolerance("ValueError")]
+    given = [rules.parse_tolerance("KeyError: .*pca"), rules.parse_tolerance("ValueError")]
 
     tolerances = rules.apply(notebook("a"), rules.EMPTY, extra_tolerances=given).tolerances
 
@@ -411,7 +411,7 @@ def test_a_tolerance_from_the_command_line_has_a_reason(notebook: Made) -> None:
 )
 def test_a_tolerance_that_could_never_match_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        rules.tolerance(text)
+        rules.parse_tolerance(text)
 
     assert problem in str(caught.value)
     assert str(caught.value).startswith("--tolerate ")

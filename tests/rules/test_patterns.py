@@ -141,7 +141,7 @@ def test_an_error_is_not_tolerated_when_its_expression_takes_too_long(
 
 
 def test_an_expression_sees_the_first_ten_thousand_characters(notebook: Made) -> None:
-    given = [rules.tolerance("KeyError:end")]
+    given = [rules.parse_tolerance("KeyError:end")]
 
     tolerances = rules.apply(notebook("a"), rules.EMPTY, extra_tolerances=given).tolerances
 

@@ -18,7 +18,7 @@ from stepkit import rules
 from stepkit.errors import ConfigurationError
 from stepkit.notebook import python_source
 from stepkit.rules import notebook_diff
-from stepkit.rules.literals import literal
+from stepkit.rules.literals import to_literal
 from stepkit.rules.rule import Book, Inject, Replace, Selector, Set, Skip
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ anything: st.SearchStrategy[AnyRule] = st.one_of(
     st.builds(
         Set,
         where=st.just("rules.yaml: rule 1"),
-        values=st.dictionaries(st.sampled_from(NAMES), values.map(literal), min_size=1, max_size=2),
+        values=st.dictionaries(
+            st.sampled_from(NAMES), values.map(to_literal), min_size=1, max_size=2
+        ),
         cells=selectors | st.just(Selector()),
         expect=st.integers(1, 3),
     ),
@@ -177,7 +179,7 @@ def test_set_changes_only_the_value_and_is_idempotent(source: str, name: str, va
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="a")])
     number = _assignments(source, name)
     assume(number)
-    rule = Set(where="rule 1", values={name: literal(value)}, expect=number)
+    rule = Set(where="rule 1", values={name: to_literal(value)}, expect=number)
 
     once = rules.apply(nb, Book(rules=(rule,))).notebook
     twice = rules.apply(once, Book(rules=(rule,))).notebook
@@ -185,7 +187,7 @@ def test_set_changes_only_the_value_and_is_idempotent(source: str, name: str, va
     text = once.cells[0].source
     assert twice == once
     assert _without_values(text, name) == _without_values(source, name)
-    assert text.count(literal(value)) >= number
+    assert text.count(to_literal(value)) >= number
     for line in source.splitlines():
         if line.startswith(("%mat", "%%", "!echo", "?", "#")):
             assert line in text
@@ -207,7 +209,7 @@ def test_masking_keeps_the_length_of_every_line(source: str) -> None:
 
 @given(values)
 def test_a_literal_evaluates_to_its_value(value: Any) -> None:
-    made = eval(literal(value), {"float": float})  # noqa: S307, RUF100 - of a literal just made
+    made = eval(to_literal(value), {"float": float})  # noqa: S307, RUF100 - of a literal just made
 
     assert repr(made) == repr(value)
 
