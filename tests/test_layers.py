@@ -20,7 +20,12 @@ OWNERS = {
     "defusedxml": {"test_suite.coverage", "test_suite.junit"},
     "git": {"git.commands"},
     "jupyter_client": {"engine.kernel_process", "notebook.kernelspecs"},
-    "nbclient": {"engine.client", "engine.papermill_engine", "engine.run"},
+    "nbclient": {
+        "engine.cell_outputs",
+        "engine.client",
+        "engine.papermill_engine",
+        "engine.run",
+    },
     "nbconvert": {"html.exporter", "html.markdown", "html.nbconvert"},
     "nbformat": {
         "engine.papermill_metadata",
