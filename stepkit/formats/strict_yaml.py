@@ -197,5 +197,5 @@ class _Checker:
                 shown = f" {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
                 raise Refused(key, f"the key{shown} is not text: put it in quotes")
             if key.value in seen:
-                raise Refused(key, f"the key {key.value!r} stands here twice")
+                raise Refused(key, f"the key {key.value!r} is given twice")
             seen.add(key.value)

@@ -149,7 +149,7 @@ def test_an_enabled_notebook_may_keep_its_old_reason(tmp_path: Path) -> None:
         ("notebooks: [{path: a, env: {HF_TOKEN: x}}]", "HF_TOKEN looks like a secret"),
         ("notebooks: [{path: a}]\ndefaults: {env: {aws_secret_access_key: x}}",
          "defaults.env: aws_secret_access_key looks like a secret"),
-        ("notebooks:\n - path: a\n   path: b", "line 3: the key 'path' stands here twice"),
+        ("notebooks:\n - path: a\n   path: b", "line 3: the key 'path' is given twice"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_in_one_line(tmp_path: Path, text: str, problem: str) -> None:

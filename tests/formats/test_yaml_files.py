@@ -48,7 +48,7 @@ def test_values_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: Any) -> 
     ("text", "problem"),
     [
         ("b: 1\na: [", "line 2: not valid YAML: expected the node content"),
-        ("b: 1\na: 1\nb: 2", "line 3: the key 'b' stands here twice"),
+        ("b: 1\na: 1\nb: 2", "line 3: the key 'b' is given twice"),
         ("a: {1: 2}", "line 1: the key '1' is not text: put it in quotes"),
         ("a: {? [b] : 2}", "the key is not text"),
         ("on: 1", "readers of YAML disagree on on"),

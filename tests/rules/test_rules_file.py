@@ -142,7 +142,7 @@ REFUSED = {
     "variants: {lite: {hooks: [{anndata-subsample: {}}]}}": "needs max_obs, max_vars or both",
     "variants: {lite: {hooks: [{anndata-subsample: {max_obs: true}}]}}": "not true",
     "a: [": "line 1: not valid YAML",
-    "rules: []\nrules: []": "line 2: the key 'rules' stands here twice",
+    "rules: []\nrules: []": "line 2: the key 'rules' is given twice",
 }
 
 

@@ -311,7 +311,7 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
     ("text", "problem"),
     [
         ("a: 1\nb: [", "line 2: not valid YAML"),
-        ("a: 1\na: 2", "'a' stands here twice"),
+        ("a: 1\na: 2", "'a' is given twice"),
         ("1: a", "the key '1' is not text"),
         ("- a", "must be a mapping, not a list"),
         ("kind: Pipeline", "no kind or no apiVersion"),

@@ -235,5 +235,5 @@ def test_a_key_that_stands_there_twice_is_found(tmp_path: Path) -> None:
     file = tmp_path / "task.yaml"
     file.write_text("kind: Task\nspec: {}\nkind: Pipeline\n")
 
-    with pytest.raises(ConfigurationError, match="'kind' stands here twice"):
+    with pytest.raises(ConfigurationError, match="'kind' is given twice"):
         yaml_files.read_manifests(file)
