@@ -66,9 +66,10 @@ def request(
     import urllib3
 
     with _explaining(name or safe_urls.masked(url), timeout, quoting=not name):
-        response = _pool(urllib3.util.parse_url(url), certificates).request(
+        target = urllib3.util.parse_url(url)._replace(auth=None)  # a proxy would see it
+        response = _pool(target, certificates).request(
             method,
-            url,
+            target.url,
             body=body,
             headers={"Accept-Encoding": "identity", "User-Agent": "stepkit", **headers},
             timeout=urllib3.Timeout(connect=min(timeout, _LONGEST_CONNECT), read=timeout),

@@ -29,7 +29,7 @@ def post(
     import json
 
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if bundle and not Path(bundle).exists():
+    if bundle and url.lower().startswith("https") and not Path(bundle).exists():
         raise ConfigurationError(
             f"{name}: there are no certificates in {bundle}: check REQUESTS_CA_BUNDLE"
         )
