@@ -102,7 +102,11 @@ def plan_tasks(plan: Plan) -> tuple[list[list[PlannedTask]], list[PlannedTask]]:
     ordered = [
         [planned(task, scope, waiting[task.name]) for task in wave] for wave in waves(pipeline)
     ]
-    last_scope = plan.scope(_with_statuses(results))
+    with_statuses = Names(status=Unknown("tasks.status"))  # only finally has these variables
+    for name, task in results.items():
+        ends = {part: Unknown(f"tasks.{name}.{part}") for part in ("status", "reason")}
+        with_statuses[name] = Names({**task, **ends})
+    last_scope = plan.scope(with_statuses)
     last = [planned(task, last_scope, ()) for task in pipeline.final]
     groups = {"tasks": results, "finally": expected_results(pipeline.final, "finally")}
     for node in pipeline.results.values():
@@ -131,15 +135,6 @@ def expected_results(tasks: tuple[PipelineTask, ...], group: str = "tasks") -> N
                 declared[name] = Unknown(reference, "array")
         found[task.name] = Names(results=declared)
     return found
-
-
-def _with_statuses(results: Names) -> Names:
-    """Add the variables that only tasks in ``finally`` have."""
-    known = Names(status=Unknown("tasks.status"))
-    for name, task in results.items():
-        ends = {part: Unknown(f"tasks.{name}.{part}") for part in ("status", "reason")}
-        known[name] = Names({**task, **ends})
-    return known
 
 
 def _check_consumed(pipeline: Pipeline, parts: list[str], node: Node) -> None:

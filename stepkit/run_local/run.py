@@ -58,11 +58,17 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     error = next((task.error for task in ended if task.failed), None) or missing
     tolerated = sum(task.results.get("status") == "tolerated" for task in ended)
     ignored = sum(task.error is not None and task.ignored for task in ended)
+    skipped = sum(bool(task.skipped) for task in ended)
+    succeeded = sum(task.status == "Succeeded" for task in ended)
+    message = f"{succeeded} of {len(ended)} tasks succeeded"
+    message += f", {skipped} skipped" if skipped else ""
+    message += f", {ignored} failed and ignored (onError: continue)" if ignored else ""
+    message += f", {tolerated} with tolerated errors" if tolerated else ""
     return Finished(
         results=results,
         tasks=tuple(_row(task, plan) for task in ended),
         status="tolerated" if tolerated or ignored else "succeeded",
-        message=_message(ended, ignored, tolerated),
+        message=message,
         error=plan.secrets.redacted(error) if error else None,
         signum=signum,
     )
@@ -117,16 +123,3 @@ def _row(task: EndedTask, plan: Plan) -> dict[str, Any]:
         "message": plan.secrets.redact(task.why),
         "results": results,
     }
-
-
-def _message(ended: list[EndedTask], ignored: int, tolerated: int) -> str:
-    succeeded = sum(task.status == "Succeeded" for task in ended)
-    skipped = sum(bool(task.skipped) for task in ended)
-    parts = [f"{succeeded} of {len(ended)} tasks succeeded"]
-    if skipped:
-        parts.append(f"{skipped} skipped")
-    if ignored:
-        parts.append(f"{ignored} failed and ignored (onError: continue)")
-    if tolerated:
-        parts.append(f"{tolerated} with tolerated errors")
-    return ", ".join(parts)

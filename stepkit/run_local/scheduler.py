@@ -173,13 +173,36 @@ class Scheduler:
         return self._end(_failed(task, _NO_TASK_RUN, error))
 
     def _record(self, run: TaskRun, outcome: Outcome) -> None:
+        """Take note of an outcome; the last one of a task's TaskRuns ends the task."""
         progress.log_end(run, outcome, self.plan)
-        outcomes = self.runs[run.task.name]
-        number = next(n for n, (other, _) in enumerate(outcomes) if other is run)
-        outcomes[number] = (run, outcome)
-        done = [ended for _, ended in outcomes if ended]
-        if len(done) == len(outcomes):
-            self._end(_combine(run, done))
+        task, runs = run.task, self.runs[run.task.name]
+        number = next(n for n, (other, _) in enumerate(runs) if other is run)
+        runs[number] = (run, outcome)
+        outcomes = [ended for _, ended in runs if ended]
+        if len(outcomes) < len(runs):
+            return
+        failed = [ended for ended in outcomes if ended.status == "Failed"]
+        worst = failed[0] if failed else outcomes[0]
+        tolerated = run.ignored and worst.reason == "Failed"
+        results = Names()
+        for name in task.task.results:
+            values: list[Any] = [o.results[name] for o in outcomes if name in o.results]
+            whole = values if task.matrix else next(iter(values), None)
+            results[name] = whole if len(values) == len(runs) else Missing(task.name, name)
+        self._end(
+            EndedTask(
+                task=task,
+                status=worst.status,
+                reason="FailureIgnored"
+                if run.ignored and worst.reason == "Failed"
+                else worst.reason,
+                why=str(worst.error or ""),
+                seconds=max(ended.seconds for ended in outcomes),
+                results=results,
+                error=worst.error,
+                ignored=run.ignored,
+            )
+        )
 
     def _end(self, ended: EndedTask) -> None:
         self.ended[ended.task.name] = ended
@@ -204,29 +227,6 @@ class Scheduler:
         if any(e.status_variables["status"] == "Failed" for e in ended):
             return "Failed"
         return "Completed" if any(e.skipped for e in ended) else "Succeeded"
-
-
-def _combine(run: TaskRun, outcomes: list[Outcome]) -> EndedTask:
-    """Combine the outcomes of a matrix, or of the only TaskRun."""
-    task = run.task
-    failed = [outcome for outcome in outcomes if outcome.status == "Failed"]
-    worst = failed[0] if failed else outcomes[0]
-    results = Names()
-    for name in task.task.results:
-        values: list[Any] = [o.results[name] for o in outcomes if name in o.results]
-        complete = len(values) == len(outcomes)
-        whole = values if task.matrix else next(iter(values), None)
-        results[name] = whole if complete else Missing(task.name, name)
-    return EndedTask(
-        task=task,
-        status=worst.status,
-        reason="FailureIgnored" if run.ignored and worst.reason == "Failed" else worst.reason,
-        why=str(worst.error or ""),
-        seconds=max(outcome.seconds for outcome in outcomes),
-        results=results,
-        error=worst.error,
-        ignored=run.ignored,
-    )
 
 
 def _failed(task: PipelineTask, reason: str, error: StepError) -> EndedTask:

@@ -28,11 +28,10 @@ def pipeline_problems(
     ``refused`` are fields that the caller refuses: see :func:`field_problems`. Whether the
     Pipeline fits its Tasks shows only where they are read together.
     """
-    wrong = list(field_problems(document, "Pipeline", refused or {}))
-    yield from wrong or _spec_problems(document.child("spec"))
-
-
-def _spec_problems(spec: Node) -> Iterator[ConfigurationError]:
+    if wrong := list(field_problems(document, "Pipeline", refused or {})):
+        yield from wrong
+        return
+    spec = document.child("spec")
     if not spec.child("tasks").items():
         yield spec.child("tasks").error("a Pipeline needs a task")
     for group in ("params", "workspaces", "results"):

@@ -91,7 +91,13 @@ def variable_problems(document: Node) -> Iterator[ConfigurationError]:
     if kind == "Task":
         yield from _problems(spec, _IN_TASK, _task_scope(spec, {}))
     elif kind == "StepAction":
-        yield from _problems(spec, _IN_STEP_ACTION, _step_action_scope(spec))
+        results = [item.value["name"] for item in spec.child("results").items()]
+        paths = {name: _unknown(f"step.results.{name}", "path") for name in results}
+        step = Names(results=Names(paths))
+        params = _unknown_params(read_params(spec))
+        yield from _problems(
+            spec, _IN_STEP_ACTION, Names(params=params, step=step, context=_TASK_CONTEXT)
+        )
     elif kind == "Pipeline":
         workspaces = [item.value["name"] for item in spec.child("workspaces").items()]
         bound = {name: _unknown(f"workspaces.{name}", "bound") for name in workspaces}
@@ -173,16 +179,6 @@ def _task_scope(spec: Node, inherited: Mapping[str, Param]) -> Names:
         workspaces=Names({name: _unknown(f"workspaces.{name}", *paths) for name in workspaces}),
         results=Names({name: _unknown(f"results.{name}", "path") for name in results}),
         steps=steps,
-        context=_TASK_CONTEXT,
-    )
-
-
-def _step_action_scope(spec: Node) -> Names:
-    results = [item.value["name"] for item in spec.child("results").items()]
-    paths = {name: _unknown(f"step.results.{name}", "path") for name in results}
-    return Names(
-        params=_unknown_params(read_params(spec)),
-        step=Names(results=Names(paths)),
         context=_TASK_CONTEXT,
     )
 

@@ -8,8 +8,6 @@ from stepkit.formats import durations
 from stepkit.tekton.objects import Param, Result, SecretKey, Step, Task, Type, Variable, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from stepkit.tekton.yaml_documents import Node
 
 
@@ -81,8 +79,13 @@ def _read_step(node: Node, template: dict[str, Node], number: int) -> Step:
     variables: dict[str, Variable] = {}
     mounts: list[Node] = []
     for part in (template, own):
-        if "env" in part:
-            variables |= {v.name: v for v in _read_variables(part["env"])}
+        for item in part["env"].items() if "env" in part else []:
+            variable, source, secret = item.value["name"], item.get("valueFrom"), None
+            if source:
+                key = source.child("secretKeyRef")
+                optional = bool(key.value.get("optional"))
+                secret = SecretKey(name=key.child("name"), key=key.child("key"), optional=optional)
+            variables[variable] = Variable(name=variable, value=item.get("value"), secret=secret)
         if "volumeMounts" in part:
             mounts += part["volumeMounts"].items()
     return Step(
@@ -97,13 +100,3 @@ def _read_step(node: Node, template: dict[str, Node], number: int) -> Step:
         mounts=tuple(mounts),
         node=node.at(f"{node.path} ({name})"),
     )
-
-
-def _read_variables(env: Node) -> Iterator[Variable]:
-    for item in env.items():
-        source, secret = item.get("valueFrom"), None
-        if source:
-            key = source.child("secretKeyRef")
-            optional = bool(key.value.get("optional"))
-            secret = SecretKey(name=key.child("name"), key=key.child("key"), optional=optional)
-        yield Variable(name=item.value["name"], value=item.get("value"), secret=secret)
