@@ -140,7 +140,7 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
     reports = options.reports.absolute() if options.reports else directory / "reports"
     places = Places(directory=directory, reports=reports, suffix=options.suffix)
     guard_request.settings(options, Path())  # wrong GPU options are refused once, not per notebook
-    oom_retry.rungs(options)
+    oom_retry.rungs(options, variant=options.variant)
     plan = _find_notebooks(options)
     validate_plan.check(plan)
     plan = dry_run.resolve_variants(plan)

@@ -314,8 +314,10 @@ def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -
         ({"notebooks": ("a",), "plan": Path("p")}, "one of the two"),
         ({"notebooks": ("a",), "suffix": "/x"}, "--suffix '/x' cannot end the name"),
         ({"notebooks": ("a.ipynb",)}, "there is no notebook a.ipynb"),
+        ({"notebooks": ("a",), "rmm_mode": "managed", "on_gpu_oom": "retry-lower",
+          "variant": "lite", "gpu_oom_variant": "lite"}, "or name a --gpu-oom-variant"),
     ],
-)
+)  # fmt: skip
 def test_bad_options_are_refused_and_write_nothing(
     several: Run, options: dict[str, Any], problem: str
 ) -> None:
