@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from step_reports import load, write_report
 
 from stepkit import steps
 from stepkit.gpu.monitor import timeline
@@ -28,15 +28,9 @@ def page(directory: Path, options: Any = None, **outputs: Any) -> str:
          "status": "ok", "ename": "", "evalue": ""}
         for number in (1, 2)
     ]  # fmt: skip
-    usual = {"cells-run": 2, "cells-total": 2, "cells": cells}
-    report = {
-        "schema": "stepkit.report/1", "step": "execute-notebook", "status": "succeeded",
-        "reason": "ok", "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00",
-        "seconds": 1.5, "outputs": {**usual, **outputs}, "options": options,
-    }  # fmt: skip
-    (directory / "execute-notebook.json").write_text(json.dumps(report))
-    run = read_step_reports.load(directory, steps.in_report, expected=(), statuses={}, title="Run")
-    return markdown.render(run, beside=directory)
+    outputs = {"cells-run": 2, "cells-total": 2, "cells": cells, **outputs}
+    write_report(directory, "execute-notebook", outputs=outputs, options=options)
+    return markdown.render(load(directory), beside=directory)
 
 
 def summarised(*rows: Mapping[str, float | None], name: str = "NVIDIA H200", **more: Any) -> Any:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from step_reports import load, write_report
 
-from stepkit import steps
-from stepkit.report import markdown, read_step_reports
+from stepkit.report import markdown
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stepkit.report.run_record import Run
-
 
 def write(directory: Path, name: str, step: str = "execute-notebook", **values: Any) -> None:
-    usual: dict[str, Any] = {
-        "schema": "stepkit.report/1", "step": step, "status": "succeeded", "reason": "ok",
-        "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00", "seconds": 1.5,
-        "outputs": {}, "artifacts": [], "versions": {},
-    }  # fmt: skip
-    (directory / f"{name}.json").write_text(json.dumps({**usual, **values}))
+    write_report(directory, name, step=step, **values)
 
 
 def cell(number: int, status: str = "ok", **more: Any) -> dict[str, Any]:
@@ -42,10 +34,6 @@ def item(name: str, status: str, **more: Any) -> dict[str, Any]:
     usual = {"name": name, "status": status, "message": "", "until": "", "seconds": 0.0,
              "cells_run": None, "cells_total": None, "tolerated": 0, "report": None}  # fmt: skip
     return {**usual, **more}
-
-
-def load(directory: Path) -> Run:
-    return read_step_reports.load(directory, steps.in_report, expected=(), statuses={}, title="Run")
 
 
 def page(directory: Path) -> str:

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from step_reports import write_report
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import summarize
@@ -18,38 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def report(directory: Path, name: str, **values: Any) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    usual: dict[str, Any] = {
-        "schema": "stepkit.report/1",
-        "step": name,
-        "status": "succeeded",
-        "reason": "ok",
-        "message": "",
-        "exit_code": 0,
-        "started": "2026-11-22T08:00:00+00:00",
-        "seconds": 1.5,
-        "options": {},
-        "outputs": {},
-        "artifacts": [],
-        "versions": {"stepkit": "0.1.0"},
-    }
-    written = directory / f"{name}.json.new"
-    written.write_text(json.dumps({**usual, **values}))
-    written.rename(directory / f"{name}.json")  # as a step does: a reader finds all or nothing
-
-
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
     directory = tmp_path / "reports"
-    report(directory, "git-clone", outputs={"commit": "1234567890abcdef"})
+    write_report(directory, "git-clone", outputs={"commit": "1234567890abcdef"})
     fast = {"status": "ok", "ename": "", "evalue": ""}
     cells = [
         {"number": 1, "seconds": 75.0, "first_line": "load()", **fast},
         {"number": 2, "seconds": 0.5, "first_line": "a | b", **fast},
     ]
     outputs = {"cells-run": 2, "cells-total": 2, "cells": cells}
-    report(directory, "execute-notebook", outputs=outputs, message="2 of 2 cells ran")
+    write_report(directory, "execute-notebook", outputs=outputs, message="2 of 2 cells ran")
     return directory
 
 
@@ -89,10 +69,10 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(
 ) -> None:
     names = ["notebooks/a.ipynb", "notebooks/deep/b.ipynb", "notebooks/c.ipynb"]
     ran = {"step": "execute-notebook", "message": "2 of 2 cells ran"}
-    report(reports / "notebooks", "a.ipynb", **ran)
+    write_report(reports / "notebooks", "a.ipynb", **ran)
     failed = {"status": "failed", "reason": "cell-error", "exit_code": 3}
-    report(reports / "notebooks/deep", "b.ipynb", **ran, **failed)
-    report(reports / "notebooks", "not-expected.ipynb", **ran)
+    write_report(reports / "notebooks/deep", "b.ipynb", **ran, **failed)
+    write_report(reports / "notebooks", "not-expected.ipynb", **ran)
 
     outputs = run(reports, expect=("git-clone", *names))
 
@@ -108,8 +88,10 @@ def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path, tmp_
     fine = {"cells-run": 1, "cells-total": 1, "cells": [{**cell, "status": "ok"}]}
     bad = {"cells-run": 0, "cells-total": 1, "cells": [{**cell, "status": "error"}]}
     for name in ("a", "b", "c"):
-        report(reports, name, step="execute-notebook", message="1 of 1 cells ran", outputs=fine)
-    report(reports, "d", step="execute-notebook", status="failed", exit_code=3, outputs=bad)
+        write_report(
+            reports, name, step="execute-notebook", message="1 of 1 cells ran", outputs=fine
+        )
+    write_report(reports, "d", step="execute-notebook", status="failed", exit_code=3, outputs=bad)
 
     run(reports)
 
@@ -120,9 +102,9 @@ def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path, tmp_
 
 
 def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_path: Path) -> None:
-    report(reports, "prepare", message="ready", started="2026-11-22T07:00:00+00:00")
-    report(reports, "load", message="1 dataset", started="2026-11-22T08:30:00+00:00")
-    report(reports, "execute-notebook", message="ran", started="2026-11-22T09:00:00+00:00")
+    write_report(reports, "prepare", message="ready", started="2026-11-22T07:00:00+00:00")
+    write_report(reports, "load", message="1 dataset", started="2026-11-22T08:30:00+00:00")
+    write_report(reports, "execute-notebook", message="ran", started="2026-11-22T09:00:00+00:00")
 
     run(reports, expect=("prepare", "git-clone", "execute-notebook"))
 
@@ -133,8 +115,8 @@ def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_pa
 
 def test_a_step_that_only_prepares_tests_is_not_on_top(reports: Path, tmp_path: Path) -> None:
     made = {"step": "run-tests", "message": "the tests' environment is ready"}
-    report(reports, "prepare-tests", options={"only-prepare": True}, **made)
-    report(reports, "run-tests", message="2 tests: 2 passed")
+    write_report(reports, "prepare-tests", options={"only-prepare": True}, **made)
+    write_report(reports, "run-tests", message="2 tests: 2 passed")
 
     run(reports)
 
@@ -144,8 +126,10 @@ def test_a_step_that_only_prepares_tests_is_not_on_top(reports: Path, tmp_path: 
 
 def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
     broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
-    report(reports, "execute-notebook", **broken)
-    report(reports, "run-tests", status="failed", reason="tests-failed", exit_code=3, message="no")
+    write_report(reports, "execute-notebook", **broken)
+    write_report(
+        reports, "run-tests", status="failed", reason="tests-failed", exit_code=3, message="no"
+    )
 
     outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
 
@@ -166,7 +150,7 @@ def test_enforcing_ends_as_the_deciding_step_did(
     reports: Path, tmp_path: Path, exit_code: int, reason: str, kind: type[StepError]
 ) -> None:
     values = {"status": "failed", "reason": reason, "exit_code": exit_code, "message": "broke"}
-    report(reports, "execute-notebook", **values)
+    write_report(reports, "execute-notebook", **values)
 
     with pytest.raises(kind, match="execute-notebook: broke") as caught:
         run(reports, enforce=True)
@@ -185,11 +169,11 @@ def test_enforcing_refuses_an_incomplete_run(reports: Path) -> None:
 
 
 def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
-    report(reports, "run-tests", status="tolerated", message="1 allowed failure")
+    write_report(reports, "run-tests", status="tolerated", message="1 allowed failure")
 
     assert run(reports, enforce=True).verdict == "passed with tolerated errors"
 
-    report(reports, "run-tests", status="tolerated", outputs={"allowed": 2})
+    write_report(reports, "run-tests", status="tolerated", outputs={"allowed": 2})
     outputs = run(reports, enforce=True)
     assert (outputs.verdict, outputs.tolerated) == ("passed with tolerated errors", 2)
     assert outputs.message == "passed with 2 tolerated errors"
@@ -208,9 +192,9 @@ def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) 
 
 def test_a_step_that_still_saves_may_finish_its_report(reports: Path) -> None:
     unfinished = {"status": "failed", "reason": "killed", "exit_code": None}
-    report(reports, "execute-notebook", **unfinished)
+    write_report(reports, "execute-notebook", **unfinished)
     ended = {"status": "cancelled", "reason": "cancelled", "exit_code": 143}
-    saving = threading.Timer(1.0, report, (reports, "execute-notebook"), ended)
+    saving = threading.Timer(1.0, write_report, (reports, "execute-notebook"), ended)
     saving.start()
 
     outputs = run(reports, grace=60.0)
@@ -220,7 +204,7 @@ def test_a_step_that_still_saves_may_finish_its_report(reports: Path) -> None:
 
 
 def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None:
-    report(reports, "execute-notebook", status="failed", reason="killed", exit_code=None)
+    write_report(reports, "execute-notebook", status="failed", reason="killed", exit_code=None)
 
     outputs = run(reports, grace=0.2)
 
@@ -228,8 +212,10 @@ def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None
 
 
 def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
-    report(reports, "a", status="failed", reason="killed", exit_code=None, message="never ended")
-    later = threading.Timer(20.0, report, (reports, "a"))
+    write_report(
+        reports, "a", status="failed", reason="killed", exit_code=None, message="never ended"
+    )
+    later = threading.Timer(20.0, write_report, (reports, "a"))
     later.start()
 
     outputs = run(reports, statuses=("a=Failed/FailureIgnored",), grace=60.0)
@@ -318,7 +304,7 @@ def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
     reports: Path, tmp_path: Path, left: dict[str, Any] | None, why: str, verdict: str, line: str
 ) -> None:
     if left is not None:
-        report(reports, "a", **left)
+        write_report(reports, "a", **left)
 
     outputs = run(reports, expect=("a",), statuses=(f"a=Failed/{why}",))
 
@@ -349,7 +335,7 @@ def test_a_failed_matrix_is_explained_by_the_reports_of_its_notebooks(
     reports: Path, tmp_path: Path
 ) -> None:
     own = {"step": "execute-notebook", "status": "failed", "reason": "cell-error", "exit_code": 3}
-    report(reports, "nb.ipynb", **own)
+    write_report(reports, "nb.ipynb", **own)
 
     run(reports, expect=("git-clone", "nb.ipynb"), statuses=("execute-notebook=Failed/Failed",))
 
@@ -364,7 +350,7 @@ def test_a_failed_matrix_without_a_failed_report_is_a_failure(
     tmp_path: Path, why: str, verdict: str
 ) -> None:
     reports = tmp_path / "reports"
-    report(reports, "nb.ipynb", step="execute-notebook")
+    write_report(reports, "nb.ipynb", step="execute-notebook")
 
     outputs = run(reports, expect=("nb.ipynb",), statuses=(f"execute-notebook=Failed/{why}",))
 
@@ -375,14 +361,16 @@ def test_a_failed_matrix_without_a_failed_report_is_a_failure(
 def test_an_expected_report_is_never_looked_for_outside_of_the_directory(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     (reports / "nb").mkdir(parents=True)
-    report(reports / "nb", "a.ipynb", step="execute-notebook")
+    write_report(reports / "nb", "a.ipynb", step="execute-notebook")
 
     assert run(reports, expect=("/nb/a.ipynb",)).verdict == "passed"
 
 
 def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path) -> None:
     statuses = ("git-clone=Failed", "execute-notebook=None")
-    report(reports, "git-clone", status="failed", reason="network", exit_code=4, message="down")
+    write_report(
+        reports, "git-clone", status="failed", reason="network", exit_code=4, message="down"
+    )
 
     run(reports, expect=("git-clone", "execute-notebook"), statuses=statuses)
 
@@ -395,7 +383,7 @@ def test_a_step_that_makes_the_environment_of_tests_alone_has_no_totals(
 ) -> None:
     counts = {"total": 0, "passed": 0, "failed": 0, "errors": 0, "skipped": 0, "allowed": 0}
     made = {"step": "run-tests", "options": {"only-prepare": True}}
-    report(reports, "prepare-tests", outputs=counts, **made)
+    write_report(reports, "prepare-tests", outputs=counts, **made)
 
     run(reports)
 
@@ -411,8 +399,8 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path
     ]
     outputs = {**counts, "coverage": "87.5 %", "failures": failures}
     outputs |= {"installer": "pip", "installer-reason": "the repository has a pyproject.toml"}
-    report(reports, "run-tests", status="failed", reason="tests-failed", outputs=outputs)
-    report(reports, "other-tests", step="run-tests", status="failed", message="no JUnit file")
+    write_report(reports, "run-tests", status="failed", reason="tests-failed", outputs=outputs)
+    write_report(reports, "other-tests", step="run-tests", status="failed", message="no JUnit file")
 
     run(reports)
 
@@ -430,7 +418,7 @@ def test_artifacts_are_linked_when_they_lie_beside_the_summary(
 ) -> None:
     inside = {"path": f"{tmp_path}/out/a.html", "size": 1_500_000, "sha256": "ab" * 32}
     outside = {"path": "/elsewhere/b.log", "size": 10, "sha256": "cd" * 32}
-    report(reports, "convert-notebook", artifacts=[inside, outside])
+    write_report(reports, "convert-notebook", artifacts=[inside, outside])
 
     run(reports)
 
@@ -452,7 +440,7 @@ def test_a_report_that_cannot_be_read_is_a_failure(
 
 
 def test_its_own_unfinished_report_does_not_count(reports: Path) -> None:
-    report(reports, "summarize", status="failed", reason="killed", exit_code=None)
+    write_report(reports, "summarize", status="failed", reason="killed", exit_code=None)
 
     assert run(reports).verdict == "passed"
 
@@ -548,9 +536,9 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
     tmp_path: Path, step: str
 ) -> None:
     directory = tmp_path / "reports"
-    report(directory, "other")
+    write_report(directory, "other")
     artifact = {"path": str(tmp_path / "out/a"), "size": 1, "sha256": "ab" * 32}
-    report(directory, step, outputs=FULL[step], artifacts=[artifact])
+    write_report(directory, step, outputs=FULL[step], artifacts=[artifact])
     usual = json.loads((directory / f"{step}.json").read_text())
     (directory / f"{step}.json").unlink()
     for path in places(usual):
@@ -583,7 +571,7 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
 def test_the_part_of_a_report_that_is_wrong_is_named(
     reports: Path, tmp_path: Path, values: dict[str, Any], why: str
 ) -> None:
-    report(reports, "bad", **values)
+    write_report(reports, "bad", **values)
 
     assert run(reports).verdict == "failed"
     assert f"its report bad.json cannot be read: {why}" in page(tmp_path)
@@ -602,7 +590,7 @@ def test_a_report_that_nests_too_deep_or_is_a_pipe_is_one_failure(
 
 @pytest.mark.parametrize("status", ["succeeded", "tolerated"])
 def test_a_success_with_another_exit_code_is_a_failure(reports: Path, status: str) -> None:
-    report(reports, "run-tests", status=status, exit_code=3)
+    write_report(reports, "run-tests", status=status, exit_code=3)
 
     with pytest.raises(UserCodeError, match=f"says {status}, but its exit code is 3"):
         run(reports, enforce=True)
@@ -610,7 +598,7 @@ def test_a_success_with_another_exit_code_is_a_failure(reports: Path, status: st
 
 def test_a_file_name_cannot_break_out_of_its_link(reports: Path, tmp_path: Path) -> None:
     name = f"{tmp_path}/out/a>)<script>|\n.html"
-    report(reports, "x", artifacts=[{"path": name, "size": 1, "sha256": "`<b>`"}])
+    write_report(reports, "x", artifacts=[{"path": name, "size": 1, "sha256": "`<b>`"}])
 
     run(reports)
 
