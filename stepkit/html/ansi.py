@@ -24,11 +24,9 @@ Colour = int | tuple[int, int, int] | None
 
 def join_streams(outputs: Sequence[Any]) -> Iterator[Any]:
     """Yield the outputs; consecutive chunks of one stream become one output."""
-
-    def stream_name(output: Any) -> str | None:
-        return output["name"] if output["output_type"] == "stream" else None
-
-    for stream, run in groupby(outputs, stream_name):
+    for stream, run in groupby(
+        outputs, lambda output: output["name"] if output["output_type"] == "stream" else None
+    ):
         if stream is None:
             yield from run
             continue
