@@ -1,0 +1,35 @@
+"""The log on stderr in the format of its reader."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from greeting import Options, Outputs
+
+from stepkit.cli import main as cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+def test_the_log_is_json_or_annotations_when_asked(
+    register: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(_: Options) -> Outputs:
+        import logging
+
+        logging.getLogger("greeter").warning("mind %s", "the step")
+        return Outputs(said_words="")
+
+    register(warn)
+
+    cli.main(["greet", "--name=you", "--log-format=ci"])
+    assert "::warning::mind the step" in capsys.readouterr().err.splitlines()
+    cli.main(["greet", "--name=you", "--log-format=json"])
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[1]["severity"] == "WARNING"
+    assert lines[1]["body"] == "mind the step"
+    assert lines[-1]["body"].startswith("stepkit greet: succeeded in ")

@@ -1,0 +1,80 @@
+"""The help of each command, and what is misspelt."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from greeting import python
+
+from stepkit import steps
+from stepkit.cli import commands
+from stepkit.cli import main as cli
+from stepkit.cli.parser import build_parser
+
+
+def test_an_unknown_command_is_answered_with_the_most_similar_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["git-clon"])
+
+    assert caught.value.code == 2
+    assert "unknown command 'git-clon': did you mean git-clone?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*commands.COMMANDS])
+def test_the_help_of_each_command_teaches_with_an_example_that_parses(command: str) -> None:
+    text = commands.COMMANDS[command].__doc__ or ""
+    example = text.partition("For example:")[2].replace("\\\n", " ")
+    lines = [line.strip() for line in example.splitlines() if line.strip().startswith("stepkit")]
+
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:2] == ["stepkit", command]
+        build_parser().parse_args(words[1:])
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["--version"], ["git-clone", "--help"]])
+def test_help_and_version_import_no_tool(flags: list[str]) -> None:
+    tools = "git nbconvert nbformat tenacity papermill nbclient yaml jupyter_client defusedxml"
+    code = f"""
+import sys
+from stepkit.cli.main import main
+try:
+    main({flags})
+except SystemExit as stop:
+    assert stop.code == 0, stop.code
+print('imported:', set({tools.split()}) & sys.modules.keys())
+"""
+    done = python("-c", code)
+
+    assert done.stdout.splitlines()[-1] == "imported: set()", done.stdout + done.stderr
+
+
+def test_the_list_of_commands_imports_no_step(capsys: pytest.CaptureFixture[str]) -> None:
+    code = """
+import sys
+from stepkit.cli.main import main
+try:
+    main(["--help"])
+finally:
+    print(sorted(name for name in sys.modules if name.startswith("stepkit.steps.")))
+"""
+    done = python("-c", code)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["--help"])
+    assert (
+        done.stdout.partition("exit codes:")[0]
+        == (capsys.readouterr().out.partition("exit codes:")[0])
+    )
+
+
+def test_commands_that_are_not_a_step_are_listed_apart() -> None:
+    listed, _, apart = build_parser().format_help().partition("other commands:\n")
+
+    assert all(f"    {name}" in listed and name not in apart for name in steps.MODULES)
+    assert all(f"    {name} " in apart and name not in listed for name in commands.MODULES)
