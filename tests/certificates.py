@@ -1,4 +1,4 @@
-"""A certificate for a server of the tests."""
+"""Certificates for servers of the tests, made with openssl."""
 
 from __future__ import annotations
 
@@ -11,16 +11,36 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SERVER = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+
 
 def make_certificate(path: Path) -> Path:
-    """Make a certificate of 127.0.0.1 that signs itself; return the file that has its key, too."""
+    """Make a self-signed certificate of 127.0.0.1; return a file with it and its key."""
+    key = _new_certificate(path, *_SERVER)
+    return _joined(path.with_name("server.pem"), key, path)
+
+
+def make_authority(directory: Path) -> tuple[Path, Path]:
+    """Return the certificate of a new authority, and a file with a server's and its key."""
+    authority = directory / "authority.pem"
+    key = _new_certificate(authority, "-subj", "/CN=authority")
+    server = directory / "certificate.pem"
+    signed = ("-CA", str(authority), "-CAkey", str(key), "-addext", "basicConstraints=CA:FALSE")
+    server_key = _new_certificate(server, *signed, *_SERVER)
+    return authority, _joined(directory / "server.pem", server_key, server)
+
+
+def _new_certificate(path: Path, *more: str) -> Path:
+    """Make a certificate at ``path``; return the file of its key."""
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl to make a certificate with")
-    key = path.with_name("server.key")
+    key = path.with_suffix(".key")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-out", str(path)]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key)]
+    command += ["-nodes", "-days", "2", "-out", str(path), "-keyout", str(key), *more]
     subprocess.run(command, check=True, capture_output=True)
-    both = path.with_name("server.pem")
-    both.write_text(key.read_text() + path.read_text())
-    return both
+    return key
+
+
+def _joined(path: Path, *parts: Path) -> Path:
+    path.write_text("".join(part.read_text() for part in parts))
+    return path

@@ -1,4 +1,4 @@
-"""What the files of tests of download-dataset share."""
+"""Fixtures of the tests of download-dataset."""
 
 from __future__ import annotations
 

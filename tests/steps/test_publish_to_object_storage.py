@@ -12,14 +12,10 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import make_authority
 from object_storage_server import Faulty, Storage, faulty, serving
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
@@ -62,46 +58,6 @@ def artifacts(tmp_path: Path) -> Path:
     collect_artifacts.run(collect_artifacts.Options(artifacts=directory))
     (directory / "STEP_SUMMARY.md").write_text("# passed\n")
     return directory
-
-
-def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """Return the certificate of a new authority, and a server's context that it signed."""
-    now = datetime.now(UTC)
-
-    def certificate(name: str, issuer: str, *more: x509.ExtensionType) -> x509.CertificateBuilder:
-        made = x509.CertificateBuilder(
-            issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]),
-            subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-            public_key=keys[name].public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=now - timedelta(days=1),
-            not_valid_after=now + timedelta(days=1),
-        )
-        for extension in more:
-            made = made.add_extension(extension, critical=True)
-        return made
-
-    def stored(name: str, issuer: str, *more: x509.ExtensionType) -> Path:
-        signed = certificate(name, issuer, *more).sign(keys[issuer], hashes.SHA256())
-        path = directory / f"{name}.pem"
-        path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        return path
-
-    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("authority", "server")}
-    ca = stored("authority", "authority", x509.BasicConstraints(ca=True, path_length=None))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    server = stored("server", "authority", address)
-    key = directory / "server.key"
-    key.write_bytes(
-        keys["server"].private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server, key)
-    return ca, context
 
 
 def publish(artifacts: Path, bucket: str, server: Storage | Faulty, **more: Any) -> Outputs:
@@ -426,7 +382,9 @@ def test_a_name_that_no_object_can_have_is_refused(
 def test_a_private_authority_is_trusted_when_it_is_named(
     artifacts: Path, storage: Storage, bucket: str, tmp_path: Path
 ) -> None:
-    ca, context = authority(tmp_path)
+    ca, certificate = make_authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
     with faulty(storage, context) as front:
         error = failed(artifacts, bucket, front)
         assert publish(artifacts, bucket, front, ca_file=ca).sent == 5
