@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from inspect import get_annotations
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, get_args, get_origin
 
 from stepkit.formats import durations
 from stepkit.options import (
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 
+class _Flags(Protocol):
+    """A parser, or a group of its flags."""
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """Add a flag."""
+
+    def set_defaults(self, **values: Any) -> None:
+        """Set what an absent flag is."""
+
+
 class _NotGiven:
     """The value of a flag that is absent or empty."""
 
@@ -40,7 +50,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> 
 
     Inherited fields stand under the ``heading`` of the class that declares them.
     """
-    groups: dict[type, argparse._ActionsContainer] = {cls: parser}
+    groups: dict[type, _Flags] = {cls: parser}
     for option in declared(cls):
         owner = next(base for base in cls.__mro__ if option.field.name in get_annotations(base))
         if owner not in groups:
@@ -93,7 +103,7 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     return option.field.default
 
 
-def _add_flag(parser: argparse._ActionsContainer, option: Declared) -> None:
+def _add_flag(parser: _Flags, option: Declared) -> None:
     several = get_origin(option.hint) is tuple
     convert = _converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}

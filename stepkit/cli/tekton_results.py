@@ -70,11 +70,11 @@ def write_results(
     """
     common = {"status": result.status, "reason": result.reason, "message": result.message}
     values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
-    chosen = [(name, path, _bytes(redact(values.get(name, ""), secrets))) for name, path in paths]
+    chosen = [(name, path, _encode(redact(values.get(name, ""), secrets))) for name, path in paths]
     rest = sum(len(value) for name, _, value in chosen if name != "message")
     room = max(_MIN_MESSAGE_BYTES, min(MAX_MESSAGE_BYTES, USUAL_RESULT_BYTES - rest))
     # Cut after redaction: a secret that was cut would not be recognised.
-    chosen = [(n, p, _short(value, room) if n == "message" else value) for n, p, value in chosen]
+    chosen = [(n, p, _cut(value, room) if n == "message" else value) for n, p, value in chosen]
     size = sum(len(value) for _, _, value in chosen)
     if size > MAX_RESULT_BYTES:
         raise ConfigurationError(
@@ -87,7 +87,7 @@ def write_results(
             path.write_bytes(value)
 
 
-def _bytes(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     """Encode the name of a file as it is on disk, and what cannot be encoded with ``?``."""
     try:
         return text.encode(errors="surrogateescape")
@@ -95,7 +95,8 @@ def _bytes(text: str) -> bytes:
         return text.encode(errors="replace")
 
 
-def _short(message: bytes, most: int) -> bytes:
+def _cut(message: bytes, most: int) -> bytes:
+    """Return the first line of ``message``, in at most ``most`` bytes of whole characters."""
     line = message.partition(b"\n")[0]
     if len(line) <= most:
         return line
