@@ -1,23 +1,23 @@
-r"""Execute a notebook with papermill, and tell truly how it ended.
+r"""Execute a notebook with papermill, and report its true outcome.
 
-The verdict comes from the kernel's own replies: a notebook passes when every one of its code
-cells ran. From the first cell on the executed notebook is there in every case, with all outputs
-up to the failure, and saved every few seconds on the way.
+The verdict comes from the kernel's replies: a notebook passes when every one of its code cells
+ran. Once the first cell starts, the executed notebook is written in every case, with all outputs
+up to the failure, and saved every few seconds during the run.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
 -p NAME VALUE and -r NAME VALUE work too. A parameter that the notebook does not have is an
-error. Cells tagged skip-execution are left out; an error in a cell tagged raises-exception is
+error. Cells tagged skip-execution are skipped; an error in a cell tagged raises-exception is
 expected.
 
 A notebook that you do not own is changed on its way to the kernel, never on disk: --rules names
 a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
-and which variants there are. What was changed is written beside the output.
+and which variants exist. The changes are written beside the output.
 
-A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required looks
-before the first cell. The RAPIDS Memory Manager is guarded: what the notebook asks of it is done,
-or the next lower thing that works (--rmm-mode puts another allocator in its place), and the
-report says which. --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory.
+A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required checks
+this before the first cell. The RAPIDS Memory Manager is guarded: when it cannot be set up as the
+notebook asks, the next allocator that works is used, and the report says which (--rmm-mode chooses
+another one). --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory.
 
 For example:
 
