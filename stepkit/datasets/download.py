@@ -10,10 +10,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from stepkit.datasets import cache as dataset_cache
-from stepkit.datasets import hdf5
+from stepkit.datasets import hdf5, range_request
 from stepkit.datasets.cache import Sidecar
 from stepkit.datasets.partial_file import MismatchError
-from stepkit.datasets.range_request import RestartError, download
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.http import safe_urls
 from stepkit.http.status_codes import BusyError
@@ -35,7 +34,7 @@ _MOST_MISMATCHES: Final = 2  # of one source: after that it is not asked again
 _LOCAL: Final = {Reason.DISK_FULL, Reason.TIMEOUT}  # another source does not help
 
 
-def fetch(request: Request, partial: PartialFile, *, known: str = "") -> Sidecar | None:
+def download(request: Request, partial: PartialFile, *, known: str = "") -> Sidecar | None:
     """Download the whole file into ``partial``, from the first source that has it.
 
     After a failure the download continues where it stopped. ``request.attempts`` limits the
@@ -87,11 +86,11 @@ class _Attempts:
         self.request.pace.check(safe_urls.masked(source.url))
         try:
             try:
-                validator = download(source, self.partial, self.request, self.known)
-            except RestartError as error:
+                validator = range_request.complete(source, self.partial, self.request, self.known)
+            except range_request.RestartError as error:
                 logger.info("%s: from the beginning", error)
                 self.partial.discard()
-                validator = download(source, self.partial, self.request, self.known)
+                validator = range_request.complete(source, self.partial, self.request, self.known)
             return None if validator is None else self._verify(source, validator)
         except MismatchError as error:
             self.partial.discard()

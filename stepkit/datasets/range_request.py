@@ -43,7 +43,7 @@ class _Version:
     total: int | None = None
 
 
-def download(source: Source, partial: PartialFile, request: Request, known: str = "") -> str | None:
+def complete(source: Source, partial: PartialFile, request: Request, known: str = "") -> str | None:
     """Complete ``partial``; return the server's validator of it, ``""`` if there is none.
 
     None means that the file on the server is still the one with the validator ``known``. Raises

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets.cache import Sidecar
-from stepkit.datasets.download import fetch
+from stepkit.datasets.download import download
 from stepkit.datasets.partial_file import PartialFile, Request
 from stepkit.errors import Reason, StepError, UserCodeError
 from stepkit.http import safe_urls
@@ -19,7 +19,6 @@ from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +38,8 @@ class CachedFile:
 def cached(cache: Path, request: Request) -> Iterator[CachedFile]:
     """Yield the file, downloaded if need be; no process changes or removes it within the block.
 
-    Raises what :func:`stepkit.datasets.download.fetch` does, and :class:`stepkit.errors.StepError`
-    when the cache cannot be written.
+    Raises what :func:`stepkit.datasets.download.download` does, and
+    :class:`stepkit.errors.StepError` when the cache cannot be written.
     """
     key = request.sha256 or safe_urls.fingerprint(request.sources[0].url)
 
@@ -56,8 +55,8 @@ def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
     if sidecar and request.sha256:
         return _hit(entry, sidecar, request)
     partial = PartialFile(path=entry.part, sidecar=entry.part_sidecar)
-    fetched = fetch(request, partial, known=sidecar.validator if sidecar else "")
-    if fetched is None:
+    downloaded = download(request, partial, known=sidecar.validator if sidecar else "")
+    if downloaded is None:
         assert sidecar
         return _hit(entry, sidecar, request)
     with atomic_files.explaining(f"cannot put {request.name} into the cache"):
@@ -65,8 +64,8 @@ def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
         partial.path.replace(entry.path)
         atomic_files.sync(entry.path.parent)
     partial.discard()
-    dataset_cache.write_sidecar(entry.sidecar, fetched)
-    return CachedFile(path=entry.path, sidecar=fetched, hit=False)
+    dataset_cache.write_sidecar(entry.sidecar, downloaded)
+    return CachedFile(path=entry.path, sidecar=downloaded, hit=False)
 
 
 def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
