@@ -6,12 +6,15 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).with_name("fake_cuda.c")
+# The interpreter that the environment was made with: without CuPy and RMM, only the driver answers.
+BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 
 
 def fake_cuda(directory: Path, **env: str) -> dict[str, str]:

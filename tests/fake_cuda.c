@@ -1,4 +1,4 @@
-/* A CUDA driver for machines without a GPU. The environment of the process says how it behaves:
+/* A CUDA driver for machines without a GPU. Variables of the process decide how it behaves:
 
    FAKE_CUDA_INIT      what cuInit returns: 0, or an error such as 100 (no device); default 100
    FAKE_CUDA_FAILURES  a file with a number: in as many processes, each counted down in the file,
@@ -12,8 +12,8 @@
    FAKE_CUDA_HANG      cuInit never returns
    FAKE_CUDA_CRASH     cuInit ends the process with SIGSEGV
 
-   A program that talks to the driver alone is content with it. CUDA's runtime (inside CuPy and RMM)
-   asks for private tables that no fake has: with it, only failures can be played. */
+   A program that uses only the driver works with it. CUDA's runtime (inside CuPy and RMM) needs
+   private tables that a fake does not have: with the runtime, only failures can be simulated. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +61,7 @@ int cuGetErrorName(int error, const char **name) {
     (void)error; *name = "CUDA_ERROR_OF_THE_FAKE"; return 0;
 }
 int cuGetErrorString(int error, const char **text) {
-    (void)error; *text = "the fake driver was told to fail"; return 0;
+    (void)error; *text = "the fake driver fails as it should"; return 0;
 }
 int cuDeviceGetCount(int *count) {
     *count = last_init ? 0 : (int)number("FAKE_CUDA_DEVICES", 1);

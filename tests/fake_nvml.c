@@ -2,14 +2,14 @@
    FAKE_NVML_USED names holds the used memory in MiB; the one that FAKE_NVML_STATE names holds
    lines "KEY NUMBER" that are read at each call:
      devices 2            how many GPUs (1)
-     hang 1               every question about a device waits for ever
+     hang 1               every query of a device waits without end
      xid 79               one critical error of GPU 0, each time the number changes
-     0.error 15           GPU 0 answers every question with this error
-     0.power.error 3      or this one question
+     0.error 15           GPU 0 answers every query with this error
+     0.power.error 3      or this one query
      0.power 250000       GPU 0's answer in NVML's unit: used and pidused (MiB), utilisation,
                           memory_utilisation, power, temperature, clock, reasons, ecc, energy,
                           rows, pages, mig, mode, persistence, pid
-   Built with -DOLD_DRIVER it lacks what drivers of 2020 lack. */
+   Built with -DOLD_DRIVER it lacks the functions that drivers of 2020 lack. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cuda_driver import fake_cuda
+from cuda_driver import BARE, fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.steps import check_environment
 from stepkit.steps.check_environment import Options
 
-# The interpreter that made our environment has neither CuPy nor RMM: the driver alone answers.
-BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 GIB = 1 << 30
 
 

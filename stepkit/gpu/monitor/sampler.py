@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -139,7 +139,10 @@ class Sampler:
             due = max(due + self._pause(cost), time.monotonic())
         self._slow_at = -_SLOW_SECONDS
         self._sample()
-        self._close()
+        if self._tree:
+            self._tree.close()
+        if self._session:
+            self._session.close()
 
     def _pause(self, cost: float) -> float:
         """Return the seconds between samples that cost so many CPU seconds each."""
@@ -183,7 +186,10 @@ class Sampler:
             self._recorder.add(now, values)
         if slow:
             self._slow_at = now
-            self._collect_xids(now)
+            for index, number in self._session.xids() if self._session else ():
+                logger.warning("GPU %s: the driver reports XID %s", index, number)
+                if len(self._xids) < _MOST_ERRORS:
+                    self._xids.append(Xid(seconds=now, device=index, number=number))
 
     def _process_values(self, *, cpu: bool) -> dict[str, float | None]:
         pid, tree = self._followed, self._tree
@@ -194,24 +200,8 @@ class Sampler:
                 tree.close()
             tree = self._tree = ProcessTree(pid)
         usage = tree.usage(cpu=cpu)
-        return {
-            "cpu_seconds": usage.cpu_seconds,
-            "rss": usage.rss,
-            "processes": usage.processes,
-        }
-
-    def _collect_xids(self, now: float) -> None:
-        for index, number in self._session.xids() if self._session else ():
-            logger.warning("GPU %s: the driver reports XID %s", index, number)
-            if len(self._xids) < _MOST_ERRORS:
-                self._xids.append(Xid(seconds=now, device=index, number=number))
+        return asdict(usage)
 
     def _note(self, error: str) -> None:
         if error not in self._errors and len(self._errors) < _MOST_ERRORS:
             self._errors.append(error)
-
-    def _close(self) -> None:
-        if self._tree:
-            self._tree.close()
-        if self._session:
-            self._session.close()

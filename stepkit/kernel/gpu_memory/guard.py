@@ -34,9 +34,9 @@ class Guard:
         self._overflows: list[HostOverflow] = []
         self._statistics: dict[str, Any] = {}
         self._setting_up = threading.local()
-        self._warned = False
-        self._cupy = False
-        self._set = False
+        self._warned_of_gpu = False
+        self._cupy_serves = False
+        self._mode_is_set_up = False
 
     def begin(self) -> None:
         """Log that the guard is there, and log the last statistics at the end of the process."""
@@ -54,8 +54,8 @@ class Guard:
         module.reinitialize = self._guarded(original)
         if getattr(package, "reinitialize", None) is original:
             package.reinitialize = module.reinitialize  # type: ignore[attr-defined]
-        if self.settings.overrides and not self._child and not self._set:
-            self._set = True  # an RMM that is imported again keeps its resources
+        if self.settings.overrides and not self._child and not self._mode_is_set_up:
+            self._mode_is_set_up = True  # an RMM that is imported again keeps its resources
             self._set_up(original, (), {})
 
     def allocator_imported(self, module: Any) -> None:
@@ -157,8 +157,8 @@ class Guard:
             return
         if not isinstance(error, GpuMissing) or self.settings.without_gpu != "warn":
             raise error
-        if not self._warned:
-            self._warned = True
+        if not self._warned_of_gpu:
+            self._warned_of_gpu = True
             warnings.warn(f"RMM is not set up: {error}", RuntimeWarning, stacklevel=3)
 
     def _from_cupy(self, size: int, error: Exception) -> Any:
@@ -170,8 +170,8 @@ class Guard:
             pointer = cupy.get_default_memory_pool().malloc(size)
         except Exception:  # RMM is not what is broken
             return None
-        if not self._cupy:
-            self._cupy = True
+        if not self._cupy_serves:
+            self._cupy_serves = True
             self._warn(f"CuPy's own pool serves its arrays, as RMM failed: {spell_error(error)}")
         return pointer
 

@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from cuda_driver import fake_cuda
+from cuda_driver import BARE, fake_cuda
 
 from stepkit.cli import tekton_results
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.gpu.health import container, preflight, remedies
 
-# The interpreter that made our environment has neither CuPy nor RMM: the driver alone answers.
-BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 GIB = 1 << 30
 
 pytestmark = pytest.mark.usefixtures("no_waiting")

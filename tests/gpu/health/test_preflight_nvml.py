@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nvml
 import pytest
-from cuda_driver import fake_cuda
+from cuda_driver import BARE, fake_cuda
 
 from stepkit.gpu.health import preflight, remedies
 
-BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from cuda_driver import fake_cuda
+from cuda_driver import BARE, fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.gpu.health import preflight, remedies, run_rapids_doctor
 
-BARE = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def python(directory: Path, *lines: str) -> str:

@@ -10,7 +10,7 @@ from cuda_driver import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.gpu.health import remedies
-from stepkit.kernel.gpu_memory import error_causes as in_the_kernel
+from stepkit.kernel.gpu_memory import error_causes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def test_an_old_driver_is_recognised_by_its_version(tmp_path: Path) -> None:
         assert remedies.find(ename, text, driver_version=11040) is remedies.DRIVER_TOO_OLD
 
 
-@pytest.mark.parametrize("name", sorted(in_the_kernel._MISSING))
+@pytest.mark.parametrize("name", sorted(error_causes._MISSING))
 def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> None:
     assert remedies.find("GpuMissing", f"no GPU can be used: {name}: ...") is not None
 
