@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from stepkit.datasets import free_space
 from stepkit.datasets.partial_file import MismatchError, Receiver
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.http import get as http_get
 from stepkit.http import safe_urls
+from stepkit.http.get import get, refusal
 
 if TYPE_CHECKING:
     from stepkit.datasets.partial_file import PartialFile, Request
@@ -61,7 +61,7 @@ def complete(source: Source, partial: PartialFile, request: Request, known: str 
     elif known:
         is_tag = known.startswith(('"', "W/"))
         conditions["If-None-Match" if is_tag else "If-Modified-Since"] = known
-    with closing(http_get.get(source, conditions, stall=request.pace.stall)) as answer:
+    with closing(get(source, conditions, stall=request.pace.stall)) as answer:
         if known and answer.status == _NOT_MODIFIED:
             return None
         version = _answered_version(answer, version, request)
@@ -116,7 +116,7 @@ def _answered_version(answer: Answer, before: _Version, request: Request) -> _Ve
     elif answer.status == _RANGE_NOT_SATISFIABLE and before.offset:
         raise RestartError(f"{where}: the server has fewer bytes than arrived before")
     else:
-        raise http_get.refusal(answer)
+        raise refusal(answer)
     if request.size is not None and total is not None and total != request.size:
         _check_content(answer, version, request)
         raise MismatchError(

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import manifest as dataset_manifest
 from stepkit.datasets import shared_download
-from stepkit.datasets import target as dataset_target
 from stepkit.datasets.partial_file import Pace, Request
+from stepkit.datasets.target import Target
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source
@@ -191,7 +191,7 @@ def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> 
         with shared_download.cached(cache, request) as cached:
             came = "cache" if cached.hit else "downloaded"
             return _loaded(dataset, cached.sidecar.sha256, cached.sidecar.size, came)
-    target = dataset_target.Target.of(dataset, directory)
+    target = Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
         size = target.installed_size(dataset.sha256)
