@@ -131,12 +131,12 @@ def _volume_params(step: dict[str, Any]) -> list[dict[str, str]]:
 
 def _description(task: dict[str, Any], step: dict[str, Any]) -> str:
     name = task["metadata"]["name"]
-    needs = [f"This is the step of the Task {name}, for Tasks of your own."]
+    needs = [f"This is the step of the Task {name}, for use in your own Tasks."]
     if limits := step.get("computeResources", {}).get("limits"):
         shown = ", ".join(f'{key}: "{value}"' for key, value in limits.items())
         needs.append(f"The step that refers to it asks for computeResources.limits ({shown}).")
     if "onError" in step:
-        needs.append("Whether an error ends the Task is for its onError to say.")
+        needs.append("Its onError decides whether an error ends the Task.")
     volumes = {volume["name"]: volume for volume in task["spec"].get("volumes", [])}
     for mount in step.get("volumeMounts", []):
         medium = volumes[mount["name"]].get("emptyDir", {}).get("medium", "")

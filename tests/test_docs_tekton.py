@@ -1,4 +1,4 @@
-"""The guides for a cluster, English and Chinese, name only what there is, and say the same."""
+"""The guides for a cluster, English and Chinese, name only what exists, and agree."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert place in {anchor(heading) for _, heading in headings(path)}, target
 
 
-def test_every_name_is_ours_or_declared_as_somebody_elses(page: Path) -> None:
+def test_every_name_is_ours_or_declared_as_foreign(page: Path) -> None:
     names = {one for one in quoted(page) if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", one)}
 
     others = {*FOREIGN.split(), *OLDER.split()}
@@ -142,10 +142,12 @@ def test_every_name_is_ours_or_declared_as_somebody_elses(page: Path) -> None:
 
 def test_every_param_and_result_is_one_of_its_task(page: Path) -> None:
     pairs = re.findall(r"`([\w-]+)`(?:: |\uff1a)(`[\w-]+`(?:(?:, |\u3001)`[\w-]+`)*)", prose(page))
-    told = {(task, name) for task, names in pairs for name in re.findall(r"`([\w-]+)`", names)}
+    documented = {
+        (task, name) for task, names in pairs for name in re.findall(r"`([\w-]+)`", names)
+    }
 
-    assert len(told) > 20
-    for task, name in told:
+    assert len(documented) > 20
+    for task, name in documented:
         if task in specs():
             has = {one["name"] for kind in KINDS for one in specs()[task].get(kind, [])}
             assert name in has, f"{task} has no {name}"
@@ -163,7 +165,7 @@ def test_every_file_and_make_target_is_there(page: Path) -> None:
         assert (ROOT / "tasks/pipelines/runs" / name).exists(), name
 
 
-def test_older_names_that_still_work_are_told(page: Path) -> None:
+def test_older_names_that_still_work_are_documented(page: Path) -> None:
     for task, spec in specs().items():
         older = {
             result["name"]: match[1]
@@ -178,9 +180,9 @@ def test_older_names_that_still_work_are_told(page: Path) -> None:
 
 def test_every_reason_has_a_row_that_helps(page: Path) -> None:
     rows = table(page, "`bad-input`")
-    told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])]
+    documented = [name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])]
 
-    assert sorted(told) == sorted(set(Reason) - {Reason.OK})
+    assert sorted(documented) == sorted(set(Reason) - {Reason.OK})
     assert all(row[2] for row in rows)
 
 
@@ -206,14 +208,14 @@ def test_timeouts_are_those_of_the_pipelines(page: Path) -> None:
         short = re.sub(r"(?<=[hm])0[ms](0s)?", "", used["timeout"])
         timeouts.setdefault(used["taskRef"]["name"], set()).add(short)
 
-    told: dict[str, set[str]] = {}
+    documented: dict[str, set[str]] = {}
     for names, limits, *_ in table(page, "`prepare-workspace` | 5m"):
         groups, values = re.split(r"[;\uff1b]", names), re.split(r"[;\uff1b]", limits)
         for group, value in zip(groups, values, strict=True):
             for name in re.findall(r"`([\w-]+)`", group):
-                told[name] = set(re.findall(r"\d+[hm]", value))
-    assert told.keys() == timeouts.keys()
-    assert {name: told[name] - {"4h"} for name in told} == timeouts
+                documented[name] = set(re.findall(r"\d+[hm]", value))
+    assert documented.keys() == timeouts.keys()
+    assert {name: documented[name] - {"4h"} for name in documented} == timeouts
     matrix = pipelines()["notebook-matrix"]["spec"]["tasks"]
     (notebooks,) = (one for one in matrix if one["name"] == "execute-notebook")
     assert notebooks["timeout"] == "4h0m0s"

@@ -1,4 +1,4 @@
-"""The Pipelines with all their tasks, as run-local runs them: what people and servers get."""
+"""The Pipelines with all their tasks, as run-local runs them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def secret(tmp_path: Path, **keys: str) -> str:
     return f"--secret=notify={directory}"
 
 
-def told(directory: Path) -> dict[str, Any]:
+def report_of(directory: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((directory / "report.json").read_text())
     return report
 
@@ -88,7 +88,7 @@ def posts(server: Web, prefix: str) -> list[dict[str, Any]]:
         pytest.param("{}['pca']", 3, "failed", "failure", id="fails"),
     ],
 )
-def test_a_run_is_published_whole_and_told_to_people_and_to_github(
+def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     tmp_path: Path, server: Web, source: str, code: int, verdict: str, state: str
 ) -> None:
     origin, tests = notebooks(tmp_path, a=source), repository_of_tests(tmp_path)
@@ -119,8 +119,8 @@ def test_a_run_is_published_whole_and_told_to_people_and_to_github(
     kept = {path.name for path in (tmp_path / "work/run-1/artifacts").iterdir()}
     assert published == kept
     assert {"STEP_SUMMARY.md", "manifest.json", "output_analysis.html"} <= published
-    marks = posts(server, f"/repos/lab/notebooks/statuses/{commit}")
-    assert [mark["state"] for mark in marks] == ["pending", state]
+    statuses = posts(server, f"/repos/lab/notebooks/statuses/{commit}")
+    assert [status["state"] for status in statuses] == ["pending", state]
     (message,) = posts(server, "/hook")
     assert message["verdict"] == verdict
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "secret" not in path.parts]
@@ -160,10 +160,10 @@ def test_datasets_are_there_before_the_notebook_runs_and_stay_for_the_next_run(
         json.loads((tmp_path / f"work/{run}/reports/download-dataset.json").read_text())["outputs"]
         for run in ("run-1", "run-2")
     ]
-    assert [(told["downloaded"], told["from-cache"]) for told in reports] == [(7000, 0), (0, 7000)]
+    assert [(one["downloaded"], one["from-cache"]) for one in reports] == [(7000, 0), (0, 7000)]
 
 
-def test_a_server_that_nobody_answers_turns_no_green_run_red(tmp_path: Path) -> None:
+def test_a_notification_that_cannot_be_sent_does_not_fail_a_run(tmp_path: Path) -> None:
     origin, tests = notebooks(tmp_path, a="1"), repository_of_tests(tmp_path)
     keys = secret(tmp_path, NOTIFY_WEBHOOK="http://127.0.0.1:1/hook")
 
@@ -223,7 +223,7 @@ def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(tmp_path: Pa
     )
 
     assert ended == 3, log
-    results = {task["task"]: task["results"] for task in told(tmp_path)["outputs"]["tasks"]}
+    results = {task["task"]: task["results"] for task in report_of(tmp_path)["outputs"]["tasks"]}
     assert results["execute-notebook"]["reason"] == "cell-error"
     assert results["summarize"]["verdict"] == "failed"
     for name, written in results.items():

@@ -193,9 +193,7 @@ class Scheduler:
             EndedTask(
                 task=task,
                 status=worst.status,
-                reason="FailureIgnored"
-                if run.ignored and worst.reason == "Failed"
-                else worst.reason,
+                reason="FailureIgnored" if tolerated else worst.reason,
                 why=str(worst.error or ""),
                 seconds=max(ended.seconds for ended in outcomes),
                 results=results,

@@ -47,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretKey:
-    """A value out of a Secret, for one environment variable."""
+    """The key of a Secret that holds the value of an environment variable."""
 
     name: Node
     key: Node
@@ -56,7 +56,7 @@ class SecretKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """One environment variable of a step: its text, or where its secret value is."""
+    """An environment variable of a step: its text, or the key of its Secret."""
 
     name: str
     value: Node | None
@@ -118,7 +118,7 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """A workspace of the Pipeline, handed to a Task."""
+    """A workspace of the Pipeline that a task binds to one of its Task."""
 
     workspace: str
     sub_path: Node | None

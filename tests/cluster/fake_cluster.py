@@ -1,7 +1,7 @@
-"""A kubectl that stands for a cluster: there is none where the tests run.
+"""A kubectl that stands for a cluster.
 
-It is a program of its own on the PATH and answers from files: what a question's name stands in
-front of. Questions that no file answers are about things that are not there.
+It is a program on the PATH that answers each question from a file with the question's name. A
+question without a file is about an object that does not exist.
 """
 
 from __future__ import annotations

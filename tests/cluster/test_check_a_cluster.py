@@ -42,10 +42,10 @@ def found(
 ) -> tuple[int, dict[str, tuple[str, str, str]]]:
     """Return the exit code, and status, text and remedy of each check by its name."""
     code = check.main([*args, "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "stepkit.cluster-check/1"
-    assert told["exit_code"] == code
-    return code, {f["check"]: (f["status"], f["found"], f["remedy"]) for f in told["findings"]}
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["schema"] == "stepkit.cluster-check/1"
+    assert shown["exit_code"] == code
+    return code, {f["check"]: (f["status"], f["found"], f["remedy"]) for f in shown["findings"]}
 
 
 def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
@@ -60,7 +60,7 @@ def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_cluster_with_all_of_it_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cluster_with_everything_is_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main([]) == 0
 
     printed = capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_no_other_verb_is_ever_run(cluster: FakeCluster, verb: str) -> None:
     assert cluster.calls() == []
 
 
-def test_context_is_handed_to_kubectl(
+def test_context_is_passed_to_kubectl(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer("--context=staging version", {"serverVersion": {"gitVersion": "v1.31.2"}})
@@ -114,7 +114,7 @@ def test_without_kubectl_nothing_is_asked(
     assert refused(capsys) == "there is no kubectl on this machine: install it"
 
 
-def test_an_unreachable_cluster_is_told_in_one_line(
+def test_an_unreachable_cluster_is_reported_in_one_line(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (
@@ -138,7 +138,7 @@ def test_an_unreachable_cluster_is_told_in_one_line(
         "Unable to connect to the server: x509: unknown authority",
     ],
 )
-def test_a_cluster_that_lets_nobody_in_ends_the_check_at_any_point(
+def test_a_cluster_that_refuses_the_user_ends_the_check_at_any_point(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
     cluster.refuse("get nodes", words)
@@ -165,20 +165,20 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_what_may_not_be_asked_is_told_and_the_rest_is_asked(
+def test_a_forbidden_question_is_reported_and_the_rest_is_asked(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.refuse("get nodes", FORBIDDEN)
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 2
-    assert told["GPUs"] == (
+    assert shown["GPUs"] == (
         "unknown",
         f"cannot tell: {FORBIDDEN}",
         "ask somebody who may read this",
     )
-    assert told["Tasks"][0] == "ok"
+    assert shown["Tasks"][0] == "ok"
 
 
 def test_something_to_do_counts_more_than_something_unknown(
@@ -187,10 +187,10 @@ def test_something_to_do_counts_more_than_something_unknown(
     cluster.refuse("get nodes", FORBIDDEN)
     cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [])
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["claim stepkit-shared"][:2] == ("todo", "not there")
+    assert shown["claim stepkit-shared"][:2] == ("todo", "not there")
 
 
 def test_a_server_that_answers_with_an_error_ends_one_check_only(
@@ -199,24 +199,24 @@ def test_a_server_that_answers_with_an_error_ends_one_check_only(
     words = "Error from server (Timeout): the server was unable to return a response: i/o timeout"
     cluster.refuse("get storageclasses", words)
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 2
-    assert told["storage classes"][:2] == ("unknown", f"cannot tell: {words}")
+    assert shown["storage classes"][:2] == ("unknown", f"cannot tell: {words}")
 
 
-def test_a_kubectl_that_prints_no_json_is_not_believed(
+def test_a_kubectl_that_prints_no_json_is_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer("get nodes --output=json", "<html>a proxy says hello</html>")
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 2
-    assert told["GPUs"][1] == "cannot tell: kubectl get nodes printed no JSON"
+    assert shown["GPUs"][1] == "cannot tell: kubectl get nodes printed no JSON"
 
 
-def test_a_cluster_without_tekton_is_told_to_get_it(
+def test_a_cluster_without_tekton_is_reported_with_a_remedy(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = 'error: the server doesn\'t have a resource type "{}"'
@@ -228,15 +228,15 @@ def test_a_cluster_without_tekton_is_told_to_get_it(
     for kind in ("tasks", "pipelines"):
         cluster.refuse(f"get {kind}.tekton.dev {NAMESPACE}", missing.format(kind))
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["Tekton Pipelines"][:2] == (
+    assert shown["Tekton Pipelines"][:2] == (
         "todo",
         "not installed in tekton-pipelines or openshift-pipelines",
     )
-    assert told["Tasks"][:2] == ("todo", "Tekton's kinds are not installed")
-    assert "Tekton Triggers" not in told
+    assert shown["Tasks"][:2] == ("todo", "Tekton's kinds are not installed")
+    assert "Tekton Triggers" not in shown
 
 
 def test_tekton_of_openshift_is_found_in_its_namespace(
@@ -249,53 +249,53 @@ def test_tekton_of_openshift_is_found_in_its_namespace(
     cluster.answer(f"get configmap feature-flags {place}", {"data": {}})
     cluster.answer(f"get configmap config-defaults {place}", {"data": {}})
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1  # the flag that the restricted profile needs
-    assert told["Tekton Pipelines"][:2] == ("ok", "v1.6.0 in openshift-pipelines")
-    assert told["Tekton Triggers"] == ("note", "not installed", "only the web hook needs it")
-    assert "-n openshift-pipelines" in told["flag set-security-context"][2]
+    assert shown["Tekton Pipelines"][:2] == ("ok", "v1.6.0 in openshift-pipelines")
+    assert shown["Tekton Triggers"] == ("note", "not installed", "only the web hook needs it")
+    assert "-n openshift-pipelines" in shown["flag set-security-context"][2]
 
 
 @pytest.mark.parametrize("version", ["v0.68.1", "v0.9.0"])
-def test_a_tekton_that_is_too_old_is_told(
+def test_a_tekton_that_is_too_old_is_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str], version: str
 ) -> None:
     cluster.answer(f"get configmap pipelines-info {TEKTON}", {"data": {"version": version}})
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["Tekton Pipelines"][0] == "todo"
-    assert "1.0 or newer" in told["Tekton Pipelines"][2]
+    assert shown["Tekton Pipelines"][0] == "todo"
+    assert "1.0 or newer" in shown["Tekton Pipelines"][2]
 
 
-def test_a_kubernetes_that_is_too_old_is_told(
+def test_a_kubernetes_that_is_too_old_is_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer("version", {"serverVersion": {"gitVersion": "v1.27.3+k3s1"}})
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["Kubernetes"][2] == "Tekton needs 1.28 or newer"
+    assert shown["Kubernetes"][2] == "Tekton needs 1.28 or newer"
 
 
-def test_a_controller_that_does_not_run_is_told(
+def test_a_controller_that_does_not_run_is_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     webhook = thing("tekton-pipelines-webhook", status={"unavailableReplicas": 1})
     controllers = ready("tekton-pipelines-controller", "tekton-triggers-controller")
     cluster.answer(f"get deployments {TEKTON}", [webhook, *controllers])
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["Tekton Pipelines"][:2] == (
+    assert shown["Tekton Pipelines"][:2] == (
         "todo",
         "v1.15.0 in tekton-pipelines, not ready: tekton-pipelines-webhook",
     )
-    assert told["Tekton Triggers"][0] == "ok"
+    assert shown["Tekton Triggers"][0] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -322,26 +322,26 @@ def test_flags_of_tekton_that_matter_are_judged(
     flags = {"set-security-context": "true", flag: value}
     cluster.answer(f"get configmap feature-flags {TEKTON}", {"data": flags})
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
-    assert told[f"flag {flag}"][0] == status
-    assert words in told[f"flag {flag}"][1]
+    assert shown[f"flag {flag}"][0] == status
+    assert words in shown[f"flag {flag}"][1]
     assert code == (1 if status == "todo" else 0)
 
 
-def test_a_flag_that_is_not_set_counts_as_tekton_takes_it(
+def test_a_flag_that_is_not_set_has_the_default_of_tekton(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer(f"get configmap feature-flags {TEKTON}", {})
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 1
-    assert told["flag set-security-context"][1].startswith("false: ")
-    assert told["default-timeout-minutes"][1] == "60"
+    assert shown["flag set-security-context"][1].startswith("false: ")
+    assert shown["default-timeout-minutes"][1] == "60"
 
 
-def test_no_gpu_is_a_thing_to_mend_unless_none_is_to_be(
+def test_no_gpu_needs_a_remedy_unless_none_is_wanted(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer("get nodes", [node("kind-control-plane")])
@@ -349,16 +349,16 @@ def test_no_gpu_is_a_thing_to_mend_unless_none_is_to_be(
         "get clusterpolicies.nvidia.com", "error: the server doesn't have a resource type"
     )
 
-    code, told = found(capsys)
-    assert (code, told["GPUs"][:2]) == (1, ("todo", "none on any of 1 nodes"))
-    assert told["GPU operator"][:2] == ("note", "not installed")
+    code, shown = found(capsys)
+    assert (code, shown["GPUs"][:2]) == (1, ("todo", "none on any of 1 nodes"))
+    assert shown["GPU operator"][:2] == ("note", "not installed")
 
-    code, told = found(capsys, "--gpu", "optional")
-    assert (code, told["GPUs"][:2]) == (0, ("note", "none"))
+    code, shown = found(capsys, "--gpu", "optional")
+    assert (code, shown["GPUs"][:2]) == (0, ("note", "none"))
 
     asked = len(cluster.calls())
-    code, told = found(capsys, "--gpu", "none")
-    assert (code, "GPUs" in told) == (0, False)
+    code, shown = found(capsys, "--gpu", "none")
+    assert (code, "GPUs" in shown) == (0, False)
     assert not any("nodes" in call for call in cluster.calls()[asked:])
 
 
@@ -367,13 +367,13 @@ def test_a_node_that_hides_its_gpus_is_named(
 ) -> None:
     cluster.answer("get nodes", [node("gpu-1", labels={"nvidia.com/gpu.present": "true"}, gpu=0)])
 
-    code, told = found(capsys, "--gpu", "optional")
+    code, shown = found(capsys, "--gpu", "optional")
 
     assert code == 1
-    assert told["GPUs"][:2] == ("todo", "gpu-1 have GPUs, and offer none")
+    assert shown["GPUs"][:2] == ("todo", "gpu-1 have GPUs, and offer none")
 
 
-def test_slices_shares_and_taints_of_gpus_are_told(
+def test_slices_shares_and_taints_of_gpus_are_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sliced = {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
@@ -381,23 +381,23 @@ def test_slices_shares_and_taints_of_gpus_are_told(
     mig = thing("gpu-2", spec={}, status={"allocatable": {"nvidia.com/mig-1g.10gb": "7"}})
     cluster.answer("get nodes", [node("gpu-1", labels=sliced, taints=[taint], gpu=4), mig])
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
     assert code == 0
-    assert told["GPUs"][1] == "nvidia.com/gpu: 4, nvidia.com/mig-1g.10gb: 7 on 2 of 2 nodes"
-    assert told["GPU sharing"][:2] == ("note", "gpu-1: 4 to a GPU, by time-slicing")
-    assert told["GPU taints"][:2] == ("note", "nvidia.com/gpu:NoSchedule on 1 nodes with GPUs")
+    assert shown["GPUs"][1] == "nvidia.com/gpu: 4, nvidia.com/mig-1g.10gb: 7 on 2 of 2 nodes"
+    assert shown["GPU sharing"][:2] == ("note", "gpu-1: 4 to a GPU, by time-slicing")
+    assert shown["GPU taints"][:2] == ("note", "nvidia.com/gpu:NoSchedule on 1 nodes with GPUs")
 
 
-def test_a_gpu_operator_that_is_not_ready_is_told(
+def test_a_gpu_operator_that_is_not_ready_is_reported(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = thing("cluster-policy", status={"state": "notReady"})
     cluster.answer("get clusterpolicies.nvidia.com", [policy])
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
-    assert (code, told["GPU operator"][:2]) == (1, ("todo", "cluster-policy: notReady"))
+    assert (code, shown["GPU operator"][:2]) == (1, ("todo", "cluster-policy: notReady"))
 
 
 @pytest.mark.parametrize(
@@ -421,11 +421,11 @@ def test_default_storage_class_is_looked_for(
 ) -> None:
     cluster.answer("get storageclasses", classes)
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
-    assert told["storage classes"][:2] == (status, words)
+    assert shown["storage classes"][:2] == (status, words)
     assert code == (1 if status == "todo" else 0)
-    assert "a guess" in told["ReadWriteMany"][1]
+    assert "a guess" in shown["ReadWriteMany"][1]
 
 
 def test_a_class_that_may_share_volumes_is_called_a_guess(
@@ -433,9 +433,9 @@ def test_a_class_that_may_share_volumes_is_called_a_guess(
 ) -> None:
     cluster.answer("get storageclasses", [storage_class("nfs", "nfs.csi.k8s.io", default=True)])
 
-    _, told = found(capsys)
+    _, shown = found(capsys)
 
-    assert told["ReadWriteMany"][1] == "nfs: a guess, by the name of the driver"
+    assert shown["ReadWriteMany"][1] == "nfs: a guess, by the name of the driver"
 
 
 @pytest.mark.parametrize(
@@ -446,9 +446,9 @@ def test_claim_is_judged_by_its_phase(
 ) -> None:
     cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [claim(phase)])
 
-    code, told = found(capsys)
+    code, shown = found(capsys)
 
-    assert told["claim stepkit-shared"][0] == status
+    assert shown["claim stepkit-shared"][0] == status
     assert code == (1 if status == "todo" else 0)
 
 
@@ -456,11 +456,11 @@ def test_claim_is_judged_by_its_phase(
 def test_a_namespace_that_is_not_there_ends_the_questions_about_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, told = found(capsys, "--namespace", "team-b")
+    code, shown = found(capsys, "--namespace", "team-b")
 
     assert code == 1
-    assert told["namespace"][:2] == ("todo", "there is no team-b")
-    assert "Tasks" not in told
+    assert shown["namespace"][:2] == ("todo", "there is no team-b")
+    assert "Tasks" not in shown
 
 
 def test_missing_accounts_and_tasks_of_other_versions_are_named(

@@ -128,7 +128,7 @@ def test_archive_has_runs_pods_logs_events_and_versions(
     assert {call.split()[0] for call in two_runs.calls()} == {"describe", "get", "logs", "version"}
 
 
-def test_secrets_stand_nowhere_in_the_archive(two_runs: FakeCluster, tmp_path: Path) -> None:
+def test_the_archive_holds_no_secrets(two_runs: FakeCluster, tmp_path: Path) -> None:
     files = bundle(tmp_path)
 
     whole = "\n".join(files.values())
@@ -236,7 +236,7 @@ def test_an_unreachable_cluster_leaves_no_archive(
     assert not (tmp_path / "logs.tar.gz").exists()
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
+def test_a_place_that_cannot_be_written_is_reported_before_anything_is_asked(
     cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "nowhere/logs.tar.gz"
@@ -310,7 +310,7 @@ def test_what_only_sounds_like_a_secret_stays(text: str) -> None:
     assert Scrubber().text(text) == text
 
 
-def test_a_reference_to_a_param_is_no_secret() -> None:
+def test_a_reference_to_a_param_is_not_a_secret() -> None:
     env = {"name": "API_TOKEN", "value": "$(params.api-token)"}
 
     assert Scrubber().object(env) == env
@@ -323,7 +323,7 @@ def test_a_line_of_megabytes_is_read_through() -> None:
     assert Scrubber().text(f"{word} PASSWORD=abcdefgh") == f"{word} PASSWORD=***"
 
 
-def test_a_name_of_a_secret_is_told_from_a_secret() -> None:
+def test_a_name_of_a_secret_is_not_masked_as_a_secret() -> None:
     scrubber = Scrubber(frozenset({"notify"}))
 
     params = [{"name": "secret", "value": "notify"}, {"name": "secret", "value": "hunter2!"}]

@@ -60,7 +60,7 @@ def test_alert_has_the_shape_that_the_operator_takes(rule: dict[str, Any]) -> No
         assert not known or label in known[0]
 
 
-def test_alerts_are_about_the_pipelines_that_there_are() -> None:
+def test_alerts_are_about_pipelines_that_exist() -> None:
     (rule,) = [rule for rule in RULES if rule["alert"] == "StepkitRunFailed"]
     (pattern,) = re.findall(r'pipeline=~"([^"]*)"', rule["expr"])
 
@@ -97,7 +97,7 @@ def test_service_monitors_select_the_services_of_tekton() -> None:
     }
 
 
-def test_one_label_lets_prometheus_find_all_of_it() -> None:
+def test_one_label_lets_prometheus_find_every_object() -> None:
     found = of_kind(overlay("gpu-operator"), "PrometheusRule", "ServiceMonitor")
 
     assert [thing["metadata"]["labels"]["release"] for thing in found] == ["prometheus"] * 3

@@ -108,7 +108,7 @@ def test_steps_reach_no_metadata_service_and_no_kubelet(port: int) -> None:
 
 
 @pytest.mark.parametrize("pod", [TASK_RUN, CRON_JOB])
-def test_nobody_reaches_a_step(pod: dict[str, str]) -> None:
+def test_no_connection_reaches_a_step(pod: dict[str, str]) -> None:
     assert not any(allowed(pod, "from", ANYWHERE, port) for port in (80, 443, 8080, 8888, 9000))
 
 

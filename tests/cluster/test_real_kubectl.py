@@ -143,14 +143,14 @@ def test_complaints_of_kubectl_are_understood(
 
 
 def test_versions_are_those_of_kubectl_and_of_the_server(asked: list[tuple[str, str]]) -> None:
-    told = Kubectl().versions()
+    versions = Kubectl().versions()
 
-    assert told["serverVersion"]["gitVersion"] == "v1.31.2"
-    assert told["clientVersion"]["gitVersion"]
+    assert versions["serverVersion"]["gitVersion"] == "v1.31.2"
+    assert versions["clientVersion"]["gitVersion"]
     assert {path for path, _ in asked} == {"/version"}
 
 
-def test_a_context_that_is_not_there_is_told(asked: list[tuple[str, str]]) -> None:
+def test_a_missing_context_is_reported(asked: list[tuple[str, str]]) -> None:
     with pytest.raises(CannotAskError, match='context "nope" does not exist'):
         Kubectl(context="nope").versions()
 
@@ -158,7 +158,7 @@ def test_a_context_that_is_not_there_is_told(asked: list[tuple[str, str]]) -> No
 
 
 @pytest.mark.usefixtures("asked")
-def test_a_server_that_nobody_runs_cannot_be_asked(tmp_path: Path) -> None:
+def test_a_server_that_does_not_run_cannot_be_asked(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config").read_text())
     config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
     (tmp_path / "config").write_text(json.dumps(config))

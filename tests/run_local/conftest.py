@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Local:
-    """A directory with a Pipeline, and what a run of it needs."""
+    """A directory with a Pipeline, and the options of a run."""
 
     def __init__(self, directory: Path, log: pytest.LogCaptureFixture) -> None:
         self.directory = directory
@@ -38,7 +38,7 @@ class Local:
         return {"name": "only", "image": "i", "command": shell, **fields}
 
     def task(self, name: str, *command: str, **fields: Any) -> dict[str, Any]:
-        """Make a task with a taskSpec; what begins with an underscore goes into the latter."""
+        """Make a task with a taskSpec; a field with an underscore goes into the taskSpec."""
         spec = {key[1:]: fields.pop(key) for key in list(fields) if key.startswith("_")}
         results = [{"name": r} if isinstance(r, str) else r for r in spec.pop("results", [])]
         return {
@@ -59,7 +59,7 @@ class Local:
         return self.file
 
     def write_task(self, name: str, file: str = "", **spec: Any) -> Path:
-        """Write a Task of its own beside the Pipeline."""
+        """Write a separate Task beside the Pipeline."""
         content = {
             "apiVersion": "tekton.dev/v1",
             "kind": "Task",
@@ -87,7 +87,7 @@ class Local:
 
 
 class Command:
-    """``stepkit run-local`` as a process of its own."""
+    """``stepkit run-local`` as a separate process."""
 
     def __init__(self, directory: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(

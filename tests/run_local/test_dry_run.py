@@ -1,4 +1,4 @@
-"""``--dry-run`` says what would run and touches nothing."""
+"""``--dry-run`` prints what would run, and changes nothing."""
 
 from __future__ import annotations
 

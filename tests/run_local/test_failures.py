@@ -22,7 +22,7 @@ def ended(on_machine: Local, *tasks: Any, **spec: Any) -> tuple[StepError, dict[
 
 
 def given(task: dict[str, Any], **values: str) -> dict[str, Any]:
-    """Hand params to a task and write them into the workspace."""
+    """Pass params to a task, which writes them into the workspace."""
     task["params"] = [{"name": name, "value": value} for name, value in values.items()]
     task["taskSpec"]["params"] = [{"name": name} for name in values]
     text = " ".join(f"$(params.{name})" for name in values)
@@ -107,7 +107,9 @@ def test_the_first_failed_step_ends_the_task(on_machine: Local) -> None:
     assert not (on_machine.shared / "never").exists()
 
 
-def test_a_step_may_fail_when_it_says_so_and_the_next_one_can_ask(on_machine: Local) -> None:
+def test_a_step_may_fail_with_on_error_and_the_next_one_reads_its_code(
+    on_machine: Local,
+) -> None:
     ask = f"cat $(steps.step-one.exitCode.path) $(steps.step-two.exitCode.path) > {W}/codes"
     steps = [
         on_machine.step("exit 7", onError="continue") | {"name": "one"},
@@ -125,7 +127,7 @@ def test_a_missing_program_is_not_covered_by_on_error(on_machine: Local) -> None
     assert "no program no-such-program" in str(caught)
 
 
-def test_an_ignored_failure_does_not_fail_the_run_and_is_told(on_machine: Local) -> None:
+def test_an_ignored_failure_does_not_fail_the_run_and_is_reported(on_machine: Local) -> None:
     outputs = on_machine.run(
         on_machine.task("bad", "exit 3", onError="continue"),
         on_machine.task("after", "true", runAfter=["bad"]),
@@ -207,7 +209,7 @@ def test_a_finally_task_that_needs_a_missing_result_is_skipped(on_machine: Local
     assert "needs: skipped: task silent did not emit the result r" in on_machine.log
 
 
-def test_a_dag_task_that_needs_a_missing_result_fails_the_run(on_machine: Local) -> None:
+def test_a_task_that_needs_a_missing_result_fails_the_run(on_machine: Local) -> None:
     caught, statuses = ended(
         on_machine,
         on_machine.task("silent", "true", _results=["r"]),
@@ -297,7 +299,7 @@ def test_a_steps_timeout_kills_at_once_and_keeps_the_results(on_machine: Local) 
     assert on_machine.read("f") == "r"
 
 
-def test_a_tasks_timeout_asks_first_and_loses_the_results(on_machine: Local) -> None:
+def test_a_tasks_timeout_sends_sigterm_first_and_loses_the_results(on_machine: Local) -> None:
     command = f"trap 'touch {W}/term; exit 0' TERM; printf r > $(results.r.path); sleep 30 & wait"
     caught, statuses = ended(
         on_machine,

@@ -151,7 +151,7 @@ def test_a_param_is_given_by_matrix_or_by_params_but_not_by_both(on_machine: Loc
         )
 
 
-def test_what_tekton_would_not_find_is_refused(on_machine: Local) -> None:
+def test_a_matrix_result_that_tekton_would_not_find_is_refused(on_machine: Local) -> None:
     matrix = {"params": values(a=["1"])}
     with pytest.raises(ConfigurationError, match="only if another task uses"):
         on_machine.run(

@@ -1,4 +1,4 @@
-"""A step may do anything to its files, a document may hold anything: the run ends in one line."""
+"""Steps with strange files and documents with strange values end the run with one line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def failed(on_machine: Local, *tasks: Any, **spec: Any) -> StepError:
         ),
     ],
 )
-def test_a_result_that_is_no_file_fails_its_task(
+def test_a_result_that_is_not_a_file_fails_its_task(
     on_machine: Local, command: str, problem: str
 ) -> None:
     error = failed(on_machine, on_machine.task("t", command, _results=["r"]))
@@ -79,7 +79,7 @@ def test_a_result_that_names_an_impossible_directory_fails_the_next_task(
     assert r"x\x00y" in str(error)
 
 
-def test_a_result_nested_too_deeply_is_no_list(on_machine: Local) -> None:
+def test_a_result_nested_too_deeply_is_not_a_list(on_machine: Local) -> None:
     script = f"open('{R}', 'w').write('[' * 3000)"
     result = {"name": "r", "type": "array"}
     task = on_machine.task("t", sys.executable, "-c", script, _results=[result])

@@ -1,4 +1,4 @@
-"""What cannot run here as on a cluster is refused in one line, before anything runs."""
+"""A Pipeline that cannot run here as on a cluster is refused in one line, before it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RAN = ["sh", "-c", f"touch {W}/ran"]
 
 
 def refused(on_machine: Local, **options: Any) -> str:
-    """Run the Pipeline on disk; return the error, having seen that it is one and did nothing."""
+    """Run the Pipeline on disk; return the error, and assert that nothing was written."""
     before = sorted(on_machine.directory.rglob("*"))
     with pytest.raises(ConfigurationError) as caught:
         on_machine.run(options=options)
@@ -327,7 +327,9 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
         ("x: \x01", "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_pipeline_is_refused(on_machine: Local, text: str, problem: str) -> None:
+def test_a_file_that_is_not_a_pipeline_is_refused(
+    on_machine: Local, text: str, problem: str
+) -> None:
     on_machine.file.write_text(text)
     assert problem in refused(on_machine)
 
@@ -344,7 +346,7 @@ def test_two_pipelines_in_one_file_are_refused(on_machine: Local) -> None:
     assert "2 Pipelines" in refused(on_machine)
 
 
-def test_tasks_come_from_the_same_file_the_directory_the_one_above_or_where_told(
+def test_tasks_come_from_the_same_file_its_directory_the_one_above_or_the_option(
     on_machine: Local, tmp_path: Path
 ) -> None:
     def say(word: str) -> dict[str, Any]:
@@ -355,9 +357,9 @@ def test_tasks_come_from_the_same_file_the_directory_the_one_above_or_where_told
     (on_machine.directory / "same.yaml").unlink()
     on_machine.write_task("beside", **say("above"))
     on_machine.write_task("above", **say("above"))
-    below, told = tmp_path / "below", tmp_path / "told"
+    below, given = tmp_path / "below", tmp_path / "given"
     below.mkdir()
-    told.mkdir()
+    given.mkdir()
     (below / "broken.yaml").write_text("a: [")
     on_machine.file = below / "pipeline.yaml"
     bound = [{"name": "shared"}]
@@ -369,7 +371,7 @@ def test_tasks_come_from_the_same_file_the_directory_the_one_above_or_where_told
     on_machine.write_task("beside", **say("beside"))
     on_machine.run()
     assert sorted(on_machine.read("said").split()) == ["above", "beside", "same"]
-    message = refused(on_machine, tasks=(told,))
-    assert f"there is no Task 'above' in {on_machine.file}, {told}" in message
-    (told / "broken.yaml").write_text("a: [")
-    assert "unreadable there" in refused(on_machine, tasks=(told,))
+    message = refused(on_machine, tasks=(given,))
+    assert f"there is no Task 'above' in {on_machine.file}, {given}" in message
+    (given / "broken.yaml").write_text("a: [")
+    assert "unreadable there" in refused(on_machine, tasks=(given,))

@@ -41,11 +41,11 @@ def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
     asked = f"trap 'touch {W}/asked; exit 0' TERM; touch {W}/on; sleep 60 & wait"
     statuses = {"one": "$(tasks.slow.status)", "two": "$(tasks.never.status)",
                 "why": "$(tasks.slow.reason)"}  # fmt: skip
-    told = f"echo $(params.one) $(params.two) $(params.why) > {W}/told"
+    statuses_line = f"echo $(params.one) $(params.two) $(params.why) > {W}/statuses"
     on_machine.write(
         on_machine.task("slow", asked),
         on_machine.task("never", f"touch {W}/never", runAfter=["slow"]),
-        **{"finally": [last(on_machine, told, **statuses)]},
+        **{"finally": [last(on_machine, statuses_line, **statuses)]},
     )
     report = on_machine.directory / "report.json"
     run = command(on_machine.directory, str(on_machine.file), "--report", str(report),
@@ -56,7 +56,7 @@ def test_a_signal_ends_the_running_tasks_and_finally_still_runs(
     assert ended == code
     assert (on_machine.shared / "asked").exists()
     assert not (on_machine.shared / "never").exists()
-    assert on_machine.read("told") == "Failed None TaskRunCancelled\n"
+    assert on_machine.read("statuses") == "Failed None TaskRunCancelled\n"
     content = json.loads(report.read_text())
     assert content["status"] == "cancelled"
     assert [row["status"] for row in content["outputs"]["tasks"]] == [
@@ -94,7 +94,7 @@ def test_a_second_signal_ends_at_once_even_what_ignores_the_first(
         os.kill(int(on_machine.read("pid")), 0)
 
 
-def test_a_second_ctrl_c_while_the_first_is_told_loses_no_outputs(on_machine: Local) -> None:
+def test_a_second_ctrl_c_while_the_first_is_logged_loses_no_outputs(on_machine: Local) -> None:
     class Impatient(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.getMessage().startswith("stopping"):

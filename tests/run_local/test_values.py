@@ -172,7 +172,7 @@ def test_array_and_object_results_go_from_task_to_task(on_machine: Local) -> Non
         ({"properties": {"k": {}}}, None, "of type object is missing"),
     ],
 )
-def test_a_result_of_another_shape_fails_the_task(
+def test_a_result_of_another_type_fails_the_task(
     on_machine: Local, result: dict[str, Any], written: str | None, problem: str
 ) -> None:
     command = f"printf '{written}' > $(results.r.path)" if written is not None else "true"

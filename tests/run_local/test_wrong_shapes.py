@@ -1,4 +1,4 @@
-"""Whatever stands in the YAML, it runs or it is refused in one line: never a traceback."""
+"""Any value in the YAML runs or is refused in one line: never with a traceback."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ spec:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to every value in the document."""
+    """Yield the path of every value in the document."""
     if path:
         yield path
     if isinstance(value, dict | list):

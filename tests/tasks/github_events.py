@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 COMMIT = "1481a2de7b2a7d02428ad93446ab166be7793fbb"
-NOBODY = "0" * 40
+NO_COMMIT = "0" * 40
 REPOSITORY = {
     "id": 186853002,
     "full_name": "somebody/notebooks",
@@ -15,7 +15,7 @@ REPOSITORY = {
 }
 
 
-def commit(message: str = "Mend the axis", **files: list[str]) -> dict[str, Any]:
+def commit(message: str = "Correct the axis", **files: list[str]) -> dict[str, Any]:
     """Return one entry of a push's commits: ``added``, ``modified``, ``removed`` name files."""
     return {
         "id": COMMIT,
@@ -46,7 +46,7 @@ def push(*commits: dict[str, Any], ref: str = "refs/heads/main", **fields: Any) 
 
 
 def deletion(ref: str) -> dict[str, Any]:
-    return push(ref=ref, after=NOBODY, deleted=True)
+    return push(ref=ref, after=NO_COMMIT, deleted=True)
 
 
 def pull_request(
@@ -63,8 +63,8 @@ def pull_request(
             "id": 279147437,
             "state": "open",
             "draft": False,
-            "head": {"ref": "mend-axis", "sha": COMMIT, "repo": head_repository},
-            "base": {"ref": base, "sha": NOBODY, "repo": REPOSITORY},
+            "head": {"ref": "correct-axis", "sha": COMMIT, "repo": head_repository},
+            "base": {"ref": base, "sha": NO_COMMIT, "repo": REPOSITORY},
             "labels": [],
         },
         "repository": REPOSITORY,

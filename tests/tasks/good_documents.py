@@ -43,7 +43,7 @@ spec:
         - {name: files, value: ["$(tasks.convert.results.page)", "$(params.names[*])"]}
       workspaces: [{name: shared, workspace: files}]
   finally:
-    - name: tell
+    - name: list-all
       taskRef: {name: collect-artifacts}
       params: [{name: exclude, value: ["convert=$(tasks.convert.status)"]}]
       workspaces: [{name: shared, workspace: files}]

@@ -1,4 +1,4 @@
-"""Each check of what a cluster refuses must be able to fail: one fault each."""
+"""Each check of what a cluster refuses can fail: documents with one fault each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def with_volume(volume: dict[str, Any], *mounts: str) -> dict[str, Any]:
 
 TASKS = {
     "no name": ("metadata/name", "", "needs name or generateName"),
-    "no version": ("metadata/annotations", {"tekton.dev/pipelines.minVersion": "1.0"}, "1.0 is no"),
+    "no version": (
+        "metadata/annotations",
+        {"tekton.dev/pipelines.minVersion": "1.0"},
+        "1.0 is not a version",
+    ),
     "enum": ("spec/params/0/enum", ["a"], "enum needs an alpha flag"),
     "default of another type": (
         "spec/params/+",

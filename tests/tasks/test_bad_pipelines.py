@@ -1,4 +1,4 @@
-"""Each check of a Pipeline or a run must be able to fail: a small one with one fault each."""
+"""Each check of a Pipeline or a run can fail: small documents with one fault each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.tekton_checks import check_tekton
 FIRST, SECOND, LAST = "spec/tasks/0", "spec/tasks/1", "spec/finally/0"
 BAD_PIPELINES = {
     "unknown Task": (f"{FIRST}/taskRef/name", "convert", "there is no Task convert"),
-    "name twice": (f"{SECOND}/name", "tell", "the name 'tell' is used twice"),
+    "name twice": (f"{SECOND}/name", "list-all", "the name 'list-all' is used twice"),
     "unused workspace": (
         "spec/workspaces/+",
         {"name": "cache", "description": "Cache."},
@@ -76,8 +76,8 @@ BAD_PIPELINES = {
     ),
     "result of finally": (
         f"{LAST}/params/0/value",
-        ["$(finally.tell.results.count)"],
-        "there is no variable $(finally.tell.results.count)",
+        ["$(finally.list-all.results.count)"],
+        "there is no variable $(finally.list-all.results.count)",
     ),
     "circle": (f"{FIRST}/runAfter", ["collect"], "wait for each other: convert -> collect"),
     "order of no task": (f"{FIRST}/runAfter", ["clone"], "there is no task 'clone'"),

@@ -1,4 +1,4 @@
-"""Each check of a Task must be able to fail: a small Task with one fault each."""
+"""Each check of a Task can fail: a small Task with one fault each."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_key_of_an_object_must_exist(arg: str, expected: list[str]) -> None:
     assert [one.rpartition(": ")[2] for one in found] == expected
 
 
-def test_a_key_that_stands_there_twice_is_found(tmp_path: Path) -> None:
+def test_a_key_that_is_there_twice_is_found(tmp_path: Path) -> None:
     file = tmp_path / "task.yaml"
     file.write_text("kind: Task\nspec: {}\nkind: Pipeline\n")
 

@@ -1,4 +1,4 @@
-"""What the Pipelines must hand on, and what they must expect of their tasks."""
+"""The Pipelines pass on their params, and their summaries expect every task."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def passed(used: dict[str, Any]) -> dict[str, Any]:
 
 
 def optional(used: dict[str, Any]) -> bool:
-    """Tell whether it takes a param to run the task: a run without it is whole."""
+    """Return whether a param decides that the task runs: a run without it is complete."""
     return any("$(params." in condition["input"] for condition in used.get("when", []))
 
 
-def tells(used: dict[str, Any]) -> bool:
-    """Tell whether the task only tells people of the run, and says nothing of it."""
+def notifies(used: dict[str, Any]) -> bool:
+    """Return whether the task only notifies people of the run."""
     return runs(used, "notify")
 
 
@@ -42,7 +42,7 @@ def test_tasks_that_run_notebooks_take_every_flag_about_the_gpu(name: str) -> No
 
 @pytest.mark.parametrize("name", ["gpu", "rmm-mode", "rmm-pool-size", "on-gpu-oom"])
 @PIPELINES
-def test_a_pipeline_hands_what_it_is_told_about_the_gpu_to_the_notebook(
+def test_a_pipeline_passes_its_params_about_the_gpu_to_the_notebook(
     pipeline: Manifest, name: str
 ) -> None:
     params = named(pipeline.spec["params"])
@@ -54,7 +54,7 @@ def test_a_pipeline_hands_what_it_is_told_about_the_gpu_to_the_notebook(
 
 
 @PIPELINES
-def test_a_pipeline_gives_every_task_a_report_of_its_own(pipeline: Manifest) -> None:
+def test_a_pipeline_gives_every_task_its_own_report(pipeline: Manifest) -> None:
     for used in pipeline_tasks(pipeline.spec):
         if "report" in named(library().task_of(used)["params"]):
             directory = "$(context.pipelineRun.name)/reports/"
@@ -68,14 +68,14 @@ def test_a_pipeline_gives_every_task_a_report_of_its_own(pipeline: Manifest) -> 
 @PIPELINES
 def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest) -> None:
     plain = [used for used in pipeline.spec["tasks"] if "matrix" not in used]
-    names = [used["name"] for used in plain if not tells(used)]
+    names = [used["name"] for used in plain if not notifies(used)]
     (summary,) = [one for one in pipeline_tasks(pipeline.spec) if runs(one, "summarize")]
 
     expected = passed(summary)["expect"]
     assert [name for name in expected if name in names] == [
         used["name"] for used in plain if used["name"] in names and not optional(used)
     ]
-    told = [used["name"] for used in pipeline.spec["tasks"] if not tells(used)]
+    known = [used["name"] for used in pipeline.spec["tasks"] if not notifies(used)]
     assert passed(summary)["statuses"] == [
-        f"{name}=$(tasks.{name}.status)/$(tasks.{name}.reason)" for name in told
+        f"{name}=$(tasks.{name}.status)/$(tasks.{name}.reason)" for name in known
     ]

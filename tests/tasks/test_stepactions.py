@@ -69,7 +69,7 @@ def test_a_volume_is_named_by_one_param(action: Manifest) -> None:
         assert f"has a volume {mount['name']}" in action.spec["description"]
 
 
-def test_it_tells_who_refers_to_it_to_ask_for_the_gpu() -> None:
+def test_its_description_says_to_ask_for_the_gpu() -> None:
     (action,) = [one for one in manifests("StepAction") if one.name == "execute-notebook"]
 
     assert 'computeResources.limits (nvidia.com/gpu: "1")' in action.spec["description"]

@@ -34,7 +34,7 @@ def test_nothing_is_wrong_with_it(manifest: Manifest, check: Checker) -> None:
 
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one.label)
-def test_its_shape_is_right(manifest: Manifest) -> None:
+def test_it_keeps_the_conventions_of_the_catalog(manifest: Manifest) -> None:
     assert list(check_catalog(manifest, library())) == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from cel_expr_python import cel
-from tasks.github_events import FORK, NOBODY, REPOSITORY, commit, deletion, pull_request, push
+from tasks.github_events import FORK, NO_COMMIT, REPOSITORY, commit, deletion, pull_request, push
 from tasks.manifests import ROOT, manifests
 
 DOCS = ROOT.parent / "docs/triggers.md"
@@ -50,16 +50,19 @@ NOTEBOOK = "notebooks/scrna.ipynb"
 PUSHES = {
     "a notebook changed": (push(commit(modified=[NOTEBOOK])), True),
     "a notebook was added": (push(commit(added=[NOTEBOOK])), True),
-    "[gpu] in the message": (push(commit("Mend it [gpu]")), True),
-    "[Notebook] in the body of the message": (push(commit("Mend it\n\nRuns: [Notebook]")), True),
-    "[notebook] in an older commit": (push(commit("Try [notebook]"), commit("Mend a word")), True),
+    "[gpu] in the message": (push(commit("Correct it [gpu]")), True),
+    "[Notebook] in the body of the message": (push(commit("Correct it\n\nRuns: [Notebook]")), True),
+    "[notebook] in an older commit": (
+        push(commit("Try [notebook]"), commit("Correct a word")),
+        True,
+    ),
     "a notebook changed in an older commit": (push(commit(modified=[NOTEBOOK]), commit()), True),
     "develop": (push(commit("[gpu]"), ref="refs/heads/develop"), True),
     "forced": (push(commit("[gpu]"), forced=True), True),
-    "a new branch main": (push(commit("[gpu]"), created=True, before=NOBODY), True),
+    "a new branch main": (push(commit("[gpu]"), created=True, before=NO_COMMIT), True),
     "only a word changed": (push(commit(modified=["README.md"])), False),
-    "gpu without brackets": (push(commit("Mend the gpu notebook")), False),
-    "half a mark": (push(commit("Mend gpu] axis")), False),
+    "gpu without brackets": (push(commit("Correct the gpu notebook")), False),
+    "half a mark": (push(commit("Correct gpu] axis")), False),
     "a notebook was only removed": (push(commit(removed=[NOTEBOOK])), False),
     "a directory of a like name": (push(commit(added=["old/notebooks/x", "notebooks.md"])), False),
     "another branch": (push(commit("[gpu]"), ref="refs/heads/release/main"), False),
@@ -68,12 +71,12 @@ PUSHES = {
     "no commits": (push(), False),
     "the branch was deleted": (deletion("refs/heads/main"), False),
     "the branch was deleted, whatever it lists": (
-        push(commit("[gpu]"), after=NOBODY, deleted=True),
+        push(commit("[gpu]"), after=NO_COMMIT, deleted=True),
         False,
     ),
     "another branch was deleted": (deletion("refs/heads/release/1"), False),
-    "lists of files left out": (push({"id": "1", "message": "Mend it"}), False),
-    "lists of files left out, [gpu]": (push({"id": "1", "message": "Mend it [gpu]"}), True),
+    "lists of files left out": (push({"id": "1", "message": "Correct it"}), False),
+    "lists of files left out, [gpu]": (push({"id": "1", "message": "Correct it [gpu]"}), True),
 }
 PULL_REQUESTS = {
     "opened": (pull_request(), True),
@@ -165,7 +168,7 @@ def test_each_part_of_a_filter_decides_some_event(trigger: str, part: str) -> No
     )
 
 
-def test_a_field_that_an_event_lacks_is_an_error_and_no_refusal() -> None:
+def test_a_field_that_an_event_lacks_is_an_error_and_not_a_refusal() -> None:
     assert "head_commit" not in filters()["github-push"]
 
     found = outcome("body.head_commit.message == ''", deletion("refs/heads/main"))

@@ -68,7 +68,7 @@ def test_the_run_gets_the_commit_and_not_the_branch(trigger: dict[str, Any]) -> 
 
 
 @BY_EVENT
-def test_nothing_that_somebody_wrote_into_an_event_gets_into_the_run(
+def test_free_text_of_an_event_does_not_get_into_the_run(
     trigger: dict[str, Any],
 ) -> None:
     written = " ".join(text for _, text in texts(TRIGGERS.bindings))
@@ -189,14 +189,18 @@ BAD = {
         "commit is given twice",
     ),
     "trigger's name": (f"{FIRST}/name", "github-pull-request", "two triggers have this name"),
-    "variable of a template": ("1/spec/params/0/value", "$(tt.params.x)", "no field of an event"),
-    "part of a text": ("1/spec/params/0/value", "x$(body.ref)", "no field of an event"),
+    "variable of a template": (
+        "1/spec/params/0/value",
+        "$(tt.params.x)",
+        "not a field of an event",
+    ),
+    "part of a text": ("1/spec/params/0/value", "x$(body.ref)", "not a field of an event"),
     "unused param": ("4/spec/params/0/name", "x", "x is declared or used"),
     "fixed name": ("4/spec/resourcetemplates/0/metadata", {"name": "x"}, "generateName is needed"),
     "event in a template": (
         "4/spec/resourcetemplates/0/spec/pipelineRef/name",
         "$(body.ref)",
-        "knows nothing but",
+        "has only $(tt.params",
     ),
 }
 
@@ -214,7 +218,7 @@ def test_a_fault_in_the_triggers_is_found(path: str, value: Any, problem: str) -
     assert any(problem in one for one in Triggers(found).check())
 
 
-def test_what_the_cluster_needs_for_it_is_told() -> None:
+def test_the_docs_name_the_secret_and_the_service_of_the_listener() -> None:
     text = DOCS.read_text()
     secret = named(LISTENER.spec["triggers"][0]["interceptors"][0]["params"])["secretRef"]["value"]
 

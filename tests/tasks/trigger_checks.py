@@ -1,4 +1,4 @@
-"""What an EventListener, its bindings and its template have to be: no schema of them is at hand."""
+"""Check an EventListener, its bindings and its template: there is no schema of them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _under(name: str, problems: Iterator[str]) -> Iterator[str]:
 def _binding(binding: dict[str, Any]) -> Iterator[str]:
     for field, text in texts(binding):
         if "$(" in text and not _EVENT.fullmatch(text):
-            yield f"{field}: {text} is no field of an event"
+            yield f"{field}: {text} is not a field of an event"
 
 
 def _signature(interceptor: dict[str, Any]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _template(template: dict[str, Any]) -> Iterator[str]:
             yield "metadata: generateName is needed: a second run of the same name is refused"
     for field, text in texts(template["resourcetemplates"]):
         if "$(body" in text or "$(params" in text:
-            yield f"{field}: a template knows nothing but $(tt.params.NAME)"
+            yield f"{field}: a template has only $(tt.params.NAME)"
 
 
 def _looked_up(text: str, event: Any) -> str:

@@ -68,7 +68,7 @@ class Bundle:
     def _contents(self) -> str:
         lines = [
             f"stepkit {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            "Values that look like secrets are masked with ***; no Secret was asked for.",
+            "Values that look like secrets are masked with ***; no Secret was fetched.",
             "",
             *sorted(self.files),
             *(f"{name}: not there: {why}" for name, why in sorted(self.missing.items())),

@@ -1,4 +1,4 @@
-"""Tell whether a cluster has what stepkit needs: `make cluster-check`.
+"""Check whether a cluster has what stepkit needs: `make cluster-check`.
 
     make cluster-check CLUSTER_ARGS="--context staging --namespace stepkit"
 
@@ -58,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def findings(kubectl: Kubectl, namespace: str, *, gpu: str = "required") -> Iterator[Finding]:
-    """Yield what is to be said of the cluster.
+    """Yield the findings about the cluster.
 
     ``gpu``: ``required``, ``optional`` or ``none`` to leave GPUs alone. Raises
     :class:`~tasks.cluster.tool.kubectl.CannotAskError`, and any :class:`RefusedError` of the first
-    question, which everybody may ask.
+    question, which every user may ask.
     """
     yield _versions(kubectl.versions())
     yield from guarded("Tekton", tekton.findings(kubectl))
@@ -71,9 +71,9 @@ def findings(kubectl: Kubectl, namespace: str, *, gpu: str = "required") -> Iter
     yield from guarded("namespace", place.findings(kubectl, namespace))
 
 
-def _versions(told: dict[str, Any]) -> Finding:
-    client = told.get("clientVersion", {}).get("gitVersion", "of unknown version")
-    server = told.get("serverVersion", {}).get("gitVersion", "of unknown version")
+def _versions(answer: dict[str, Any]) -> Finding:
+    client = answer.get("clientVersion", {}).get("gitVersion", "of unknown version")
+    server = answer.get("serverVersion", {}).get("gitVersion", "of unknown version")
     found = f"kubectl {client}, Kubernetes {server}"
     number = re.match(r"v(\d+)\.(\d+)", server)
     if number and (int(number[1]), int(number[2])) < _OLDEST:
@@ -93,7 +93,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that tell which cluster is asked, and how long."""
+    """Add the flags that select the cluster, and how long an answer may take."""
     parser.add_argument("--namespace", default=NAMESPACE, help="where runs are (%(default)s)")
     parser.add_argument("--context", default="", help="kubectl's context; the current one if empty")
     parser.add_argument(

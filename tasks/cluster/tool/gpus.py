@@ -26,9 +26,9 @@ _Node = dict[str, Any]
 
 
 def findings(kubectl: Kubectl, *, required: bool) -> Iterator[Finding]:
-    """Yield what is to be said of GPUs; raises as :meth:`Kubectl.text`.
+    """Yield the findings about GPUs; raises as :meth:`Kubectl.text`.
 
-    ``required``: whether having none is a thing to be mended.
+    ``required``: whether a cluster without GPUs needs a remedy.
     """
     nodes = kubectl.items("nodes")
     yield _offered(nodes, required=required)
@@ -102,13 +102,13 @@ def _operator(kubectl: Kubectl, *, offered: bool) -> Iterator[Finding]:
     except AbsentError:
         policies = []
     states = {name_of(p): p.get("status", {}).get("state", "unknown") for p in policies}
-    told = ", ".join(f"{name}: {state}" for name, state in states.items())
+    shown = ", ".join(f"{name}: {state}" for name, state in states.items())
     if not states:
-        yield note(check, "not installed" + (": a device plugin of its own" if offered else ""))
+        yield note(check, "not installed" + (": a separate device plugin" if offered else ""))
     elif set(states.values()) == {"ready"}:
-        yield ok(check, told)
+        yield ok(check, shown)
     else:
-        yield todo(check, told, "kubectl describe clusterpolicies.nvidia.com")
+        yield todo(check, shown, "kubectl describe clusterpolicies.nvidia.com")
 
 
 def _labels(node: _Node) -> dict[str, str]:

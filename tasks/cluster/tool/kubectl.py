@@ -20,15 +20,15 @@ class RefusedError(Exception):
 
 
 class CannotAskError(RefusedError):
-    """There is no kubectl, or it reaches no cluster: no other question will be answered either."""
+    """kubectl is missing or reaches no cluster: other questions would have no answer, either."""
 
 
 class ForbiddenError(RefusedError):
-    """Whoever asks may not ask this."""
+    """The user has no right to ask this."""
 
 
 class AbsentError(RefusedError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class UnknownKindError(AbsentError):

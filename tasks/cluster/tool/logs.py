@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def collect(kubectl: Kubectl, namespace: str, *, runs: Sequence[str], last: int) -> Bundle:
-    """Return all that there is to tell of ``runs``, or of the ``last`` ones, and of the cluster.
+    """Return what a bug report needs of ``runs``, or of the ``last`` ones, and of the cluster.
 
     Raises :class:`CannotAskError` when the cluster cannot be asked at all, and
     :class:`NoSuchRunError` for a run that is not there.
@@ -170,7 +170,7 @@ def _tekton(bundle: Bundle, kubectl: Kubectl, namespace: str) -> None:
 
     def ours() -> str:
         printed = kubectl.text("logs", "deployment/tekton-pipelines-controller", where, *_LOG)
-        # The controller serves all namespaces: the others' runs are nobody's business.
+        # The controller serves all namespaces: leave out the runs of the others.
         return "".join(f"{line}\n" for line in printed.splitlines() if namespace in line)
 
     bundle.text("tekton/controller.log", ours)

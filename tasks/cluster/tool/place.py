@@ -82,8 +82,8 @@ def _namespace(found: dict[str, Any]) -> Finding:
     level = labels.get("pod-security.kubernetes.io/enforce", "")
     if level == "restricted":
         return ok("namespace", f"{name_of(found)}, pod security {level}")
-    told = f"{name_of(found)}, pod security {level or 'not enforced'}"
-    return note("namespace", told, "tasks/cluster enforces restricted")
+    shown = f"{name_of(found)}, pod security {level or 'not enforced'}"
+    return note("namespace", shown, "tasks/cluster enforces restricted")
 
 
 def _claims(kubectl: Kubectl, where: str) -> Iterator[Finding]:

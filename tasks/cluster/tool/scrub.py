@@ -1,4 +1,4 @@
-"""Take secrets out of what a cluster tells."""
+"""Mask secrets in what a cluster prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORDS: Final = (
     r"token|secret|passw|passphrase|credential|signature|cookie|authorization"
     r"|(?:api|access|private)[-_.]?key|webhook[-_.]?url|connection[-_.]?string"
 )
-_TELLING: Final = re.compile(_WORDS, re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(_WORDS, re.IGNORECASE)
 # Keys of Kubernetes' own that only sound like it: what they hold are names and numbers.
 _HARMLESS: Final = re.compile(
     r"secretName|imagePullSecrets?|tokenExpirationSeconds|automountServiceAccountToken"
@@ -23,7 +23,7 @@ _REFERENCE: Final = re.compile(r"\$\([^()]*\)")
 # Annotations in which a whole object stands once more, as text.
 _COPIES: Final = ("kubectl.kubernetes.io/last-applied-configuration",)
 
-# What services' own tokens look like, and what stands beside a telling name in a log.
+# What services' own tokens look like, and what stands beside such a name in a log.
 _SHAPES: Final = (
     re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{16,}"),
     re.compile(r"\bglpat-[A-Za-z0-9_-]{16,}"),
@@ -50,9 +50,9 @@ _BESIDE: Final = re.compile(
 
 @dataclass
 class Scrubber:
-    """Masks secrets, and remembers those it met: they are masked wherever else they stand.
+    """Masks secrets, and remembers them: they are masked in any other place, too.
 
-    ``names`` are names of Secret objects: a param that holds one of these is no secret.
+    ``names`` are names of Secret objects: a param that holds one of these is not a secret.
     """
 
     names: frozenset[str] = frozenset()
@@ -61,18 +61,18 @@ class Scrubber:
     def object(self, thing: Any) -> Any:
         """Return a copy of a Kubernetes object without secrets, and without copies of itself.
 
-        Masked are values of environment variables, params and results with a telling name, and
-        of keys with one.
+        It masks the values of environment variables, params, results and keys whose name sounds
+        secret.
         """
         if isinstance(thing, list):
             return [self.object(item) for item in thing]
         if not isinstance(thing, dict):
             return self.text(thing) if isinstance(thing, str) else thing
         name = thing.get("name")
-        named = isinstance(name, str) and _tells(name)
+        named = isinstance(name, str) and _sounds_secret(name)
         return {
             key: self._mask(value)
-            if _tells(key) or (named and key in {"value", "default"})
+            if _sounds_secret(key) or (named and key in {"value", "default"})
             else self.object(value)
             for key, value in thing.items()
             if key != "managedFields" and key not in _COPIES
@@ -89,7 +89,7 @@ class Scrubber:
         return redact(text, self.met)
 
     def _beside(self, found: re.Match[str]) -> str:
-        if not _tells(found["name"]) or found["value"] in self.names:
+        if not _sounds_secret(found["name"]) or found["value"] in self.names:
             return found[0]
         return f"{found['name']}{found['between']}{MASK}"
 
@@ -107,5 +107,5 @@ class Scrubber:
         return MASK
 
 
-def _tells(name: str) -> bool:
-    return bool(_TELLING.search(name)) and not _HARMLESS.fullmatch(name)
+def _sounds_secret(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name)) and not _HARMLESS.fullmatch(name)

@@ -20,7 +20,7 @@ _INSTALL: Final = "https://tekton.dev/docs/installation/"
 
 
 def findings(kubectl: Kubectl) -> Iterator[Finding]:
-    """Yield what is to be said of Tekton; raises as :meth:`Kubectl.text`."""
+    """Yield the findings about Tekton; raises as :meth:`Kubectl.text`."""
     try:
         home = namespace(kubectl)
     except AbsentError:
@@ -95,7 +95,7 @@ def _default_timeout(kubectl: Kubectl, home: str) -> Iterator[Finding]:
     check = "default-timeout-minutes"
     found = kubectl.object("configmap", "config-defaults", f"--namespace={home}")
     minutes = str((found.get("data") or {}).get(check, "60"))
-    yield note(check, minutes, "a run that takes longer needs timeouts of its own")
+    yield note(check, minutes, "a run that takes longer needs its own timeouts")
 
 
 def _coschedule(check: str, value: str, _home: str) -> Finding:
