@@ -61,15 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.pop(variable, None)
     log.configure(args.log_format, secrets.values())
     try:
-        chosen = flags.collect(step.Options, args, {**os.environ, **secrets})
+        options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
         return _fail(args, str(error), 2)
     with _signals_as_exceptions():
         try:
-            return _run(args, step, chosen, tuple(secrets.values()))
+            return _run(args, step, options, tuple(secrets.values()))
         except KeyboardInterrupt as stop:  # it came before the step began
-            result = run_step.stopped(args.step, chosen, stop)
-            return _hand_over(args, result, tuple(secrets.values()))
+            result = run_step.stopped(args.step, options, stop)
+            return _finish(args, result, tuple(secrets.values()))
 
 
 def _print_version() -> None:
@@ -100,29 +100,29 @@ def _signals_as_exceptions() -> Iterator[None]:
 
 
 def _run(
-    args: argparse.Namespace, step: Step, chosen: DataclassInstance, secrets: tuple[str, ...]
+    args: argparse.Namespace, step: Step, options: DataclassInstance, secrets: tuple[str, ...]
 ) -> int:
     written = [(f"--result {name}", path) for name, path in args.results]
     if args.report:
         written.append(("--report", args.report))
-    unfinished = run_step.unfinished(args.step, chosen)
+    unfinished = run_step.unfinished(args.step, options)
     try:
-        write_conflicts.check(chosen, written)
-        _announce(args, unfinished, secrets)
-        result = step_report.complete(run_step.execute(args.step, step, chosen), chosen)
+        write_conflicts.check(options, written)
+        _write_interim(args, unfinished, secrets)
+        result = step_report.complete(run_step.execute(args.step, step, options), options)
     except StepError as error:  # report or results cannot be written
         return _fail(args, str(error), error.exit_code)
     except Exception as error:
-        _announce(args, run_step.bug(unfinished, error), secrets)
+        _write_interim(args, run_step.bug(unfinished, error), secrets)
         raise
-    return _hand_over(args, result, secrets)
+    return _finish(args, result, secrets)
 
 
-def _announce(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> None:
-    """Write what is true for now: a step that is killed leaves it behind.
+def _write_interim(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> None:
+    """Write what is true until the step ends: a step that is killed leaves it behind.
 
-    A pipe or a device gets the last word alone. Raises :class:`StepError` when results or report
-    cannot be written.
+    A result that is a pipe or a device gets its final value only. Raises :class:`StepError` when
+    results or report cannot be written.
     """
     plain = [(name, path) for name, path in args.results if path.is_file() or not path.exists()]
     tekton_results.write_results(result, plain, secrets)
@@ -130,11 +130,11 @@ def _announce(args: argparse.Namespace, result: StepResult, secrets: tuple[str, 
         step_report.write_report(result, args.report, secrets)
 
 
-def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
+def _finish(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
     """Write results and report; neither may hide how the step itself ended, nor may a signal."""
     for signum in STOPPING:
         signal.signal(signum, signal.SIG_IGN)
-    trouble: StepError | None = None
+    problem: StepError | None = None
     writers: list[Callable[[], None]] = [
         lambda: tekton_results.write_results(result, args.results, secrets)
     ]
@@ -144,7 +144,7 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
         try:
             write()
         except StepError as error:
-            trouble = error
+            problem = error
             logger.error("%s", error)  # noqa: TRY400 - not a bug of ours
     shown = tekton_results.output_names(commands.COMMANDS[args.step])
     for name, value in result.outputs.items():
@@ -155,7 +155,7 @@ def _hand_over(args: argparse.Namespace, result: StepResult, secrets: tuple[str,
         return _fail(args, message, result.exit_code)
     verdict = f"{result.status} in {result.seconds:.1f} s: {redact(result.message, secrets)}"
     _say(args, logging.INFO, verdict.rstrip(": "))
-    return trouble.exit_code if trouble else 0
+    return problem.exit_code if problem else 0
 
 
 def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:
