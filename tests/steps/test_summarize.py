@@ -562,6 +562,9 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
     [
         ({"outputs": []}, r"outputs must be a mapping, not \[\]"),
         ({"seconds": float("nan")}, 'seconds must be a number, not "NaN"'),
+        ({"seconds": 10**400}, "seconds is too large a number"),
+        ({"schema": "other/1"}, 'schema cannot be "other/1": it is an unknown schema'),
+        ({"status": "fine"}, "status 'fine' is not one of "),
         ({"artifacts": None}, "artifacts must be a list, not null"),
         ({"versions": {"a": 1}}, "versions.a must be text, not 1"),
         ({"step": "execute-notebook", "outputs": {"cells": [{}]}},
