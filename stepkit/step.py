@@ -16,15 +16,17 @@ Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
 
 @dataclass(frozen=True, kw_only=True)
 class InReport:
-    """What the report of a run shows of a step, beside its row in the list of steps.
+    """What the report of a run shows of a step, besides its row in the list of steps.
 
-    A step declares it as ``Outputs.in_report``; one that does not has its row alone.
-    ``section`` says what the outputs describe: one notebook with its cells, several notebooks, or
-    tests. Their shape is ``stepkit/report/SECTION.schema.json``; the number of tolerated errors
-    follows from it. ``headline``: its message stands on top of the report of a run that passed.
-    ``except_with`` names an option: a run of the step with that option set has its row alone.
-    ``ends_run``: the step runs beside others that read the reports at the end of a run, so that
-    its report counts only in a run that expects it.
+    A step declares it as ``Outputs.in_report``; the default is the row alone.
+
+    - ``section`` says what the outputs describe: one notebook with its cells, several notebooks,
+      or tests. Their shape is ``stepkit/report/SECTION.schema.json``; tolerated errors are counted
+      from them.
+    - ``headline``: the step's message stands on top of the report of a run that passed.
+    - ``except_with`` names an option: if it is true, the step has its row alone.
+    - ``ends_run``: the step runs beside others that read the reports at the end of a run. Its
+      report, unfinished at that time, counts only in a run that expects it.
     """
 
     section: Literal["", "notebook", "notebooks", "tests"] = ""

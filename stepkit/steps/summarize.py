@@ -64,11 +64,12 @@ def run(options: Options) -> Outputs:
     if options.github_summary:
         with atomic_files.explaining(f"cannot append to {options.github_summary}"):
             atomic_files.append(options.github_summary, page)
+    cause = found.cause
     outputs = Outputs(
         summary=summary,
         verdict=found.verdict,
         tolerated=found.tolerated,
-        message=_message(found),
+        message=f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.headline,
     )
     if not any(entry.data or entry.reason == Reason.BAD_INPUT for entry in found.entries):
         raise ConfigurationError(
@@ -78,23 +79,17 @@ def run(options: Options) -> Outputs:
             outputs=outputs,
         )
     if options.enforce and not found.verdict.startswith("passed"):
-        raise _decided(found, outputs)
+        raise _error(found, outputs)
     return outputs
 
 
-def _decided(found: run_record.Run, outputs: Outputs) -> StepError:
-    """Return the error of the kind that the deciding step ended with."""
+def _error(found: run_record.Run, outputs: Outputs) -> StepError:
+    """Return an error with the exit code and the reason of the step that decided the verdict."""
     cause = found.cause
     if cause is None:
-        missing = ", ".join(entry.name for entry in found.entries if entry.status == "not run")
-        return UserCodeError(f"not run: {missing}", reason=Reason.TASK_FAILED, outputs=outputs)
+        message = f"not run: {', '.join(found.not_run)}"
+        return UserCodeError(message, reason=Reason.TASK_FAILED, outputs=outputs)
     kinds: dict[int | None, type[StepError]] = {2: ConfigurationError, 3: UserCodeError}
-    known = set(Reason)
-    reason = Reason(cause.reason) if cause.reason in known else Reason.TASK_FAILED
+    reason = Reason(cause.reason) if cause.reason in set(Reason) else Reason.TASK_FAILED
     message = f"{cause.name}: {cause.message}"
     return kinds.get(cause.exit_code, ToolError)(message, reason=reason, outputs=outputs)
-
-
-def _message(found: run_record.Run) -> str:
-    cause = found.cause
-    return f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.headline
