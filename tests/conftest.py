@@ -3,22 +3,19 @@ from __future__ import annotations
 import logging
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from samples import Origin
 
-pytest_plugins = ["rmm_python"]
+pytest_plugins = ["clones", "rmm_python", "users"]
 
 # A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
 # process ignore what it ignores, and the tests send them both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from pathlib import Path
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,7 +70,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape what is no text in captured logs: a worker could not send it, and dies of it.
+    """Escape lone surrogates in captured logs: a worker of xdist cannot send them and would die.
 
     Whether a log is captured at all depends on which test set the level before.
     """

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator, Mapping
-    from email.message import Message
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from data_server import DataServer
 
 from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import StepError
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from data_server import DataServer
-
 
 CONTENT = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

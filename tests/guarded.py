@@ -6,16 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from stepkit.gpu.memory import guard_request, read_guard_log
+from stepkit.gpu.memory.read_guard_log import GuardLog
 from stepkit.kernel import __file__ as kernel
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from stepkit.gpu.memory.read_guard_log import GuardLog
 
 HERE = Path(__file__).parent
 GUARD = Path(kernel).with_name("gpu_memory")

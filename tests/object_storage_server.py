@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import http.client
 import logging
+import ssl
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 from moto.server import ThreadedMotoServer
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
 
 # moto looks for a signature, and does not check it.
 _SIGNED = {

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from stepkit.html import nbconvert
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PNG = "iVBORw0KGgo="
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from guarded import guarded
+from guarded import Done, guarded
 
 from stepkit.errors import UserCodeError
 from stepkit.gpu.health import remedies
 from stepkit.gpu.memory import guard_request
 from stepkit.gpu.memory.attempt_files import Attempt, Status
+from stepkit.gpu.memory.oom_retry import Rung
+from stepkit.gpu.step_options import GpuOptions
 from stepkit.notebook.verdict import CellRun
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from guarded import Done
-
-    from stepkit.gpu.memory.oom_retry import Rung
-    from stepkit.gpu.step_options import GpuOptions
 
 _SIZES = ("mode", "initial", "maximum", "release_threshold", "overflow")
 

@@ -4,14 +4,11 @@ import fcntl
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 OLDEST = ("rmm-cu12==25.4.*", "cupy-cuda12x==13.4.*", "numpy<2.3", "ipykernel")
 

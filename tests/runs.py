@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import nbformat
 from samples import write_notebook
@@ -10,10 +12,6 @@ from samples import write_notebook
 from stepkit.engine import run_cells as engine
 from stepkit.engine.run_cells import Outcome, Request
 from stepkit.notebook import ipynb
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 OUTPUT = "out/executed.ipynb"
 

@@ -8,12 +8,10 @@ run in seconds without a GPU, a network or any package beside ipykernel.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import nbformat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NUMBERS = (1, 2, 3, 4, 5, 6, 7)
 CODE_CELLS = {1: 45, 2: 28, 3: 24, 4: 26, 5: 25, 6: 17, 7: 26}

@@ -9,12 +9,9 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from samples import Origin
+from samples import Origin
 
 
 class SshServer:

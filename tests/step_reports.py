@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from stepkit import steps
 from stepkit.report import read_step_reports
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from stepkit.report.run_record import Run
+from stepkit.report.run_record import Run
 
 
 def write_report(directory: Path, name: str, **values: Any) -> None:

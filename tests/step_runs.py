@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -10,9 +11,6 @@ import pytest
 from stepkit.errors import StepError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(notebook: Path, **more: Any) -> Outputs:

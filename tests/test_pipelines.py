@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import data_server
 import message_servers
 import pytest
+from message_servers import Web
 from samples import Origin, write_notebook
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from message_servers import Web
 
 PIPELINES = Path(__file__).parents[1] / "tasks/pipelines"
 MOST_RESULTS = 1024  # bytes of all results of a Task

@@ -6,7 +6,9 @@ import base64
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -15,10 +17,6 @@ from stepkit.cli.step_report import write_report
 from stepkit.cli.tekton_results import write_results
 from stepkit.redaction import redact
 from stepkit.step import StepResult
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SECRET = "p@ss\"w\\o'rd/\u00e9+"
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+import pytest
 from greeting import Options, Outputs
 
 from stepkit.cli import main as cli
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
 
 
 def test_the_log_is_json_or_annotations_when_asked(

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from greeting import Options, Outputs, greet, python
@@ -21,10 +22,6 @@ from stepkit.cli import main as cli
 from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import Cancelled, ConfigurationError, ToolError, UserCodeError
 from stepkit.options import declared
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_writes_results_and_report(

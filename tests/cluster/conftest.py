@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cluster.fake_cluster import FakeCluster, healthy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,9 +28,6 @@ from cluster.fake_cluster import (
 
 from tasks.cluster.tool import check, kubectl
 from tasks.cluster.tool.place import SECRETS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORBIDDEN = (
     'Error from server (Forbidden): nodes is forbidden: User "eve" cannot list resource "nodes"'

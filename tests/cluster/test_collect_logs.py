@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cluster.fake_cluster import NAMESPACE, TEKTON, FakeCluster, thing
 
 from tasks.cluster.tool import logs
 from tasks.cluster.tool.scrub import Scrubber
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
 WORD = "correct-horse-battery"

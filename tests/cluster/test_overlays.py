@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from cluster.overlays import CUSTOM, OVERLAYS, ROOT, Object, kustomize, named, of_kind, overlay
 from kubernetes_validate.utils import validate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TASKS = ROOT.parent
 

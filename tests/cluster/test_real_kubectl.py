@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,6 @@ from tasks.cluster.tool.kubectl import (
     Kubectl,
     UnknownKindError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 WHERE = "--namespace=stepkit"
 KINDS = {"configmaps": "ConfigMap", "namespaces": "Namespace", "nodes": "Node", "secrets": "Secret"}

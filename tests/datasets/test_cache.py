@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import waiting
@@ -14,9 +14,6 @@ import waiting
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets.cache import Sidecar
 from stepkit.errors import Reason, ToolError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY, OTHER = "a" * 64, "b" * 64
 HOLDING = """

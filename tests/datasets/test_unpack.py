@@ -8,7 +8,8 @@ import random
 import stat
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,6 @@ from stepkit.datasets import archive_members
 from stepkit.datasets import unpack as dataset_unpack
 from stepkit.datasets.unpack import MARKER, Limits
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 KEY = "0" * 64
 NOISE = random.Random(2).randbytes(100_000)

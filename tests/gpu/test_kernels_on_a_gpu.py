@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from runs import execute, statuses, text_of
@@ -11,9 +11,6 @@ from stepkit.errors import Reason
 from stepkit.gpu.health import preflight, remedies
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.gpu
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from guarded import guarded
@@ -16,14 +16,10 @@ from rmm_attempts import attempting, caught, last
 
 from stepkit.errors import Reason
 from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.health.preflight import Diagnosis
 from stepkit.gpu.memory import oom_retry
 from stepkit.gpu.monitor.sampler import Sampler
 from stepkit.gpu.step_options import GpuOptions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from stepkit.gpu.health.preflight import Diagnosis
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("diagnosis")]
 

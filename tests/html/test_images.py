@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from nbformat.v4 import new_markdown_cell
 from pages import PNG, soup
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_attachments_are_found_by_names_with_spaces() -> None:

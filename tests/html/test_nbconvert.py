@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -12,10 +14,6 @@ from pages import PNG, display_cell, only, render, render_page, soup
 from stepkit.errors import UserCodeError
 from stepkit.html import nbconvert
 from stepkit.notebook import ipynb
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
@@ -17,10 +19,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pages import LEFT_OPEN, display_cell, render_page
 
 from stepkit.html import nbconvert
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

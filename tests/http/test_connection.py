@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from certificates import make_certificate
@@ -12,9 +12,6 @@ from data_server import serving, status
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.http import connection
 from stepkit.http.post import post
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import containers
 import pytest
@@ -19,9 +20,6 @@ from containers import ROOT, checked, podman
 from examples.demo import REPOSITORIES
 from examples.serve import GitServer
 from images import build
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.images
 

@@ -6,7 +6,7 @@ import ast
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import pytest
@@ -14,12 +14,10 @@ from cuda_driver import fake_cuda
 from guarded import GUARD, HERE, ON_HOST
 from runs import OUTPUT, execute, statuses, text_of
 
+from stepkit.engine.run_cells import Outcome
 from stepkit.gpu.memory import guard_request, read_guard_log
+from stepkit.gpu.memory.read_guard_log import GuardLog
 from stepkit.gpu.step_options import GpuOptions
-
-if TYPE_CHECKING:
-    from stepkit.engine.run_cells import Outcome
-    from stepkit.gpu.memory.read_guard_log import GuardLog
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from step_reports import load, write_report
@@ -14,10 +16,6 @@ from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
 from stepkit.report import markdown, read_step_reports
 from stepkit.system.nvml import Device
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 GIB = 2**30
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from step_reports import load, write_report
 
 from stepkit.report import markdown
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write(directory: Path, name: str, step: str = "execute-notebook", **values: Any) -> None:

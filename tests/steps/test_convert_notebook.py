@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -9,9 +9,6 @@ import pytest
 from stepkit.errors import ConfigurationError, UserCodeError
 from stepkit.steps import convert_notebook
 from stepkit.steps.convert_notebook import Options
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from data_server import DataServer
 from download_places import SHA256, Place
 
 from stepkit.errors import ConfigurationError
 from stepkit.steps.download_dataset import WORK
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from data_server import DataServer
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

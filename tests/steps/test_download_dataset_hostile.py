@@ -5,19 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from data_server import Reply, cut, status
+from data_server import Fault, Reply, cut, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from data_server import Fault
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

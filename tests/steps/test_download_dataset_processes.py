@@ -8,19 +8,16 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import waiting
 from data_server import DataServer, cut, fine, serving, status
 
 from stepkit.datasets import cache as dataset_cache
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CONTENT = random.Random(9).randbytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from certificates import make_certificate
@@ -12,9 +13,6 @@ from data_server import cut, flip, serving, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from message_servers import Web, mail, web
@@ -15,10 +17,6 @@ from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import notify, summarize
 from stepkit.steps.notify import Options, Outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HOOK = "3ccdd113474722377935511fc85d3dd4"  # as long as Mattermost's are

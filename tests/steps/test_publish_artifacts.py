@@ -5,7 +5,9 @@ import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -14,10 +16,6 @@ from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import collect_artifacts, publish_artifacts
 from stepkit.steps.publish_artifacts import Options, Outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 PAGE = b"<!doctype html><p>n\xc3\xa4chste</p>"
 

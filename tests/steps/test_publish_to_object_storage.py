@@ -10,9 +10,11 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from certificates import make_authority
@@ -21,10 +23,6 @@ from object_storage_server import Faulty, Storage, faulty, serving
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import collect_artifacts, publish_artifacts
 from stepkit.steps.publish_artifacts import Options, Outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PAGE = "<!doctype html><p>nächste</p>".encode()
 KEYS = {"access_key_id": "an-access-key", "secret_access_key": "a-secret-access-key"}

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from waiting import until
@@ -24,9 +24,7 @@ from stepkit.errors import (
     UserCodeError,
 )
 from stepkit.steps import run_tests
-
-if TYPE_CHECKING:
-    from stepkit.steps.run_tests import Outputs
+from stepkit.steps.run_tests import Outputs
 
 
 class Repository:

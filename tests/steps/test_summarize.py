@@ -5,7 +5,9 @@ import json
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from step_reports import write_report
@@ -13,10 +15,6 @@ from step_reports import write_report
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import summarize
 from stepkit.steps.summarize import Options, Outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

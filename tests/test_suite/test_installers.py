@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,6 @@ import stepkit
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.test_suite import installers, venv
 from stepkit.test_suite import pytest as suite_pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SERVED = ("pytest", "pytest-cov", "pytest-html", "pytest-metadata", "pluggy", "iniconfig",
           "packaging", "pygments", "coverage", "jinja2", "markupsafe")  # fmt: skip

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import Reason, UserCodeError
 from stepkit.test_suite import junit
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _read(tmp_path: Path, text: str | bytes) -> tuple[junit.Case, ...]:

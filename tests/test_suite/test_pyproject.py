@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.test_suite import pyproject
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOCK = """
 [[package]]

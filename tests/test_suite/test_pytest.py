@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.test_suite import pytest as suite_pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_environment_without_its_python_is_refused(tmp_path: Path) -> None:

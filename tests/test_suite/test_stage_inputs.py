@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.test_suite import stage_inputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

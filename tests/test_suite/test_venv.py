@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import Reason, ToolError
 from stepkit.test_suite import venv
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_installer_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

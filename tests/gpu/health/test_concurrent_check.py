@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import FrameType
 
 import psutil
 import pytest
@@ -16,11 +18,6 @@ from waiting import until
 from stepkit.errors import Cancelled
 from stepkit.gpu.health import preflight, run_probe
 from stepkit.gpu.health.concurrent_check import ConcurrentCheck
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from types import FrameType
 
 
 @contextmanager

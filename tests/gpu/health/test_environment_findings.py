@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.gpu.health import container, diagnosis, packages, run_rapids_doctor, visible_devices
 from stepkit.gpu.health.run_probe import Answers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIB = 1 << 30
 CARD = "GPU-11111111-2222-3333-4444-555555555555"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import nvml
 import pytest
 from cuda_driver import BARE, fake_cuda
 
 from stepkit.gpu.health import preflight, remedies
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

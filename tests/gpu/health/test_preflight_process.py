@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from cuda_driver import BARE, fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.gpu.health import preflight, remedies, run_rapids_doctor
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def python(directory: Path, *lines: str) -> str:

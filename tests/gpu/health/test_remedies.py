@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cuda_driver import fake_cuda
@@ -11,9 +11,6 @@ from cuda_driver import fake_cuda
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.gpu.health import remedies
 from stepkit.kernel.gpu_memory import error_causes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What a notebook may do first: each prints the class and the text of its error, as a kernel does.
 CALLS = """

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nvml
 import pytest
+from nvml import FakeDriver
 
 from stepkit.gpu.monitor.nvml_session import NvmlSession, reason_words
 from stepkit.system import nvml as system_nvml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nvml import FakeDriver
 
 
 @pytest.fixture

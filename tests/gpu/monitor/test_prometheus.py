@@ -4,16 +4,14 @@ import importlib
 import importlib.util
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.gpu.monitor import prometheus
 from stepkit.gpu.monitor.summary import DeviceSummary, Summary
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(DeviceSummary.__annotations__)
 DEVICE = DeviceSummary(

@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nvml
 import pytest
 from children import answer, child
+from nvml import FakeDriver
 from waiting import until
 
 from stepkit.gpu.monitor import nvml_session, timeline
 from stepkit.gpu.monitor.sampler import Sampler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nvml import FakeDriver
 
 MIB = 2**20
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,6 @@ from stepkit.gpu.monitor import timeline
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Extent, Timeline, Xid
 from stepkit.system.nvml import Device
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIB = 2**30
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from guarded import HERE, ON_HOST, guarded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 1 << 20
 

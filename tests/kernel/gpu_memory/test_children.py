@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cuda_driver import fake_cuda
 from guarded import GUARD, guarded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 START = """
 import subprocess

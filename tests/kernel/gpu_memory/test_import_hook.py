@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cuda_driver import fake_cuda
 from guarded import ON_HOST, guarded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NO_DEVICE = "no GPU can be used: cudaErrorNoDevice: no CUDA-capable device is detected"
 
