@@ -100,10 +100,8 @@ def _param_value(param: Param, text: str) -> Value:
     if not isinstance(value, kind) or not all(isinstance(entry, str) for entry in entries):
         raise node.error(f"the param is of type {param.type}: write strings as JSON: {wanted}")
     for entry in entries:
-        try:
-            encoded = os.fsencode(
-                entry
-            )  # takes bytes that are not UTF-8, as os.fsdecode shows them
+        try:  # it takes bytes that are not UTF-8, as os.fsdecode shows them
+            encoded = os.fsencode(entry)
         except UnicodeEncodeError:
             encoded = b"\0"
         if b"\0" in encoded:

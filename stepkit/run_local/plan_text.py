@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stepkit.run_local.dag import PlannedTask
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.step_command import Command
-    from stepkit.tekton.objects import PipelineTask, Task
+    from stepkit.tekton.objects import Task
 
 _NOT_APPLIED: Final = ("image", "imagePullPolicy", "securityContext", "computeResources")
 
@@ -49,36 +49,30 @@ def _task_lines(planned: PlannedTask) -> Iterator[str]:
     task = planned.task
     kind = "taskSpec" if task.task.inline else f"Task {task.task.name}"
     yield f"  {task.name} ({kind}, {task.task.source.partition(':')[0]})"
-    if planned.after:
-        yield f"    after: {', '.join(planned.after)}"
-    yield from _condition_lines(task)
-    if needs := _needs(planned):
-        yield f"    needs: {'; '.join(needs)}"
+    facts: list[tuple[str, object]] = [("after", ", ".join(planned.after))]
+    for when in task.when:
+        operator = "notin" if when.negated else "in"
+        shown = f"{_shown(when.input.value)} {operator} {_shown(when.values.value)}"
+        facts.append(("when", shown))
+    facts += [
+        ("retries", task.retries),
+        ("timeout", f"{task.timeout:g} s" if task.timeout else ""),
+        ("onError", task.on_error.value if task.on_error else ""),
+        ("needs", "; ".join(_needs(planned))),
+    ]
+    yield from (f"    {label}: {value}" for label, value in facts if value)
     for run, commands in planned.runs:
         if run.combination:
             values = ", ".join(f"{name}={value}" for name, value in run.combination.items())
             yield f"    {run.label}: {values}"
         for command in commands:
             yield from _command_lines(command)
-    if not planned.runs:
-        yield "    runs: none, its matrix is empty"
-    if task.task.results:
-        yield f"    leaves: results {', '.join(task.task.results)}"
-    if ignored := _not_applied(task.task):
-        yield f"    not applied here: {', '.join(ignored)}"
-
-
-def _condition_lines(task: PipelineTask) -> Iterator[str]:
-    """Yield when a task runs, how often and how long."""
-    for when in task.when:
-        operator = "notin" if when.negated else "in"
-        yield f"    when: {_shown(when.input.value)} {operator} {_shown(when.values.value)}"
-    if task.retries:
-        yield f"    retries: {task.retries}"
-    if task.timeout:
-        yield f"    timeout: {task.timeout:g} s"
-    if task.on_error:
-        yield f"    onError: {task.on_error.value}"
+    facts = [
+        ("runs", "" if planned.runs else "none, its matrix is empty"),
+        ("leaves", f"results {', '.join(task.task.results)}" if task.task.results else ""),
+        ("not applied here", ", ".join(_not_applied(task.task))),
+    ]
+    yield from (f"    {label}: {value}" for label, value in facts if value)
 
 
 def _needs(planned: PlannedTask) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.tekton.check_fields import field_problems
@@ -33,15 +33,15 @@ def spec_problems(spec: Node) -> Iterator[ConfigurationError]:
         yield from repeated_names(spec.child(group).items())
     yield from object_problems(spec.child("params").items(), "param")
     yield from object_problems(spec.child("results").items(), "result")
+    volumes = {volume.value["name"] for volume in spec.child("volumes").items()}
     for volume in spec.child("volumes").items():
         if set(volume.fields()) <= {"name"}:
             yield volume.error("the field 'emptyDir' is missing")
     template = spec.get("stepTemplate")
     for step in steps:
-        yield from _step_problems(step, template.value if template else {})
+        yield from _step_problems(step, template.value if template else {}, spec)
     for container in (*([template] if template else []), *steps):
-        yield from _variable_problems(container.child("env").items())
-        yield from _mount_problems(container, spec)
+        yield from _container_problems(container, volumes)
 
 
 def repeated_names(items: Iterable[Node]) -> Iterator[ConfigurationError]:
@@ -70,17 +70,29 @@ def object_problems(declared: list[Node], what: str) -> Iterator[ConfigurationEr
             yield item.error(f"a {what} of type object needs properties")
 
 
-def _step_problems(step: Node, template: dict[str, object]) -> Iterator[ConfigurationError]:
+def _step_problems(
+    step: Node, template: dict[str, Any], spec: Node
+) -> Iterator[ConfigurationError]:
+    merged = {**template, **step.fields()}
     if "script" in step.fields() and "command" in step.fields():
         yield step.error("a step has either a script or a command, not both")
-    name = step.value.get("name")
-    if step.value.get("image", template.get("image")) is None and "ref" not in step.value:
+    if merged.get("image") is None and "ref" not in step.value:
+        name = step.value.get("name")
         where = step.at(f"{step.path} ({name})") if name else step
         yield where.error("the field 'image' is missing, here and in the stepTemplate")
     yield from on_error_problems(step)
+    workspaces = {workspace.value["name"] for workspace in spec.child("workspaces").items()}
+    for item in step.child("workspaces").items():
+        name = item.value["name"]
+        if name not in workspaces:
+            yield item.error(f"there is no workspace {name!r}{did_you_mean(name, workspaces)}")
+    if "$(" in str(step.value.get("computeResources", template.get("computeResources"))):
+        yield step.child("computeResources").error("Tekton replaces no variables here")
 
 
-def _variable_problems(env: list[Node]) -> Iterator[ConfigurationError]:
+def _container_problems(container: Node, volumes: set[str]) -> Iterator[ConfigurationError]:
+    """Yield what is wrong in the variables and mounts of a step or the stepTemplate."""
+    env = container.child("env").items()
     yield from repeated_names(env)
     for variable in env:
         name, source = variable.value["name"], variable.get("valueFrom")
@@ -90,20 +102,9 @@ def _variable_problems(env: list[Node]) -> Iterator[ConfigurationError]:
             yield variable.error(f"{name!r} is not the name of an environment variable")
         if source and not source.fields():
             yield source.error("the field 'secretKeyRef' is missing")
-
-
-def _mount_problems(container: Node, spec: Node) -> Iterator[ConfigurationError]:
-    volumes = {volume.value["name"] for volume in spec.child("volumes").items()}
     for mount in container.child("volumeMounts").items():
         name, path = mount.value["name"], mount.value["mountPath"]
         if name not in volumes and "$(" not in name:
             yield mount.error(f"there is no volume {name!r}{did_you_mean(name, volumes)}")
         if f"{path}/".startswith("/tekton/") and not f"{path}/".startswith("/tekton/home/"):
             yield mount.error("Tekton allows no mounts below /tekton/")
-    workspaces = {workspace.value["name"] for workspace in spec.child("workspaces").items()}
-    for item in container.child("workspaces").items():
-        name = item.value["name"]
-        if name not in workspaces:
-            yield item.error(f"there is no workspace {name!r}{did_you_mean(name, workspaces)}")
-    if "$(" in str(container.value.get("computeResources")):
-        yield container.child("computeResources").error("Tekton replaces no variables here")
