@@ -20,14 +20,14 @@ def run(notebook: Path, **more: Any) -> Outputs:
 
 
 def failed(notebook: Path, **more: Any) -> StepError:
-    """Execute ``notebook``, which must fail; return how."""
+    """Execute ``notebook``, which must fail; return the error."""
     with pytest.raises(StepError) as caught:
         run(notebook, **more)
     return caught.value
 
 
 def printed(path: Path) -> str:
-    """Return all that the cells of an executed notebook printed; it must be a valid one."""
+    """Return all that the cells of an executed notebook printed; the notebook must be valid."""
     nb = nbformat.read(path, as_version=4)
     nbformat.validate(nb)
     return "".join(out.get("text", "") for cell in nb.cells for out in cell.get("outputs", []))

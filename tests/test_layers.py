@@ -19,6 +19,7 @@ OWNERS = {
     "coverage": {"test_suite.coverage"},
     "defusedxml": {"test_suite.coverage", "test_suite.junit"},
     "git": {"git.commands"},
+    "jsonschema": {"formats.json_schema"},
     "jupyter_client": {"engine.kernel_process", "notebook.kernelspecs"},
     "nbclient": {
         "engine.cell_outputs",
