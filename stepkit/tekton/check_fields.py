@@ -37,6 +37,7 @@ def field_types() -> dict[str, dict[str, str]]:
     """Return the fields of each type, with their own types: the content of ``fields.json``."""
     text = resources.files("stepkit.tekton").joinpath("fields.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = json.loads(text)
+    del found[""]  # the notes at the head of the file
     return found
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import blueprint_notebooks
 import pytest
-import shapes
 
 from stepkit import rules
 from stepkit.steps import execute_notebook
@@ -12,35 +12,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("number", shapes.NUMBERS)
+@pytest.mark.parametrize("number", blueprint_notebooks.NUMBERS)
 def test_the_shapes_have_the_blueprints_sizes(number: int) -> None:
-    nb = shapes.blueprint(number)
+    nb = blueprint_notebooks.blueprint(number)
 
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    assert (len(nb.cells), len(code)) == (shapes.CELLS[number], shapes.CODE_CELLS[number])
+    assert (len(nb.cells), len(code)) == (
+        blueprint_notebooks.CELLS[number],
+        blueprint_notebooks.CODE_CELLS[number],
+    )
     assert not any(cell.metadata.get("tags") for cell in nb.cells)
-    assert sum(shapes.CODE_CELLS.values()) == 191
+    assert sum(blueprint_notebooks.CODE_CELLS.values()) == 191
 
 
-@pytest.mark.parametrize("number", shapes.NUMBERS)
+@pytest.mark.parametrize("number", blueprint_notebooks.NUMBERS)
 def test_without_rules_only_the_shutdown_cell_is_skipped(number: int) -> None:
-    nb = shapes.blueprint(number)
+    nb = blueprint_notebooks.blueprint(number)
 
     patched = rules.apply(nb, rules.EMPTY)
 
     stripped = [(change.rule, change.cell) for change in patched.changes]
-    last = shapes.CODE_CELLS[number] - 1
-    wanted = [] if number == shapes.WITHOUT_SHUTDOWN else [("strip-kernel-shutdown", last)]
+    last = blueprint_notebooks.CODE_CELLS[number] - 1
+    wanted = (
+        [] if number == blueprint_notebooks.WITHOUT_SHUTDOWN else [("strip-kernel-shutdown", last)]
+    )
     assert stripped == wanted
     assert [cell.source for cell in patched.notebook.cells] == [cell.source for cell in nb.cells]
 
 
 @pytest.mark.slow
 def test_the_first_shape_runs_without_a_gpu(tmp_path: Path) -> None:
-    source = shapes.write(1, tmp_path / "in.ipynb")
+    source = blueprint_notebooks.write(1, tmp_path / "in.ipynb")
 
     outputs = execute_notebook.run(
         execute_notebook.Options(notebook=source, output=tmp_path / "out.ipynb", gpu="optional")
     )
 
-    assert outputs.cells_run == shapes.CODE_CELLS[1] - 2  # all but the shutdown and the blank one
+    assert (
+        outputs.cells_run == blueprint_notebooks.CODE_CELLS[1] - 2
+    )  # all but the shutdown and the blank one

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import blueprint_notebooks
 import nbformat
 import pytest
-import shapes
 from samples import write_notebook
 from step_runs import failed, printed, run
 
@@ -66,7 +66,7 @@ def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: P
     ]
 
 
-def test_what_was_changed_lies_beside_the_output(notebook: Path, rules: Path) -> None:
+def test_the_changes_are_written_beside_the_output(notebook: Path, rules: Path) -> None:
     outputs = run(notebook, rules=rules)
 
     assert outputs.patched is not None
@@ -77,7 +77,7 @@ def test_what_was_changed_lies_beside_the_output(notebook: Path, rules: Path) ->
     assert "-path = '/home/me/x'  # mine\n+path = '/data/x'  # mine" in outputs.diff.read_text()
 
 
-def test_nothing_is_left_beside_the_output_of_a_notebook_that_nothing_changed(
+def test_nothing_is_left_beside_the_output_of_an_unchanged_notebook(
     tmp_path: Path,
 ) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
@@ -88,7 +88,7 @@ def test_nothing_is_left_beside_the_output_of_a_notebook_that_nothing_changed(
     }  # fmt: skip
 
 
-def test_a_rule_that_fits_no_more_ends_the_run_before_a_cell_runs(
+def test_a_rule_that_no_longer_fits_ends_the_run_before_a_cell_runs(
     tmp_path: Path, rules: Path
 ) -> None:
     source = f"open({str(tmp_path / 'ran')!r}, 'w')"
@@ -180,9 +180,9 @@ def test_a_failed_run_has_its_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", shapes.NUMBERS)
+@pytest.mark.parametrize("number", blueprint_notebooks.NUMBERS)
 def test_the_blueprints_notebooks_run_as_they_are(tmp_path: Path, number: int) -> None:
-    notebook = shapes.write(number, tmp_path / "a.ipynb")
+    notebook = blueprint_notebooks.write(number, tmp_path / "a.ipynb")
     before = nbformat.read(notebook, as_version=4)
 
     outputs = run(notebook, gpu="optional")  # RMM may be here where no GPU is
@@ -191,7 +191,9 @@ def test_the_blueprints_notebooks_run_as_they_are(tmp_path: Path, number: int) -
     after = nbformat.read(outputs.notebook, as_version=4)
     assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
     stripped = [change.rule for change in outputs.changes]
-    assert stripped == ([] if number == shapes.WITHOUT_SHUTDOWN else ["strip-kernel-shutdown"])
+    assert stripped == (
+        [] if number == blueprint_notebooks.WITHOUT_SHUTDOWN else ["strip-kernel-shutdown"]
+    )
 
 
 def _no_page(*_: object, **__: object) -> None:

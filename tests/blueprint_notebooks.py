@@ -1,4 +1,4 @@
-"""Notebooks in the shape of the RAPIDS single-cell blueprint's seven, written for these tests.
+"""Notebooks with the structure of the RAPIDS single-cell blueprint's seven, for tests.
 
 What they share with real ones: 89 cells in the first, no tags, an RMM cell, hard host paths, a
 cell that calls wget, `%%time`, a cell that shuts the kernel down, and a blank cell after it. They
