@@ -46,10 +46,11 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, and name the flag or command that an unknown one may have meant."""
-        if args and not args[0].startswith("-") and args[0] not in commands.COMMANDS:
-            near = did_you_mean.nearest(args[0], commands.COMMANDS)
+        name = next((arg for arg in args or () if not arg.startswith("-")), None)
+        if name is not None and name not in commands.COMMANDS:
+            near = did_you_mean.nearest(name, commands.COMMANDS)
             hint = f"did you mean {near}?" if near else ", ".join(commands.COMMANDS)
-            self.error(f"unknown command {args[0]!r}: {hint}")
+            self.error(f"unknown command {name!r}: {hint}")
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flag = unknown[0].partition("=")[0]
