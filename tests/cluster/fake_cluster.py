@@ -4,8 +4,6 @@ It is a program on the PATH that answers each question from a file with the ques
 question without a file is about an object that does not exist.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What kustomize makes of tasks/cluster."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from functools import cache

@@ -1,7 +1,5 @@
 """`make cluster-check`, against a kubectl that stands for a missing cluster."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -27,7 +25,7 @@ from cluster.fake_cluster import (
 )
 
 from tasks.cluster.tool import check, kubectl
-from tasks.cluster.tool.place import SECRETS
+from tasks.cluster.tool.run_namespace import SECRETS
 
 FORBIDDEN = (
     'Error from server (Forbidden): nodes is forbidden: User "eve" cannot list resource "nodes"'

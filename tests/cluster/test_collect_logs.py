@@ -1,7 +1,5 @@
 """`make cluster-logs`, against a kubectl that stands for a missing cluster."""
 
-from __future__ import annotations
-
 import json
 import tarfile
 from pathlib import Path
@@ -121,7 +119,7 @@ def test_archive_has_runs_pods_logs_events_and_versions(
     assert set(files["CONTENTS.txt"].splitlines()[3:]) == files.keys() - {"CONTENTS.txt"}
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path}/logs.tar.gz\n"
-    assert printed.err == "cluster-logs: look through it before you hand it on\n"
+    assert printed.err == "cluster-logs: look through it before you pass it on\n"
     assert {call.split()[0] for call in two_runs.calls()} == {"describe", "get", "logs", "version"}
 
 

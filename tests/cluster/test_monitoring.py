@@ -1,7 +1,5 @@
 """What is watched: kinds of the Prometheus operator, and metrics that exist."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Who may talk to whom, worked out as a network plugin does."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The overlays of tasks/cluster: whole, in Kubernetes' own shape, nothing in them hangs loose."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

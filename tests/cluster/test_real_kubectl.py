@@ -1,7 +1,5 @@
 """The real kubectl, asking an API server of a few lines: what it sends, and how it complains."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import threading
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks.cluster.tool import place
+from tasks.cluster.tool import run_namespace
 from tasks.cluster.tool.kubectl import (
     AbsentError,
     CannotAskError,
@@ -114,7 +112,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
 
 
 def test_of_secrets_only_a_table_of_names_is_asked_for(asked: list[tuple[str, str]]) -> None:
-    assert place.secret_names(Kubectl(), WHERE) == {"git-token", "notify"}
+    assert run_namespace.secret_names(Kubectl(), WHERE) == {"git-token", "notify"}
 
     (accepted,) = [accept for path, accept in asked if path.endswith("/secrets")]
     assert accepted.startswith("application/json;as=Table")

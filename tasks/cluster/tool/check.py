@@ -14,7 +14,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.cluster.tool import gpus, place, tekton
+from tasks.cluster.tool import gpus, run_namespace, tekton
 from tasks.cluster.tool.findings import (
     Finding,
     document,
@@ -68,7 +68,7 @@ def findings(kubectl: Kubectl, namespace: str, *, gpu: str = "required") -> Iter
     yield from guarded("Tekton", tekton.findings(kubectl))
     if gpu != "none":
         yield from guarded("GPUs", gpus.findings(kubectl, required=gpu == "required"))
-    yield from guarded("namespace", place.findings(kubectl, namespace))
+    yield from guarded("namespace", run_namespace.findings(kubectl, namespace))
 
 
 def _versions(answer: dict[str, Any]) -> Finding:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.cluster.tool import check, gpus, place, tekton
+from tasks.cluster.tool import check, gpus, run_namespace, tekton
 from tasks.cluster.tool.bundle import Bundle
 from tasks.cluster.tool.findings import document, table
 from tasks.cluster.tool.kubectl import CannotAskError, Kubectl, RefusedError, name_of
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(path)
     for name, why in sorted(bundle.missing.items()):
         print(f"cluster-logs: without {name}: {why}", file=sys.stderr)
-    print("cluster-logs: look through it before you hand it on", file=sys.stderr)
+    print("cluster-logs: look through it before you pass it on", file=sys.stderr)
     return 0
 
 
@@ -72,9 +72,9 @@ def collect(kubectl: Kubectl, namespace: str, *, runs: Sequence[str], last: int)
     """
     where = f"--namespace={namespace}"
     versions = kubectl.versions()
-    names = frozenset(place.SECRETS)
+    names = frozenset(run_namespace.SECRETS)
     with suppress(RefusedError):
-        names |= place.secret_names(kubectl, where)
+        names |= run_namespace.secret_names(kubectl, where)
     bundle = Bundle(names)
     bundle.objects("versions.json", lambda: versions)
     for run in _chosen(bundle, kubectl, where, runs=runs, last=last):

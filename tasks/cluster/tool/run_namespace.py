@@ -23,7 +23,7 @@ SECRETS: Final = {
     "dataset-token": "private datasets",
     "git-token": "private repositories",
     "github-webhook": "the web hook",
-    "notify": "telling people",
+    "notify": "notifications",
     "publish-credentials": "object storage",
 }
 _APPLY: Final = "kubectl apply --server-side -k tasks/cluster/overlays/"
@@ -38,7 +38,7 @@ _SHARING: Final = (
 
 
 def findings(kubectl: Kubectl, namespace: str) -> Iterator[Finding]:
-    """Yield what is to be said of ``namespace`` and of the storage it can have.
+    """Yield the findings about ``namespace`` and about its storage.
 
     Raises as :meth:`Kubectl.text`.
     """
