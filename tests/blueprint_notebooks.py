@@ -5,8 +5,6 @@ cell that calls wget, `%%time`, a cell that shuts the kernel down, and a blank c
 run in seconds without a GPU, a network or any package beside ipykernel.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Certificates for servers of the tests, made with openssl."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

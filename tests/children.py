@@ -1,7 +1,5 @@
 """Child processes that wait for the test."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

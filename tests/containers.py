@@ -1,7 +1,5 @@
 """Containers for tests: podman's flags, images of a stand-in base, and what runs in them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

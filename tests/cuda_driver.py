@@ -1,7 +1,5 @@
 """A CUDA driver for tests on machines without a GPU; fake_cuda.c lists how it can behave."""
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil

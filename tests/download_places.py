@@ -1,7 +1,5 @@
 """A directory and a cache for the tests of download-dataset, and the file they download."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

@@ -1,7 +1,5 @@
 """A git server over HTTP, with a login or TLS if asked, and a proxy; all on this machine."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import subprocess

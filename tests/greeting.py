@@ -1,7 +1,5 @@
 """A step that greets, for tests of the command line, and Python in a process."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Processes under the guard of RMM, with the RMM of any environment."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

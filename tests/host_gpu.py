@@ -3,8 +3,6 @@
 Run inside a process that has imported RMM; RMM's calls of CUDA are replaced, the rest is real.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib
 import os

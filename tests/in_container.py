@@ -5,8 +5,6 @@ step may see is its workspace (the current directory), the directory of its resu
 environment that its Task names.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

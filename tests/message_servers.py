@@ -1,7 +1,5 @@
 """Real servers on this machine that take messages: web hooks, GitHub's API, e-mail."""
 
-from __future__ import annotations
-
 import json
 import socketserver
 import threading

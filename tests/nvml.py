@@ -1,7 +1,5 @@
 """A fake of the driver's management library in the test's process; see fake_nvml.c."""
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os

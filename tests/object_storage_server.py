@@ -1,7 +1,5 @@
 """A real S3 server (moto's) on this machine, and a proxy before it that fails on demand."""
 
-from __future__ import annotations
-
 import http.client
 import logging
 import ssl

@@ -1,7 +1,5 @@
 """Render a notebook's page, and HTML that could break the page around it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Run a piece of code under the guard as a notebook is run: lower on the ladder each time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Execute notebooks by the engine in the tests' own process."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

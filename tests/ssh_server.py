@@ -1,7 +1,5 @@
 """An ssh server on this machine, with a key that it knows."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import shutil
@@ -43,11 +41,16 @@ class SshServer:
         self.process.stderr.close()
 
 
+def make_key(path: Path) -> None:
+    """Make a private key at ``path``, and a public one beside it."""
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+
+
 def _make_keys(place: Path, keys: Path) -> None:
     """Make the key of the host, and the one that it lets in."""
-    for path in (place / "host", keys / "ssh-privatekey"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
-        subprocess.run(command, check=True)
+    make_key(place / "host")
+    make_key(keys / "ssh-privatekey")
     (keys / "ssh-privatekey.pub").rename(place / "authorized")
 
 

@@ -1,7 +1,5 @@
 """Reports of steps as files, and the run that they make up."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs of a notebook by the step execute-notebook, in this process."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """CONTRIBUTING.md's recipe for a new step, followed in a copy of the tree."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

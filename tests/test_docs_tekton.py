@@ -1,7 +1,5 @@
 """The guides for a cluster, English and Chinese, name only what exists, and agree."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from itertools import chain

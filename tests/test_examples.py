@@ -1,7 +1,5 @@
 """The demo: its git server, its two repositories, and its command line."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import http.client

@@ -1,7 +1,5 @@
 """The layers and rooms of the package: what the import linter refuses, and what it cannot see."""
 
-from __future__ import annotations
-
 import ast
 import shutil
 import subprocess

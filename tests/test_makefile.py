@@ -1,7 +1,5 @@
 """What `make` says and does on a machine where something is missing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

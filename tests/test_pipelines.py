@@ -1,7 +1,5 @@
 """The Pipelines with all their tasks, as run-local runs them."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A secret stays hidden however it is spelled."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,7 +1,5 @@
 """The whole Pipeline, run by run-local from the YAML that a cluster uses."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Run stepkit as another user, as a pod does; only root can."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The step `greet` among the commands, and a log that is as before."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Flags of the command line, as people and as Tekton write them."""
 
-from __future__ import annotations
-
 import pytest
 
 from stepkit.cli import main as cli

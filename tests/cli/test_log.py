@@ -1,7 +1,5 @@
 """The log on stderr in the format of its reader."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

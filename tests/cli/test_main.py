@@ -1,7 +1,5 @@
 """One command from its arguments to results, report and exit code."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

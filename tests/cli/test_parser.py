@@ -1,7 +1,5 @@
 """The help of each command, and what is misspelt."""
 
-from __future__ import annotations
-
 import shlex
 
 import pytest

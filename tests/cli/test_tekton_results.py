@@ -1,7 +1,5 @@
 """Results for Tekton: exact, small, and never in the way of the verdict."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """No file is written over another that the same command reads or writes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The entries of the cache, and that none is removed while a process uses it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

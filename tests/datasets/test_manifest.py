@@ -1,7 +1,5 @@
 """Manifests of datasets: what is accepted, and which line an error names."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

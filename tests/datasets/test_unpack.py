@@ -1,7 +1,5 @@
 """What archives may hold; nothing is left of one that holds something else."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import random

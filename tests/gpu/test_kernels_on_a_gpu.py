@@ -1,7 +1,5 @@
 """The guard in real kernels on a real NVIDIA GPU: `make test-gpu`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

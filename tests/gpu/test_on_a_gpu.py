@@ -3,8 +3,6 @@
 At most 4 GiB of its memory and 3 of the host's are used.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pages import only, soup, stream_cell
 
 

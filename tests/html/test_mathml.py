@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from nbformat.v4 import new_markdown_cell
 from pages import PNG, display_cell, only, render, soup

@@ -1,7 +1,5 @@
 """Pages in a real browser: scripts, requests to servers, layout."""
 
-from __future__ import annotations
-
 import random
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Which way a request takes, and which certificates it trusts."""
 
-from __future__ import annotations
-
 import ssl
 from pathlib import Path
 

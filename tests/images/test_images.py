@@ -1,7 +1,5 @@
 """The images, built on stand-in bases and run as restricted as a cluster may."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

@@ -1,7 +1,5 @@
 """Packages beside a base's, with real pip in a real environment and no index."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

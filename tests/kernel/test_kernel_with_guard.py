@@ -1,7 +1,5 @@
 """The guard in real kernels that the engine starts."""
 
-from __future__ import annotations
-
 import ast
 import json
 import sys

@@ -1,7 +1,5 @@
 """The GPU in the summary, from the outputs of execute-notebook."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Notebooks in the summary: tolerated errors, several of them, what rules changed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

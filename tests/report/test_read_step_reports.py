@@ -1,7 +1,5 @@
 """Steps at the end of a run read the reports while those of the others are not finished."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A step declares what a report shows of it, and the report names no step."""
 
-from __future__ import annotations
-
 import ast
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which files are downloaded or taken from the cache, and what is on the disk afterwards."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import random

@@ -1,7 +1,5 @@
 """Archives are unpacked once and replaced as a whole; other files are kept."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """With each fault of a server, the right file is downloaded or none."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

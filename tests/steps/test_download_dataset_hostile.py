@@ -1,7 +1,5 @@
 """Servers that send false headers, and files that a notebook planted in directory and cache."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

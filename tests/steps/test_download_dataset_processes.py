@@ -1,7 +1,5 @@
 """The command in several processes: at the same time, killed, and as a Pipeline."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

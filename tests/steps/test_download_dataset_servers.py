@@ -1,7 +1,5 @@
 """Redirects, mirrors, proxies, certificates, and which server gets the token."""
 
-from __future__ import annotations
-
 import logging
 import ssl
 from pathlib import Path

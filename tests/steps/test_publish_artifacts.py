@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,40 +18,61 @@ from stepkit.steps.publish_artifacts import Options, Outputs
 PAGE = b"<!doctype html><p>n\xc3\xa4chste</p>"
 
 
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Path:
-    """Collect three artifacts; the summary comes after the manifest."""
-    directory = tmp_path / "out"
-    (directory / "figures").mkdir(parents=True)
-    (directory / "output_analysis.html").write_bytes(PAGE)
-    (directory / "papermill.log").write_text("done\n")
-    (directory / "figures/umap 1.png").write_bytes(b"\x89PNG")
-    collect(directory)
-    (directory / "STEP_SUMMARY.md").write_text("# passed\n")
-    return directory
+@dataclass(frozen=True)
+class Site:
+    """Three collected artifacts with a later summary, and the directory they are published to."""
+
+    artifacts: Path
+    there: Path
+
+    @property
+    def run(self) -> Path:
+        return self.there / "run-7"
+
+    @property
+    def summary(self) -> Path:
+        return self.artifacts / "STEP_SUMMARY.md"
+
+    def publish(self, **more: Any) -> Outputs:
+        usual = {"artifacts": self.artifacts, "destination": str(self.there), "prefix": "run-7"}
+        return publish_artifacts.run(Options(**{**usual, **more}))
+
+    def publish_while(self, write_summary: Callable[[], object]) -> Outputs:
+        """Publish while another thread writes the summary, which is not there at first."""
+        self.summary.unlink()
+        writer = threading.Timer(0.3, write_summary)
+        writer.start()
+        outputs = self.publish(wait_for=(self.summary,))
+        writer.join()
+        return outputs
+
+    def failed(self, **more: Any) -> StepError:
+        with pytest.raises(StepError) as caught:
+            self.publish(**more)
+        return caught.value
+
+    def refused(self, **more: Any) -> str:
+        """Return the message of a publication that is refused with a ConfigurationError."""
+        error = self.failed(**more)
+        assert isinstance(error, ConfigurationError)
+        return str(error)
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    directory = tmp_path / "mount"
-    directory.mkdir()
-    return directory
+def site(tmp_path: Path) -> Site:
+    site = Site(tmp_path / "out", tmp_path / "mount")
+    (site.artifacts / "figures").mkdir(parents=True)
+    (site.artifacts / "output_analysis.html").write_bytes(PAGE)
+    (site.artifacts / "papermill.log").write_text("done\n")
+    (site.artifacts / "figures/umap 1.png").write_bytes(b"\x89PNG")
+    collect(site.artifacts)
+    site.summary.write_text("# passed\n")
+    site.there.mkdir()
+    return site
 
 
 def collect(directory: Path) -> None:
     collect_artifacts.run(collect_artifacts.Options(artifacts=directory))
-
-
-def publish(artifacts: Path, there: Path | str, **more: Any) -> Outputs:
-    return publish_artifacts.run(
-        Options(artifacts=artifacts, destination=str(there), **{"prefix": "run-7", **more})
-    )
-
-
-def failed(artifacts: Path, there: Path | str, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        publish(artifacts, there, **more)
-    return caught.value
 
 
 def names(directory: Path) -> set[str]:
@@ -64,57 +83,55 @@ ALL = {"output_analysis.html", "papermill.log", "figures/umap 1.png", "STEP_SUMM
        "SHA256SUMS", "manifest.json"}  # fmt: skip
 
 
-def test_everything_listed_and_what_came_after_it_is_published(
-    artifacts: Path, there: Path
-) -> None:
-    outputs = publish(artifacts, there)
+def test_everything_listed_and_what_came_after_it_is_published(site: Site) -> None:
+    outputs = site.publish()
 
-    assert names(there / "run-7") == ALL
-    assert (there / "run-7/output_analysis.html").read_bytes() == PAGE
+    assert names(site.run) == ALL
+    assert (site.run / "output_analysis.html").read_bytes() == PAGE
     assert (outputs.count, outputs.sent, outputs.unchanged) == (6, 6, 0)
-    assert outputs.size == sum(p.stat().st_size for p in artifacts.rglob("*") if p.is_file())
-    assert outputs.location == str(there / "run-7")
+    assert outputs.size == sum(p.stat().st_size for p in site.artifacts.rglob("*") if p.is_file())
+    assert outputs.location == str(site.run)
     assert outputs.url == ""
     assert outputs.status == "succeeded"
     assert outputs.message.endswith("6 sent, 0 unchanged")
 
 
-def test_the_manifest_is_published_last(artifacts: Path, there: Path) -> None:
-    assert publish(artifacts, there).published[-2:] == ("SHA256SUMS", "manifest.json")
+def test_the_manifest_is_published_last(site: Site) -> None:
+    assert site.publish().published[-2:] == ("SHA256SUMS", "manifest.json")
 
-    (artifacts / "papermill.log").unlink()
+    (site.artifacts / "papermill.log").unlink()
     with pytest.raises(UserCodeError):
-        publish(artifacts, there, prefix="run-8")
-    assert not (there / "run-8").exists()
+        site.publish(prefix="run-8")
+    assert not (site.there / "run-8").exists()
 
 
-def test_what_is_there_already_is_not_sent_again(artifacts: Path, there: Path) -> None:
-    publish(artifacts, there)
-    before = {p: p.stat().st_ino for p in there.rglob("*")}
+def test_what_is_there_already_is_not_sent_again(site: Site) -> None:
+    site.publish()
+    before = {p: p.stat().st_ino for p in site.there.rglob("*")}
 
-    outputs = publish(artifacts, there)
+    outputs = site.publish()
 
     assert (outputs.count, outputs.sent, outputs.unchanged) == (6, 0, 6)
-    assert {p: p.stat().st_ino for p in there.rglob("*")} == before
+    assert {p: p.stat().st_ino for p in site.there.rglob("*")} == before
 
 
-def test_an_interrupted_publication_is_completed(artifacts: Path, there: Path) -> None:
-    publish(artifacts, there)
-    (there / "run-7/manifest.json").unlink()
-    (there / "run-7/papermill.log").unlink()
+def test_an_interrupted_publication_is_completed(site: Site) -> None:
+    site.publish()
+    (site.run / "manifest.json").unlink()
+    (site.run / "papermill.log").unlink()
 
-    assert publish(artifacts, there).sent == 2
-    assert names(there / "run-7") == ALL
+    assert site.publish().sent == 2
+    assert names(site.run) == ALL
 
 
-def test_files_that_are_not_listed_are_not_published(artifacts: Path, there: Path) -> None:
-    (artifacts / "later.txt").write_text("came later")
+def test_files_that_are_not_listed_are_not_published(site: Site) -> None:
+    (site.artifacts / "later.txt").write_text("came later")
 
-    publish(artifacts, there)
+    site.publish()
 
-    assert names(there / "run-7") == ALL
-    publish(artifacts, there, also=("later*", "STEP_SUMMARY*.md"))
-    assert (there / "run-7/later.txt").read_text() == "came later"
+    assert names(site.run) == ALL
+    site.publish(also=("later*", "STEP_SUMMARY*.md"))
+    assert (site.run / "later.txt").read_text() == "came later"
 
 
 @pytest.mark.parametrize(
@@ -131,281 +148,239 @@ def test_files_that_are_not_listed_are_not_published(artifacts: Path, there: Pat
     ids=["same-size", "size", "gone", "link"],
 )
 def test_an_artifact_that_differs_from_the_manifest_is_not_published(
-    artifacts: Path, there: Path, change: Callable[[Path], object], expected: str
+    site: Site, change: Callable[[Path], object], expected: str
 ) -> None:
-    change(artifacts / "papermill.log")
+    change(site.artifacts / "papermill.log")
 
-    error = failed(artifacts, there)
+    error = site.failed()
 
     assert isinstance(error, UserCodeError)
     assert error.reason == Reason.CHECKSUM
     assert "1 of 3 artifacts changed since collect-artifacts listed them: " + expected in str(error)
-    assert names(there) == set()
+    assert names(site.there) == set()
 
 
 def test_a_directory_of_artifacts_that_became_a_link_is_not_followed(
-    artifacts: Path, there: Path, tmp_path: Path
+    site: Site, tmp_path: Path
 ) -> None:
-    (artifacts / "figures").rename(tmp_path / "elsewhere")
-    (artifacts / "figures").symlink_to(tmp_path / "elsewhere")
+    (site.artifacts / "figures").rename(tmp_path / "elsewhere")
+    (site.artifacts / "figures").symlink_to(tmp_path / "elsewhere")
 
-    assert "figures/umap 1.png lies outside of" in str(failed(artifacts, there))
+    assert "figures/umap 1.png lies outside of" in str(site.failed())
 
 
-def test_another_file_of_the_same_name_is_replaced_only_with_overwrite(
-    artifacts: Path, there: Path
-) -> None:
-    (there / "run-7").mkdir()
-    other = there / "run-7/papermill.log"
+def test_another_file_of_the_same_name_is_replaced_only_with_overwrite(site: Site) -> None:
+    site.run.mkdir()
+    other = site.run / "papermill.log"
     other.write_text("of another run\n")
 
-    error = failed(artifacts, there)
+    message = site.refused()
 
-    assert isinstance(error, ConfigurationError)
-    assert "1 of 6 files are in" in str(error)
-    assert "papermill.log; nothing was sent" in str(error)
-    assert names(there / "run-7") == {"papermill.log"}
+    assert "1 of 6 files are in" in message
+    assert "papermill.log; nothing was sent" in message
+    assert names(site.run) == {"papermill.log"}
     assert other.read_text() == "of another run\n"
-    publish(artifacts, there, overwrite=True)
+    site.publish(overwrite=True)
     assert other.read_text() == "done\n"
 
 
 @pytest.mark.parametrize("kind", ["directory", "link"])
-def test_only_a_regular_file_is_overwritten(artifacts: Path, there: Path, kind: str) -> None:
-    (there / "run-7").mkdir()
-    place = there / "run-7/papermill.log"
+def test_only_a_regular_file_is_overwritten(site: Site, kind: str) -> None:
+    site.run.mkdir()
+    place = site.run / "papermill.log"
     if kind == "directory":
         place.mkdir()
     else:
-        place.symlink_to(artifacts / "papermill.log")
+        place.symlink_to(site.artifacts / "papermill.log")
 
-    assert "it is not a regular file" in str(failed(artifacts, there, overwrite=True))
+    assert "it is not a regular file" in str(site.failed(overwrite=True))
 
 
 def test_links_are_logged_below_the_web_address(
-    artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
+    site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
 
-    outputs = publish(artifacts, there, url_base="https://pages.example.com/runs/")
+    outputs = site.publish(url_base="https://pages.example.com/runs/")
 
     assert outputs.url == "https://pages.example.com/runs/run-7/STEP_SUMMARY.md"
     assert "https://pages.example.com/runs/run-7/figures/umap%201.png" in caplog.messages
 
 
-def test_the_link_leads_to_the_named_page_or_to_the_best_one(artifacts: Path, there: Path) -> None:
+def test_the_link_leads_to_the_named_page_or_to_the_best_one(site: Site) -> None:
     base = {"url_base": "https://x.example", "overwrite": True}
 
-    assert publish(artifacts, there, page="papermill.log", **base).url.endswith("/papermill.log")
-    (artifacts / "STEP_SUMMARY.md").unlink()
-    assert publish(artifacts, there, **base).url.endswith("/output_analysis.html")
-    (artifacts / "STEP_SUMMARY.html").write_text("<p>")
+    assert site.publish(page="papermill.log", **base).url.endswith("/papermill.log")
+    site.summary.unlink()
+    assert site.publish(**base).url.endswith("/output_analysis.html")
+    (site.artifacts / "STEP_SUMMARY.html").write_text("<p>")
     also = ("STEP_SUMMARY*",)
-    assert publish(artifacts, there, also=also, **base).url.endswith("/STEP_SUMMARY.html")
+    assert site.publish(also=also, **base).url.endswith("/STEP_SUMMARY.html")
 
 
-def test_a_summary_that_another_task_writes_is_waited_for(artifacts: Path, there: Path) -> None:
-    summary = artifacts / "STEP_SUMMARY.md"
-    summary.unlink()
-
+def test_a_summary_that_another_task_writes_is_waited_for(site: Site) -> None:
     def write() -> None:
-        time.sleep(0.3)
-        (artifacts / "scratch").write_text("# failed\n")
-        (artifacts / "scratch").rename(summary)
+        (site.artifacts / "scratch").write_text("# failed\n")
+        (site.artifacts / "scratch").rename(site.summary)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    outputs = publish(artifacts, there, wait_for=(summary,))
-    thread.join()
+    outputs = site.publish_while(write)
 
-    assert (there / "run-7/STEP_SUMMARY.md").read_text() == "# failed\n"
+    assert (site.run / "STEP_SUMMARY.md").read_text() == "# failed\n"
     assert (outputs.status, outputs.missing) == ("succeeded", ())
 
 
-def test_a_file_that_is_waited_for_is_published_whatever_its_name(
-    artifacts: Path, there: Path
-) -> None:
-    (artifacts / "report.html").write_text("<p>")
+@pytest.mark.parametrize("name", ["report.html", "pages/report.html"])
+def test_a_file_that_is_waited_for_is_published_wherever_it_lies(site: Site, name: str) -> None:
+    (site.artifacts / "pages").mkdir()
+    (site.artifacts / name).write_text("<p>")
 
-    publish(artifacts, there, wait_for=(artifacts / "report.html",))
+    site.publish(wait_for=(site.artifacts / name,))
 
-    assert "report.html" in names(there / "run-7")
-
-
-def test_a_file_below_the_artifacts_that_is_waited_for_is_published_too(
-    artifacts: Path, there: Path
-) -> None:
-    (artifacts / "pages").mkdir()
-    (artifacts / "pages/report.html").write_text("<p>")
-
-    publish(artifacts, there, wait_for=(artifacts / "pages/report.html",))
-
-    assert (there / "run-7/pages/report.html").read_text() == "<p>"
+    assert (site.run / name).read_text() == "<p>"
 
 
 def test_a_file_elsewhere_that_is_waited_for_stays_there(
-    artifacts: Path, there: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "done").touch()
 
-    outputs = publish(artifacts, there, wait_for=(tmp_path / "done",))
+    outputs = site.publish(wait_for=(tmp_path / "done",))
 
-    assert (names(there / "run-7"), outputs.missing) == (ALL, ())
-    assert f"{tmp_path}/done lies outside of {artifacts}: it is left there" in caplog.messages
-
-
-def test_a_directory_is_not_the_file_that_is_waited_for(artifacts: Path, there: Path) -> None:
-    (artifacts / "STEP_SUMMARY.md").unlink()
-    (artifacts / "STEP_SUMMARY.md").mkdir()
-
-    outputs = publish(artifacts, there, wait_for=(artifacts / "STEP_SUMMARY.md",), wait_timeout=0)
-
-    assert (outputs.status, outputs.missing) == ("tolerated", (f"{artifacts}/STEP_SUMMARY.md",))
+    assert (names(site.run), outputs.missing) == (ALL, ())
+    assert f"{tmp_path}/done lies outside of {site.artifacts}: it is left there" in caplog.messages
 
 
-def test_a_manifest_that_is_rewritten_while_waiting_is_used(artifacts: Path, there: Path) -> None:
-    summary = artifacts / "STEP_SUMMARY.md"
-    summary.unlink()
+def test_a_directory_is_not_the_file_that_is_waited_for(site: Site) -> None:
+    site.summary.unlink()
+    site.summary.mkdir()
 
+    outputs = site.publish(wait_for=(site.summary,), wait_timeout=0)
+
+    assert (outputs.status, outputs.missing) == ("tolerated", (str(site.summary),))
+
+
+def test_a_manifest_that_is_rewritten_while_waiting_is_used(site: Site) -> None:
     def write() -> None:
-        time.sleep(0.3)
-        (artifacts / "late.csv").write_text("1,2\n")
-        collect(artifacts)
-        summary.write_text("# passed\n")
+        (site.artifacts / "late.csv").write_text("1,2\n")
+        collect(site.artifacts)
+        site.summary.write_text("# passed\n")
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    publish(artifacts, there, wait_for=(summary,))
-    thread.join()
+    site.publish_while(write)
 
-    assert names(there / "run-7") == ALL | {"late.csv"}
+    assert names(site.run) == ALL | {"late.csv"}
 
 
 def test_a_file_that_did_not_come_is_reported_and_the_rest_is_published(
-    artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
+    site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    summary = artifacts / "STEP_SUMMARY.md"
-    summary.unlink()
+    site.summary.unlink()
 
-    outputs = publish(artifacts, there, wait_for=(summary,), wait_timeout=0)
+    outputs = site.publish(wait_for=(site.summary,), wait_timeout=0)
 
-    assert names(there / "run-7") == ALL - {"STEP_SUMMARY.md"}
-    assert (outputs.status, outputs.missing) == ("tolerated", (str(summary),))
-    assert f"missing: {summary}" in outputs.message
-    assert f"waited 0 s: {summary} did not come" in caplog.messages
+    assert names(site.run) == ALL - {"STEP_SUMMARY.md"}
+    assert (outputs.status, outputs.missing) == ("tolerated", (str(site.summary),))
+    assert f"missing: {site.summary}" in outputs.message
+    assert f"waited 0 s: {site.summary} did not come" in caplog.messages
 
 
-def test_a_run_without_a_manifest_is_published_with_unlisted(artifacts: Path, there: Path) -> None:
-    (artifacts / "manifest.json").unlink()
-    (artifacts / "SHA256SUMS").unlink()
-    error = failed(artifacts, there)
-    assert "there is no manifest.json" in str(error)
+def test_a_run_without_a_manifest_is_published_with_unlisted(site: Site) -> None:
+    (site.artifacts / "manifest.json").unlink()
+    (site.artifacts / "SHA256SUMS").unlink()
+    assert "there is no manifest.json" in str(site.failed())
 
-    summary = artifacts / "STEP_SUMMARY.md"
-    outputs = publish(artifacts, there, unlisted=True, wait_for=(summary,))
+    outputs = site.publish(unlisted=True, wait_for=(site.summary,))
 
-    assert names(there / "run-7") == ALL - {"manifest.json", "SHA256SUMS"}
+    assert names(site.run) == ALL - {"manifest.json", "SHA256SUMS"}
     assert (outputs.status, outputs.missing) == ("tolerated", ("manifest.json",))
     assert outputs.message.endswith("; missing: manifest.json")
 
 
-def test_a_run_without_a_manifest_is_refused_where_an_older_manifest_is(
-    artifacts: Path, there: Path
-) -> None:
-    publish(artifacts, there)
-    (artifacts / "manifest.json").unlink()
-    (artifacts / "papermill.log").write_text("another run\n")
+def test_a_run_without_a_manifest_is_refused_where_an_older_manifest_is(site: Site) -> None:
+    site.publish()
+    (site.artifacts / "manifest.json").unlink()
+    (site.artifacts / "papermill.log").write_text("another run\n")
 
-    error = failed(artifacts, there, unlisted=True, overwrite=True)
+    message = site.refused(unlisted=True, overwrite=True)
 
-    assert isinstance(error, ConfigurationError)
-    assert f"{there}/run-7/manifest.json lists what was published there before" in str(error)
-    assert (there / "run-7/papermill.log").read_text() == "done\n"
+    assert f"{site.run}/manifest.json lists what was published there before" in message
+    assert (site.run / "papermill.log").read_text() == "done\n"
 
 
-def test_the_link_leads_to_a_file_that_exists(artifacts: Path, there: Path) -> None:
+def test_the_link_leads_to_a_file_that_exists(site: Site) -> None:
     base = {"url_base": "https://x.example", "page": "missing.html"}
 
-    assert publish(artifacts, there, **base).url == "https://x.example/run-7/STEP_SUMMARY.md"
+    assert site.publish(**base).url == "https://x.example/run-7/STEP_SUMMARY.md"
     for name in ("manifest.json", "STEP_SUMMARY.md", "output_analysis.html"):
-        (artifacts / name).unlink()
-    bare = publish(artifacts, there, unlisted=True, prefix="run-8", **base)
-    assert bare.url == "https://x.example/run-8"
+        (site.artifacts / name).unlink()
+    assert site.publish(unlisted=True, prefix="run-8", **base).url == "https://x.example/run-8"
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "\N{SNOWMAN}" * 85, "a\udcff.txt"])
-def test_any_valid_file_name_is_published(artifacts: Path, there: Path, name: str) -> None:
-    (artifacts / name).write_text("x")
-    collect(artifacts)
+def test_any_valid_file_name_is_published(site: Site, name: str) -> None:
+    (site.artifacts / name).write_text("x")
+    collect(site.artifacts)
 
-    outputs = publish(artifacts, there, url_base="https://x.example", page=name)
+    outputs = site.publish(url_base="https://x.example", page=name)
 
-    assert (there / "run-7" / name).read_text() == "x"
+    assert (site.run / name).read_text() == "x"
     assert outputs.url == f"https://x.example/run-7/{quote(os.fsencode(name))}"
 
 
-def test_artifacts_are_not_published_onto_themselves(artifacts: Path) -> None:
-    error = failed(artifacts, artifacts.parent, prefix=artifacts.name)
+def test_artifacts_are_not_published_onto_themselves(site: Site) -> None:
+    message = site.refused(destination=str(site.artifacts.parent), prefix=site.artifacts.name)
 
-    assert isinstance(error, ConfigurationError)
-    assert str(error) == f"{artifacts} lies in the artifacts: publish to another directory"
+    assert message == f"{site.artifacts} lies in the artifacts: publish to another directory"
 
 
 @pytest.mark.parametrize("target", ["../away", "run-7"])
 def test_a_prefix_that_became_a_link_is_not_followed(
-    artifacts: Path, there: Path, tmp_path: Path, target: str
+    site: Site, tmp_path: Path, target: str
 ) -> None:
     (tmp_path / "away").mkdir()
-    (there / "run-7").symlink_to(target)
+    site.run.symlink_to(target)
 
-    error = failed(artifacts, there, attempts=1)
+    message = site.refused(attempts=1)
 
-    assert isinstance(error, ConfigurationError)
-    assert str(there / "run-7") in str(error)
+    assert str(site.run) in message
     assert list((tmp_path / "away").iterdir()) == []
 
 
-def test_a_file_behind_a_link_to_itself_is_reported_as_missing(
-    artifacts: Path, there: Path
-) -> None:
-    (artifacts / "loop").symlink_to("loop")
+def test_a_file_behind_a_link_to_itself_is_reported_as_missing(site: Site) -> None:
+    (site.artifacts / "loop").symlink_to("loop")
 
-    outputs = publish(artifacts, there, wait_for=(artifacts / "loop/x",), wait_timeout=0)
+    outputs = site.publish(wait_for=(site.artifacts / "loop/x",), wait_timeout=0)
 
-    assert outputs.missing == (f"{artifacts}/loop/x",)
+    assert outputs.missing == (f"{site.artifacts}/loop/x",)
 
 
-def test_unlisted_changes_nothing_where_there_is_a_manifest(artifacts: Path, there: Path) -> None:
-    (artifacts / "not-listed.txt").write_text("x")
+def test_unlisted_changes_nothing_where_there_is_a_manifest(site: Site) -> None:
+    (site.artifacts / "not-listed.txt").write_text("x")
 
-    outputs = publish(artifacts, there, unlisted=True)
+    outputs = site.publish(unlisted=True)
 
-    assert names(there / "run-7") == ALL
+    assert names(site.run) == ALL
     assert outputs.status == "succeeded"
 
 
 def test_a_summary_older_than_the_manifest_is_not_published(
-    artifacts: Path, there: Path, caplog: pytest.LogCaptureFixture
+    site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    summary = artifacts / "STEP_SUMMARY.md"
-    os.utime(summary, (1, 1))
+    os.utime(site.summary, (1, 1))
 
-    outputs = publish(artifacts, there, wait_for=(summary,), wait_timeout=0)
+    outputs = site.publish(wait_for=(site.summary,), wait_timeout=0)
 
     assert outputs.status == "tolerated"
-    assert "STEP_SUMMARY.md" not in names(there / "run-7")
-    assert f"waited 0 s: {summary} is still as old as an earlier attempt" in caplog.messages
+    assert "STEP_SUMMARY.md" not in names(site.run)
+    assert f"waited 0 s: {site.summary} is still as old as an earlier attempt" in caplog.messages
 
 
-def test_a_summary_that_was_rewritten_after_the_manifest_is_published(
-    artifacts: Path, there: Path
-) -> None:
-    collect(artifacts)
-    (artifacts / "STEP_SUMMARY.md").write_text("# written anew\n")
+def test_a_summary_that_was_rewritten_after_the_manifest_is_published(site: Site) -> None:
+    collect(site.artifacts)
+    site.summary.write_text("# written anew\n")
 
-    publish(artifacts, there)
+    site.publish()
 
-    assert (there / "run-7/STEP_SUMMARY.md").read_text() == "# written anew\n"
+    assert (site.run / "STEP_SUMMARY.md").read_text() == "# written anew\n"
 
 
 @pytest.mark.parametrize(
@@ -420,34 +395,30 @@ def test_a_summary_that_was_rewritten_after_the_manifest_is_published(
     ],
 )
 def test_an_invalid_destination_is_refused(
-    artifacts: Path, monkeypatch: pytest.MonkeyPatch, destination: str, expected: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, destination: str, expected: str
 ) -> None:
-    monkeypatch.chdir(artifacts.parent)
-    (artifacts / "copy").mkdir()
+    monkeypatch.chdir(site.artifacts.parent)
+    (site.artifacts / "copy").mkdir()
 
-    error = failed(artifacts, destination)
+    message = site.refused(destination=destination)
 
-    assert isinstance(error, ConfigurationError)
-    assert expected in str(error)
-    assert "word" not in str(error)
+    assert expected in message
+    assert "word" not in message
 
 
 @pytest.mark.parametrize("prefix", ["../up", "a//b", "a/./b", "a\nb"])
-def test_a_prefix_that_leads_elsewhere_is_refused(
-    artifacts: Path, there: Path, prefix: str
-) -> None:
-    assert "is not a path below the destination" in str(failed(artifacts, there, prefix=prefix))
+def test_a_prefix_that_leads_elsewhere_is_refused(site: Site, prefix: str) -> None:
+    assert "is not a path below the destination" in str(site.failed(prefix=prefix))
 
 
-def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there: Path) -> None:
-    error = failed(tmp_path / "none", there)
-    assert str(error) == f"there is no directory of artifacts {tmp_path / 'none'}"
+def test_without_artifacts_or_manifest_it_says_what_to_do(site: Site) -> None:
+    missing = site.there / "none"
+    error = site.failed(artifacts=missing)
+    assert str(error) == f"there is no directory of artifacts {missing}"
     assert error.reason == Reason.NOT_FOUND
 
-    (tmp_path / "none").mkdir()
-    error = failed(tmp_path / "none", there)
-    assert str(error).endswith("run collect-artifacts first")
-    assert isinstance(error, ConfigurationError)
+    missing.mkdir()
+    assert site.refused(artifacts=missing).endswith("run collect-artifacts first")
 
 
 @pytest.mark.parametrize(
@@ -461,32 +432,29 @@ def test_without_artifacts_or_manifest_it_says_what_to_do(tmp_path: Path, there:
     ],
 )
 def test_a_manifest_that_was_tampered_with_is_refused(
-    artifacts: Path, there: Path, entry: dict[str, Any], expected: str
+    site: Site, entry: dict[str, Any], expected: str
 ) -> None:
-    path = artifacts / "manifest.json"
+    path = site.artifacts / "manifest.json"
     data = json.loads(path.read_text())
     data["artifacts"][0] |= entry
     path.write_text(json.dumps(data))
 
-    assert expected in str(failed(artifacts, there))
+    assert expected in str(site.failed())
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "stepkit.manifest/1"}', '{"schema": 2}'])
-def test_a_file_that_is_not_a_manifest_is_refused(artifacts: Path, there: Path, text: str) -> None:
-    (artifacts / "manifest.json").write_text(text)
+def test_a_file_that_is_not_a_manifest_is_refused(site: Site, text: str) -> None:
+    (site.artifacts / "manifest.json").write_text(text)
 
-    error = failed(artifacts, there)
-
-    assert isinstance(error, ConfigurationError)
-    assert "is not a manifest of collect-artifacts" in str(error)
+    assert "is not a manifest of collect-artifacts" in site.refused()
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_full_disk_leaves_no_manifest_behind(artifacts: Path, small_disk: Path) -> None:
-    (artifacts / "data.bin").write_bytes(os.urandom(2 * 2**20))
-    collect(artifacts)
+def test_a_full_disk_leaves_no_manifest_behind(site: Site, small_disk: Path) -> None:
+    (site.artifacts / "data.bin").write_bytes(os.urandom(2 * 2**20))
+    collect(site.artifacts)
 
-    error = failed(artifacts, small_disk, attempts=2)
+    error = site.failed(destination=str(small_disk), attempts=2)
 
     assert isinstance(error, ToolError)
     assert error.reason == Reason.DISK_FULL
@@ -495,8 +463,8 @@ def test_a_full_disk_leaves_no_manifest_behind(artifacts: Path, small_disk: Path
     assert isinstance(error.outputs, Outputs)
 
 
-def test_the_manifest_is_read_as_collect_artifacts_writes_it(artifacts: Path) -> None:
-    read = {artifact.path: artifact for artifact in artifact_manifest.read(artifacts)}
+def test_the_manifest_is_read_as_collect_artifacts_writes_it(site: Site) -> None:
+    read = {artifact.path: artifact for artifact in artifact_manifest.read(site.artifacts)}
     assert read["output_analysis.html"].sha256 == hashlib.sha256(PAGE).hexdigest()
     for path, artifact in read.items():
-        assert artifact_manifest.describe(artifacts / path, artifacts) == artifact
+        assert artifact_manifest.describe(site.artifacts / path, site.artifacts) == artifact

@@ -1,7 +1,5 @@
 """publish-artifacts with moto's S3 server, also with faults in between."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """run-tests, with a real pytest in a separate repository for each test."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

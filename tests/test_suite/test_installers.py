@@ -1,7 +1,5 @@
 """Real installs from a local package index, with wheels made from our own environment."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

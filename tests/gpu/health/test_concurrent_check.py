@@ -1,7 +1,5 @@
 """A check of the GPU that takes long, on a driver that hangs."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """The preflight where the driver's management library (NVML) is there too."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nvml

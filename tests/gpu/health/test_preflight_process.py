@@ -1,7 +1,5 @@
 """Pythons that cannot run the probe to its end, and the messages about them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """A session of NVML on a driver's library that is a fake."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

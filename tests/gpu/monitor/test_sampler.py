@@ -1,7 +1,5 @@
 """The sampler, with real child processes and a fake driver that misbehaves."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

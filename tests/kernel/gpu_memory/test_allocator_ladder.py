@@ -1,7 +1,5 @@
 """The ladder on a GPU simulated in host memory; pools, limits and statistics are RMM's own."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

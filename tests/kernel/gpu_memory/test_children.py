@@ -1,7 +1,5 @@
 """Processes that a notebook starts."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the guard wraps, however the notebook gets at it; RMM and CuPy are real."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
