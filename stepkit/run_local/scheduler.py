@@ -109,7 +109,7 @@ class Scheduler:
 
     @contextmanager
     def _killing_on_error(self) -> Iterator[None]:
-        """Leave no process behind when the scheduler itself breaks."""
+        """End all processes when the scheduler itself raises an error."""
         whole = False
         try:
             yield
@@ -173,7 +173,7 @@ class Scheduler:
         return self._end(_failed(task, _NO_TASK_RUN, error))
 
     def _record(self, run: TaskRun, outcome: Outcome) -> None:
-        """Take note of an outcome; the last one of a task's TaskRuns ends the task."""
+        """Record an outcome; that of a task's last TaskRun ends the task."""
         progress.log_end(run, outcome, self.plan)
         task, runs = run.task, self.runs[run.task.name]
         number = next(n for n, (other, _) in enumerate(runs) if other is run)

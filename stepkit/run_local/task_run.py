@@ -57,7 +57,7 @@ class Machine:
 
 
 def run_steps(run: TaskRun, machine: Machine) -> Outcome:
-    """Run ``run``, again after a failure as often as its retries say.
+    """Run the steps of ``run``, again after a failure as often as its retries say.
 
     It never raises a :class:`StepError`: that would be an outcome.
     """
@@ -148,7 +148,7 @@ class _Attempt:
         return self._ended(command, done)
 
     def _inherited(self, command: Command) -> dict[str, str]:
-        """Return the caller's environment, without namesakes of secrets that are not there."""
+        """Return the caller's environment, without the variables that the step sets."""
         own = {name for name, _ in command.env}
         kept = {name: value for name, value in os.environ.items() if name not in own}
         return {**kept, "PYTHONUNBUFFERED": "1"}
@@ -195,7 +195,7 @@ class _Attempt:
         return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
 
     def _log(self, line: str) -> None:
-        """Log a line of the child; what it stamped itself keeps its level and loses its time."""
+        """Log a line of the child; a line with stepkit's time stamp keeps its level."""
         stamp = _STAMP.match(line)
         level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
         text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
@@ -207,7 +207,7 @@ class _Attempt:
         return task_results.read(self.directory / "results", self.run.task.task.results, limit)
 
     def _read(self, *, strict: bool = True) -> dict[str, Value]:
-        """Return the results; those of another shape than declared fail a Task that did not."""
+        """Return the results; with ``strict``, one that does not fit its type raises an error."""
         declared, left = self.run.task.task.results, self._written()
         texts = left.texts
         if not strict:

@@ -16,7 +16,7 @@ LOG = f"--tail={logs.LINES} --timestamps"
 
 
 def run(cluster: FakeCluster, name: str, created: str, secret: str) -> None:
-    """Let there be a PipelineRun with one TaskRun, one pod, and two containers."""
+    """Add a PipelineRun with one TaskRun, one pod and two containers."""
     selector = f"{NAMESPACE} --selector=tekton.dev/pipelineRun={name}"
     cluster.answer(f"get taskruns.tekton.dev {selector}", [thing(f"{name}-execute-notebook")])
     env = [

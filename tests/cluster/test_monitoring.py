@@ -1,4 +1,4 @@
-"""What is watched: kinds of the Prometheus operator, and metrics that exist."""
+"""The alerts are objects of the Prometheus operator, about metrics that exist."""
 
 import re
 from typing import Any

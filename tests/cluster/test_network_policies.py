@@ -1,4 +1,4 @@
-"""Who may talk to whom, worked out as a network plugin does."""
+"""Which connections the network policies allow, evaluated as a network plugin does."""
 
 from typing import Any
 

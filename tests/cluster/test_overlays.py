@@ -1,4 +1,4 @@
-"""The overlays of tasks/cluster: whole, in Kubernetes' own shape, nothing in them hangs loose."""
+"""The overlays of tasks/cluster build, fit the schemas of Kubernetes, and refer to what exists."""
 
 import re
 from pathlib import Path

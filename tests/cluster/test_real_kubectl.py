@@ -1,4 +1,4 @@
-"""The real kubectl, asking an API server of a few lines: what it sends, and how it complains."""
+"""The real kubectl asks a small API server: its requests and its error messages."""
 
 import json
 import shutil

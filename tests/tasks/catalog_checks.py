@@ -19,7 +19,7 @@ _TEXT = re.compile(r"(.*\.)?((params|env)\.\*\.(default|value)|args|command)(\.\
 
 
 def check_catalog(manifest: Manifest, library: Library) -> Iterator[str]:  # noqa: ARG001
-    """Find what the conventions of the catalog ask for and is not there."""
+    """Find where the conventions of the catalog are not kept."""
     if manifest.kind in {"Task", "StepAction", "Pipeline"}:
         yield from _metadata(manifest)
         yield from _descriptions(manifest)

@@ -1,4 +1,4 @@
-"""Read the YAML of tasks/ as a cluster does, and find things in it."""
+"""Read the YAML of tasks/ as a cluster does, and look up objects and fields in it."""
 
 from __future__ import annotations
 

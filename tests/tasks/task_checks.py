@@ -67,7 +67,7 @@ class Unit:
 
 
 def units(manifest: Manifest) -> Iterator[Unit]:
-    """Yield the Task that ``manifest`` is, or those that stand in it."""
+    """Yield the Task that ``manifest`` is, or those that it contains."""
     if manifest.kind == "Task":
         yield Unit(manifest.name, manifest.spec)
     pipeline = manifest.spec if manifest.kind == "Pipeline" else {}
@@ -125,7 +125,7 @@ def _arguments(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
 
 
 def _flags(args: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each flag with its value, which stands after it where it is a list."""
+    """Yield each flag with its value, or with each item of a list that follows it."""
     flag = ""
     for arg in args:
         match = _ARG.fullmatch(arg)

@@ -1,4 +1,4 @@
-"""StepActions are made of the Tasks; what is there is what would be made."""
+"""The StepActions in the tree are those that the Tasks make."""
 
 from __future__ import annotations
 

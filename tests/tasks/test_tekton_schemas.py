@@ -15,7 +15,7 @@ from tasks.manifests import Manifest, manifests
 
 KINDS = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 OWN = ("tekton.dev/", "triggers.tekton.dev/", "kustomize.config.k8s.io/", "monitoring.coreos.com/")
-# What stands in overlays are parts of objects, put together by kustomize.
+# Overlays contain parts of objects, which kustomize puts together.
 CORE = [
     one
     for one in manifests()

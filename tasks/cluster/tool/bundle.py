@@ -1,4 +1,4 @@
-"""The archive of a bug report: files without secrets, and a list of what could not be had."""
+"""The archive of a bug report: files without secrets, and a list of what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Bundle:
-    """Files by their names, and what could not be had."""
+    """Files by their names, and what is missing."""
 
     def __init__(self, secret_names: frozenset[str]) -> None:
         self.files: dict[str, str] = {}

@@ -23,7 +23,7 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table: what was looked at, what was found, what to do about it."""
+    """One line of the table: what was checked, what was found, what to do about it."""
 
     status: Status
     check: str

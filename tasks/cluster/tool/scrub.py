@@ -13,14 +13,14 @@ _WORDS: Final = (
     r"|(?:api|access|private)[-_.]?key|webhook[-_.]?url|connection[-_.]?string"
 )
 _SECRET_NAME: Final = re.compile(_WORDS, re.IGNORECASE)
-# Keys of Kubernetes' own that only sound like it: what they hold are names and numbers.
+# Keys of Kubernetes that only sound secret: they hold names and numbers.
 _HARMLESS: Final = re.compile(
     r"secretName|imagePullSecrets?|tokenExpirationSeconds|automountServiceAccountToken"
     r"|disable-creds-init|require-git-ssh-secret-known-hosts|(mountable |image pull )?secrets",
     re.IGNORECASE,
 )
 _REFERENCE: Final = re.compile(r"\$\([^()]*\)")
-# Annotations in which a whole object stands once more, as text.
+# Annotations that hold a copy of the whole object, as text.
 _COPIES: Final = ("kubectl.kubernetes.io/last-applied-configuration",)
 
 # What services' own tokens look like, and what stands beside such a name in a log.
@@ -56,7 +56,7 @@ class Scrubber:
     """
 
     names: frozenset[str] = frozenset()
-    met: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
 
     def object(self, thing: Any) -> Any:
         """Return a copy of a Kubernetes object without secrets, and without copies of itself.
@@ -79,14 +79,14 @@ class Scrubber:
         }
 
     def text(self, text: str) -> str:
-        """Return ``text`` without the secrets met so far, and without what looks like one."""
+        """Return ``text`` without the secrets found so far, and without what looks like one."""
         for shape in _SHAPES:
             text = shape.sub(MASK, text)
-        return redact(_BESIDE.sub(self._beside, text), self.met)
+        return redact(_BESIDE.sub(self._beside, text), self.found)
 
     def last(self, text: str) -> str:
-        """Return ``text`` without any of the secrets met by now."""
-        return redact(text, self.met)
+        """Return ``text`` without any of the secrets found so far."""
+        return redact(text, self.found)
 
     def _beside(self, found: re.Match[str]) -> str:
         if not _sounds_secret(found["name"]) or found["value"] in self.names:
@@ -103,7 +103,7 @@ class Scrubber:
         if _REFERENCE.fullmatch(value):
             return value
         if len(value) >= SHORTEST_SECRET:
-            self.met.add(value)
+            self.found.add(value)
         return MASK
 
 
