@@ -1,5 +1,5 @@
-"""The execution engine: a notebook's cells, one after the other, with nothing lost on the way.
+"""Run a notebook's cells, one after the other, without losing outputs.
 
-nbclient speaks to the kernel and papermill prepares the notebook; what is here decides when the
-file is written, how outputs are joined, how a run is stopped, and what is left afterwards.
+papermill prepares the notebook and nbclient talks to the kernel. The engine decides when the file
+is saved, how outputs are joined, how a run is stopped, and which processes end with it.
 """

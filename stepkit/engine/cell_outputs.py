@@ -39,14 +39,14 @@ class CellOutputs(NotebookClient):
         self._clears: set[int] = set()  # ended cells that the next late output clears
         self._displays: dict[str, set[int]] = {}  # cells in which each display was shown
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Bring the outputs that still grow up to date; the lock must be held."""
         for node, text in self._streams.values():
             node["text"] = text.value()
 
     def end_cell(self, index: int) -> None:
         """Complete the outputs of a cell whose execution has ended; the lock must be held."""
-        self.settle()
+        self.flush()
         self._streams.pop(index, None)
         if self.clear_before_next_output:
             self._clears.add(index)

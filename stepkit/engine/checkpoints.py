@@ -32,18 +32,18 @@ class Checkpoints:
     """The saved states of ``notebook`` at ``target``, at least ``interval`` seconds apart.
 
     With an ``interval`` of 0 only the first and the last state are saved. Code that changes the
-    notebook must hold ``lock``. ``settle`` is called, with the lock held, before a running cell is
+    notebook must hold ``lock``. ``flush`` is called, with the lock held, before a running cell is
     encoded.
     """
 
     def __init__(
-        self, notebook: Any, target: Path, *, interval: float, settle: Callable[[], None]
+        self, notebook: Any, target: Path, *, interval: float, flush: Callable[[], None]
     ) -> None:
         self.lock = threading.RLock()
         self._notebook = notebook
         self._target = target
         self._interval = interval or math.inf
-        self._settle = settle
+        self._flush = flush
         self._file = NotebookFile(target)
         self._waiting: dict[int, bytes] = {}  # id of a cell that has not run: its JSON
         self._finished: deque[Any] = deque()  # cells that are not in the file yet
@@ -142,7 +142,7 @@ class Checkpoints:
         """Save all finished cells, the others as they are now, and the metadata."""
         self._append_finished()
         with self.lock:
-            self._settle()
+            self._flush()
             self._file.discard(self._stale)
             self._stale.clear()
             # The file is written without the lock: cells that finish meanwhile are not in it.

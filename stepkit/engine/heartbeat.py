@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 progress = logging.getLogger("stepkit.progress")
 
-# Of a core; less than that is no work. Threads that wait for the interpreter's lock, which a hung
-# call holds, wake up 200 times a second (sys.getswitchinterval).
+# Share of a core below which a kernel counts as idle: while a call that hangs holds the lock of the
+# interpreter, threads that wait for it wake up 200 times a second (sys.getswitchinterval).
 _IDLE: Final = 0.05
 _GIB: Final = 2**30
 
@@ -55,19 +55,19 @@ class Heartbeat:
         self._cpu = 0.0
 
     async def beat(self) -> None:
-        """Go on until cancelled."""
+        """Check the kernel and log, until cancelled."""
         steps = [self._interval, (self._hang_timeout or 0) / 4]
         step = min((seconds for seconds in steps if seconds), default=None)
         if step is None:
             return
-        spoken = time.monotonic()
+        logged = time.monotonic()
         with closing(ProcessTree(self._pid)) as tree:
             while True:
                 await asyncio.sleep(step)
                 await self._check(tree)
-                if self._interval and time.monotonic() - spoken >= self._interval * 0.9:
-                    spoken = time.monotonic()
-                    self._speak(tree)
+                if self._interval and time.monotonic() - logged >= self._interval * 0.9:
+                    logged = time.monotonic()
+                    self._log(tree)
 
     async def _check(self, tree: ProcessTree) -> None:
         if self._state.running is None:
@@ -82,7 +82,7 @@ class Heartbeat:
         elif self._hang_timeout and time.monotonic() - self._alive_at >= self._hang_timeout:
             self._on_hang()
 
-    def _speak(self, tree: ProcessTree) -> None:
+    def _log(self, tree: ProcessTree) -> None:
         if self._state.running is None:
             return
         where = self._state.place(self._state.running)

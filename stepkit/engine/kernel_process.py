@@ -129,8 +129,8 @@ class Kernel:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, SIGKILL)
 
-    def last_words(self) -> str:
-        """Return the last line that the process printed, ready to follow a message."""
+    def last_line(self) -> str:
+        """Return the last line that the process printed after a colon, or ""."""
         lines = [line for line in _lines(self.log) if not is_noise(line)]
         return f": {lines[-1]}" if lines else ""
 

@@ -1,4 +1,4 @@
-"""How long a run may take, and what is kept of it: the flags of an execution."""
+"""Flags for the limits of a run, its log and its saves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Flags of an execution."""
+    """Flags for the limits of a run, its log and its saves."""
 
     heading: ClassVar[str] = "limits, log and saves"
 

@@ -48,7 +48,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
                 f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
             )
         local = _local_path(output_path)
-        with run_cells.start_kernel(kernel_name, Path.cwd()) as started:
+        with run_cells.start_kernel(kernel_name, Path.cwd()) as running:
             request = run_cells.Request(
                 notebook=nb,
                 output=local,
@@ -57,7 +57,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
                 checkpoint_interval=autosave_cell_every,
                 **options,
             )
-            outcome = run_cells.execute(request, started)
+            outcome = run_cells.execute(request, running)
         if output_path and not local:
             write_ipynb(nb, output_path)  # papermill does not after a dead kernel or a signal
         _raise_for(outcome)

@@ -37,7 +37,7 @@ _BAD: Final = {"error", "stopped"}
 class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is untyped
     """Writes papermill's times and statuses into ``nb``, and has it saved to ``output``.
 
-    ``interval`` and ``settle`` are those of :class:`~stepkit.engine.checkpoints.Checkpoints`.
+    ``interval`` and ``flush`` are those of :class:`~stepkit.engine.checkpoints.Checkpoints`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is unt
         *,
         interval: float,
         progress_bar: bool,
-        settle: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
         super().__init__(nb, output_path=None, log_output=False, progress_bar=progress_bar)
         self.checkpoints = (
-            Checkpoints(nb, output, interval=interval, settle=settle) if output else None
+            Checkpoints(nb, output, interval=interval, flush=flush) if output else None
         )
 
     def save(self, **_: Any) -> None:

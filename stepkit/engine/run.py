@@ -50,7 +50,7 @@ class Session:
             request.output,
             interval=request.checkpoint_interval,
             progress_bar=request.progress_bar,
-            settle=self._settle,
+            flush=self._flush,
         )
         checkpoints = self.record.checkpoints
         self._lock = checkpoints.lock if checkpoints else nullcontext()
@@ -117,7 +117,7 @@ class Session:
         except (RuntimeError, TimeoutError) as error:
             slow = isinstance(error, TimeoutError)
             raise ToolError(
-                f"kernel {self.kernel.name!r} did not start: {error}{self.kernel.last_words()}",
+                f"kernel {self.kernel.name!r} did not start: {error}{self.kernel.last_line()}",
                 reason=Reason.TIMEOUT if slow else Reason.KERNEL_DIED,
             ) from error
 
@@ -183,8 +183,8 @@ class Session:
                 self.kernel.kill()
             await ending
 
-    def _settle(self) -> None:
-        self.client.settle()
+    def _flush(self) -> None:
+        self.client.flush()
 
     def _cell_execute(self, cell: Any, cell_index: int) -> None:
         if self._outputs and self.request.cell_output_limit:

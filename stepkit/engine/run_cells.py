@@ -63,7 +63,7 @@ class Outcome:
     strays: tuple[str, ...] = ()
 
 
-class Started:
+class RunningKernel:
     """A kernel that boots, and all processes that it will start."""
 
     def __init__(self, kernel: Kernel, descendants: Descendants) -> None:
@@ -73,7 +73,9 @@ class Started:
 
 
 @contextmanager
-def start_kernel(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Started]:
+def start_kernel(
+    name: str, cwd: Path, env: Mapping[str, str] | None = None
+) -> Iterator[RunningKernel]:
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
     ``env`` is added to the environment that it inherits.
@@ -85,7 +87,7 @@ def start_kernel(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> 
     descendants = Descendants()
     try:
         with kernel_process.start(name, cwd, env) as kernel:
-            yield Started(kernel, descendants)
+            yield RunningKernel(kernel, descendants)
     finally:
         descendants.close()
 
@@ -124,7 +126,7 @@ def prepare_notebook(
     return remove_error_markers(ready)
 
 
-def execute(request: Request, started: Started) -> Outcome:
+def execute(request: Request, running: RunningKernel) -> Outcome:
     """Execute the notebook and return what the kernel replied; the output file is written.
 
     The outcome says which cells failed, and whether the kernel died, a time limit passed or a
@@ -137,7 +139,7 @@ def execute(request: Request, started: Started) -> Outcome:
 
     # nbclient's tasks end with the run: asyncio would log that their results were not read.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    kernel, kills = started.kernel, cgroup.oom_kills() or 0
+    kernel, kills = running.kernel, cgroup.oom_kills() or 0
     session = Session(request, kernel)
     state = session.state
     try:
@@ -158,12 +160,12 @@ def execute(request: Request, started: Started) -> Outcome:
         started=state.started,
     )
     try:
-        started.descendants.end()
-        _warn_of_gpu_memory(started.gpu_before)
+        running.descendants.end()
+        _warn_of_gpu_memory(running.gpu_before)
     except KeyboardInterrupt as stop:  # the notebook is saved: what is known of it is not lost
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
         execution = replace(execution, cancelled_by=signum)
-    strays = tuple(started.descendants.strays)
+    strays = tuple(running.descendants.strays)
     return Outcome(execution=execution, notebook=session.nb, strays=strays)
 
 

@@ -59,9 +59,9 @@ class Verdict:
 
 @contextmanager
 def begin(options: GpuOptions, *, kernel: str, cwd: Path) -> Iterator[GpuSession]:
-    """Accompany the run of a notebook in ``kernel`` for the block.
+    """Check, guard and sample the GPU for the block, in which a notebook runs in ``kernel``.
 
-    A check of the GPU that ``options`` ask for begins at once, in a thread. Raises
+    If ``options`` ask for a check, it begins at once in a thread. Raises
     :class:`ConfigurationError` for options that contradict each other.
     """
     scratch = tempfile.TemporaryDirectory(prefix="sk-gpu-", ignore_cleanup_errors=True)
@@ -75,9 +75,11 @@ def begin(options: GpuOptions, *, kernel: str, cwd: Path) -> Iterator[GpuSession
 
 
 class GpuSession:
-    """One run, as far as the GPU is concerned.
+    """The GPU during one run, yielded by :func:`begin`.
 
-    ``environment`` is what the kernel's environment gets in addition: the guard's settings.
+    ``environment`` has the variables that the kernel needs: the guard's settings. In a run,
+    :meth:`follow` comes after the kernel's start, :meth:`require` before the first cell, and
+    :meth:`judge` and :meth:`outputs` after the last one.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class GpuSession:
                 raise
 
     def judge(self, execution: Execution) -> Verdict:
-        """End the samples, and judge the run: an error that the GPU caused is explained."""
+        """Stop sampling and judge the run. An error that the GPU caused is explained."""
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
             self._timeline = self._sampler.timeline(execution.started)
@@ -183,7 +185,7 @@ def _with_peaks(execution: Execution, samples: Timeline) -> Execution:
     from stepkit.gpu.monitor import timeline
 
     ran = [cell for cell in execution.cells if cell.began is not None]
-    windows = [(began := cell.began or 0.0, began + (cell.seconds or 0.0)) for cell in ran]
+    windows = [(cell.began or 0.0, (cell.began or 0.0) + (cell.seconds or 0.0)) for cell in ran]
     peaks = dict(zip((cell.index for cell in ran), timeline.peaks(samples, windows), strict=True))
     cells = []
     for cell in execution.cells:

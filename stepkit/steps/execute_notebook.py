@@ -115,7 +115,7 @@ class Outputs(GpuOutputs):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A notebook that is ready to run in the kernel that ``started``.
+    """A notebook that is ready to run in the ``running`` kernel.
 
     ``patched`` is what the rules changed, and ``written`` are the paths of its files, if any.
     """
@@ -124,7 +124,7 @@ class Prepared:
     notebook: Any
     patched: rules.Patched
     written: tuple[Path, Path] | None
-    started: engine.Started
+    running: engine.RunningKernel
     gpu: GpuSession
 
 
@@ -172,8 +172,8 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     kernel, language = kernelspecs.choose(given, kernel=options.kernel, language=options.language)
     cwd = (options.cwd or options.notebook.parent).absolute()
     gpu = stack.enter_context(gpu_session.begin(options, kernel=kernel, cwd=cwd))
-    started = stack.enter_context(engine.start_kernel(kernel, cwd, gpu.environment))
-    gpu.follow(started.kernel.pid)
+    running = stack.enter_context(engine.start_kernel(kernel, cwd, gpu.environment))
+    gpu.follow(running.kernel.pid)
 
     original = ipynb.add_ids(ipynb.upgrade(document, options.notebook))
     del document  # it may be large
@@ -197,7 +197,7 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
         report_mode=options.report_mode,
     )
     gpu.require()
-    return Prepared(options, notebook, patched, written, started, gpu)
+    return Prepared(options, notebook, patched, written, running, gpu)
 
 
 def execute(prepared: Prepared) -> Executed:
@@ -208,7 +208,7 @@ def execute(prepared: Prepared) -> Executed:
         request = open_request(options, prepared.notebook, output, tolerances, stack)
         if options.page:
             stack.enter_context(nbconvert.preloading())
-        outcome = engine.execute(request, prepared.started)
+        outcome = engine.execute(request, prepared.running)
     for declared in tolerances.unused():
         logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
     execution = replace(outcome.execution, skipped=prepared.patched.skipped)
@@ -226,7 +226,7 @@ def judge(executed: Executed) -> Outputs:
     outputs = Outputs(
         notebook=options.output.absolute(),
         log=_log(options),
-        kernel=prepared.started.kernel.name,
+        kernel=prepared.running.kernel.name,
         cells_total=execution.total,
         cells_run=execution.ran,
         tolerated=len(execution.tolerated),

@@ -20,7 +20,7 @@ def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-def test_each_stream_has_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_lines_of_the_two_streams_are_kept_apart(caplog: pytest.LogCaptureFixture) -> None:
     printed = CellLog(log=True, stdout=None, stderr=None)
     printed.stream("stdout", "half of ")
     printed.stream("stderr", "an error\n")

@@ -39,11 +39,11 @@ class Run:
     def __init__(self, nb: Any, target: Path, interval: float = 0.01) -> None:
         self.nb = nb
         self.target = target
-        self.settled = 0
-        self.saving = Checkpoints(nb, target, interval=interval, settle=self._settle)
+        self.flushed = 0
+        self.saving = Checkpoints(nb, target, interval=interval, flush=self._flush)
 
-    def _settle(self) -> None:
-        self.settled += 1
+    def _flush(self) -> None:
+        self.flushed += 1
 
     def cell(self, number: int, text: str = "") -> None:
         node = self.nb.cells[number]
@@ -160,7 +160,7 @@ def test_a_reader_never_sees_a_torn_file(target: Path) -> None:
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_cell_is_encoded_before_it_runs_and_when_it_ended(
+def test_a_cell_is_encoded_before_it_runs_and_when_it_has_ended(
     target: Path, encoded: list[str]
 ) -> None:
     run = Run(book(6), target)
@@ -173,7 +173,7 @@ def test_a_cell_is_encoded_before_it_runs_and_when_it_ended(
     assert sorted(encoded) == sorted([f"cell-{n}" for n in range(6)] * 2)
 
 
-def test_cells_are_encoded_once_though_nothing_is_saved_in_between(
+def test_cells_are_encoded_once_even_when_nothing_is_saved_in_between(
     target: Path, encoded: list[str]
 ) -> None:
     run = Run(book(6), target, interval=0)
@@ -196,14 +196,14 @@ def test_the_growing_output_of_a_long_cell_is_saved_while_it_runs(target: Path) 
         with run.saving.lock:
             prints(run.nb.cells[0], "more\n")
         run.wait_until_saved()
-    settled = run.settled
+    flushed = run.flushed
 
-    assert settled >= 4
+    assert flushed >= 4
     run.saving.cell_finished(run.nb.cells[0])
     run.finish()
 
 
-def test_a_cell_that_finishes_while_a_draft_is_written_anew_is_saved_once(
+def test_a_cell_that_finishes_while_the_file_is_rewritten_is_saved_once(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run(book(4), target, interval=0)
@@ -271,9 +271,9 @@ def test_a_change_while_the_file_is_being_written_is_not_lost(
     run.saving._save()
     really = StagedFile.copy
 
-    def changed_meanwhile(draft: StagedFile, source: StagedFile, offset: int, length: int) -> None:
+    def changed_meanwhile(staged: StagedFile, source: StagedFile, offset: int, length: int) -> None:
         run.change(changed, "meanwhile\n")
-        really(draft, source, offset, length)
+        really(staged, source, offset, length)
 
     with monkeypatch.context() as patched:
         patched.setattr(StagedFile, "copy", changed_meanwhile)
@@ -354,7 +354,7 @@ def test_a_full_disk_keeps_the_last_file_and_what_fits_at_the_end(small_disk: Pa
     assert list(small_disk.iterdir()) == [target]
 
 
-def test_a_full_disk_never_takes_back_what_the_last_checkpoint_had(small_disk: Path) -> None:
+def test_a_full_disk_keeps_what_the_last_checkpoint_had(small_disk: Path) -> None:
     target = small_disk / "executed.ipynb"
     run = Run(book(2), target)
     run.saving.begin()
@@ -408,7 +408,7 @@ def test_a_directory_that_the_notebook_removed_is_made_again(target: Path) -> No
     run.finish()
 
 
-def test_a_directory_in_the_files_place_is_told_and_nothing_else_is_lost(tmp_path: Path) -> None:
+def test_a_directory_in_place_of_the_file_is_reported_and_nothing_is_lost(tmp_path: Path) -> None:
     target = tmp_path / "executed.ipynb"
     run = Run(book(1), target, interval=0)
     run.saving.begin()
@@ -423,7 +423,7 @@ def test_a_directory_in_the_files_place_is_told_and_nothing_else_is_lost(tmp_pat
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077, 0o002])
 @pytest.mark.usefixtures("_file_systems")
-def test_who_may_read_the_file_follows_the_umask(target: Path, mask: int) -> None:
+def test_the_files_permissions_follow_the_umask(target: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         run = Run(book(1), target)
@@ -436,7 +436,7 @@ def test_who_may_read_the_file_follows_the_umask(target: Path, mask: int) -> Non
 
 
 @pytest.mark.usefixtures("_file_systems")
-def test_a_link_in_the_files_place_is_replaced_and_its_file_left_alone(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_file_is_replaced_and_its_target_is_kept(tmp_path: Path) -> None:
     """As everywhere in stepkit: what stands at the path is replaced, never written through."""
     (tmp_path / "shared.ipynb").write_text("somebody's")
     (tmp_path / "soft.ipynb").symlink_to("shared.ipynb")
@@ -450,7 +450,7 @@ def test_a_link_in_the_files_place_is_replaced_and_its_file_left_alone(tmp_path:
     assert (tmp_path / "shared.ipynb").read_text() == "somebody's"
 
 
-def test_a_relative_path_is_that_of_the_start(
+def test_a_relative_path_is_resolved_at_the_start(
     target: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(target.parent)
@@ -462,19 +462,19 @@ def test_a_relative_path_is_that_of_the_start(
     assert target.exists()
 
 
-def test_a_draft_that_is_dropped_leaves_nothing(target: Path) -> None:
+def test_a_staged_file_that_is_not_published_leaves_nothing(target: Path) -> None:
     for named in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             if named:
                 without_nameless_files(patch)
-            draft = StagedFile(target)
-        draft.write(b"x" * 100)
-        draft.close()
+            staged = StagedFile(target)
+        staged.write(b"x" * 100)
+        staged.close()
 
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_draft_can_be_copied_from_after_it_was_published(target: Path) -> None:
+def test_a_staged_file_can_be_copied_from_after_it_was_published(target: Path) -> None:
     first = StagedFile(target)
     first.write(b"0123456789")
     first.publish()
@@ -489,7 +489,7 @@ def test_a_draft_can_be_copied_from_after_it_was_published(target: Path) -> None
     second.close()
 
 
-def test_a_published_file_that_somebody_cut_is_noticed(target: Path) -> None:
+def test_a_published_file_that_was_truncated_is_detected(target: Path) -> None:
     first = StagedFile(target)
     first.write(b"0123456789")
     first.publish()

@@ -64,7 +64,7 @@ def test_a_display_shown_anew_in_a_later_cell_changes_the_earlier_one(tmp_path: 
     assert shown == ["7", "7"]  # execute() compares the file with it
 
 
-def test_clearing_an_output_takes_what_was_printed_too(tmp_path: Path) -> None:
+def test_clearing_an_output_also_clears_printed_text(tmp_path: Path) -> None:
     start = "from IPython.display import clear_output, display\nprint('old'); display('old')\n"
     nb = execute(
         tmp_path,
@@ -85,7 +85,7 @@ def test_clearing_an_output_takes_what_was_printed_too(tmp_path: Path) -> None:
     assert kinds(nb.cells[2]) == ["stdout", "display_data"]
 
 
-def test_a_clearing_that_waits_holds_for_its_own_cell_alone(tmp_path: Path) -> None:
+def test_a_delayed_clearing_affects_only_its_own_cell(tmp_path: Path) -> None:
     nb = execute(
         tmp_path,
         "from IPython.display import clear_output\nprint('kept'); clear_output(wait=True)",
@@ -96,7 +96,7 @@ def test_a_clearing_that_waits_holds_for_its_own_cell_alone(tmp_path: Path) -> N
 
 
 BACKGROUND = """
-import contextvars, threading, time  # ipykernel 7 tells by the context whose output it is
+import contextvars, threading, time  # ipykernel 7 takes the cell from the context
 go, done = threading.Event(), threading.Event()
 def work():
     go.wait()
@@ -159,7 +159,7 @@ def test_what_a_child_process_prints_stands_in_the_cell_that_started_it(tmp_path
     assert text_of(nb.cells[1]).split() == ["shell"]
 
 
-def test_no_output_is_no_message_lost(tmp_path: Path) -> None:
+def test_many_outputs_lose_no_message(tmp_path: Path) -> None:
     outcome = execute(tmp_path, "for n in range(500): display(n)", "1", "2")
 
     assert len(outcome.notebook.cells[0].outputs) == 500
@@ -168,7 +168,7 @@ def test_no_output_is_no_message_lost(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kernel_that_holds_its_interpreter_for_long_loses_no_message(tmp_path: Path) -> None:
-    """Its late answer to the heartbeat is no lost message."""
+    """Its late answer to the heartbeat does not count as lost."""
     outcome = execute(
         tmp_path, "import ctypes; ctypes.PyDLL(None).usleep(2_500_000)", "1", heartbeat=0.3
     )
@@ -177,7 +177,7 @@ def test_a_kernel_that_holds_its_interpreter_for_long_loses_no_message(tmp_path:
 
 
 @pytest.mark.slow
-def test_answers_that_come_when_the_notebook_is_over_are_no_messages_lost(tmp_path: Path) -> None:
+def test_answers_after_the_end_of_the_notebook_are_not_counted_as_lost(tmp_path: Path) -> None:
     """The kernel is too long for one question: it answers two at once, after its last cell."""
     holds = "import ctypes; ctypes.PyDLL(None).usleep(11_000_000)"
     outcome = execute(tmp_path, holds, heartbeat=0.3)
@@ -203,7 +203,7 @@ def test_one_line_of_thirty_megabytes_arrives(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_outputs_that_do_not_arrive_after_the_reply_are_no_success(
+def test_outputs_that_do_not_arrive_after_the_reply_are_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is short here, and the kernel never says that all outputs are out."""
@@ -230,7 +230,7 @@ def test_outputs_that_do_not_arrive_after_the_reply_are_no_success(
         ),
     ],
 )
-def test_the_last_words_of_a_dying_kernel_are_kept(tmp_path: Path, death: str) -> None:
+def test_the_last_outputs_of_a_dying_kernel_are_kept(tmp_path: Path, death: str) -> None:
     words = "import ctypes, os, sys\nfor n in range(2000): print('word', n)\nsys.stdout.flush()\n"
     outcome = execute(tmp_path, "1", words + "import time; time.sleep(0.3)\n" + death, "3")
 
@@ -251,7 +251,7 @@ def test_unusual_characters_arrive_as_they_were_printed(tmp_path: Path) -> None:
     assert nb.cells[1].outputs[0].data["text/html"] == text_of(nb.cells[0])[:-1]
 
 
-def test_the_log_gets_whole_lines_and_no_picture(
+def test_the_log_gets_complete_lines_and_no_images(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -280,7 +280,7 @@ def test_the_log_gets_whole_lines_and_no_picture(
     assert text_of(nb.cells[0]).startswith("29 of 29\npartial\n")
 
 
-def test_streams_are_copied_as_they_are(tmp_path: Path) -> None:
+def test_streams_are_copied_unchanged(tmp_path: Path) -> None:
     with (tmp_path / "o").open("w") as out, (tmp_path / "e").open("w") as err:
         execute(
             tmp_path,
@@ -294,7 +294,7 @@ def test_streams_are_copied_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "e").read_text() == "é\n"
 
 
-def test_half_characters_are_no_fault_of_the_files_for_streams(tmp_path: Path) -> None:
+def test_half_characters_can_be_written_to_the_files_for_streams(tmp_path: Path) -> None:
     with (tmp_path / "o").open("w") as out:
         outcome = execute(tmp_path, "print('a\\udc80b')", "print('end')", stdout_file=out)
 
@@ -302,7 +302,7 @@ def test_half_characters_are_no_fault_of_the_files_for_streams(tmp_path: Path) -
     assert (tmp_path / "o").read_text().endswith("end\n")
 
 
-def test_a_full_disk_under_a_stream_file_is_told_and_the_notebook_kept(
+def test_a_full_disk_under_a_stream_file_is_reported_and_the_notebook_is_kept(
     tmp_path: Path, small_disk: Path
 ) -> None:
     out = (small_disk / "o").open("w")

@@ -1,4 +1,4 @@
-"""Messages that never arrived are counted; what is no loss is not."""
+"""Messages that never arrived are counted, and others are not."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def counted(*numbers: int | str, first: int | str = 3) -> int:
     return received.lost
 
 
-def test_nothing_is_lost_of_what_arrives_whole_in_whatever_order() -> None:
+def test_complete_messages_in_any_order_are_not_counted_as_lost() -> None:
     assert counted(3, 4, 5, 6) == 0
     assert counted(6, 4, 3, 5) == 0
 
 
-def test_what_is_missing_in_between_is_counted() -> None:
+def test_missing_messages_are_counted() -> None:
     assert counted(3, 4, 6, 9) == 3
     assert counted(5) == 2
 
 
-def test_what_came_before_the_first_cell_is_not_counted() -> None:
+def test_messages_before_the_first_cell_are_not_counted() -> None:
     assert counted(1, 3, 4) == 0
     assert counted(0, 2, 3, 5) == 1
 
 
-def test_the_first_cell_alone_says_from_where_to_count() -> None:
+def test_counting_starts_at_the_first_cell() -> None:
     received = ReceivedMessages(7)
     received.begin(message(3))
     received.add(message(3))
@@ -52,7 +52,7 @@ def test_the_first_cell_alone_says_from_where_to_count() -> None:
     assert received.lost == 5
 
 
-def test_nothing_is_counted_before_a_cell_began() -> None:
+def test_nothing_is_counted_before_a_cell_starts() -> None:
     received = ReceivedMessages(7)
     received.add(message(1))
     received.add(message(9))
@@ -81,15 +81,15 @@ def test_a_kernel_that_numbers_nothing_is_not_counted(name: str) -> None:
 
 
 @given(st.sets(st.integers(1, 60)), st.integers(1, 60))
-def test_the_count_is_that_of_the_gaps(dropped: set[int], total: int) -> None:
+def test_the_count_equals_the_size_of_the_gaps(dropped: set[int], total: int) -> None:
     arrived = [number for number in range(total) if number not in dropped]
     gaps = {number for number in dropped if number < max(arrived)}
 
     assert counted(*arrived, first=0) == len(gaps)
 
 
-def test_a_kernel_that_drops_its_outputs_is_found_out(tmp_path: Path) -> None:
-    """It makes a message and sends it to nobody, as a full queue does."""
+def test_a_kernel_that_drops_its_outputs_is_detected(tmp_path: Path) -> None:
+    """It makes a message and does not send it, as with a full queue."""
     drops = (
         "session = get_ipython().kernel.session\n"
         "for _ in range(5): session.msg('stream', {'name': 'stdout', 'text': 'lost'})\n"

@@ -91,7 +91,7 @@ def test_a_notebook_without_code_passes_and_says_so(
     assert nb.metadata.papermill.exception is None
 
 
-def test_texts_in_lines_and_fields_of_somebodys_own_are_kept(tmp_path: Path) -> None:
+def test_texts_in_lines_and_unknown_fields_are_kept(tmp_path: Path) -> None:
     cell = code("", id="a", execution_count=None)
     cell["source"] = ["x = 1\n", "print(x)"]
     cell["metadata"] = {"somebody": {"own": [1, {}]}, "collapsed": True}
@@ -109,7 +109,7 @@ def test_attachments_survive(tmp_path: Path) -> None:
     assert nb.cells[0].attachments == attached
 
 
-def test_statuses_from_an_earlier_run_are_forgotten(tmp_path: Path) -> None:
+def test_statuses_from_an_earlier_run_are_removed(tmp_path: Path) -> None:
     stale = {"papermill": {"status": "completed", "exception": False, "duration": 9}, "tags": []}
     cells = [
         code(source, id=f"c{n}", execution_count=n, metadata=stale)
@@ -119,6 +119,6 @@ def test_statuses_from_an_earlier_run_are_forgotten(tmp_path: Path) -> None:
         run(tmp_path, book(*cells))
 
     nb = nbformat.read(tmp_path / "out.ipynb", as_version=4)
-    told = [cell.metadata.papermill.status for cell in nb.cells if cell.cell_type == "code"]
-    assert told == ["failed", "pending"]
+    found = [cell.metadata.papermill.status for cell in nb.cells if cell.cell_type == "code"]
+    assert found == ["failed", "pending"]
     assert nb.cells[-1].execution_count is None

@@ -45,7 +45,7 @@ mimes = st.sampled_from(
 bundles = st.dictionaries(mimes, st.one_of(texts, values, st.lists(texts, max_size=3)), max_size=3)
 outputs = st.one_of(
     st.builds(
-        lambda data, told: {"output_type": "display_data", "data": data, "metadata": told},
+        lambda data, metadata: {"output_type": "display_data", "data": data, "metadata": metadata},
         bundles,
         metadata,
     ),
@@ -75,10 +75,10 @@ outputs = st.one_of(
     ),
 )
 code_cells = st.builds(
-    lambda source, told, shown, extra: {
+    lambda source, metadata, shown, extra: {
         "cell_type": "code",
         "source": source,
-        "metadata": told,
+        "metadata": metadata,
         "outputs": shown,
         "execution_count": None,
         **extra,
@@ -89,10 +89,10 @@ code_cells = st.builds(
     st.dictionaries(st.sampled_from(["id", "somebodys"]), texts),
 )
 other_cells = st.builds(
-    lambda kind, source, told, extra: {
+    lambda kind, source, metadata, extra: {
         "cell_type": kind,
         "source": source,
-        "metadata": told,
+        "metadata": metadata,
         **extra,
     },
     st.sampled_from(["markdown", "raw"]),
@@ -101,13 +101,13 @@ other_cells = st.builds(
     st.one_of(
         st.just({}),
         st.builds(lambda data: {"attachments": data}, st.dictionaries(texts, bundles, max_size=2)),
-        st.just({"outputs": [{"output_type": "stream", "text": "a\nb"}]}),  # nobody's business
+        st.just({"outputs": [{"output_type": "stream", "text": "a\nb"}]}),  # not a code cell
     ),
 )
 notebooks = st.builds(
-    lambda cells, told, extra: {
+    lambda cells, metadata, extra: {
         "cells": cells,
-        "metadata": told,
+        "metadata": metadata,
         "nbformat": 4,
         "nbformat_minor": 5,
         **extra,
@@ -156,7 +156,7 @@ def test_a_notebook_without_cells_is_encoded_as_nbformat_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "metadata",
     [
         {1: "a", 2: {}},
         {None: "a"},
@@ -168,10 +168,10 @@ def test_a_notebook_without_cells_is_encoded_as_nbformat_does() -> None:
         {"large": 2**70},
     ],
 )
-def test_unusual_metadata_is_encoded_as_nbformat_does(told: dict[Any, Any]) -> None:
+def test_unusual_metadata_is_encoded_as_nbformat_does(metadata: dict[Any, Any]) -> None:
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("a", id="a")])
-    nb.cells[0]["metadata"] = told
-    nb["metadata"] = told
+    nb.cells[0]["metadata"] = metadata
+    nb["metadata"] = metadata
 
     assert encoded(nb) == stored(nb)
 

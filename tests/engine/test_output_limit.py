@@ -77,7 +77,7 @@ def test_what_a_cell_prints_after_its_end_is_joined_to_the_rest(
     assert files(tmp_path) == {"cell-1.txt": "1234567890xmore"}
 
 
-def test_an_output_that_finds_no_room_goes_to_a_file_of_its_own(
+def test_an_output_beyond_the_limit_goes_to_a_separate_file(
     limit: OutputLimit, tmp_path: Path
 ) -> None:
     image = {"image/png": "x" * 11, "text/plain": "é"}
@@ -112,7 +112,7 @@ def test_no_character_is_lost(tmp_path_factory: pytest.TempPathFactory, pieces: 
         assert path.read_bytes().decode("utf-8", "surrogatepass") == whole
 
 
-def test_a_full_disk_is_told(small_disk: Path) -> None:
+def test_a_full_disk_is_reported(small_disk: Path) -> None:
     limit = OutputLimit(10, small_disk / "a.outputs", "1")
 
     with pytest.raises(ToolError, match=r"cannot write .*No space left") as caught:
@@ -123,7 +123,7 @@ def test_a_full_disk_is_told(small_disk: Path) -> None:
     assert caught.value.reason == Reason.DISK_FULL
 
 
-def test_a_full_disk_is_told_at_the_end_too(small_disk: Path) -> None:
+def test_a_full_disk_is_also_reported_at_the_end(small_disk: Path) -> None:
     limit = OutputLimit(10, small_disk / "a.outputs", "1")
     limit.cut("x" * 20)
     with pytest.raises(OSError, match="No space"):
@@ -186,7 +186,7 @@ def test_a_display_cannot_outgrow_the_limit_by_an_update(tmp_path: Path) -> None
 
 
 LATE = """
-import contextvars, threading  # ipykernel 7 tells by the context whose output it is
+import contextvars, threading  # ipykernel 7 takes the cell from the context
 go, done = threading.Event(), threading.Event()
 def work():
     go.wait()

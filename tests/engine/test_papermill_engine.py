@@ -63,15 +63,15 @@ def comparable(nb: Any) -> str:
         for part in (cell["metadata"], cell["metadata"].get("papermill", {})):
             forget(part, "start_time", "end_time", "duration")
             forget(part.get("execution", {}), *part.get("execution", {}))
-    told = nb["metadata"]["papermill"]
-    forget(told, "start_time", "end_time", "duration", "output_path")
+    metadata = nb["metadata"]["papermill"]
+    forget(metadata, "start_time", "end_time", "duration", "output_path")
     return json.dumps(nb, indent=1, sort_keys=True)
 
 
-def forget(told: dict[str, Any], *names: str) -> None:
+def forget(metadata: dict[str, Any], *names: str) -> None:
     for name in names:
-        if told.get(name) is not None:
-            told[name] = "some"
+        if metadata.get(name) is not None:
+            metadata[name] = "some"
 
 
 @pytest.mark.slow
@@ -122,7 +122,9 @@ def test_a_dead_kernel_fails_and_the_statuses_say_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 1)])
-def test_a_signal_saves_what_there_is(tmp_path: Path, signum: signal.Signals, code: int) -> None:
+def test_a_signal_saves_the_outputs_so_far(
+    tmp_path: Path, signum: signal.Signals, code: int
+) -> None:
     begins = "import os, time; print('begun', flush=True); open('begun', 'w'); time.sleep(60)"
     notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", begins)
     output = tmp_path / "out.ipynb"
@@ -158,7 +160,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_here")
-def test_relative_paths_are_those_of_the_start_not_of_the_working_directory(
+def test_relative_paths_are_relative_to_the_start_not_to_the_working_directory(
     tmp_path: Path,
 ) -> None:
     write_notebook(tmp_path / "a.ipynb", "import os; print(os.getcwd())", "1/0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import psutil
 import pytest
+from kernels import install_kernel
 from runs import OUTPUT, execute, statuses, text_of
 from samples import write_notebook
 from waiting import until
@@ -59,7 +59,7 @@ def test_a_limit_stops_the_cell_and_keeps_what_it_printed(tmp_path: Path, limit:
     assert reason(outcome) == Reason.TIMEOUT
 
 
-def test_a_cell_that_swallows_the_interrupt_is_stopped_all_the_same(tmp_path: Path) -> None:
+def test_a_cell_that_swallows_the_interrupt_is_stopped(tmp_path: Path) -> None:
     swallows = (
         "import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('went on')\n'value'"
     )
@@ -71,7 +71,7 @@ def test_a_cell_that_swallows_the_interrupt_is_stopped_all_the_same(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_limit_for_each_cell_is_not_one_for_all(tmp_path: Path) -> None:
+def test_a_limit_for_each_cell_is_not_a_limit_for_all(tmp_path: Path) -> None:
     outcome = execute(
         tmp_path, *["import time; time.sleep(0.6)"] * 3, execution_timeout=1.5, run_timeout=60
     )
@@ -91,7 +91,7 @@ def test_a_cell_that_ignores_the_interrupt_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kernel_that_hangs_is_told_with_the_stacks_of_its_threads(
+def test_a_kernel_that_hangs_is_reported_with_the_stacks_of_its_threads(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome = execute(tmp_path, HANG, "2", hang_timeout=5.0)
@@ -114,11 +114,13 @@ def test_a_kernel_that_hangs_is_told_with_the_stacks_of_its_threads(
         "import subprocess; subprocess.run(['sleep', '6'])",
     ],
 )
-def test_a_long_cell_is_no_hung_one(tmp_path: Path, lives: str) -> None:
+def test_a_long_cell_does_not_count_as_hung(tmp_path: Path, lives: str) -> None:
     assert statuses(execute(tmp_path, lives, hang_timeout=1.0)) == ["ok"]
 
 
-def test_a_long_cell_gives_signs_of_life(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_cell_is_logged_while_it_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     execute(tmp_path, "1", "import time; time.sleep(1.2)", heartbeat=0.3)
 
@@ -129,7 +131,7 @@ def test_a_long_cell_gives_signs_of_life(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.slow
-def test_a_heartbeat_of_0_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_heartbeat_of_0_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     execute(tmp_path, "import time; time.sleep(0.5)", heartbeat=0)
 
@@ -147,7 +149,7 @@ def test_a_notebook_that_ends_its_kernel_in_its_last_cell_passes(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_it_passes_with_outputs_that_take_long_to_save(tmp_path: Path) -> None:
+def test_a_notebook_passes_with_outputs_that_take_long_to_save(tmp_path: Path) -> None:
     big = "print('x' * 30_000_000)"
     for number in range(3):
         outcome = execute(tmp_path / f"{number}", big, f"{big}\n{SHUTDOWN}")
@@ -175,7 +177,7 @@ def test_a_kernel_may_take_its_time_to_clean_up(tmp_path: Path) -> None:
     assert (tmp_path / "cleaned").exists()
 
 
-def test_markdown_and_skipped_cells_ask_no_kernel(tmp_path: Path) -> None:
+def test_markdown_and_skipped_cells_are_not_sent_to_the_kernel(tmp_path: Path) -> None:
     outcome = execute(tmp_path, "1/0", "# only\n# a comment", "", tags={0: ["skip-execution"]})
 
     assert statuses(outcome) == ["ok"]
@@ -185,21 +187,16 @@ def test_markdown_and_skipped_cells_ask_no_kernel(tmp_path: Path) -> None:
 # Kernels that are unusual, or broken.
 
 
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str) -> None:
-    spec = tmp_path / f"share/kernels/{name}/kernel.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
-
-
 def start_of(seconds: float, code: str) -> list[str]:
     return [sys.executable, "-c", f"import os, sys, time; {code}; time.sleep({seconds})"]
 
 
-def test_a_kernel_that_never_answers_is_told_with_its_last_line(
+def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, monkeypatch, "mute", *start_of(60, "print('one\\nno licence', flush=True)"))
+    install_kernel(
+        tmp_path, monkeypatch, "mute", *start_of(60, "print('one\\nno licence', flush=True)")
+    )
 
     with pytest.raises(ToolError) as caught:
         execute(tmp_path, "1", kernel="mute", start_timeout=1.0)
@@ -216,10 +213,10 @@ def test_a_kernel_that_never_answers_is_told_with_its_last_line(
         ("os.kill(os.getpid(), 9)", "it exited with code -9"),
     ],
 )
-def test_a_kernel_that_dies_at_its_start_is_seen_at_once(
+def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str, said: str
 ) -> None:
-    install(tmp_path, monkeypatch, "dead", *start_of(60, death))
+    install_kernel(tmp_path, monkeypatch, "dead", *start_of(60, death))
     began = time.monotonic()
 
     with pytest.raises(ToolError) as caught:
@@ -233,7 +230,7 @@ def test_a_kernel_that_dies_at_its_start_is_seen_at_once(
 def test_a_kernel_that_cannot_be_executed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, monkeypatch, "gone", "/no/such/python", "-f", "{connection_file}")
+    install_kernel(tmp_path, monkeypatch, "gone", "/no/such/python", "-f", "{connection_file}")
 
     with pytest.raises(ConfigurationError, match="'gone' cannot be started: No such file"):
         execute(tmp_path, "1", kernel="gone")
@@ -263,7 +260,7 @@ def test_a_kernel_that_cannot_be_executed_is_named(
 def test_a_kernel_that_is_started_in_another_way_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str]
 ) -> None:
-    install(tmp_path, monkeypatch, "other", *argv)
+    install_kernel(tmp_path, monkeypatch, "other", *argv)
     outcome = execute(tmp_path, "print('ran')", "print('and ran')", kernel="other")
 
     assert [text_of(cell) for cell in outcome.notebook.cells] == ["ran\n", "and ran\n"]
@@ -319,7 +316,7 @@ def test_processes_that_the_notebook_spawns_find_their_modules(tmp_path: Path) -
 
 
 class Runner:
-    """A stepkit process of its own, which can be hurt."""
+    """A separate stepkit process, which can be killed."""
 
     def __init__(self, directory: Path, *sources: str, kernel: str = "python3") -> None:
         self.directory = directory
@@ -384,7 +381,7 @@ def test_a_signal_while_the_kernel_starts_ends_it(
     runner: Callable[..., Runner],
     signum: signal.Signals,
 ) -> None:
-    install(tmp_path, monkeypatch, "slow", *start_of(60, "open('booting', 'w')"))
+    install_kernel(tmp_path, monkeypatch, "slow", *start_of(60, "open('booting', 'w')"))
     run = runner("1", kernel="slow")
     run.wait_for(run.made("booting"))
     time.sleep(1)  # long enough to be asked for an answer
@@ -512,7 +509,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     assert statuses(outcome) == ["ok"]
 
 
-def test_a_terminal_that_closes_twice_still_gets_the_kernels_last_words(tmp_path: Path) -> None:
+def test_a_terminal_that_closes_twice_still_gets_the_kernels_last_outputs(tmp_path: Path) -> None:
     stops = (
         "import os, signal, time\n"
         f"try: os.kill({os.getpid()}, signal.SIGHUP); time.sleep(60)\n"

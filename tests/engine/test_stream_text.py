@@ -42,7 +42,7 @@ def test_text_is_the_same_however_it_is_cut(text: str, at: list[int]) -> None:
 
 
 @given(printed, cuts)
-def test_looking_at_text_on_the_way_changes_nothing(text: str, at: list[int]) -> None:
+def test_reading_the_text_in_between_changes_nothing(text: str, at: list[int]) -> None:
     grows = Text()
     seen = ""
     for piece in pieces(text, at):
@@ -73,7 +73,7 @@ def test_the_size_is_that_of_the_text(text: str, at: list[int]) -> None:
         ("", ""),
     ],
 )
-def test_a_line_that_was_written_over_stays_as_it_stood_at_its_end(text: str, left: str) -> None:
+def test_a_line_that_was_written_over_keeps_its_last_state(text: str, left: str) -> None:
     grows = Text()
     for character in text:
         grows.feed(character)
@@ -81,7 +81,7 @@ def test_a_line_that_was_written_over_stays_as_it_stood_at_its_end(text: str, le
     assert grows.value() == left
 
 
-def test_what_a_progress_bar_wrote_over_is_not_held() -> None:
+def test_text_that_a_progress_bar_wrote_over_is_not_kept_in_memory() -> None:
     grows = Text()
     for number in range(20_000):
         grows.feed(f"\r{number:8} of 20000 {'#' * 80}")
@@ -106,7 +106,7 @@ class Counted(str):
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r", "x" * 50])
-def test_each_character_is_looked_at_once(ending: str) -> None:
+def test_each_character_is_processed_once(ending: str) -> None:
     Counted.read = 0
     grows = Text()
     for _ in range(5_000):
@@ -126,7 +126,7 @@ def test_lines_are_the_same_however_the_text_is_cut(text: str, at: list[int]) ->
     assert said == [line for line in map(shown, text.split("\n")) if line.strip()]
 
 
-def test_a_line_is_told_when_it_is_whole_and_the_rest_at_the_end() -> None:
+def test_a_line_is_returned_when_it_is_complete_and_the_rest_at_the_end() -> None:
     lines = Lines()
 
     assert lines.feed("one\ntw") == ["one"]

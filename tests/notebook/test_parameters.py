@@ -37,7 +37,7 @@ def test_a_value_may_hold_equal_signs() -> None:
 
 
 @pytest.mark.parametrize("item", ["n", "=1", "2n=1", "a b=1"])
-def test_refuses_what_is_no_name_and_value(item: str) -> None:
+def test_text_that_is_not_a_name_and_a_value_is_refused(item: str) -> None:
     with pytest.raises(ConfigurationError, match="is not NAME=VALUE"):
         notebook_parameters.pairs([item], "--parameters")
 
@@ -111,7 +111,7 @@ def test_an_untagged_notebook_must_use_the_parameter() -> None:
         notebook_parameters.check_known(nb, ["m"])
 
 
-def test_an_assignment_that_reads_the_parameter_is_no_overwriting() -> None:
+def test_an_assignment_that_reads_the_parameter_does_not_overwrite_it() -> None:
     nb = notebook("n = n or 10", "%%bash\nn=1", "this is (no python", tagged=False)
 
     notebook_parameters.check_known(nb, ["n"])

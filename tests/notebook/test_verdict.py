@@ -35,7 +35,7 @@ def failure(execution: Execution) -> StepError:
     return caught.value
 
 
-def test_passes_when_the_kernel_answered_ok_for_every_cell() -> None:
+def test_passes_when_the_kernel_replied_ok_to_every_cell() -> None:
     assert judge(Execution(cells=cells("ok", "ok"), ending=Ending.FINISHED)) == "2 of 2 cells ran"
 
 
@@ -53,7 +53,7 @@ def test_counts_an_expected_error_as_run_and_says_so() -> None:
     )
 
 
-def test_the_injected_parameters_are_no_cell_of_the_notebook() -> None:
+def test_the_injected_parameters_do_not_count_as_a_cell_of_the_notebook() -> None:
     injected = CellRun(number=0, index=0, id="p", first_line="n = 1", status="ok")
     execution = Execution(cells=[injected, *cells("ok")], ending=Ending.FINISHED)
 
@@ -85,13 +85,13 @@ def test_an_early_exit_is_a_failure_even_with_code_0(evalue: str, call: str) -> 
     )
 
 
-def test_an_exit_in_the_last_cell_is_early_too() -> None:
+def test_an_exit_in_the_last_cell_is_also_early() -> None:
     ran = cells("ok", "error", ename="SystemExit", evalue="0")
 
     assert failure(Execution(cells=ran, ending=Ending.FINISHED)).reason == Reason.EARLY_EXIT
 
 
-def test_cells_that_never_ran_are_a_failure_of_their_own() -> None:
+def test_cells_that_never_ran_are_a_failure_with_its_own_reason() -> None:
     error = failure(Execution(cells=cells("ok", "not-run", "not-run"), ending=Ending.FINISHED))
 
     assert type(error) is UserCodeError
@@ -112,7 +112,7 @@ def test_cells_that_never_ran_are_a_failure_of_their_own() -> None:
         (None, 0, UserCodeError, Reason.KERNEL_DIED, "the kernel died"),
     ],
 )  # fmt: skip
-def test_a_dead_kernel_is_told_by_who_ended_it(
+def test_the_verdict_on_a_dead_kernel_depends_on_who_ended_it(
     exit_code: int | None, oom_kills: int, kind: type[StepError], reason: Reason, said: str
 ) -> None:
     error = failure(
@@ -157,7 +157,7 @@ def test_names_the_tolerated_errors_before_anything_else() -> None:
     assert judge(execution) == "passed with 1 tolerated error: 2 of 2 cells ran"
 
 
-def test_a_tolerated_error_excuses_no_other() -> None:
+def test_a_tolerated_error_does_not_excuse_another_one() -> None:
     error = failure(Execution(cells=cells("tolerated", "error"), ending=Ending.FINISHED))
 
     assert (type(error), error.reason) == (UserCodeError, Reason.CELL_ERROR)

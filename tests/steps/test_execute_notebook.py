@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from kernels import install_kernel
 from samples import write_notebook
 from step_runs import failed, printed, run
 from waiting import until
@@ -37,13 +38,6 @@ def statuses(notebook: Path) -> list[str]:
 
 def text_of(notebook: Path) -> str:
     return printed(notebook.parent / "out/executed.ipynb")
-
-
-def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str) -> None:
-    spec = tmp_path / f"share/kernels/{name}/kernel.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
 
 
 def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
@@ -100,7 +94,7 @@ def test_a_cell_error_fails_and_leaves_everything_up_to_it(tmp_path: Path) -> No
     assert "KeyError: 'pca'" in (tmp_path / "out/papermill.log").read_text()
 
 
-def test_sys_exit_0_half_way_is_no_success(tmp_path: Path) -> None:
+def test_sys_exit_0_half_way_is_a_failure(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "import sys; sys.exit(0)", "2")
 
     error = failed(notebook)
@@ -118,7 +112,7 @@ def test_sys_exit_0_half_way_is_no_success(tmp_path: Path) -> None:
         "get_ipython().run_cell('1/0');",
     ],
 )
-def test_an_error_that_the_reply_does_not_tell_fails_all_the_same(
+def test_an_error_that_the_reply_does_not_mention_fails_the_notebook(
     tmp_path: Path, source: str
 ) -> None:
     (tmp_path / "bad.py").write_text("1/0\n")
@@ -133,7 +127,9 @@ def test_an_error_that_the_reply_does_not_tell_fails_all_the_same(
     assert executed(notebook).metadata.papermill.exception is True
 
 
-def test_a_kernel_killed_from_outside_is_told_from_one_that_ended_itself(tmp_path: Path) -> None:
+def test_a_kernel_killed_from_outside_is_distinguished_from_one_that_ended_itself(
+    tmp_path: Path,
+) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
     notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3")
 
@@ -203,7 +199,7 @@ def test_the_page_points_to_the_error_that_failed_not_to_the_expected_one(tmp_pa
     assert [cells[n].id for n in (1, 3, 4)] == ["cell-0", "cell-1", "cell-2"]
 
 
-def test_log_output_writes_what_cells_print_and_never_an_image(tmp_path: Path) -> None:
+def test_log_output_writes_printed_text_and_no_images(tmp_path: Path) -> None:
     image = "from IPython.display import Image, display; display(Image(b'x' * 3000, format='png'))"
     bar = "for n in range(3): print(f'\\r{n} of 2', end='')\nprint()"
     notebook = write_notebook(tmp_path / "a.ipynb", "print('from the cell')", image, bar)
@@ -241,7 +237,7 @@ def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: 
     assert list(small_disk.iterdir()) == [output]
 
 
-def test_works_in_the_notebooks_folder_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_working_directory_is_the_notebooks_folder_by_default(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "repo/a.ipynb", "import os; print(os.getcwd())")
 
     run(notebook)
@@ -300,7 +296,7 @@ def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
         ('{"cells": 3, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "not a notebook"),
     ],
 )
-def test_refuses_what_is_no_notebook(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_that_is_not_a_notebook_is_refused(tmp_path: Path, content: str, said: str) -> None:
     notebook = tmp_path / "a.ipynb"
     notebook.write_text(content)
 
@@ -317,13 +313,17 @@ def test_refuses_what_is_no_notebook(tmp_path: Path, content: str, said: str) ->
     [
         ({"kernelspec": [1]}, {}, "metadata.kernelspec is not a mapping"),
         ({"kernelspec": {"name": 3}}, {}, "metadata.kernelspec is not a mapping with a name"),
-        ({"language_info": "x"}, {}, "metadata.language_info or metadata.papermill is not a mapping"),
+        (
+            {"language_info": "x"},
+            {},
+            "metadata.language_info or metadata.papermill is not a mapping",
+        ),
         ({}, {"metadata": {"tags": [3]}}, "its cell 1 has tags that are not a list of words"),
         ({}, {"source": 3}, "its cell 1 has no source"),
         ({}, {"cell_type": "odd"}, "its cell 1 is neither code, markdown nor raw"),
     ],
 )
-def test_refuses_a_notebook_of_another_shape(
+def test_a_notebook_with_parts_of_the_wrong_type_is_refused(
     tmp_path: Path, metadata: dict[str, Any], cell: dict[str, Any], said: str
 ) -> None:
     usual = {"cell_type": "code", "metadata": {}, "source": "1", "outputs": [], "id": "a"}
@@ -337,7 +337,7 @@ def test_refuses_a_notebook_of_another_shape(
 
 
 @pytest.mark.parametrize("names", [("class=1",), ("a b=1",)])
-def test_refuses_a_parameter_that_no_variable_can_be(
+def test_a_parameter_that_cannot_be_a_variable_is_refused(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
@@ -456,7 +456,7 @@ def test_refuses_an_output_that_cannot_be_written(tmp_path: Path, output: str) -
         execute_notebook.run(Options(notebook=notebook, output=tmp_path / output))
 
 
-def test_refuses_a_working_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_working_directory_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     assert "no working directory" in str(failed(notebook, cwd=tmp_path / "gone"))

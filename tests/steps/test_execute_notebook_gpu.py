@@ -12,6 +12,7 @@ import nbformat
 import nvml
 import pytest
 from cuda_driver import fake_cuda
+from kernels import install_kernel
 from samples import write_notebook
 from step_runs import failed, printed, run
 
@@ -37,7 +38,7 @@ CUPY_IS_FULL = (
     "class OutOfMemoryError(MemoryError): pass\n"
     "raise OutOfMemoryError('Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).')"
 )
-# Which attempt this is shows in what the guard was told; children may see it.
+# The guard's request says which attempt this is; children may read it.
 FULL_UNLESS_MANAGED = (
     "import json, os\nmode = json.loads(os.environ['STEPKIT_GUARD'])['mode']\nprint(mode)\n"
     "if mode != 'managed':\n    " + CUPY_IS_FULL.replace("\n", "\n    ")
@@ -76,17 +77,17 @@ def test_rmms_own_bug_does_not_hide_that_there_is_no_gpu(tmp_path: Path) -> None
     assert "cudaErrorNoDevice" in str(error)
     assert "has no attribute 'msg'" not in str(error)
     assert "1 cell after it did not run" in str(error)
-    told = outputs_of(error).guard
-    assert told is not None
-    assert told["active"]
-    assert [call["cuda"] for call in told["calls"]] == ["cudaErrorNoDevice"]
+    guard = outputs_of(error).guard
+    assert guard is not None
+    assert guard["active"]
+    assert [call["cuda"] for call in guard["calls"]] == ["cudaErrorNoDevice"]
     cells = nbformat.read(tmp_path / "out/executed.ipynb", as_version=4).cells
     assert SET_UP in [cell.source for cell in cells]
     assert source.read_bytes() == before
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_missing_driver_is_no_old_one(tmp_path: Path) -> None:
+def test_a_missing_driver_is_not_reported_as_an_old_one(tmp_path: Path) -> None:
     error = failed(write_notebook(tmp_path / "a.ipynb", SET_UP))
 
     assert type(error) is ConfigurationError
@@ -96,7 +97,7 @@ def test_a_missing_driver_is_no_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_gpu_that_is_required_is_looked_for_before_the_first_cell(tmp_path: Path) -> None:
+def test_a_required_gpu_is_checked_before_the_first_cell(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
 
     error = failed(source, gpu="required")
@@ -123,7 +124,7 @@ def test_a_notebook_goes_on_without_an_optional_gpu(
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_hidden_gpu_is_no_missing_one(tmp_path: Path) -> None:
+def test_a_hidden_gpu_is_not_reported_as_a_missing_one(tmp_path: Path) -> None:
     error = failed(write_notebook(tmp_path / "a.ipynb", "import cupy\ncupy.zeros(3)"), gpu="none")
 
     assert type(error) is ConfigurationError
@@ -142,7 +143,7 @@ def test_a_mode_that_contradicts_its_sizes_is_refused_before_the_kernel_starts(
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_full_gpu_memory_has_a_reason_of_its_own(tmp_path: Path) -> None:
+def test_full_gpu_memory_has_its_own_reason(tmp_path: Path) -> None:
     error = failed(write_notebook(tmp_path / "a.ipynb", "1", CUPY_IS_FULL))
 
     assert type(error) is UserCodeError
@@ -153,7 +154,7 @@ def test_full_gpu_memory_has_a_reason_of_its_own(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*attempt*"))
 
 
-def test_a_notebook_runs_again_lower_until_its_arrays_find_room(tmp_path: Path) -> None:
+def test_a_notebook_runs_again_on_lower_rungs_until_its_arrays_fit(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", FULL_UNLESS_MANAGED, "print('the end')")
 
     lower = {"on_gpu_oom": "retry-lower", "rmm_overflow": "1GiB", "rmm_children": True}
@@ -177,7 +178,7 @@ def test_a_notebook_runs_again_lower_until_its_arrays_find_room(tmp_path: Path) 
     assert list(out.glob("*.prom")) == [out / "executed.prom"]
 
 
-def test_when_no_attempt_finds_room_all_of_them_are_told(tmp_path: Path) -> None:
+def test_when_no_attempt_has_enough_memory_all_of_them_are_reported(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", CUPY_IS_FULL)
     error = failed(source, on_gpu_oom="retry-lower", rmm_mode="cuda", rmm_overflow="1GiB")
 
@@ -200,7 +201,7 @@ def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_misspelled_notebook_costs_no_kept_attempt(tmp_path: Path) -> None:
+def test_a_misspelled_notebook_removes_no_kept_attempt(tmp_path: Path) -> None:
     kept = tmp_path / "out/executed.attempt-1.ipynb"
     kept.parent.mkdir()
     kept.write_text("of an earlier run")
@@ -238,7 +239,7 @@ def test_an_ordinary_failure_is_not_tried_again(tmp_path: Path) -> None:
     assert [a.number for a in outputs_of(error).attempts] == [1]
 
 
-def test_what_each_cell_used_is_told_and_the_samples_are_kept(tmp_path: Path) -> None:
+def test_the_memory_of_each_cell_is_reported_and_the_samples_are_kept(tmp_path: Path) -> None:
     grows = "import time; block = b'x' * 150_000_000; time.sleep(0.5)"
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1", grows, "del block"))
 
@@ -261,7 +262,7 @@ def test_without_sampling_there_are_no_samples(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.timeline*"))
 
 
-def test_samples_of_an_earlier_run_are_not_left_as_this_ones(tmp_path: Path) -> None:
+def test_samples_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     stale = tmp_path / "out/executed.timeline.json.gz"
     stale.parent.mkdir()
     stale.write_text("old")
@@ -271,14 +272,14 @@ def test_samples_of_an_earlier_run_are_not_left_as_this_ones(tmp_path: Path) -> 
     assert not stale.exists()
 
 
-def test_metrics_tell_how_the_run_went(tmp_path: Path) -> None:
+def test_metrics_say_how_the_run_ended(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"), metrics=tmp_path / "out/a.prom")
 
     assert outputs.metrics == tmp_path / "out/a.prom"
     assert "stepkit_" in outputs.metrics.read_text()
 
 
-def test_metrics_of_a_run_without_its_page_tell_no_success(tmp_path: Path) -> None:
+def test_metrics_of_a_run_without_its_page_report_a_failure(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
     error = failed(
         write_notebook(tmp_path / "a.ipynb", "1"),
@@ -286,26 +287,26 @@ def test_metrics_of_a_run_without_its_page_tell_no_success(tmp_path: Path) -> No
         metrics=tmp_path / "a.prom",
     )
 
-    told = (tmp_path / "a.prom").read_text()
-    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
-    assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in told
+    metrics = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in metrics
+    assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in metrics
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_metrics_of_a_run_that_never_began_tell_no_success(tmp_path: Path) -> None:
+def test_metrics_of_a_run_that_never_began_report_a_failure(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "1")
     run(source, metrics=tmp_path / "a.prom")
     failed(source, metrics=tmp_path / "a.prom", gpu="required")
 
-    told = (tmp_path / "a.prom").read_text()
-    assert 'stepkit_notebook_success{notebook="executed"} 0' in told
-    assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in told
-    assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in told
+    metrics = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_success{notebook="executed"} 0' in metrics
+    assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in metrics
+    assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in metrics
     assert "no NVIDIA driver" in (tmp_path / "out/papermill.log").read_text()
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_notebook_that_goes_on_by_itself_without_a_gpu_is_told(
+def test_a_notebook_that_continues_by_itself_without_a_gpu_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     catches = "import rmm\ntry: rmm.reinitialize()\nexcept RuntimeError: pass"
@@ -315,7 +316,7 @@ def test_a_notebook_that_goes_on_by_itself_without_a_gpu_is_told(
     assert "the notebook went on although RMM found no GPU: cudaErrorInsuff" in caplog.text
 
 
-def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
+def test_a_signal_after_the_last_cell_keeps_the_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "1", "2")
@@ -333,7 +334,7 @@ def test_a_signal_after_the_last_cell_loses_nothing_that_is_known(
     assert caught.value.outputs.cells_run == 2
 
 
-def test_a_signal_while_processes_are_ended_loses_nothing_that_is_known(
+def test_a_signal_while_processes_are_ended_keeps_the_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_notebook(tmp_path / "a.ipynb", "1")
@@ -358,23 +359,18 @@ def test_the_report_can_be_written_as_json(tmp_path: Path) -> None:
     assert json.loads(json.dumps({"gpu": outputs.gpu, "guard": outputs.guard}))
 
 
-def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *argv: str, **env: str) -> None:
-    spec = {"argv": argv, "env": env, "display_name": "other", "language": "python"}
-    (tmp_path / "share/kernels/other").mkdir(parents=True)
-    (tmp_path / "share/kernels/other/kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
-
-
 IPYKERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
 SAYS_WHAT_IT_SEES = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_the_look_finds_the_driver_that_the_kernels_specification_names(
+def test_the_check_finds_the_driver_that_the_kernels_specification_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = fake_cuda(tmp_path)["LD_LIBRARY_PATH"]
-    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, LD_LIBRARY_PATH=path, FAKE_CUDA_INIT="100")
+    install_kernel(
+        tmp_path, monkeypatch, "other", *IPYKERNEL, LD_LIBRARY_PATH=path, FAKE_CUDA_INIT="100"
+    )
 
     error = failed(write_notebook(tmp_path / "a.ipynb", "1"), gpu="required", kernel="other")
 
@@ -384,18 +380,18 @@ def test_the_look_finds_the_driver_that_the_kernels_specification_names(
 def test_a_gpu_is_hidden_from_a_kernel_that_says_itself_which_it_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, *IPYKERNEL, CUDA_VISIBLE_DEVICES="0")
+    install_kernel(tmp_path, monkeypatch, "other", *IPYKERNEL, CUDA_VISIBLE_DEVICES="0")
     source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
 
     assert printed(run(source, gpu="none", kernel="other").notebook) == "''\n"
 
 
-def test_a_gpu_is_hidden_from_a_kernel_that_no_guard_runs_in(
+def test_a_gpu_is_hidden_from_a_kernel_without_a_guard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     argv = (sys.executable, "-c", "import ipykernel.kernelapp as a; a.launch_new_instance()")
-    install_kernel(tmp_path, monkeypatch, *argv, "-f", "{connection_file}")
+    install_kernel(tmp_path, monkeypatch, "other", *argv, "-f", "{connection_file}")
     source = write_notebook(tmp_path / "a.ipynb", SAYS_WHAT_IT_SEES)
 
     outputs = run(source, gpu="none", kernel="other")
@@ -412,9 +408,9 @@ with open(os.environ['FAKE_NVML_STATE'], 'a') as state:
 os._exit(1)"""
 
 
-def test_what_broke_a_gpu_at_the_very_end_is_told(tmp_path: Path) -> None:
+def test_what_broke_a_gpu_at_the_very_end_is_reported(tmp_path: Path) -> None:
     with nvml.installed(tmp_path) as driver:
-        driver.tell(devices=1)
+        driver.set(devices=1)
         error = failed(write_notebook(tmp_path / "a.ipynb", BREAKS))
 
     assert error.reason == Reason.KERNEL_DIED
@@ -423,14 +419,14 @@ def test_what_broke_a_gpu_at_the_very_end_is_told(tmp_path: Path) -> None:
     assert [device["xids"] for device in gpu["devices"]] == [(79,)]
 
 
-def test_a_driver_that_hangs_does_not_hold_a_notebook_up(
+def test_a_driver_that_hangs_does_not_delay_a_notebook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stepkit.system.nvml.ANSWER_SECONDS", 0.1)
     with nvml.installed(tmp_path) as driver:
-        driver.tell(devices=1, hang=1)
+        driver.set(devices=1, hang=1)
         outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
-        driver.tell(hang=0)
+        driver.set(hang=0)
 
     assert outputs.status == "succeeded"
     assert outputs.gpu is not None

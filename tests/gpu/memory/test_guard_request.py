@@ -67,7 +67,7 @@ def test_gpu_none_hides_every_gpu() -> None:
     assert "CUDA_VISIBLE_DEVICES" not in environment(gpu="auto")
 
 
-def test_off_keeps_the_guard_of_a_run_around_this_one_away() -> None:
+def test_off_does_not_inherit_the_guard_of_an_outer_run() -> None:
     assert environment(rmm_mode="off") == {guard_request.VARIABLE: ""}
 
 
@@ -106,7 +106,7 @@ def test_refuses_what_a_mode_cannot_use(options: dict[str, Any], message: str) -
     assert str(caught.value) == message
 
 
-def test_names_the_flag_whose_size_is_none() -> None:
+def test_names_the_flag_whose_size_is_not_a_size() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^--rmm-pool-size 'lots' is not a size: write 4GiB"
     ):
@@ -138,7 +138,7 @@ def call(**changes: Any) -> dict[str, Any]:
     return {**event, **changes}
 
 
-def test_no_report_means_no_guard(tmp_path: Path) -> None:
+def test_without_a_log_the_guard_was_not_active(tmp_path: Path) -> None:
     found = read_guard_log.read(tmp_path / "guard.jsonl")
 
     assert found == read_guard_log.GuardLog()
@@ -174,7 +174,7 @@ def test_a_library_may_set_rmm_up_by_itself(tmp_path: Path) -> None:
     assert found.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
 
 
-def test_what_the_notebook_put_in_the_guards_place_is_told(tmp_path: Path) -> None:
+def test_an_allocator_that_the_notebook_set_itself_is_named(tmp_path: Path) -> None:
     ours = {"event": "statistics", "pid": 7, "resource": "PoolMemoryResource", "ours": True}
     theirs = {**ours, "resource": "ArenaMemoryResource", "ours": False}
     lines = [INSTALLED, IMPORTED, call(by="mode"), ours]
@@ -225,7 +225,7 @@ VALUES = st.recursive(
 
 
 @given(st.data())
-def test_no_line_makes_the_report_unreadable(data: st.DataObject) -> None:
+def test_no_line_makes_the_log_unreadable(data: st.DataObject) -> None:
     counts = {"event": "statistics", "pid": 7, "resource": "PoolMemoryResource", "peak_bytes": 1}
     warning = {"event": "warning", "pid": 7, "text": "..."}
     event = data.draw(st.sampled_from([INSTALLED, IMPORTED, call(), counts, warning]))
@@ -253,7 +253,7 @@ def test_of_many_calls_the_first_and_the_last_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_a_report_that_cannot_be_read_hides_no_verdict(
+def test_a_log_that_cannot_be_read_does_not_hide_the_verdict(
     tmp_path: Path, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     make(tmp_path / "guard.jsonl")

@@ -51,13 +51,13 @@ def test_reads_sizes_as_people_write_them(text: str, expected: float) -> None:
         "1" * 400 + ".5GiB",
     ],
 )
-def test_refuses_what_is_no_size(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^--size .* is not a size: write 4GiB"):
         memory_size.parse(text, name="--size")
 
 
 @pytest.mark.parametrize("text", ["eight", "10GX", "", "0.5", "1.5", "50%"])
-def test_neither_takes_nor_advises_a_share_where_none_makes_sense(text: str) -> None:
+def test_a_share_is_neither_accepted_nor_suggested_without_shares(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         memory_size.parse(text, name="--size", shares=False)
 
@@ -65,22 +65,22 @@ def test_neither_takes_nor_advises_a_share_where_none_makes_sense(text: str) -> 
     assert str(caught.value) == f"--size {text!r} is not a size: {advice}"
 
 
-def test_sizes_are_read_alike_where_no_share_is_taken() -> None:
+def test_sizes_are_read_alike_without_shares() -> None:
     assert memory_size.parse("1.5GiB", shares=False) == 3 * GIB // 2
 
 
 @pytest.mark.parametrize("text", ["1.5", "0.0", "0%", "150%"])
-def test_refuses_what_is_no_share(text: str) -> None:
+def test_a_number_that_is_not_a_share_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a share of the free memory"):
         memory_size.parse(text)
 
 
-def test_a_number_without_a_unit_is_bytes_and_too_small_to_be_meant() -> None:
+def test_a_small_number_without_a_unit_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is 4 bytes, too small: did you mean 4GiB"):
         memory_size.parse("4")
 
 
-def test_nothing_is_too_small_and_meant() -> None:
+def test_a_size_of_zero_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"'0' is 0 bytes, too small$"):
         memory_size.parse("0")
 
@@ -90,7 +90,7 @@ def test_refuses_more_than_any_machine_has() -> None:
         memory_size.parse("1000000TB")
 
 
-def test_a_threshold_may_be_nothing() -> None:
+def test_a_threshold_may_be_zero() -> None:
     assert memory_size.parse("0", least=0) == 0
 
 

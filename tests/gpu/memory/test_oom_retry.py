@@ -111,7 +111,7 @@ def test_no_rung_needs_more_than_the_one_before(asked: str, lower: list[str]) ->
 
 
 @pytest.mark.parametrize("asked", ["managed", "off"])
-def test_with_nothing_lower_the_policy_is_refused_before_the_first_attempt(asked: str) -> None:
+def test_a_retry_without_a_lower_rung_is_refused_before_the_first_attempt(asked: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         lowered(rmm_mode=asked)
     assert str(caught.value) == (
@@ -141,7 +141,7 @@ def test_the_changes_are_options_and_a_first_size_does_not_follow_to_lower_rungs
     }  # a promise to whoever else is there
 
 
-def test_managed_memory_takes_of_the_host_what_the_user_said() -> None:
+def test_managed_memory_takes_as_much_of_the_host_as_the_user_allows() -> None:
     managed = lowered(rmm_overflow="12GiB")[-1]
 
     assert managed.changes["rmm_overflow"] == str(12 * GIB)
@@ -149,7 +149,7 @@ def test_managed_memory_takes_of_the_host_what_the_user_said() -> None:
 
 
 @pytest.mark.parametrize(("overflow", "share"), [(None, 0.5), ("25%", 0.25)])
-def test_a_share_of_the_host_is_one_of_what_is_free(
+def test_a_share_of_the_host_is_a_share_of_its_free_memory(
     overflow: str | None, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_size, "free_on_host", lambda: 40 * GIB)
@@ -160,7 +160,7 @@ def test_a_share_of_the_host_is_one_of_what_is_free(
     assert managed.phrase.endswith(f"up to {40 * share:.1f} GiB of the host's")
 
 
-def test_a_size_of_the_host_that_is_none_is_refused_before_the_first_attempt() -> None:
+def test_an_overflow_that_is_not_a_size_is_refused_before_the_first_attempt() -> None:
     with pytest.raises(ConfigurationError, match="--rmm-overflow 'much' is not a size: "):
         lowered(rmm_overflow="much")
 
@@ -289,7 +289,7 @@ def test_nothing_but_the_gpus_memory_leads_to_another_attempt(
     assert "out.attempt-1.ipynb" not in on_disk(tmp_path)
 
 
-def test_another_failure_on_a_lower_rung_ends_at_once_and_tells_why_it_was_there(
+def test_another_failure_on_a_lower_rung_ends_at_once_and_mentions_the_full_gpu(
     tmp_path: Path,
 ) -> None:
     host = ToolError("the OOM killer ended the kernel", reason=Reason.OUT_OF_MEMORY)
@@ -324,7 +324,7 @@ def test_a_signal_ends_it_with_the_attempts_so_far(tmp_path: Path) -> None:
     assert len(notebook.rungs) == 2
 
 
-def test_on_a_gpu_played_in_host_memory_managed_memory_holds_what_cuda_could_not(
+def test_on_a_gpu_simulated_in_host_memory_managed_memory_holds_what_cuda_could_not(
     tmp_path: Path, python: str
 ) -> None:
     options = GpuOptions(rmm_mode="cuda", on_gpu_oom="retry-lower")
@@ -365,7 +365,7 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [ToolError("the GPU is busy"), Cancelled()])
-def test_an_attempt_that_ends_before_it_begins_loses_nothing_of_the_one_before(
+def test_an_attempt_that_ends_before_its_first_cell_keeps_the_outputs_of_the_one_before(
     tmp_path: Path, ending: ToolError | Cancelled
 ) -> None:
     notebook = Notebook(tmp_path, out_of_memory())
@@ -387,7 +387,7 @@ def test_an_attempt_that_ends_before_it_begins_loses_nothing_of_the_one_before(
     assert [a.notebook for a in outputs.attempts] == [outputs.notebook, None]
 
 
-def test_files_that_cannot_be_kept_hide_nothing_of_the_attempt(tmp_path: Path) -> None:
+def test_files_that_cannot_be_kept_do_not_hide_the_attempt(tmp_path: Path) -> None:
     (tmp_path / "out.attempt-1.ipynb").mkdir()
 
     with pytest.raises(ConfigurationError, match="cannot keep") as caught:

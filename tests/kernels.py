@@ -1,0 +1,22 @@
+"""Kernels that are unusual, or broken."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def install_kernel(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str, **env: str
+) -> None:
+    """Make a kernel ``name`` that Jupyter finds; its specification sets ``env``."""
+    spec = directory / f"share/kernels/{name}/kernel.json"
+    spec.parent.mkdir(parents=True)
+    content = {"argv": argv, "env": env, "display_name": name, "language": "python"}
+    spec.write_text(json.dumps(content))
+    monkeypatch.setenv("JUPYTER_PATH", str(directory / "share"))
