@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samples import Origin
 
-from stepkit.errors import StepError
+from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.steps import git_clone
 from stepkit.steps.git_clone import Options, Outputs
 
@@ -15,14 +15,49 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def clone(source: Origin | str, destination: Path, **more: Any) -> Outputs:
+def clone(repository: Origin | str, destination: Path, **more: Any) -> Outputs:
     """Clone from a repository of the test, or from a URL."""
-    url = source.url if isinstance(source, Origin) else source
+    url = repository.url if isinstance(repository, Origin) else repository
     return git_clone.run(Options(url=url, destination=destination, **more))
 
 
-def failed(source: Origin | str, destination: Path, **more: Any) -> StepError:
+def failed(repository: Origin | str, destination: Path, **more: Any) -> StepError:
     """Return the error that :func:`clone` ends with."""
     with pytest.raises(StepError) as caught:
-        clone(source, destination, **more)
+        clone(repository, destination, **more)
     return caught.value
+
+
+def refused(
+    repository: Origin | str, destination: Path, reason: Reason | None = None, **more: Any
+) -> str:
+    """Return the message of the ConfigurationError, and check its reason if one is given."""
+    error = failed(repository, destination, **more)
+    assert type(error) is ConfigurationError
+    assert reason is None or error.reason == reason
+    return str(error)
+
+
+def add_submodule_without_url(origin: Origin) -> None:
+    """Commit a submodule named module, of which .gitmodules knows nothing."""
+    module = f"160000,{origin.git('rev-parse', 'HEAD')},module"
+    origin.git("update-index", "--add", "--cacheinfo", module)
+    origin.git("commit", "-m", "module")
+
+
+def read_files(directory: Path) -> list[bytes]:
+    """Return the content of every file below ``directory``."""
+    return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Name the destination of a clone; it does not exist yet."""
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def checkout(origin: Origin, source: Path) -> Path:
+    """Return a checkout of the repository ``origin``."""
+    clone(origin, source)
+    return source

@@ -20,6 +20,11 @@ class Origin:
         self.url = path.as_uri()
         self.git("init", "--initial-branch=main", str(path), cwd=path.parent)
 
+    @property
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return self.git("rev-parse", "HEAD")
+
     def git(self, *args: str, cwd: Path | None = None) -> str:
         identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
         command = ["git", *identity, *args]
@@ -28,11 +33,18 @@ class Origin:
         )
         return done.stdout.strip()
 
-    def commit(self, content: str) -> str:
-        (self.path / "file.txt").write_text(content)
+    def commit(self, content: str, name: str = "file.txt") -> str:
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(content)
         self.git("add", ".")
         self.git("commit", "-m", content)
-        return self.git("rev-parse", "HEAD")
+        return self.head
+
+
+def names(directory: Path, *, locks: bool = True) -> list[str]:
+    """Return the names of what is in ``directory``, sorted; lock files are left out on request."""
+    found = sorted(path.name for path in directory.iterdir())
+    return [name for name in found if locks or not name.endswith(".lock")]
 
 
 def write_notebook(

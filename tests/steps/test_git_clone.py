@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,9 +13,10 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clones import clone, failed
+from clones import add_submodule_without_url, clone, failed, read_files, refused
+from samples import names as all_names
 
-from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import git_clone
 from stepkit.steps.git_clone import Outputs
 
@@ -24,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir() if not path.name.endswith(".lock"))
+    return all_names(directory, locks=False)
+
+
+def backup_of(outputs: Outputs) -> Path:
+    assert outputs.backup is not None
+    return outputs.backup
 
 
 def test_checks_out_the_default_branch_when_no_revision_is_named(
@@ -33,7 +41,7 @@ def test_checks_out_the_default_branch_when_no_revision_is_named(
     origin.git("branch", "-m", "main", "trunk")
     commit = origin.commit("second")
 
-    outputs = clone(origin.url, tmp_path / "work/source")
+    outputs = clone(origin, tmp_path / "work/source")
 
     assert outputs == Outputs(
         commit=commit,
@@ -47,59 +55,52 @@ def test_checks_out_the_default_branch_when_no_revision_is_named(
 
 @pytest.mark.parametrize("spelling", ["branch", "tag", "annotated", "refs/tags/tag", "commit"])
 def test_checks_out_exactly_the_revision_that_was_asked(
-    origin: Origin, tmp_path: Path, spelling: str
+    origin: Origin, source: Path, spelling: str
 ) -> None:
-    first = origin.git("rev-parse", "HEAD")
+    first = origin.head
     origin.git("branch", "branch")
     origin.git("tag", "tag")
     origin.git("tag", "-a", "-m", "x", "annotated")
     origin.commit("second")
-    revision = first if spelling == "commit" else spelling
 
-    outputs = clone(origin.url, tmp_path / "source", revision=revision)
+    outputs = clone(origin, source, revision=first if spelling == "commit" else spelling)
 
     assert outputs.commit == first
-    assert (tmp_path / "source/file.txt").read_text() == "first"
+    assert (source / "file.txt").read_text() == "first"
 
 
-def test_a_name_of_both_a_branch_and_a_tag_is_refused(origin: Origin, tmp_path: Path) -> None:
+def test_a_name_of_both_a_branch_and_a_tag_is_refused(origin: Origin, source: Path) -> None:
     origin.git("tag", "v1")
     origin.git("checkout", "-b", "v1")
     commit = origin.commit("second")
 
-    error = failed(origin.url, tmp_path / "source", revision="v1")
-    assert "'v1' is both a branch and a tag" in str(error)
-    assert clone(origin.url, tmp_path / "source", revision="refs/heads/v1").commit == commit
+    assert "'v1' is both a branch and a tag" in str(failed(origin, source, revision="v1"))
+    assert clone(origin, source, revision="refs/heads/v1").commit == commit
 
 
-def test_replaces_an_older_checkout_of_its_own(origin: Origin, tmp_path: Path) -> None:
-    clone(origin.url, tmp_path / "source")
+def test_replaces_an_older_checkout_of_its_own(origin: Origin, checkout: Path) -> None:
     commit = origin.commit("second")
 
-    outputs = clone(origin.url, tmp_path / "source")
+    outputs = clone(origin, checkout)
 
     assert outputs.commit == commit
     assert outputs.backup is None
-    assert names(tmp_path) == ["server", "source"]
+    assert names(checkout.parent) == ["server", "source"]
 
 
 @pytest.mark.parametrize("change", ["edit", "new file", "commit"])
 def test_an_older_checkout_with_changes_is_kept_as_a_backup(
-    origin: Origin, tmp_path: Path, change: str
+    origin: Origin, checkout: Path, change: str
 ) -> None:
-    source = tmp_path / "source"
-    clone(origin.url, source)
-    (source / ("new.txt" if change == "new file" else "file.txt")).write_text("precious")
+    (checkout / ("new.txt" if change == "new file" else "file.txt")).write_text("precious")
     if change == "commit":
-        origin.git("commit", "-a", "-m", "mine", cwd=source)
+        origin.git("commit", "-a", "-m", "mine", cwd=checkout)
 
-    outputs = clone(origin.url, source)
+    backup = backup_of(clone(origin, checkout))
 
-    assert outputs.backup is not None
-    kept = [path.read_text() for path in outputs.backup.glob("*.txt")]
-    assert "precious" in kept
-    assert (source / "file.txt").read_text() == "first"
-    assert names(tmp_path) == ["server", "source", outputs.backup.name]
+    assert "precious" in [path.read_text() for path in backup.glob("*.txt")]
+    assert (checkout / "file.txt").read_text() == "first"
+    assert names(checkout.parent) == ["server", "source", backup.name]
 
 
 def hide_work(origin: Origin, source: Path, kind: str) -> None:
@@ -152,52 +153,46 @@ def hide_commit(origin: Origin, source: Path, kind: str) -> None:
         "submodule",
     ],
 )
-def test_work_that_git_does_not_show_is_kept_too(origin: Origin, tmp_path: Path, kind: str) -> None:
-    source = tmp_path / "source"
-    module = f"160000,{origin.git('rev-parse', 'HEAD')},module"
+def test_work_that_git_does_not_show_is_kept_too(origin: Origin, source: Path, kind: str) -> None:
     if kind == "submodule":
-        origin.git("update-index", "--add", "--cacheinfo", module)
-        origin.git("commit", "-m", "module")
-    clone(origin.url, source)
-    assert clone(origin.url, source).backup is None
+        add_submodule_without_url(origin)
+    clone(origin, source)
+    assert clone(origin, source).backup is None
     hide_work(origin, source, kind)
     before = {path.relative_to(source) for path in source.rglob("*")}
 
-    outputs = clone(origin.url, source)
+    backup = backup_of(clone(origin, source))
 
-    assert outputs.backup is not None
-    assert {path.relative_to(outputs.backup) for path in outputs.backup.rglob("*")} == before
+    assert {path.relative_to(backup) for path in backup.rglob("*")} == before
     assert (source / "file.txt").read_text() == "first"
-    assert names(tmp_path) == ["server", "source", outputs.backup.name]
+    assert names(source.parent) == ["server", "source", backup.name]
 
 
 @pytest.mark.parametrize(
     "damage", ["index", "objects", "HEAD", "orphan", "no mark", "owner", "worktree", "hook"]
 )
-def test_a_broken_checkout_is_kept(origin: Origin, tmp_path: Path, damage: str) -> None:
-    source = tmp_path / "source"
-    clone(origin.url, source)
+def test_a_broken_checkout_is_kept(origin: Origin, checkout: Path, damage: str) -> None:
     if damage in {"index", "HEAD"}:
-        (source / ".git" / damage).write_bytes(b"\xff broken")
+        (checkout / ".git" / damage).write_bytes(b"\xff broken")
     elif damage == "objects":
-        for path in (source / ".git/objects").rglob("*"):
+        for path in (checkout / ".git/objects").rglob("*"):
             if path.is_file():
                 path.unlink()
     elif damage == "orphan":
-        origin.git("checkout", "--orphan", "none", cwd=source)
+        origin.git("checkout", "--orphan", "none", cwd=checkout)
     elif damage == "no mark":
-        origin.git("config", "--rename-section", "stepkit", "stepkit.other", cwd=source)
+        origin.git("config", "--rename-section", "stepkit", "stepkit.other", cwd=checkout)
     elif damage == "owner":
-        give_away(source)
+        give_away(checkout)
     elif damage == "worktree":
-        origin.git("worktree", "add", str(source / "tree"), cwd=source)
+        origin.git("worktree", "add", str(checkout / "tree"), cwd=checkout)
     else:
-        (source / ".git/hooks").mkdir()
-        (source / ".git/hooks/pre-commit").touch()
+        (checkout / ".git/hooks").mkdir()
+        (checkout / ".git/hooks/pre-commit").touch()
 
-    outputs = clone(origin.url, source)
+    outputs = clone(origin, checkout)
 
-    assert outputs.commit == origin.git("rev-parse", "HEAD")
+    assert outputs.commit == origin.head
     assert (outputs.backup is None) == (damage == "owner")
 
 
@@ -211,25 +206,21 @@ def give_away(directory: Path) -> None:
 
 @pytest.mark.parametrize("config", [b"[core\n", b"\xff\xfe\0", b""])
 def test_a_checkout_with_broken_settings_is_not_replaced(
-    origin: Origin, tmp_path: Path, config: bytes
+    origin: Origin, checkout: Path, config: bytes
 ) -> None:
-    clone(origin.url, tmp_path / "source")
-    (tmp_path / "source/.git/config").write_bytes(config)
+    (checkout / ".git/config").write_bytes(config)
 
-    assert "holds work that is not a checkout" in str(failed(origin.url, tmp_path / "source"))
-    assert (tmp_path / "source/.git/config").read_bytes() == config
+    assert "holds work that is not a checkout" in str(failed(origin, checkout))
+    assert (checkout / ".git/config").read_bytes() == config
 
 
 @pytest.mark.parametrize("plant", ["fsmonitor", "filter", "include", "submodule"])
 def test_runs_no_program_that_was_planted_in_the_older_checkout(
-    origin: Origin, tmp_path: Path, plant: str
+    origin: Origin, source: Path, tmp_path: Path, plant: str
 ) -> None:
-    source = tmp_path / "source"
     if plant == "submodule":
-        commit = origin.git("rev-parse", "HEAD")
-        origin.git("update-index", "--add", "--cacheinfo", f"160000,{commit},module")
-        origin.git("commit", "-m", "module")
-    clone(origin.url, source)
+        add_submodule_without_url(origin)
+    clone(origin, source)
     program = tmp_path / "server/planted"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
     program.chmod(0o755)
@@ -248,112 +239,96 @@ def test_runs_no_program_that_was_planted_in_the_older_checkout(
             origin.git("clone", origin.url, str(place), cwd=tmp_path)
         origin.git("config", "core.fsmonitor", str(program), cwd=place)
 
-    outputs = clone(origin.url, source)
-
-    assert outputs.backup is not None
+    assert clone(origin, source).backup is not None
     assert not (tmp_path / "ran").exists()
 
 
 def test_edits_during_the_fetch_are_kept(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrapper chooses the moment; the fetch is real."""
-    source = tmp_path / "source"
-    clone(origin.url, source)
     fetch = git_clone._fetch
 
     def editing(*args: Any) -> str:
-        (source / "file.txt").write_text("precious")
+        (checkout / "file.txt").write_text("precious")
         return fetch(*args)
 
     monkeypatch.setattr(git_clone, "_fetch", editing)
-    outputs = clone(origin.url, source)
+    backup = backup_of(clone(origin, checkout))
 
-    assert outputs.backup is not None
-    assert (outputs.backup / "file.txt").read_text() == "precious"
+    assert (backup / "file.txt").read_text() == "precious"
 
 
 def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> None:
     source = tmp_path / ("\u00e9" * 115)  # 230 bytes
-    clone(origin.url, source)
+    clone(origin, source)
     (source / "file.txt").write_text("precious")
 
-    outputs = clone(origin.url, source)
+    backup = backup_of(clone(origin, source))
 
-    assert outputs.backup is not None
-    assert outputs.backup.name.encode().startswith("\u00e9".encode() * 100)
-    assert (outputs.backup / "file.txt").read_text() == "precious"
+    assert backup.name.encode().startswith("\u00e9".encode() * 100)
+    assert (backup / "file.txt").read_text() == "precious"
 
 
 def test_removes_the_scratch_of_a_killed_run(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / ".source.stepkit-abcd1234/new").mkdir(parents=True)
 
-    clone(origin.url, tmp_path / "source")
+    clone(origin, tmp_path / "source")
 
     assert names(tmp_path) == ["server", "source"]
 
 
-def test_names_a_repository_that_does_not_exist(tmp_path: Path) -> None:
-    error = failed(f"file://{tmp_path}/gone", tmp_path / "source")
+def test_names_a_repository_that_does_not_exist(tmp_path: Path, source: Path) -> None:
+    message = refused(f"file://{tmp_path}/gone", source, Reason.NOT_FOUND)
 
-    assert type(error) is ConfigurationError
-    assert error.reason == Reason.NOT_FOUND
-    assert str(error).endswith("does not appear to be a git repository: check the URL")
+    assert message.endswith("does not appear to be a git repository: check the URL")
 
 
 @pytest.mark.parametrize("name", ["feat/a,b", "we#ird!(x)", "q'uote", "pct%20", "\u00e9", "a@b"])
-def test_takes_every_name_that_git_allows(origin: Origin, tmp_path: Path, name: str) -> None:
+def test_takes_every_name_that_git_allows(origin: Origin, source: Path, name: str) -> None:
     origin.git("checkout", "-b", name)
     commit = origin.commit("second")
     origin.git("checkout", "main")
 
-    assert clone(origin.url, tmp_path / "source", revision=name).commit == commit
+    assert clone(origin, source, revision=name).commit == commit
 
 
 def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
-    origin: Origin, tmp_path: Path
+    origin: Origin, source: Path
 ) -> None:
     origin.git("tag", "-a", "-m", "x", "annotated")
-    tag, commit = origin.git("rev-parse", "annotated"), origin.git("rev-parse", "HEAD")
+    tag, commit = origin.git("rev-parse", "annotated"), origin.head
 
-    assert clone(origin.url, tmp_path / "a", revision=tag).commit == commit
-    assert clone(origin.url, tmp_path / "a", revision=commit.upper()).commit == commit
-    assert clone(origin.url, tmp_path / "a", revision=commit).backup is None
+    assert clone(origin, source, revision=tag).commit == commit
+    assert clone(origin, source, revision=commit.upper()).commit == commit
+    assert clone(origin, source, revision=commit).backup is None
 
 
-def test_a_file_of_the_repository_is_not_a_commit(origin: Origin, tmp_path: Path) -> None:
+def test_a_file_of_the_repository_is_not_a_commit(origin: Origin, source: Path) -> None:
     blob = origin.git("rev-parse", "HEAD:file.txt")
     origin.git("tag", "blob", blob)
 
-    error = failed(origin.url, tmp_path / "source", revision=blob)
-
-    assert type(error) is ConfigurationError
-    assert names(tmp_path) == ["server"]
+    assert refused(origin, source, revision=blob)
+    assert names(source.parent) == ["server"]
 
 
-def test_failure_leaves_the_older_checkout_alone(origin: Origin, tmp_path: Path) -> None:
-    clone(origin.url, tmp_path / "source")
+def test_failure_leaves_the_older_checkout_alone(origin: Origin, checkout: Path) -> None:
+    message = refused(origin, checkout, Reason.NOT_FOUND, revision="gone")
 
-    error = failed(origin.url, tmp_path / "source", revision="gone")
-
-    assert type(error) is ConfigurationError
-    assert error.reason == Reason.NOT_FOUND
-    assert str(error) == f"{origin.url} has no branch or tag 'gone' (branches: main)"
-    assert (tmp_path / "source/file.txt").read_text() == "first"
-    assert names(tmp_path) == ["server", "source"]
+    assert message == f"{origin.url} has no branch or tag 'gone' (branches: main)"
+    assert (checkout / "file.txt").read_text() == "first"
+    assert names(checkout.parent) == ["server", "source"]
 
 
-def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, tmp_path: Path) -> None:
-    error = failed(origin.url, tmp_path / "source", revision="1" * 40)
-
-    assert type(error) is ConfigurationError
-    assert "not our ref" in str(error)
-    assert names(tmp_path) == ["server"]
+def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, source: Path) -> None:
+    assert "not our ref" in refused(origin, source, revision="1" * 40)
+    assert names(source.parent) == ["server"]
 
 
 @pytest.mark.parametrize("work", ["files", "foreign checkout", "file", "link"])
-def test_refuses_to_replace_other_work(origin: Origin, tmp_path: Path, work: str) -> None:
-    source = tmp_path / "source"
+def test_refuses_to_replace_other_work(
+    origin: Origin, source: Path, tmp_path: Path, work: str
+) -> None:
     if work == "files":
         source.mkdir()
         (source / "results.csv").write_text("precious")
@@ -365,27 +340,23 @@ def test_refuses_to_replace_other_work(origin: Origin, tmp_path: Path, work: str
         source.symlink_to(tmp_path / "server")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
-    error = failed(origin.url, source)
-
-    assert type(error) is ConfigurationError
-    assert str(source) in str(error)
+    assert str(source) in refused(origin, source)
     assert before.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}.items() | {
         (tmp_path, before.get(tmp_path))
     }
 
 
-def test_an_empty_directory_is_replaced(origin: Origin, tmp_path: Path) -> None:
-    (tmp_path / "source").mkdir()
+def test_an_empty_directory_is_replaced(origin: Origin, source: Path) -> None:
+    source.mkdir()
 
-    assert clone(origin.url, tmp_path / "source").commit == origin.git("rev-parse", "HEAD")
+    assert clone(origin, source).commit == origin.head
 
 
 def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin) -> None:
-    error = failed(origin.url, Path("/proc"))
+    message = refused(origin, Path("/proc"))
 
-    assert type(error) is ConfigurationError
-    assert "/proc holds work that is not a checkout" in str(error)
-    assert "keep it with --delete-existing false, name another directory" in str(error)
+    assert "/proc holds work that is not a checkout" in message
+    assert "keep it with --delete-existing false, name another directory" in message
 
 
 @pytest.mark.parametrize(
@@ -414,13 +385,10 @@ def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin
     ],
 )
 def test_a_revision_is_never_read_as_a_git_option(
-    origin: Origin, tmp_path: Path, revision: str
+    origin: Origin, source: Path, revision: str
 ) -> None:
-    error = failed(origin.url, tmp_path / "source", revision=revision)
-
-    assert type(error) is ConfigurationError
-    assert "is not a branch, tag or full commit" in str(error)
-    assert names(tmp_path) == ["server"]
+    assert "is not a branch, tag or full commit" in refused(origin, source, revision=revision)
+    assert names(source.parent) == ["server"]
 
 
 @pytest.mark.parametrize(
@@ -438,16 +406,15 @@ def test_a_revision_is_never_read_as_a_git_option(
         ("https://host/a%0ab", "blank or control character"),
     ],
 )
-def test_refuses_a_dangerous_or_invalid_url(tmp_path: Path, url: str, said: str) -> None:
-    error = failed(url, tmp_path / "source")
+def test_refuses_a_dangerous_or_invalid_url(source: Path, url: str, said: str) -> None:
+    message = refused(url, source)
 
-    assert type(error) is ConfigurationError
-    assert said in str(error)
-    assert "pa55w0rd" not in str(error)
+    assert said in message
+    assert "pa55w0rd" not in message
 
 
-def test_a_token_does_not_travel_unencrypted(tmp_path: Path) -> None:
-    error = failed("http://git.example.org/x", tmp_path / "source", token="s3cret")
+def test_a_token_does_not_travel_unencrypted(source: Path) -> None:
+    error = failed("http://git.example.org/x", source, token="s3cret")
 
     assert "a token must not travel unencrypted" in str(error)
 
@@ -508,56 +475,50 @@ def server(servers: list[Server]) -> Server:
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_tries_again_while_the_server_is_unavailable(
-    server: Server, tmp_path: Path, status: int
+    server: Server, source: Path, status: int
 ) -> None:
     server.status = status
 
-    error = failed(server.url, tmp_path / "source", attempts=2)
+    error = failed(server.url, source, attempts=2)
 
     assert type(error) is ToolError
     assert error.reason == Reason.NETWORK
     assert f"error: {status}" in str(error)
     assert len(server.credentials) == 2
-    assert names(tmp_path) == []
+    assert names(source.parent) == []
 
 
 @pytest.mark.parametrize(
     ("status", "reason"), [(404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (403, Reason.AUTH)]
 )
 def test_does_not_retry_a_permanent_error(
-    server: Server, tmp_path: Path, status: int, reason: Reason
+    server: Server, source: Path, status: int, reason: Reason
 ) -> None:
     server.status = status
 
-    error = failed(server.url, tmp_path / "source")
-
-    assert type(error) is ConfigurationError
-    assert error.reason == reason
+    assert refused(server.url, source, reason)
     assert len(server.credentials) == 1
 
 
-def test_a_missing_token_has_the_reason_auth(server: Server, tmp_path: Path) -> None:
+def test_a_missing_token_has_the_reason_auth(server: Server, source: Path) -> None:
     server.status = 401
 
-    error = failed(server.url, tmp_path / "source")
+    message = refused(server.url, source, Reason.AUTH)
 
-    assert error.reason == Reason.AUTH
-    assert "is GIT_TOKEN set, valid, and allowed to read the repository?" in str(error)
+    assert "is GIT_TOKEN set, valid, and allowed to read the repository?" in message
 
 
-def test_a_login_page_does_not_pass_for_a_repository(server: Server, tmp_path: Path) -> None:
+def test_a_login_page_does_not_pass_for_a_repository(server: Server, source: Path) -> None:
     server.status, server.body = 200, b"<html>please log in</html>"
 
-    error = failed(server.url, tmp_path / "source", token="s3cret", attempts=1)
-
-    assert error.exit_code in {2, 4}
-    assert names(tmp_path) == []
+    assert failed(server.url, source, token="s3cret", attempts=1).exit_code in {2, 4}
+    assert names(source.parent) == []
 
 
-def test_sends_the_token_but_never_shows_it(server: Server, tmp_path: Path) -> None:
+def test_sends_the_token_but_never_shows_it(server: Server, source: Path) -> None:
     server.status = 200
 
-    error = failed(server.url, tmp_path / "source", token="s3cret-t0ken", attempts=1)
+    error = failed(server.url, source, token="s3cret-t0ken", attempts=1)
 
     login = b64encode(b"x-access-token:s3cret-t0ken").decode()
     shown = repr(error) + server.processes.decode(errors="replace")
@@ -569,41 +530,40 @@ def test_sends_the_token_but_never_shows_it(server: Server, tmp_path: Path) -> N
 
 
 def test_the_token_does_not_follow_a_redirect_to_another_host(
-    servers: list[Server], tmp_path: Path
+    servers: list[Server], source: Path
 ) -> None:
     first, other = servers
     first.status, first.location = 302, other.url
     other.status = 200
 
-    failed(first.url, tmp_path / "source", token="s3cret", attempts=1)
+    failed(first.url, source, token="s3cret", attempts=1)
 
     assert other.credentials
     assert set(other.credentials) == {None}
 
 
-def test_reads_the_token_from_a_file(server: Server, tmp_path: Path) -> None:
+def test_reads_the_token_from_a_file(server: Server, source: Path, tmp_path: Path) -> None:
     server.status = 200
-    (tmp_path / "token").write_text("from-file\n")
+    token = tmp_path / "token"
 
-    failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token", username="oauth2")
+    def fail(content: bytes) -> StepError:
+        token.write_bytes(content)
+        return failed(server.url, source, token_file=token, username="oauth2")
 
-    login = b64encode(b"oauth2:from-file").decode()
-    assert f"Basic {login}" in server.credentials
-    gone = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "gone")
+    fail(b"from-file\n")
+    assert f"Basic {b64encode(b'oauth2:from-file').decode()}" in server.credentials
+    gone = failed(server.url, source, token_file=tmp_path / "gone")
     assert "cannot read the token file" in str(gone)
-    (tmp_path / "token").write_bytes(b"\xff\xfe")
-    error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
+    error = fail(b"\xff\xfe")
     assert type(error) is ConfigurationError
-    assert str(error) == f"cannot read the token file {tmp_path}/token: it is not UTF-8 text"
-    (tmp_path / "token").write_text("one\nhost=other")
-    error = failed(server.url, tmp_path / "x/source", token_file=tmp_path / "token")
-    assert "holds a line break" in str(error)
+    assert str(error) == f"cannot read the token file {token}: it is not UTF-8 text"
+    assert "holds a line break" in str(fail(b"one\nhost=other"))
 
 
 def test_leaves_no_token_in_the_checkout(origin: Origin, tmp_path: Path) -> None:
-    clone(origin.url, tmp_path / "source", token="s3cret")
+    clone(origin, tmp_path / "source", token="s3cret")
 
-    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    written = read_files(tmp_path)
     assert any(origin.url.encode() in content for content in written)
     assert not any(b"s3cret" in content for content in written)
 
@@ -619,48 +579,35 @@ def test_git_settings_of_the_user_do_not_apply(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
 
-    clone(origin.url, tmp_path / "source")
+    clone(origin, tmp_path / "source")
 
     assert not (tmp_path / "hooked").exists()
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(tmp_path: Path) -> None:
-    import socket
-
+def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(source: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
-        error = failed(url, tmp_path / "source", attempts=1, timeout=0.5)
+        error = failed(url, source, attempts=1, timeout=0.5)
 
     assert type(error) is ToolError
     assert error.reason == Reason.NETWORK
     assert "took over 0.5 s" in str(error)
-    assert names(tmp_path) == []
+    assert names(source.parent) == []
 
 
 def test_without_git_it_says_what_to_install(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(source.parent))
 
-    assert "no git on PATH: install it" in str(failed(origin.url, tmp_path / "source"))
+    assert "no git on PATH: install it" in str(failed(origin, source))
 
 
-def test_eight_clones_into_one_place_leave_one_whole_checkout(
-    origin: Origin, tmp_path: Path
-) -> None:
-    results: list[str] = []
-    threads = [
-        threading.Thread(
-            target=lambda: results.append(clone(origin.url, tmp_path / "source").commit)
-        )
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_eight_clones_into_one_place_leave_one_whole_checkout(origin: Origin, source: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        started = [pool.submit(clone, origin, source) for _ in range(8)]
 
-    assert results == [origin.git("rev-parse", "HEAD")] * 8
-    assert (tmp_path / "source/file.txt").read_text() == "first"
-    assert names(tmp_path) == ["server", "source"]
+    assert [one.result().commit for one in started] == [origin.head] * 8
+    assert (source / "file.txt").read_text() == "first"
+    assert names(source.parent) == ["server", "source"]
