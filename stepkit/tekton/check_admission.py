@@ -23,7 +23,6 @@ _OF_A_STEP_ACTION: Final = ("image", "command", "args", "script", "env", "volume
 _VOLUMES: Final = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "projected", "secret",
 }  # fmt: skip
-_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)(m|k|[MGTPE]|[KMGTPE]i)?")
 _FACTORS: Final = {
@@ -73,10 +72,12 @@ def _volume_problems(spec: Node) -> Iterator[ConfigurationError]:
         name = volume.value["name"]
         if name not in mounted:
             yield volume.error(f"the volume {name} is not mounted")
-        if not _LABEL.fullmatch(name) or name.startswith("tekton-internal"):
-            yield volume.error(f"{name} is not a valid name for a volume")
+        if name.startswith("tekton-internal"):
+            yield volume.error(f"{name} is not a valid name for a volume: Tekton uses it")
         for kind in sorted(set(volume.value) - _VOLUMES - {"name"}):
             yield volume.error(f"{kind}: a Task brings no such volume")
+    for name in sorted(mounted - {item.value["name"] for item in spec.child("volumes").items()}):
+        yield spec.error(f"there is no volume {name!r}")
 
 
 def _container_problems(container: Node, spec: Node) -> Iterator[ConfigurationError]:
@@ -115,7 +116,6 @@ def resource_problems(asked: Node) -> Iterator[ConfigurationError]:
 
 def _pipeline_problems(spec: Node) -> Iterator[ConfigurationError]:
     for task in (*spec.child("tasks").items(), *spec.child("finally").items()):
-        yield from path_problems(task)
         if task.get("taskSpec"):
             yield from _task_problems(task.child("taskSpec"))
         if (task.value.get("taskRef") or {}).get("kind", "Task") != "Task":
@@ -126,12 +126,4 @@ def _pipeline_problems(spec: Node) -> Iterator[ConfigurationError]:
             yield task.child("onError").error("no task comes after finally: use the step's onError")
     for result in spec.child("results").items():
         if not re.fullmatch(r"(\$\([^()]+\))+", str(result.value["value"])):
-            yield result.error("is made of results alone")
-
-
-def path_problems(holder: Node) -> Iterator[ConfigurationError]:
-    """Yield the workspaces of a task or a run whose subPath leaves the volume."""
-    for binding in holder.child("workspaces").items():
-        place = binding.value.get("subPath", "")
-        if place.startswith("/") or ".." in place.split("/"):
-            yield binding.error("subPath leads out of the volume")
+            yield result.error("must consist of results of tasks")

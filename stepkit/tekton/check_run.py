@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.tekton.check_admission import path_problems, resource_problems
+from stepkit.tekton.check_admission import resource_problems
 from stepkit.tekton.check_task import repeated_names
 from stepkit.tekton.variables import type_of
 
@@ -67,11 +67,13 @@ def _param_problems(spec: Node, pipeline: Pipeline) -> Iterator[ConfigurationErr
 
 
 def _workspace_problems(spec: Node, pipeline: Pipeline) -> Iterator[ConfigurationError]:
-    yield from path_problems(spec)
     bound = {item.value["name"]: item for item in spec.child("workspaces").items()}
     for name, item in bound.items():
         if name not in pipeline.workspaces:
             yield item.error(f"{name}: the Pipeline has no such workspace")
+        place = item.value.get("subPath", "")
+        if place.startswith("/") or ".." in place.split("/"):
+            yield item.error(f"{name}: {place!r} leads out of the workspace")
         if len(_SOURCES & set(item.value)) != 1:
             yield item.error(f"{name}: needs one volume")
         if "volumeClaimTemplate" in item.value:

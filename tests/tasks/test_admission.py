@@ -107,9 +107,9 @@ PIPELINES = {
         {"name": "shared", "workspace": "files"},
         "the name 'shared' is used twice",
     ),
-    "subPath from the root": (f"{FIRST}/workspaces/0/subPath", "/x", "leads out of the volume"),
-    "subPath upwards": (f"{FIRST}/workspaces/0/subPath", "a/../../x", "leads out of the volume"),
-    "result of text": ("spec/results/0/value", "page", "is made of results alone"),
+    "subPath from the root": (f"{FIRST}/workspaces/0/subPath", "/x", "leads out of the workspace"),
+    "subPath upwards": (f"{FIRST}/workspaces/0/subPath", "a/../../x", "leads out of the workspace"),
+    "result of text": ("spec/results/0/value", "page", "must consist of results of tasks"),
     "host of a task in it": (
         FIRST,
         {"name": "convert", "taskSpec": with_volume({"name": "x", "hostPath": {}}, "/x")},
@@ -131,7 +131,7 @@ RUNS = {
         {"name": "files", "volumeClaimTemplate": {"spec": CLAIM}},
         "storage: 5 GB is not a quantity",
     ),
-    "subPath": ("spec/workspaces/0/subPath", "../x", "leads out of the volume"),
+    "subPath": ("spec/workspaces/0/subPath", "../x", "leads out of the workspace"),
     "quantity of a step": (
         "spec/taskRunSpecs/0/stepSpecs/0/computeResources",
         {"requests": {"memory": "1GiB"}},
