@@ -129,11 +129,13 @@ class _Attempt:
         if self.machine.stop.is_set():
             return self._cancelled()
         argv, env = command.process(self.machine.secrets.read)
+        named = {name for name, _ in command.env}  # an optional secret may be missing from env
+        inherited = {name: value for name, value in os.environ.items() if name not in named}
         limit, own = self._limit(command)
         done = process.run(
             argv,
             cwd=command.directory,
-            env={**self._inherited(command), **env},
+            env={**inherited, "PYTHONUNBUFFERED": "1", **env},
             timeout=limit,
             on_line=self._log,
             stop=self.machine.stop,
@@ -146,12 +148,6 @@ class _Attempt:
         if done.timed_out:
             return self._timed_out(command, own=own)
         return self._ended(command, done)
-
-    def _inherited(self, command: Command) -> dict[str, str]:
-        """Return the caller's environment, without the variables that the step sets."""
-        own = {name for name, _ in command.env}
-        kept = {name: value for name, value in os.environ.items() if name not in own}
-        return {**kept, "PYTHONUNBUFFERED": "1"}
 
     def _limit(self, command: Command) -> tuple[float | None, bool]:
         """Return the seconds that are left, and whether the limit is the step's own."""
