@@ -1,8 +1,7 @@
 """Cloning in the tests of git-clone, and failing to."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import Origin
@@ -10,9 +9,6 @@ from samples import Origin
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.steps import git_clone
 from stepkit.steps.git_clone import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def clone(repository: Origin | str, destination: Path, **more: Any) -> Outputs:

@@ -1,13 +1,9 @@
 """Commands that a test runs to their end."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 
 def run(*command: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:

@@ -1,15 +1,11 @@
 """What a user reads when stepkit refuses something."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def refusal(call: Callable[..., object], *args: Any, **more: Any) -> str:

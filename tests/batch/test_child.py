@@ -1,7 +1,5 @@
 """The verdict from exit code and report; test_execute_notebooks.py runs real processes."""
 
-from __future__ import annotations
-
 import json
 import logging
 import threading

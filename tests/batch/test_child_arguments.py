@@ -1,7 +1,5 @@
 """The arguments of the child process; tests/steps/test_execute_notebooks.py runs it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

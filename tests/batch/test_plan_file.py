@@ -1,18 +1,12 @@
-from __future__ import annotations
-
 import logging
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from stepkit.batch import plan_file as batch_plan_file
-from stepkit.batch.planned_notebook import Settings
+from stepkit.batch.planned_notebook import Planned, Settings
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from stepkit.batch.planned_notebook import Planned
 
 TODAY = date(2026, 11, 22)
 

@@ -1,19 +1,15 @@
 """Order and fate of notebooks; here a function executes them in place of a process."""
 
-from __future__ import annotations
-
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit.batch.planned_notebook import NotebookRun, Planned
 from stepkit.batch.schedule import Schedule
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def planned(name: str, *needs: str, exempt: str = "", until: str = "") -> Planned:

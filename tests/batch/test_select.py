@@ -1,16 +1,11 @@
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.batch import select as batch_select
 from stepkit.batch.planned_notebook import Settings
 from stepkit.errors import ConfigurationError, Reason
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

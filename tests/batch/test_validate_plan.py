@@ -1,7 +1,6 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import write_notebook
@@ -9,9 +8,6 @@ from samples import write_notebook
 from stepkit.batch import validate_plan
 from stepkit.batch.planned_notebook import Places, Planned, Settings
 from stepkit.errors import ConfigurationError, Reason
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats import yaml_files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def read(directory: Path, text: str | bytes) -> yaml_files.Document:

@@ -4,20 +4,16 @@ The script prints one line for each state that is neither the old nor the new on
 the number of kills. It runs in a separate process, because one with threads must not fork.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepkit.git import swap_contents
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 CHANGES = ("rename", "replace", "unlink", "rmdir", "mkdir", "link")
 

@@ -1,9 +1,9 @@
-from __future__ import annotations
-
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -12,12 +12,8 @@ from stepkit import rules
 from stepkit.errors import ConfigurationError
 from stepkit.rules import notebook_diff
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    Written = Callable[[str], rules.Book]
-    Made = Callable[..., Any]
+Written = Callable[[str], rules.Book]
+Made = Callable[..., Any]
 
 
 def sources(patched: rules.Patched) -> list[str]:

@@ -1,15 +1,10 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import blueprint_notebooks
 import pytest
 
 from stepkit import rules
 from stepkit.steps import execute_notebook
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("number", blueprint_notebooks.NUMBERS)

@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DOCS = (Path(__file__).parents[2] / "docs/rules.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)

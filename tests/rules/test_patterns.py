@@ -1,13 +1,13 @@
 """Regular expressions that would run for years, on text that the notebook controls."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,12 +17,8 @@ from stepkit import rules
 from stepkit.errors import ConfigurationError
 from stepkit.rules import patterns
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    Written = Callable[[str], rules.Book]
-    Made = Callable[..., Any]
+Written = Callable[[str], rules.Book]
+Made = Callable[..., Any]
 
 EXPONENTIAL = ("(a+)+$", "a" * 40 + "b")
 SLOW = {

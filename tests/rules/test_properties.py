@@ -1,13 +1,12 @@
 """Properties of every notebook and every rule."""
 
-from __future__ import annotations
-
 import ast
 import copy
 import re
 import string
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import pytest
@@ -19,12 +18,7 @@ from stepkit.errors import ConfigurationError
 from stepkit.notebook import python_source
 from stepkit.rules import notebook_diff
 from stepkit.rules.literals import to_literal
-from stepkit.rules.rule import Book, Inject, Replace, Selector, Set, Skip
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stepkit.rules.rule import AnyRule
+from stepkit.rules.rule import AnyRule, Book, Inject, Replace, Selector, Set, Skip
 
 NAMES = ("alpha", "béta", "X")
 values: st.SearchStrategy[Any] = st.recursive(

@@ -1,7 +1,6 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -10,11 +9,7 @@ from stepkit import rules
 from stepkit.errors import ConfigurationError
 from stepkit.rules.rule import Inject, Replace, Selector, Set, Skip, Subsample
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    Written = Callable[[str], rules.Book]
+Written = Callable[[str], rules.Book]
 
 FULL = """\
 # yaml-language-server: $schema=schema.json

@@ -1,13 +1,9 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from stepkit import rules
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ALONE = [
     "import IPython\n\napp = IPython.Application.instance()\napp.kernel.do_shutdown(True)",

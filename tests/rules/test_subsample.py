@@ -1,20 +1,15 @@
 """The hook anndata-subsample, run as a cell's source in a process with the real anndata."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.kernel.hooks.anndata_subsample import _StepkitAnndataSubsample
 from stepkit.rules import subsample
 from stepkit.rules.rule import Subsample
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOOK = subsample.source(Subsample(max_obs=10, max_vars=5, seed=3))
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import fcntl
 import json
 import os
@@ -7,9 +5,10 @@ import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from samples import Origin
 from users import RANDOM, stepkit_as, volume
 
 from stepkit.cli.flags import collect
@@ -21,9 +20,6 @@ from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
 from stepkit.system import mounts, removal
 from stepkit.workspace import run_marker
-
-if TYPE_CHECKING:
-    from samples import Origin
 
 __all__ = ["volume"]
 

@@ -1,7 +1,5 @@
 """Real processes and kernels: each notebook that runs takes more than a second."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -10,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +17,7 @@ from waiting import until
 
 from stepkit import steps
 from stepkit.batch import child as batch_child
+from stepkit.batch.planned_notebook import NotebookRun
 from stepkit.errors import (
     ConfigurationError,
     Reason,
@@ -29,10 +28,6 @@ from stepkit.errors import (
 from stepkit.report import markdown, read_step_reports
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
-
-if TYPE_CHECKING:
-    from stepkit.batch.planned_notebook import NotebookRun
-
 
 _ENDINGS = (".ipynb", ".log", ".timeline.json.gz")  # of the files of each notebook
 

@@ -1,29 +1,24 @@
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
 import threading
 from base64 import b64encode
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from clones import add_submodule_without_url, clone, failed, read_files, refused
+from samples import Origin
 from samples import names as all_names
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import git_clone
 from stepkit.steps.git_clone import Outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from samples import Origin
 
 
 def names(directory: Path) -> list[str]:

@@ -1,13 +1,12 @@
 """Access to a server: logins of a mounted Secret, certificates, proxies, ssh."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import socket
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from certificates import make_certificate
@@ -18,9 +17,6 @@ from ssh_server import SshServer, make_key
 
 from stepkit.errors import Reason, ToolError
 from stepkit.git import ssh as git_ssh
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TOKEN = "s3cret:t0ken/%"
 LOGIN = "Basic " + b64encode(f"me:{TOKEN}".encode()).decode()

@@ -1,12 +1,11 @@
 """What git-clone fetches: history, references, submodules, some directories, large files."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from clones import add_submodule_without_url, clone, failed, refused
@@ -17,9 +16,6 @@ from stepkit.errors import Reason, UserCodeError
 from stepkit.git import commands as git_commands
 from stepkit.git import fetch as git_fetch
 from stepkit.git.environment import Access
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def history(origin: Origin, checkout: Path) -> int:

@@ -1,14 +1,12 @@
 """Checkouts into a directory that must stay itself, or that keeps its other files."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import commands
 import pytest
@@ -17,9 +15,6 @@ from samples import Origin, names
 from users import RANDOM, stepkit_as
 
 from stepkit.git.swap_contents import PLACE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(params=["tmpfs", "bind"])

@@ -1,10 +1,10 @@
-from __future__ import annotations
-
 import json
 import os
 import stat
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from users import RANDOM, stepkit_as, volume
@@ -13,10 +13,6 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.steps import prepare_workspace
 from stepkit.steps.prepare_workspace import Options, Outputs
 from stepkit.workspace import run_marker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["volume"]
 

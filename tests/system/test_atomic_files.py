@@ -1,20 +1,16 @@
-from __future__ import annotations
-
 import errno
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.system import atomic_files, permissions, rename_exchange
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def test_writes_whole_with_the_permissions_of_the_umask(tmp_path: Path) -> None:

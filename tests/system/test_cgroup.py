@@ -1,13 +1,8 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.system import cgroup
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
-from __future__ import annotations
-
 import os
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.system import locks
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_held_lock_is_seen_and_not_acquired(tmp_path: Path) -> None:

@@ -1,21 +1,16 @@
 """The log of a step on a disk that fills up: lines are lost, and the step goes on."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from samples import write_notebook
 
 from stepkit.errors import ConfigurationError
 from stepkit.system import logfile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger = logging.getLogger("stepkit.test")
 

@@ -1,14 +1,9 @@
-from __future__ import annotations
-
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.system import mounts
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TABLE = """\
 22 27 0:21 / / rw,relatime - ext4 /dev/vda rw

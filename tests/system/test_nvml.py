@@ -1,23 +1,17 @@
 """The GPUs that the driver's management library shows, on a fake of it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nvml
 import pytest
+from nvml import FakeDriver
 from samples import write_notebook
 
 from stepkit.system import nvml as system_nvml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nvml import FakeDriver
 
 
 @pytest.fixture

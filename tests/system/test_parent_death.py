@@ -1,19 +1,14 @@
 """Children that end with their parent; test_execute_notebooks.py has whole notebooks."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from stepkit.system import parent_death, stepkit_process
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STEPKIT = [sys.executable, "-P", "-m", "stepkit"]
 

@@ -1,14 +1,13 @@
 """What a process tree uses, and what a notebook leaves running: it is ended and named."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,10 +17,6 @@ from waiting import until
 
 from stepkit.system import parent_death, process
 from stepkit.system.process_tree import Descendants, ProcessTree
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"

@@ -1,15 +1,10 @@
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.errors import ToolError
 from stepkit.system import removal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_removes_odd_names_deep_trees_and_links_alike(tmp_path: Path) -> None:

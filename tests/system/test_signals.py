@@ -1,21 +1,16 @@
 """Signals during work that they must not interrupt."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from stepkit.errors import STOPPING
 from stepkit.system import signals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
