@@ -2,11 +2,10 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import psutil
 import pytest
 import waiting
@@ -17,6 +16,7 @@ from cluster.fake_cluster import (
     TEKTON,
     FakeCluster,
     claim,
+    healthy,
     installed,
     node,
     ready,
@@ -32,26 +32,43 @@ FORBIDDEN = (
 )
 
 
-def found(
-    capsys: pytest.CaptureFixture[str], *args: str
-) -> tuple[int, dict[str, tuple[str, str, str]]]:
-    """Return the exit code, and status, text and remedy of each check by its name."""
-    code = check.main([*args, "--json"])
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["schema"] == "stepkit.cluster-check/1"
-    assert shown["exit_code"] == code
-    return code, {f["check"]: (f["status"], f["found"], f["remedy"]) for f in shown["findings"]}
+Finding = tuple[str, str, str]  # status, text and remedy
 
 
-def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """Return the one line of a cluster that cannot be asked."""
-    assert check.main(list(args)) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    start = "cluster-check: cannot ask the cluster: "
-    assert line.startswith(start)
-    return line.removeprefix(start)
+class CheckedCluster(FakeCluster):
+    """A cluster, healthy at first, and what its check prints."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(directory)
+        self.capsys = capsys
+        healthy(self)
+
+    def findings(self, exit_code: int, *args: str) -> dict[str, Finding]:
+        """Check the cluster, which ends with ``exit_code``; return each check's finding."""
+        assert check.main([*args, "--json"]) == exit_code
+        shown = json.loads(self.capsys.readouterr().out)
+        assert shown["schema"] == "stepkit.cluster-check/1"
+        assert shown["exit_code"] == exit_code
+        return {f["check"]: (f["status"], f["found"], f["remedy"]) for f in shown["findings"]}
+
+    def refused(self, *args: str) -> str:
+        """Return the one line of a cluster that cannot be asked."""
+        assert check.main(list(args)) == 2
+        printed = self.capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        start = "cluster-check: cannot ask the cluster: "
+        assert line.startswith(start)
+        return line.removeprefix(start)
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CheckedCluster:
+    cluster = CheckedCluster(tmp_path / "cluster", capsys)
+    monkeypatch.setenv("PATH", f"{cluster.bin}:/usr/bin:/bin")
+    return cluster
 
 
 @pytest.mark.usefixtures("cluster")
@@ -72,7 +89,7 @@ def test_a_cluster_with_everything_is_ok(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_it_only_reads_and_fetches_no_secret(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    cluster: CheckedCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check.main([])
 
@@ -83,7 +100,7 @@ def test_it_only_reads_and_fetches_no_secret(
 
 
 @pytest.mark.parametrize("verb", ["apply", "delete", "patch", "create", "exec"])
-def test_no_other_verb_is_ever_run(cluster: FakeCluster, verb: str) -> None:
+def test_no_other_verb_is_ever_run(cluster: CheckedCluster, verb: str) -> None:
     with pytest.raises(ValueError, match=f"kubectl {verb} is more than reading"):
         kubectl.Kubectl().text(verb, "pods")
 
@@ -91,7 +108,7 @@ def test_no_other_verb_is_ever_run(cluster: FakeCluster, verb: str) -> None:
 
 
 def test_context_is_passed_to_kubectl(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    cluster: CheckedCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer("--context=staging version", {"serverVersion": {"gitVersion": "v1.31.2"}})
 
@@ -102,16 +119,14 @@ def test_context_is_passed_to_kubectl(
 
 
 def test_without_kubectl_nothing_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: CheckedCluster
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert refused(capsys) == "there is no kubectl on this machine: install it"
+    assert cluster.refused() == "there is no kubectl on this machine: install it"
 
 
-def test_an_unreachable_cluster_is_reported_in_one_line(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unreachable_cluster_is_reported_in_one_line(cluster: CheckedCluster) -> None:
     words = (
         "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host?"
     )
@@ -119,7 +134,7 @@ def test_an_unreachable_cluster_is_reported_in_one_line(
         "version", f'E1122 17:11:31.5 12803 memcache.go:265] "Unhandled Error"\n{words}\n'
     )
 
-    assert refused(capsys) == words
+    assert cluster.refused() == words
     assert cluster.calls() == ["version --output=json"]
 
 
@@ -134,21 +149,21 @@ def test_an_unreachable_cluster_is_reported_in_one_line(
     ],
 )
 def test_a_cluster_that_refuses_the_user_ends_the_check_at_any_point(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: str
+    cluster: CheckedCluster, words: str
 ) -> None:
     cluster.refuse("get nodes", words)
 
-    assert refused(capsys) == words
+    assert cluster.refused() == words
 
 
 @pytest.mark.slow
 def test_a_kubectl_that_never_answers_is_ended_with_its_children(
-    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: CheckedCluster, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
     cluster.program(f"#!/bin/sh\nsleep 3600 &\necho $! > {pid}.new\nmv {pid}.new {pid}\nwait\n")
 
-    assert refused(capsys, "--timeout", "3") == "kubectl gave no answer in 3 seconds"
+    assert cluster.refused("--timeout", "3") == "kubectl gave no answer in 3 seconds"
     child = int(pid.read_text())
     waiting.until(lambda: has_ended(child))
 
@@ -160,14 +175,11 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_a_forbidden_question_is_reported_and_the_rest_is_asked(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_forbidden_question_is_reported_and_the_rest_is_asked(cluster: CheckedCluster) -> None:
     cluster.refuse("get nodes", FORBIDDEN)
 
-    code, shown = found(capsys)
+    shown = cluster.findings(2)
 
-    assert code == 2
     assert shown["GPUs"] == (
         "unknown",
         f"cannot tell: {FORBIDDEN}",
@@ -176,44 +188,33 @@ def test_a_forbidden_question_is_reported_and_the_rest_is_asked(
     assert shown["Tasks"][0] == "ok"
 
 
-def test_something_to_do_counts_more_than_something_unknown(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_something_to_do_counts_more_than_something_unknown(cluster: CheckedCluster) -> None:
     cluster.refuse("get nodes", FORBIDDEN)
     cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [])
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["claim stepkit-shared"][:2] == ("todo", "not there")
 
 
-def test_a_server_that_answers_with_an_error_ends_one_check_only(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_answers_with_an_error_ends_one_check_only(cluster: CheckedCluster) -> None:
     words = "Error from server (Timeout): the server was unable to return a response: i/o timeout"
     cluster.refuse("get storageclasses", words)
 
-    code, shown = found(capsys)
+    shown = cluster.findings(2)
 
-    assert code == 2
     assert shown["storage classes"][:2] == ("unknown", f"cannot tell: {words}")
 
 
-def test_a_kubectl_that_prints_no_json_is_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kubectl_that_prints_no_json_is_reported(cluster: CheckedCluster) -> None:
     cluster.answer("get nodes --output=json", "<html>a proxy says hello</html>")
 
-    code, shown = found(capsys)
+    shown = cluster.findings(2)
 
-    assert code == 2
     assert shown["GPUs"][1] == "cannot tell: kubectl get nodes printed no JSON"
 
 
-def test_a_cluster_without_tekton_is_reported_with_a_remedy(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cluster_without_tekton_is_reported_with_a_remedy(cluster: CheckedCluster) -> None:
     missing = 'error: the server doesn\'t have a resource type "{}"'
     for kind in ("pipelines", "triggers"):
         name = f"get configmap {kind}-info {TEKTON}"
@@ -223,9 +224,8 @@ def test_a_cluster_without_tekton_is_reported_with_a_remedy(
     for kind in ("tasks", "pipelines"):
         cluster.refuse(f"get {kind}.tekton.dev {NAMESPACE}", missing.format(kind))
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["Tekton Pipelines"][:2] == (
         "todo",
         "not installed in tekton-pipelines or openshift-pipelines",
@@ -234,9 +234,7 @@ def test_a_cluster_without_tekton_is_reported_with_a_remedy(
     assert "Tekton Triggers" not in shown
 
 
-def test_tekton_of_openshift_is_found_in_its_namespace(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tekton_of_openshift_is_found_in_its_namespace(cluster: CheckedCluster) -> None:
     cluster.refuse(f"get configmap pipelines-info {TEKTON}", "Error from server (NotFound): no")
     place = "--namespace=openshift-pipelines"
     cluster.answer(f"get configmap pipelines-info {place}", {"data": {"version": "v1.6.0"}})
@@ -244,48 +242,38 @@ def test_tekton_of_openshift_is_found_in_its_namespace(
     cluster.answer(f"get configmap feature-flags {place}", {"data": {}})
     cluster.answer(f"get configmap config-defaults {place}", {"data": {}})
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)  # the flag that the restricted profile needs
 
-    assert code == 1  # the flag that the restricted profile needs
     assert shown["Tekton Pipelines"][:2] == ("ok", "v1.6.0 in openshift-pipelines")
     assert shown["Tekton Triggers"] == ("note", "not installed", "only the web hook needs it")
     assert "-n openshift-pipelines" in shown["flag set-security-context"][2]
 
 
 @pytest.mark.parametrize("version", ["v0.68.1", "v0.9.0"])
-def test_a_tekton_that_is_too_old_is_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], version: str
-) -> None:
+def test_a_tekton_that_is_too_old_is_reported(cluster: CheckedCluster, version: str) -> None:
     cluster.answer(f"get configmap pipelines-info {TEKTON}", {"data": {"version": version}})
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["Tekton Pipelines"][0] == "todo"
     assert "1.0 or newer" in shown["Tekton Pipelines"][2]
 
 
-def test_a_kubernetes_that_is_too_old_is_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kubernetes_that_is_too_old_is_reported(cluster: CheckedCluster) -> None:
     cluster.answer("version", {"serverVersion": {"gitVersion": "v1.27.3+k3s1"}})
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["Kubernetes"][2] == "Tekton needs 1.28 or newer"
 
 
-def test_a_controller_that_does_not_run_is_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_controller_that_does_not_run_is_reported(cluster: CheckedCluster) -> None:
     webhook = thing("tekton-pipelines-webhook", status={"unavailableReplicas": 1})
     controllers = ready("tekton-pipelines-controller", "tekton-triggers-controller")
     cluster.answer(f"get deployments {TEKTON}", [webhook, *controllers])
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["Tekton Pipelines"][:2] == (
         "todo",
         "v1.15.0 in tekton-pipelines, not ready: tekton-pipelines-webhook",
@@ -307,92 +295,69 @@ def test_a_controller_that_does_not_run_is_reported(
     ],
 )
 def test_flags_of_tekton_that_matter_are_judged(
-    cluster: FakeCluster,
-    capsys: pytest.CaptureFixture[str],
-    flag: str,
-    value: str,
-    status: str,
-    words: str,
+    cluster: CheckedCluster, flag: str, value: str, status: str, words: str
 ) -> None:
     flags = {"set-security-context": "true", flag: value}
     cluster.answer(f"get configmap feature-flags {TEKTON}", {"data": flags})
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1 if status == "todo" else 0)
 
     assert shown[f"flag {flag}"][0] == status
     assert words in shown[f"flag {flag}"][1]
-    assert code == (1 if status == "todo" else 0)
 
 
-def test_a_flag_that_is_not_set_has_the_default_of_tekton(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_flag_that_is_not_set_has_the_default_of_tekton(cluster: CheckedCluster) -> None:
     cluster.answer(f"get configmap feature-flags {TEKTON}", {})
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1)
 
-    assert code == 1
     assert shown["flag set-security-context"][1].startswith("false: ")
     assert shown["default-timeout-minutes"][1] == "60"
 
 
-def test_no_gpu_needs_a_remedy_unless_none_is_wanted(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_gpu_needs_a_remedy_unless_none_is_wanted(cluster: CheckedCluster) -> None:
     cluster.answer("get nodes", [node("kind-control-plane")])
     cluster.refuse(
         "get clusterpolicies.nvidia.com", "error: the server doesn't have a resource type"
     )
 
-    code, shown = found(capsys)
-    assert (code, shown["GPUs"][:2]) == (1, ("todo", "none on any of 1 nodes"))
+    shown = cluster.findings(1)
+    assert shown["GPUs"][:2] == ("todo", "none on any of 1 nodes")
     assert shown["GPU operator"][:2] == ("note", "not installed")
 
-    code, shown = found(capsys, "--gpu", "optional")
-    assert (code, shown["GPUs"][:2]) == (0, ("note", "none"))
+    assert cluster.findings(0, "--gpu", "optional")["GPUs"][:2] == ("note", "none")
 
     asked = len(cluster.calls())
-    code, shown = found(capsys, "--gpu", "none")
-    assert (code, "GPUs" in shown) == (0, False)
+    assert "GPUs" not in cluster.findings(0, "--gpu", "none")
     assert not any("nodes" in call for call in cluster.calls()[asked:])
 
 
-def test_a_node_that_hides_its_gpus_is_named(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_node_that_hides_its_gpus_is_named(cluster: CheckedCluster) -> None:
     cluster.answer("get nodes", [node("gpu-1", labels={"nvidia.com/gpu.present": "true"}, gpu=0)])
 
-    code, shown = found(capsys, "--gpu", "optional")
+    shown = cluster.findings(1, "--gpu", "optional")
 
-    assert code == 1
     assert shown["GPUs"][:2] == ("todo", "gpu-1 have GPUs, and offer none")
 
 
-def test_slices_shares_and_taints_of_gpus_are_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slices_shares_and_taints_of_gpus_are_reported(cluster: CheckedCluster) -> None:
     sliced = {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
     taint = {"key": "nvidia.com/gpu", "effect": "NoSchedule"}
     mig = thing("gpu-2", spec={}, status={"allocatable": {"nvidia.com/mig-1g.10gb": "7"}})
     cluster.answer("get nodes", [node("gpu-1", labels=sliced, taints=[taint], gpu=4), mig])
 
-    code, shown = found(capsys)
+    shown = cluster.findings(0)
 
-    assert code == 0
     assert shown["GPUs"][1] == "nvidia.com/gpu: 4, nvidia.com/mig-1g.10gb: 7 on 2 of 2 nodes"
     assert shown["GPU sharing"][:2] == ("note", "gpu-1: 4 to a GPU, by time-slicing")
     assert shown["GPU taints"][:2] == ("note", "nvidia.com/gpu:NoSchedule on 1 nodes with GPUs")
 
 
-def test_a_gpu_operator_that_is_not_ready_is_reported(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gpu_operator_that_is_not_ready_is_reported(cluster: CheckedCluster) -> None:
     policy = thing("cluster-policy", status={"state": "notReady"})
     cluster.answer("get clusterpolicies.nvidia.com", [policy])
 
-    code, shown = found(capsys)
-
-    assert (code, shown["GPU operator"][:2]) == (1, ("todo", "cluster-policy: notReady"))
+    assert cluster.findings(1)["GPU operator"][:2] == ("todo", "cluster-policy: notReady")
 
 
 @pytest.mark.parametrize(
@@ -408,27 +373,23 @@ def test_a_gpu_operator_that_is_not_ready_is_reported(
     ],
 )
 def test_default_storage_class_is_looked_for(
-    cluster: FakeCluster,
-    capsys: pytest.CaptureFixture[str],
+    cluster: CheckedCluster,
     classes: list[dict[str, object]],
     status: str,
     words: str,
 ) -> None:
     cluster.answer("get storageclasses", classes)
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1 if status == "todo" else 0)
 
     assert shown["storage classes"][:2] == (status, words)
-    assert code == (1 if status == "todo" else 0)
     assert "a guess" in shown["ReadWriteMany"][1]
 
 
-def test_a_class_that_may_share_volumes_is_called_a_guess(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_class_that_may_share_volumes_is_called_a_guess(cluster: CheckedCluster) -> None:
     cluster.answer("get storageclasses", [storage_class("nfs", "nfs.csi.k8s.io", default=True)])
 
-    _, shown = found(capsys)
+    shown = cluster.findings(0)
 
     assert shown["ReadWriteMany"][1] == "nfs: a guess, by the name of the driver"
 
@@ -436,30 +397,23 @@ def test_a_class_that_may_share_volumes_is_called_a_guess(
 @pytest.mark.parametrize(
     ("phase", "status"), [("Bound", "ok"), ("Pending", "note"), ("Lost", "todo")]
 )
-def test_claim_is_judged_by_its_phase(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], phase: str, status: str
-) -> None:
+def test_claim_is_judged_by_its_phase(cluster: CheckedCluster, phase: str, status: str) -> None:
     cluster.answer(f"get persistentvolumeclaims {NAMESPACE}", [claim(phase)])
 
-    code, shown = found(capsys)
+    shown = cluster.findings(1 if status == "todo" else 0)
 
     assert shown["claim stepkit-shared"][0] == status
-    assert code == (1 if status == "todo" else 0)
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_namespace_that_is_not_there_ends_the_questions_about_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code, shown = found(capsys, "--namespace", "team-b")
+def test_a_namespace_that_is_not_there_ends_the_questions_about_it(cluster: CheckedCluster) -> None:
+    shown = cluster.findings(1, "--namespace", "team-b")
 
-    assert code == 1
     assert shown["namespace"][:2] == ("todo", "there is no team-b")
     assert "Tasks" not in shown
 
 
 def test_missing_accounts_and_tasks_of_other_versions_are_named(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    cluster: CheckedCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.answer(f"get serviceaccounts {NAMESPACE}", [thing("default")])
     tasks = installed(TASKS)[1:]
@@ -494,17 +448,10 @@ def test_secrets_it_looks_for_are_those_that_the_yaml_asks_for() -> None:
     assert asked == SECRETS.keys()
 
 
-def test_make_runs_it_with_python_and_kubectl_alone(cluster: FakeCluster) -> None:
-    make = shutil.which("make")
-    assert make
-    done = subprocess.run(
-        [make, "cluster-check", f"PYTHON={sys.executable}", "CLUSTER_ARGS=--gpu none"],
-        cwd=TASKS.parent,
-        env={"PATH": f"{cluster.bin}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_make_runs_it_with_python_and_kubectl_alone(cluster: CheckedCluster) -> None:
+    options = (f"PYTHON={sys.executable}", "CLUSTER_ARGS=--gpu none")
+    env = {"PATH": f"{cluster.bin}:/usr/bin:/bin"}
+    done = commands.run("make", "cluster-check", *options, cwd=TASKS.parent, env=env)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("all is well\n")
