@@ -1,4 +1,4 @@
-"""What a step that runs a notebook lets its user say about the GPU."""
+"""Flags about the GPU, for steps that run notebooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class GpuOptions:
         "none: hide it; auto: explain a failure",
     ] = "auto"
     rmm_mode: Annotated[
-        Mode, "who hands out GPU memory: respect what the notebook asks, or put this in its place"
+        Mode,
+        "what hands out GPU memory: respect what the notebook asks, or use this allocator instead",
     ] = "respect"
     rmm_pool_size: Annotated[str | None, "first size of the pool: 4GiB, or 0.5 of what is free"] = (
         None

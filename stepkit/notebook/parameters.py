@@ -45,9 +45,10 @@ def join(
         pairs(raw, "--parameters-raw"),
     ]
     given = {name: value for source in sources for name, value in source.items()}
-    for name, value in given.items():
+    for name in given:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigurationError(f"{name!r} cannot be the name of a parameter")
+    for name, value in given.items():
         try:
             with suppress(ValueError, RecursionError):  # it holds itself: papermill fails later
                 json.dumps(value, sort_keys=True, default=_from_bytes)

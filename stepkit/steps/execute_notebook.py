@@ -142,7 +142,7 @@ def run(options: Options) -> Outputs:
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
-    written = attempt_files.written(named.output, _log(named), *further)
+    written = attempt_files.paths_written(named.output, _log(named), *further)
     attempt_files.remove_kept(written, source=options.notebook)
     with run_metrics.of_failure(options.metrics, named.output.stem):
         return oom_retry.run(

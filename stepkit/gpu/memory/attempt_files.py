@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
@@ -44,24 +44,23 @@ class Attempt:
     notebook: Path | None = None
 
 
-def kept(path: Path, number: int) -> Path:
+def kept_path(path: Path, number: int) -> Path:
     """Return where attempt ``number`` keeps ``path``: ``out.ipynb`` as ``out.attempt-1.ipynb``."""
     stem, ending = _split(path)
     return path.with_name(f"{stem}.attempt-{number}{ending}")
 
 
-def relocated(outputs: T, number: int) -> T:
+def relocate(outputs: T, number: int) -> T:
     """Return a step's outputs with the paths at which attempt ``number`` keeps its files."""
-    paths = {name: getattr(outputs, name) for name in outputs.__dataclass_fields__}
-    moved = {
-        name: kept(path, number)
-        for name, path in paths.items()
-        if isinstance(path, Path) and not path.exists() and kept(path, number).exists()
-    }
+    moved = {}
+    for field in fields(outputs):
+        path = getattr(outputs, field.name)
+        if isinstance(path, Path) and not path.exists() and kept_path(path, number).exists():
+            moved[field.name] = kept_path(path, number)
     return replace(outputs, **moved)
 
 
-def written(output: Path, log: Path, *further: Path | None) -> list[Path]:
+def paths_written(output: Path, log: Path, *further: Path | None) -> list[Path]:
     """Return all paths that one attempt may write, with those that stand beside ``output``."""
     beside = [output.with_suffix(ending) for ending in _BESIDE]
     return [output, log, *beside, *(path for path in further if path)]
@@ -76,7 +75,7 @@ def keep(paths: Iterable[Path], number: int) -> None:
     for path in paths:
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
             with atomic_files.explaining(f"cannot keep {path} of attempt {number}"):
-                path.rename(kept(path, number))
+                path.rename(kept_path(path, number))
 
 
 def remove_kept(paths: Iterable[Path], *, source: Path | None = None) -> None:

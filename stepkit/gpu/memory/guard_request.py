@@ -7,7 +7,7 @@ log that :mod:`stepkit.gpu.memory.read_guard_log` reads.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,16 +48,8 @@ class Settings:
         The guard's variable is set, but empty, in mode ``off``: a run inside another one must not
         inherit that one's guard.
         """
-        request = {
-            "mode": self.mode,
-            "initial": self.initial,
-            "maximum": self.maximum,
-            "release_threshold": self.release_threshold,
-            "overflow": self.overflow,
-            "without_gpu": self.without_gpu,
-            "report": str(self.report.absolute()),
-            "children": self.children,
-        }
+        request = asdict(self) | {"report": str(self.report.absolute())}
+        del request["hide"]
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.hide else {}
         return {VARIABLE: "" if self.mode == "off" else json.dumps(request), **hidden}
 
@@ -74,9 +66,6 @@ def settings(options: GpuOptions, report: Path) -> Settings:
     _check_mode("--rmm-release-threshold", options.rmm_release_threshold, mode, ("async",))
     _check_mode("--rmm-overflow", options.rmm_overflow, mode, _ALL)
     _check_mode("--rmm-children", "true" if options.rmm_children else None, mode, _ALL)
-    overflow = _size("--rmm-overflow", options.rmm_overflow)
-    if isinstance(overflow, float):
-        overflow = int(overflow * memory_size.free_on_host())
     initial = _size("--rmm-pool-size", options.rmm_pool_size)
     maximum = _size("--rmm-maximum-pool-size", options.rmm_maximum_pool_size)
     if initial and maximum and type(initial) is type(maximum) and initial > maximum:
@@ -84,12 +73,16 @@ def settings(options: GpuOptions, report: Path) -> Settings:
             f"--rmm-pool-size {options.rmm_pool_size} is more than "
             f"--rmm-maximum-pool-size {options.rmm_maximum_pool_size}"
         )
+    threshold = _size("--rmm-release-threshold", options.rmm_release_threshold, least=0)
+    overflow = _size("--rmm-overflow", options.rmm_overflow)
+    if isinstance(overflow, float):
+        overflow = int(overflow * memory_size.free_on_host())
     return Settings(
         mode=mode,
         report=report,
         initial=initial,
         maximum=maximum,
-        release_threshold=_size("--rmm-release-threshold", options.rmm_release_threshold, least=0),
+        release_threshold=threshold,
         overflow=overflow,
         without_gpu="warn" if options.gpu in {"optional", "none"} else "raise",
         children=options.rmm_children,
@@ -98,6 +91,7 @@ def settings(options: GpuOptions, report: Path) -> Settings:
 
 
 def _check_mode(flag: str, value: str | None, mode: str, modes: tuple[str, ...]) -> None:
+    """Refuse a flag that ``mode`` cannot use; ``modes`` are those that can."""
     if value is None or mode in modes:
         return
     if mode == "off":

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, runti
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.formats import sizes
 from stepkit.gpu.memory import memory_size
-from stepkit.gpu.memory.attempt_files import Attempt, kept, relocated
+from stepkit.gpu.memory.attempt_files import Attempt, kept_path, relocate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,11 +167,11 @@ def _managed(options: GpuOptions, limit: int | None) -> Rung:
 def run(execute: Callable[[Rung], T], rungs: Sequence[Rung], keep: Callable[[int], None]) -> T:
     """Call ``execute`` with one rung after the other until the GPU's memory suffices.
 
-    ``keep`` gets the number of an attempt that another one follows, and moves its files to the
-    names that :func:`~stepkit.gpu.memory.attempt_files.kept` gives them. Returns the outputs with
-    ``attempts`` and with a message that says which attempt it was; a single rung changes nothing.
-    Raises what the last attempt raised, with all attempts in its outputs, and what ``keep`` raises.
-    An attempt that ends before it has outputs ends with those of the attempt before.
+    ``keep`` is called with the number of an attempt that another one follows, to move its files to
+    their :func:`~stepkit.gpu.memory.attempt_files.kept_path`. Returns the outputs with ``attempts``
+    and with a message that says which attempt it was; a single rung changes nothing. Raises what
+    the last attempt raised, with all attempts in its outputs, and what ``keep`` raises. An attempt
+    that ends before it has outputs ends with those of the attempt before.
     """
     if len(rungs) == 1:
         return execute(rungs[0])
@@ -264,5 +264,5 @@ def _keep(
     except StepError as error:
         raise error.leaving(outputs) from error.__cause__
     if notebook := done[-1].notebook:
-        done[-1] = replace(done[-1], notebook=kept(notebook, number))
-    return _with_attempts(relocated(outputs, number), done) if outputs else None
+        done[-1] = replace(done[-1], notebook=kept_path(notebook, number))
+    return _with_attempts(relocate(outputs, number), done) if outputs else None

@@ -409,7 +409,7 @@ def test_files_that_cannot_be_kept_do_not_hide_the_attempt(tmp_path: Path) -> No
     ],
 )
 def test_a_kept_file_stays_beside_its_place_with_its_extension(name: str, expected: str) -> None:
-    assert attempt_files.kept(Path("a.b", name), 2) == Path("a.b", expected)
+    assert attempt_files.kept_path(Path("a.b", name), 2) == Path("a.b", expected)
 
 
 def test_directories_are_kept_and_links_devices_and_missing_files_passed_over(
