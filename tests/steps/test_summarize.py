@@ -14,6 +14,10 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, Use
 from stepkit.steps import summarize
 from stepkit.steps.summarize import Options, Outputs
 
+UNFINISHED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
+SAVED = {"status": "cancelled", "reason": "cancelled", "exit_code": 143, "message": "saved"}
+FAILED = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
+
 
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
@@ -29,8 +33,8 @@ def reports(tmp_path: Path) -> Path:
     return directory
 
 
-def page(tmp_path: Path) -> str:
-    return (tmp_path / "out/STEP_SUMMARY.md").read_text()
+def page(reports: Path) -> str:
+    return (reports.parent / "out/STEP_SUMMARY.md").read_text()
 
 
 def run(reports: Path, **more: Any) -> Outputs:
@@ -38,11 +42,11 @@ def run(reports: Path, **more: Any) -> Outputs:
     return summarize.run(Options(reports=reports, summary=summary, **more))
 
 
-def test_a_run_whose_steps_all_succeeded_passed(reports: Path, tmp_path: Path) -> None:
+def test_a_run_whose_steps_all_succeeded_passed(reports: Path) -> None:
     outputs = run(reports, title="Analysis")
 
     assert outputs.verdict == outputs.message == "passed"
-    text = page(tmp_path)
+    text = page(reports)
     assert text.startswith("# Analysis: passed\n")
     assert "| git-clone | succeeded | 1.5 s | commit 1234567890ab |" in text
     assert "## Notebook: 2 of 2 cells ran" in text
@@ -51,87 +55,80 @@ def test_a_run_whose_steps_all_succeeded_passed(reports: Path, tmp_path: Path) -
     assert "Versions: stepkit 0.1.0" in text
 
 
-def test_an_expected_step_without_a_report_did_not_run(reports: Path, tmp_path: Path) -> None:
+def test_an_expected_step_without_a_report_did_not_run(reports: Path) -> None:
     outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
 
     assert outputs.verdict == "incomplete"
-    assert "**Not run:** run-tests" in page(tmp_path)
-    assert "| run-tests | not run |  |  |" in page(tmp_path)
-    assert "## Tests" not in page(tmp_path)
+    assert "**Not run:** run-tests" in page(reports)
+    assert "| run-tests | not run |  |  |" in page(reports)
+    assert "## Tests" not in page(reports)
 
 
-def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(
-    reports: Path, tmp_path: Path
-) -> None:
+def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(reports: Path) -> None:
     names = ["notebooks/a.ipynb", "notebooks/deep/b.ipynb", "notebooks/c.ipynb"]
     ran = {"step": "execute-notebook", "message": "2 of 2 cells ran"}
     write_report(reports / "notebooks", "a.ipynb", **ran)
-    failed = {"status": "failed", "reason": "cell-error", "exit_code": 3}
-    write_report(reports / "notebooks/deep", "b.ipynb", **ran, **failed)
+    write_report(reports / "notebooks/deep", "b.ipynb", **{**FAILED, **ran})
     write_report(reports / "notebooks", "not-expected.ipynb", **ran)
 
     outputs = run(reports, expect=("git-clone", *names))
 
     assert outputs.message == "failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
-    shown = page(tmp_path)
+    shown = page(reports)
     assert "| notebooks/a.ipynb | succeeded |" in shown
     assert "| notebooks/c.ipynb | not run |" in shown
     assert "not-expected" not in shown
 
 
-def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path, tmp_path: Path) -> None:
+def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path) -> None:
     cell = {"number": 1, "seconds": 1.0, "first_line": "load()", "ename": "", "evalue": ""}
     fine = {"cells-run": 1, "cells-total": 1, "cells": [{**cell, "status": "ok"}]}
     bad = {"cells-run": 0, "cells-total": 1, "cells": [{**cell, "status": "error"}]}
+    ran = {"step": "execute-notebook", "message": "1 of 1 cells ran"}
     for name in ("a", "b", "c"):
-        write_report(
-            reports, name, step="execute-notebook", message="1 of 1 cells ran", outputs=fine
-        )
-    write_report(reports, "d", step="execute-notebook", status="failed", exit_code=3, outputs=bad)
+        write_report(reports, name, outputs=fine, **ran)
+    write_report(reports, "d", outputs=bad, **{**ran, **FAILED})
 
     run(reports)
 
-    shown = page(tmp_path)
+    shown = page(reports)
     assert "<details><summary>a: 1 of 1 cells ran</summary>\n\n## Notebook (a)" in shown
     assert shown.count("<details>") == shown.count("</details>") == 4
     assert "</details>\n\n## Notebook (d): 0 of 1 cells ran" in shown
 
 
-def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path, tmp_path: Path) -> None:
+def test_steps_that_were_not_expected_stand_where_they_ran(reports: Path) -> None:
     write_report(reports, "prepare", message="ready", started="2026-11-22T07:00:00+00:00")
     write_report(reports, "load", message="1 dataset", started="2026-11-22T08:30:00+00:00")
     write_report(reports, "execute-notebook", message="ran", started="2026-11-22T09:00:00+00:00")
 
     run(reports, expect=("prepare", "git-clone", "execute-notebook"))
 
-    rows = [line.split(" | ")[0] for line in page(tmp_path).splitlines() if "succeeded" in line]
+    rows = [line.split(" | ")[0] for line in page(reports).splitlines() if "succeeded" in line]
     assert rows == ["| prepare", "| git-clone", "| load", "| execute-notebook"]
-    assert page(tmp_path).splitlines()[2] == "execute-notebook: ran"
+    assert page(reports).splitlines()[2] == "execute-notebook: ran"
 
 
-def test_a_step_that_only_prepares_tests_is_not_on_top(reports: Path, tmp_path: Path) -> None:
+def test_a_step_that_only_prepares_tests_is_not_on_top(reports: Path) -> None:
     made = {"step": "run-tests", "message": "the tests' environment is ready"}
     write_report(reports, "prepare-tests", options={"only-prepare": True}, **made)
     write_report(reports, "run-tests", message="2 tests: 2 passed")
 
     run(reports)
 
-    first = page(tmp_path).splitlines()[2]
+    first = page(reports).splitlines()[2]
     assert first == "execute-notebook: 2 of 2 cells ran; run-tests: 2 tests: 2 passed"
 
 
-def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Path) -> None:
-    broken = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "cell 2 broke"}
-    write_report(reports, "execute-notebook", **broken)
-    write_report(
-        reports, "run-tests", status="failed", reason="tests-failed", exit_code=3, message="no"
-    )
+def test_the_first_failure_decides_and_stands_on_top(reports: Path) -> None:
+    write_report(reports, "execute-notebook", **FAILED)
+    write_report(reports, "run-tests", **{**FAILED, "reason": "tests-failed", "message": "no"})
 
     outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
 
-    assert outputs.message == "failed: execute-notebook: cell 2 broke"
-    third = page(tmp_path).splitlines()[2]
-    assert third == "**execute-notebook failed** (cell-error, exit code 3): cell 2 broke"
+    assert outputs.message == "failed: execute-notebook: KeyError"
+    third = page(reports).splitlines()[2]
+    assert third == "**execute-notebook failed** (cell-error, exit code 3): KeyError"
 
 
 @pytest.mark.parametrize(
@@ -143,18 +140,18 @@ def test_the_first_failure_decides_and_stands_on_top(reports: Path, tmp_path: Pa
     ],
 )
 def test_enforcing_ends_as_the_deciding_step_did(
-    reports: Path, tmp_path: Path, exit_code: int, reason: str, kind: type[StepError]
+    reports: Path, exit_code: int, reason: str, kind: type[StepError]
 ) -> None:
-    values = {"status": "failed", "reason": reason, "exit_code": exit_code, "message": "broke"}
+    values = {**FAILED, "reason": reason, "exit_code": exit_code}
     write_report(reports, "execute-notebook", **values)
 
-    with pytest.raises(kind, match="execute-notebook: broke") as caught:
+    with pytest.raises(kind, match="execute-notebook: KeyError") as caught:
         run(reports, enforce=True)
 
     assert caught.value.reason == reason
     assert isinstance(caught.value.outputs, Outputs)
     assert caught.value.outputs.verdict == "failed"
-    assert page(tmp_path).startswith("# Notebook run: failed")
+    assert page(reports).startswith("# Notebook run: failed")
 
 
 def test_enforcing_refuses_an_incomplete_run(reports: Path) -> None:
@@ -175,22 +172,20 @@ def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
     assert outputs.message == "passed with 2 tolerated errors"
 
 
-def test_what_the_pipeline_saw_outranks_a_report(reports: Path, tmp_path: Path) -> None:
+def test_what_the_pipeline_saw_outranks_a_report(reports: Path) -> None:
     statuses = ("git-clone=Failed", "run-tests=Failed", "convert-notebook=None")
 
     outputs = run(reports, expect=("run-tests", "convert-notebook"), statuses=statuses)
 
     assert outputs.verdict == "failed"
-    assert "its report says succeeded, the pipeline says that it failed" in page(tmp_path)
-    assert "the pipeline says that it failed; it left no report" in page(tmp_path)
-    assert "| convert-notebook | not run |" in page(tmp_path)
+    assert "its report says succeeded, the pipeline says that it failed" in page(reports)
+    assert "the pipeline says that it failed; it left no report" in page(reports)
+    assert "| convert-notebook | not run |" in page(reports)
 
 
 def test_a_step_that_still_saves_may_finish_its_report(reports: Path) -> None:
-    unfinished = {"status": "failed", "reason": "killed", "exit_code": None}
-    write_report(reports, "execute-notebook", **unfinished)
-    ended = {"status": "cancelled", "reason": "cancelled", "exit_code": 143}
-    saving = threading.Timer(1.0, write_report, (reports, "execute-notebook"), ended)
+    write_report(reports, "execute-notebook", **UNFINISHED)
+    saving = threading.Timer(1.0, write_report, (reports, "execute-notebook"), SAVED)
     saving.start()
 
     outputs = run(reports, grace=60.0)
@@ -200,17 +195,13 @@ def test_a_step_that_still_saves_may_finish_its_report(reports: Path) -> None:
 
 
 def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None:
-    write_report(reports, "execute-notebook", status="failed", reason="killed", exit_code=None)
+    write_report(reports, "execute-notebook", **UNFINISHED)
 
-    outputs = run(reports, grace=0.2)
-
-    assert outputs.verdict == "failed"
+    assert run(reports, grace=0.2).verdict == "failed"
 
 
 def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
-    write_report(
-        reports, "a", status="failed", reason="killed", exit_code=None, message="never ended"
-    )
+    write_report(reports, "a", **UNFINISHED)
     later = threading.Timer(20.0, write_report, (reports, "a"))
     later.start()
 
@@ -220,84 +211,56 @@ def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
     assert outputs.message == "failed: a: never ended"
 
 
-UNFINISHED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
-SAVED = {"status": "cancelled", "reason": "cancelled", "exit_code": 143, "message": "saved"}
-CELL = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
-
-
 @pytest.mark.parametrize(
     ("left", "why", "verdict", "line"),
     [
         pytest.param(
-            None,
-            "TaskRunCancelled",
-            "cancelled",
-            "**a cancelled** (cancelled): the pipeline says that it was cancelled; "
-            "it left no report",
+            None, "TaskRunCancelled", "cancelled",
+            "(cancelled): the pipeline says that it was cancelled; it left no report",
             id="cancelled before it began",
         ),
         pytest.param(
-            UNFINISHED,
-            "TaskRunCancelled",
-            "cancelled",
-            "**a cancelled** (cancelled): the pipeline says that it was cancelled",
+            UNFINISHED, "TaskRunCancelled", "cancelled",
+            "(cancelled): the pipeline says that it was cancelled",
             id="cancelled, then killed",
         ),
         pytest.param(
-            {},
-            "TaskRunCancelled",
-            "cancelled",
-            "**a cancelled** (cancelled): its report says succeeded, "
-            "the pipeline says that it was cancelled",
+            {}, "TaskRunCancelled", "cancelled",
+            "(cancelled): its report says succeeded, the pipeline says that it was cancelled",
             id="cancelled at its end",
         ),
         pytest.param(
-            SAVED,
-            "TaskRunCancelled",
-            "cancelled",
-            "**a cancelled** (cancelled, exit code 143): saved",
+            SAVED, "TaskRunCancelled", "cancelled", "(cancelled, exit code 143): saved",
             id="cancelled, and saved",
         ),
         pytest.param(
-            CELL,
-            "TaskRunCancelled",
-            "failed",
-            "**a failed** (cell-error, exit code 3): KeyError",
+            FAILED, "TaskRunCancelled", "failed", "(cell-error, exit code 3): KeyError",
             id="failed before it was cancelled",
         ),
         pytest.param(
-            SAVED,
-            "TaskRunTimeout",
-            "failed",
-            "**a failed** (timeout): the pipeline says that it took too long: saved",
+            SAVED, "TaskRunTimeout", "failed",
+            "(timeout): the pipeline says that it took too long: saved",
             id="timed out, and saved",
         ),
         pytest.param(
-            UNFINISHED,
-            "TaskRunTimeout",
-            "failed",
-            "**a failed** (timeout): the pipeline says that it took too long",
+            UNFINISHED, "TaskRunTimeout", "failed",
+            "(timeout): the pipeline says that it took too long",
             id="timed out, then killed",
         ),
         pytest.param(
-            None,
-            "TaskRunImagePullFailed",
-            "failed",
-            "**a failed** (killed): the pipeline says that it failed (TaskRunImagePullFailed); "
+            None, "TaskRunImagePullFailed", "failed",
+            "(killed): the pipeline says that it failed (TaskRunImagePullFailed); "
             "it left no report",
             id="no image",
         ),
         pytest.param(
-            CELL,
-            "FailureIgnored",
-            "failed",
-            "**a failed** (cell-error, exit code 3): KeyError",
+            FAILED, "FailureIgnored", "failed", "(cell-error, exit code 3): KeyError",
             id="failed by itself",
         ),
     ],
-)
+)  # fmt: skip
 def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
-    reports: Path, tmp_path: Path, left: dict[str, Any] | None, why: str, verdict: str, line: str
+    reports: Path, left: dict[str, Any] | None, why: str, verdict: str, line: str
 ) -> None:
     if left is not None:
         write_report(reports, "a", **left)
@@ -305,38 +268,31 @@ def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
     outputs = run(reports, expect=("a",), statuses=(f"a=Failed/{why}",))
 
     assert outputs.verdict == verdict
-    assert line in page(tmp_path).splitlines()
+    assert f"**a {verdict}** {line}" in page(reports).splitlines()
 
 
-def test_a_task_that_did_not_run_has_no_reason(reports: Path, tmp_path: Path) -> None:
+def test_a_task_that_did_not_run_has_no_reason(reports: Path) -> None:
     outputs = run(reports, expect=("a",), statuses=("a=None/", "git-clone=Succeeded/Succeeded"))
 
     assert outputs.verdict == "incomplete"
-    assert "| a | not run |" in page(tmp_path)
+    assert "| a | not run |" in page(reports)
 
 
-def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(
-    reports: Path, tmp_path: Path
-) -> None:
+def test_an_optional_task_that_failed_without_a_report_is_part_of_the_run(reports: Path) -> None:
     outputs = run(reports, statuses=("download-dataset=Failed", "clone-tests=None"))
 
     assert outputs.verdict == "failed"
-    assert "**download-dataset failed** (killed): the pipeline says that it failed" in page(
-        tmp_path
-    )
-    assert "clone-tests" not in page(tmp_path)
+    assert "**download-dataset failed** (killed): the pipeline says that it failed" in page(reports)
+    assert "clone-tests" not in page(reports)
 
 
-def test_a_failed_matrix_is_explained_by_the_reports_of_its_notebooks(
-    reports: Path, tmp_path: Path
-) -> None:
-    own = {"step": "execute-notebook", "status": "failed", "reason": "cell-error", "exit_code": 3}
-    write_report(reports, "nb.ipynb", **own)
+def test_a_failed_matrix_is_explained_by_the_reports_of_its_notebooks(reports: Path) -> None:
+    write_report(reports, "nb.ipynb", step="execute-notebook", **FAILED)
 
     run(reports, expect=("git-clone", "nb.ipynb"), statuses=("execute-notebook=Failed/Failed",))
 
-    assert "**nb.ipynb failed** (cell-error, exit code 3)" in page(tmp_path)
-    assert "left no report" not in page(tmp_path)
+    assert "**nb.ipynb failed** (cell-error, exit code 3)" in page(reports)
+    assert "left no report" not in page(reports)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +307,7 @@ def test_a_failed_matrix_without_a_failed_report_is_a_failure(
     outputs = run(reports, expect=("nb.ipynb",), statuses=(f"execute-notebook=Failed/{why}",))
 
     assert outputs.verdict == verdict
-    assert f"| execute-notebook | **{verdict}** |" in page(tmp_path)
+    assert f"| execute-notebook | **{verdict}** |" in page(reports)
 
 
 def test_an_expected_report_is_never_looked_for_outside_of_the_directory(tmp_path: Path) -> None:
@@ -362,32 +318,29 @@ def test_an_expected_report_is_never_looked_for_outside_of_the_directory(tmp_pat
     assert run(reports, expect=("/nb/a.ipynb",)).verdict == "passed"
 
 
-def test_a_report_of_an_earlier_run_does_not_count(reports: Path, tmp_path: Path) -> None:
+def test_a_report_of_an_earlier_run_does_not_count(reports: Path) -> None:
     statuses = ("git-clone=Failed", "execute-notebook=None")
-    write_report(
-        reports, "git-clone", status="failed", reason="network", exit_code=4, message="down"
-    )
+    down = {"reason": "network", "exit_code": 4, "message": "down"}
+    write_report(reports, "git-clone", **{**FAILED, **down})
 
     run(reports, expect=("git-clone", "execute-notebook"), statuses=statuses)
 
-    assert "| execute-notebook | not run |" in page(tmp_path)
-    assert "## Notebook" not in page(tmp_path)
+    assert "| execute-notebook | not run |" in page(reports)
+    assert "## Notebook" not in page(reports)
 
 
-def test_a_step_that_makes_the_environment_of_tests_alone_has_no_totals(
-    reports: Path, tmp_path: Path
-) -> None:
+def test_a_step_that_makes_the_environment_of_tests_alone_has_no_totals(reports: Path) -> None:
     counts = {"total": 0, "passed": 0, "failed": 0, "errors": 0, "skipped": 0, "allowed": 0}
     made = {"step": "run-tests", "options": {"only-prepare": True}}
     write_report(reports, "prepare-tests", outputs=counts, **made)
 
     run(reports)
 
-    assert "| prepare-tests | succeeded |" in page(tmp_path)
-    assert "## Tests (prepare-tests)" not in page(tmp_path)
+    assert "| prepare-tests | succeeded |" in page(reports)
+    assert "## Tests (prepare-tests)" not in page(reports)
 
 
-def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path: Path) -> None:
+def test_test_totals_come_from_the_report_or_are_unknown(reports: Path) -> None:
     counts = {"total": 7, "passed": 5, "failed": 1, "errors": 0, "skipped": 0, "allowed": 1}
     failures = [
         {"name": "test_a", "message": "<b>5 | 6</b>", "allowed": False, "reason": ""},
@@ -400,7 +353,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path, tmp_path
 
     run(reports)
 
-    text = page(tmp_path)
+    text = page(reports)
     assert "## Tests: 5 of 7 passed" in text
     assert "| 7 | 5 | 1 | 0 | 0 | 1 | 87.5 % |" in text
     assert "Test packages by pip: the repository has a pyproject.toml." in text
@@ -418,25 +371,23 @@ def test_artifacts_are_linked_when_they_lie_beside_the_summary(
 
     run(reports)
 
-    assert "| [a.html](<a.html>) | 1.5 MB | `abababababab` |" in page(tmp_path)
-    assert "| /elsewhere/b.log | 10 B |" in page(tmp_path)
+    assert "| [a.html](<a.html>) | 1.5 MB | `abababababab` |" in page(reports)
+    assert "| /elsewhere/b.log | 10 B |" in page(reports)
 
 
 @pytest.mark.parametrize(
     "content",
     ["", "not json", "[]", '{"schema": "other/1"}', '{"schema": "stepkit.report/1"}'],
 )
-def test_a_report_that_cannot_be_read_is_a_failure(
-    reports: Path, tmp_path: Path, content: str
-) -> None:
+def test_a_report_that_cannot_be_read_is_a_failure(reports: Path, content: str) -> None:
     (reports / "convert-notebook.json").write_text(content)
 
     assert run(reports).verdict == "failed"
-    assert "its report convert-notebook.json cannot be read" in page(tmp_path)
+    assert "its report convert-notebook.json cannot be read" in page(reports)
 
 
 def test_its_own_unfinished_report_does_not_count(reports: Path) -> None:
-    write_report(reports, "summarize", status="failed", reason="killed", exit_code=None)
+    write_report(reports, "summarize", **UNFINISHED)
 
     assert run(reports).verdict == "passed"
 
@@ -453,8 +404,8 @@ def test_an_empty_workspace_is_an_error_and_still_has_its_page(tmp_path: Path, m
         run(reports, expect=("git-clone",))
 
     assert caught.value.reason == Reason.NOT_FOUND
-    assert "| git-clone | not run |" in page(tmp_path)
-    assert "**Not run:** git-clone" in page(tmp_path)
+    assert "| git-clone | not run |" in page(reports)
+    assert "**Not run:** git-clone" in page(reports)
 
 
 def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path: Path) -> None:
@@ -463,7 +414,7 @@ def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path
 
     run(reports, github_summary=github)
 
-    assert github.read_text() == "before\n" + page(tmp_path)
+    assert github.read_text() == "before\n" + page(reports)
 
 
 def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
@@ -472,7 +423,7 @@ def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
 
     run(reports)
 
-    assert "of another run" not in page(tmp_path)
+    assert "of another run" not in page(reports)
 
 
 def test_a_status_without_the_name_of_its_task_is_refused(reports: Path) -> None:
@@ -480,8 +431,8 @@ def test_a_status_without_the_name_of_its_task_is_refused(reports: Path) -> None
         run(reports, statuses=("Failed",))
 
 
-CELL = {"number": 1, "seconds": 7.5, "first_line": "x", "status": "error",
-        "ename": "E", "evalue": "v"}  # fmt: skip
+CELL = {"number": 1, "seconds": 7.5, "first_line": "x", "status": "error", "ename": "E",
+        "evalue": "v"}  # fmt: skip
 TOLERATED = {**CELL, "status": "tolerated", "tolerance": "r"}
 CHANGE = {"rule": "set", "cell": 1, "id": "i", "what": "w", "applied": False}
 NOTEBOOK = {"name": "n", "status": "tolerated", "message": "m", "until": "u", "seconds": 1.5,
@@ -544,7 +495,7 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
 
             run(directory, github_summary=tmp_path / "github.md")
 
-            shown = page(tmp_path)
+            shown = page(directory)
             text = "".join(line for line in shown.splitlines() if not line.startswith("    "))
             assert "<script>" not in re.sub(r"`[^`]*`", "", text), (path, value)
             assert "\x1b" not in shown, (path, value)
@@ -568,23 +519,21 @@ def test_a_report_with_one_odd_value_still_gives_a_whole_and_harmless_page(
     ],
 )  # fmt: skip
 def test_the_part_of_a_report_that_is_wrong_is_named(
-    reports: Path, tmp_path: Path, values: dict[str, Any], why: str
+    reports: Path, values: dict[str, Any], why: str
 ) -> None:
     write_report(reports, "bad", **values)
 
     assert run(reports).verdict == "failed"
-    assert f"its report bad.json cannot be read: {why}" in page(tmp_path)
+    assert f"its report bad.json cannot be read: {why}" in page(reports)
 
 
-def test_a_report_that_nests_too_deep_or_is_a_pipe_is_one_failure(
-    reports: Path, tmp_path: Path
-) -> None:
+def test_a_report_that_nests_too_deep_or_is_a_pipe_is_one_failure(reports: Path) -> None:
     (reports / "deep.json").write_text("[" * 200_000)
     os.mkfifo(reports / "pipe.json")
 
     assert run(reports).verdict == "failed"
-    assert "its report deep.json cannot be read: it nests too deep" in page(tmp_path)
-    assert "its report pipe.json cannot be read: it is not a regular file" in page(tmp_path)
+    assert "its report deep.json cannot be read: it nests too deep" in page(reports)
+    assert "its report pipe.json cannot be read: it is not a regular file" in page(reports)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "tolerated"])
@@ -601,7 +550,7 @@ def test_a_file_name_cannot_break_out_of_its_link(reports: Path, tmp_path: Path)
 
     run(reports)
 
-    assert "(<a%3E%29%3Cscript%3E%7C%0A.html>)" in page(tmp_path)
+    assert "(<a%3E%29%3Cscript%3E%7C%0A.html>)" in page(reports)
 
 
 def test_a_lone_report_that_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
