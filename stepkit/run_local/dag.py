@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from stepkit.run_local.plan import Plan
     from stepkit.tekton.objects import Pipeline
-    from stepkit.tekton.yaml_documents import Node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +108,20 @@ def plan_tasks(plan: Plan) -> tuple[list[list[PlannedTask]], list[PlannedTask]]:
     last_scope = plan.scope(with_statuses)
     last = [planned(task, last_scope, ()) for task in pipeline.final]
     groups = {"tasks": results, "finally": expected_results(pipeline.final, "finally")}
+    used = [node for task in (*pipeline.tasks, *pipeline.final) for node in task.templates()]
+    consumed = {tuple(parts[:4]) for node in used for parts in variables.references(node)}
     for node in pipeline.results.values():
         variables.value(node, Names(groups))
         for parts in variables.references(node):
-            _check_consumed(pipeline, parts, node)
-    uses = {use for wave in (*ordered, last) for task in wave for use in task.secrets()}
-    unknown = {use for use in uses if "$(" in use.name + use.key}
-    for use in sorted(uses - unknown, key=str):
-        plan.secrets.check(use)
-    if not unknown:
-        plan.secrets.check_names(use.name for use in uses)
+            matrix = pipeline.task(parts[1]).matrix if parts[0] == "tasks" else None
+            if matrix and tuple(parts[:4]) not in consumed:  # CouldntGetPipelineResult in 1.15
+                raise node.error(
+                    f"Tekton finds the results of the matrix {parts[1]} only if another task "
+                    f"uses $({'.'.join(parts[:4])}[*]) too"
+                )
+    plan.secrets.check(
+        {use for wave in (*ordered, last) for task in wave for use in task.secrets()}
+    )
     return ordered, last
 
 
@@ -135,15 +138,3 @@ def expected_results(tasks: tuple[PipelineTask, ...], group: str = "tasks") -> N
                 declared[name] = Unknown(reference, "array")
         found[task.name] = Names(results=declared)
     return found
-
-
-def _check_consumed(pipeline: Pipeline, parts: list[str], node: Node) -> None:
-    """Refuse what makes Tekton 1.15 fail a good run: CouldntGetPipelineResult."""
-    if parts[0] != "tasks" or not pipeline.task(parts[1]).matrix:
-        return
-    others = (used for task in (*pipeline.tasks, *pipeline.final) for used in task.templates())
-    if not any(parts[:4] == used[:4] for other in others for used in variables.references(other)):
-        raise node.error(
-            f"Tekton finds the results of the matrix {parts[1]} only if another task uses "
-            f"$({'.'.join(parts[:4])}[*]) too"
-        )

@@ -13,7 +13,7 @@ from stepkit.redaction import redact
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stepkit.errors import StepError
@@ -46,32 +46,25 @@ class Secrets:
             if not directory.is_dir():
                 raise ConfigurationError(f"--secret {name}: there is no directory {directory}")
 
-    def check(self, use: SecretUse) -> None:
-        """Raise :class:`ConfigurationError` for a key that is missing and not optional."""
-        path = self._path(use)
-        if use.optional or (path and path.is_file()):
-            return
-        where = f"there is no file {path}" if path else "it is not given"
-        raise ConfigurationError(
-            f"a task needs {use}: {where}: add --secret {use.name}=DIR, "
-            f"where DIR/{use.key} holds the value",
-            reason=Reason.NOT_FOUND,
-        )
+    def check(self, uses: set[SecretUse]) -> None:
+        """Raise :class:`ConfigurationError` for a missing key, and for a Secret without a use.
 
-    def check_names(self, used: Iterable[str]) -> None:
-        """Raise :class:`ConfigurationError` for a Secret that no task reads."""
-        known = set(used)
+        A use that still has variables in it is left out: any Secret may be meant.
+        """
+        unknown = {use for use in uses if "$(" in use.name + use.key}
+        for use in sorted(uses - unknown, key=str):
+            self._find(use)
+        known = {use.name for use in uses}
         for name in self.directories:
-            if name not in known:
+            if not unknown and name not in known:
                 raise ConfigurationError(
                     f"--secret {name}: no task asks for it{did_you_mean(name, known)}"
                 )
 
     def read(self, use: SecretUse) -> str | None:
         """Return the value exactly as the file holds it, None for a missing optional one."""
-        self.check(use)
-        path = self._path(use)
-        if path is None or not path.is_file():
+        path = self._find(use)
+        if path is None:
             return None
         with atomic_files.explaining(f"cannot read {use}"):
             value = os.fsdecode(path.read_bytes())
@@ -90,6 +83,17 @@ class Secrets:
         """Return ``error`` with every secret in its message masked."""
         return type(error)(self.redact(str(error)), reason=error.reason, outputs=error.outputs)
 
-    def _path(self, use: SecretUse) -> Path | None:
+    def _find(self, use: SecretUse) -> Path | None:
+        """Return the file of a key, None for a missing one that is optional."""
         directory = self.directories.get(use.name)
-        return directory / use.key if directory else None
+        path = directory / use.key if directory else None
+        if path and path.is_file():
+            return path
+        if use.optional:
+            return None
+        where = f"there is no file {path}" if path else "it is not given"
+        raise ConfigurationError(
+            f"a task needs {use}: {where}: add --secret {use.name}=DIR, "
+            f"where DIR/{use.key} holds the value",
+            reason=Reason.NOT_FOUND,
+        )
