@@ -10,7 +10,7 @@ import pytest
 from data_server import DataServer
 
 from stepkit.datasets import cache as dataset_cache
-from stepkit.errors import StepError
+from stepkit.errors import ConfigurationError, StepError
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import Options, Outputs
 
@@ -27,7 +27,7 @@ class Place:
         self.manifest = root / "datasets.yaml"
 
     def options(self, *entries: dict[str, Any], **more: Any) -> Options:
-        entries = entries or ({"url": f"{self.server.url}/census.bin", "sha256": SHA256},)
+        entries = entries or (self.entry(sha256=SHA256),)
         self.manifest.write_text(json.dumps({"datasets": entries}))
         given = {"manifest": self.manifest, "directory": self.directory, "cache": (self.cache,)}
         return Options(**{**given, **more})
@@ -39,6 +39,16 @@ class Place:
         with pytest.raises(StepError) as caught:
             self.run(*entries, **more)
         return caught.value
+
+    def refused(self, *entries: dict[str, Any], **more: Any) -> str:
+        """Return the message of the ConfigurationError that a run ends with."""
+        error = self.failed(*entries, **more)
+        assert type(error) is ConfigurationError
+        return str(error)
+
+    def entry(self, name: str = "census.bin", **more: Any) -> dict[str, Any]:
+        """Return an entry of a manifest, without a checksum unless ``more`` has one."""
+        return {"url": f"{self.server.url}/{name}", **more}
 
     @property
     def file(self) -> Path:
