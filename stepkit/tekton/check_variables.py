@@ -125,30 +125,26 @@ def _problems(base: Node, fields: Fields, scope: Names) -> Iterator[Configuratio
         if field.endswith("description") or re.search(r"(^|\.)(taskSpec|pipelineSpec)\.", field):
             continue
         allowed = {head for pattern, some in fields if pattern.fullmatch(field) for head in some}
-        inside = _REFERENCE.findall(node.value)
-        wrong = [problem for text in inside if (problem := _reference_problem(text, allowed))]
-        yield from map(node.error, wrong)
-        if wrong or not scope.keys() >= {_head(text) for text in inside}:
+        wrong = False
+        heads = set()
+        for match in _REFERENCE.finditer(node.value):
+            heads.add(head := re.split(r"[.\[]", match[1])[0])
+            if allowed and not variables.REFERENCE.fullmatch(match[0]):
+                problem = f"there is no variable {match[0]}"
+            elif head not in allowed:
+                what = f"no {head}" if allowed else "nothing"
+                problem = f"{match[0]}: Tekton replaces {what} in this field"
+            else:
+                continue
+            wrong = True
+            yield node.error(problem)
+        if wrong or not heads <= scope.keys():
             continue
         replace = variables.value if _WHOLE_VALUES.fullmatch(field) else variables.text
         try:
             replace(node, scope)
         except ConfigurationError as error:
             yield error
-
-
-def _head(inside: str) -> str:
-    return re.split(r"[.\[]", inside)[0]
-
-
-def _reference_problem(inside: str, allowed: set[str]) -> str:
-    if not allowed:
-        return f"$({inside}): Tekton replaces nothing in this field"
-    if not variables.REFERENCE.fullmatch(f"$({inside})"):
-        return f"there is no variable $({inside})"
-    if _head(inside) not in allowed:
-        return f"$({inside}): Tekton replaces no {_head(inside)} in this field"
-    return ""
 
 
 def _unknown_params(declared: Mapping[str, Param]) -> Names:
