@@ -1,15 +1,14 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
+from rule_books import Changed, Written, notebook
 
 from stepkit import rules
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[str], rules.Book]:
+def written(tmp_path: Path) -> Written:
     """Write a rules file and load it."""
 
     def write(text: str) -> rules.Book:
@@ -21,16 +20,10 @@ def written(tmp_path: Path) -> Callable[[str], rules.Book]:
 
 
 @pytest.fixture
-def notebook() -> Callable[..., Any]:
-    """Make a notebook of code cells with the ids c1, c2, ..."""
+def changed(written: Written) -> Changed:
+    """Apply the text of a rules file to a notebook of code cells with these sources."""
 
-    def make(*sources: str, tags: dict[int, list[str]] | None = None, language: str = "") -> Any:
-        nb = nbformat.v4.new_notebook()
-        if language:
-            nb.metadata["kernelspec"] = {"name": "x", "display_name": "x", "language": language}
-        for number, source in enumerate(sources, 1):
-            metadata = {"tags": tags[number]} if tags and number in tags else {}
-            nb.cells.append(nbformat.v4.new_code_cell(source, id=f"c{number}", metadata=metadata))
-        return nb
+    def change(text: str, *sources: str, variant: str | None = None, **more: Any) -> rules.Patched:
+        return rules.apply(notebook(*sources, **more), written(text), variant=variant)
 
-    return make
+    return change

@@ -1,7 +1,5 @@
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from rule_books import Changed, notebook
 
 from stepkit import rules
 
@@ -34,9 +32,7 @@ NONE = [
 
 
 @pytest.mark.parametrize("source", ALONE)
-def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(
-    notebook: Callable[..., Any], source: str
-) -> None:
+def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(source: str) -> None:
     patched = rules.apply(notebook("x = 1", source, ""), rules.EMPTY)
 
     assert patched.notebook.cells[1].metadata["tags"] == ["skip-execution"]
@@ -46,9 +42,7 @@ def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(
 
 
 @pytest.mark.parametrize("source", AMONG_OTHERS)
-def test_a_shutdown_among_other_code_is_kept_and_reported(
-    notebook: Callable[..., Any], source: str
-) -> None:
+def test_a_shutdown_among_other_code_is_kept_and_reported(source: str) -> None:
     nb = notebook(source)
 
     patched = rules.apply(nb, rules.EMPTY)
@@ -60,13 +54,11 @@ def test_a_shutdown_among_other_code_is_kept_and_reported(
 
 
 @pytest.mark.parametrize("source", NONE)
-def test_cells_without_a_shutdown_are_kept(notebook: Callable[..., Any], source: str) -> None:
+def test_cells_without_a_shutdown_are_kept(source: str) -> None:
     assert rules.apply(notebook(source), rules.EMPTY).changes == ()
 
 
-def test_a_shutdown_is_kept_on_request_in_other_languages_and_in_skipped_cells(
-    notebook: Callable[..., Any],
-) -> None:
+def test_a_shutdown_is_kept_on_request_in_other_languages_and_in_skipped_cells() -> None:
     nb = notebook(ALONE[0])
 
     assert rules.apply(nb, rules.EMPTY, strip_shutdown=False).notebook == nb
@@ -75,12 +67,10 @@ def test_a_shutdown_is_kept_on_request_in_other_languages_and_in_skipped_cells(
     assert rules.apply(skipped, rules.EMPTY).changes == ()
 
 
-def test_a_cell_that_a_rule_changed_is_not_skipped(
-    notebook: Callable[..., Any], written: Callable[[str], rules.Book]
-) -> None:
-    book = written("rules: [{replace: (True), with: (False)}]")
+def test_a_cell_that_a_rule_changed_is_not_skipped(changed: Changed) -> None:
+    book = "rules: [{replace: (True), with: (False)}]"
 
-    patched = rules.apply(notebook("get_ipython().kernel.do_shutdown(True)"), book)
+    patched = changed(book, "get_ipython().kernel.do_shutdown(True)")
 
     assert "tags" not in patched.notebook.cells[0].metadata
     assert "but a rule changed it: it was left" in patched.changes[1].what
