@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from file_systems import without_nameless_files
 from runs import as_stored
 from waiting import until
 
@@ -21,7 +22,7 @@ from stepkit.engine.staged_file import StagedFile
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 
 def book(cells: int) -> Any:
@@ -71,15 +72,6 @@ class Run:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[Path]:
-    """Yield where to save; nothing else may be left beside it."""
-    (tmp_path / "out").mkdir()
-    target = tmp_path / "out/executed.ipynb"
-    yield target
-    assert [path.name for path in target.parent.iterdir()] in ([target.name], [])
-
-
-@pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the id of each cell that is encoded."""
     ids: list[str] = []
@@ -110,17 +102,6 @@ def _file_systems(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 
         monkeypatch.setattr(os, "copy_file_range", refused)
-
-
-def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    really = os.open
-
-    def refused(path: Any, flags: int, *more: Any, **options: Any) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-        return really(path, flags, *more, **options)
-
-    monkeypatch.setattr(os, "open", refused)
 
 
 @pytest.mark.usefixtures("_file_systems", "eager")
@@ -460,44 +441,3 @@ def test_a_relative_path_is_resolved_at_the_start(
     run.finish()
 
     assert target.exists()
-
-
-def test_a_staged_file_that_is_not_published_leaves_nothing(target: Path) -> None:
-    for named in (False, True):
-        with pytest.MonkeyPatch.context() as patch:
-            if named:
-                without_nameless_files(patch)
-            staged = StagedFile(target)
-        staged.write(b"x" * 100)
-        staged.close()
-
-    assert list(target.parent.iterdir()) == []
-
-
-def test_a_staged_file_can_be_copied_from_after_it_was_published(target: Path) -> None:
-    first = StagedFile(target)
-    first.write(b"0123456789")
-    first.publish()
-    second = StagedFile(target)
-    second.copy(first, 2, 5)
-    second.write(b"!")
-    second.publish()
-
-    assert target.read_bytes() == b"23456!"
-    assert second.size == 6
-    first.close()
-    second.close()
-
-
-def test_a_published_file_that_was_truncated_is_detected(target: Path) -> None:
-    first = StagedFile(target)
-    first.write(b"0123456789")
-    first.publish()
-    os.truncate(target, 3)
-    second = StagedFile(target)
-
-    with pytest.raises(OSError, match="became shorter"):
-        second.copy(first, 0, 10)
-
-    first.close()
-    second.close()

@@ -1,0 +1,22 @@
+"""File systems that lack what others have."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse O_TMPFILE, as NFS does."""
+    really = os.open
+
+    def refused(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return really(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refused)
