@@ -15,13 +15,13 @@ from stepkit.tekton.read_task import read_task
 from stepkit.tekton.yaml_documents import Node, nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from stepkit.tekton.objects import Pipeline, Task
 
 
-def load(path: Path, directories: Sequence[Path]) -> Pipeline:
+def load_pipeline(path: Path, directories: Sequence[Path]) -> Pipeline:
     """Read the Pipeline in ``path``, and its Tasks from the same file or from ``directories``.
 
     Raises :class:`ConfigurationError` for anything in them that cannot run as it is.
@@ -46,8 +46,7 @@ def load(path: Path, directories: Sequence[Path]) -> Pipeline:
     above = path.parent.parent if path.parent.name not in {"", ".."} else path.parent / ".."
     finder = _Finder(tasks, directories or (path.parent, above), path)
     (pipeline,) = pipelines
-    for problem in pipeline_problems(pipeline, REFUSED_FIELDS):
-        raise problem
+    _raise_first(pipeline_problems(pipeline, REFUSED_FIELDS))
     return read_pipeline(pipeline, finder.find)
 
 
@@ -81,8 +80,7 @@ class _Finder:
                     f"there is no Task {wanted!r} in {self.pipeline}, {places}"
                     f"{did_you_mean(wanted, self.known)}{unread}"
                 )
-            for problem in task_problems(node, REFUSED_FIELDS):
-                raise problem
+            _raise_first(task_problems(node, REFUSED_FIELDS))
             self.read[wanted] = read_task(node.child("spec"), wanted, inline=False)
         return self.read[wanted]
 
@@ -114,20 +112,23 @@ class _Finder:
         return found
 
 
+def _raise_first(problems: Iterator[ConfigurationError]) -> None:
+    for problem in problems:
+        raise problem
+
+
 def _read_head(node: Node, file: str) -> tuple[str, str]:
     """Return kind and name of a document of ``file``.
 
     Raises :class:`ConfigurationError` when it is not a Pipeline or a Task of Tekton's v1.
     """
     top = Node(node.value, file)
-    for problem in field_problems(top, "{any}", {}):
-        raise problem
+    _raise_first(field_problems(top, "{any}", {}))
     head = top.fields()
     if "kind" not in head or "apiVersion" not in head:
         raise top.error("a document has no kind or no apiVersion")
     for name in ("kind", "apiVersion"):
-        for problem in field_problems(head[name], "string", {}):
-            raise problem
+        _raise_first(field_problems(head[name], "string", {}))
     kind, version = head["kind"].value, head["apiVersion"].value
     if kind not in {"Pipeline", "Task"}:
         raise top.error(
@@ -138,6 +139,5 @@ def _read_head(node: Node, file: str) -> tuple[str, str]:
         raise head["apiVersion"].error(f"run-local reads tekton.dev/v1, not {version}")
     if "metadata" not in head:
         raise top.error(f"a {kind} has no metadata")
-    for problem in field_problems(head["metadata"], "Metadata", {}):
-        raise problem
+    _raise_first(field_problems(head["metadata"], "Metadata", {}))
     return kind, head["metadata"].value["name"]

@@ -76,14 +76,14 @@ def run(options: Options) -> Outputs:
     """Run the Pipeline, or show how it would run."""
     from stepkit.run_local import arguments
     from stepkit.run_local.dag import plan_tasks
-    from stepkit.run_local.find_tasks import load
+    from stepkit.run_local.find_tasks import load_pipeline
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.plan_text import plan_text
     from stepkit.run_local.run import run_pipeline
 
     if options.jobs is not None and options.jobs < 1:
         raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")
-    pipeline = load(options.pipeline, options.tasks)
+    pipeline = load_pipeline(options.pipeline, options.tasks)
     now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
     name = options.run or f"{pipeline.name}-{now}"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
