@@ -83,13 +83,15 @@ def _write(value: Any, indent: str, parts: list[str]) -> None:
         parts.append(f"\n{indent}}}")
     elif isinstance(value, list | tuple) and value:
         inner = indent + " "
-        parts.append(f"[\n{inner}")
+        between = f",\n{inner}"
+        before = f"[\n{inner}"
         if all(isinstance(item, str) for item in value):
-            parts.append(f",\n{inner}".join(map(encode_basestring, value)))
+            parts.append(before + between.join(map(encode_basestring, value)))
         else:
-            for number, item in enumerate(value):
-                parts.append(f",\n{inner}" if number else "")
+            for item in value:
+                parts.append(before)
                 _write(item, inner, parts)
+                before = between
         parts.append(f"\n{indent}]")
     elif isinstance(value, bytes):
         parts.append(encode_basestring(value.decode("ascii")))
