@@ -144,7 +144,7 @@ def check_known(notebook: Any, given: Iterable[str]) -> None:
             hint = f"did you mean {near}?" if near else f"known: {', '.join(known) or 'none'}"
             raise ConfigurationError(
                 f"the notebook has no parameter {name!r}: {hint} "
-                "(--allow-unknown-parameters passes it all the same)"
+                "(--allow-unknown-parameters passes it anyway)"
             )
 
 
@@ -165,7 +165,7 @@ def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
                 raise ConfigurationError(
                     f"the notebook assigns {name!r} itself in cell {number} and would overwrite "
                     "the parameter: tag that cell 'parameters' "
-                    "(--allow-unknown-parameters passes it all the same)"
+                    "(--allow-unknown-parameters passes it anyway)"
                 )
         read |= _names(tree)
     for name in given:
@@ -174,7 +174,7 @@ def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
             hint = f": did you mean {near}?" if near else "."
             raise ConfigurationError(
                 f"the notebook never uses the parameter {name!r}{hint} It has no cell tagged "
-                "'parameters' (--allow-unknown-parameters passes it all the same)"
+                "'parameters' (--allow-unknown-parameters passes it anyway)"
             )
 
 
