@@ -1,6 +1,7 @@
 import subprocess
 from pathlib import Path
 
+import commands
 import pytest
 
 from stepkit.system import mounts
@@ -50,9 +51,7 @@ def test_nothing_is_known_without_mountinfo(
 def test_a_mount_point_with_blanks_in_its_name_is_found(tmp_path: Path) -> None:
     place = tmp_path / "a b\n\\ä"
     place.mkdir()
-    if subprocess.run(
-        ["mount", "--bind", place, place], capture_output=True, check=False
-    ).returncode:
+    if commands.run("mount", "--bind", place, place).returncode:
         pytest.skip("cannot mount here")
     try:
         assert mounts.inside(tmp_path) == [place]

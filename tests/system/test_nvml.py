@@ -1,11 +1,10 @@
 """The GPUs that the driver's management library shows, on a fake of it."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import nvml
 import pytest
 from nvml import FakeDriver
@@ -37,23 +36,19 @@ def test_memory_is_none_without_a_driver() -> None:
     assert system_nvml.read_memory() is None
 
 
-def test_memory_is_read_from_the_driver_without_cuda(driver: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("answers", "printed"), [(True, f"({31949 * 2**20}, {80 * 2**30})\n"), (False, "None\n")]
+)
+def test_memory_is_read_from_the_driver_without_cuda_and_none_if_it_cannot_answer(
+    driver: dict[str, str], *, answers: bool, printed: str
+) -> None:
+    if not answers:
+        Path(driver["FAKE_NVML_USED"]).unlink()
     code = "from stepkit.system import nvml; print(nvml.read_memory())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
-    )
 
-    assert done.stdout == f"({31949 * 2**20}, {80 * 2**30})\n"
+    done = commands.python("-c", code, env=driver)
 
-
-def test_memory_is_none_if_the_driver_cannot_answer(driver: dict[str, str]) -> None:
-    Path(driver["FAKE_NVML_USED"]).unlink()
-    code = "from stepkit.system import nvml; print(nvml.read_memory())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=driver, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout == "None\n"
+    assert (done.returncode, done.stdout) == (0, printed)
 
 
 def test_a_device_is_described(fake: FakeDriver) -> None:
@@ -95,14 +90,9 @@ def test_a_run_logs_the_gpus_memory_and_what_it_left_there(
     used = driver["FAKE_NVML_USED"]
     sources = [f"open({used!r}, 'w').write('32973')", "import time; time.sleep(2.5)"]
     notebook = write_notebook(tmp_path / "a.ipynb", *sources)
-    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook", "--heartbeat=1"]
-    done = subprocess.run(
-        [*command, f"--notebook={notebook}", f"--output={tmp_path / 'out.ipynb'}"],
-        env=driver,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags = ("--heartbeat=1", f"--notebook={notebook}", f"--output={tmp_path / 'out.ipynb'}")
+
+    done = commands.stepkit("execute-notebook", *flags, env=driver)
 
     assert done.returncode == 0
     assert "cell 2/2 running 1s" in done.stderr

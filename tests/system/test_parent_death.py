@@ -8,32 +8,24 @@ import threading
 import time
 from pathlib import Path
 
+import commands
+
 from stepkit.system import parent_death, stepkit_process
 
-STEPKIT = [sys.executable, "-P", "-m", "stepkit"]
+
+def version(**more: str) -> subprocess.CompletedProcess[str]:
+    return commands.stepkit("--version", env={**os.environ, **more})
 
 
 def test_a_command_runs_as_usual_while_its_parent_lives() -> None:
-    done = subprocess.run(
-        [*STEPKIT, "--version"],
-        env={**os.environ, **parent_death.child_environment()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = version(**parent_death.child_environment())
 
     assert done.returncode == 0
     assert done.stdout.startswith("stepkit ")
 
 
 def test_a_command_whose_parent_is_gone_already_ends_as_by_sigterm() -> None:
-    done = subprocess.run(
-        [*STEPKIT, "--version"],
-        env={**os.environ, parent_death.VARIABLE: "999999999"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = version(**{parent_death.VARIABLE: "999999999"})
 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
 

@@ -3,6 +3,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 from waiting import until
 
 from stepkit.errors import ConfigurationError
@@ -103,13 +104,12 @@ def test_leaves_nothing_behind_that_a_finished_child_started() -> None:
 
 
 def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no program no-such-program"):
-        process.run(["no-such-program"])
+    (tmp_path / "data").write_text("x")
+
+    assert "no program no-such-program" in refusal(process.run, ["no-such-program"])
     with pytest.raises(ConfigurationError, match=r"no directory .*gone"):
         process.run(["true"], cwd=tmp_path / "gone")
-    (tmp_path / "data").write_text("x")
-    with pytest.raises(ConfigurationError, match="Permission denied"):
-        process.run([tmp_path / "data"])
+    assert "Permission denied" in refusal(process.run, [tmp_path / "data"])
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
 def test_refuses_what_cannot_be_passed_to_a_process(
     command: list[str], env: dict[str, str], problem: str
 ) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        process.run(command, env={"PATH": os.environ["PATH"], **env})
-    assert str(caught.value).startswith(problem)
-    assert "\n" not in str(caught.value)
-    assert "s3cret" not in str(caught.value)
+    message = refusal(process.run, command, env={"PATH": os.environ["PATH"], **env})
+
+    assert message.startswith(problem)
+    assert "s3cret" not in message
 
 
 def test_refuses_a_directory_whose_name_cannot_exist() -> None:
-    with pytest.raises(ConfigurationError, match="the working directory holds a NUL byte"):
-        process.run(["true"], cwd=Path("a\0b"))
+    message = refusal(process.run, ["true"], cwd=Path("a\0b"))
+
+    assert "the working directory holds a NUL byte" in message

@@ -83,9 +83,8 @@ def test_earlier_processes_and_those_of_other_parts_of_the_program_are_left_alon
 ) -> None:
     before = detached(SLEEPER)
     others = []
-    timer = threading.Timer(
-        0.3, lambda: others.append(subprocess.Popen([sys.executable, "-c", SLEEPER]))
-    )
+    command = [sys.executable, "-c", SLEEPER]
+    timer = threading.Timer(0.3, lambda: others.append(subprocess.Popen(command)))
     timer.start()
     try:
         outcome = execute(tmp_path, "import time; time.sleep(0.5)")
@@ -182,8 +181,8 @@ def test_the_memory_and_the_cpu_time_of_children_count() -> None:
 def test_a_process_that_ended_uses_nothing() -> None:
     with child("print('ready')") as process:
         pass
-    usage = ProcessTree(process.pid).usage()
 
+    usage = ProcessTree(process.pid).usage()
     assert (usage.rss, usage.cpu_seconds) == (0, 0)
 
 
@@ -210,11 +209,9 @@ def test_a_process_that_stepkit_itself_runs_is_not_a_stray(tmp_path: Path) -> No
 
 def test_descendants_whose_parent_ended_count_too() -> None:
     holds = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
-    starts = (
-        "import subprocess, sys\n"
-        f"subprocess.Popen([sys.executable, '-c', {holds!r}])\n"  # says "ready" itself
-    )
-    with child(f"{starts}input()") as process:
+    # The inner process prints "ready" itself.
+    starts = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {holds!r}]); input()"
+    with child(starts) as process:
         tree = ProcessTree(process.pid)
         first = tree.usage()  # a process between fork and exec has its parent's memory
         usage = tree.usage()
@@ -231,7 +228,7 @@ def test_descendants_whose_parent_ended_count_too() -> None:
 
 
 def ended(pid: int) -> bool:
-    """Tell whether a child of ours is a zombie."""
+    """Return whether a child of ours is a zombie."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
