@@ -1,17 +1,16 @@
-"""Medians, spreads, and ratios of runs that were made side by side."""
+"""Medians and ratios of what was measured, what was wanted of them, and the tables of both."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from benchmarks.measure import Usage
-    from benchmarks.suite import Sample
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-Figure = Callable[["Usage"], "float | None"]
+Verdict = Literal["reached", "not reached", "not measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,39 +23,86 @@ class Spread:
     count: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A target and what was measured for it."""
+
+    text: str
+    wanted: str
+    measured: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Something that holds or does not, such as that no reader saw a torn notebook.
+
+    ``ok`` is None where nothing is asked of the runner; ``text`` is what was found.
+    """
+
+    name: str
+    runner: str
+    text: str
+    wanted: str = ""
+    ok: bool | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
 def spread(values: Sequence[float]) -> Spread | None:
     """Return the median and the range of ``values``, None without any."""
     if not values:
         return None
-    return Spread(
-        median=statistics.median(values), low=min(values), high=max(values), count=len(values)
-    )
+    median = statistics.median(values)
+    return Spread(median=median, low=min(values), high=max(values), count=len(values))
 
 
-def of(samples: Sequence[Sample], case: str, runner: str, figure: Figure) -> Spread | None:
-    """Return the spread of one figure over the good runs of a runner."""
-    return spread(list(_by_turn(samples, case, runner, figure).values()))
-
-
-def ratio(
-    samples: Sequence[Sample], case: str, over: str, under: str, figure: Figure
-) -> Spread | None:
-    """Return how many times ``under``'s figure ``over``'s is, turn by turn.
+def ratio(over: Mapping[int, float], under: Mapping[int, float]) -> Spread | None:
+    """Return how many times the figure ``under`` the figure ``over`` is; both are by turn.
 
     Only turns in which both did well count: what disturbs one disturbs its neighbour too, so that
     the ratio within a turn is steadier than that of two medians.
     """
-    upper = _by_turn(samples, case, over, figure)
-    lower = _by_turn(samples, case, under, figure)
-    turns = [turn for turn in upper if lower.get(turn)]
-    return spread([upper[turn] / lower[turn] for turn in turns])
+    return spread([over[turn] / under[turn] for turn in over if under.get(turn)])
 
 
-def _by_turn(samples: Sequence[Sample], case: str, runner: str, figure: Figure) -> dict[int, float]:
-    found = {}
-    for sample in samples:
-        if sample.case == case and sample.runner == runner and not sample.problem:
-            value = figure(sample.usage)
-            if value is not None:
-                found[sample.turn] = value
-    return found
+def judge(
+    text: str, sign: str, bound: float, measured: Spread | None, *, unit: str, shown: str
+) -> Result:
+    """Hold the median of ``measured`` against a ``bound`` that it must keep: ``<=`` or ``>=``.
+
+    ``shown`` is what tables say of a measurement.
+    """
+    verdict: Verdict = "not measured"
+    if measured:
+        holds = measured.median <= bound if sign == "<=" else measured.median >= bound
+        verdict = "reached" if holds else "not reached"
+    wanted = f"{'at most' if sign == '<=' else 'at least'} {bound:.3g}{unit}"
+    return Result(text=text, wanted=wanted, measured=shown if measured else "-", verdict=verdict)
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield ``rows`` as aligned columns, the first one to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip()
+
+
+def target_table(results: Sequence[Result], measured: str) -> Iterator[str]:
+    """Yield a table of targets; ``measured`` is the title of what was measured."""
+    rows = [(r.text, r.wanted, r.measured, r.verdict) for r in results]
+    yield from table([("target", "wanted", measured, ""), *rows])
+
+
+def print_proofs(proofs: Iterable[Proof]) -> int:
+    """Print each proof as it comes; return 1 if one of them failed, else 0."""
+    code = 0
+    for proof in proofs:
+        print(f"{proof.name} {proof.runner}: {proof.text}", flush=True)
+        code |= proof.ok is False
+    return code
+
+
+def show_progress(line: str) -> None:
+    """Print a line on stderr; tables go to stdout."""
+    print(line, file=sys.stderr, flush=True)

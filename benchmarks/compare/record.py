@@ -13,12 +13,12 @@ from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import Usage
-from benchmarks.suite import Sample
-from benchmarks.targets import Proof, Result
+from benchmarks.compare.suite import Sample
+from benchmarks.figures import Proof, Result
+from benchmarks.process import Usage
 
 if TYPE_CHECKING:
-    from benchmarks.cases import Case
+    from benchmarks.compare.cases import Case
 
 SCHEMA: Final = "stepkit.benchmarks/1"
 
@@ -74,14 +74,13 @@ def read(path: Path) -> Record:
     """
     content = json.loads(path.read_text())
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path} is no {SCHEMA}")
-    content["samples"] = [
-        Sample(**{**sample, "usage": Usage(**sample["usage"])}) for sample in content["samples"]
-    ]
-    content["cases"] = {
-        name: About(**{**about, "runners": tuple(about["runners"])})
-        for name, about in content["cases"].items()
-    }
+        raise ValueError(f"{path} is not a {SCHEMA}")
+    for sample in content["samples"]:
+        sample["usage"] = Usage(**sample["usage"])
+    for about in content["cases"].values():
+        about["runners"] = tuple(about["runners"])
+    content["samples"] = [Sample(**sample) for sample in content["samples"]]
+    content["cases"] = {name: About(**about) for name, about in content["cases"].items()}
     content["proofs"] = [Proof(**proof) for proof in content["proofs"]]
     content["targets"] = [Result(**result) for result in content["targets"]]
     content["load"] = tuple(content["load"])
@@ -93,16 +92,26 @@ def today() -> str:
     return datetime.now(tz=UTC).date().isoformat()
 
 
+def machine_kind() -> str:
+    """Return the kind of this machine: ``linux-x86_64-2cpu``."""
+    return f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cpu"
+
+
 def machine() -> dict[str, str]:
     """Describe the machine's kind, nothing that names it."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    described = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition(":")[2]
+    papermill = find_spec("papermill")
+    assert papermill
+    assert papermill.origin
+    compiled = Path(cache_from_source(papermill.origin)).exists()
     return {
-        "kind": f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cpu",
+        "kind": machine_kind(),
         "cores": str(len(os.sched_getaffinity(0))),
         "GiB": f"{memory:.0f}",
-        "processor": _processor(),
+        "processor": described.partition("\n")[0].strip() or platform.machine(),
         "python": platform.python_version(),
-        "bytecode": "compiled" if _compiled() else "missing",
+        "bytecode": "compiled" if compiled else "missing",
     }
 
 
@@ -115,15 +124,3 @@ def about(case: Case) -> About:
     """Return what the tables need of a case."""
     names = tuple(runner.name for runner in case.runners)
     return About(what=case.what, stock=case.stock, runners=names)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _compiled() -> bool:
-    spec = find_spec("papermill")
-    return bool(spec and spec.origin and Path(cache_from_source(spec.origin)).exists())

@@ -1,7 +1,8 @@
-"""The floor: what a notebook costs through jupyter_client alone, with nothing around it.
+"""Execute a notebook with little around it: ``bare_loops.py floor|nbclient SOURCE TARGET``.
 
-A kernel, one cell after the other, each one's outputs appended, the notebook written once at the
-end. No checkpoints, no metadata, no time limits: less cannot be done over this client.
+The floor is what a notebook costs through jupyter_client alone: a kernel, one cell after the other,
+each one's outputs appended, the notebook written once at the end. No checkpoints, no metadata, no
+time limits: less cannot be done over this client. nbclient is used as its documentation shows it.
 """
 
 from __future__ import annotations
@@ -10,21 +11,19 @@ import sys
 from typing import Any
 
 import nbformat
-from jupyter_client.manager import start_new_kernel
-from nbformat.v4 import output_from_msg
 
 LOST_SECONDS = 120.0  # without a message: it was dropped
 
 
-def main(source: str, target: str) -> None:
-    """Execute the notebook ``source`` and write it to ``target``."""
-    notebook = nbformat.read(source, as_version=4)
+def floor(notebook: nbformat.NotebookNode) -> None:
+    """Execute a notebook with jupyter_client."""
+    from jupyter_client.manager import start_new_kernel
+
     kernel, client = start_new_kernel(kernel_name="python3")
     try:
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 _execute(client, cell)
-        nbformat.write(notebook, target)
     finally:
         client.stop_channels()
         kernel.shutdown_kernel(now=False)
@@ -41,11 +40,25 @@ def _execute(client: Any, cell: nbformat.NotebookNode) -> None:
         if kind == "status" and content["execution_state"] == "idle":
             break
         if kind in {"stream", "display_data", "execute_result", "error"}:
-            cell.outputs.append(output_from_msg(message))
+            cell.outputs.append(nbformat.v4.output_from_msg(message))
     reply: dict[str, Any] = {}
     while reply.get("parent_header", {}).get("msg_id") != sent:
         reply = client.get_shell_msg(timeout=LOST_SECONDS)
     cell.execution_count = reply["content"]["execution_count"]
+
+
+def nbclient(notebook: nbformat.NotebookNode) -> None:
+    """Execute a notebook with nbclient."""
+    from nbclient import NotebookClient
+
+    NotebookClient(notebook, kernel_name="python3").execute()
+
+
+def main(loop: str, source: str, target: str) -> None:
+    """Execute the notebook ``source`` and write it to ``target``."""
+    notebook = nbformat.read(source, as_version=4)
+    {"floor": floor, "nbclient": nbclient}[loop](notebook)
+    nbformat.write(notebook, target)
 
 
 if __name__ == "__main__":

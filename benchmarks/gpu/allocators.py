@@ -1,0 +1,185 @@
+"""Ways to hand out GPU memory to CuPy, timed side by side.
+
+The workloads are what a notebook does to an allocator, with little work between: its cost shows.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.gpu.worker import GIB, MIB, attempt, library, time_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+POOL: Final = 8 * GIB  # or half of what is free, on a smaller card
+
+NOTEBOOKS_OWN: Final = "rmm-cuda"  # rmm.reinitialize(managed_memory=False, pool_allocator=False)
+
+ALLOCATION_HEAVY: Final = "mixed"  # what the target for the pool is about
+WORKLOADS: Final = {
+    "fixed": "1 MiB taken and given back, us",
+    ALLOCATION_HEAVY: "256 B to 32 MiB, 64 alive, us",
+    "chain": "elementwise, 16 MiB temporaries, ms",
+    "sort": "sort and argsort of 4 M floats, ms",
+}
+# The options of the guard, by the name of the row.
+GUARDED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "guard off": {"rmm_mode": "off"},
+    "guard respect": {},
+    "guard cuda": {"rmm_mode": "cuda"},
+    "guard pool": {"rmm_mode": "pool", "rmm_pool_size": "8GiB"},
+    "guard async": {"rmm_mode": "async", "rmm_pool_size": "8GiB"},
+}
+
+_ALIVE: Final = 64
+_SEED: Final = 7  # the same sizes for each mode
+_FLOATS: Final = 1 << 22  # 16 MiB of float32
+
+
+def _pool(mr: Any, size: int) -> Any:
+    return mr.PoolMemoryResource(mr.CudaMemoryResource(), initial_pool_size=size)
+
+
+def _pool_with_overflow(mr: Any, size: int) -> Any:
+    from stepkit.kernel.gpu_memory.host_overflow import HostOverflow
+
+    return HostOverflow(_pool(mr, size), mr.CudaMemoryResource(), lambda _: None).resource()
+
+
+_CUPY: Final[dict[str, Callable[[Any], Any]]] = {
+    "cupy-raw": lambda _: None,
+    "cupy-pool": lambda cuda: cuda.MemoryPool().malloc,
+    "cupy-async": lambda cuda: cuda.MemoryAsyncPool().malloc,
+}
+_RMM: Final[dict[str, Callable[[Any, int], Any]]] = {
+    NOTEBOOKS_OWN: lambda mr, _: mr.CudaMemoryResource(),
+    "rmm-pool": _pool,
+    "rmm-async": lambda mr, size: mr.CudaAsyncMemoryResource(initial_pool_size=size),
+    "rmm-arena": lambda mr, size: mr.ArenaMemoryResource(mr.CudaMemoryResource(), arena_size=size),
+    "rmm-pool+statistics": lambda mr, size: mr.StatisticsResourceAdaptor(_pool(mr, size)),
+    "rmm-pool+limit+statistics": lambda mr, size: mr.StatisticsResourceAdaptor(
+        mr.LimitingResourceAdaptor(_pool(mr, size), size)
+    ),
+    "rmm-pool+fallback": _pool_with_overflow,
+}
+MODES: Final = (*_CUPY, *_RMM)
+
+
+def measure(mode: str, quick: str) -> dict[str, Any]:
+    """Time all workloads under one of :data:`MODES`, in a fresh process."""
+    cupy = library("cupy")
+    cupy.cuda.runtime.free(0)  # makes the context, which every allocator needs
+    began = time.perf_counter()
+    resource = None  # it has to outlive all arrays
+    if mode in _CUPY:
+        cupy.cuda.set_allocator(_CUPY[mode](cupy.cuda))
+    else:
+        free = int(cupy.cuda.runtime.memGetInfo()[0])
+        size = min(POOL, free // 2) // 256 * 256  # RMM counts in units of 256 bytes
+        resource = _RMM[mode](library("rmm").mr, size)
+        use(resource)
+    cupy.cuda.runtime.deviceSynchronize()
+    found = {"setup_seconds": round(time.perf_counter() - began, 4), **_measure_workloads(quick)}
+    counts = getattr(resource, "allocation_counts", None)
+    if counts is not None:
+        found["peak_bytes"] = int(counts.peak_bytes)
+    return found
+
+
+def use(resource: Any) -> None:
+    """Make an RMM resource the one that RMM and CuPy use."""
+    library("rmm").mr.set_current_device_resource(resource)
+    library("cupy").cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
+
+
+def measure_guarded(name: str, quick: str) -> dict[str, Any]:
+    """Time all workloads under the guard, with the options ``name`` of :data:`GUARDED`."""
+    return run_guarded(GUARDED[name], lambda: _measure_workloads(quick))
+
+
+def run_guarded(options: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Guard this process, set RMM up as single-cell notebooks do, and call ``work``.
+
+    Returns what ``work`` returns and what the guard logged.
+    """
+    from stepkit.gpu.memory import guard_request, read_guard_log
+    from stepkit.gpu.step_options import GpuOptions
+    from stepkit.kernel import gpu_memory
+
+    with tempfile.TemporaryDirectory(prefix="stepkit-gpu-") as directory:
+        report = Path(directory, "guard.jsonl")
+        settings = guard_request.settings(GpuOptions(**options), report)
+        os.environ |= settings.environment()
+        gpu_memory.install()
+        rmm, cupy = library("rmm"), library("cupy")
+        rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+        cupy.cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
+        found = work()
+        log = read_guard_log.read(report)
+    logged = {"active": log.active, "allocator": log.allocator, "warnings": log.warnings}
+    return {**found, "told": logged}
+
+
+def _measure_workloads(quick: str) -> dict[str, Any]:
+    """Time each workload under the allocator that is set: ``workloads`` by name, or its error.
+
+    Small ones are in microseconds for each array, the others in milliseconds for each turn.
+    """
+    count, times = (1000, 3) if quick == "True" else (4000, 5)
+    units = {"fixed": 1e6 / count, "mixed": 1e6 / count, "chain": 1e3 / 20, "sort": 1e3 / 10}
+    cupy = library("cupy")
+
+    def median_seconds(work: Callable[[Any, int], None]) -> float:
+        def finish() -> None:
+            work(cupy, count)
+            cupy.cuda.runtime.deviceSynchronize()
+
+        finish()  # compiles kernels, and lets pools grow
+        return statistics.median(time_calls(finish, times))
+
+    found: dict[str, Any] = {}
+    for name, work in _WORK.items():
+        done = attempt(lambda work=work: median_seconds(work))  # type: ignore[misc]
+        found[name] = round(done["value"] * units[name], 3) if done["ok"] else done
+    return {"workloads": found}
+
+
+def _allocate_fixed(cupy: Any, count: int) -> None:
+    for _ in range(count):
+        cupy.cuda.alloc(MIB)
+
+
+def _allocate_mixed(cupy: Any, count: int) -> None:
+    chosen = random.Random(_SEED)
+    alive: list[Any] = [None] * _ALIVE
+    for number in range(count):
+        alive[number % _ALIVE] = None
+        alive[number % _ALIVE] = cupy.cuda.alloc(1 << chosen.randint(8, 25))
+
+
+def _compute_chain(cupy: Any, _: int) -> None:
+    x = cupy.arange(_FLOATS, dtype=cupy.float32) / _FLOATS
+    for _turn in range(20):
+        y = cupy.sqrt(x * x + 1.0) * cupy.exp(-x) + x * 0.5
+        y = (y - y.mean()) / (y.std() + 1e-6)
+
+
+def _sort(cupy: Any, _: int) -> None:
+    x = cupy.random.default_rng(_SEED).random(_FLOATS, dtype=cupy.float32)
+    for _turn in range(10):
+        cupy.sort(x)[cupy.argsort(x)[:10]] = 0
+
+
+_WORK: Final[dict[str, Callable[[Any, int], None]]] = {
+    "fixed": _allocate_fixed,
+    "mixed": _allocate_mixed,
+    "chain": _compute_chain,
+    "sort": _sort,
+}

@@ -1,0 +1,131 @@
+"""Three GiB of arrays on a budget of one: what falls back finishes, and with the right sum."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+from benchmarks.gpu import allocators
+from benchmarks.gpu.worker import GIB, MIB, attempt, library
+
+KINDS: Final = ("pool", "pool-then-cuda", "pool-then-pinned", "spill")
+ARRAYS: Final = 12  # of 256 MiB each
+BUDGET: Final = GIB
+GUARD: Final = {
+    "rmm_mode": "pool",
+    "rmm_pool_size": "512MiB",
+    "rmm_maximum_pool_size": "1GiB",
+    "rmm_overflow": "2560MiB",
+}
+
+_FLOATS: Final = 64 * MIB
+_SUMMED: Final = 1 << 20  # elements of each array: float32 adds them without loss
+
+
+class _Overflow:
+    """The guard's overflow of ``gpu`` to ``host``, and what each of them served."""
+
+    def __init__(self, gpu: Any, host: Any) -> None:
+        from stepkit.kernel.gpu_memory.host_overflow import HostOverflow
+
+        adaptor = library("rmm").mr.StatisticsResourceAdaptor
+        self._rungs = [adaptor(gpu), adaptor(host)]
+        self.resource = HostOverflow(*self._rungs, lambda _: None).resource()
+
+    def served(self) -> list[int]:
+        """Return the bytes that came from each so far."""
+        return [int(rung.allocation_counts.total_bytes) for rung in self._rungs]
+
+
+def run(kind: str) -> dict[str, Any]:
+    """Run the workload on a pool of one GiB, with ``kind`` for what no longer fits.
+
+    ``pool`` has nothing and must fail. Device memory stays below 5 GiB, pinned memory below 3.
+    """
+    mr, cupy = library("rmm").mr, library("cupy")
+    cupy.cuda.runtime.free(0)
+    pool = mr.LimitingResourceAdaptor(
+        mr.PoolMemoryResource(
+            mr.CudaMemoryResource(), initial_pool_size=BUDGET, maximum_pool_size=BUDGET
+        ),
+        BUDGET,
+    )
+    alive: list[Any] = []
+    spilled = 0
+
+    def spill(_: int) -> bool:
+        """Move the oldest array on the GPU to the host; return False when there is none."""
+        nonlocal spilled
+        for number, array in enumerate(alive):
+            if isinstance(array, cupy.ndarray):
+                alive[number] = cupy.asnumpy(array)
+                spilled += alive[number].nbytes
+                return True
+        return False
+
+    overflow: _Overflow | None = None
+    resource = pool
+    if kind == "pool-then-cuda":
+        host = mr.LimitingResourceAdaptor(mr.CudaMemoryResource(), 4 * GIB)
+        overflow = _Overflow(pool, host)
+    elif kind == "pool-then-pinned":
+        host = mr.LimitingResourceAdaptor(mr.PinnedHostMemoryResource(), 5 * GIB // 2)
+        overflow = _Overflow(pool, host)
+    elif kind == "spill":
+        resource = mr.FailureCallbackResourceAdaptor(pool, spill)
+    allocators.use(overflow.resource if overflow else resource)
+    return {
+        "outcome": attempt(lambda: _fill_and_sum(alive)),
+        "arrays": len(alive),
+        "served_mib": [size // MIB for size in overflow.served()] if overflow else [],
+        "spilled_mib": spilled // MIB,
+    }
+
+
+def run_guarded() -> dict[str, Any]:
+    """Run the workload on a guarded pool of at most one GiB, and the host's memory."""
+    alive: list[Any] = []
+
+    def work() -> dict[str, Any]:
+        return {"outcome": attempt(lambda: _fill_and_sum(alive)), "arrays": len(alive)}
+
+    return allocators.run_guarded(GUARD, work)
+
+
+def _fill_and_sum(alive: list[Any]) -> bool:
+    """Fill ``alive`` with all arrays, and return whether they still hold what was written."""
+    cupy = library("cupy")
+    for number in range(ARRAYS):
+        array = cupy.full(_FLOATS, number + 1, dtype=cupy.float32)  # may spill what is alive
+        alive.append(array)
+    total = sum(float(cupy.asarray(array[:_SUMMED]).sum()) for array in alive)
+    return bool(total == sum((number + 1) * _SUMMED for number in range(ARRAYS)))
+
+
+def run_on_host() -> dict[str, Any]:
+    """Do the same in small on the host's malloc, with RMM's own limits: it needs no GPU.
+
+    Six blocks of half a MiB under a limit of one, with four more to fall back to, and then three
+    of two MiB, of which one is too many.
+    """
+    rmm = library("rmm")
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    host = rmm.mr.CallbackMemoryResource(
+        lambda size, _: libc.malloc(size), lambda pointer, _, __: libc.free(pointer)
+    )
+    overflow = _Overflow(*(rmm.mr.LimitingResourceAdaptor(host, limit) for limit in (MIB, 4 * MIB)))
+    counted = rmm.mr.StatisticsResourceAdaptor(overflow.resource)
+    blocks = [counted.allocate(MIB // 2) for _ in range(6)]
+    full = attempt(lambda: [counted.allocate(2 * MIB) for _ in range(3)])
+    for block in blocks:
+        counted.deallocate(block, MIB // 2)
+    counts = counted.allocation_counts
+    return {
+        "rmm": rmm.__version__,
+        "served": overflow.served(),
+        "peak_bytes": int(counts.peak_bytes),
+        "bytes_left": int(counts.current_bytes),
+        "full": full,
+    }
