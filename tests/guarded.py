@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.memory.read_guard_log import GuardLog
@@ -36,6 +36,9 @@ class Done(NamedTuple):
     code: int
     log: GuardLog
     events: list[dict[str, Any]]
+
+
+Guarded: TypeAlias = Callable[..., Done]  # takes code and settings of the guard
 
 
 def guarded(
