@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cuda_driver import check, fake_cuda
