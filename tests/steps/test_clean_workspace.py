@@ -312,9 +312,7 @@ def test_removes_what_killed_commands_left(tmp_path: Path) -> None:
     scratch(tmp_path / "there", "new", "old", days=2)
     scratch(tmp_path / "other", "somebodys", days=2)
 
-    outputs = clean(tmp_path, scratch_older_than=DAY)
-
-    assert outputs.scratch == 2
+    assert clean(tmp_path, scratch_older_than=DAY).scratch == 2
     assert names(tmp_path) == [".other.stepkit-a1b2c3_4", ".young.stepkit-a1b2c3_4", "run", "there"]
     assert names(run) == [run_marker.NAME, "artifacts"]
 
@@ -362,9 +360,7 @@ def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
     for place in (tmp_path, run):
         (place / f"{removal.TRASH}0123456789abcdef/deep").mkdir(parents=True)
 
-    outputs = clean(tmp_path, runs_older_than=14 * DAY)
-
-    assert outputs.scratch == 2
+    assert clean(tmp_path, runs_older_than=14 * DAY).scratch == 2
     assert names(tmp_path) == ["run"]
     assert names(run) == [run_marker.NAME, "artifacts"]
 

@@ -249,9 +249,8 @@ def test_edits_during_the_fetch_are_kept(
         return fetch(*args)
 
     monkeypatch.setattr(git_clone, "_fetch", editing)
-    backup = backup_of(clone(origin, checkout))
 
-    assert (backup / "file.txt").read_text() == "precious"
+    assert (backup_of(clone(origin, checkout)) / "file.txt").read_text() == "precious"
 
 
 def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> None:

@@ -42,9 +42,7 @@ def test_fetches_as_much_history_as_is_asked(
 
 
 def test_outputs_when_the_commit_was_made(origin: Origin, source: Path) -> None:
-    made = clone(origin, source).committer_date
-
-    assert made == int(origin.git("log", "-1", "--format=%ct"))
+    assert clone(origin, source).committer_date == int(origin.git("log", "-1", "--format=%ct"))
 
 
 def test_fetches_all_tags_when_asked(origin: Origin, source: Path) -> None:
@@ -73,9 +71,7 @@ def test_a_revision_is_found_among_what_a_refspec_fetched(
     revision = commit if revision == "commit" else revision
     refspec = ("refs/pull/7/head:refs/heads/change",)
 
-    outputs = clone(origin, source, refspec=refspec, revision=revision)
-
-    assert outputs.commit == commit
+    assert clone(origin, source, refspec=refspec, revision=revision).commit == commit
     assert origin.git("rev-parse", "refs/heads/change", cwd=source) == commit
     assert clone(origin, source).backup is None
 

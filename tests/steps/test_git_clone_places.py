@@ -35,9 +35,7 @@ def test_a_mount_point_is_filled_in_place(origin: Origin, mounted: Path) -> None
     (mounted / "lost+found").mkdir(mode=0o700)
     before = mounted.stat().st_ino
 
-    outputs = clone(origin, mounted)
-
-    assert outputs.checkout == mounted
+    assert clone(origin, mounted).checkout == mounted
     assert names(mounted) == [".git", "file.txt", "lost+found"]
     assert mounted.stat().st_ino == before
     commit = origin.commit("second")
@@ -328,9 +326,7 @@ def test_after_a_kill_at_any_move_the_next_run_finds_a_whole_checkout(
 def test_a_repository_with_the_scratch_directory_is_refused(origin: Origin, source: Path) -> None:
     origin.commit("{}", f"{PLACE}/run-1/journal.json")
 
-    error = failed(origin, source)
-
-    assert str(error) == f"the repository holds {PLACE}, which is stepkit's"
+    assert str(failed(origin, source)) == f"the repository holds {PLACE}, which is stepkit's"
     assert not source.exists()
 
 

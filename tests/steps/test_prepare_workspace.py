@@ -213,9 +213,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run-1").touch()
 
-    message = refusal(prepare, tmp_path / "run-1")
-
-    assert message == f"cannot make {tmp_path}/run-1: File exists"
+    assert refusal(prepare, tmp_path / "run-1") == f"cannot make {tmp_path}/run-1: File exists"
 
 
 def test_too_little_space_is_worth_another_try(tmp_path: Path) -> None:
@@ -260,9 +258,7 @@ def test_too_little_shared_memory_is_a_configuration_error(tmp_path: Path) -> No
 def test_a_wrong_size_is_refused_before_anything_is_made(
     tmp_path: Path, flag: str, text: str
 ) -> None:
-    message = refusal(prepare, tmp_path / "run-1", **{flag: text})
-
-    assert message.startswith(f"--{flag} {text!r} is ")
+    assert refusal(prepare, tmp_path / "run-1", **{flag: text}).startswith(f"--{flag} {text!r} is ")
     assert tree(tmp_path) == []
 
 
