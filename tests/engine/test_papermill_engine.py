@@ -1,7 +1,5 @@
 """The engine under papermill's own command and function."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -9,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import papermill
@@ -23,9 +22,6 @@ from samples import write_notebook
 from waiting import SOON, until
 
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 KILL = "import os; os.kill(os.getpid(), 9)"

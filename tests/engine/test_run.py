@@ -1,15 +1,14 @@
 """How a run ends: by itself, by a limit, by a signal, by its kernel's death."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import psutil
@@ -22,9 +21,6 @@ from waiting import until
 from stepkit.errors import STOPPING, ConfigurationError, Reason, StepError, ToolError
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.verdict import Ending
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SOON = 20  # seconds: a cancelled run may take 10, on a machine that is not busy
 

@@ -1,14 +1,13 @@
 """Real kernels: each test that runs one takes about a second."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -20,9 +19,6 @@ from waiting import until
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def executed(notebook: Path) -> Any:

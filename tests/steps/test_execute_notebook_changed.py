@@ -1,8 +1,6 @@
 """Rules, variants, tolerance and the page, through the step: each test runs a kernel."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import blueprint_notebooks
 import nbformat
@@ -12,9 +10,6 @@ from step_runs import failed, printed, run
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.steps.execute_notebook import Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RULES = """\
 rules:

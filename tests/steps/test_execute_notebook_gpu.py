@@ -1,12 +1,9 @@
 """Notebooks that ask for a GPU, on a machine whose driver is a fake of ours or missing."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nbformat
 import nvml
@@ -16,14 +13,11 @@ from kernels import install_kernel
 from samples import write_notebook
 from step_runs import failed, printed, run
 
-from stepkit.errors import Cancelled, ConfigurationError, Reason, UserCodeError
+from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, UserCodeError
 from stepkit.gpu.monitor import timeline
 from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
 from stepkit.system.process_tree import Descendants
-
-if TYPE_CHECKING:
-    from stepkit.errors import StepError
 
 # What the RAPIDS single-cell notebooks begin with.
 SET_UP = """\

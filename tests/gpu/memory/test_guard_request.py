@@ -1,19 +1,14 @@
 """What the options request of the guard."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.gpu.memory import guard_request
 from stepkit.gpu.step_options import GpuOptions
-
-if TYPE_CHECKING:
-    pass
 
 NEEDS_POOL = "--rmm-pool-size needs --rmm-mode pool or async;"
 REPORT = Path("/run/guard.jsonl")

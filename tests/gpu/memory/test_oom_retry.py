@@ -1,11 +1,9 @@
 """Attempts on lower rungs, and the files that they leave on disk."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from guarded import ON_HOST
@@ -23,9 +21,6 @@ from stepkit.gpu.memory import attempt_files, guard_request, memory_size, oom_re
 from stepkit.gpu.memory.oom_retry import AS_ASKED, Rung
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.notebook.verdict import CellRun
-
-if TYPE_CHECKING:
-    pass
 
 GIB = 1 << 30
 FULL = "cell 3 of 9 (`x = cp.zeros(n)`) raised OutOfMemoryError: Out of memory"
