@@ -76,9 +76,7 @@ def test_with_fail_fast_nothing_starts_after_a_failure() -> None:
     assert ends["c"] == "not-run b failed (--fail-fast)"
 
 
-def test_a_skipped_notebook_and_those_that_need_it_have_reason_and_date(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_skipped_notebooks_have_a_reason_and_a_date(caplog: pytest.LogCaptureFixture) -> None:
     plan = [planned("a", exempt="UCX", until="2027-01-01"), planned("b", "a"), planned("c", "b")]
 
     with caplog.at_level(logging.INFO):

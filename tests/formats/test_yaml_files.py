@@ -70,9 +70,7 @@ def test_values_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: Any) -> 
     ],
     ids=range(26),
 )
-def test_a_mistake_is_reported_with_file_and_line(
-    tmp_path: Path, text: str | bytes, problem: str
-) -> None:
+def test_a_mistake_has_its_file_and_line(tmp_path: Path, text: str | bytes, problem: str) -> None:
     assert problem in refused(tmp_path, text)
 
 

@@ -120,9 +120,7 @@ def test_a_kill_at_any_change_leaves_the_old_state_or_the_new(tmp_path: Path) ->
     assert int(said.removeprefix("killed ").removesuffix(" times")) > 300
 
 
-def test_a_stop_between_two_moves_puts_everything_back(
-    old: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_between_moves_is_undone(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrapper chooses the moment; stepkit raises this exception at SIGTERM."""
     rename = swap_contents._rename
 

@@ -437,9 +437,7 @@ def test_a_closed_run_does_not_stop_the_cleaning_of_others(volume: Path) -> None
     assert names(volume) == ["closed", "there"]
 
 
-def test_a_run_is_renamed_before_its_files_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_renamed_before_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_directory(tmp_path / "run", days=20)
 
     def stop(*_: object) -> None:

@@ -30,9 +30,7 @@ def backup_of(outputs: Outputs) -> Path:
     return outputs.backup
 
 
-def test_checks_out_the_default_branch_when_no_revision_is_named(
-    origin: Origin, tmp_path: Path
-) -> None:
+def test_checks_out_the_default_branch_without_a_revision(origin: Origin, tmp_path: Path) -> None:
     origin.git("branch", "-m", "main", "trunk")
     commit = origin.commit("second")
 
@@ -49,9 +47,7 @@ def test_checks_out_the_default_branch_when_no_revision_is_named(
 
 
 @pytest.mark.parametrize("spelling", ["branch", "tag", "annotated", "refs/tags/tag", "commit"])
-def test_checks_out_exactly_the_revision_that_was_asked(
-    origin: Origin, source: Path, spelling: str
-) -> None:
+def test_checks_out_exactly_the_given_revision(origin: Origin, source: Path, spelling: str) -> None:
     first = origin.head
     origin.git("branch", "branch")
     origin.git("tag", "tag")
@@ -84,9 +80,7 @@ def test_replaces_an_older_checkout_of_its_own(origin: Origin, checkout: Path) -
 
 
 @pytest.mark.parametrize("change", ["edit", "new file", "commit"])
-def test_an_older_checkout_with_changes_is_kept_as_a_backup(
-    origin: Origin, checkout: Path, change: str
-) -> None:
+def test_a_changed_older_checkout_is_kept(origin: Origin, checkout: Path, change: str) -> None:
     (checkout / ("new.txt" if change == "new file" else "file.txt")).write_text("precious")
     if change == "commit":
         origin.git("commit", "-a", "-m", "mine", cwd=checkout)
@@ -287,9 +281,7 @@ def test_takes_every_name_that_git_allows(origin: Origin, source: Path, name: st
     assert clone(origin, source, revision=name).commit == commit
 
 
-def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
-    origin: Origin, source: Path
-) -> None:
+def test_takes_the_full_name_of_a_commit_or_tag_in_any_case(origin: Origin, source: Path) -> None:
     origin.git("tag", "-a", "-m", "x", "annotated")
     tag, commit = origin.git("rev-parse", "annotated"), origin.head
 
@@ -320,9 +312,7 @@ def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, sourc
 
 
 @pytest.mark.parametrize("work", ["files", "foreign checkout", "file", "link"])
-def test_refuses_to_replace_other_work(
-    origin: Origin, source: Path, tmp_path: Path, work: str
-) -> None:
+def test_never_replaces_other_work(origin: Origin, source: Path, tmp_path: Path, work: str) -> None:
     if work == "files":
         source.mkdir()
         (source / "results.csv").write_text("precious")
@@ -378,9 +368,7 @@ def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin
         "a\0b",
     ],
 )
-def test_a_revision_is_never_read_as_a_git_option(
-    origin: Origin, source: Path, revision: str
-) -> None:
+def test_a_revision_is_never_a_git_option(origin: Origin, source: Path, revision: str) -> None:
     assert "is not a branch, tag or full commit" in refused(origin, source, revision=revision)
     assert names(source.parent) == ["server"]
 
@@ -468,9 +456,7 @@ def server(servers: list[Server]) -> Server:
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_tries_again_while_the_server_is_unavailable(
-    server: Server, source: Path, status: int
-) -> None:
+def test_tries_again_after_a_temporary_error(server: Server, source: Path, status: int) -> None:
     server.status = status
 
     error = failed(server.url, source, attempts=2)
@@ -523,9 +509,7 @@ def test_sends_the_token_but_never_shows_it(server: Server, source: Path) -> Non
     assert server.token_files == []  # SIGKILL would leave such a file behind
 
 
-def test_the_token_does_not_follow_a_redirect_to_another_host(
-    servers: list[Server], source: Path
-) -> None:
+def test_a_token_does_not_follow_a_redirect_elsewhere(servers: list[Server], source: Path) -> None:
     first, other = servers
     first.status, first.location = 302, other.url
     other.status = 200

@@ -85,9 +85,7 @@ def test_takes_a_login_from_a_mounted_secret(
 
 
 @pytest.mark.slow
-def test_a_login_goes_to_its_own_host_alone(
-    private: GitServer, origin: Origin, tmp_path: Path
-) -> None:
+def test_a_login_goes_only_to_its_host(private: GitServer, origin: Origin, tmp_path: Path) -> None:
     with serving(GitServer(origin.path.parent, login=LOGIN)) as other:
         inner = Origin(origin.path.parent / "inner")
         commit = inner.commit("inner")
@@ -260,9 +258,7 @@ def test_an_unknown_server_is_trusted_only_with_accept_new(
 
 
 @pytest.mark.slow
-def test_a_key_that_the_server_refuses_is_an_error(
-    sshd: SshServer, origin: Origin, source: Path
-) -> None:
+def test_a_refused_key_is_an_error(sshd: SshServer, origin: Origin, source: Path) -> None:
     (sshd.keys / "known_hosts").write_text(sshd.known)
     key = sshd.keys / "ssh-privatekey"
     key.unlink()

@@ -60,9 +60,7 @@ def test_work_in_a_mount_point_is_kept_inside_of_it(origin: Origin, mounted: Pat
     assert (outputs.backup / "new.txt").exists()
 
 
-def test_a_mount_point_with_a_checkout_of_another_tool_is_taken_over(
-    origin: Origin, mounted: Path
-) -> None:
+def test_a_foreign_checkout_in_a_mount_point_is_taken_over(origin: Origin, mounted: Path) -> None:
     subprocess.run(["git", "clone", "-q", origin.url, mounted], check=True)
 
     backup = clone(origin, mounted).backup
@@ -136,9 +134,7 @@ def test_files_that_the_repository_lacks_stay_when_asked(origin: Origin, source:
 
 
 @pytest.mark.slow
-def test_a_new_file_that_the_repository_got_meanwhile_is_kept(
-    origin: Origin, checkout: Path
-) -> None:
+def test_a_file_that_the_repository_got_meanwhile_is_kept(origin: Origin, checkout: Path) -> None:
     (checkout / "new.txt").write_text("precious")
     origin.commit("theirs", "new.txt")
 
@@ -242,9 +238,7 @@ spec:
 """
 
 
-def test_a_pipeline_for_the_catalogs_git_clone_runs_unchanged(
-    origin: Origin, tmp_path: Path
-) -> None:
+def test_a_pipeline_for_the_catalogs_task_runs_unchanged(origin: Origin, tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[2] / "tasks/git-clone.yaml", tmp_path)
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
     (tmp_path / "source").mkdir()

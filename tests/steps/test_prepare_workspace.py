@@ -255,16 +255,12 @@ def test_too_little_shared_memory_is_a_configuration_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("flag", "text"), [("free", "lots"), ("shm", "0.5"), ("free", "10")])
-def test_a_wrong_size_is_refused_before_anything_is_made(
-    tmp_path: Path, flag: str, text: str
-) -> None:
+def test_a_wrong_size_is_refused_before_any_change(tmp_path: Path, flag: str, text: str) -> None:
     assert refusal(prepare, tmp_path / "run-1", **{flag: text}).startswith(f"--{flag} {text!r} is ")
     assert tree(tmp_path) == []
 
 
-def test_another_user_of_the_group_writes_and_repeats_what_the_first_one_made(
-    volume: Path,
-) -> None:
+def test_another_user_of_the_group_repeats_what_the_first_one_made(volume: Path) -> None:
     run = volume / "run-1"
     command = ("prepare-workspace", "--directory", run, "--directories", "artifacts")
     first = stepkit_as(1001, *command, "--report", run / "reports/first.json")

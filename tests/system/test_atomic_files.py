@@ -43,9 +43,7 @@ def test_writes_whole_with_the_permissions_of_the_umask(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_it_writes_is_as_open_as_the_default_acl_of_the_directory_says(
-    tmp_path: Path,
-) -> None:
+def test_what_it_writes_is_as_open_as_the_default_acl_says(tmp_path: Path) -> None:
     permissions.share(tmp_path)
     with umask(0o077):
         (tmp_path / "plain").touch()

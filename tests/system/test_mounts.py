@@ -39,9 +39,7 @@ def test_finds_what_is_mounted_inside(tmp_path: Path) -> None:
     assert mounts.inside(directory / "a") == []
 
 
-def test_nothing_is_known_without_mountinfo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_mountinfo_all_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "_TABLE", tmp_path / "missing")
 
     assert mounts.file_system(tmp_path) == ""

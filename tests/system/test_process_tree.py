@@ -78,9 +78,7 @@ def test_processes_that_detached_themselves_twice_are_ended_and_named(
     assert ["sleep", "63"] not in running
 
 
-def test_earlier_processes_and_those_of_other_parts_of_the_program_are_left_alone(
-    tmp_path: Path,
-) -> None:
+def test_earlier_processes_and_those_of_other_threads_are_left_alone(tmp_path: Path) -> None:
     before = detached(SLEEPER)
     others = []
     command = [sys.executable, "-c", SLEEPER]
