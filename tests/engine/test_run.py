@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from kernels import install_kernel
+from kernels import Install
 from runs import OUTPUT, execute, statuses, text_of
 from samples import write_notebook
 from waiting import until
@@ -188,11 +188,9 @@ def start_of(seconds: float, code: str) -> list[str]:
 
 
 def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_kernel: Install
 ) -> None:
-    install_kernel(
-        tmp_path, monkeypatch, "mute", *start_of(60, "print('one\\nno licence', flush=True)")
-    )
+    install_kernel("mute", *start_of(60, "print('one\\nno licence', flush=True)"))
 
     with pytest.raises(ToolError) as caught:
         execute(tmp_path, "1", kernel="mute", start_timeout=1.0)
@@ -210,9 +208,9 @@ def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
     ],
 )
 def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str, said: str
+    tmp_path: Path, install_kernel: Install, death: str, said: str
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "dead", *start_of(60, death))
+    install_kernel("dead", *start_of(60, death))
     began = time.monotonic()
 
     with pytest.raises(ToolError) as caught:
@@ -223,10 +221,8 @@ def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
     assert time.monotonic() - began < SOON
 
 
-def test_a_kernel_that_cannot_be_executed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install_kernel(tmp_path, monkeypatch, "gone", "/no/such/python", "-f", "{connection_file}")
+def test_a_kernel_that_cannot_be_executed_is_named(tmp_path: Path, install_kernel: Install) -> None:
+    install_kernel("gone", "/no/such/python", "-f", "{connection_file}")
 
     with pytest.raises(ConfigurationError, match="'gone' cannot be started: No such file"):
         execute(tmp_path, "1", kernel="gone")
@@ -254,9 +250,9 @@ def test_a_kernel_that_cannot_be_executed_is_named(
     ],
 )
 def test_a_kernel_that_is_started_in_another_way_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+    tmp_path: Path, install_kernel: Install, argv: list[str]
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "other", *argv)
+    install_kernel("other", *argv)
     outcome = execute(tmp_path, "print('ran')", "print('and ran')", kernel="other")
 
     assert [text_of(cell) for cell in outcome.notebook.cells] == ["ran\n", "and ran\n"]
@@ -372,12 +368,9 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., Runner]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_kernel_starts_ends_it(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    runner: Callable[..., Runner],
-    signum: signal.Signals,
+    install_kernel: Install, runner: Callable[..., Runner], signum: signal.Signals
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "slow", *start_of(60, "open('booting', 'w')"))
+    install_kernel("slow", *start_of(60, "open('booting', 'w')"))
     run = runner("1", kernel="slow")
     run.wait_for(run.made("booting"))
     time.sleep(1)  # long enough to be asked for an answer
