@@ -38,8 +38,9 @@ def files(*names: str) -> set[str]:
 class Run:
     """A directory of notebooks, and the results of their runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: pytest.LogCaptureFixture) -> None:
         self.directory = directory
+        self.log = log
         self.out = directory / "out"
 
     def notebook(self, name: str, *sources: str) -> Path:
@@ -54,9 +55,11 @@ class Run:
     def run(self, **options: Any) -> Outputs:
         return execute_notebooks.run(Options(directory=self.out, **options))
 
-    def failed(self, **options: Any) -> StepError:
+    def failed(self, kind: type[StepError], reason: Reason, **options: Any) -> StepError:
         with pytest.raises(StepError) as caught:
             self.run(**options)
+        assert type(caught.value) is kind
+        assert caught.value.reason == reason
         return caught.value
 
     def report(self, name: str) -> dict[str, Any]:
@@ -68,8 +71,8 @@ class Run:
 
 
 @pytest.fixture
-def several(tmp_path: Path) -> Run:
-    return Run(tmp_path)
+def several(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Run:
+    return Run(tmp_path, caplog)
 
 
 def by_name(outputs: Any) -> dict[str, NotebookRun]:
@@ -81,14 +84,12 @@ def by_name(outputs: Any) -> dict[str, NotebookRun]:
     return runs
 
 
-def test_a_pattern_runs_each_notebook_in_a_separate_process(
-    several: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pattern_runs_each_notebook_in_a_separate_process(several: Run) -> None:
     several.notebook("02 {b} [x]", "print(open('x').read())")
     several.notebook("01", "open('x', 'w').write('written by 01')", "n = 1")
     before = [path.read_bytes() for path in sorted((several.directory / "source").iterdir())]
 
-    with caplog.at_level(logging.INFO):
+    with several.log.at_level(logging.INFO):
         outputs = several.run(
             notebooks=(f"{several.directory}/source/*.ipynb",), suffix="_lite", log_output=True
         )
@@ -98,7 +99,7 @@ def test_a_pattern_runs_each_notebook_in_a_separate_process(
     assert several.left() == files("01_lite", "02 {b} [x]_lite")
     assert several.report("01_lite")["step"] == "execute-notebook"
     assert by_name(outputs)["01"].cells_run == 2
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in several.log.records]
     assert lines[0] == "notebook 1/2 01: started"
     assert "02 {b} [x] | cell 1/1: print(open('x').read())" in lines
     assert any("| written by 01" in line for line in lines)
@@ -112,9 +113,7 @@ def test_a_pattern_runs_each_notebook_in_a_separate_process(
     assert after == before
 
 
-def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(
-    several: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(several: Run) -> None:
     several.notebook("01", "1/0", "2")
     several.notebook("02", "2")
     several.notebook("03", "import os", "open('new', 'w').write(os.environ['MODE'] + str(n))")
@@ -128,10 +127,8 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(
         {"path": "gone.ipynb", "enabled": False, "reason": "UCX", "until": "2999-01-01"},
     )  # fmt: skip
 
-    error = several.failed(plan=plan)
+    error = several.failed(UserCodeError, Reason.CELL_ERROR, plan=plan)
 
-    assert type(error) is UserCodeError
-    assert error.reason == Reason.CELL_ERROR
     assert str(error) == (
         "01: cell 1 of 2 (`1/0`) raised ZeroDivisionError: division by zero; 1 cell after it did "
         "not run; 1 of 4 notebooks passed, 1 failed, 1 skipped, 1 not run"
@@ -145,8 +142,8 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(
     assert (runs["gone"].message, runs["gone"].until) == ("UCX", "2999-01-01")
     assert several.left() == files("01", "03")
     assert (several.directory / "source/new").read_text() == "quick7"
-    assert "03 did not write old, which was there before" in caplog.text
-    assert "did not write new" not in caplog.text
+    assert "03 did not write old, which was there before" in several.log.text
+    assert "did not write new" not in several.log.text
 
 
 def test_a_missing_input_or_output_fails_the_notebook(several: Run) -> None:
@@ -159,11 +156,9 @@ def test_a_missing_input_or_output_fails_the_notebook(several: Run) -> None:
         {"path": "02.ipynb", "inputs": ["data.csv"]},
     )
 
-    error = several.failed(plan=plan)
+    error = several.failed(UserCodeError, Reason.ARTIFACT_MISSING, plan=plan)
 
     runs = by_name(error.outputs)
-    assert type(error) is UserCodeError
-    assert error.reason == Reason.ARTIFACT_MISSING
     assert str(error).startswith("01: 1 of 1 cells ran, but it did not write h5/x.h5ad (")
     assert (runs["02"].reason, runs["02"].exit_code) == ("bad-input", 2)
     assert runs["02"].message == f"its input data.csv is not there ({data})"
@@ -186,29 +181,24 @@ def test_a_killed_process_fails_although_an_earlier_run_passed(several: Run) -> 
     several.notebook("02", "2")
     plan = several.plan({"path": "01.ipynb"}, {"path": "02.ipynb", "needs": ["01"]})
 
-    error = several.failed(plan=plan)
+    error = several.failed(ToolError, Reason.KILLED, plan=plan)
 
-    assert type(error) is ToolError
-    assert error.reason == Reason.KILLED
     assert "01: its process was killed by SIGKILL; 0 of 2 notebooks passed" in str(error)
     assert by_name(error.outputs)["01"].exit_code == -9
     assert several.report("01")["reason"] == "killed"
     assert not (reports / "02.json").exists()
 
 
-def test_a_warning_names_the_earlier_output_of_a_notebook_that_did_not_run(
-    several: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_warning_names_the_earlier_output_of_a_notebook_that_did_not_run(several: Run) -> None:
     several.out.mkdir()
     (several.out / "a.ipynb").touch()
     plan = several.plan({"path": "a.ipynb", "enabled": False, "reason": "UCX"})
 
-    error = several.failed(plan=plan)
+    error = several.failed(ConfigurationError, Reason.BAD_INPUT, plan=plan)
 
-    assert type(error) is ConfigurationError
     assert str(error) == "0 of 1 notebooks ran, all skipped: a: UCX"
     assert by_name(error.outputs)["a"].status == "skipped"
-    assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in caplog.text
+    assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in several.log.text
 
 
 def test_rules_variants_tolerance_and_pages_apply_to_notebooks_at_once(several: Run) -> None:
@@ -282,10 +272,9 @@ def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -
         {"path": "01.ipynb", "name": "02", "kernel": "other", "env": env},
     )
 
-    error = several.failed(plan=plan)
+    error = several.failed(ConfigurationError, Reason.BAD_INPUT, plan=plan)
 
     runs = by_name(error.outputs)
-    assert type(error) is ConfigurationError
     assert str(error).startswith("02: --kernel asks for kernel 'other', which is not installed")
     assert (runs["01"].status, runs["02"].exit_code) == ("passed", 2)
 

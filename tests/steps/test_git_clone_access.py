@@ -132,9 +132,8 @@ def test_the_error_for_a_broken_git_credentials_file_does_not_show_its_secrets(
 def test_a_directory_without_a_login_is_an_error(tmp_path: Path) -> None:
     empty = directory_of(tmp_path / "login")
 
-    error = failed("https://127.0.0.1:1/x", tmp_path / "source", basic_auth=empty)
+    error = failed("https://127.0.0.1:1/x", tmp_path / "source", Reason.AUTH, basic_auth=empty)
 
-    assert error.reason == Reason.AUTH
     assert "holds neither .git-credentials nor username and password" in str(error)
 
 
@@ -264,9 +263,8 @@ def test_a_refused_key_is_an_error(sshd: SshServer, origin: Origin, source: Path
     key.unlink()
     make_key(key)
 
-    error = failed(sshd.url(origin), source, ssh_directory=sshd.keys)
+    error = failed(sshd.url(origin), source, Reason.AUTH, ssh_directory=sshd.keys)
 
-    assert error.reason == Reason.AUTH
     assert "does the server know the key in --ssh-directory" in str(error)
 
 
@@ -278,10 +276,9 @@ def test_an_ssh_server_that_does_not_answer_is_a_tool_error(tmp_path: Path) -> N
         port = closed.getsockname()[1]
 
     url = f"ssh://git@127.0.0.1:{port}/x"
-    error = failed(url, tmp_path / "source", ssh_directory=keys, attempts=1)
+    error = failed(url, tmp_path / "source", Reason.NETWORK, ssh_directory=keys, attempts=1)
 
     assert type(error) is ToolError
-    assert error.reason == Reason.NETWORK
     assert "Connection refused" in str(error)
 
 

@@ -93,9 +93,8 @@ def test_a_refspec_is_never_a_git_option(origin: Origin, source: Path, refspec: 
 
 
 def test_names_a_refspec_that_the_server_does_not_have(origin: Origin, source: Path) -> None:
-    error = failed(origin, source, refspec=("refs/pull/9/head",))
+    error = failed(origin, source, Reason.NOT_FOUND, refspec=("refs/pull/9/head",))
 
-    assert error.reason == Reason.NOT_FOUND
     assert "couldn't find remote ref refs/pull/9/head" in str(error)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import commands
@@ -23,12 +24,9 @@ def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     place, backing = tmp_path / "output", tmp_path / "backing"
     place.mkdir()
     backing.mkdir()
-    kinds = {"tmpfs": ["-t", "tmpfs", "tmpfs"], "bind": ["--bind", str(backing)]}
-    done = commands.run("mount", *kinds[request.param], place)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    kinds = {"tmpfs": ["-t", "tmpfs", "tmpfs"], "bind": ["--bind", backing]}
+    with commands.mounted(place, *kinds[request.param]):
+        yield place
 
 
 def test_a_mount_point_is_filled_in_place(origin: Origin, mounted: Path) -> None:
@@ -90,29 +88,22 @@ def test_a_failed_fetch_leaves_a_mount_point_as_it_was(origin: Origin, mounted: 
 def test_something_mounted_inside_is_named(origin: Origin, mounted: Path) -> None:
     (mounted / "cache").mkdir()
     clone(origin, mounted, delete_existing=False)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mounted / "cache"], check=True)
-    try:
+    with commands.mounted(mounted / "cache", "-t", "tmpfs", "tmpfs"):
         error = failed(origin, mounted)
-    finally:
-        subprocess.run(["umount", mounted / "cache"], check=True)
 
-    assert str(error) == (
-        f"cannot move {mounted}/cache: something is mounted there: name another directory"
-    )
+    problem = "something is mounted there: name another directory"
+    assert str(error) == f"cannot move {mounted}/cache: {problem}"
     assert names(mounted) == [".git", "cache", "file.txt"]
 
 
-def test_the_working_directory_stays_the_same_directory(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_working_directory_stays_the_same_directory(origin: Origin, source: Path) -> None:
     """Under run-local, the workspaces are directories, not mounts."""
-    place = tmp_path / "workspace"
-    place.mkdir()
-    monkeypatch.chdir(place)
+    source.mkdir()
 
-    clone(origin, Path())
+    with chdir(source):
+        clone(origin, Path())
 
-    assert names(Path()) == [".git", "file.txt"]
+        assert names(Path()) == [".git", "file.txt"]
 
 
 def test_files_that_the_repository_lacks_stay_when_asked(origin: Origin, source: Path) -> None:
