@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import displays, readers
-from benchmarks.compare import cases, record, tables, targets
+from benchmarks.compare import cases, record, report
 from benchmarks.compare.suite import Suite
 from benchmarks.figures import show_progress
 
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--compare", type=Path, metavar="FILE", help="only print the tables of an older record")
     options = parser.parse_args(arguments)
     if options.compare:
-        print(*tables.of_record(record.read(options.compare)), sep="\n")
+        print(*report.lines(record.read(options.compare)), sep="\n")
         return 0
     found = _measure(options)
-    print(*tables.of_record(found), sep="\n")
+    print(*report.lines(found), sep="\n")
     if options.json or not options.quick:
         path = options.json or RESULTS / f"{found.date}-{found.machine['kind']}.json"
         found.write(path)
@@ -75,12 +75,12 @@ def _measure(options: argparse.Namespace) -> Record:
         date=record.today(),
         machine=record.machine(),
         versions=record.versions(),
-        load=(load, os.getloadavg()[0]),
-        cases={case.name: record.about(case) for case in chosen},
+        load=[load, os.getloadavg()[0]],
+        cases={case.name: case.about for case in chosen},
         samples=samples,
         skipped=suite.skipped,
         proofs=proofs,
-        targets=targets.judge(samples, proofs),
+        targets=report.judge(samples, proofs),
     )
 
 

@@ -37,17 +37,16 @@ class Contents:
 
     def differs(self, found: Contents) -> str:
         """Say in which counts ``found`` differs: ``displays 13317 of 20000``, or nothing."""
-        counts = dataclasses.asdict(self).items()
-        pairs = [(name, getattr(found, name), wanted) for name, wanted in counts]
+        pairs = ((name, getattr(found, name), wanted) for name, wanted in vars(self).items())
         return ", ".join(
             f"{name} {got} of {wanted}" for name, got, wanted in pairs if got != wanted
         )
 
     def lacks(self, found: Contents) -> str:
         """Say which counts of ``found`` are smaller, so that it is older than this, or nothing."""
-        counts = dataclasses.asdict(self).items()
-        pairs = [(name, getattr(found, name), had) for name, had in counts if name != "errors"]
-        return ", ".join(f"{name} {got} after {had}" for name, got, had in pairs if got < had)
+        pairs = ((name, getattr(found, name), had) for name, had in vars(self).items())
+        less = [(name, got, had) for name, got, had in pairs if got < had and name != "errors"]
+        return ", ".join(f"{name} {got} after {had}" for name, got, had in less)
 
 
 def of_notebook(notebook: dict[str, Any]) -> Contents:

@@ -44,14 +44,10 @@ def prove(*, count: int = COUNT, runs: Mapping[str, int] = _RUNS) -> Iterator[Pr
                 found = [_find_losses(runner, notebook, expected) for _ in range(times)]
                 complete, lost = found.count(""), dict.fromkeys(filter(None, found))
                 examples = f" ({'; '.join(lost)})" if lost else ""
-                yield Proof(
-                    name=NAME,
-                    runner=runner.name,
-                    text=f"{complete} of {times} runs kept all of {count} outputs{examples}",
-                    wanted="all of them",
-                    ok=not lost if runner.name == "stepkit" else None,
-                    numbers={"runs": times, "complete": complete},
-                )
+                text = f"{complete} of {times} runs kept all of {count} outputs{examples}"
+                ok = not lost if runner.name == "stepkit" else None
+                numbers = {"runs": times, "complete": complete}
+                yield Proof(NAME, runner.name, text, "all of them", ok, numbers)
 
 
 def _find_losses(runner: Runner, notebook: Path, expected: Contents) -> str:

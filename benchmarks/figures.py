@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Verdict = Literal["reached", "not reached", "not measured"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Spread:
     """A median of ``count`` values between the lowest and the highest."""
 
@@ -23,7 +23,7 @@ class Spread:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Result:
     """A target and what was measured for it."""
 
@@ -33,7 +33,7 @@ class Result:
     verdict: Verdict
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Proof:
     """Something that holds or does not, such as that no reader saw a torn notebook.
 
@@ -52,8 +52,7 @@ def spread(values: Sequence[float]) -> Spread | None:
     """Return the median and the range of ``values``, None without any."""
     if not values:
         return None
-    median = statistics.median(values)
-    return Spread(median=median, low=min(values), high=max(values), count=len(values))
+    return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
 def ratio(over: Mapping[int, float], under: Mapping[int, float]) -> Spread | None:
@@ -70,14 +69,13 @@ def judge(
 ) -> Result:
     """Hold the median of ``measured`` against a ``bound`` that it must keep: ``<=`` or ``>=``.
 
-    ``shown`` is what tables say of a measurement.
+    ``shown`` is what tables say of it.
     """
-    verdict: Verdict = "not measured"
-    if measured:
-        holds = measured.median <= bound if sign == "<=" else measured.median >= bound
-        verdict = "reached" if holds else "not reached"
     wanted = f"{'at most' if sign == '<=' else 'at least'} {bound:.3g}{unit}"
-    return Result(text=text, wanted=wanted, measured=shown if measured else "-", verdict=verdict)
+    if measured is None:
+        return Result(text, wanted, "-", "not measured")
+    holds = measured.median <= bound if sign == "<=" else measured.median >= bound
+    return Result(text, wanted, shown, "reached" if holds else "not reached")
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -128,22 +128,20 @@ def real_shaped(path: Path, plots: int = 13, tables: int = 16) -> Contents:
     )
 
 
-def paced(path: Path, count: int, size: int, seconds: float) -> Contents:
-    """Write ``count`` cells that print ``size`` characters and then sleep for ``seconds``."""
-    _write(path, [_PACED.format(length=size - 1, seconds=seconds)] * count)
-    return Contents(cells=count, stream=count * size)
+def paced(path: Path, count: int, size: int, seconds: float, *, worker: bool = False) -> Contents:
+    """Write ``count`` cells that print ``size`` characters and then sleep for ``seconds``.
 
-
-def with_workers(path: Path, count: int, size: int, seconds: float) -> Contents:
-    """Write :func:`paced` cells after one that starts a worker in its own session, as dask does."""
-    _write(path, [_WORKER, *[_PACED.format(length=size - 1, seconds=seconds)] * count])
-    return Contents(cells=count + 1, stream=count * size)
+    With ``worker`` the first cell starts one in its own session, as dask does.
+    """
+    cells = [_WORKER] * worker + [_PACED.format(length=size - 1, seconds=seconds)] * count
+    _write(path, cells)
+    return Contents(cells=len(cells), stream=count * size)
 
 
 def greedy(path: Path, before: int, seconds: float) -> Contents:
     """Write ``before`` cells of ``seconds`` each, and one that takes all the memory there is."""
-    paced_cells = [_PACED.format(length=1, seconds=seconds)] * before
-    _write(path, [*paced_cells, _GREEDY, 'print("after")'])
+    cells = [_PACED.format(length=1, seconds=seconds)] * before
+    _write(path, [*cells, _GREEDY, 'print("after")'])
     return Contents(cells=before + 2, stream=2 * before + len("after\n"))
 
 
@@ -162,15 +160,15 @@ def tables(path: Path, count: int, rows: int = 1100) -> Contents:
     )
 
 
-def _payload(helper: str, seeds: Sequence[int], size: int) -> int:
-    """Return how many characters a helper gives for all seeds."""
-    return sum(len(_call_helper(helper, seed, size)) for seed in seeds)
-
-
 def _call_helper(name: str, seed: int, size: int) -> str:
     namespace: dict[str, Any] = {}
     exec(HELPERS, namespace)
     return str(namespace[name](seed, size))
+
+
+def _payload(helper: str, seeds: Sequence[int], size: int) -> int:
+    """Return how many characters a helper gives for all seeds."""
+    return sum(len(_call_helper(helper, seed, size)) for seed in seeds)
 
 
 def _write(path: Path, cells: Sequence[str | nbformat.NotebookNode]) -> None:

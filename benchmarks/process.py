@@ -14,7 +14,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -100,8 +100,19 @@ def run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    assert child.stdout is not None
-    output = _Output(child.stdout)
+    pipe, printed = child.stdout, bytearray()
+    assert pipe is not None
+    first_output: float | None = None
+
+    def read() -> None:
+        nonlocal first_output
+        with pipe:
+            while block := os.read(pipe.fileno(), 1 << 16):
+                first_output = first_output or time.perf_counter() - started
+                printed.extend(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
     watch = _Watch(child.pid)
     ended, in_time = os.pidfd_open(child.pid), True
     while in_time and not select.select([ended], [], [], _SAMPLE_SECONDS)[0]:
@@ -116,34 +127,17 @@ def run(
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     kill_marked(mark)  # what still runs would keep the pipe open
-    output.join()
+    reader.join()
     usage = Usage(
         wall=wall,
-        first_output=output.first - started if output.first else None,
+        first_output=first_output,
         runner_cpu=runner_cpu,
         tree_cpu=max(runner_cpu, used.ru_utime + used.ru_stime),
         runner_memory=watch.runner_memory,
         tree_memory=watch.tree_memory,
     )
     code = child.returncode if in_time else None
-    return Run(usage=usage, code=code, output=output.data.decode(errors="replace"))
-
-
-class _Output(threading.Thread):
-    """Reads everything that a command prints, and notes when the first byte came."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        super().__init__()
-        self.first: float | None = None
-        self.data = bytearray()
-        self._pipe = pipe
-        self.start()
-
-    def run(self) -> None:
-        with self._pipe:
-            while block := os.read(self._pipe.fileno(), 1 << 16):
-                self.first = self.first or time.perf_counter()
-                self.data += block
+    return Run(usage=usage, code=code, output=printed.decode(errors="replace"))
 
 
 @dataclass
@@ -229,6 +223,11 @@ def marked(mark: str) -> list[int]:
             if psutil.Process(pid).environ().get(MARK) == mark:
                 found.append(pid)
     return found
+
+
+def kernels(mark: str) -> list[int]:
+    """Return the kernels among the processes that inherited ``mark``."""
+    return [pid for pid in marked(mark) if is_kernel(pid)]
 
 
 def kill_marked(mark: str) -> None:

@@ -91,20 +91,13 @@ def prove(
             if problem:
                 raise RuntimeError(f"{runner.name}: {problem}")
             older = f"; older: {reader.older}" if reader.older else ""
+            text = f"{reader.torn_reads} of {reader.reads} reads, {reader.torn} of "
+            text += f"{reader.contents} contents were torn{older}"
             right = not reader.torn and not reader.older and reader.contents > 1
-            yield Proof(
-                name=NAME,
-                runner=runner.name,
-                text=f"{reader.torn_reads} of {reader.reads} reads, {reader.torn} of "
-                f"{reader.contents} contents were torn{older}",
-                wanted="none",
-                ok=right if runner.name == "stepkit" else None,
-                numbers={
-                    "reads": reader.reads,
-                    "torn": reader.torn_reads,
-                    "contents": reader.contents,
-                },
-            )
+            ok = right if runner.name == "stepkit" else None
+            numbers = {"reads": reader.reads, "torn": reader.torn_reads}
+            numbers["contents"] = reader.contents
+            yield Proof(NAME, runner.name, text, "none", ok, numbers)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import psutil
+
 from benchmarks import figures, process
 from benchmarks.figures import Proof
 
@@ -44,44 +46,35 @@ _NVIDIA_SMI: Final = (
 )
 
 
-def _watch_by_stepkit(pid: int, seconds: float) -> None:
-    from stepkit.gpu.monitor.sampler import Sampler
-
-    with Sampler(_INTERVAL) as sampler:
-        sampler.follow(pid)
-        time.sleep(seconds)
-
-
-def _watch_by_psutil(pid: int, seconds: float) -> None:
-    import psutil
-
-    def read() -> None:
-        root = psutil.Process(pid)
-        for watched in (root, *root.children(recursive=True)):
-            watched.memory_info()
-            watched.cpu_times()
-
-    _repeat(read, seconds)
+def _read_by_psutil(pid: int) -> None:
+    root = psutil.Process(pid)
+    for watched in (root, *root.children(recursive=True)):
+        watched.memory_info()
+        watched.cpu_times()
 
 
-def _spawn(command: tuple[str, ...], seconds: float) -> None:
-    _repeat(lambda: subprocess.run(command, capture_output=True, check=True), seconds)
+# What takes one sample; stepkit's sampler has its own thread.
+_READ: Final[dict[str, Callable[[int], object]]] = {
+    "psutil": _read_by_psutil,
+    "nvidia-smi": lambda _: subprocess.run(_NVIDIA_SMI, capture_output=True, check=True),
+    # The smallest of programs: what any tool costs that is started for each sample.
+    "a spawn of true": lambda _: subprocess.run(["true"], capture_output=True, check=True),
+}
+WAYS: Final = ("stepkit", *_READ)
 
 
-def _repeat(read: Callable[[], object], seconds: float) -> None:
+def _watch(way: str, pid: int, seconds: float) -> None:
+    if way == "stepkit":
+        from stepkit.gpu.monitor.sampler import Sampler
+
+        with Sampler(_INTERVAL) as sampler:
+            sampler.follow(pid)
+            time.sleep(seconds)
+        return
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        read()
+        _READ[way](pid)
         time.sleep(_INTERVAL)
-
-
-WAYS: Final[dict[str, Callable[[int, float], None]]] = {
-    "stepkit": _watch_by_stepkit,
-    "psutil": _watch_by_psutil,
-    "nvidia-smi": lambda _, seconds: _spawn(_NVIDIA_SMI, seconds),
-    # The smallest of programs: what any tool costs that is started for each sample.
-    "a spawn of true": lambda _, seconds: _spawn(("true",), seconds),
-}
 
 
 def prove(*, seconds: float, turns: int, driver: Path | None) -> Iterator[Proof]:
@@ -98,19 +91,15 @@ def prove(*, seconds: float, turns: int, driver: Path | None) -> Iterator[Proof]
             for way in WAYS:
                 found = [_measure(way, tree.pid, seconds, driver) for _ in range(turns)]
                 shares = [share for share in found if share is not None]
-                name = f"{NAME}, {size} processes"
-                if not (spread := figures.spread(shares)):
-                    yield Proof(name=name, runner=way, text="not here")
-                    continue
-                low_to_high = f"{spread.low:.3f}..{spread.high:.3f}"
-                yield Proof(
-                    name=name,
-                    runner=way,
-                    text=f"{spread.median:.3f} % of a core ({low_to_high}, n={spread.count})",
-                    wanted=f"at most {_BUDGET} %",
-                    ok=spread.median <= _BUDGET if way == "stepkit" else None,
-                    numbers={"percent": [round(share, 4) for share in shares]},
-                )
+                name, wanted = f"{NAME}, {size} processes", f"at most {_BUDGET} %"
+                if spread := figures.spread(shares):
+                    span = f"{spread.low:.3f}..{spread.high:.3f}, n={spread.count}"
+                    text = f"{spread.median:.3f} % of a core ({span})"
+                    ok = spread.median <= _BUDGET if way == "stepkit" else None
+                    numbers = {"percent": [round(share, 4) for share in shares]}
+                    yield Proof(name, way, text, wanted, ok, numbers)
+                else:
+                    yield Proof(name, way, "not here")
 
 
 def _measure(way: str, pid: int, seconds: float, driver: Path | None) -> float | None:
@@ -129,11 +118,11 @@ def _measure(way: str, pid: int, seconds: float, driver: Path | None) -> float |
 def _share_of_a_core(way: str, pid: int, seconds: float) -> float | None:
     """Return the percentage of a core, without what imports and the first samples take."""
     try:
-        WAYS[way](pid, 2 * _INTERVAL)
+        _watch(way, pid, 2 * _INTERVAL)
     except FileNotFoundError:  # nvidia-smi
         return None
     before, began = _cpu_seconds(), time.monotonic()
-    WAYS[way](pid, seconds)
+    _watch(way, pid, seconds)
     return 100 * (_cpu_seconds() - before) / (time.monotonic() - began)
 
 
@@ -158,8 +147,8 @@ def main() -> int:
         driver = None
         if options.driver == "fake":  # a library that answers at once
             driver = Path(name)
-            build = ["gcc", "-O2", "-shared", "-fPIC", "-o", driver / "libnvidia-ml.so.1"]
-            subprocess.run([*build, process.ROOT / "tests/fake_nvml.c"], check=True)
+            source, library = process.ROOT / "tests/fake_nvml.c", driver / "libnvidia-ml.so.1"
+            subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
         proofs = prove(seconds=options.seconds, turns=options.turns, driver=driver)
         return figures.print_proofs(proofs)
 

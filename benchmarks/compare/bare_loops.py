@@ -15,18 +15,25 @@ import nbformat
 LOST_SECONDS = 120.0  # without a message: it was dropped
 
 
-def floor(notebook: nbformat.NotebookNode) -> None:
-    """Execute a notebook with jupyter_client."""
-    from jupyter_client.manager import start_new_kernel
+def main(loop: str, source: str, target: str) -> None:
+    """Execute the notebook ``source`` and write it to ``target``."""
+    notebook = nbformat.read(source, as_version=4)
+    if loop == "nbclient":
+        from nbclient import NotebookClient
 
-    kernel, client = start_new_kernel(kernel_name="python3")
-    try:
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                _execute(client, cell)
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=False)
+        NotebookClient(notebook, kernel_name="python3").execute()
+    else:
+        from jupyter_client.manager import start_new_kernel
+
+        kernel, client = start_new_kernel(kernel_name="python3")
+        try:
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    _execute(client, cell)
+        finally:
+            client.stop_channels()
+            kernel.shutdown_kernel(now=False)
+    nbformat.write(notebook, target)
 
 
 def _execute(client: Any, cell: nbformat.NotebookNode) -> None:
@@ -45,20 +52,6 @@ def _execute(client: Any, cell: nbformat.NotebookNode) -> None:
     while reply.get("parent_header", {}).get("msg_id") != sent:
         reply = client.get_shell_msg(timeout=LOST_SECONDS)
     cell.execution_count = reply["content"]["execution_count"]
-
-
-def nbclient(notebook: nbformat.NotebookNode) -> None:
-    """Execute a notebook with nbclient."""
-    from nbclient import NotebookClient
-
-    NotebookClient(notebook, kernel_name="python3").execute()
-
-
-def main(loop: str, source: str, target: str) -> None:
-    """Execute the notebook ``source`` and write it to ``target``."""
-    notebook = nbformat.read(source, as_version=4)
-    {"floor": floor, "nbclient": nbclient}[loop](notebook)
-    nbformat.write(notebook, target)
 
 
 if __name__ == "__main__":

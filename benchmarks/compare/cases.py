@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from benchmarks import notebooks
 from benchmarks.compare import runners
@@ -35,6 +35,12 @@ class Case:
     stock: str
     slow: frozenset[str] = frozenset()
     executed: bool = False
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record keeps of the case."""
+        runners = [runner.name for runner in self.runners]
+        return {"what": self.what, "stock": self.stock, "runners": runners}
 
 
 _execute = partial(Case, job="execute", runners=runners.EXECUTE, stock="papermill")

@@ -11,50 +11,28 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from benchmarks.compare.suite import Sample
 from benchmarks.figures import Proof, Result
 from benchmarks.process import Usage
 
-if TYPE_CHECKING:
-    from benchmarks.compare.cases import Case
-
 SCHEMA: Final = "stepkit.benchmarks/1"
-
-_PACKAGES: Final = (
-    "stepkit",
-    "papermill",
-    "nbclient",
-    "nbconvert",
-    "nbformat",
-    "ipykernel",
-    "jupyter_client",
-    "pyzmq",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What a table has to know of a case."""
-
-    what: str
-    stock: str
-    runners: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """Everything that was measured, where, and what follows from it.
 
-    ``load`` is the machine's load average over one minute, before and after.
+    ``load`` is the machine's load average over one minute, before and after. Of each case, the
+    tables need ``what``, the names of its ``runners``, and which of them is ``stock``.
     """
 
     date: str
     machine: dict[str, str]
     versions: dict[str, str]
-    load: tuple[float, float]
-    cases: dict[str, About]
+    load: list[float]
+    cases: dict[str, dict[str, Any]]
     samples: list[Sample]
     skipped: dict[str, str]
     proofs: list[Proof]
@@ -77,13 +55,9 @@ def read(path: Path) -> Record:
         raise ValueError(f"{path} is not a {SCHEMA}")
     for sample in content["samples"]:
         sample["usage"] = Usage(**sample["usage"])
-    for about in content["cases"].values():
-        about["runners"] = tuple(about["runners"])
     content["samples"] = [Sample(**sample) for sample in content["samples"]]
-    content["cases"] = {name: About(**about) for name, about in content["cases"].items()}
     content["proofs"] = [Proof(**proof) for proof in content["proofs"]]
     content["targets"] = [Result(**result) for result in content["targets"]]
-    content["load"] = tuple(content["load"])
     return Record(**content)
 
 
@@ -100,16 +74,14 @@ def machine_kind() -> str:
 def machine() -> dict[str, str]:
     """Describe the machine's kind, nothing that names it."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    described = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition(":")[2]
+    processor = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition(":")[2]
     papermill = find_spec("papermill")
-    assert papermill
-    assert papermill.origin
-    compiled = Path(cache_from_source(papermill.origin)).exists()
+    compiled = papermill and Path(cache_from_source(papermill.origin or "")).exists()
     return {
         "kind": machine_kind(),
         "cores": str(len(os.sched_getaffinity(0))),
         "GiB": f"{memory:.0f}",
-        "processor": described.partition("\n")[0].strip() or platform.machine(),
+        "processor": processor.partition("\n")[0].strip() or platform.machine(),
         "python": platform.python_version(),
         "bytecode": "compiled" if compiled else "missing",
     }
@@ -117,10 +89,7 @@ def machine() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of what is measured."""
-    return {name: version(name) for name in _PACKAGES}
-
-
-def about(case: Case) -> About:
-    """Return what the tables need of a case."""
-    names = tuple(runner.name for runner in case.runners)
-    return About(what=case.what, stock=case.stock, runners=names)
+    stock = ("papermill", "nbclient", "nbconvert", "nbformat")
+    return {
+        name: version(name) for name in ("stepkit", *stock, "ipykernel", "jupyter_client", "pyzmq")
+    }

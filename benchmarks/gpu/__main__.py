@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks import process
 from benchmarks.compare import record
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if not found["why_not"]:
         for section in sections:
-            SECTIONS[section](found, options)
+            found |= SECTIONS[section](options)
             _write(found, options.out)  # a machine may be taken back before the end
     found["targets"] = [dataclasses.asdict(result) for result in report.judge(found)]
     _write(found, options.out)
@@ -72,56 +72,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_NO_GPU if found["why_not"] and options.require_gpu else 0
 
 
-def _measure_allocators(found: Findings, options: argparse.Namespace) -> None:
+def _measure_allocators(options: argparse.Namespace) -> Findings:
     """Let all modes run in turn, turn by turn: what disturbs one disturbs its neighbour too."""
-    found["allocators"] = []
+    found = []
     modes = [("allocate", mode) for mode in allocators.MODES]
     modes += [("guarded", mode) for mode in allocators.GUARDED]
     for turn in range(options.rounds or (1 if options.quick else 3)):
         for name, mode in modes:
             run = worker.call(name, mode, options.quick)
-            found["allocators"].append({"turn": turn, "mode": mode, **run})
+            found.append({"turn": turn, "mode": mode, **run})
             show_progress(f"{turn + 1} {mode}: {run.get('error', '') or run.get('workloads')}")
+    return {"allocators": found}
 
 
-def _measure_over_budget(found: Findings, _: argparse.Namespace) -> None:
-    runs = {kind: ("over-budget", kind) for kind in over_budget.KINDS}
-    found["over_budget"] = {}
-    for name, call in {**runs, "guard": ("guarded-over-budget",)}.items():
-        found["over_budget"][name] = worker.call(*call)
-        show_progress(f"over_budget {name}: {found['over_budget'][name]}")
+def _measure_over_budget(_: argparse.Namespace) -> Findings:
+    found = {kind: worker.call("over-budget", kind) for kind in over_budget.KINDS}
+    found["guard"] = worker.call("guarded-over-budget")
+    for name, run in found.items():
+        show_progress(f"over_budget {name}: {run}")
+    return {"over_budget": found}
 
 
-def _provoke_faults(found: Findings, _: argparse.Namespace) -> None:
-    found["faults"] = {
-        name: worker.call("fault", name, env=env, limit=_PROBE_SECONDS)
-        for name, env in faults.FAULTS.items()
-    }
+def _provoke_faults(_: argparse.Namespace) -> Findings:
+    found = {}
+    for name, env in faults.FAULTS.items():
+        found[name] = worker.call("fault", name, env=env, limit=_PROBE_SECONDS)
+    return {"faults": found}
 
 
-def _measure_monitoring(found: Findings, options: argparse.Namespace) -> None:
-    found["nvml"] = worker.call("nvml")
+def _measure_monitoring(options: argparse.Namespace) -> Findings:
+    found = {"nvml": worker.call("nvml")}
     found["sampler"] = worker.call("sampler", 2 if options.quick else 10)
     show_progress(f"sampler: {found['sampler']}")
+    return found
 
 
-def _check_environment(found: Findings, _: argparse.Namespace) -> None:
+def _check_environment(_: argparse.Namespace) -> Findings:
     # It finds stepkit without being in its directory.
     path = [str(process.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [*process.STEPKIT, "check-environment", "--gpu", "required"]
-    found["check_environment"] = []
+    found = []
     for _turn in range(_CHECKS):
         done = process.run(command, env=env, limit=_PROBE_SECONDS)
-        printed = done.output[-1000:]
-        if done.code is None:
-            printed = f"took more than {_PROBE_SECONDS:g} s"
+        late = f"took more than {_PROBE_SECONDS:g} s"
+        printed = late if done.code is None else done.output[-1000:]
         run = {"seconds": round(done.usage.wall, 3), "code": done.code, "said": printed}
-        found["check_environment"].append(run)
+        found.append(run)
         show_progress(f"check-environment: code {run['code']} after {run['seconds']} s")
+    return {"check_environment": found}
 
 
-SECTIONS: Final[dict[str, Callable[[Any, argparse.Namespace], None]]] = {
+SECTIONS: Final[dict[str, Callable[[argparse.Namespace], Findings]]] = {
     "allocators": _measure_allocators,
     "over-budget": _measure_over_budget,
     "faults": _provoke_faults,

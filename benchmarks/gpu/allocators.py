@@ -10,6 +10,7 @@ import random
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,13 +23,6 @@ POOL: Final = 8 * GIB  # or half of what is free, on a smaller card
 
 NOTEBOOKS_OWN: Final = "rmm-cuda"  # rmm.reinitialize(managed_memory=False, pool_allocator=False)
 
-ALLOCATION_HEAVY: Final = "mixed"  # what the target for the pool is about
-WORKLOADS: Final = {
-    "fixed": "1 MiB taken and given back, us",
-    ALLOCATION_HEAVY: "256 B to 32 MiB, 64 alive, us",
-    "chain": "elementwise, 16 MiB temporaries, ms",
-    "sort": "sort and argsort of 4 M floats, ms",
-}
 # The options of the guard, by the name of the row.
 GUARDED: Final[Mapping[str, Mapping[str, Any]]] = {
     "guard off": {"rmm_mode": "off"},
@@ -47,10 +41,11 @@ def _pool(mr: Any, size: int) -> Any:
     return mr.PoolMemoryResource(mr.CudaMemoryResource(), initial_pool_size=size)
 
 
-def _pool_with_overflow(mr: Any, size: int) -> Any:
+def overflow(gpu: Any, host: Any) -> Any:
+    """Return the guard's resource that takes from ``host`` what no longer fits into ``gpu``."""
     from stepkit.kernel.gpu_memory.host_overflow import HostOverflow
 
-    return HostOverflow(_pool(mr, size), mr.CudaMemoryResource(), lambda _: None).resource()
+    return HostOverflow(gpu, host, lambda _: None).resource()
 
 
 _CUPY: Final[dict[str, Callable[[Any], Any]]] = {
@@ -67,7 +62,7 @@ _RMM: Final[dict[str, Callable[[Any, int], Any]]] = {
     "rmm-pool+limit+statistics": lambda mr, size: mr.StatisticsResourceAdaptor(
         mr.LimitingResourceAdaptor(_pool(mr, size), size)
     ),
-    "rmm-pool+fallback": _pool_with_overflow,
+    "rmm-pool+fallback": lambda mr, size: overflow(_pool(mr, size), mr.CudaMemoryResource()),
 }
 MODES: Final = (*_CUPY, *_RMM)
 
@@ -127,30 +122,6 @@ def run_guarded(options: Mapping[str, Any], work: Callable[[], dict[str, Any]]) 
     return {**found, "told": logged}
 
 
-def _measure_workloads(quick: str) -> dict[str, Any]:
-    """Time each workload under the allocator that is set: ``workloads`` by name, or its error.
-
-    Small ones are in microseconds for each array, the others in milliseconds for each turn.
-    """
-    count, times = (1000, 3) if quick == "True" else (4000, 5)
-    units = {"fixed": 1e6 / count, "mixed": 1e6 / count, "chain": 1e3 / 20, "sort": 1e3 / 10}
-    cupy = library("cupy")
-
-    def median_seconds(work: Callable[[Any, int], None]) -> float:
-        def finish() -> None:
-            work(cupy, count)
-            cupy.cuda.runtime.deviceSynchronize()
-
-        finish()  # compiles kernels, and lets pools grow
-        return statistics.median(time_calls(finish, times))
-
-    found: dict[str, Any] = {}
-    for name, work in _WORK.items():
-        done = attempt(lambda work=work: median_seconds(work))  # type: ignore[misc]
-        found[name] = round(done["value"] * units[name], 3) if done["ok"] else done
-    return {"workloads": found}
-
-
 def _allocate_fixed(cupy: Any, count: int) -> None:
     for _ in range(count):
         cupy.cuda.alloc(MIB)
@@ -164,22 +135,48 @@ def _allocate_mixed(cupy: Any, count: int) -> None:
         alive[number % _ALIVE] = cupy.cuda.alloc(1 << chosen.randint(8, 25))
 
 
-def _compute_chain(cupy: Any, _: int) -> None:
+def _compute_chain(cupy: Any, count: int) -> None:
     x = cupy.arange(_FLOATS, dtype=cupy.float32) / _FLOATS
-    for _turn in range(20):
+    for _ in range(count):
         y = cupy.sqrt(x * x + 1.0) * cupy.exp(-x) + x * 0.5
         y = (y - y.mean()) / (y.std() + 1e-6)
 
 
-def _sort(cupy: Any, _: int) -> None:
+def _sort(cupy: Any, count: int) -> None:
     x = cupy.random.default_rng(_SEED).random(_FLOATS, dtype=cupy.float32)
-    for _turn in range(10):
+    for _ in range(count):
         cupy.sort(x)[cupy.argsort(x)[:10]] = 0
 
 
-_WORK: Final[dict[str, Callable[[Any, int], None]]] = {
-    "fixed": _allocate_fixed,
-    "mixed": _allocate_mixed,
-    "chain": _compute_chain,
-    "sort": _sort,
+ALLOCATION_HEAVY: Final = "mixed"  # what the target for the pool is about
+# What is done, how often, and how many of the unit of its time a second has.
+WORKLOADS: Final[dict[str, tuple[str, Callable[[Any, int], None], int, float]]] = {
+    "fixed": ("1 MiB taken and given back, us", _allocate_fixed, 4000, 1e6),
+    ALLOCATION_HEAVY: ("256 B to 32 MiB, 64 alive, us", _allocate_mixed, 4000, 1e6),
+    "chain": ("elementwise, 16 MiB temporaries, ms", _compute_chain, 20, 1e3),
+    "sort": ("sort and argsort of 4 M floats, ms", _sort, 10, 1e3),
 }
+
+
+def _measure_workloads(quick: str) -> dict[str, Any]:
+    """Time each workload under the allocator that is set: ``workloads`` by name, or its error.
+
+    Times are for each array, or for each turn of those that compute.
+    """
+    most, times = (1000, 3) if quick == "True" else (4000, 5)
+    cupy = library("cupy")
+
+    def median_seconds(work: Callable[[Any, int], None], count: int) -> float:
+        def finish() -> None:
+            work(cupy, count)
+            cupy.cuda.runtime.deviceSynchronize()
+
+        finish()  # compiles kernels, and lets pools grow
+        return statistics.median(time_calls(finish, times))
+
+    found: dict[str, Any] = {}
+    for name, (_, work, longest, units) in WORKLOADS.items():
+        count = min(longest, most)
+        done = attempt(partial(median_seconds, work, count))
+        found[name] = round(done["value"] * units / count, 3) if done["ok"] else done
+    return {"workloads": found}

@@ -5,16 +5,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.gpu.worker import GIB, MIB, attempt, library
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-Calls = dict[str, Callable[[], Any]]
+    from collections.abc import Callable, Mapping
 
 
 def probe() -> dict[str, Any]:
@@ -40,113 +37,93 @@ def probe() -> dict[str, Any]:
             "bytes_total": int(total),
         }
 
-    calls: Calls = {
-        "runtime_version": runtime.runtimeGetVersion,
-        "driver_version": runtime.driverGetVersion,
-        "count": runtime.getDeviceCount,
-        "device": device,
-        "kernel": lambda: float(cupy.arange(1000, dtype=cupy.float32).sum()),
-    }
-    return found | {name: attempt(call) for name, call in calls.items()}
+    found["runtime_version"] = attempt(runtime.runtimeGetVersion)
+    found["driver_version"] = attempt(runtime.driverGetVersion)
+    found["count"] = attempt(runtime.getDeviceCount)
+    found["device"] = attempt(device)
+    found["kernel"] = attempt(lambda: float(cupy.arange(1000, dtype=cupy.float32).sum()))
+    return found
 
 
 def find_obstacle(found: Mapping[str, Any]) -> str:
     """Return why nothing can be measured on a GPU, nothing when all is well."""
     if "error" in found:
         return str(found["error"])
-    if not found["cupy"]["ok"]:
-        return f"CuPy cannot be imported: {found['cupy']['error']}"
-    if not found["driver_library"]["ok"]:
-        return f"there is no driver: {found['driver_library']['error']}"
-    errors = [
-        found[name]["error"] for name in ("count", "device", "kernel") if not found[name]["ok"]
-    ]
-    return str(errors[0]) if errors else ""
+    prefixes = {"cupy": "CuPy cannot be imported: ", "driver_library": "there is no driver: "}
+    for name in (*prefixes, "count", "device", "kernel"):
+        if not found[name]["ok"]:
+            return f"{prefixes.get(name, '')}{found[name]['error']}"
+    return ""
 
 
-def provoke(name: str) -> dict[str, Any]:
-    """Provoke one of :data:`FAULTS` in this process; the caller sets its environment."""
-    calls = _CALLS.get(name, _calls_without_device)(library("rmm"), library("cupy"))
-    return {question: attempt(call) for question, call in calls.items()}
-
-
-def _calls_without_device(rmm: Any, cupy: Any) -> Calls:
-    return {
-        "count": cupy.cuda.runtime.getDeviceCount,
-        "reinitialize": lambda: rmm.reinitialize(managed_memory=False, pool_allocator=False),
-        "first array": lambda: float(cupy.zeros(3).sum()),
-    }
-
-
-def _calls_with_pool_too_large(rmm: Any, _: Any) -> Calls:
-    size = int(rmm.mr.available_device_memory()[1]) * 4 // 256 * 256
-
-    def repair() -> int:
-        rmm.mr.set_current_device_resource(rmm.mr.CudaMemoryResource())
-        return int(rmm.DeviceBuffer(size=MIB).size)
-
-    return {
-        "reinitialize": lambda: rmm.reinitialize(pool_allocator=True, initial_pool_size=size),
-        "buffer after it": lambda: rmm.DeviceBuffer(size=MIB).size,
-        "buffer after a repair": repair,
-    }
-
-
-def _calls_with_array_too_large(rmm: Any, cupy: Any) -> Calls:
-    size = int(rmm.mr.available_device_memory()[1]) * 4
-    return {
-        "RMM's buffer": lambda: rmm.DeviceBuffer(size=size).size,
-        "CuPy's array": lambda: cupy.cuda.alloc(size).mem.size,
-    }
-
-
-def _calls_after_fork(_: Any, cupy: Any) -> Calls:
-    def in_child() -> Any:
-        reading, writing = os.pipe()
-        if (child := os.fork()) == 0:
-            found = json.dumps(attempt(lambda: float(cupy.arange(3).sum())))
-            os.write(writing, found.encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writing)
-        return json.loads(os.read(reading, 1 << 16))
-
-    return {"context": lambda: cupy.cuda.runtime.free(0), "array in a forked child": in_child}
-
-
-def _calls_with_outlived_pool(rmm: Any, _: Any) -> Calls:
-    buffers: list[Any] = []
-
-    def buffer() -> None:
-        rmm.reinitialize(pool_allocator=True, initial_pool_size=GIB)
-        buffers.append(rmm.DeviceBuffer(size=MIB))
-
-    return {
-        "buffer": buffer,
-        "reinitialize": lambda: rmm.reinitialize(pool_allocator=False),
-        "another buffer": lambda: rmm.DeviceBuffer(size=16).size,
-        "free the first": buffers.clear,
-    }
-
-
-_CALLS: Final[dict[str, Callable[[Any, Any], Calls]]] = {
-    "other-device": lambda rmm, _: {
-        "reinitialize": lambda: rmm.reinitialize(devices=[7]),
-        "buffer after it": lambda: rmm.DeviceBuffer(size=MIB).size,
+# Each fault: expressions, one after the other, that are evaluated with RMM and CuPy at hand.
+_BUFFER: Final = {"buffer after it": "rmm.DeviceBuffer(size=MIB).size"}
+_CALLS: Final[Mapping[str, Mapping[str, str]]] = {
+    "other-device": {"reinitialize": "rmm.reinitialize(devices=[7])", **_BUFFER},
+    "pool-too-large": {
+        "reinitialize": "rmm.reinitialize(pool_allocator=True, initial_pool_size=too_much())",
+        **_BUFFER,
+        "repair": "rmm.mr.set_current_device_resource(rmm.mr.CudaMemoryResource())",
+        "buffer after a repair": "rmm.DeviceBuffer(size=MIB).size",
     },
-    "pool-too-large": _calls_with_pool_too_large,
-    "pool-misaligned": lambda rmm, _: {
-        "reinitialize": lambda: rmm.reinitialize(pool_allocator=True, initial_pool_size=1000),
-        "buffer after it": lambda: rmm.DeviceBuffer(size=MIB).size,
+    "pool-misaligned": {
+        "reinitialize": "rmm.reinitialize(pool_allocator=True, initial_pool_size=1000)",
+        **_BUFFER,
     },
-    "array-too-large": _calls_with_array_too_large,
-    "fork": _calls_after_fork,
-    "buffer-outlives-its-pool": _calls_with_outlived_pool,
+    "array-too-large": {
+        "RMM's buffer": "rmm.DeviceBuffer(size=too_much()).size",
+        "CuPy's array": "cupy.cuda.alloc(too_much()).mem.size",
+    },
+    "fork": {
+        "context": "cupy.cuda.runtime.free(0)",
+        "array in a forked child": "in_forked_child(lambda: float(cupy.arange(3).sum()))",
+    },
+    "buffer-outlives-its-pool": {
+        "pool": "rmm.reinitialize(pool_allocator=True, initial_pool_size=GIB)",
+        "buffer": "buffers.append(rmm.DeviceBuffer(size=MIB))",
+        "reinitialize": "rmm.reinitialize(pool_allocator=False)",
+        "another buffer": "rmm.DeviceBuffer(size=16).size",
+        "free the first": "buffers.clear()",
+    },
+}
+_WITHOUT_DEVICE: Final = {
+    "count": "cupy.cuda.runtime.getDeviceCount()",
+    "reinitialize": "rmm.reinitialize(managed_memory=False, pool_allocator=False)",
+    "first array": "float(cupy.zeros(3).sum())",
 }
 # Each fault, and what it needs of the environment.
-FAULTS: Final[dict[str, dict[str, str]]] = {
+FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "no-visible-device": {"CUDA_VISIBLE_DEVICES": ""},
     "unknown-uuid": {"CUDA_VISIBLE_DEVICES": "GPU-deadbeef"},
     "unknown-index": {"CUDA_VISIBLE_DEVICES": "99"},
     **{name: {} for name in _CALLS},
 }
+
+
+def provoke(name: str) -> dict[str, Any]:
+    """Provoke one of :data:`FAULTS` in this process; the caller sets its environment."""
+    rmm = library("rmm")
+    names = {
+        "rmm": rmm,
+        "cupy": library("cupy"),
+        "MIB": MIB,
+        "GIB": GIB,
+        "buffers": [],
+        "too_much": lambda: int(rmm.mr.available_device_memory()[1]) * 4 // 256 * 256,
+        "in_forked_child": _attempt_in_forked_child,
+    }
+    calls = _CALLS.get(name, _WITHOUT_DEVICE)
+    return {
+        question: attempt(lambda call=call: eval(call, names))  # type: ignore[misc]
+        for question, call in calls.items()
+    }
+
+
+def _attempt_in_forked_child(call: Callable[[], Any]) -> Any:
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writing, json.dumps(attempt(call)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    return json.loads(os.read(reading, 1 << 16))

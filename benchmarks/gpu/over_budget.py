@@ -22,21 +22,6 @@ _FLOATS: Final = 64 * MIB
 _SUMMED: Final = 1 << 20  # elements of each array: float32 adds them without loss
 
 
-class _Overflow:
-    """The guard's overflow of ``gpu`` to ``host``, and what each of them served."""
-
-    def __init__(self, gpu: Any, host: Any) -> None:
-        from stepkit.kernel.gpu_memory.host_overflow import HostOverflow
-
-        adaptor = library("rmm").mr.StatisticsResourceAdaptor
-        self._rungs = [adaptor(gpu), adaptor(host)]
-        self.resource = HostOverflow(*self._rungs, lambda _: None).resource()
-
-    def served(self) -> list[int]:
-        """Return the bytes that came from each so far."""
-        return [int(rung.allocation_counts.total_bytes) for rung in self._rungs]
-
-
 def run(kind: str) -> dict[str, Any]:
     """Run the workload on a pool of one GiB, with ``kind`` for what no longer fits.
 
@@ -44,12 +29,11 @@ def run(kind: str) -> dict[str, Any]:
     """
     mr, cupy = library("rmm").mr, library("cupy")
     cupy.cuda.runtime.free(0)
-    pool = mr.LimitingResourceAdaptor(
-        mr.PoolMemoryResource(
-            mr.CudaMemoryResource(), initial_pool_size=BUDGET, maximum_pool_size=BUDGET
-        ),
-        BUDGET,
+    pool = mr.PoolMemoryResource(
+        mr.CudaMemoryResource(), initial_pool_size=BUDGET, maximum_pool_size=BUDGET
     )
+    resource = pool = mr.LimitingResourceAdaptor(pool, BUDGET)
+    rungs: list[Any] = []
     alive: list[Any] = []
     spilled = 0
 
@@ -63,21 +47,20 @@ def run(kind: str) -> dict[str, Any]:
                 return True
         return False
 
-    overflow: _Overflow | None = None
-    resource = pool
-    if kind == "pool-then-cuda":
-        host = mr.LimitingResourceAdaptor(mr.CudaMemoryResource(), 4 * GIB)
-        overflow = _Overflow(pool, host)
-    elif kind == "pool-then-pinned":
-        host = mr.LimitingResourceAdaptor(mr.PinnedHostMemoryResource(), 5 * GIB // 2)
-        overflow = _Overflow(pool, host)
-    elif kind == "spill":
+    if kind == "spill":
         resource = mr.FailureCallbackResourceAdaptor(pool, spill)
-    allocators.use(overflow.resource if overflow else resource)
+    elif kind != "pool":
+        if kind == "pool-then-cuda":
+            host = mr.LimitingResourceAdaptor(mr.CudaMemoryResource(), 4 * GIB)
+        else:
+            host = mr.LimitingResourceAdaptor(mr.PinnedHostMemoryResource(), 5 * GIB // 2)
+        rungs = [mr.StatisticsResourceAdaptor(rung) for rung in (pool, host)]
+        resource = allocators.overflow(*rungs)
+    allocators.use(resource)
     return {
         "outcome": attempt(lambda: _fill_and_sum(alive)),
         "arrays": len(alive),
-        "served_mib": [size // MIB for size in overflow.served()] if overflow else [],
+        "served_mib": [int(rung.allocation_counts.total_bytes) // MIB for rung in rungs],
         "spilled_mib": spilled // MIB,
     }
 
@@ -115,8 +98,9 @@ def run_on_host() -> dict[str, Any]:
     host = rmm.mr.CallbackMemoryResource(
         lambda size, _: libc.malloc(size), lambda pointer, _, __: libc.free(pointer)
     )
-    overflow = _Overflow(*(rmm.mr.LimitingResourceAdaptor(host, limit) for limit in (MIB, 4 * MIB)))
-    counted = rmm.mr.StatisticsResourceAdaptor(overflow.resource)
+    limited = [rmm.mr.LimitingResourceAdaptor(host, limit) for limit in (MIB, 4 * MIB)]
+    rungs = [rmm.mr.StatisticsResourceAdaptor(rung) for rung in limited]
+    counted = rmm.mr.StatisticsResourceAdaptor(allocators.overflow(*rungs))
     blocks = [counted.allocate(MIB // 2) for _ in range(6)]
     full = attempt(lambda: [counted.allocate(2 * MIB) for _ in range(3)])
     for block in blocks:
@@ -124,7 +108,7 @@ def run_on_host() -> dict[str, Any]:
     counts = counted.allocation_counts
     return {
         "rmm": rmm.__version__,
-        "served": overflow.served(),
+        "served": [int(rung.allocation_counts.total_bytes) for rung in rungs],
         "peak_bytes": int(counts.peak_bytes),
         "bytes_left": int(counts.current_bytes),
         "full": full,

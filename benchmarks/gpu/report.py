@@ -109,7 +109,7 @@ def _allocators(found: Findings) -> Iterator[str]:
             row += [_spell(times), _spell(_ratio(found, NOTEBOOKS_OWN, mode, name))]
         rows.append(row)
     yield from figures.table(rows)
-    yield from (f"  {name}: {what}" for name, what in WORKLOADS.items())
+    yield from (f"  {name}: {what}" for name, (what, *_) in WORKLOADS.items())
     for run in runs:
         wrong = [str(v["error"]) for v in run.get("workloads", {}).values() if isinstance(v, dict)]
         for error in [run["error"]] if "error" in run else wrong[:1]:

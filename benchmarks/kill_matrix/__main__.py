@@ -15,11 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,14 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # A shell lets its background jobs ignore SIGINT, and so would everything that is run here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    scenarios = []
-    for scenario in SCENARIOS:
-        if options.only and scenario.name not in options.only:
-            continue
-        if reason := scenario.missing():
-            print(f"skipped: {scenario.name}: {reason}")
-        else:
-            scenarios.append(scenario)
+    chosen = [s for s in SCENARIOS if not options.only or s.name in options.only]
+    missing = {scenario.name: scenario.missing() for scenario in chosen}
+    for name, reason in missing.items():
+        if reason:
+            print(f"skipped: {name}: {reason}")
+    scenarios = [scenario for scenario in chosen if not missing[scenario.name]]
     if not scenarios:
         return 1
     numbers = [options.round] if options.round is not None else list(range(options.rounds))
@@ -115,52 +113,45 @@ def play(
     """Play one round; scenarios take turns, all else is drawn."""
     scenario = scenarios[number % len(scenarios)]
     dice = random.Random(f"{seed}:{number}")
-    with tempfile.TemporaryDirectory(prefix="sk-") as name:
-        now = Round(Path(name), dice=dice, mark=uuid.uuid4().hex)
-        try:
-            return _play(number, scenario, now, extra)
-        finally:
-            process.kill_marked(now.mark)
-            for undo in reversed(now.undo):
-                undo()
-
-
-def _play(number: int, scenario: Scenario, now: Round, extra: Sequence[str]) -> Outcome:
-    scenario.prepare(now)
-    command = scenario.wrap(now, _command(now, extra))
-    with Reader(now.output) as reader:
-        code, ended = _run(scenario, now, command)
-    problems = [*promises.find_broken(scenario, now, reader, code)]
-    took = ended - now.done_at if now.done_at and scenario.orderly else None
-    problems += promises.find_late(scenario, code, took)
-    running, workers = promises.end_processes(scenario, now)
-    files = promises.list_files(now)
-    if files and scenario.orderly and code is not None and code >= 0:
-        problems.append(f"left {', '.join(files)}")
-    after = _run_again(now, extra) if files and not scenario.orderly else ""
-    log = now.log.read_text(errors="replace")[-_LOG_CHARACTERS:] if problems or running else ""
-    return Outcome(
-        number=number,
-        scenario=scenario.name,
-        deed=now.deed,
-        code=code,
-        seconds_to_end=took,
-        reads=reader.reads,
-        contents=reader.contents,
-        torn_reads=reader.torn_reads,
-        left_workers=workers,
-        left_files=files,
-        next_run=after,
-        log=log,
-        problems=(*problems, *running, *([after] if after.startswith("the next run") else [])),
-    )
+    with ExitStack() as cleanup:
+        name = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="sk-"))
+        now = Round(Path(name), dice=dice, mark=uuid.uuid4().hex, cleanup=cleanup)
+        scenario.prepare(now)
+        command = scenario.wrap(now, _command(now, extra))
+        cleanup.callback(process.kill_marked, now.mark)  # before what was prepared is undone
+        with Reader(now.output) as reader:
+            code, ended = _run(scenario, now, command)
+        problems = [*promises.find_broken(scenario, now, reader, code)]
+        took = ended - now.done_at if now.done_at and scenario.orderly else None
+        problems += promises.find_late(scenario, code, took)
+        running, workers = promises.end_processes(scenario, now)
+        files = promises.list_files(now)
+        if files and scenario.orderly and code is not None and code >= 0:
+            problems.append(f"left {', '.join(files)}")
+        after = _run_again(now, extra) if files and not scenario.orderly else ""
+        failed_again = [after] if after.startswith("the next run") else []
+        log = now.log.read_text(errors="replace") if problems or running else ""
+        return Outcome(
+            number=number,
+            scenario=scenario.name,
+            deed=now.deed,
+            code=code,
+            seconds_to_end=took,
+            reads=reader.reads,
+            contents=reader.contents,
+            torn_reads=reader.torn_reads,
+            left_workers=workers,
+            left_files=files,
+            next_run=after,
+            log=log[-_LOG_CHARACTERS:],
+            problems=(*problems, *running, *failed_again),
+        )
 
 
 def _command(now: Round, extra: Sequence[str]) -> list[str]:
-    paths = {"--notebook": now.notebook, "--output": now.output, "--report": now.report}
-    flags = [text for flag, path in paths.items() for text in (flag, str(path))]
+    paths = ["--notebook", now.notebook, "--output", now.output, "--report", now.report]
     often = ["--autosave-cell-every", "1"]  # seconds: checkpoints are what this is about
-    return [*process.STEPKIT, "execute-notebook", *flags, *often, *extra]
+    return [*process.STEPKIT, "execute-notebook", *map(str, paths), *often, *extra]
 
 
 def _run(scenario: Scenario, now: Round, command: Sequence[str]) -> tuple[int | None, float]:
@@ -173,20 +164,15 @@ def _run(scenario: Scenario, now: Round, command: Sequence[str]) -> tuple[int | 
     }
     with now.log.open("wb") as log:
         now.child = subprocess.Popen(command, env=env, cwd=now.directory, stdout=log, stderr=log)
-    hurting = threading.Thread(target=scenario.hurt, args=(now,), daemon=True)
-    hurting.start()
+    scenario.hurt(now)
     try:
-        code: int | None = now.child.wait(_LIMIT_SECONDS)
+        return now.child.wait(_LIMIT_SECONDS), time.monotonic()
     except subprocess.TimeoutExpired:
-        code = None
-    ended = time.monotonic()
-    if code is None:
         now.child.send_signal(signal.SIGABRT)  # faulthandler says where it stands
         process.wait_until(lambda: not now.is_running(), _ABORT_SECONDS)
         process.kill_marked(now.mark)
         now.child.wait()
-    hurting.join()
-    return code, ended
+    return None, time.monotonic()
 
 
 def _run_again(now: Round, extra: Sequence[str]) -> str:

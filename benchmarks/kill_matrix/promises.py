@@ -110,16 +110,12 @@ def find_late(scenario: Scenario, code: int | None, took: float | None) -> Itera
 
 def end_processes(scenario: Scenario, now: Round) -> tuple[list[str], int]:
     """Return the broken promises about processes, and how many workers outlived their runner."""
-
-    def kernels() -> list[int]:
-        return [pid for pid in process.marked(now.mark) if process.is_kernel(pid)]
-
     seconds = _TIDY_SECONDS if scenario.orderly else 0.0
     if process.wait_until(lambda: not process.marked(now.mark), seconds):
         return [], 0
     if not scenario.orderly:  # the kernel notices, its workers may not
-        process.wait_until(lambda: not kernels(), _ORPHAN_SECONDS)
-    left = kernels()
+        process.wait_until(lambda: not process.kernels(now.mark), _ORPHAN_SECONDS)
+    left = process.kernels(now.mark)
     workers = len(process.marked(now.mark)) - len(left)
     process.kill_marked(now.mark)
     problems = [f"{len(left)} kernel still runs"] if left else []

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from benchmarks import notebooks, process
 from benchmarks.contents import Contents
-
-if TYPE_CHECKING:
-    import random
 
 _MIB: Final = 1 << 20
 _TMPFS_MIB: Final = 16
@@ -28,32 +26,32 @@ _START_SECONDS: Final = 1.2  # about how long the kernel takes to start
 _POLL_SECONDS: Final = 0.005
 
 
+@dataclass
 class Round:
     """Where one run happens, and what is known of it.
 
     ``expected`` is what the whole notebook leaves, ``seconds`` about how long that takes; ``deed``
-    says what was done to the run, and ``done_at`` when (:func:`time.monotonic`). What ``undo``
-    holds is called at the end, the last first.
+    says what was done to the run, and ``done_at`` when (:func:`time.monotonic`). ``cleanup`` undoes
+    at the end what was prepared.
     """
 
-    def __init__(
-        self, directory: Path, *, dice: random.Random, mark: str, expected: Contents | None = None
-    ) -> None:
-        self.directory = directory
-        self.dice = dice
-        self.mark = mark
-        self.expected = expected or Contents()
-        self.seconds = 0.0
-        self.child: subprocess.Popen[bytes] | None = None
-        self.deed = ""
-        self.done_at: float | None = None
-        self.undo: list[Callable[[], object]] = []
-        self.notebook = directory / "in.ipynb"
-        self.output = directory / "out" / "out.ipynb"
-        self.report = directory / "report.json"  # on a disk that is never full
-        self.log = directory / "log"
-        self.scratch = directory / "tmp"  # for temporary files of the run
-        self.home = directory / "home"  # of Jupyter and IPython
+    directory: Path
+    dice: random.Random
+    mark: str
+    cleanup: ExitStack = field(default_factory=ExitStack)
+    expected: Contents = field(default_factory=Contents)
+    seconds: float = 0.0
+    child: subprocess.Popen[bytes] | None = None
+    deed: str = ""
+    done_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.notebook = self.directory / "in.ipynb"
+        self.output = self.directory / "out" / "out.ipynb"
+        self.report = self.directory / "report.json"  # on a disk that is never full
+        self.log = self.directory / "log"
+        self.scratch = self.directory / "tmp"  # for temporary files of the run
+        self.home = self.directory / "home"  # of Jupyter and IPython
         for path in (self.output.parent, self.scratch, self.home):
             path.mkdir()
 
@@ -79,14 +77,14 @@ def _prepare_plain(now: Round) -> None:
     cells = now.dice.randint(10, 30)
     pace = now.dice.choice([0.02, 0.1, 0.3])
     size = now.dice.choice([1_000, 50_000])
-    now.expected = notebooks.with_workers(now.notebook, cells, size, pace)
+    now.expected = notebooks.paced(now.notebook, cells, size, pace, worker=True)
     now.seconds = _START_SECONDS + cells * pace
 
 
 def _prepare_small_disk(now: Round) -> None:
     disk = now.output.parent
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_TMPFS_MIB}m", "tmpfs", disk], check=True)
-    now.undo.append(partial(subprocess.run, ["umount", "-l", disk], check=True))
+    now.cleanup.callback(subprocess.check_call, ["umount", "-l", disk])
     _prepare_plain(now)
 
 
@@ -106,14 +104,11 @@ def _signal_runner(signum: signal.Signals, now: Round) -> None:
 
 
 def _kill_kernel(now: Round) -> None:
-    kernels: list[int] = []
-    while now.is_running() and not kernels:
-        kernels = [pid for pid in process.marked(now.mark) if process.is_kernel(pid)]
-        time.sleep(_POLL_SECONDS)
+    process.wait_until(lambda: bool(process.kernels(now.mark)) or not now.is_running(), 60)
     moment = now.dice.uniform(0.0, now.seconds - _START_SECONDS + 0.5)
     if now.wait(moment):
-        with suppress(ProcessLookupError):
-            os.kill(kernels[0], signal.SIGKILL)
+        with suppress(ProcessLookupError, IndexError):  # it ended meanwhile
+            os.kill(process.kernels(now.mark)[0], signal.SIGKILL)
             now.note(f"the kernel was killed {moment:.2f} s after it started")
 
 
@@ -146,7 +141,7 @@ def _run_in_cgroup(now: Round, command: list[str]) -> list[str]:
                 return
             time.sleep(0.05)
 
-    now.undo.append(remove)
+    now.cleanup.callback(remove)
     (group / "memory.limit_in_bytes").write_text(str(_OOM_LIMIT_MIB * _MIB))
     now.note(f"{_OOM_LIMIT_MIB} MiB of memory")
     inside = f'mount --bind {group} {_CGROUPS} && exec "$@"'

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, notebooks
-from benchmarks.compare import cases, record, runners, tables, targets
+from benchmarks.compare import cases, record, report, runners
 from benchmarks.compare.suite import Sample, Suite
 from benchmarks.figures import Proof
 from benchmarks.process import Usage
@@ -34,10 +34,6 @@ def sample(case: str, runner: str, turn: int, wall: float, problem: str = "") ->
     return Sample(case=case, runner=runner, turn=turn, usage=usage, problem=problem)
 
 
-def wall(usage: Usage) -> float:
-    return usage.wall
-
-
 def test_ratios_are_taken_within_a_turn_and_only_of_good_runs() -> None:
     samples = [
         sample("c", "old", 0, 10.0),
@@ -50,12 +46,12 @@ def test_ratios_are_taken_within_a_turn_and_only_of_good_runs() -> None:
         sample("other", "old", 3, 1.0),
     ]
 
-    found = targets.ratio(samples, "c", "old", "new", wall)
+    found = report.ratio(samples, "c", "old", "new", "wall")
 
-    assert found == figures.Spread(median=3.0, low=2.0, high=4.0, count=2)
-    times = targets.by_turn(samples, "c", "new", wall).values()
+    assert found == figures.Spread(3.0, 2.0, 4.0, 2)
+    times = report.by_turn(samples, "c", "new", "wall").values()
     assert (min(times), len(times)) == (1.0, 3)
-    assert not targets.by_turn(samples, "c", "nobody", wall)
+    assert not report.by_turn(samples, "c", "nobody", "wall")
 
 
 def test_a_target_is_missed_by_a_fast_run_that_lost_output() -> None:
@@ -63,20 +59,20 @@ def test_a_target_is_missed_by_a_fast_run_that_lost_output() -> None:
     slow = [sample("cells-800", "stepkit", 0, 1.2), sample("cells-800", "floor", 0, 1.0)]
     lossy = [*good, sample("cells-800", "stepkit", 1, 0.1, problem="cells 7 of 800")]
 
-    verdicts = [targets.judge(samples)[0].verdict for samples in (good, slow, lossy, [])]
+    verdicts = [report.judge(samples)[0].verdict for samples in (good, slow, lossy, [])]
 
     assert verdicts == ["reached", "not reached", "not reached", "not measured"]
 
 
 def test_a_proof_that_fails_is_a_target_missed() -> None:
     proofs = [
-        Proof(name="torn-reads", runner="papermill", text="5 torn"),
-        Proof(name="torn-reads", runner="stepkit", text="1 torn", wanted="none", ok=False),
+        Proof("torn-reads", "papermill", "5 torn"),
+        Proof("torn-reads", "stepkit", "1 torn", "none", ok=False),
     ]
 
-    results = targets.judge([], proofs)
+    results = report.judge([], proofs)
 
-    assert len(results) == len(targets.TARGETS) + 1  # papermill promised nothing
+    assert len(results) == len(report.TARGETS) + 1  # papermill promised nothing
     assert (results[-1].text, results[-1].verdict) == ("torn-reads: stepkit", "not reached")
 
 
@@ -107,12 +103,12 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
         date=record.today(),
         machine=record.machine(),
         versions=record.versions(),
-        load=(0.0, 1.0),
-        cases={case.name: record.about(case)},
+        load=[0.0, 1.0],
+        cases={case.name: case.about},
         samples=samples,
         skipped=work.skipped,
         proofs=[],
-        targets=targets.judge(samples),
+        targets=report.judge(samples),
     )
     found.write(tmp_path / "record.json")
     assert record.read(tmp_path / "record.json") == found
@@ -120,7 +116,7 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
 
     assert command.main(["--compare", str(tmp_path / "record.json")]) == 0
     printed = capsys.readouterr().out
-    assert printed == "\n".join(tables.of_record(found)) + "\n"
+    assert printed == "\n".join(report.lines(found)) + "\n"
     assert "not measured: none: it is not there" in printed
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def hurt_round(tmp_path: Path, output: str, expected: Contents | None = None) -> Round:
-    now = Round(tmp_path, dice=random.Random(1), mark="m", expected=expected)
+    now = Round(tmp_path, dice=random.Random(1), mark="m", expected=expected or Contents())
     now.output.write_text(output)
     now.note("hurt")
     return now
