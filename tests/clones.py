@@ -17,6 +17,13 @@ def clone(repository: Origin | str, destination: Path, **more: Any) -> Outputs:
     return git_clone.run(Options(url=url, destination=destination, **more))
 
 
+def clone_keeping_work(origin: Origin, destination: Path, **more: Any) -> Path:
+    """Clone over a checkout that was changed; return the backup of it."""
+    backup = clone(origin, destination, **more).backup
+    assert backup is not None
+    return backup
+
+
 def failed(
     repository: Origin | str, destination: Path, reason: Reason | None = None, **more: Any
 ) -> StepError:

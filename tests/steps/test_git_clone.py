@@ -12,7 +12,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import pytest
-from clones import add_submodule_without_url, clone, failed, read_files, refused
+from clones import add_submodule_without_url, clone, clone_keeping_work, failed, read_files, refused
 from samples import Origin
 from samples import names as all_names
 
@@ -23,11 +23,6 @@ from stepkit.steps.git_clone import Outputs
 
 def names(directory: Path) -> list[str]:
     return all_names(directory, locks=False)
-
-
-def backup_of(outputs: Outputs) -> Path:
-    assert outputs.backup is not None
-    return outputs.backup
 
 
 def test_checks_out_the_default_branch_without_a_revision(origin: Origin, tmp_path: Path) -> None:
@@ -69,7 +64,7 @@ def test_a_name_of_both_a_branch_and_a_tag_is_refused(origin: Origin, source: Pa
     assert clone(origin, source, revision="refs/heads/v1").commit == commit
 
 
-def test_replaces_an_older_checkout_of_its_own(origin: Origin, checkout: Path) -> None:
+def test_replaces_an_older_checkout_of_stepkit(origin: Origin, checkout: Path) -> None:
     commit = origin.commit("second")
 
     outputs = clone(origin, checkout)
@@ -85,7 +80,7 @@ def test_a_changed_older_checkout_is_kept(origin: Origin, checkout: Path, change
     if change == "commit":
         origin.git("commit", "-a", "-m", "mine", cwd=checkout)
 
-    backup = backup_of(clone(origin, checkout))
+    backup = clone_keeping_work(origin, checkout)
 
     assert "precious" in [path.read_text() for path in backup.glob("*.txt")]
     assert (checkout / "file.txt").read_text() == "first"
@@ -150,7 +145,7 @@ def test_work_that_git_does_not_show_is_kept_too(origin: Origin, source: Path, k
     hide_work(origin, source, kind)
     before = {path.relative_to(source) for path in source.rglob("*")}
 
-    backup = backup_of(clone(origin, source))
+    backup = clone_keeping_work(origin, source)
 
     assert {path.relative_to(backup) for path in backup.rglob("*")} == before
     assert (source / "file.txt").read_text() == "first"
@@ -244,7 +239,7 @@ def test_edits_during_the_fetch_are_kept(
 
     monkeypatch.setattr(git_clone, "_fetch", editing)
 
-    assert (backup_of(clone(origin, checkout)) / "file.txt").read_text() == "precious"
+    assert (clone_keeping_work(origin, checkout) / "file.txt").read_text() == "precious"
 
 
 def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> None:
@@ -252,7 +247,7 @@ def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> Non
     clone(origin, source)
     (source / "file.txt").write_text("precious")
 
-    backup = backup_of(clone(origin, source))
+    backup = clone_keeping_work(origin, source)
 
     assert backup.name.encode().startswith("\u00e9".encode() * 100)
     assert (backup / "file.txt").read_text() == "precious"

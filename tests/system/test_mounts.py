@@ -26,13 +26,13 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("path", "kind"),
     [("/data/run", "nfs4"), ("/data/a bä/x", "tmpfs"), ("/databank", "ext4"), ("/", "ext4")],
 )
-def test_the_longest_and_latest_mount_counts(tmp_path: Path, path: str, kind: str) -> None:
-    assert mounts.file_system(type(tmp_path)(path)) == kind
+def test_the_longest_and_latest_mount_counts(path: str, kind: str) -> None:
+    assert mounts.file_system(Path(path)) == kind
 
 
 @pytest.mark.usefixtures("table")
-def test_finds_what_is_mounted_inside(tmp_path: Path) -> None:
-    directory = type(tmp_path)("/data")
+def test_finds_what_is_mounted_inside() -> None:
+    directory = Path("/data")
 
     assert [str(path) for path in mounts.inside(directory)] == ["/data", "/data", "/data/a bä"]
     assert mounts.inside(directory / "a") == []

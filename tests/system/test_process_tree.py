@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from children import answer, child
+from children import answer, child, read_line
 from runs import execute, statuses
 from waiting import until
 
@@ -163,8 +163,7 @@ def test_the_memory_and_the_cpu_time_of_children_count() -> None:
     busy = "b = b'x' * 50_000_000; print(flush=True)\nwhile True: pass"
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     with child(f"print('ready', flush=True); {starts}") as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+        read_line(process)
         tree = ProcessTree(process.pid)
         before = cpu(tree)
         time.sleep(0.5)
@@ -285,8 +284,7 @@ def _adopting() -> Iterator[None]:
 @pytest.mark.usefixtures("_adopting")
 def test_cpu_time_of_an_orphan_stays_when_another_process_waited_for_it() -> None:
     with child(ORPHANS) as process:
-        assert process.stdout is not None
-        orphan = int(process.stdout.readline())
+        orphan = int(read_line(process))
         tree = ProcessTree(process.pid)
         both, before = tree.usage().processes, cpu(tree)
         answer(process)
