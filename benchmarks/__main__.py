@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import displays, readers
-from benchmarks.compare import cases, record, report
-from benchmarks.compare.suite import Suite
+from benchmarks.compare import cases, record, report, suite
 from benchmarks.figures import show_progress
 
 if TYPE_CHECKING:
@@ -57,10 +56,15 @@ def _measure(options: argparse.Namespace) -> Record:
     load = os.getloadavg()[0]
     chosen = [case for case in (cases.QUICK if options.quick else cases.FULL) if wanted(case.name)]
     samples = []
-    turns = options.rounds or (1 if options.quick else 5)
+    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
-        suite = Suite(chosen, Path(scratch))
-        for sample in suite.run(turns, options.slow_rounds):
+        for sample in suite.run(
+            chosen,
+            Path(scratch),
+            turns=options.rounds or (1 if options.quick else 5),
+            slow_turns=options.slow_rounds,
+            skipped=skipped,
+        ):
             samples.append(sample)
             note = f": {sample.problem}" if sample.problem else ""
             took = f"{sample.usage.wall:.2f} s{note}"
@@ -78,7 +82,7 @@ def _measure(options: argparse.Namespace) -> Record:
         load=[load, os.getloadavg()[0]],
         cases={case.name: case.about for case in chosen},
         samples=samples,
-        skipped=suite.skipped,
+        skipped=skipped,
         proofs=proofs,
         targets=report.judge(samples, proofs),
     )

@@ -200,10 +200,8 @@ def _resources(pid: int) -> tuple[float, int]:
 
 def _peak_memory(pid: int) -> int:
     """Return the most bytes that ``pid`` had in memory so far, 0 when it is gone."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    with suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
     return 0
 
 

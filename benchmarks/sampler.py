@@ -60,7 +60,6 @@ _READ: Final[dict[str, Callable[[int], object]]] = {
     # The smallest of programs: what any tool costs that is started for each sample.
     "a spawn of true": lambda _: subprocess.run(["true"], capture_output=True, check=True),
 }
-WAYS: Final = ("stepkit", *_READ)
 
 
 def _watch(way: str, pid: int, seconds: float) -> None:
@@ -88,7 +87,7 @@ def prove(*, seconds: float, turns: int, driver: Path | None) -> Iterator[Proof]
         ) as tree:  # the end of the block closes its stdin, at which it ends
             assert tree.stdout is not None
             tree.stdout.readline()
-            for way in WAYS:
+            for way in ("stepkit", *_READ):
                 found = [_measure(way, tree.pid, seconds, driver) for _ in range(turns)]
                 shares = [share for share in found if share is not None]
                 name, wanted = f"{NAME}, {size} processes", f"at most {_BUDGET} %"
@@ -107,23 +106,24 @@ def _measure(way: str, pid: int, seconds: float, driver: Path | None) -> float |
     env = dict(os.environ)
     if driver:
         env["LD_LIBRARY_PATH"] = os.pathsep.join([str(driver), env.get("LD_LIBRARY_PATH", "")])
-    command = [sys.executable, "-m", "benchmarks.sampler", "--way", way, "--pid", str(pid)]
-    done = process.run([*command, "--seconds", str(seconds)], env=env)
+    code = f"from benchmarks import sampler; sampler.print_share({way!r}, {pid}, {seconds})"
+    done = process.run([sys.executable, "-c", code], env=env)
     if done.problem:
         raise RuntimeError(f"{way}: {done.problem}")
     share: float | None = json.loads(done.output)
     return share
 
 
-def _share_of_a_core(way: str, pid: int, seconds: float) -> float | None:
-    """Return the percentage of a core, without what imports and the first samples take."""
+def print_share(way: str, pid: int, seconds: float) -> None:
+    """Print the percentage of a core, without what imports and the first samples take."""
     try:
         _watch(way, pid, 2 * _INTERVAL)
     except FileNotFoundError:  # nvidia-smi
-        return None
+        print("null")
+        return
     before, began = _cpu_seconds(), time.monotonic()
     _watch(way, pid, seconds)
-    return 100 * (_cpu_seconds() - before) / (time.monotonic() - began)
+    print(100 * (_cpu_seconds() - before) / (time.monotonic() - began))
 
 
 def _cpu_seconds() -> float:
@@ -132,17 +132,12 @@ def _cpu_seconds() -> float:
 
 
 def main() -> int:
-    """Run the proof alone, or one measurement for it."""
+    """Run the proof alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sampler", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--turns", type=int, default=3, help="measurements of each way (default 3)")
     parser.add_argument("--driver", choices=["machine", "fake"], default="machine")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--pid", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.way:
-        print(json.dumps(_share_of_a_core(options.way, options.pid, options.seconds)))
-        return 0
     with tempfile.TemporaryDirectory(prefix="stepkit-nvml-") as name:
         driver = None
         if options.driver == "fake":  # a library that answers at once

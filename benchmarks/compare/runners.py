@@ -13,7 +13,7 @@ from benchmarks import process
 from benchmarks.process import BIN, STEPKIT, Usage
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Runner:
     """One way to do a job: a command, or several one after the other.
 
@@ -53,39 +53,26 @@ def _missing_engine() -> str:
 
 
 _PATHS: Final = ("{notebook}", "{directory}/out.ipynb")
+_PAGE: Final = ("--page", "{directory}/page.html")
 _BARE_LOOPS: Final = (sys.executable, "-P", str(Path(__file__).with_name("bare_loops.py")))
-_PAPERMILL: Final = str(BIN / "papermill")
-# As everybody calls it, through the dispatcher.
-_NBCONVERT: Final = (str(BIN / "jupyter"), "nbconvert", "--to", "html", "--output-dir")
-_PAGE: Final = ("{directory}", "--output", "page.html")
+_PAPERMILL: Final = (str(BIN / "papermill"), *_PATHS, "--no-progress-bar")
 _STEPKIT: Final = (*STEPKIT, "execute-notebook", "--notebook", _PATHS[0], "--output", _PATHS[1])
-_STEPKIT_PAGE: Final = ("--page", "{directory}/page.html")
+# As everybody calls it, through the dispatcher.
+_TO_HTML: Final = ("nbconvert", "--to", "html", "--output-dir", "{directory}")
+_NBCONVERT: Final = (str(BIN / "jupyter"), *_TO_HTML, "--output", "page.html")
 
 EXECUTE: Final = (
-    Runner(name="floor", commands=((*_BARE_LOOPS, "floor", *_PATHS),)),
-    Runner(name="nbclient", commands=((*_BARE_LOOPS, "nbclient", *_PATHS),)),
-    Runner(name="papermill", commands=((_PAPERMILL, "--no-progress-bar", *_PATHS),)),
-    Runner(name="stepkit", commands=(_STEPKIT,)),
-    Runner(
-        name="papermill --engine stepkit",
-        commands=((_PAPERMILL, "--engine", "stepkit", "--no-progress-bar", *_PATHS),),
-        missing=_missing_engine,
-    ),
+    Runner("floor", ((*_BARE_LOOPS, "floor", *_PATHS),)),
+    Runner("nbclient", ((*_BARE_LOOPS, "nbclient", *_PATHS),)),
+    Runner("papermill", (_PAPERMILL,)),
+    Runner("stepkit", (_STEPKIT,)),
+    Runner("papermill --engine stepkit", ((*_PAPERMILL, "--engine", "stepkit"),), _missing_engine),
 )
 CONVERT: Final = (
-    Runner(name="jupyter nbconvert", commands=((*_NBCONVERT, *_PAGE, "{notebook}"),)),
-    Runner(
-        name="stepkit",
-        commands=((*STEPKIT, "convert-notebook", "--notebook", "{notebook}", *_STEPKIT_PAGE),),
-    ),
+    Runner("jupyter nbconvert", ((*_NBCONVERT, "{notebook}"),)),
+    Runner("stepkit", ((*STEPKIT, "convert-notebook", "--notebook", "{notebook}", *_PAGE),)),
 )
 BOTH: Final = (
-    Runner(
-        name="papermill, then nbconvert",
-        commands=(
-            (_PAPERMILL, "--no-progress-bar", *_PATHS),
-            (*_NBCONVERT, *_PAGE, "{directory}/out.ipynb"),
-        ),
-    ),
-    Runner(name="stepkit --page", commands=((*_STEPKIT, *_STEPKIT_PAGE),)),
+    Runner("papermill, then nbconvert", (_PAPERMILL, (*_NBCONVERT, "{directory}/out.ipynb"))),
+    Runner("stepkit --page", ((*_STEPKIT, *_PAGE),)),
 )

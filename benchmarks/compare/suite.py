@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.contents import Contents
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Sample:
     """One run of one runner on one case; ``problem`` says what it lost, or how it failed."""
 
@@ -30,59 +30,53 @@ class Sample:
     problem: str = ""
 
 
-class Suite:
-    """The runs of a list of cases in a scratch directory."""
+def run(
+    cases: Sequence[Case], scratch: Path, *, turns: int, slow_turns: int, skipped: dict[str, str]
+) -> Iterator[Sample]:
+    """Yield a sample for each run: in each turn every case, in each case every runner.
 
-    def __init__(self, cases: Sequence[Case], scratch: Path) -> None:
-        self._scratch = scratch
-        self._prepared = [(case, *self._prepare(case)) for case in cases]
-        self.skipped: dict[str, str] = {}
+    Runners take the lead in turn, so that none always has the warm or the busy machine. Each runs
+    once before that: the system reads its program from the disk, and IPython makes its profile.
+    ``skipped`` gets the runners that cannot be used here, each with the reason.
+    """
+    prepared = [(case, *_prepare(case, scratch)) for case in cases]
+    everyone = dict.fromkeys(runner for case in cases for runner in case.runners)
+    skipped |= {runner.name: reason for runner in everyone if (reason := runner.missing())}
+    warm_up = scratch / "warm-up.ipynb"
+    expected = notebooks.trivial_cells(warm_up, 1)
+    for runner in everyone:
+        if runner.name not in skipped:
+            _run(runner, warm_up, expected, job="")
+    for turn in range(turns):
+        for case, notebook, expected in prepared:
+            usable = [runner for runner in case.runners if runner.name not in skipped]
+            first = turn % len(usable)
+            for runner in usable[first:] + usable[:first]:
+                if turn < slow_turns or runner.name not in case.slow:
+                    found = _run(runner, notebook, expected, case.job)
+                    yield Sample(case.name, runner.name, turn, *found)
 
-    def run(self, turns: int, slow_turns: int) -> Iterator[Sample]:
-        """Yield a sample for each run: in each turn every case, in each case every runner.
 
-        Runners take the lead in turn, so that none always has the warm or the busy machine. Each
-        runs once before that: the system reads its program from the disk, and IPython makes its
-        profile.
-        """
-        warm_up = self._scratch / "warm-up.ipynb"
-        notebooks.trivial_cells(warm_up, 1)
-        for runner in dict.fromkeys(r for case, *_ in self._prepared for r in self._usable(case)):
-            with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
-                runner.run(warm_up, Path(directory))
-        for turn in range(turns):
-            for case, notebook, expected in self._prepared:
-                usable = self._usable(case)
-                first = turn % len(usable)
-                for runner in usable[first:] + usable[:first]:
-                    if turn < slow_turns or runner.name not in case.slow:
-                        yield self._sample(case, notebook, expected, runner, turn=turn)
+def _prepare(case: Case, scratch: Path) -> tuple[Path, Contents]:
+    """Write the notebook of a case; return where it is, and what a run must leave."""
+    notebook = scratch / f"{case.name}.ipynb"
+    expected = case.build(notebook)
+    if case.executed:
+        with tempfile.TemporaryDirectory(dir=scratch) as directory:
+            _, problem = runners.EXECUTE[0].run(notebook, Path(directory))
+            if problem:
+                raise RuntimeError(f"{case.name} was not executed: {problem}")
+            Path(directory, "out.ipynb").replace(notebook)
+    return notebook, expected
 
-    def _usable(self, case: Case) -> list[Runner]:
-        self.skipped |= {r.name: reason for r in case.runners if (reason := r.missing())}
-        return [runner for runner in case.runners if runner.name not in self.skipped]
 
-    def _prepare(self, case: Case) -> tuple[Path, Contents]:
-        """Write the notebook of a case; return where it is, and what a run must leave."""
-        notebook = self._scratch / f"{case.name}.ipynb"
-        expected = case.build(notebook)
-        if case.executed:
-            with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
-                _, problem = runners.EXECUTE[0].run(notebook, Path(directory))
-                if problem:
-                    raise RuntimeError(f"{case.name} was not executed: {problem}")
-                Path(directory, "out.ipynb").replace(notebook)
-        return notebook, expected
-
-    def _sample(
-        self, case: Case, notebook: Path, expected: Contents, runner: Runner, *, turn: int
-    ) -> Sample:
-        with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
-            usage, problem = runner.run(notebook, Path(directory))
-            problems = [problem] if problem else []
-            if not problem and case.job in {"execute", "both"}:
-                problems.append(contents.compare(Path(directory, "out.ipynb"), expected))
-            if not problem and case.job in {"convert", "both"}:
-                problems.append(contents.compare(Path(directory, "page.html"), expected.on_page()))
-        problem = "; ".join(filter(None, problems))
-        return Sample(case=case.name, runner=runner.name, turn=turn, usage=usage, problem=problem)
+def _run(runner: Runner, notebook: Path, expected: Contents, job: str) -> tuple[Usage, str]:
+    """Return what a run took, and how it failed or what it lost."""
+    with tempfile.TemporaryDirectory(dir=notebook.parent) as directory:
+        usage, problem = runner.run(notebook, Path(directory))
+        problems = [problem]
+        if not problem and job in {"execute", "both"}:
+            problems.append(contents.compare(Path(directory, "out.ipynb"), expected))
+        if not problem and job in {"convert", "both"}:
+            problems.append(contents.compare(Path(directory, "page.html"), expected.on_page()))
+    return usage, "; ".join(filter(None, problems))

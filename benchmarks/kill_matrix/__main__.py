@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LIMIT_SECONDS: Final = 60.0
-_ABORT_SECONDS: Final = 3.0
-_LOG_CHARACTERS: Final = 6000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +141,7 @@ def play(
             left_workers=workers,
             left_files=files,
             next_run=after,
-            log=log[-_LOG_CHARACTERS:],
+            log=log[-6000:],
             problems=(*problems, *running, *failed_again),
         )
 
@@ -169,7 +167,7 @@ def _run(scenario: Scenario, now: Round, command: Sequence[str]) -> tuple[int | 
         return now.child.wait(_LIMIT_SECONDS), time.monotonic()
     except subprocess.TimeoutExpired:
         now.child.send_signal(signal.SIGABRT)  # faulthandler says where it stands
-        process.wait_until(lambda: not now.is_running(), _ABORT_SECONDS)
+        process.wait_until(lambda: not now.is_running(), 3)
         process.kill_marked(now.mark)
         now.child.wait()
     return None, time.monotonic()

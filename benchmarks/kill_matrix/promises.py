@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS: Final = 10.0  # the longest that an asked run may take to end
 _ENDING_SECONDS: Final = 1.5  # a run that was asked to stop while it ended may as well succeed
-_TIDY_SECONDS: Final = 2.0
-_ORPHAN_SECONDS: Final = 15.0
 _STATUSES: Final = {0: {"succeeded", "tolerated"}, 130: {"cancelled"}, 143: {"cancelled"}}
 _ALLOWED: Final = {"out.ipynb", "out.timeline.json.gz", "papermill.log", "filler"}
 
@@ -110,11 +108,10 @@ def find_late(scenario: Scenario, code: int | None, took: float | None) -> Itera
 
 def end_processes(scenario: Scenario, now: Round) -> tuple[list[str], int]:
     """Return the broken promises about processes, and how many workers outlived their runner."""
-    seconds = _TIDY_SECONDS if scenario.orderly else 0.0
-    if process.wait_until(lambda: not process.marked(now.mark), seconds):
+    if process.wait_until(lambda: not process.marked(now.mark), 2 if scenario.orderly else 0):
         return [], 0
     if not scenario.orderly:  # the kernel notices, its workers may not
-        process.wait_until(lambda: not process.kernels(now.mark), _ORPHAN_SECONDS)
+        process.wait_until(lambda: not process.kernels(now.mark), 15)
     left = process.kernels(now.mark)
     workers = len(process.marked(now.mark)) - len(left)
     process.kill_marked(now.mark)

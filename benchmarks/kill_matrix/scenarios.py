@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,6 @@ from benchmarks import notebooks, process
 from benchmarks.contents import Contents
 
 _MIB: Final = 1 << 20
-_TMPFS_MIB: Final = 16
 _CGROUPS: Final = Path("/sys/fs/cgroup/memory")
 _OOM_LIMIT_MIB: Final = 400
 _START_SECONDS: Final = 1.2  # about how long the kernel takes to start
@@ -83,7 +82,7 @@ def _prepare_plain(now: Round) -> None:
 
 def _prepare_small_disk(now: Round) -> None:
     disk = now.output.parent
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_TMPFS_MIB}m", "tmpfs", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
     now.cleanup.callback(subprocess.check_call, ["umount", "-l", disk])
     _prepare_plain(now)
 
@@ -160,7 +159,7 @@ def _missing_cgroup() -> str:
     return ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Scenario:
     """One way to hurt a run.
 
@@ -173,6 +172,7 @@ class Scenario:
     name: str
     codes: set[int]
     reasons: set[str]
+    _: KW_ONLY
     early: frozenset[int] = frozenset()
     orderly: bool = True
     asks: bool = False
@@ -182,40 +182,36 @@ class Scenario:
     missing: Callable[[], str] = lambda: ""
 
 
-def _cancel_by(signum: signal.Signals) -> Scenario:
+def _by_signal(signum: signal.Signals, codes: set[int], reasons: set[str]) -> Scenario:
+    asks = signum != signal.SIGKILL
     return Scenario(
-        name=signum.name.lower(),
-        codes={128 + signum},
-        reasons={"cancelled"},
-        early=frozenset({-signum}),
-        asks=True,
+        signum.name.lower() if asks else "sigkill-runner",
+        codes,
+        reasons,
+        early=frozenset({-signum} if asks else ()),
+        orderly=asks,
+        asks=asks,
         hurt=partial(_signal_runner, signum),
     )
 
 
 SCENARIOS: Final = (
-    _cancel_by(signal.SIGTERM),
-    _cancel_by(signal.SIGINT),
+    _by_signal(signal.SIGTERM, {143}, {"cancelled"}),
+    _by_signal(signal.SIGINT, {130}, {"cancelled"}),
+    _by_signal(signal.SIGKILL, {-9}, set()),
+    Scenario("sigkill-kernel", {4}, {"kernel-died"}, hurt=_kill_kernel),
     Scenario(
-        name="sigkill-runner",
-        codes={-signal.SIGKILL},
-        reasons=set(),
-        orderly=False,
-        hurt=partial(_signal_runner, signal.SIGKILL),
-    ),
-    Scenario(name="sigkill-kernel", codes={4}, reasons={"kernel-died"}, hurt=_kill_kernel),
-    Scenario(
-        name="out-of-memory",
-        codes={4},
-        reasons={"out-of-memory"},
+        "out-of-memory",
+        {4},
+        {"out-of-memory"},
         prepare=_prepare_greedy,
         wrap=_run_in_cgroup,
         missing=_missing_cgroup,
     ),
     Scenario(
-        name="disk-full",
-        codes={4},
-        reasons={"disk-full"},
+        "disk-full",
+        {4},
+        {"disk-full"},
         prepare=_prepare_small_disk,
         hurt=_fill_disk,
         missing=lambda: "" if os.geteuid() == 0 else "only root mounts a tmpfs",

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, notebooks
-from benchmarks.compare import cases, record, report, runners
-from benchmarks.compare.suite import Sample, Suite
+from benchmarks.compare import cases, record, report, runners, suite
+from benchmarks.compare.suite import Sample
 from benchmarks.figures import Proof
 from benchmarks.process import Usage
 
@@ -81,24 +81,24 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
 ) -> None:
     copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
     copying = ((sys.executable, "-c", copy, "{notebook}", "{directory}/out.ipynb"),)
-    absent = runners.Runner(name="none", commands=copying, missing=lambda: "it is not there")
+    absent = runners.Runner("none", copying, missing=lambda: "it is not there")
     case = dataclasses.replace(
         cases.QUICK[0],
         build=lambda path: notebooks.tables(path, 1, rows=2),
         runners=(
-            runners.Runner(name="floor", commands=copying),
-            runners.Runner(name="slow", commands=copying),
+            runners.Runner("floor", copying),
+            runners.Runner("slow", copying),
             absent,
         ),
         slow=frozenset({"slow"}),
     )
-    work = Suite([case], tmp_path)
+    skipped: dict[str, str] = {}
 
-    samples = list(work.run(3, 2))
+    samples = list(suite.run([case], tmp_path, turns=3, slow_turns=2, skipped=skipped))
 
     assert [s.runner for s in samples] == ["floor", "slow", "slow", "floor", "floor"]
     assert [s.problem for s in samples] == [""] * 5
-    assert work.skipped == {"none": "it is not there"}
+    assert skipped == {"none": "it is not there"}
     found = record.Record(
         date=record.today(),
         machine=record.machine(),
@@ -106,7 +106,7 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
         load=[0.0, 1.0],
         cases={case.name: case.about},
         samples=samples,
-        skipped=work.skipped,
+        skipped=skipped,
         proofs=[],
         targets=report.judge(samples),
     )
