@@ -24,7 +24,7 @@ def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     place, backing = tmp_path / "output", tmp_path / "backing"
     place.mkdir()
     backing.mkdir()
-    kinds = {"tmpfs": ["-t", "tmpfs", "tmpfs"], "bind": ["--bind", backing]}
+    kinds = {"tmpfs": ("-t", "tmpfs", "tmpfs"), "bind": ("--bind", str(backing))}
     with commands.mounted(place, *kinds[request.param]):
         yield place
 
