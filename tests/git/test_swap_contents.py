@@ -110,9 +110,8 @@ def test_a_kill_at_any_change_leaves_the_old_state_or_the_new(tmp_path: Path) ->
     """Each run is killed at each of its changes, and so is its recovery."""
     shared = Path("/dev/shm")
     place = (shared if os.access(shared, os.W_OK) else tmp_path) / f"stepkit-{os.getpid()}"
-    script = Path(__file__).with_name("kill_moves.py")
 
-    done = commands.python(script, place)
+    done = commands.python(Path(__file__).with_name("kill_moves.py"), place)
     place.rmdir()
     assert done.returncode == 0, done.stderr
 

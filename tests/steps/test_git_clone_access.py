@@ -87,8 +87,7 @@ def test_takes_a_login_from_a_mounted_secret(
 @pytest.mark.slow
 def test_a_login_goes_only_to_its_host(private: GitServer, origin: Origin, tmp_path: Path) -> None:
     with serving(GitServer(origin.path.parent, login=LOGIN)) as other:
-        inner = Origin(origin.path.parent / "inner")
-        commit = inner.commit("inner")
+        commit = Origin(origin.path.parent / "inner").commit("inner")
         (origin.path / ".gitmodules").write_text(
             f'[submodule "inner"]\n\tpath = inner\n\turl = {other.url}/inner/.git\n'
         )

@@ -389,9 +389,8 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
     older = clone(origin, old).commit
     commit = origin.commit("third")
     new.mkdir()
-    access = Access(url=origin.url)
 
-    git_fetch.check_out(access, git_fetch.Wanted(), new, have=old)
+    git_fetch.check_out(Access(url=origin.url), git_fetch.Wanted(), new, have=old)
 
     assert git_commands.head_commit(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""
