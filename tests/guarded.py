@@ -25,6 +25,14 @@ stepkit_guard = sys.modules["stepkit_guard"] = importlib.util.module_from_spec(s
 spec.loader.exec_module(stepkit_guard)
 active = stepkit_guard.install()
 """
+# What the RAPIDS single-cell notebooks begin with.
+SET_UP = """\
+import cupy as cp
+import rmm
+from rmm.allocators.cupy import rmm_cupy_allocator
+rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+cp.cuda.set_allocator(rmm_cupy_allocator)
+"""
 ON_HOST = "import host_gpu, rmm\nhost_gpu.simulate()\n"
 
 

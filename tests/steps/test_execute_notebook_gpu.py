@@ -9,6 +9,7 @@ import nbformat
 import nvml
 import pytest
 from cuda_driver import fake_cuda
+from guarded import SET_UP
 from kernels import Install
 from samples import write_notebook
 from step_runs import failed, printed, refused, run
@@ -18,14 +19,6 @@ from stepkit.gpu.monitor import timeline
 from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
 from stepkit.system.process_tree import Descendants
-
-# What the RAPIDS single-cell notebooks begin with.
-SET_UP = """\
-import rmm
-import cupy as cp
-from rmm.allocators.cupy import rmm_cupy_allocator
-rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
-cp.cuda.set_allocator(rmm_cupy_allocator)"""
 
 CUPY_IS_FULL = (
     "import rmm\n"
