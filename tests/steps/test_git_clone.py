@@ -1,16 +1,16 @@
 import os
 import socket
 import subprocess
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import loopback
 import pytest
 from clones import add_submodule_without_url, clone, clone_keeping_work, failed, read_files, refused
 from samples import Origin
@@ -409,7 +409,7 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/repo.git"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     server: Server
 
     def do_GET(self) -> None:
@@ -421,26 +421,14 @@ class Handler(BaseHTTPRequestHandler):
                         self.server.processes += content
         self.server.token_files += Path(gettempdir()).glob("stepkit-git-*/*")
         unauthorised = self.server.status == 200 and not self.headers["Authorization"]
-        self.send_response(401 if unauthorised else self.server.status)
-        self.send_header("WWW-Authenticate", 'Basic realm="x"')
-        self.send_header("Location", self.server.location)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        headers = {"WWW-Authenticate": 'Basic realm="x"', "Location": self.server.location}
+        self.answer(401 if unauthorised else self.server.status, self.server.body, headers)
 
 
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
-    started = [Server(), Server()]
-    for server in started:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield started
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    with loopback.running(Server()) as one, loopback.running(Server()) as other:
+        yield [one, other]
 
 
 @pytest.fixture
