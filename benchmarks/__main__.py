@@ -1,24 +1,18 @@
 """Measure stepkit beside papermill, nbclient, nbconvert and the bare kernel."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from benchmarks import displays, readers
 from benchmarks.compare import cases, record, report, suite
-from benchmarks.figures import show_progress
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.compare.record import Record
-    from benchmarks.figures import Proof
+from benchmarks.compare.record import Record
+from benchmarks.figures import Proof, show_progress
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -55,16 +49,11 @@ def _measure(options: argparse.Namespace) -> Record:
 
     load = os.getloadavg()[0]
     chosen = [case for case in (cases.QUICK if options.quick else cases.FULL) if wanted(case.name)]
+    turns = options.rounds or (1 if options.quick else 5)
     samples = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
-        for sample in suite.run(
-            chosen,
-            Path(scratch),
-            turns=options.rounds or (1 if options.quick else 5),
-            slow_turns=options.slow_rounds,
-            skipped=skipped,
-        ):
+        for sample in suite.run(chosen, Path(scratch), turns, options.slow_rounds, skipped):
             samples.append(sample)
             note = f": {sample.problem}" if sample.problem else ""
             took = f"{sample.usage.wall:.2f} s{note}"

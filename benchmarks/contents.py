@@ -1,14 +1,12 @@
 """Count what a run left in a notebook or on a page."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from benchmarks import process
 
@@ -31,18 +29,18 @@ class Contents:
     payload: int = 0
     errors: int = 0
 
-    def on_page(self) -> Contents:
+    def on_page(self) -> Self:
         """Return what can be counted on a page of such a notebook."""
-        return Contents(images=self.images, tables=self.tables)
+        return type(self)(images=self.images, tables=self.tables)
 
-    def differs(self, found: Contents) -> str:
+    def differs(self, found: Self) -> str:
         """Say in which counts ``found`` differs: ``displays 13317 of 20000``, or nothing."""
         pairs = ((name, getattr(found, name), wanted) for name, wanted in vars(self).items())
         return ", ".join(
             f"{name} {got} of {wanted}" for name, got, wanted in pairs if got != wanted
         )
 
-    def lacks(self, found: Contents) -> str:
+    def lacks(self, found: Self) -> str:
         """Say which counts of ``found`` are smaller, so that it is older than this, or nothing."""
         pairs = ((name, getattr(found, name), had) for name, had in vars(self).items())
         less = [(name, got, had) for name, got, had in pairs if got < had and name != "errors"]

@@ -1,24 +1,17 @@
 """Do all outputs arrive on a machine without a free core? ``python -m benchmarks.displays``."""
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from benchmarks import contents, figures, notebooks
-from benchmarks.compare import runners
+from benchmarks import figures, notebooks
+from benchmarks.compare import runners, suite
 from benchmarks.figures import Proof
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmarks.compare.runners import Runner
-    from benchmarks.contents import Contents
 
 NAME: Final = "displays-under-load"
 COUNT: Final = 20_000
@@ -41,21 +34,15 @@ def prove(*, count: int = COUNT, runs: Mapping[str, int] = _RUNS) -> Iterator[Pr
         expected = notebooks.displays(notebook, count)
         for runner in runners.EXECUTE:
             if times := runs.get(runner.name):
-                found = [_find_losses(runner, notebook, expected) for _ in range(times)]
+                found = [
+                    suite.run_once(runner, notebook, expected, "execute")[1] for _ in range(times)
+                ]
                 complete, lost = found.count(""), dict.fromkeys(filter(None, found))
                 examples = f" ({'; '.join(lost)})" if lost else ""
                 text = f"{complete} of {times} runs kept all of {count} outputs{examples}"
                 ok = not lost if runner.name == "stepkit" else None
                 numbers = {"runs": times, "complete": complete}
                 yield Proof(NAME, runner.name, text, "all of them", ok, numbers)
-
-
-def _find_losses(runner: Runner, notebook: Path, expected: Contents) -> str:
-    """Return what a run lost, nothing if it is complete; a failed run has lost its outputs too."""
-    with tempfile.TemporaryDirectory(dir=notebook.parent) as directory:
-        _, problem = runner.run(notebook, Path(directory))
-        lost = contents.compare(Path(directory, "out.ipynb"), expected)
-    return ", ".join(filter(None, (problem, lost)))
 
 
 def main() -> int:

@@ -1,14 +1,12 @@
 """Medians and ratios of what was measured, what was wanted of them, and the tables of both."""
 
-from __future__ import annotations
-
+import json
 import statistics
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 Verdict = Literal["reached", "not reached", "not measured"]
 
@@ -64,6 +62,14 @@ def ratio(over: Mapping[int, float], under: Mapping[int, float]) -> Spread | Non
     return spread([over[turn] / under[turn] for turn in over if under.get(turn)])
 
 
+def spell(spread: Spread | None, form: str) -> str:
+    """Spell ``median (low..high)``, each as ``form`` says; a single value has no range."""
+    if spread is None:
+        return "-"
+    span = f" ({spread.low:{form}}..{spread.high:{form}})" if spread.count > 1 else ""
+    return f"{spread.median:{form}}{span}"
+
+
 def judge(
     text: str, sign: str, bound: float, measured: Spread | None, *, unit: str, shown: str
 ) -> Result:
@@ -99,6 +105,12 @@ def print_proofs(proofs: Iterable[Proof]) -> int:
         print(f"{proof.name} {proof.runner}: {proof.text}", flush=True)
         code |= proof.ok is False
     return code
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, default=str) + "\n")
 
 
 def show_progress(line: str) -> None:

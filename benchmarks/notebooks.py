@@ -4,17 +4,13 @@ Each function writes one and returns what must be in it after a run, so that a r
 something is not taken for a fast one.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import nbformat
 
 from benchmarks.contents import Contents
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 MB: Final = 1_000_000  # characters
 

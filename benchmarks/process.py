@@ -1,7 +1,5 @@
 """Run a command in a fresh process, and measure it and the processes that it starts."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import select
@@ -11,15 +9,13 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psutil
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[1]
 BIN: Final = Path(sys.executable).parent

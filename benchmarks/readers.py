@@ -1,21 +1,17 @@
 """Does a reader of the output ever see half of it? Run alone: ``python -m benchmarks.readers``."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from benchmarks import contents, figures, notebooks
 from benchmarks.compare import runners
 from benchmarks.contents import Contents
 from benchmarks.figures import Proof
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NAME: Final = "torn-reads"
 

@@ -5,8 +5,6 @@ of one core, of the process that does it, and of what that starts. ``--driver fa
 of ours in the place of NVML, so that a machine without a GPU can measure all but the driver's time.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -15,16 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psutil
 
 from benchmarks import figures, process
 from benchmarks.figures import Proof
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 NAME: Final = "sampler-cost"
 _BUDGET: Final = 0.5  # percent of one core, at five samples a second
@@ -39,11 +35,8 @@ sys.stdin.read()
 for child in children:
     child.kill()
 """
-_NVIDIA_SMI: Final = (
-    "nvidia-smi",
-    "--query-gpu=memory.used,utilization.gpu,power.draw,temperature.gpu",
-    "--format=csv,noheader",
-)
+_QUERY: Final = "--query-gpu=memory.used,utilization.gpu,power.draw,temperature.gpu"
+_NVIDIA_SMI: Final = ("nvidia-smi", _QUERY, "--format=csv,noheader")
 
 
 def _read_by_psutil(pid: int) -> None:

@@ -5,8 +5,6 @@ each one's outputs appended, the notebook written once at the end. No checkpoint
 time limits: less cannot be done over this client. nbclient is used as its documentation shows it.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is measured: a notebook, the job done with it, and who does it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial

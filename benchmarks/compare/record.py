@@ -1,7 +1,5 @@
 """A measurement as a whole, and as the JSON file that keeps it."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
@@ -13,6 +11,7 @@ from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import figures
 from benchmarks.compare.suite import Sample
 from benchmarks.figures import Proof, Result
 from benchmarks.process import Usage
@@ -40,9 +39,7 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Write the record as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        figures.write_json(path, {"schema": SCHEMA, **dataclasses.asdict(self)})
 
 
 def read(path: Path) -> Record:

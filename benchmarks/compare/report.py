@@ -1,19 +1,13 @@
 """Hold what was measured against what stepkit is to reach, and print both as tables."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from benchmarks import figures
-from benchmarks.figures import Result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmarks.compare.record import Record
-    from benchmarks.compare.suite import Sample
-    from benchmarks.figures import Proof, Spread, Verdict
+from benchmarks.compare.record import Record
+from benchmarks.compare.suite import Sample
+from benchmarks.figures import Proof, Result, Spread, Verdict
 
 FIGURES: Final = {"wall": "wall", "memory": "runner_memory", "first line": "first_output"}
 
@@ -110,11 +104,7 @@ def _row(record: Record, case: str, runner: str) -> tuple[str, ...]:
         return f"{value.median / unit:.{digits}f}" if value else "-"
 
     def spell_ratio(over: str, under: str) -> str:
-        value = ratio(record.samples, case, over, under, "wall")
-        if value is None:
-            return "-"
-        span = f" ({value.low:.2f}..{value.high:.2f})" if value.count > 1 else ""
-        return f"{value.median:.2f}{span}"
+        return figures.spell(ratio(record.samples, case, over, under, "wall"), ".2f")
 
     wall = by_turn(record.samples, case, runner, "wall").values()
     about = record.cases[case]

@@ -1,7 +1,5 @@
 """The programs that are compared, each as its documentation tells a user to call it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

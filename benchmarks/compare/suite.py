@@ -1,22 +1,16 @@
 """Run every case with every runner, in turn, and check what each run left."""
 
-from __future__ import annotations
-
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks import contents, notebooks
 from benchmarks.compare import runners
+from benchmarks.compare.cases import Case
+from benchmarks.compare.runners import Runner
+from benchmarks.contents import Contents
 from benchmarks.process import Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmarks.compare.cases import Case
-    from benchmarks.compare.runners import Runner
-    from benchmarks.contents import Contents
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class Sample:
 
 
 def run(
-    cases: Sequence[Case], scratch: Path, *, turns: int, slow_turns: int, skipped: dict[str, str]
+    cases: Sequence[Case], scratch: Path, turns: int, slow_turns: int, skipped: dict[str, str]
 ) -> Iterator[Sample]:
     """Yield a sample for each run: in each turn every case, in each case every runner.
 
@@ -46,14 +40,14 @@ def run(
     expected = notebooks.trivial_cells(warm_up, 1)
     for runner in everyone:
         if runner.name not in skipped:
-            _run(runner, warm_up, expected, job="")
+            run_once(runner, warm_up, expected, job="")
     for turn in range(turns):
         for case, notebook, expected in prepared:
             usable = [runner for runner in case.runners if runner.name not in skipped]
             first = turn % len(usable)
             for runner in usable[first:] + usable[:first]:
                 if turn < slow_turns or runner.name not in case.slow:
-                    found = _run(runner, notebook, expected, case.job)
+                    found = run_once(runner, notebook, expected, case.job)
                     yield Sample(case.name, runner.name, turn, *found)
 
 
@@ -70,7 +64,7 @@ def _prepare(case: Case, scratch: Path) -> tuple[Path, Contents]:
     return notebook, expected
 
 
-def _run(runner: Runner, notebook: Path, expected: Contents, job: str) -> tuple[Usage, str]:
+def run_once(runner: Runner, notebook: Path, expected: Contents, job: str) -> tuple[Usage, str]:
     """Return what a run took, and how it failed or what it lost."""
     with tempfile.TemporaryDirectory(dir=notebook.parent) as directory:
         usage, problem = runner.run(notebook, Path(directory))

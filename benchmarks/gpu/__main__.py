@@ -5,26 +5,20 @@ the GPU's memory or 3 GiB of the host's. Without a GPU it says why, tries the la
 memory, and writes what it has. It needs CuPy, RMM and numpy, and pynvml for the costs of NVML.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
-import json
 import os
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from benchmarks import process
 from benchmarks.compare import record
-from benchmarks.figures import show_progress
+from benchmarks.figures import show_progress, write_json
 from benchmarks.gpu import allocators, faults, over_budget, report, worker
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from benchmarks.gpu.report import Findings
+from benchmarks.gpu.report import Findings
 
 SCHEMA: Final = "stepkit.gpu-benchmark/1"
 EXIT_NO_GPU: Final = 3
@@ -64,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found["why_not"]:
         for section in sections:
             found |= SECTIONS[section](options)
-            _write(found, options.out)  # a machine may be taken back before the end
+            write_json(options.out, found)  # a machine may be taken back before the end
     found["targets"] = [dataclasses.asdict(result) for result in report.judge(found)]
-    _write(found, options.out)
+    write_json(options.out, found)
     print(*report.lines(found), sep="\n")
     print(f"\nwrote {options.out}")
     return EXIT_NO_GPU if found["why_not"] and options.require_gpu else 0
@@ -130,11 +124,6 @@ SECTIONS: Final[dict[str, Callable[[argparse.Namespace], Findings]]] = {
     "nvml": _measure_monitoring,
     "check-environment": _check_environment,
 }
-
-
-def _write(found: Findings, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1, default=str) + "\n")
 
 
 if __name__ == "__main__":

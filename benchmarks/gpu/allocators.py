@@ -3,21 +3,18 @@
 The workloads are what a notebook does to an allocator, with little work between: its cost shows.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import statistics
 import tempfile
 import time
+import timeit
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from benchmarks.gpu.worker import GIB, MIB, attempt, library, time_calls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from benchmarks.gpu.worker import GIB, MIB, attempt, library
 
 POOL: Final = 8 * GIB  # or half of what is free, on a smaller card
 
@@ -172,7 +169,7 @@ def _measure_workloads(quick: str) -> dict[str, Any]:
             cupy.cuda.runtime.deviceSynchronize()
 
         finish()  # compiles kernels, and lets pools grow
-        return statistics.median(time_calls(finish, times))
+        return statistics.median(timeit.repeat(finish, number=1, repeat=times))
 
     found: dict[str, Any] = {}
     for name, (_, work, longest, units) in WORKLOADS.items():

@@ -1,17 +1,13 @@
 """What CUDA, RMM and CuPy say of a broken set-up, on a real driver."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from benchmarks.gpu.worker import GIB, MIB, attempt, library
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 def probe() -> dict[str, Any]:
@@ -102,16 +98,10 @@ FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def provoke(name: str) -> dict[str, Any]:
     """Provoke one of :data:`FAULTS` in this process; the caller sets its environment."""
-    rmm = library("rmm")
-    names = {
-        "rmm": rmm,
-        "cupy": library("cupy"),
-        "MIB": MIB,
-        "GIB": GIB,
-        "buffers": [],
-        "too_much": lambda: int(rmm.mr.available_device_memory()[1]) * 4 // 256 * 256,
-        "in_forked_child": _attempt_in_forked_child,
-    }
+    rmm, cupy = library("rmm"), library("cupy")
+    names = {"rmm": rmm, "cupy": cupy, "MIB": MIB, "GIB": GIB, "buffers": []}
+    names["too_much"] = lambda: int(rmm.mr.available_device_memory()[1]) * 4 // 256 * 256
+    names["in_forked_child"] = _attempt_in_forked_child
     calls = _CALLS.get(name, _WITHOUT_DEVICE)
     return {
         question: attempt(lambda call=call: eval(call, names))  # type: ignore[misc]

@@ -1,15 +1,11 @@
 """Measure what watching the GPU costs: each call of NVML, and stepkit's sampler as a whole."""
 
-from __future__ import annotations
-
 import statistics
 import time
-from typing import TYPE_CHECKING, Any, Final
+import timeit
+from typing import Any, Final
 
-from benchmarks.gpu.worker import attempt, library, time_calls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.gpu.worker import attempt, library
 
 _CALLS: Final = 50
 _FLOATS: Final = 1 << 22
@@ -21,7 +17,7 @@ def measure_calls() -> dict[str, Any]:
     nvml.nvmlInit()
     card = nvml.nvmlDeviceGetHandleByIndex(0)
     clocks = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
-    calls: dict[str, Callable[[], Any]] = {
+    calls = {
         "memory": lambda: nvml.nvmlDeviceGetMemoryInfo(card),
         "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(card),
         "power": lambda: nvml.nvmlDeviceGetPowerUsage(card),
@@ -30,19 +26,16 @@ def measure_calls() -> dict[str, Any]:
         "processes": lambda: nvml.nvmlDeviceGetComputeRunningProcesses(card),
         "ECC errors": lambda: nvml.nvmlDeviceGetTotalEccErrors(card, 1, 0),
     }
-    found = {}
-    for name, call in calls.items():
-        first = attempt(call)
+    found = {name: attempt(call) for name, call in calls.items()}
+    for name, first in found.items():
         if first["ok"]:
-            taken = time_calls(call, _CALLS)
+            taken = timeit.repeat(calls[name], number=1, repeat=_CALLS)
             found[name] = {
                 "ok": True,
                 "first_us": round(first["seconds"] * 1e6),
                 "median_us": round(statistics.median(taken) * 1e6, 1),
                 "max_us": round(max(taken) * 1e6, 1),
             }
-        else:
-            found[name] = first
     return found
 
 

@@ -1,7 +1,5 @@
 """Three GiB of arrays on a budget of one: what falls back finishes, and with the right sum."""
 
-from __future__ import annotations
-
 import ctypes
 from typing import Any, Final
 

@@ -1,18 +1,12 @@
 """What the GPU side of stepkit is to reach, and the tables that people read."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from benchmarks import figures
-from benchmarks.figures import Result
+from benchmarks.figures import Result, Spread
 from benchmarks.gpu import over_budget
 from benchmarks.gpu.allocators import ALLOCATION_HEAVY, NOTEBOOKS_OWN, WORKLOADS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from benchmarks.figures import Spread
 
 Findings = dict[str, Any]
 
@@ -52,7 +46,7 @@ def judge(found: Findings) -> Iterator[Result]:
 
 
 def _judge(text: str, sign: str, bound: float, measured: Spread | None, unit: str) -> Result:
-    shown = f"{_spell(measured)}{unit}"
+    shown = f"{figures.spell(measured, '.3g')}{unit}"
     return figures.judge(text, sign, bound, measured, unit=unit, shown=shown)
 
 
@@ -103,10 +97,11 @@ def _allocators(found: Findings) -> Iterator[str]:
     rows = [["allocator", "set up s", *columns]]
     for mode in dict.fromkeys(run["mode"] for run in runs):
         setup = [r["setup_seconds"] for r in runs if r["mode"] == mode and "setup_seconds" in r]
-        row = [f"  {mode}", _spell(figures.spread(setup))]
+        row = [f"  {mode}", figures.spell(figures.spread(setup), ".3g")]
         for name in WORKLOADS:
             times = figures.spread([*_times(found, mode, name).values()])
-            row += [_spell(times), _spell(_ratio(found, NOTEBOOKS_OWN, mode, name))]
+            row.append(figures.spell(times, ".3g"))
+            row.append(figures.spell(_ratio(found, NOTEBOOKS_OWN, mode, name), ".3g"))
         rows.append(row)
     yield from figures.table(rows)
     yield from (f"  {name}: {what}" for name, (what, *_) in WORKLOADS.items())
@@ -138,11 +133,3 @@ def _nvml(found: Mapping[str, Any]) -> Iterator[str]:
             shown = (cost["median_us"], cost["max_us"]) if cost["ok"] else ("-", "-")
             rows.append((f"  {name}", f"{shown[0]}", f"{shown[1]}"))
     yield from figures.table(rows)
-
-
-def _spell(spread: Spread | None) -> str:
-    if spread is None:
-        return "-"
-    if spread.count == 1:
-        return f"{spread.median:.3g}"
-    return f"{spread.median:.3g} ({spread.low:.3g}..{spread.high:.3g})"

@@ -4,19 +4,15 @@ CUDA's errors at its start stay for the life of a process, and an allocator can 
 before the first array.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from benchmarks import process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
@@ -77,16 +73,6 @@ def attempt(call: Callable[[], Any]) -> dict[str, Any]:
 
 def _spell(error: BaseException) -> str:
     return f"{type(error).__module__}.{type(error).__name__}: {str(error)[:_LONGEST]}"
-
-
-def time_calls(call: Callable[[], Any], times: int) -> list[float]:
-    """Return the seconds of each of ``times`` calls."""
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - began)
-    return taken
 
 
 def main(name: str, *arguments: str) -> None:

@@ -4,8 +4,6 @@ Run ``python -m benchmarks.kill_matrix``; each round is drawn from the seed and 
 so that a bad one can be run again with ``--round``.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json
@@ -18,20 +16,18 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from benchmarks import contents, figures, notebooks, process
 from benchmarks.kill_matrix import promises
 from benchmarks.kill_matrix.scenarios import SCENARIOS, Round, Scenario
 from benchmarks.readers import Reader
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _LIMIT_SECONDS: Final = 60.0
 
@@ -78,12 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # A shell lets its background jobs ignore SIGINT, and so would everything that is run here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    chosen = [s for s in SCENARIOS if not options.only or s.name in options.only]
-    missing = {scenario.name: scenario.missing() for scenario in chosen}
-    for name, reason in missing.items():
-        if reason:
-            print(f"skipped: {name}: {reason}")
-    scenarios = [scenario for scenario in chosen if not missing[scenario.name]]
+    scenarios = [s for s in SCENARIOS if not options.only or s.name in options.only]
+    for scenario in list(scenarios):
+        if reason := scenario.missing():
+            print(f"skipped: {scenario.name}: {reason}")
+            scenarios.remove(scenario)
     if not scenarios:
         return 1
     numbers = [options.round] if options.round is not None else list(range(options.rounds))
@@ -154,12 +149,8 @@ def _command(now: Round, extra: Sequence[str]) -> list[str]:
 
 def _run(scenario: Scenario, now: Round, command: Sequence[str]) -> tuple[int | None, float]:
     """Run and hurt; return the exit code, None for a run without end, and when it ended."""
-    env = {
-        **process.environment(now.home),
-        "TMPDIR": str(now.scratch),
-        process.MARK: now.mark,
-        "PYTHONFAULTHANDLER": "1",
-    }
+    env = process.environment(now.home) | {"TMPDIR": str(now.scratch), "PYTHONFAULTHANDLER": "1"}
+    env[process.MARK] = now.mark
     with now.log.open("wb") as log:
         now.child = subprocess.Popen(command, env=env, cwd=now.directory, stdout=log, stderr=log)
     scenario.hurt(now)
@@ -196,36 +187,25 @@ def _run_again(now: Round, extra: Sequence[str]) -> str:
 def _summary(outcomes: Sequence[Outcome]) -> list[str]:
     """Return a table of the scenarios, the broken promises, and everything in one last line."""
     head = ("scenario", "rounds", "in time", "exit codes", "slowest end s", "contents read")
-    by_scenario = {s.name: [o for o in outcomes if o.scenario == s.name] for s in SCENARIOS}
-    rows = [_row(name, mine) for name, mine in by_scenario.items() if mine]
-    table = figures.table([(*head, "files left", "workers left", "bad rounds"), *rows])
+    rows = [[*head, "files left", "workers left", "bad rounds"]]
+    for name in (scenario.name for scenario in SCENARIOS):
+        if mine := [outcome for outcome in outcomes if outcome.scenario == name]:
+            codes = Counter(str(outcome.code) for outcome in mine)
+            ends = [o.seconds_to_end for o in mine if o.seconds_to_end is not None]
+            ended = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+            row = [name, len(mine), sum(bool(o.deed) for o in mine), ended]
+            row += [f"{max(ends):.1f}" if ends else "-", sum(o.contents for o in mine)]
+            row += [sum(bool(o.left_files) for o in mine), sum(o.left_workers for o in mine)]
+            rows.append([str(cell) for cell in (*row, sum(bool(o.problems) for o in mine))])
     problems = Counter(problem for outcome in outcomes for problem in outcome.problems)
     lines = [f"  {count} x {problem}" for problem, count in problems.most_common(20)]
     # Random parts of file names are left out, so that equal things count as equal.
-    unnamed = (re.sub(r"[a-z0-9_]{8}(?=\b)", "*", o.next_run) for o in outcomes if o.next_run)
-    after = Counter(unnamed)
+    after = Counter(re.sub(r"[a-z0-9_]{8}(?=\b)", "*", o.next_run) for o in outcomes if o.next_run)
     lines += [f"  the run after a killed one: {count} x {what}" for what, count in after.items()]
-    bad = sum(1 for outcome in outcomes if outcome.problems)
-    torn = sum(outcome.torn_reads for outcome in outcomes)
-    reads = sum(outcome.reads for outcome in outcomes)
+    bad = sum(bool(outcome.problems) for outcome in outcomes)
+    torn, reads = sum(o.torn_reads for o in outcomes), sum(o.reads for o in outcomes)
     verdict = f"{bad} of {len(outcomes)} rounds broke a promise, {torn} of {reads} reads were torn"
-    return ["", *table, "", *lines, verdict]
-
-
-def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    codes = Counter(str(outcome.code) for outcome in outcomes)
-    ends = [outcome.seconds_to_end for outcome in outcomes if outcome.seconds_to_end is not None]
-    return (
-        name,
-        str(len(outcomes)),
-        str(sum(1 for outcome in outcomes if outcome.deed)),
-        ", ".join(f"{code}: {count}" for code, count in sorted(codes.items())),
-        f"{max(ends):.1f}" if ends else "-",
-        str(sum(outcome.contents for outcome in outcomes)),
-        str(sum(1 for outcome in outcomes if outcome.left_files)),
-        str(sum(outcome.left_workers for outcome in outcomes)),
-        str(sum(1 for outcome in outcomes if outcome.problems)),
-    )
+    return ["", *figures.table(rows), "", *lines, verdict]
 
 
 if __name__ == "__main__":

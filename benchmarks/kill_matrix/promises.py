@@ -1,20 +1,15 @@
 """Check what a hurt run left against what stepkit promises."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import nbformat
 
 from benchmarks import contents, process
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmarks.contents import Contents
-    from benchmarks.kill_matrix.scenarios import Round, Scenario
-    from benchmarks.readers import Reader
+from benchmarks.contents import Contents
+from benchmarks.kill_matrix.scenarios import Round, Scenario
+from benchmarks.readers import Reader
 
 _STOP_SECONDS: Final = 10.0  # the longest that an asked run may take to end
 _ENDING_SECONDS: Final = 1.5  # a run that was asked to stop while it ended may as well succeed

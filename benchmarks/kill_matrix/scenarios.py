@@ -1,7 +1,5 @@
 """The ways in which a run is hurt, and what stepkit promises for each."""
 
-from __future__ import annotations
-
 import errno
 import os
 import random

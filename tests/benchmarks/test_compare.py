@@ -94,7 +94,7 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
     )
     skipped: dict[str, str] = {}
 
-    samples = list(suite.run([case], tmp_path, turns=3, slow_turns=2, skipped=skipped))
+    samples = list(suite.run([case], tmp_path, 3, 2, skipped))
 
     assert [s.runner for s in samples] == ["floor", "slow", "slow", "floor", "floor"]
     assert [s.problem for s in samples] == [""] * 5
