@@ -30,7 +30,10 @@ HANG = (
     "def stuck(): [libc.pthread_mutex_lock(mutex) for _ in range(2)]\n"
     "import time; print('held', flush=True); time.sleep(1); stuck()"
 )
-IGNORE = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+IGNORES = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    "print('begun', flush=True)\nwhile True: time.sleep(1)"
+)
 
 
 def reason(outcome: Any) -> str:
@@ -77,8 +80,7 @@ def test_a_limit_for_each_cell_is_not_a_limit_for_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cell_that_ignores_the_interrupt_is_given_up(tmp_path: Path) -> None:
-    ignores = IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)"
-    outcome = execute(tmp_path, ignores, "2", execution_timeout=1)
+    outcome = execute(tmp_path, IGNORES, "2", execution_timeout=1)
 
     assert statuses(outcome) == ["stopped", "not-run"]
     assert text_of(code_cells(outcome)[0]) == "begun\n"
@@ -425,31 +427,25 @@ def test_sigterm_while_the_kernel_cleans_up_does_not_wait_for_it(
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_cell_that_ignores_the_interrupt(runner: Callable[..., Runner]) -> None:
-    run = runner(IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)")
-    run.wait_for(run.printed("begun"))
+@pytest.mark.parametrize(
+    ("source", "word"), [(IGNORES, "begun"), (HANG, "held")], ids=["ignores", "hangs"]
+)
+def test_sigterm_ends_a_cell_that_ignores_the_interrupt_or_hangs(
+    runner: Callable[..., Runner], source: str, word: str
+) -> None:
+    run = runner(source)
+    run.wait_for(run.printed(word))
 
     run.child.terminate()
 
     run.ends_with(143)
     assert run.statuses() == ["failed"]
-    assert "begun" in str(run.notebook().cells)
-
-
-@pytest.mark.slow
-def test_sigterm_ends_a_kernel_that_hangs(runner: Callable[..., Runner]) -> None:
-    run = runner(HANG)
-    run.wait_for(run.printed("held"))
-
-    run.child.terminate()
-
-    run.ends_with(143)
-    assert run.statuses() == ["failed"]
+    assert word in str(run.notebook().cells)
 
 
 @pytest.mark.slow
 def test_a_second_signal_waits_for_nothing(runner: Callable[..., Runner]) -> None:
-    run = runner(IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)")
+    run = runner(IGNORES)
     run.wait_for(run.printed("begun"))
 
     run.child.send_signal(signal.SIGINT)
@@ -474,10 +470,8 @@ def test_killing_the_runner_leaves_the_last_checkpoint_and_no_kernel(
     run.notebook()
     psutil.wait_procs(run.family, timeout=SOON)
     assert not [process for process in run.family if process.is_running()]
-    assert {path.name for path in (run.directory / "out").iterdir()} == {
-        "executed.ipynb",
-        "papermill.log",
-    }
+    left = {path.name for path in (run.directory / "out").iterdir()}
+    assert left == {"executed.ipynb", "papermill.log"}
 
 
 def test_signals_are_as_before_when_the_run_is_over(tmp_path: Path) -> None:
