@@ -127,12 +127,9 @@ def test_without_kubectl_nothing_is_asked(
 
 
 def test_an_unreachable_cluster_is_reported_in_one_line(cluster: CheckedCluster) -> None:
-    words = (
-        "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host?"
-    )
-    cluster.refuse(
-        "version", f'E1122 17:11:31.5 12803 memcache.go:265] "Unhandled Error"\n{words}\n'
-    )
+    words = "The connection to the server k8s:6443 was refused - did you specify the right host?"
+    log = 'E1122 17:11:31.5 12803 memcache.go:265] "Unhandled Error"'
+    cluster.refuse("version", f"{log}\n{words}\n")
 
     assert cluster.refused() == words
     assert cluster.calls() == ["version --output=json"]
@@ -180,11 +177,8 @@ def test_a_forbidden_question_is_reported_and_the_rest_is_asked(cluster: Checked
 
     shown = cluster.findings(2)
 
-    assert shown["GPUs"] == (
-        "unknown",
-        f"cannot tell: {FORBIDDEN}",
-        "ask somebody who may read this",
-    )
+    remedy = "ask somebody who may read this"
+    assert shown["GPUs"] == ("unknown", f"cannot tell: {FORBIDDEN}", remedy)
     assert shown["Tasks"][0] == "ok"
 
 
@@ -217,19 +211,15 @@ def test_a_kubectl_that_prints_no_json_is_reported(cluster: CheckedCluster) -> N
 def test_a_cluster_without_tekton_is_reported_with_a_remedy(cluster: CheckedCluster) -> None:
     missing = 'error: the server doesn\'t have a resource type "{}"'
     for kind in ("pipelines", "triggers"):
-        name = f"get configmap {kind}-info {TEKTON}"
-        cluster.refuse(
-            name, 'Error from server (NotFound): namespaces "tekton-pipelines" not found'
-        )
+        absent = 'Error from server (NotFound): namespaces "tekton-pipelines" not found'
+        cluster.refuse(f"get configmap {kind}-info {TEKTON}", absent)
     for kind in ("tasks", "pipelines"):
         cluster.refuse(f"get {kind}.tekton.dev {NAMESPACE}", missing.format(kind))
 
     shown = cluster.findings(1)
 
-    assert shown["Tekton Pipelines"][:2] == (
-        "todo",
-        "not installed in tekton-pipelines or openshift-pipelines",
-    )
+    nowhere = "not installed in tekton-pipelines or openshift-pipelines"
+    assert shown["Tekton Pipelines"][:2] == ("todo", nowhere)
     assert shown["Tasks"][:2] == ("todo", "Tekton's kinds are not installed")
     assert "Tekton Triggers" not in shown
 
@@ -274,10 +264,8 @@ def test_a_controller_that_does_not_run_is_reported(cluster: CheckedCluster) -> 
 
     shown = cluster.findings(1)
 
-    assert shown["Tekton Pipelines"][:2] == (
-        "todo",
-        "v1.15.0 in tekton-pipelines, not ready: tekton-pipelines-webhook",
-    )
+    stopped = "v1.15.0 in tekton-pipelines, not ready: tekton-pipelines-webhook"
+    assert shown["Tekton Pipelines"][:2] == ("todo", stopped)
     assert shown["Tekton Triggers"][0] == "ok"
 
 

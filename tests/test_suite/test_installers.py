@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import commands
 import loopback
 import pytest
 
@@ -73,11 +74,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("index")
     for name in SERVED:
         _pack_wheel(name, root / "simple")
-    _write_small_wheel(
-        "colorama", "0.4.6", root / "simple"
-    )  # locked for Windows, installed nowhere
-    _write_small_wheel("tinydep", "1.0", root / "simple")
-    _write_small_wheel("tinydep", "2.0", root / "simple")
+    # colorama is locked for Windows and installed nowhere.
+    for small, version in (("colorama", "0.4.6"), ("tinydep", "1.0"), ("tinydep", "2.0")):
+        _write_small_wheel(small, version, root / "simple")
     return root
 
 
@@ -142,8 +141,7 @@ def _poetry_project(checkout: Path, index: str, *dependencies: str) -> None:
 
 
 def _lock(checkout: Path, tool: str) -> None:
-    command = [sys.executable, "-P", "-m", tool, "lock"]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    done = commands.python("-P", "-m", tool, "lock", cwd=checkout)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -159,8 +157,7 @@ def _prepare(
 
 
 def _version(python: Path, module: str = "tinydep") -> str:
-    command = [str(python), "-c", f"import {module}; print({module}.VERSION)"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return commands.run(python, "-c", f"import {module}; print({module}.VERSION)").stdout.strip()
 
 
 def _files(directory: Path) -> set[str]:
@@ -210,13 +207,8 @@ def _choose_in_bare_python(checkout: Path, wanted: str = "auto") -> str:
         "try: print(installers.choose(sys.argv[1], Path(sys.argv[2]), ()))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
-    return subprocess.run(
-        [bare / "bin" / "python", "-c", code, wanted, checkout],
-        env={"PYTHONPATH": str(source), "PATH": "/nowhere"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    env = {"PYTHONPATH": str(source), "PATH": "/nowhere"}
+    return commands.run(bare / "bin/python", "-c", code, wanted, checkout, env=env).stdout
 
 
 def test_without_poetry_pip_installs_what_is_locked(checkout: Path) -> None:
@@ -263,10 +255,10 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("index")
 def test_packages_that_poetry_cannot_install_are_installed_by_hash_from_the_same_lock(
-    checkout: Path, index: str, wheels: Path
+    checkout: Path, wheels: Path
 ) -> None:
-    assert index
     with _serve(wheels) as gone_later:
         _poetry_project(checkout, gone_later, "tinydep (<2)")
         _lock(checkout, "poetry")
@@ -331,8 +323,8 @@ def test_poetrys_lock_is_installed_by_hash_without_poetry(
     assert caught.value.reason is Reason.CHECKSUM
 
 
-def test_uv_installs_its_lock_and_leaves_the_checkout_as_it_was(checkout: Path, index: str) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_uv_installs_its_lock_and_leaves_the_checkout_as_it_was(checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text(
         PROJECT + 'dependencies = ["tinydep<2"]\n[dependency-groups]\ntest = ["iniconfig"]\n'
     )
@@ -351,41 +343,35 @@ def test_uv_installs_its_lock_and_leaves_the_checkout_as_it_was(checkout: Path, 
 
 
 @pytest.mark.slow
-def test_pip_installs_what_pyproject_and_requirements_name(checkout: Path, index: str) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_pip_installs_what_pyproject_and_requirements_name(checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text(PROJECT + 'dependencies = ["tinydep<2"]\n')
     (checkout / "requirements-test.txt").write_text("iniconfig\n")
     python = _prepare(checkout, "auto", None, "colorama")
     assert _version(python) == "1.0"
     subprocess.run([python, "-c", "import iniconfig, colorama"], check=True)
-    assert _files(checkout) == {
-        "tests",
-        "tests/test_x.py",
-        "pyproject.toml",
-        "requirements-test.txt",
-    }
+    named = {"pyproject.toml", "requirements-test.txt"}
+    assert _files(checkout) == {"tests", "tests/test_x.py", *named}
 
 
 @pytest.mark.slow
-def test_a_package_that_does_not_exist_is_not_a_network_failure(checkout: Path, index: str) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_a_package_that_does_not_exist_is_not_a_network_failure(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("no-such-thing\n")
-    with pytest.raises(
-        ConfigurationError, match="No matching distribution found for no-such-thing"
-    ):
+    missing = "No matching distribution found for no-such-thing"
+    with pytest.raises(ConfigurationError, match=missing):
         _prepare(checkout, "pip")
 
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
+@pytest.mark.usefixtures("index")
 def test_installing_is_tried_again_when_the_index_is_down(
     checkout: Path,
-    index: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     installer: str,
 ) -> None:
-    assert index
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -397,8 +383,8 @@ def test_installing_is_tried_again_when_the_index_is_down(
     assert not venv.is_made_from(checkout.with_name("environment"), "")
 
 
-def test_an_unfinished_environment_is_made_again(checkout: Path, index: str) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_an_unfinished_environment_is_made_again(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("tinydep\n")
     environment = checkout.with_name("environment")
     venv.make(environment, with_pip=False, timeout=60)
@@ -407,8 +393,8 @@ def test_an_unfinished_environment_is_made_again(checkout: Path, index: str) -> 
     assert not (environment / "left").exists()
 
 
-def test_files_that_refer_to_others_are_installed_each_time(checkout: Path, index: str) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_files_that_refer_to_others_are_installed_each_time(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("-r more.txt\n")
     (checkout / "more.txt").write_text("tinydep<2\n")
     assert _version(_prepare(checkout, "uv")) == "1.0"
@@ -433,16 +419,12 @@ def test_a_directory_that_stepkit_did_not_make_is_never_replaced(
 
 
 @pytest.mark.slow
-def test_the_error_for_an_environment_without_plugins_names_what_to_add(
-    checkout: Path, index: str
-) -> None:
-    assert index
+@pytest.mark.usefixtures("index")
+def test_the_error_for_an_environment_without_plugins_names_what_to_add(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("pytest\n")
     python = _prepare(checkout, "uv")
-    with pytest.raises(
-        ConfigurationError,
-        match=r"pytest-cov, pytest-html cannot be imported .*--extra-packages pytest-cov",
-    ):
+    missing = r"pytest-cov, pytest-html cannot be imported .*--extra-packages pytest-cov"
+    with pytest.raises(ConfigurationError, match=missing):
         suite_pytest.check(python, "uv")
 
 
