@@ -71,16 +71,17 @@ def spell(spread: Spread | None, form: str) -> str:
 
 
 def judge(
-    text: str, sign: str, bound: float, measured: Spread | None, *, unit: str, shown: str
+    text: str, sign: str, bound: float, measured: Spread | None, *, unit: str, shown: str = ""
 ) -> Result:
     """Hold the median of ``measured`` against a ``bound`` that it must keep: ``<=`` or ``>=``.
 
-    ``shown`` is what tables say of it.
+    ``shown`` is what tables say of it, by default the median and the range.
     """
     wanted = f"{'at most' if sign == '<=' else 'at least'} {bound:.3g}{unit}"
     if measured is None:
         return Result(text, wanted, "-", "not measured")
     holds = measured.median <= bound if sign == "<=" else measured.median >= bound
+    shown = shown or f"{spell(measured, '.3g')}{unit}"
     return Result(text, wanted, shown, "reached" if holds else "not reached")
 
 

@@ -57,7 +57,7 @@ def judge(samples: Sequence[Sample], proofs: Sequence[Proof] = ()) -> list[Resul
         found = ratio(samples, case, over, under, FIGURES[figure])
         text = f"{case}, {figure}: {over} / {under}"
         span = f"{found.low:.2f}..{found.high:.2f}, n={found.count}" if found else ""
-        shown = f"{found.median:.2f}x ({span})" if found else "-"
+        shown = f"{found.median:.2f}x ({span})" if found else ""
         result = figures.judge(text, sign, bound, found, unit="x", shown=shown)
         lossy = [s for s in samples if s.problem and s.runner.startswith("stepkit")]
         if any(sample.case == case for sample in lossy):

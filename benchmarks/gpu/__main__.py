@@ -10,7 +10,7 @@ import dataclasses
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +21,10 @@ from benchmarks.gpu import allocators, faults, over_budget, report, worker
 from benchmarks.gpu.report import Findings
 
 SCHEMA: Final = "stepkit.gpu-benchmark/1"
+SECTIONS: Final = ("allocators", "over-budget", "faults", "nvml", "check-environment")
 EXIT_NO_GPU: Final = 3
 
 _PROBE_SECONDS: Final = 60.0
-_CHECKS: Final = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if not found["why_not"]:
         for section in sections:
-            found |= SECTIONS[section](options)
+            measured = _measure(section, options)
+            if section != "allocators":
+                show_progress(f"{section}: {measured}")
+            found |= measured
             write_json(options.out, found)  # a machine may be taken back before the end
     found["targets"] = [dataclasses.asdict(result) for result in report.judge(found)]
     write_json(options.out, found)
@@ -66,7 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_NO_GPU if found["why_not"] and options.require_gpu else 0
 
 
-def _measure_allocators(options: argparse.Namespace) -> Findings:
+def _measure(section: str, options: argparse.Namespace) -> Findings:
+    match section:
+        case "allocators":
+            return {"allocators": _measure_allocators(options)}
+        case "over-budget":
+            runs = {kind: worker.call("over-budget", kind) for kind in over_budget.KINDS}
+            return {"over_budget": {**runs, "guard": worker.call("guarded-over-budget")}}
+        case "faults":
+            limit = _PROBE_SECONDS
+            calls = faults.FAULTS.items()
+            runs = {name: worker.call("fault", name, env=env, limit=limit) for name, env in calls}
+            return {"faults": runs}
+        case "nvml":
+            seconds = 2 if options.quick else 10
+            return {"nvml": worker.call("nvml"), "sampler": worker.call("sampler", seconds)}
+        case _:
+            return {"check_environment": [_check_environment() for _ in range(3)]}
+
+
+def _measure_allocators(options: argparse.Namespace) -> list[Findings]:
     """Let all modes run in turn, turn by turn: what disturbs one disturbs its neighbour too."""
     found = []
     modes = [("allocate", mode) for mode in allocators.MODES]
@@ -76,54 +98,18 @@ def _measure_allocators(options: argparse.Namespace) -> Findings:
             run = worker.call(name, mode, options.quick)
             found.append({"turn": turn, "mode": mode, **run})
             show_progress(f"{turn + 1} {mode}: {run.get('error', '') or run.get('workloads')}")
-    return {"allocators": found}
-
-
-def _measure_over_budget(_: argparse.Namespace) -> Findings:
-    found = {kind: worker.call("over-budget", kind) for kind in over_budget.KINDS}
-    found["guard"] = worker.call("guarded-over-budget")
-    for name, run in found.items():
-        show_progress(f"over_budget {name}: {run}")
-    return {"over_budget": found}
-
-
-def _provoke_faults(_: argparse.Namespace) -> Findings:
-    found = {}
-    for name, env in faults.FAULTS.items():
-        found[name] = worker.call("fault", name, env=env, limit=_PROBE_SECONDS)
-    return {"faults": found}
-
-
-def _measure_monitoring(options: argparse.Namespace) -> Findings:
-    found = {"nvml": worker.call("nvml")}
-    found["sampler"] = worker.call("sampler", 2 if options.quick else 10)
-    show_progress(f"sampler: {found['sampler']}")
     return found
 
 
-def _check_environment(_: argparse.Namespace) -> Findings:
+def _check_environment() -> Findings:
     # It finds stepkit without being in its directory.
     path = [str(process.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [*process.STEPKIT, "check-environment", "--gpu", "required"]
-    found = []
-    for _turn in range(_CHECKS):
-        done = process.run(command, env=env, limit=_PROBE_SECONDS)
-        late = f"took more than {_PROBE_SECONDS:g} s"
-        printed = late if done.code is None else done.output[-1000:]
-        run = {"seconds": round(done.usage.wall, 3), "code": done.code, "said": printed}
-        found.append(run)
-        show_progress(f"check-environment: code {run['code']} after {run['seconds']} s")
-    return {"check_environment": found}
-
-
-SECTIONS: Final[dict[str, Callable[[argparse.Namespace], Findings]]] = {
-    "allocators": _measure_allocators,
-    "over-budget": _measure_over_budget,
-    "faults": _provoke_faults,
-    "nvml": _measure_monitoring,
-    "check-environment": _check_environment,
-}
+    done = process.run(command, env=env, limit=_PROBE_SECONDS)
+    late = f"took more than {_PROBE_SECONDS:g} s"
+    printed = late if done.code is None else done.output[-1000:]
+    return {"seconds": round(done.usage.wall, 3), "code": done.code, "said": printed}
 
 
 if __name__ == "__main__":

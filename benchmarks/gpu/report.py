@@ -25,12 +25,13 @@ def judge(found: Findings) -> Iterator[Result]:
     """Yield each target with what was measured for it."""
     for text, over, under, sign, bound in _RATIOS:
         measured = _ratio(found, over, under, ALLOCATION_HEAVY)
-        yield _judge(text, sign, bound, measured, "x")
+        yield figures.judge(text, sign, bound, measured, unit="x")
     checks = [run["seconds"] for run in found.get("check_environment", ()) if run["code"] == 0]
-    yield _judge("check-environment", "<=", _CHECK_SECONDS, figures.spread(checks), " s")
+    seconds = figures.spread(checks)
+    yield figures.judge("check-environment", "<=", _CHECK_SECONDS, seconds, unit=" s")
     share = found.get("sampler", {}).get("share_of_a_core")
     cost = figures.spread([] if share is None else [100 * share])
-    yield _judge("the sampler, of a core", "<=", _SAMPLER_PERCENT, cost, " %")
+    yield figures.judge("the sampler, of a core", "<=", _SAMPLER_PERCENT, cost, unit=" %")
     for kind, run in found.get("over_budget", {}).items():
         outcome = run.get("outcome", {"ok": False, "error": run.get("error", "")})
         must_fail = kind == over_budget.KINDS[0]
@@ -43,11 +44,6 @@ def judge(found: Findings) -> Iterator[Result]:
             measured=end[:60],
             verdict="reached" if (full if must_fail else right) else "not reached",
         )
-
-
-def _judge(text: str, sign: str, bound: float, measured: Spread | None, unit: str) -> Result:
-    shown = f"{figures.spell(measured, '.3g')}{unit}"
-    return figures.judge(text, sign, bound, measured, unit=unit, shown=shown)
 
 
 def _ratio(found: Findings, over: str, under: str, workload: str) -> Spread | None:

@@ -29,10 +29,11 @@ def find_broken(scenario: Scenario, now: Round, reader: Reader, code: int | None
     if code == 0:
         if lost := now.expected.differs(found) if found else "no output":
             yield f"exit code 0, but {lost}"
-    elif now.done_at is None or code not in scenario.codes | scenario.early:
-        yield f"exit code {code}, promised {sorted(scenario.codes)}"
-    elif code in scenario.early and code not in scenario.codes and found is not None:
-        yield f"exit code {code} after the notebook was begun"
+    elif scenario.asked and code == -scenario.asked and now.done_at is not None:
+        if found is not None:
+            yield f"exit code {code} after the notebook was begun"
+    elif now.done_at is None or code != scenario.code:
+        yield f"exit code {code}, promised [{scenario.code}]"
     if scenario.orderly and code >= 0:
         yield from _check_report(scenario, now, code, found)
 
@@ -82,7 +83,7 @@ def _check_report(
         yield f"the report says exit code {report['exit_code']}, it was {code}"
     if report["status"] not in _STATUSES.get(code, {"failed"}):
         yield f"the report says {report['status']} for exit code {code}"
-    if report["reason"] not in ({"ok"} if code == 0 else scenario.reasons):
+    if report["reason"] != ("ok" if code == 0 else scenario.reason):
         yield f"the report says {report['reason']}: {report['message']}"
     ran = (report["outputs"] or {}).get("cells_run")
     if ran is not None and found and not found.cells - 1 <= ran:
@@ -93,7 +94,7 @@ def _check_report(
 
 def find_late(scenario: Scenario, code: int | None, took: float | None) -> Iterator[str]:
     """Yield what is wrong with the ``took`` seconds that a run needed after a signal."""
-    if not scenario.asks or took is None or code is None:
+    if not scenario.asked or took is None or code is None:
         return
     if code == 0 and took > _ENDING_SECONDS:
         yield f"it went on for {took:.1f} s as if it had not been asked to stop"

@@ -161,57 +161,47 @@ def _missing_cgroup() -> str:
 class Scenario:
     """One way to hurt a run.
 
-    ``codes`` are the exit codes that are promised when it was hurt in time and ``reasons`` those
-    of its report; ``early`` are those allowed before the kernel started. ``orderly`` is whether
-    the runner lives on to tidy up, ``asks`` whether it is asked to stop. ``missing`` says why it
-    cannot be played here, or nothing.
+    ``code`` is the exit code that is promised when it was hurt in time, ``reason`` that of its
+    report. A run that is ``asked`` to stop, by a signal, may end by it before the kernel started.
+    ``orderly`` is whether the runner lives on to tidy up. ``missing`` says why the scenario cannot
+    be played here, or nothing.
     """
 
     name: str
-    codes: set[int]
-    reasons: set[str]
+    code: int
+    reason: str
+    hurt: Callable[[Round], None] = lambda _: None
     _: KW_ONLY
-    early: frozenset[int] = frozenset()
+    asked: signal.Signals | None = None
     orderly: bool = True
-    asks: bool = False
     prepare: Callable[[Round], None] = _prepare_plain
     wrap: Callable[[Round, list[str]], list[str]] = lambda _, command: command
-    hurt: Callable[[Round], None] = lambda _: None
     missing: Callable[[], str] = lambda: ""
 
 
-def _by_signal(signum: signal.Signals, codes: set[int], reasons: set[str]) -> Scenario:
-    asks = signum != signal.SIGKILL
-    return Scenario(
-        signum.name.lower() if asks else "sigkill-runner",
-        codes,
-        reasons,
-        early=frozenset({-signum} if asks else ()),
-        orderly=asks,
-        asks=asks,
-        hurt=partial(_signal_runner, signum),
-    )
-
+_terminate = partial(_signal_runner, signal.SIGTERM)
+_interrupt = partial(_signal_runner, signal.SIGINT)
+_kill = partial(_signal_runner, signal.SIGKILL)
 
 SCENARIOS: Final = (
-    _by_signal(signal.SIGTERM, {143}, {"cancelled"}),
-    _by_signal(signal.SIGINT, {130}, {"cancelled"}),
-    _by_signal(signal.SIGKILL, {-9}, set()),
-    Scenario("sigkill-kernel", {4}, {"kernel-died"}, hurt=_kill_kernel),
+    Scenario("sigterm", 143, "cancelled", _terminate, asked=signal.SIGTERM),
+    Scenario("sigint", 130, "cancelled", _interrupt, asked=signal.SIGINT),
+    Scenario("sigkill-runner", -signal.SIGKILL, "", _kill, orderly=False),
+    Scenario("sigkill-kernel", 4, "kernel-died", _kill_kernel),
     Scenario(
         "out-of-memory",
-        {4},
-        {"out-of-memory"},
+        4,
+        "out-of-memory",
         prepare=_prepare_greedy,
         wrap=_run_in_cgroup,
         missing=_missing_cgroup,
     ),
     Scenario(
         "disk-full",
-        {4},
-        {"disk-full"},
+        4,
+        "disk-full",
+        _fill_disk,
         prepare=_prepare_small_disk,
-        hurt=_fill_disk,
         missing=lambda: "" if os.geteuid() == 0 else "only root mounts a tmpfs",
     ),
 )
