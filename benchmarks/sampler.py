@@ -27,8 +27,14 @@ _BUDGET: Final = 0.5  # percent of one core, at five samples a second
 _INTERVAL: Final = 0.2
 _TREES: Final = (1, 10, 50)  # processes
 
-# Starts one process less than the tree has, and ends them when its stdin closes.
-_TREE: Final = 'for _ in $(seq 2 "$0"); do sleep 3600 & done; echo ready; read _; kill $(jobs -p)'
+_TREE: Final = """
+import subprocess, sys
+children = [subprocess.Popen(["sleep", "3600"]) for _ in range(int(sys.argv[1]) - 1)]
+print("ready", flush=True)
+sys.stdin.read()
+for child in children:
+    child.kill()
+"""
 _QUERY: Final = "--query-gpu=memory.used,utilization.gpu,power.draw,temperature.gpu"
 _NVIDIA_SMI: Final = ("nvidia-smi", _QUERY, "--format=csv,noheader")
 
@@ -67,7 +73,7 @@ def prove(*, seconds: float, turns: int, driver: Path | None) -> Iterator[Proof]
     """Measure every way ``turns`` times for ``seconds`` each; ``driver`` is where NVML is."""
     for size in _TREES:
         with subprocess.Popen(
-            ["sh", "-c", _TREE, str(size)],
+            [sys.executable, "-c", _TREE, str(size)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
