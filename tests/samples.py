@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def names(directory: Path, *, locks: bool = True) -> list[str]:
     """Return the names of what is in ``directory``, sorted; lock files are left out on request."""
     found = sorted(path.name for path in directory.iterdir())
     return [name for name in found if locks or not name.endswith(".lock")]
+
+
+def fill_disk(path: Path) -> None:
+    """Write to a file until its disk has not one byte left."""
+    with path.open("wb", buffering=0) as file:
+        for size in (65536, 1):
+            with suppress(OSError):
+                while file.write(b"x" * size) == size:
+                    pass
 
 
 def write_notebook(

@@ -2,13 +2,12 @@ import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import commands
 import pytest
 from refusals import refusal
-from samples import names
+from samples import fill_disk, names
 
 from stepkit.errors import Cancelled, ConfigurationError, ToolError
 from stepkit.git import swap_contents
@@ -162,10 +161,7 @@ def test_a_link_in_the_place_of_its_directory_is_refused(old: Path) -> None:
 def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
     (small_disk / "a.txt").write_text("old")
     with swap_contents.locked(small_disk), swap_contents.scratch(small_disk) as new:
-        with suppress(OSError), (new / "a.txt").open("wb") as file:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
+        fill_disk(new / "a.txt")
         with pytest.raises(ToolError, match="free some space"):
             swap_contents.move(small_disk, new, Moves(out=("a.txt",), into=("a.txt",)))
 

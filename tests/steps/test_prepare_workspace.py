@@ -3,13 +3,13 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import commands
 import pytest
 from refusals import refusal
+from samples import fill_disk
 from users import RANDOM, stepkit_as
 
 from stepkit.errors import Reason, ToolError
@@ -235,9 +235,7 @@ def test_too_few_inodes_are_worth_another_try(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_noticed_by_writing(small_disk: Path) -> None:
     prepare(small_disk / "run-1", free_inodes=0)
-    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    fill_disk(small_disk / "fill")
 
     error = without_room(small_disk / "run-1", free_inodes=0)
 

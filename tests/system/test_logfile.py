@@ -5,25 +5,12 @@ from pathlib import Path
 
 import commands
 import pytest
-from samples import write_notebook
+from samples import fill_disk, write_notebook
 
 from stepkit.errors import ConfigurationError
 from stepkit.system import logfile
 
 logger = logging.getLogger("stepkit.test")
-
-
-def fill(disk: Path) -> Path:
-    """Fill ``disk`` to the last byte; return the file that does it."""
-    path = disk / "filler"
-    with path.open("wb", buffering=0) as file:
-        for size in (65536, 1):
-            try:
-                while file.write(b"x" * size) == size:
-                    pass
-            except OSError:
-                continue
-    return path
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -52,7 +39,8 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_a_full_disk_causes_one_warning_and_the_step_goes_on(
     small_disk: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    filler = fill(small_disk)
+    filler = small_disk / "filler"
+    fill_disk(filler)
     for left in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
         logging.root.removeHandler(left)  # left by a command of another test, its stderr is closed
 
@@ -71,7 +59,7 @@ def test_a_full_disk_causes_one_warning_and_the_step_goes_on(
 def test_a_disk_that_stays_full_causes_a_warning_when_the_log_is_closed(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill(small_disk)
+    fill_disk(small_disk / "filler")
 
     with logfile.recording(small_disk / "a.log") as handler:
         assert isinstance(handler, logging.FileHandler)
@@ -94,7 +82,7 @@ def test_a_bug_in_a_message_is_still_shown(
 
 
 def test_a_notebook_passes_when_its_log_fills_the_disk(tmp_path: Path, small_disk: Path) -> None:
-    fill(small_disk)
+    fill_disk(small_disk / "filler")
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
     flags = [f"--notebook={notebook}", f"--output={tmp_path}/out.ipynb", f"--log={small_disk}/log"]
 
