@@ -37,9 +37,11 @@ def test_memory_is_none_without_a_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "printed"), [(True, f"({31949 * 2**20}, {80 * 2**30})\n"), (False, "None\n")]
+    ("answers", "printed"),
+    [(True, f"({31949 * 2**20}, {80 * 2**30})\n"), (False, "None\n")],
+    ids=["it answers", "it cannot answer"],
 )
-def test_memory_is_read_from_the_driver_without_cuda_and_none_if_it_cannot_answer(
+def test_memory_is_what_the_driver_answers_without_cuda(
     driver: dict[str, str], *, answers: bool, printed: str
 ) -> None:
     if not answers:
