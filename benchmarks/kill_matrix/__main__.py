@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,7 +32,7 @@ from benchmarks.readers import Reader
 _LIMIT_SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass
 class Outcome:
     """One round: what was done, how the runner ended, and every promise that it broke.
 
@@ -43,17 +43,17 @@ class Outcome:
 
     number: int
     scenario: str
-    deed: str
-    code: int | None
-    seconds_to_end: float | None
-    reads: int
-    contents: int
-    torn_reads: int
+    deed: str = ""
+    code: int | None = None
+    seconds_to_end: float | None = None
+    reads: int = 0
+    contents: int = 0
+    torn_reads: int = 0
     left_workers: int = 0
     left_files: tuple[str, ...] = ()
     next_run: str = ""
     log: str = ""
-    problems: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +106,7 @@ def play(
     """Play one round; scenarios take turns, all else is drawn."""
     scenario = scenarios[number % len(scenarios)]
     dice = random.Random(f"{seed}:{number}")
+    outcome = Outcome(number, scenario.name)
     with ExitStack() as cleanup:
         name = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="sk-"))
         now = Round(Path(name), dice=dice, mark=uuid.uuid4().hex, cleanup=cleanup)
@@ -113,32 +114,25 @@ def play(
         command = scenario.wrap(now, _command(now, extra))
         cleanup.callback(process.kill_marked, now.mark)  # before what was prepared is undone
         with Reader(now.output) as reader:
-            code, ended = _run(scenario, now, command)
-        problems = [*promises.find_broken(scenario, now, reader, code)]
-        took = ended - now.done_at if now.done_at and scenario.orderly else None
-        problems += promises.find_late(scenario, code, took)
-        running, workers = promises.end_processes(scenario, now)
-        files = promises.list_files(now)
-        if files and scenario.orderly and code is not None and code >= 0:
-            problems.append(f"left {', '.join(files)}")
-        after = _run_again(now, extra) if files and not scenario.orderly else ""
-        failed_again = [after] if after.startswith("the next run") else []
-        log = now.log.read_text(errors="replace") if problems or running else ""
-        return Outcome(
-            number=number,
-            scenario=scenario.name,
-            deed=now.deed,
-            code=code,
-            seconds_to_end=took,
-            reads=reader.reads,
-            contents=reader.contents,
-            torn_reads=reader.torn_reads,
-            left_workers=workers,
-            left_files=files,
-            next_run=after,
-            log=log[-6000:],
-            problems=(*problems, *running, *failed_again),
-        )
+            outcome.code, ended = _run(scenario, now, command)
+        outcome.deed, outcome.contents = now.deed, reader.contents
+        outcome.reads, outcome.torn_reads = reader.reads, reader.torn_reads
+        outcome.problems += promises.find_broken(scenario, now, reader, outcome.code)
+        if now.done_at and scenario.orderly:
+            outcome.seconds_to_end = ended - now.done_at
+        outcome.problems += promises.find_late(scenario, outcome.code, outcome.seconds_to_end)
+        running, outcome.left_workers = promises.end_processes(scenario, now)
+        outcome.left_files = promises.list_files(now)
+        if outcome.left_files and not scenario.orderly:
+            outcome.next_run = _run_again(now, extra)
+        elif outcome.left_files and outcome.code is not None and outcome.code >= 0:
+            outcome.problems.append(f"left {', '.join(outcome.left_files)}")
+        outcome.problems += running
+        if outcome.problems:
+            outcome.log = now.log.read_text(errors="replace")[-6000:]
+        if outcome.next_run.startswith("the next run"):
+            outcome.problems.append(outcome.next_run)
+    return outcome
 
 
 def _command(now: Round, extra: Sequence[str]) -> list[str]:

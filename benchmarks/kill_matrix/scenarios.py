@@ -78,7 +78,7 @@ def _prepare_plain(now: Round) -> None:
     now.seconds = _START_SECONDS + cells * pace
 
 
-def _prepare_small_disk(now: Round) -> None:
+def _prepare_disk(now: Round) -> None:
     disk = now.output.parent
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
     now.cleanup.callback(subprocess.check_call, ["umount", "-l", disk])
@@ -157,6 +157,10 @@ def _missing_cgroup() -> str:
     return ""
 
 
+def _missing_tmpfs() -> str:
+    return "" if os.geteuid() == 0 else "only root mounts a tmpfs"
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One way to hurt a run.
@@ -197,11 +201,6 @@ SCENARIOS: Final = (
         missing=_missing_cgroup,
     ),
     Scenario(
-        "disk-full",
-        4,
-        "disk-full",
-        _fill_disk,
-        prepare=_prepare_small_disk,
-        missing=lambda: "" if os.geteuid() == 0 else "only root mounts a tmpfs",
+        "disk-full", 4, "disk-full", _fill_disk, prepare=_prepare_disk, missing=_missing_tmpfs
     ),
 )

@@ -80,4 +80,4 @@ def test_a_round_of_the_kill_matrix_leaves_nothing_behind() -> None:
 
     assert outcome.deed.startswith("SIGKILL after ")
     assert outcome.code == -signal.SIGKILL
-    assert outcome.problems == ()
+    assert outcome.problems == []
