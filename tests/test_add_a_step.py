@@ -3,11 +3,10 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
+import commands
 import pytest
 import yaml
 
@@ -55,10 +54,7 @@ def task() -> object:
             "default": "reports/count-words.json",
         },
     ]
-    spec["results"] = [
-        *spec["results"][:2],
-        {"name": "words", "description": "Number of words."},
-    ]
+    spec["results"][2:] = [{"name": "words", "description": "Number of words."}]
     results = [f"--result={one['name']}=$(results.{one['name']}.path)" for one in spec["results"]]
     step["name"] = "count-words"
     step["command"][-1] = "count-words"
@@ -69,18 +65,9 @@ def task() -> object:
 
 def python(tree: Path, *arguments: str) -> str:
     """Run Python in the copy, where it finds that copy's packages; return all that it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    done = commands.python(*arguments, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def contents(tree: Path) -> dict[str, bytes]:

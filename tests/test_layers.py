@@ -3,9 +3,9 @@
 import ast
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import grimp
 import pytest
 
@@ -68,14 +68,8 @@ READ_THE_ENVIRONMENT = {
 
 def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-    return subprocess.run(
-        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
-        cwd=directory,
-        env={"PYTHONPATH": str(directory), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"PYTHONPATH": str(directory), "PATH": "/usr/bin:/bin"}
+    return commands.python("-c", command, "--no-cache", "--no-logo", cwd=directory, env=env)
 
 
 @pytest.mark.parametrize(

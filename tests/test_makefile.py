@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -35,14 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def make(project: Path, programs: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [programs / "make", *args],
-        cwd=project,
-        env={"PATH": os.fspath(programs)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return commands.run(programs / "make", *args, cwd=project, env={"PATH": os.fspath(programs)})
 
 
 def executable(path: Path, script: str) -> None:
@@ -74,9 +68,8 @@ def test_without_git_make_says_what_to_install(project: Path, programs: Path) ->
 
 def test_without_python_make_says_what_to_install(project: Path, programs: Path) -> None:
     (programs / "python3").unlink()
-    assert refused(project, programs).startswith(
-        "make: there is no python3: apt-get install python3, or name another"
-    )
+    advice = "make: there is no python3: apt-get install python3, or name another"
+    assert refused(project, programs).startswith(advice)
 
 
 def test_a_python_that_is_not_there_is_named(project: Path, programs: Path) -> None:
@@ -94,12 +87,10 @@ def test_a_python_that_is_too_old_is_named_with_its_version(project: Path, progr
 
 def test_without_venv_make_says_what_to_install(project: Path, programs: Path) -> None:
     blocked = "import sys; sys.modules['ensurepip'] = None; exec(sys.argv[1])"
-    executable(
-        programs / "python3", f'test "$1" = -c && exec {sys.executable} -c "{blocked}" "$2"; exit 1'
-    )
-    assert refused(project, programs) == (
-        "make: python3 cannot make environments: apt-get install python3-venv"
-    )
+    runs = f'test "$1" = -c && exec {sys.executable} -c "{blocked}" "$2"; exit 1'
+    executable(programs / "python3", runs)
+    advice = "make: python3 cannot make environments: apt-get install python3-venv"
+    assert refused(project, programs) == advice
 
 
 def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> None:

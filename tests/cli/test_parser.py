@@ -65,10 +65,8 @@ finally:
     assert done.stdout.splitlines()[-1] == "[]"
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--help"])
-    assert (
-        done.stdout.partition("exit codes:")[0]
-        == (capsys.readouterr().out.partition("exit codes:")[0])
-    )
+    here, there = capsys.readouterr().out, done.stdout
+    assert there.partition("exit codes:")[0] == here.partition("exit codes:")[0]
 
 
 def test_commands_that_are_not_a_step_are_listed_apart() -> None:

@@ -117,9 +117,8 @@ def test_service_accounts_and_claims_that_are_named_are_there(objects: list[Obje
 
 
 def test_task_runs_have_no_rights_and_no_token(objects: list[Object]) -> None:
-    assert (
-        named(objects, "ServiceAccount")["stepkit-runner"]["automountServiceAccountToken"] is False
-    )
+    runner = named(objects, "ServiceAccount")["stepkit-runner"]
+    assert runner["automountServiceAccountToken"] is False
     bound = [b for b in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
              if any(s["name"] == "stepkit-runner" for s in b["subjects"])]  # fmt: skip
     assert bound == []
@@ -175,10 +174,8 @@ def test_minimal_needs_no_operator_and_counts_no_gpus() -> None:
 def test_gpus_are_counted(name: str) -> None:
     (quota,) = of_kind(overlay(name), "ResourceQuota")
 
-    assert quota["spec"]["hard"].keys() == {
-        "requests.nvidia.com/gpu",
-        "requests.nvidia.com/gpu.shared",
-    }
+    requests = {"requests.nvidia.com/gpu", "requests.nvidia.com/gpu.shared"}
+    assert quota["spec"]["hard"].keys() == requests
     assert all(isinstance(count, str) for count in quota["spec"]["hard"].values())
 
 

@@ -18,11 +18,8 @@ def read(tmp_path: Path, text: str) -> list[dataset_manifest.Dataset]:
 
 
 def test_a_dataset_says_where_it_is_and_where_it_goes(tmp_path: Path) -> None:
-    (one,) = read(
-        tmp_path,
-        f"datasets:\n- url: https://h/a/census%20v1.h5ad?x=1\n  sha256: {SHA256.upper()}\n"
-        "  size: 5\n  mirrors: [https://m/b]\n",
-    )
+    entry = f"url: https://h/a/census%20v1.h5ad?x=1\n  sha256: {SHA256.upper()}\n  size: 5"
+    (one,) = read(tmp_path, f"datasets:\n- {entry}\n  mirrors: [https://m/b]\n")
 
     assert (str(one.path), one.sha256, one.size) == ("census v1.h5ad", SHA256, 5)
     assert one.mirrors == ("https://m/b",)
@@ -30,10 +27,8 @@ def test_a_dataset_says_where_it_is_and_where_it_goes(tmp_path: Path) -> None:
 
 
 def test_the_example_can_be_read() -> None:
-    assert [str(one.path) for one in dataset_manifest.read(EXAMPLE)] == [
-        "h5/census.h5ad",
-        "markers",
-    ]
+    paths = [str(one.path) for one in dataset_manifest.read(EXAMPLE)]
+    assert paths == ["h5/census.h5ad", "markers"]
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,7 @@ def execute(notebook: Path | str, output: str | None = "out.ipynb", **more: Any)
 
 def comparable(nb: Any) -> str:
     """Return a notebook without what differs from run to run."""
-    text = nbformat.writes(nb)
-    nb = json.loads(text)
+    nb = json.loads(nbformat.writes(nb))
     for cell in nb["cells"]:
         if "papermill-error-cell-tag" in cell["metadata"].get("tags", []):
             cell["id"] = "mark"
@@ -144,9 +143,7 @@ def test_a_signal_saves_the_outputs_so_far(
 
 @pytest.mark.usefixtures("_here")
 def test_runs_without_an_output_file(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
-
-    nb = execute(notebook, None)
+    nb = execute(write_notebook(tmp_path / "a.ipynb", "print('ran')"), None)
 
     assert nb.cells[0].outputs[0].text == "ran\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]

@@ -63,11 +63,8 @@ class Base:
         return self._run("-c", code).stdout.strip()
 
     def _run(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        env = {
-            "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(self.index),
-            "PIP_CONFIG_FILE": "/dev/null",
-        }
+        env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index)}
+        env["PIP_CONFIG_FILE"] = "/dev/null"
         return subprocess.run(
             [self.python, *arguments], env=env, capture_output=True, text=True, check=check
         )
@@ -108,9 +105,8 @@ def test_a_package_that_would_have_to_change_is_named(base: Base) -> None:
 
     assert done.returncode == 1
     assert "(constraint) old==1.0" in done.stdout
-    assert done.stderr.splitlines()[-1] == (
-        "install: pip cannot add these packages without changing the base"
-    )
+    last = done.stderr.splitlines()[-1]
+    assert last == "install: pip cannot add these packages without changing the base"
     assert base.version("old") == "1.0"
 
 

@@ -20,6 +20,4 @@ def test_the_unfinished_report_of_a_last_step_decides_nothing(tmp_path: Path, st
 def test_a_last_step_that_belongs_to_the_run_counts(tmp_path: Path) -> None:
     write_report(tmp_path, "publish-artifacts", status="failed", reason="network", exit_code=4)
 
-    run = load(tmp_path, "publish-artifacts")
-
-    assert run.verdict == "failed"
+    assert load(tmp_path, "publish-artifacts").verdict == "failed"

@@ -38,9 +38,7 @@ def test_an_intact_file_is_kept_without_a_request(place: Place) -> None:
     place.run()
     stat = place.file.stat()
 
-    outputs = place.run()
-
-    assert outputs.datasets[0].came == "kept"
+    assert place.run().datasets[0].came == "kept"
     assert place.file.stat() == stat
     assert len(place.server.requests) == 1
 

@@ -32,9 +32,8 @@ def server() -> Iterator[DataServer]:
 def start(server: DataServer, directory: Path, cache: Path) -> subprocess.Popen[str]:
     flags = [f"--url={server.url}/big.bin", f"--sha256={SHA256}", f"--directory={directory}"]
     flags += [f"--cache={cache}", f"--report={directory.parent}/{directory.name}.json"]
-    return subprocess.Popen(
-        [*STEPKIT, "download-dataset", *flags], stderr=subprocess.PIPE, text=True
-    )
+    command = [*STEPKIT, "download-dataset", *flags]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -121,10 +120,8 @@ def test_the_pipeline_fills_the_cache_after_a_failed_attempt(
 
     assert code == 0, log
     assert (tmp_path / "work/cache/datasets" / SHA256).read_bytes() == CONTENT
-    assert sorted(path.name for path in (tmp_path / "work/warm-1").iterdir()) == [
-        "artifacts",
-        "reports",
-    ]
+    left = sorted(path.name for path in (tmp_path / "work/warm-1").iterdir())
+    assert left == ["artifacts", "reports"]
 
 
 @pytest.mark.slow

@@ -21,19 +21,19 @@ from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
 
 
-def executed(notebook: Path) -> Any:
-    nb = nbformat.read(notebook.parent / "out/executed.ipynb", as_version=4)
+def executed(directory: Path) -> Any:
+    nb = nbformat.read(directory / "out/executed.ipynb", as_version=4)
     nbformat.validate(nb)
     return nb
 
 
-def statuses(notebook: Path) -> list[str]:
-    code = [cell for cell in executed(notebook).cells if cell.cell_type == "code"]
+def statuses(directory: Path) -> list[str]:
+    code = [cell for cell in executed(directory).cells if cell.cell_type == "code"]
     return [cell.metadata.papermill.status for cell in code]
 
 
-def text_of(notebook: Path) -> str:
-    return printed(notebook.parent / "out/executed.ipynb")
+def text_of(directory: Path) -> str:
+    return printed(directory / "out/executed.ipynb")
 
 
 def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
 
     assert outputs.message == "2 of 2 cells ran"
     assert (outputs.cells_run, outputs.cells_total, outputs.kernel) == (2, 2, "python3")
-    assert text_of(notebook) == "n is 1\n"
+    assert text_of(tmp_path) == "n is 1\n"
     assert notebook.read_bytes() == before
     log = (tmp_path / "out/papermill.log").read_text()
     assert "cell 2/2: print('n is', n)" in log
@@ -70,8 +70,8 @@ def test_parameters_of_every_form_reach_the_notebook_in_papermills_order(tmp_pat
         inject_input_path=True,
     )
 
-    assert text_of(notebook) == "[7, '007', [1, 2], {'a': 1}, 2]\n"
-    assert executed(notebook).metadata.papermill.parameters["PAPERMILL_INPUT_PATH"] == str(notebook)
+    assert text_of(tmp_path) == "[7, '007', [1, 2], {'a': 1}, 2]\n"
+    assert executed(tmp_path).metadata.papermill.parameters["PAPERMILL_INPUT_PATH"] == str(notebook)
 
 
 def test_a_cell_error_fails_and_leaves_everything_up_to_it(tmp_path: Path) -> None:
@@ -84,20 +84,18 @@ def test_a_cell_error_fails_and_leaves_everything_up_to_it(tmp_path: Path) -> No
     assert str(error).startswith("cell 2 of 3 (`{}['pca']`) raised KeyError: 'pca'")
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.cells_run == 1
-    assert text_of(notebook) == "kept\n"
-    assert statuses(notebook) == ["completed", "failed", "pending"]
-    assert executed(notebook).metadata.papermill.exception is True
+    assert text_of(tmp_path) == "kept\n"
+    assert statuses(tmp_path) == ["completed", "failed", "pending"]
+    assert executed(tmp_path).metadata.papermill.exception is True
     assert "KeyError: 'pca'" in (tmp_path / "out/papermill.log").read_text()
 
 
 def test_sys_exit_0_half_way_is_a_failure(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", "import sys; sys.exit(0)", "2")
-
-    error = failed(notebook)
+    error = failed(write_notebook(tmp_path / "a.ipynb", "import sys; sys.exit(0)", "2"))
 
     assert error.reason == Reason.EARLY_EXIT
     assert error.exit_code == 3
-    assert statuses(notebook) == ["failed", "pending"]
+    assert statuses(tmp_path) == ["failed", "pending"]
 
 
 @pytest.mark.parametrize(
@@ -112,37 +110,31 @@ def test_an_error_that_the_reply_does_not_mention_fails_the_notebook(
     tmp_path: Path, source: str
 ) -> None:
     (tmp_path / "bad.py").write_text("1/0\n")
-    notebook = write_notebook(tmp_path / "a.ipynb", source, "print('went on')")
-
-    error = failed(notebook)
+    error = failed(write_notebook(tmp_path / "a.ipynb", source, "print('went on')"))
 
     assert error.reason == Reason.CELL_ERROR
     assert "cell 1 of 2" in str(error)
     assert "ZeroDivisionError" in str(error)
-    assert statuses(notebook)[0] == "failed"
-    assert executed(notebook).metadata.papermill.exception is True
+    assert statuses(tmp_path)[0] == "failed"
+    assert executed(tmp_path).metadata.papermill.exception is True
 
 
 def test_a_kernel_killed_from_outside_is_distinguished_from_one_that_ended_itself(
     tmp_path: Path,
 ) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
-    notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3")
-
-    error = failed(notebook)
+    error = failed(write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3"))
 
     assert type(error) is ToolError
     assert error.reason in {Reason.KERNEL_DIED, Reason.OUT_OF_MEMORY}
     assert f"killed by SIGKILL in cell 2 of 3 (`{kill}`)" in str(error)
-    assert statuses(notebook) == ["completed", "failed", "pending"]
-    assert text_of(notebook) == "kept\n"
-    assert "The kernel died at" in executed(notebook).cells[0].source
+    assert statuses(tmp_path) == ["completed", "failed", "pending"]
+    assert text_of(tmp_path) == "kept\n"
+    assert "The kernel died at" in executed(tmp_path).cells[0].source
 
 
 def test_a_kernel_that_exits_by_itself_is_the_notebooks_fault(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", "import os; os._exit(7)", "2")
-
-    error = failed(notebook)
+    error = failed(write_notebook(tmp_path / "a.ipynb", "import os; os._exit(7)", "2"))
 
     assert type(error) is UserCodeError
     assert error.reason == Reason.KERNEL_DIED
@@ -160,26 +152,22 @@ def test_a_time_limit_keeps_the_output_so_far(
     tmp_path: Path, limits: dict[str, float], said: str
 ) -> None:
     hang = "import time; print('begun', flush=True); time.sleep(60)"
-    notebook = write_notebook(tmp_path / "a.ipynb", hang, "2")
-
-    error = failed(notebook, **limits)
+    error = failed(write_notebook(tmp_path / "a.ipynb", hang, "2"), **limits)
 
     assert error.reason == Reason.TIMEOUT
     assert error.exit_code == 3
     assert said in str(error)
-    assert text_of(notebook) == "begun\n"
-    assert statuses(notebook) == ["failed", "pending"]
+    assert text_of(tmp_path) == "begun\n"
+    assert statuses(tmp_path) == ["failed", "pending"]
 
 
 def test_declared_errors_and_skipped_cells_do_not_fail_the_notebook(tmp_path: Path) -> None:
     tags = {0: ["raises-exception"], 1: ["skip-execution"]}
-    notebook = write_notebook(tmp_path / "a.ipynb", "1/0", "1/0", "print('end')", tags=tags)
-
-    outputs = run(notebook)
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "1/0", "1/0", "print('end')", tags=tags))
 
     assert outputs.message.startswith("2 of 2 cells ran, 1 of them with an error")
-    assert len(executed(notebook).cells) == 3
-    assert text_of(notebook) == "end\n"
+    assert len(executed(tmp_path).cells) == 3
+    assert text_of(tmp_path) == "end\n"
 
 
 def test_the_page_points_to_the_error_that_failed_not_to_the_expected_one(tmp_path: Path) -> None:
@@ -188,7 +176,7 @@ def test_the_page_points_to_the_error_that_failed_not_to_the_expected_one(tmp_pa
 
     assert failed(notebook).reason == Reason.CELL_ERROR
 
-    cells = executed(notebook).cells
+    cells = executed(tmp_path).cells
     marks = [n for n, cell in enumerate(cells) if "papermill-error-cell-tag" in cell.metadata.tags]
     assert marks == [0, 2]
     assert "In [2]" in cells[0].source
@@ -211,11 +199,9 @@ def test_log_output_writes_printed_text_and_no_images(tmp_path: Path) -> None:
 
 
 def test_report_mode_marks_the_code_as_hidden(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", "1")
+    run(write_notebook(tmp_path / "a.ipynb", "1"), report_mode=True)
 
-    run(notebook, report_mode=True)
-
-    assert executed(notebook).cells[0].metadata.jupyter.source_hidden is True
+    assert executed(tmp_path).cells[0].metadata.jupyter.source_hidden is True
 
 
 def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: Path) -> None:
@@ -237,10 +223,10 @@ def test_the_working_directory_is_the_notebooks_folder_by_default(tmp_path: Path
     notebook = write_notebook(tmp_path / "repo/a.ipynb", "import os; print(os.getcwd())")
 
     run(notebook)
-    assert text_of(notebook) == f"{tmp_path}/repo\n"
+    assert text_of(notebook.parent) == f"{tmp_path}/repo\n"
 
     run(notebook, cwd=tmp_path)
-    assert text_of(notebook) == f"{tmp_path}\n"
+    assert text_of(notebook.parent) == f"{tmp_path}\n"
 
 
 def test_braces_in_a_path_are_just_characters(tmp_path: Path) -> None:
@@ -257,9 +243,7 @@ def test_a_kernel_that_does_not_start_says_why(tmp_path: Path, install_kernel: I
         "-c",
         "print('no driver'); raise SystemExit(1)",
     )
-    notebook = write_notebook(tmp_path / "a.ipynb", "1")
-
-    error = failed(notebook, kernel="broken")
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), kernel="broken")
 
     assert type(error) is ToolError
     assert "kernel 'broken' did not start" in str(error)
@@ -354,9 +338,7 @@ def test_a_kernel_whose_program_is_missing_is_named(
     tmp_path: Path, install_kernel: Install
 ) -> None:
     install_kernel("broken", "/no/such/python")
-    notebook = write_notebook(tmp_path / "a.ipynb", "1")
-
-    message = refused(notebook, kernel="broken")
+    message = refused(write_notebook(tmp_path / "a.ipynb", "1"), kernel="broken")
 
     assert "kernel 'broken' cannot be started: No such file or directory" in message
 
@@ -365,9 +347,7 @@ def test_the_limit_of_the_run_holds_for_the_kernels_start_too(
     tmp_path: Path, install_kernel: Install
 ) -> None:
     install_kernel("slow", sys.executable, "-c", "import time; time.sleep(60)")
-    notebook = write_notebook(tmp_path / "a.ipynb", "1")
-
-    error = failed(notebook, kernel="slow", run_timeout=1.5)
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), kernel="slow", run_timeout=1.5)
 
     assert type(error) is ToolError
     assert error.reason == Reason.TIMEOUT
@@ -379,7 +359,7 @@ def test_a_notebook_that_names_no_kernel_needs_one(tmp_path: Path) -> None:
     assert "choose one with --kernel (installed: python3" in refused(notebook)
 
     run(notebook, kernel="python3")
-    assert text_of(notebook) == "ran\n"
+    assert text_of(tmp_path) == "ran\n"
 
 
 def test_a_notebook_whose_kernelspec_lacks_the_language_runs(tmp_path: Path) -> None:
@@ -390,13 +370,11 @@ def test_a_notebook_whose_kernelspec_lacks_the_language_runs(tmp_path: Path) -> 
 
     run(notebook, parameters=("n=2",))
 
-    assert executed(notebook).metadata.language_info.name == "python"
+    assert executed(tmp_path).metadata.language_info.name == "python"
 
 
 def test_an_unknown_kernel_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", "1")
-
-    message = refused(notebook, kernel="pyton3")
+    message = refused(write_notebook(tmp_path / "a.ipynb", "1"), kernel="pyton3")
 
     assert "--kernel asks for kernel 'pyton3', which is not installed: did you mean" in message
     assert not (tmp_path / "out/executed.ipynb").exists()
@@ -457,8 +435,8 @@ def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["status"], report["reason"]) == ("cancelled", "cancelled")
     assert "1 of 2 cells had run" in report["message"]
-    kept, pid = text_of(notebook).splitlines()
+    kept, pid = text_of(tmp_path).splitlines()
     assert kept == "kept"
-    assert statuses(notebook) == ["completed", "failed"]
+    assert statuses(tmp_path) == ["completed", "failed"]
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)

@@ -46,19 +46,15 @@ def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: P
     outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
 
     assert (outputs.status, outputs.tolerated, outputs.variant) == ("tolerated", 1, "lite")
-    assert outputs.message == (
-        "passed with 1 tolerated error: 4 of 4 cells ran, 1 skipped by rules"
-    )
+    passed = "passed with 1 tolerated error: 4 of 4 cells ran, 1 skipped by rules"
+    assert outputs.message == passed
     assert outputs.notebook.name == "executed_lite.ipynb"
     assert printed(outputs.notebook) == "4 /data/x\n"
     assert outputs.page == notebook.parent / "out/page_lite.html"
     assert "/data/x" in outputs.page.read_text()
     assert notebook.read_bytes() == before
-    assert [change.rule for change in outputs.changes] == [
-        "set path",
-        "replace",
-        "strip-kernel-shutdown",
-    ]
+    rules_used = [change.rule for change in outputs.changes]
+    assert rules_used == ["set path", "replace", "strip-kernel-shutdown"]
 
 
 def test_the_changes_are_written_beside_the_output(notebook: Path, rules: Path) -> None:
@@ -72,15 +68,12 @@ def test_the_changes_are_written_beside_the_output(notebook: Path, rules: Path) 
     assert "-path = '/home/me/x'  # mine\n+path = '/data/x'  # mine" in outputs.diff.read_text()
 
 
-def test_nothing_is_left_beside_the_output_of_an_unchanged_notebook(
-    tmp_path: Path,
-) -> None:
+def test_nothing_is_left_beside_the_output_of_an_unchanged_notebook(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
 
     assert (outputs.patched, outputs.diff, outputs.changes) == (None, None, ())
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "executed.ipynb", "executed.timeline.json.gz", "papermill.log",
-    }  # fmt: skip
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"executed.ipynb", "executed.timeline.json.gz", "papermill.log"}
 
 
 def test_a_rule_that_no_longer_fits_ends_the_run_before_a_cell_runs(
@@ -182,10 +175,9 @@ def test_the_blueprints_notebooks_run_as_they_are(tmp_path: Path, number: int) -
     assert outputs.status == "succeeded"
     after = nbformat.read(outputs.notebook, as_version=4)
     assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
+    has_shutdown = number != blueprint_notebooks.WITHOUT_SHUTDOWN
     stripped = [change.rule for change in outputs.changes]
-    assert stripped == (
-        [] if number == blueprint_notebooks.WITHOUT_SHUTDOWN else ["strip-kernel-shutdown"]
-    )
+    assert stripped == ["strip-kernel-shutdown"] * has_shutdown
 
 
 def _no_page(*_: object, **__: object) -> None:

@@ -108,11 +108,9 @@ def test_a_notebook_goes_on_without_an_optional_gpu(
 
 @pytest.mark.usefixtures("no_gpu")
 def test_a_hidden_gpu_is_not_reported_as_a_missing_one(tmp_path: Path) -> None:
-    message = refused(
-        write_notebook(tmp_path / "a.ipynb", "import cupy\ncupy.zeros(3)"), gpu="none"
-    )
+    notebook = write_notebook(tmp_path / "a.ipynb", "import cupy\ncupy.zeros(3)")
 
-    assert "--gpu none" in message
+    assert "--gpu none" in refused(notebook, gpu="none")
 
 
 def test_a_mode_that_contradicts_its_sizes_is_refused_before_the_kernel_starts(
@@ -262,11 +260,8 @@ def test_metrics_say_how_the_run_ended(tmp_path: Path) -> None:
 
 def test_metrics_of_a_run_without_its_page_report_a_failure(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
-    error = failed(
-        write_notebook(tmp_path / "a.ipynb", "1"),
-        page=tmp_path / "page.html",
-        metrics=tmp_path / "a.prom",
-    )
+    places = {"page": tmp_path / "page.html", "metrics": tmp_path / "a.prom"}
+    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), **places)
 
     metrics = (tmp_path / "a.prom").read_text()
     assert 'stepkit_notebook_success{notebook="executed"} 0' in metrics
@@ -291,9 +286,7 @@ def test_a_notebook_that_continues_by_itself_without_a_gpu_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     catches = "import rmm\ntry: rmm.reinitialize()\nexcept RuntimeError: pass"
-    outputs = run(write_notebook(tmp_path / "a.ipynb", catches))
-
-    assert outputs.allocator == "none"
+    assert run(write_notebook(tmp_path / "a.ipynb", catches)).allocator == "none"
     assert "the notebook went on although RMM found no GPU: cudaErrorInsuff" in caplog.text
 
 
@@ -307,9 +300,8 @@ def test_a_signal_after_the_last_cell_keeps_the_outputs(
     with pytest.raises(Cancelled) as caught:
         run(source, page=tmp_path / "a.html")
 
-    assert str(caught.value) == (
-        "stopped by SIGINT when 2 of 2 cells had run; their outputs are saved"
-    )
+    stopped = "stopped by SIGINT when 2 of 2 cells had run; their outputs are saved"
+    assert str(caught.value) == stopped
     assert isinstance(caught.value.outputs, Outputs)
     assert [cell.status for cell in caught.value.outputs.cells] == ["ok", "ok"]
     assert caught.value.outputs.cells_run == 2

@@ -127,9 +127,8 @@ def test_a_run_without_reports_is_incomplete(
 def test_the_message_counts_tolerated_errors(passed: Path, server: Web) -> None:
     cell = {"number": 1, "seconds": 1.0, "first_line": "x", "status": "tolerated",
             "ename": "KeyError", "evalue": "pca"}  # fmt: skip
-    write_report(
-        passed, "execute-notebook", status="tolerated", outputs={**PASSED, "cells": [cell]}
-    )
+    outputs = {**PASSED, "cells": [cell]}
+    write_report(passed, "execute-notebook", status="tolerated", outputs=outputs)
 
     run(passed, webhook=server.url)
 
@@ -336,9 +335,9 @@ def test_an_unreachable_server_is_a_tool_error(passed: Path, name: str) -> None:
 def test_a_misconfigured_channel_is_named_and_the_others_are_notified(
     passed: Path,
     server: Web,
+    caplog: pytest.LogCaptureFixture,
     wrong: dict[str, Any],
     expected: str,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with web() as other:
         usual = {**status_options(server), "urls": chat(other)}
@@ -346,9 +345,7 @@ def test_a_misconfigured_channel_is_named_and_the_others_are_notified(
 
     assert expected in message
     assert len(server.requests) + len(other.requests) >= 1
-    assert "token" not in message.replace("a token travels", "") + caplog.text.replace(
-        "a token travels", ""
-    )
+    assert "token" not in (message + caplog.text).replace("a token travels", "")
 
 
 def test_missing_certificates_are_named(

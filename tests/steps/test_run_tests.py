@@ -24,6 +24,8 @@ from stepkit.errors import (
 from stepkit.steps import run_tests
 from stepkit.steps.run_tests import Outputs
 
+STOPPED = "pytest stopped before all tests ran"
+
 
 class Repository:
     """A test repository, and the run of its tests."""
@@ -190,9 +192,8 @@ def test_allowed_failures_are_tolerated_and_shown(
     )
     assert outputs.status == "tolerated"
     assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 0, 3)
-    assert outputs.message == (
-        "6 tests: 1 passed, 2 skipped, 3 allowed failures (known, see issue=7; no fixture yet)"
-    )
+    allowed = "3 allowed failures (known, see issue=7; no fixture yet)"
+    assert outputs.message == f"6 tests: 1 passed, 2 skipped, {allowed}"
     reasons = [failure.reason for failure in outputs.failures]
     assert reasons == ["known, see issue=7", "known, see issue=7", "no fixture yet"]
     assert all(failure.allowed for failure in outputs.failures)
@@ -203,9 +204,8 @@ def test_allowed_failures_are_tolerated_and_shown(
 @pytest.mark.slow
 def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
-    message, outputs = repository.fail(
-        UserCodeError, Reason.TESTS_FAILED, allow_failures=("*::test_bad*",)
-    )
+    bad = ("*::test_bad*",)
+    message, outputs = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=bad)
     assert message.startswith("1 of 6 tests failed: test_setup")
     assert message.endswith("2 more failures allowed")
     assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 1, 2)
@@ -215,7 +215,7 @@ def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
 def test_a_run_that_stops_at_an_allowed_failure_fails(repository: Repository) -> None:
     repository.write("tests/test_x.py", MIXED)
     message, _ = repository.fail_as_broken(allow_failures=("*::test_bad*",), pytest_args=("-x",))
-    assert message == "pytest stopped before all tests ran: stopping after 1 failures"
+    assert message == f"{STOPPED}: stopping after 1 failures"
 
 
 @pytest.mark.slow
@@ -328,7 +328,7 @@ def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
     repository.write("pytest.ini", f"[pytest]\naddopts = {addopts}\n")
     repository.write("tests/test_x.py", STOPS_AT_B.format(exit_reason))
     message, outputs = repository.fail_as_broken()
-    assert message == f"pytest stopped before all tests ran: Exit: {' '.join(exit_reason.split())}"
+    assert message == f"{STOPPED}: Exit: {' '.join(exit_reason.split())}"
     assert outputs.failed == 0  # test_c never ran
     assert not list(repository.path.rglob("*stepkit_record*"))
 
@@ -339,9 +339,7 @@ def test_a_run_that_only_sets_the_tests_up_fails(repository: Repository, option:
     repository.write("pytest.ini", f"[pytest]\naddopts = {option}\n")
     repository.write("tests/test_x.py", "def test_a(): assert 0\n")
     message, _ = repository.fail_as_broken()
-    assert message == (
-        "pytest stopped before all tests ran: --setup-only and --setup-plan run no test"
-    )
+    assert message == f"{STOPPED}: --setup-only and --setup-plan run no test"
 
 
 @pytest.mark.slow
@@ -350,9 +348,7 @@ def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> Non
     leaves_out = "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
     repository.write("conftest.py", leaves_out)
     message, _ = repository.fail_as_broken()
-    assert message == (
-        "pytest stopped before all tests ran: 1 of 2 tests did not run: tests/test_x.py::test_b"
-    )
+    assert message == f"{STOPPED}: 1 of 2 tests did not run: tests/test_x.py::test_b"
 
 
 @pytest.mark.slow

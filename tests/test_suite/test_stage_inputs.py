@@ -128,10 +128,8 @@ def test_templates_name_the_staged_files(page: Path) -> None:
     other = page.with_name("b.html")
     other.write_text("b")
     assert stage_inputs.plan([page, other], ["{name}"]) == {"analysis.html": page, "b.html": other}
-    assert stage_inputs.plan([page, other], ["x.html", "y.html"]) == {
-        "x.html": page,
-        "y.html": other,
-    }
+    planned = stage_inputs.plan([page, other], ["x.html", "y.html"])
+    assert planned == {"x.html": page, "y.html": other}
 
 
 def test_two_inputs_with_the_same_name_are_refused(page: Path) -> None:

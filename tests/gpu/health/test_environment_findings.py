@@ -23,23 +23,20 @@ def test_a_version_that_rapids_does_not_take_is_named() -> None:
     versions = {"cudf-cu12": "26.10.0", "numba": "0.68.1", "numpy": "2.4.6"}
     required = ["numba<0.65.0,>=0.60.0", "numpy<3.0,>=2.0", "pytest; extra == 'test'"]
 
-    assert texts(versions, {"cudf-cu12": required}) == [
-        "cudf-cu12 26.10.0 needs numba<0.65.0,>=0.60.0, and 0.68.1 is installed"
-    ]
+    (text,) = texts(versions, {"cudf-cu12": required})
+    assert text == "cudf-cu12 26.10.0 needs numba<0.65.0,>=0.60.0, and 0.68.1 is installed"
 
 
 def test_a_missing_package_that_rapids_needs_is_named() -> None:
-    assert texts({"rmm-cu12": "26.10.0"}, {"rmm-cu12": ["librmm-cu12==26.10.*"]}) == [
-        "rmm-cu12 26.10.0 needs librmm-cu12==26.10.*, which is not installed"
-    ]
+    (text,) = texts({"rmm-cu12": "26.10.0"}, {"rmm-cu12": ["librmm-cu12==26.10.*"]})
+    assert text == "rmm-cu12 26.10.0 needs librmm-cu12==26.10.*, which is not installed"
 
 
 def test_requirements_hold_for_the_kernels_own_python() -> None:
     required = ["old; python_version < '3.10'", "new>=2; python_full_version >= '3.12'"]
 
-    assert texts({"rmm": "26.10.0", "new": "1"}, {"rmm": required}) == [
-        "rmm 26.10.0 needs new>=2, and 1 is installed"
-    ]
+    (text,) = texts({"rmm": "26.10.0", "new": "1"}, {"rmm": required})
+    assert text == "rmm 26.10.0 needs new>=2, and 1 is installed"
 
 
 def test_conda_packages_whose_names_lack_the_cuda_version_count_as_installed() -> None:
@@ -100,12 +97,10 @@ def test_the_variable_that_hides_the_gpu_is_found(
 
 
 def test_the_cuda_that_an_image_asks_for_is_read() -> None:
-    required = "cuda>=12.8 brand=unknown,driver>=470,driver<471"
+    env = {"NVIDIA_REQUIRE_CUDA": "cuda>=12.8 brand=unknown,driver>=470,driver<471"}
 
-    assert visible_devices.required_cuda({"NVIDIA_REQUIRE_CUDA": required}) == "12.8"
-    assert not visible_devices.required_cuda(
-        {"NVIDIA_REQUIRE_CUDA": required, "NVIDIA_DISABLE_REQUIRE": "1"}
-    )
+    assert visible_devices.required_cuda(env) == "12.8"
+    assert not visible_devices.required_cuda({**env, "NVIDIA_DISABLE_REQUIRE": "1"})
     assert not visible_devices.required_cuda({})
 
 
@@ -224,19 +219,16 @@ def test_rapids_doctor_is_run_as_a_command_where_no_checks_are_registered(tmp_pa
 
     assert found.level == "warning"
     assert found.text == "rapids doctor failed: No GPU"
-    assert (
-        list(run_rapids_doctor.findings(sys.executable, {"checks": [], "command": None}, timeout=1))
-        == []
-    )
+    nothing = {"checks": [], "command": None}
+    assert list(run_rapids_doctor.findings(sys.executable, nothing, timeout=1)) == []
 
 
 def test_a_rapids_doctor_that_cannot_start_is_a_warning(tmp_path: Path) -> None:
     command = tmp_path / "rapids"
     command.write_text("#!/nowhere/python\n")  # as a conda environment that was moved
     command.chmod(0o755)
-    (found,) = run_rapids_doctor.findings(
-        sys.executable, {"checks": [], "command": str(command)}, timeout=30
-    )
+    available = {"checks": [], "command": str(command)}
+    (found,) = run_rapids_doctor.findings(sys.executable, available, timeout=30)
 
     assert found.level == "warning"
     assert found.text == f"cannot run {command}: no program {command}"

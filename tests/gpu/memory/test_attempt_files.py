@@ -35,11 +35,8 @@ def test_directories_are_kept_and_links_devices_and_missing_files_passed_over(
 
     attempt_files.keep([tmp_path / name for name in ("out.outputs", "link.log", "pipe", "none")], 3)
 
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "out.attempt-3.outputs",
-        "link.log",
-        "pipe",
-    }
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"out.attempt-3.outputs", "link.log", "pipe"}
     assert (tmp_path / "out.attempt-3.outputs/cell-1").read_text() == "long"
 
 
@@ -70,9 +67,8 @@ def test_what_an_earlier_run_kept_is_removed_and_nothing_else(
     (tmp_path / "out.attempt-1.outputs").mkdir()
     (tmp_path / "out.attempt-1.outputs/cell-1").write_text("")
 
-    attempt_files.remove_kept(
-        [tmp_path / "out.ipynb", tmp_path / "out.outputs", tmp_path / "no/such.log"]
-    )
+    places = ("out.ipynb", "out.outputs", "no/such.log")
+    attempt_files.remove_kept([tmp_path / name for name in places])
 
     assert {path.name for path in tmp_path.iterdir()} == set(mine)
 

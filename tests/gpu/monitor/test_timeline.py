@@ -94,9 +94,7 @@ def test_thinning_keeps_all_reasons_of_lower_clocks() -> None:
 
 def test_cells_have_the_peaks_of_their_own_samples() -> None:
     rows = [{"rss": 10 + n, "gpu0.memory_used": n * GIB} for n in (1, 2, 9, 4)]
-    made = recorded(rows)
-
-    found = timeline.peaks(made, [(0, 1), (1.5, 2.5), (2.9, 3.1)])
+    found = timeline.peaks(recorded(rows), [(0, 1), (1.5, 2.5), (2.9, 3.1)])
 
     assert found == [(1 * GIB, 12), (8 * GIB, 19), (3 * GIB, 14)]
 

@@ -65,9 +65,8 @@ def test_plain_cuda_serves_where_no_pool_can(on_host: Guarded) -> None:
     failing = "rmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)\n"
     done = on_host(failing + code)
 
-    assert (
-        done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"
-    )  # of the simulated GPU
+    # The callback is that of the simulated GPU.
+    assert done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"
     assert done.log.allocator == "plain CUDA: the pool of 400.0 MiB did not fit"
     assert done.log.peak == MIB
 
@@ -242,9 +241,8 @@ def test_overflow_goes_to_the_host_up_to_its_limit(on_host: Guarded) -> None:
     assert done.stdout == "full 36\n0\n"
     assert done.log.overflow == 128 * MIB
     assert done.log.peak == (1024 + 128) * MIB
-    assert done.log.warnings == (
-        "the GPU's memory is full: 33554432 bytes and more go to the host's",
-    )
+    (warning,) = done.log.warnings
+    assert warning == "the GPU's memory is full: 33554432 bytes and more go to the host's"
 
 
 @pytest.mark.slow

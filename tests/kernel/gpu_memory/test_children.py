@@ -28,12 +28,10 @@ def test_children_are_not_guarded_by_default(without_gpu: Guarded) -> None:
 
 
 def test_children_are_guarded_with_the_option(without_gpu: Guarded) -> None:
-    code = START.format(CHILD)
-    done = without_gpu(code, children=True)
+    done = without_gpu(START.format(CHILD), children=True)
 
-    assert done.stdout.startswith(
-        "False True stepkit_guard.error_causes.GpuMissing: no GPU can be used"
-    )
+    error = "stepkit_guard.error_causes.GpuMissing: no GPU can be used"
+    assert done.stdout.startswith(f"False True {error}")
     assert done.log.children == 1
     assert done.log.calls[0].pid != done.events[0]["pid"]
 
