@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import commands
+
 from images import build
 
 ROOT = Path(__file__).parent.parent
@@ -19,17 +21,8 @@ BUILD_FLAGS = ("--isolation=chroot", "--ulimit=nofile=4096:4096")
 RUN_FLAGS = ("--cgroups=no-conmon", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
 PACKAGES = (  # what Debian's own images have, python:slim has on top, and RAPIDS' has
     *("base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "grep", "libc-bin"),
-    *(
-        "passwd",
-        "sed",
-        "ca-certificates",
-        "python3",
-        "python3-venv",
-        "git",
-        "git-lfs",
-        "libgomp1",
-        "libstdc++6",
-    ),
+    *("passwd", "sed", "ca-certificates", "python3", "python3-venv", "git", "git-lfs"),
+    *("libgomp1", "libstdc++6"),
 )
 
 
@@ -74,14 +67,8 @@ def _unpack_debian(name: str) -> None:
     base = checked(["buildah", "from", "scratch"]).strip()
     try:
         root = checked(["buildah", "mount", base]).strip()
-        command = [
-            "mmdebstrap",
-            "--mode=root",
-            "--variant=extract",
-            "--quiet",
-            "--format=directory",
-        ]
-        command += [f"--include={','.join(PACKAGES)}", "--skip=output/dev"]
+        command = ["mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"]
+        command += ["--quiet", f"--include={','.join(PACKAGES)}", "--skip=output/dev"]
         command.append('--customize-hook=rm -rf "$1"/usr/share/doc "$1"/usr/share/man')
         checked([*command, SUITE, root])
         checked(["buildah", "commit", "--quiet", base, name])
@@ -102,15 +89,7 @@ def run(
     command: Sequence[str | Path], *, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; its output is for whoever reads the test's."""
-    done = subprocess.run(
-        list(command),
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        errors="replace",
-    )
+    done = commands.run(*command, cwd=ROOT, env=env, errors="replace")
     sys.stderr.write(done.stderr)
     return done
 

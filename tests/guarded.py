@@ -2,11 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+
+import commands
 
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.memory.read_guard_log import GuardLog
@@ -63,15 +64,8 @@ def guarded(
     asked = guard_request.Settings(report=report, **{"mode": "respect", **settings})
     script = directory / "script.py"
     script.write_text(first + INSTALL + code)
-    done = subprocess.run(
-        [python, script],
-        env={**os.environ, **asked.environment(), **(env or {})},
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = {**os.environ, **asked.environment(), **(env or {})}
+    done = commands.run(python, script, env=environment, cwd=directory, timeout=120)
     lines = report.read_text().splitlines() if report.exists() else []
     events = [json.loads(line) for line in lines]
     return Done(done.stdout, done.stderr, done.returncode, read_guard_log.read(report), events)

@@ -1,5 +1,6 @@
 """The engine's JSON is nbformat's, byte for byte."""
 
+import operator
 from typing import Any
 
 import nbformat
@@ -28,90 +29,65 @@ metadata = st.dictionaries(
     values,
     max_size=3,
 )
-mimes = st.sampled_from(
-    [
-        "text/plain",
-        "text/html",
-        "image/png",
-        "image/svg+xml",
-        "application/javascript",
-        "application/json",
-        "application/vnd.plotly.v1+json",
-        "x",
-    ]
+MIMES = """
+    text/plain text/html image/png image/svg+xml application/javascript application/json
+    application/vnd.plotly.v1+json x
+"""
+bundles = st.dictionaries(
+    st.sampled_from(MIMES.split()),
+    st.one_of(texts, values, st.lists(texts, max_size=3)),
+    max_size=3,
 )
-bundles = st.dictionaries(mimes, st.one_of(texts, values, st.lists(texts, max_size=3)), max_size=3)
+
+
+def node(**fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a dictionary with these fields; what is not a strategy is the same in each."""
+    strategies = {
+        name: field if isinstance(field, st.SearchStrategy) else st.just(field)
+        for name, field in fields.items()
+    }
+    return st.fixed_dictionaries(strategies)
+
+
+def with_more(
+    nodes: st.SearchStrategy[dict[str, Any]], more: st.SearchStrategy[dict[Any, Any]]
+) -> st.SearchStrategy[dict[Any, Any]]:
+    return st.builds(operator.or_, nodes, more)
+
+
+counts = st.one_of(st.none(), st.integers())
+lines = st.lists(texts, max_size=3)
 outputs = st.one_of(
-    st.builds(
-        lambda data, metadata: {"output_type": "display_data", "data": data, "metadata": metadata},
-        bundles,
-        metadata,
-    ),
-    st.builds(
-        lambda data, count: {
-            "output_type": "execute_result",
-            "data": data,
-            "metadata": {},
-            "execution_count": count,
-        },
-        bundles,
-        st.one_of(st.none(), st.integers()),
-    ),
-    st.builds(
-        lambda text: {"output_type": "stream", "name": "stdout", "text": text},
-        st.one_of(texts, st.lists(texts, max_size=3)),
-    ),
-    st.builds(
-        lambda name, lines: {
-            "output_type": "error",
-            "ename": name,
-            "evalue": name,
-            "traceback": lines,
-        },
-        texts,
-        st.lists(texts, max_size=3),
-    ),
+    node(output_type="display_data", data=bundles, metadata=metadata),
+    node(output_type="execute_result", data=bundles, metadata={}, execution_count=counts),
+    node(output_type="stream", name="stdout", text=st.one_of(texts, lines)),
+    node(output_type="error", ename=texts, evalue=texts, traceback=lines),
 )
-code_cells = st.builds(
-    lambda source, metadata, shown, extra: {
-        "cell_type": "code",
-        "source": source,
-        "metadata": metadata,
-        "outputs": shown,
-        "execution_count": None,
-        **extra,
-    },
-    st.one_of(texts, st.lists(texts, max_size=2)),
-    metadata,
-    st.lists(outputs, max_size=3),
+code_cells = with_more(
+    node(
+        cell_type="code",
+        source=st.one_of(texts, st.lists(texts, max_size=2)),
+        metadata=metadata,
+        outputs=st.lists(outputs, max_size=3),
+        execution_count=None,
+    ),
     st.dictionaries(st.sampled_from(["id", "somebodys"]), texts),
 )
-other_cells = st.builds(
-    lambda kind, source, metadata, extra: {
-        "cell_type": kind,
-        "source": source,
-        "metadata": metadata,
-        **extra,
-    },
-    st.sampled_from(["markdown", "raw"]),
-    texts,
-    metadata,
+other_cells = with_more(
+    node(cell_type=st.sampled_from(["markdown", "raw"]), source=texts, metadata=metadata),
     st.one_of(
-        st.just({}),
-        st.builds(lambda data: {"attachments": data}, st.dictionaries(texts, bundles, max_size=2)),
-        st.just({"outputs": [{"output_type": "stream", "text": "a\nb"}]}),  # not a code cell
+        node(),
+        node(attachments=st.dictionaries(texts, bundles, max_size=2)),
+        node(outputs=[{"output_type": "stream", "text": "a\nb"}]),  # not a code cell
     ),
 )
-notebooks = st.builds(
-    lambda cells, metadata, extra: {
-        "cells": cells,
-        "metadata": metadata,
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        **extra,
-    },
-    st.lists(st.one_of(code_cells, other_cells), max_size=4),
-    metadata,
+notebooks = with_more(
+    node(
+        cells=st.lists(st.one_of(code_cells, other_cells), max_size=4),
+        metadata=metadata,
+        nbformat=4,
+        nbformat_minor=5,
+    ),
     # A name that sorts before "cells" would stand behind them; the format knows none.
     st.dictionaries(st.sampled_from(["orig_nbformat", "zz", "signature"]), values, max_size=1),
 )

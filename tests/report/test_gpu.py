@@ -148,10 +148,7 @@ def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:
         ({"gpu": []}, "outputs.gpu must be a mapping or null, not []"),
         ({"gpu": {"devices": 3}}, "outputs.gpu.devices must be a list or null, not 3"),
         ({"gpu": {"devices": [{}]}}, "outputs.gpu.devices[0] needs index"),
-        (
-            {"gpu": {"devices": [{"index": 0, "name": 1}]}},
-            "outputs.gpu.devices[0].name must be",
-        ),
+        ({"gpu": {"devices": [{"index": 0, "name": 1}]}}, "outputs.gpu.devices[0].name must be"),
         (
             {"gpu": {"devices": [{"index": 0, "xids": ["x"]}]}},
             "outputs.gpu.devices[0].xids[0] must",

@@ -1,8 +1,7 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 from cuda_driver import fake_cuda
 
@@ -46,13 +45,7 @@ CODES = [
 def errors(env: dict[str, str] | None) -> dict[str, tuple[str, str]]:
     pytest.importorskip("rmm", reason="RMM is not installed (extra cuda12 or cuda13)")
     pytest.importorskip("cupy", reason="CuPy is not installed (extra cuda12 or cuda13)")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CALLS],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = commands.python("-W", "ignore", "-c", CALLS, env=env)
     return {name: (ename, text) for name, ename, text in map(json.loads, done.stdout.splitlines())}
 
 
@@ -108,72 +101,47 @@ def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> N
     assert remedies.find("GpuMissing", f"no GPU can be used: {name}: ...") is not None
 
 
-@pytest.mark.parametrize(
-    ("ename", "text", "cause"),
-    [
-        (
-            "OutOfMemoryError",
-            "Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).",
-            remedies.OUT_OF_MEMORY,
-        ),
-        (
-            "MemoryError",
-            "std::bad_alloc: out_of_memory: CUDA error at: c.hpp:62: cudaErrorMemoryAllocation",
-            remedies.OUT_OF_MEMORY,
-        ),
-        (
-            "MemoryError",
-            "std::bad_alloc: out_of_memory: RMM failure at:p.hpp:257: Maximum pool size exceeded",
-            remedies.OUT_OF_MEMORY,
-        ),
-        (
-            "MemoryError",
-            "std::bad_alloc: out_of_memory: Maximum pool size exceeded: cudaErrorNoDevice",
-            remedies.NO_DEVICE,
-        ),
-        (
-            "OutOfMemoryError",
-            "CUDA out of memory. Tried to allocate 2 GiB.",
-            remedies.OUT_OF_MEMORY,
-        ),
-        ("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory", remedies.OUT_OF_MEMORY),
-        ("CUBLASError", "CUBLAS_STATUS_ALLOC_FAILED", remedies.OUT_OF_MEMORY),
-        (
-            "CudaAPIError",
-            "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY",
-            remedies.OUT_OF_MEMORY,
-        ),
-        (
-            "CudaSupportError",
-            "Error at driver init: Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)",
-            remedies.NO_DEVICE,
-        ),
-        (
-            "CudaSupportError",
-            "Error at driver init: \n\nCUDA driver library cannot be found.",
-            remedies.NO_DRIVER,
-        ),
-        ("RuntimeError", "No CUDA GPUs are available", remedies.NO_DEVICE),
-        ("RuntimeError", "Found no NVIDIA driver on your system.", remedies.NO_DRIVER),
-        (
-            "ImportError",
-            "libcuda.so.1: cannot open shared object file: No such file or directory",
-            remedies.NO_DRIVER,
-        ),
-        (
-            "CUDARuntimeError",
-            "cudaErrorInvalidDevice: invalid device ordinal",
-            remedies.NO_SUCH_DEVICE,
-        ),
+BAD_ALLOC = "std::bad_alloc: out_of_memory:"
+AT_INIT = "Error at driver init:"
+RMM_FAILED = "RMM failure at:"
+SPELLINGS = {
+    remedies.OUT_OF_MEMORY: [
+        ("OutOfMemoryError", "Out of memory allocating 1,000 bytes (allocated so far: 0 bytes)."),
+        ("MemoryError", f"{BAD_ALLOC} CUDA error at: c.hpp:62: cudaErrorMemoryAllocation"),
+        ("MemoryError", f"{BAD_ALLOC} {RMM_FAILED}p.hpp:257: Maximum pool size exceeded"),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2 GiB."),
+        ("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory"),
+        ("CUBLASError", "CUBLAS_STATUS_ALLOC_FAILED"),
+        ("CudaAPIError", "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
+    ],
+    remedies.NO_DEVICE: [
+        ("MemoryError", f"{BAD_ALLOC} Maximum pool size exceeded: cudaErrorNoDevice"),
+        ("CudaSupportError", f"{AT_INIT} Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)"),
+        ("RuntimeError", "No CUDA GPUs are available"),
+    ],
+    remedies.NO_DRIVER: [
+        ("CudaSupportError", f"{AT_INIT} \n\nCUDA driver library cannot be found."),
+        ("RuntimeError", "Found no NVIDIA driver on your system."),
+        ("ImportError", "libcuda.so.1: cannot open shared object file: No such file or directory"),
+    ],
+    remedies.NO_SUCH_DEVICE: [
+        ("CUDARuntimeError", "cudaErrorInvalidDevice: invalid device ordinal")
+    ],
+    remedies.NO_POOLS: [
         (
             "RuntimeError",
-            "RMM failure at: a.hpp:90: cudaMallocAsync not supported with this CUDA driver",
-            remedies.NO_POOLS,
-        ),
-        ("NVMLError_LibraryNotFound", "NVML Shared Library Not Found", remedies.NO_NVML),
-        ("NVMLError_Unknown", "Unknown Error", remedies.DEVICE_LOST),
-        ("NVMLError_GpuIsLost", "GPU is lost", remedies.HARDWARE),
+            f"{RMM_FAILED} a.hpp:90: cudaMallocAsync not supported with this CUDA driver",
+        )
     ],
+    remedies.NO_NVML: [("NVMLError_LibraryNotFound", "NVML Shared Library Not Found")],
+    remedies.DEVICE_LOST: [("NVMLError_Unknown", "Unknown Error")],
+    remedies.HARDWARE: [("NVMLError_GpuIsLost", "GPU is lost")],
+}
+
+
+@pytest.mark.parametrize(
+    ("ename", "text", "cause"),
+    [(ename, text, cause) for cause, errors in SPELLINGS.items() for ename, text in errors],
 )
 def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause) -> None:
     assert remedies.find(ename, text, driver_version=13000) is cause
@@ -188,10 +156,7 @@ def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause)
         ("KeyError", "'cudaErrorNoDevice'"),
         ("AssertionError", "no CUDA-capable device is detected"),
         ("AttributeError", "'Reader' object has no attribute 'msg'"),
-        (
-            "RuntimeError",
-            "RMM failure at: Error, Initial pool size required to be a multiple of 256",
-        ),
+        ("RuntimeError", f"{RMM_FAILED} Error, Initial pool size required to be a multiple of 256"),
         ("RuntimeError", "Initial pool size exceeds the maximum pool size!"),
         ("ValueError", "Could not parse lots as a byte specification"),
         ("CUDARuntimeError", "cudaErrorIllegalAddress: an illegal memory access was encountered"),

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from stepkit.gpu.memory import read_guard_log
 
 
-def write(path: Path, *events: object) -> Path:
+def read(directory: Path, *events: object) -> read_guard_log.GuardLog:
+    """Write a log of these events, and read it."""
+    path = directory / "guard.jsonl"
     path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-    return path
+    return read_guard_log.read(path)
 
 
 INSTALLED = {"event": "installed", "pid": 7}
@@ -24,18 +26,14 @@ POOL = {"rung": "asked", "kind": "pool", "bytes": 4 << 30, "error": None}
 
 
 def call(**changes: Any) -> dict[str, Any]:
-    event = {
+    usual: dict[str, Any] = {
         "event": "reinitialize",
         "pid": 7,
         "by": "notebook",
         "arguments": "True",
-        "asked": POOL,
-        "served": POOL,
-        "tried": [],
-        "error": None,
-        "cuda": None,
     }
-    return {**event, **changes}
+    usual |= {"asked": POOL, "served": POOL, "tried": [], "error": None, "cuda": None}
+    return {**usual, **changes}
 
 
 def test_without_a_log_the_guard_was_not_active(tmp_path: Path) -> None:
@@ -47,7 +45,7 @@ def test_without_a_log_the_guard_was_not_active(tmp_path: Path) -> None:
 
 
 def test_an_unused_guard_says_that_rmm_was_not_used(tmp_path: Path) -> None:
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED))
+    found = read(tmp_path, INSTALLED)
 
     assert found.active
     assert found.allocator == "not RMM: nothing imported it"
@@ -58,7 +56,7 @@ def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
     plain = {"rung": "plain", "kind": "cuda", "bytes": None, "error": None}
     tried = [{**POOL, "error": "MemoryError: out_of_memory"}]
     lines = [INSTALLED, IMPORTED, call(), call(served=plain, tried=tried), child, call(pid=8)]
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines))
+    found = read(tmp_path, *lines)
 
     assert found.allocator == "plain CUDA: the pool of 4.0 GiB did not fit"
     assert found.lowered
@@ -69,7 +67,7 @@ def test_the_last_set_up_of_the_kernel_itself_counts(tmp_path: Path) -> None:
 
 def test_a_library_may_set_rmm_up_by_itself(tmp_path: Path) -> None:
     counts = {"event": "statistics", "pid": 7, "resource": "PrefetchResourceAdaptor"}
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, counts))
+    found = read(tmp_path, INSTALLED, IMPORTED, counts)
 
     assert found.allocator == "PrefetchResourceAdaptor, as the notebook or a library set it up"
 
@@ -79,9 +77,9 @@ def test_an_allocator_that_the_notebook_set_itself_is_named(tmp_path: Path) -> N
     theirs = {**ours, "resource": "ArenaMemoryResource", "ours": False}
     lines = [INSTALLED, IMPORTED, call(by="mode"), ours]
 
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines))
+    found = read(tmp_path, *lines)
     assert found.allocator == "pool of 4.0 GiB, as --rmm-mode asks"
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", *lines, theirs))
+    found = read(tmp_path, *lines, theirs)
     assert found.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
 
 
@@ -91,7 +89,7 @@ def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
         for pid, peak in ((7, 5), (7, 6), (8, 4))
     ]
     cupy = {"event": "statistics", "pid": 7, "cupy_bytes": 0}
-    found = read_guard_log.read(write(tmp_path / "guard.jsonl", INSTALLED, IMPORTED, *counts, cupy))
+    found = read(tmp_path, INSTALLED, IMPORTED, *counts, cupy)
 
     assert (found.peak, found.total, found.allocations, found.cupy) == (6, 9, 2, 0)
 
@@ -143,9 +141,7 @@ def test_no_line_makes_the_log_unreadable(data: st.DataObject) -> None:
 def test_of_many_calls_the_first_and_the_last_are_kept(tmp_path: Path) -> None:
     warning = {"event": "warning", "pid": 7, "text": "the same"}
     calls = [call(arguments=str(number)) for number in range(1000)]
-    found = read_guard_log.read(
-        write(tmp_path / "guard.jsonl", INSTALLED, *calls, *[warning] * 1000)
-    )
+    found = read(tmp_path, INSTALLED, *calls, *[warning] * 1000)
 
     assert (len(found.calls), found.more_calls) == (100, 900)
     assert (found.calls[0].arguments, found.calls[-1].arguments) == ("0", "999")

@@ -102,10 +102,7 @@ def test_a_gpu_is_sampled_over_time_with_the_processes(fake: FakeDriver) -> None
      ("-1", []), ("MIG-1", [])],
 )  # fmt: skip
 def test_gpus_that_the_kernel_does_not_see_are_not_sampled(
-    fake: FakeDriver,
-    monkeypatch: pytest.MonkeyPatch,
-    visible: str | None,
-    watched: list[int],
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch, visible: str | None, watched: list[int]
 ) -> None:
     fake.set(devices=2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
