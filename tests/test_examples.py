@@ -208,8 +208,8 @@ def test_a_notebook_ends_with_the_output_that_the_tests_look_for(path: Path) -> 
 def test_a_failing_notebook_fails_before_its_end_with_its_reason(
     tmp_path: Path, name: str, code: int, reason: str
 ) -> None:
-    flags = ["--notebook", NOTEBOOKS / f"failing/{name}.ipynb", "--output", tmp_path / "out.ipynb"]
-    flags += ["--report", tmp_path / "report.json"]
+    flags = [f"--notebook={NOTEBOOKS}/failing/{name}.ipynb", f"--output={tmp_path}/out.ipynb"]
+    flags += [f"--report={tmp_path}/report.json"]
     done = commands.stepkit("execute-notebook", *flags, cwd=tmp_path)
     assert done.returncode == code
     assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason

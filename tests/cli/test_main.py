@@ -161,8 +161,8 @@ def test_the_version_as_json_names_commit_and_base(
 
     assert cli.main(flags) == 0
 
-    facts = {"stepkit": stepkit.__version__, "python": platform.python_version()}
-    facts |= {"commit": "abc123", "base": None}
+    versions = {"stepkit": stepkit.__version__, "python": platform.python_version()}
+    facts = {**versions, "commit": "abc123", "base": None}
     assert json.loads(capsys.readouterr().out) == facts
 
 

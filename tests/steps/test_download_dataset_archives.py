@@ -26,7 +26,7 @@ def zipped(**members: str) -> bytes:
 class Archive(Place):
     """A place for the files of an archive."""
 
-    def entry(self, **members: str) -> dict[str, Any]:
+    def holding(self, **members: str) -> dict[str, Any]:
         self.server.content = zipped(**members)
         self.server.etag = f'"{len(self.server.requests)}"'
         sha256 = hashlib.sha256(self.server.content).hexdigest()
@@ -39,7 +39,7 @@ def archive(tmp_path: Path, server: DataServer) -> Archive:
 
 
 def test_an_archive_is_unpacked_once(archive: Archive) -> None:
-    entry = archive.entry(a="one", sub__b="two")
+    entry = archive.holding(a="one", sub__b="two")
 
     outputs = archive.run(entry)
     made = (archive.directory / "atlas").stat().st_ino
@@ -55,8 +55,8 @@ def test_an_archive_is_unpacked_once(archive: Archive) -> None:
 
 
 def test_another_archive_replaces_the_older_one(archive: Archive) -> None:
-    archive.run(archive.entry(a="one", old="x"))
-    archive.run(archive.entry(a="two"))
+    archive.run(archive.holding(a="one", old="x"))
+    archive.run(archive.holding(a="two"))
 
     names = sorted(path.name for path in (archive.directory / "atlas").iterdir())
     assert names == [".stepkit-dataset.json", "a"]
@@ -67,11 +67,11 @@ def test_another_archive_replaces_the_older_one(archive: Archive) -> None:
 def test_changed_files_of_an_older_archive_are_kept_as_a_backup(
     archive: Archive, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    archive.run(archive.entry(a="one"))
+    archive.run(archive.holding(a="one"))
     name = "a" if change == "edited" else "mine"
     (archive.directory / "atlas" / name).write_text("my work")
 
-    archive.run(archive.entry(a="two"))
+    archive.run(archive.holding(a="two"))
 
     (backup,) = archive.directory.glob("atlas.backup-*")
     assert (backup / name).read_text() == "my work"
@@ -80,7 +80,7 @@ def test_changed_files_of_an_older_archive_are_kept_as_a_backup(
 
 
 def test_a_missing_file_is_unpacked_again(archive: Archive) -> None:
-    entry = archive.entry(a="one", b="two")
+    entry = archive.holding(a="one", b="two")
     archive.run(entry)
     (archive.directory / "atlas/b").unlink()
 
@@ -92,7 +92,7 @@ def test_a_directory_without_a_marker_is_not_replaced(archive: Archive) -> None:
     (archive.directory / "atlas").mkdir(parents=True)
     (archive.directory / "atlas/mine").write_text("x")
 
-    assert "not replacing them" in archive.refused(archive.entry(a="one"))
+    assert "not replacing them" in archive.refused(archive.holding(a="one"))
     assert archive.server.requests == []
 
 
@@ -104,6 +104,6 @@ def test_a_file_that_is_not_an_archive_is_refused(archive: Archive) -> None:
 
 
 def test_without_a_cache_the_archive_itself_is_not_kept(archive: Archive) -> None:
-    archive.run(archive.entry(a="one"), cache=())
+    archive.run(archive.holding(a="one"), cache=())
 
     assert archive.left() == [".stepkit-dataset.json", "a"]

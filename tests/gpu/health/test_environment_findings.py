@@ -1,6 +1,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -219,7 +220,7 @@ def test_rapids_doctor_is_run_as_a_command_where_no_checks_are_registered(tmp_pa
 
     assert found.level == "warning"
     assert found.text == "rapids doctor failed: No GPU"
-    nothing = {"checks": [], "command": None}
+    nothing: dict[str, Any] = {"checks": [], "command": None}
     assert list(run_rapids_doctor.findings(sys.executable, nothing, timeout=1)) == []
 
 
