@@ -37,7 +37,7 @@ def files(tmp_path: Path) -> Path:
     directory = tmp_path / "files"
     (directory / "sub").mkdir(parents=True)
     (directory / "sub/a.txt").write_text("a\n")
-    (directory / "leftover.html").write_text("of the last run\n")
+    (directory / "ignored.html").write_text("of the last run\n")
     (directory / ".gitignore").write_text("*.html\n")
     return directory
 

@@ -110,7 +110,7 @@ def test_a_changed_lock_makes_the_environment_anew(project: Path, programs: Path
     assert "uv sync" in make(project, programs, "-n", "lint").stdout
 
 
-def test_another_python_gets_an_environment_of_its_own(project: Path, programs: Path) -> None:
+def test_another_python_gets_a_separate_environment(project: Path, programs: Path) -> None:
     planned = make(project, programs, "-n", "test", "PYTHON=/opt/bin/python3.12").stdout
     assert "\n.venv-python3.12/bin/python -m pytest" in planned
     planned = make(project, programs, "-n", "test", "PYTHON=python3.12", "VENV=.venv-3.12").stdout

@@ -1,16 +1,11 @@
 """Fixtures of the tests of download-dataset."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from data_server import DataServer, serving
 from download_places import CONTENT, Place
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -40,6 +40,9 @@ class Repository:
         path.write_text(textwrap.dedent(text))
         return path
 
+    def write_tests(self, text: str) -> Path:
+        return self.write("tests/test_x.py", text)
+
     def run(self, **options: Any) -> Outputs:
         options = {"installer": "none", **options}
         chosen = run_tests.Options(checkout=self.path, artifacts=self.artifacts, **options)
@@ -156,7 +159,7 @@ def test_the_tests_of_a_marker_pass_on_the_staged_page(
 
 
 def test_failures_are_counted_and_named(repository: Repository) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     message, outputs = repository.fail(
         UserCodeError, Reason.TESTS_FAILED, marker="single_cell", pytest_args=("-W", "ignore")
     )
@@ -179,7 +182,7 @@ def test_failures_are_counted_and_named(repository: Repository) -> None:
 def test_allowed_failures_are_tolerated_and_shown(
     repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     outputs = repository.run(
         allow_failures=(
             "tests/test_x.py::TestGroup::test_bad[x=1]=known, see issue=7",
@@ -203,7 +206,7 @@ def test_allowed_failures_are_tolerated_and_shown(
 
 @pytest.mark.slow
 def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     bad = ("*::test_bad*",)
     message, outputs = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=bad)
     assert message.startswith("1 of 6 tests failed: test_setup")
@@ -213,14 +216,14 @@ def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_stops_at_an_allowed_failure_fails(repository: Repository) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     message, _ = repository.fail_as_broken(allow_failures=("*::test_bad*",), pytest_args=("-x",))
     assert message == f"{STOPPED}: stopping after 1 failures"
 
 
 @pytest.mark.slow
 def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     repository.write("tests/test_bad.py", "import no_such_module\n")
     message, outputs = repository.fail_as_broken(allow_failures=("*",))
     assert message == (
@@ -231,7 +234,7 @@ def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> No
 
 
 def test_a_broken_conftest_is_named(repository: Repository) -> None:
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     repository.write("conftest.py", "import no_such_module\n")
     message, outputs = repository.fail_as_broken()
     assert "could not be collected" in message
@@ -248,7 +251,7 @@ def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
 
 @pytest.mark.slow
 def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_x(): pass\n")
+    repository.write_tests("def test_x(): pass\n")
     repository.write("conftest.py", "def pytest_runtest_logfinish(): raise ValueError('boom')\n")
     message, _ = repository.fail_as_broken()
     assert message == "pytest or one of its plugins broke: ValueError: boom"
@@ -257,7 +260,7 @@ def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
 @pytest.mark.slow
 def test_the_error_for_a_marker_without_tests_lists_the_markers(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\nmarkers =\n  single_cell: one cell\n  other\n")
-    repository.write("tests/test_x.py", MIXED)
+    repository.write_tests(MIXED)
     message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS, marker="singel_cell")
     assert message.startswith(  # markers of installed plugins may follow
         "pytest found no test to run for the marker 'singel_cell': "
@@ -275,7 +278,7 @@ def test_a_repository_without_tests_fails(repository: Repository) -> None:
 @pytest.mark.slow
 def test_a_run_in_which_all_tests_were_skipped_fails(repository: Repository) -> None:
     text = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_{0}(): pass\n"
-    repository.write("tests/test_x.py", text.format("a") + text.format("b"))
+    repository.write_tests(text.format("a") + text.format("b"))
     message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS)
     assert message == "all 2 tests were skipped: no gpu"
     assert outputs.skipped == 2
@@ -284,14 +287,14 @@ def test_a_run_in_which_all_tests_were_skipped_fails(repository: Repository) -> 
 @pytest.mark.slow
 def test_a_run_in_which_all_tests_failed_as_expected_fails(repository: Repository) -> None:
     text = "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
-    repository.write("tests/test_x.py", text)
+    repository.write_tests(text)
     message, _ = repository.fail(UserCodeError, Reason.NO_TESTS)
     assert message == "none of 1 test passed: 1 failed as expected, 0 were skipped"
 
 
 @pytest.mark.slow
 def test_a_run_that_only_collects_the_tests_fails(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     message, _ = repository.fail(UserCodeError, Reason.NO_TESTS, pytest_args=("--collect-only",))
     assert message == "pytest ran no test"
 
@@ -300,7 +303,7 @@ def test_a_run_that_only_collects_the_tests_fails(repository: Repository) -> Non
 def test_a_test_that_exits_python_fails_the_run_and_no_older_report_is_used(
     repository: Repository,
 ) -> None:
-    test = repository.write("tests/test_x.py", "def test_a(): pass\n")
+    test = repository.write_tests("def test_a(): pass\n")
     assert repository.run().junit
     test.write_text("import os\ndef test_a(): os._exit(0)\n")
     message, outputs = repository.fail_as_broken()
@@ -326,7 +329,7 @@ def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
     repository: Repository, exit_reason: str, addopts: str
 ) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {addopts}\n")
-    repository.write("tests/test_x.py", STOPS_AT_B.format(exit_reason))
+    repository.write_tests(STOPS_AT_B.format(exit_reason))
     message, outputs = repository.fail_as_broken()
     assert message == f"{STOPPED}: Exit: {' '.join(exit_reason.split())}"
     assert outputs.failed == 0  # test_c never ran
@@ -337,14 +340,14 @@ def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
 @pytest.mark.slow
 def test_a_run_that_only_sets_the_tests_up_fails(repository: Repository, option: str) -> None:
     repository.write("pytest.ini", f"[pytest]\naddopts = {option}\n")
-    repository.write("tests/test_x.py", "def test_a(): assert 0\n")
+    repository.write_tests("def test_a(): assert 0\n")
     message, _ = repository.fail_as_broken()
     assert message == f"{STOPPED}: --setup-only and --setup-plan run no test"
 
 
 @pytest.mark.slow
 def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+    repository.write_tests("def test_a(): pass\ndef test_b(): assert 0\n")
     leaves_out = "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
     repository.write("conftest.py", leaves_out)
     message, _ = repository.fail_as_broken()
@@ -354,7 +357,7 @@ def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> Non
 @pytest.mark.slow
 def test_tests_on_several_workers_are_all_accounted_for(repository: Repository) -> None:
     pytest.importorskip("xdist")
-    test = repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): pass\n")
+    test = repository.write_tests("def test_a(): pass\ndef test_b(): pass\n")
     assert repository.run(pytest_args=("-n2",)).passed == 2
     test.write_text("import os\ndef test_a(): pass\ndef test_b(): os._exit(0)\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, pytest_args=("-n2",))
@@ -369,16 +372,13 @@ def test_printed_text_does_not_stop_the_run_and_subprocesses_do_not_see_the_plug
     repository: Repository,
 ) -> None:
     repository.write("pytest.ini", "[pytest]\naddopts = -rP\n")
-    repository.write(
-        "tests/test_x.py",
-        """
+    repository.write_tests("""
         import os
         def test_a():
             print("!!!!!!!!! Exit: something !!!!!!!!!")
             assert "stepkit" not in os.environ.get("PYTHONPATH", "")
         def test_b(): pass
-        """,
-    )
+    """)
     outputs = repository.run(pytest_args=("--deselect=tests/test_x.py::test_b",))
     assert (outputs.total, outputs.passed) == (1, 1)
 
@@ -390,7 +390,7 @@ def test_printed_text_does_not_stop_the_run_and_subprocesses_do_not_see_the_plug
 def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
     repository: Repository, change: str
 ) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+    repository.write_tests("def test_a(): pass\ndef test_b(): assert 0\n")
     assert repository.run(allow_failures=("*::test_b",)).status == "tolerated"
     repository.write("conftest.py", f"def pytest_sessionfinish(session): {change}\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=("*::test_b",))
@@ -399,7 +399,7 @@ def test_an_exit_code_that_a_plugin_set_is_not_tolerated(
 
 @pytest.mark.slow
 def test_a_report_that_was_overwritten_is_not_trusted(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     repository.write(
         "conftest.py",
         """
@@ -415,7 +415,7 @@ def test_a_report_that_was_overwritten_is_not_trusted(repository: Repository) ->
 
 @pytest.mark.slow
 def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): assert 0\n")
+    repository.write_tests("def test_a(): assert 0\n")
     repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 0\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED)
     assert message == "1 of 1 test failed: test_a"
@@ -423,7 +423,7 @@ def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Reposi
 
 @pytest.mark.slow
 def test_an_exit_code_that_no_test_explains_fails_the_run(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     repository.write("conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 1\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED)
     assert message.startswith("pytest ended with exit code 1 though no test failed")
@@ -433,7 +433,7 @@ def test_an_exit_code_that_no_test_explains_fails_the_run(repository: Repository
 @pytest.mark.slow
 def test_too_low_a_coverage_fails_the_run(repository: Repository, allow: tuple[str, ...]) -> None:
     bad = "def test_b(): assert 0\n" if allow else ""
-    repository.write("tests/test_x.py", f"def test_a(): pass\ndef never():\n    return 1\n{bad}")
+    repository.write_tests(f"def test_a(): pass\ndef never():\n    return 1\n{bad}")
     repository.write(".coveragerc", "[report]\nfail_under = 99\n")
     message, _ = repository.fail(UserCodeError, Reason.TESTS_FAILED, allow_failures=allow)
     assert "but: Required test coverage of 99" in message or "but: Coverage failure" in message
@@ -441,14 +441,14 @@ def test_too_low_a_coverage_fails_the_run(repository: Repository, allow: tuple[s
 
 @pytest.mark.slow
 def test_the_coverage_is_unknown_without_a_coverage_report(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     outputs = repository.run(pytest_args=("--no-cov",))
     assert (outputs.coverage, outputs.coverage_report) == ("unknown", None)
 
 
 @pytest.mark.slow
 def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> None:
-    repository.write("tests/test_x.py", "import time\ndef test_hangs(): time.sleep(600)\n")
+    repository.write_tests("import time\ndef test_hangs(): time.sleep(600)\n")
     message, outputs, limit = repository.time_out_after("test_hangs")
     assert f"did not end within {limit:g} s; its last line: tests/test_x.py::test_hangs" in message
     assert outputs.junit is None
@@ -456,13 +456,10 @@ def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> N
 
 @pytest.mark.slow
 def test_a_timeout_after_the_last_test_shows_the_counts(repository: Repository) -> None:
-    repository.write(
-        "tests/test_x.py",
-        """
+    repository.write_tests("""
         import threading, time
         def test_a(): threading.Thread(target=time.sleep, args=[600]).start()
-        """,
-    )
+    """)
     message, outputs, limit = repository.time_out_after("1 passed")
     assert f"did not end within {limit:g} s (1 test: 1 passed by then)" in message
     assert outputs.passed == 1
@@ -480,7 +477,7 @@ def test_a_signal_ends_the_run(
     repository: Repository, name: str, kind: type[StepError], reason: Reason, message: str
 ) -> None:
     kills = f"import os, signal\ndef test_a(): os.kill(os.getpid(), signal.{name})\n"
-    repository.write("tests/test_x.py", kills)
+    repository.write_tests(kills)
     assert repository.fail(kind, reason)[0].startswith(message)
 
 
@@ -493,7 +490,7 @@ def test_variables_that_steer_pytest_do_not_reach_it(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("COVERAGE_FILE", "/nowhere/at/all")
     repository.write("helper.py", "VALUE = 1\n")
-    repository.write("tests/test_x.py", "import helper\ndef test_a(): assert helper.VALUE\n")
+    repository.write_tests("import helper\ndef test_a(): assert helper.VALUE\n")
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     assert repository.run().passed == 1
 
@@ -503,7 +500,7 @@ def test_a_configuration_above_the_checkout_is_ignored(
     repository: Repository, tmp_path: Path
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     assert repository.run().passed == 1
 
 
@@ -511,7 +508,7 @@ def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alo
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository.path)
-    repository.write("tests/test_x.py", "def test_a(): pass\n")
+    repository.write_tests("def test_a(): pass\n")
     repository.write("json.py", "raise RuntimeError('shadowed')\n")
     # The check of the environment uses json, too, and passes.
     message, _ = repository.fail_as_broken()
@@ -564,16 +561,13 @@ def test_a_directory_where_a_report_goes_is_not_removed(repository: Repository) 
 
 @pytest.mark.slow
 def test_two_runs_on_one_checkout_take_turns(repository: Repository, tmp_path: Path) -> None:
-    repository.write(
-        "tests/test_x.py",
-        """
+    repository.write_tests("""
         import pathlib, time
         def test_a():
             time.sleep(1)
             names = [path.name for path in pathlib.Path("input").iterdir()]
             assert len(names) == 1
-        """,
-    )
+    """)
     pages = [tmp_path / "a.html", tmp_path / "b.html"]
     command = [sys.executable, "-P", "-m", "stepkit", "run-tests", "--installer=none"]
     command.append(f"--checkout={repository.path}")
@@ -586,15 +580,12 @@ def test_two_runs_on_one_checkout_take_turns(repository: Repository, tmp_path: P
 
 
 def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -> None:
-    repository.write(
-        "tests/test_x.py",
-        """
+    repository.write_tests("""
         import os, pathlib, time
         def test_a():
             pathlib.Path("pid").write_text(str(os.getpid()))
             time.sleep(60)
-        """,
-    )
+    """)
     pid = repository.path / "pid"
 
     def interrupt() -> None:
@@ -617,15 +608,12 @@ def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -
 
 
 def test_the_tests_run_in_a_separate_environment(repository: Repository) -> None:
-    repository.write(
-        "tests/test_x.py",
-        """
+    repository.write_tests("""
         import os, shutil, sys
         def test_a():
             assert sys.prefix == os.environ["VIRTUAL_ENV"]
             assert shutil.which("python") == sys.executable
-        """,
-    )
+    """)
     project = make_linked_project(repository)
     outputs = repository.run(installer="uv", extra_packages=(str(project),))
     assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
