@@ -3,7 +3,6 @@
 import itertools
 import os
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -176,7 +175,7 @@ class _Watch:
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 children += map(int, (thread / "children").read_text().split())
         for child in children:
-            kernel = of_kernel or child in self._kernels or is_kernel(child)
+            kernel = of_kernel or child in self._kernels or _is_kernel(child)
             if kernel:
                 self._kernels.add(child)  # as a zombie it has no command line any more
                 self._helpers.pop(child, None)  # it was seen between fork and exec
@@ -201,34 +200,35 @@ def _peak_memory(pid: int) -> int:
     return 0
 
 
-def is_kernel(pid: int) -> bool:
-    """Return whether a process is a notebook's kernel: it was given a connection file."""
+def _is_kernel(pid: int) -> bool:
+    """Return whether a process is a notebook's kernel: it has a connection file."""
     with suppress(psutil.Error):
         words = itertools.pairwise(psutil.Process(pid).cmdline())
         return any(flag == "-f" and name.endswith(".json") for flag, name in words)
     return False
 
 
-def marked(mark: str) -> list[int]:
+def marked(mark: str) -> list[psutil.Process]:
     """Return the processes that inherited ``mark`` and still run."""
     found = []
     for pid in psutil.pids():
         with suppress(psutil.Error):
-            if psutil.Process(pid).environ().get(MARK) == mark:
-                found.append(pid)
+            child = psutil.Process(pid)
+            if child.environ().get(MARK) == mark:
+                found.append(child)
     return found
 
 
-def kernels(mark: str) -> list[int]:
+def kernels(mark: str) -> list[psutil.Process]:
     """Return the kernels among the processes that inherited ``mark``."""
-    return [pid for pid in marked(mark) if is_kernel(pid)]
+    return [child for child in marked(mark) if _is_kernel(child.pid)]
 
 
 def kill_marked(mark: str) -> None:
-    """Kill what a run left behind, each process by its own id."""
-    for pid in marked(mark):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """Kill what a run left behind."""
+    for child in marked(mark):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

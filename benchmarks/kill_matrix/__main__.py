@@ -152,7 +152,7 @@ def _run(scenario: Scenario, now: Round, command: Sequence[str]) -> tuple[int | 
         return now.child.wait(_LIMIT_SECONDS), time.monotonic()
     except subprocess.TimeoutExpired:
         now.child.send_signal(signal.SIGABRT)  # faulthandler says where it stands
-        process.wait_until(lambda: not now.is_running(), 3)
+        now.wait(3)
         process.kill_marked(now.mark)
         now.child.wait()
     return None, time.monotonic()

@@ -3,7 +3,6 @@
 import errno
 import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,7 +10,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Final
+
+import psutil
 
 from benchmarks import notebooks, process
 from benchmarks.contents import Contents
@@ -20,7 +22,6 @@ _MIB: Final = 1 << 20
 _CGROUPS: Final = Path("/sys/fs/cgroup/memory")
 _OOM_LIMIT_MIB: Final = 400
 _START_SECONDS: Final = 1.2  # about how long the kernel takes to start
-_POLL_SECONDS: Final = 0.005
 
 
 @dataclass
@@ -58,10 +59,10 @@ class Round:
         return self.child.poll() is None
 
     def wait(self, seconds: float) -> bool:
-        """Sleep so long, not past the runner's end; return whether it still runs."""
-        until = time.monotonic() + seconds
-        while self.is_running() and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _POLL_SECONDS))
+        """Wait for the runner's end, at most ``seconds``; return whether it still runs."""
+        assert self.child is not None
+        with suppress(subprocess.TimeoutExpired):
+            self.child.wait(seconds)
         return self.is_running()
 
     def note(self, deed: str) -> None:
@@ -92,7 +93,7 @@ def _prepare_greedy(now: Round) -> None:
     now.expected = notebooks.greedy(now.notebook, before, pace)
 
 
-def _signal_runner(signum: signal.Signals, now: Round) -> None:
+def _signal_runner(signum: Signals, now: Round) -> None:
     moment = now.dice.uniform(0.05, now.seconds)
     if now.wait(moment):
         assert now.child is not None
@@ -104,8 +105,8 @@ def _kill_kernel(now: Round) -> None:
     process.wait_until(lambda: bool(process.kernels(now.mark)) or not now.is_running(), 60)
     moment = now.dice.uniform(0.0, now.seconds - _START_SECONDS + 0.5)
     if now.wait(moment):
-        with suppress(ProcessLookupError, IndexError):  # it ended meanwhile
-            os.kill(process.kernels(now.mark)[0], signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess, IndexError):  # it ended meanwhile
+            process.kernels(now.mark)[0].kill()
             now.note(f"the kernel was killed {moment:.2f} s after it started")
 
 
@@ -131,14 +132,12 @@ def _run_in_cgroup(now: Round, command: list[str]) -> list[str]:
     group = _CGROUPS / f"stepkit-{now.mark[:12]}"
     group.mkdir()
 
-    def remove() -> None:
-        for _ in range(100):  # it stays busy for a moment after its last process ended
-            with suppress(OSError):
-                group.rmdir()
-                return
-            time.sleep(0.05)
+    def remove() -> bool:  # it stays busy for a moment after its last process ended
+        with suppress(OSError):
+            group.rmdir()
+        return not group.exists()
 
-    now.cleanup.callback(remove)
+    now.cleanup.callback(process.wait_until, remove, 5)
     (group / "memory.limit_in_bytes").write_text(str(_OOM_LIMIT_MIB * _MIB))
     now.note(f"{_OOM_LIMIT_MIB} MiB of memory")
     inside = f'mount --bind {group} {_CGROUPS} && exec "$@"'
@@ -176,21 +175,17 @@ class Scenario:
     reason: str
     hurt: Callable[[Round], None] = lambda _: None
     _: KW_ONLY
-    asked: signal.Signals | None = None
+    asked: Signals | None = None
     orderly: bool = True
     prepare: Callable[[Round], None] = _prepare_plain
     wrap: Callable[[Round, list[str]], list[str]] = lambda _, command: command
     missing: Callable[[], str] = lambda: ""
 
 
-_terminate = partial(_signal_runner, signal.SIGTERM)
-_interrupt = partial(_signal_runner, signal.SIGINT)
-_kill = partial(_signal_runner, signal.SIGKILL)
-
 SCENARIOS: Final = (
-    Scenario("sigterm", 143, "cancelled", _terminate, asked=signal.SIGTERM),
-    Scenario("sigint", 130, "cancelled", _interrupt, asked=signal.SIGINT),
-    Scenario("sigkill-runner", -signal.SIGKILL, "", _kill, orderly=False),
+    Scenario("sigterm", 143, "cancelled", partial(_signal_runner, SIGTERM), asked=SIGTERM),
+    Scenario("sigint", 130, "cancelled", partial(_signal_runner, SIGINT), asked=SIGINT),
+    Scenario("sigkill-runner", -SIGKILL, "", partial(_signal_runner, SIGKILL), orderly=False),
     Scenario("sigkill-kernel", 4, "kernel-died", _kill_kernel),
     Scenario(
         "out-of-memory",
