@@ -11,10 +11,8 @@ from typing import Any
 import loopback
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from pages import LEFT_OPEN, display_cell, render_page
-
-from stepkit.html import nbconvert
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from pages import LEFT_OPEN, display_cell, render
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +47,7 @@ def open_in_browser(path: Path, fragment: str = "") -> BeautifulSoup:
     return BeautifulSoup(done.stdout, "html.parser")
 
 
-def hostile_notebook(url: str) -> Any:
+def hostile_cells(url: str) -> list[Any]:
     tricks = f"""
 <script>{MARK}</script>
 <script src="{url}/script"></script>
@@ -73,26 +71,23 @@ def hostile_notebook(url: str) -> Any:
 """
     javascript = {"application/javascript": f"fetch('{url}/fetch'); {MARK}"}
     svg = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{MARK}'><image href='{url}/s'/></svg>"
-    return new_notebook(
-        cells=[
-            new_markdown_cell(tricks),
-            new_markdown_cell(f"![]({url}/markdown)\n\n[x](javascript:{MARK})"),
-            display_cell({"text/html": "<p>shown</p>" + tricks}),
-            display_cell({"text/markdown": tricks}),
-            display_cell(javascript),
-            display_cell({"image/svg+xml": svg}),
-            display_cell({"text/latex": rf"$\href{{{url}/latex}}{{x}}$ <script>{MARK}</script>"}),
-            new_code_cell("after_all_that"),
-        ]
-    )
+    return [
+        new_markdown_cell(tricks),
+        new_markdown_cell(f"![]({url}/markdown)\n\n[x](javascript:{MARK})"),
+        display_cell({"text/html": "<p>shown</p>" + tricks}),
+        display_cell({"text/markdown": tricks}),
+        display_cell(javascript),
+        display_cell({"image/svg+xml": svg}),
+        display_cell({"text/latex": rf"$\href{{{url}/latex}}{{x}}$ <script>{MARK}</script>"}),
+        new_code_cell("after_all_that"),
+    ]
 
 
 @pytest.mark.parametrize("template", ["lab", "classic", "basic"])
 def test_a_hostile_notebook_runs_nothing_and_loads_nothing(tmp_path: Path, template: str) -> None:
     path = tmp_path / "page.html"
     with loopback.running(Listener()) as server:
-        nb = hostile_notebook(server.url)
-        nbconvert.write(path, nbconvert.render(nb, name="x", directory=tmp_path, template=template))
+        path.write_text(render(*hostile_cells(server.url), directory=tmp_path, template=template))
         found = open_in_browser(path)
 
     assert server.asked == []
@@ -106,7 +101,7 @@ def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
     """The test above would pass for any page if these tricks never worked."""
     path = tmp_path / "page.html"
     with loopback.running(Listener()) as server:
-        html = render_page(hostile_notebook(server.url))
+        html = render(*hostile_cells(server.url))
         path.write_text(html.replace("Content-Security-Policy", "nothing"))
         found = open_in_browser(path)
 
@@ -121,16 +116,14 @@ def test_a_trusted_page_runs_its_own_scripts_and_loads_nothing(tmp_path: Path) -
     with loopback.running(Listener()) as server:
         remote = f'<script src="{server.url}/script"></script><img src="{server.url}/image">'
         calls = f"fetch('{server.url}/fetch').catch(() => 0);"
-        nb = new_notebook(
-            cells=[
-                display_cell({"text/html": f"<script>{library}</script>"}),
-                display_cell({"text/html": "<script>require(['plots'], p => p.draw())</script>"}),
-                display_cell({"application/javascript": f"element.textContent = 'drawn'; {calls}"}),
-                display_cell({"text/html": remote}),
-            ]
+        html = render(
+            display_cell({"text/html": f"<script>{library}</script>"}),
+            display_cell({"text/html": "<script>require(['plots'], p => p.draw())</script>"}),
+            display_cell({"application/javascript": f"element.textContent = 'drawn'; {calls}"}),
+            display_cell({"text/html": remote}),
+            trust_scripts=True,
         )
-        pieces = nbconvert.render(nb, name="x", directory=None, trust_scripts=True)
-        nbconvert.write(path, pieces)
+        path.write_text(html)
         found = open_in_browser(path)
 
     assert found.select("[data-ran]") != []
@@ -159,9 +152,8 @@ def test_no_mixture_of_tags_affects_other_cells(tmp_path: Path) -> None:
     cells = [display_cell({"text/html": one}) for one in (*LEFT_OPEN, *mixtures)]
     for number, cell in enumerate(cells):
         cell.id = f"n{number}"
-    nb = new_notebook(cells=[*cells, new_code_cell("after_it", id="last")])
     path = tmp_path / "page.html"
-    html = render_page(nb)
+    html = render(*cells, new_code_cell("after_it", id="last"))
     probe = """<script>const cells = [...document.querySelectorAll("main > .jp-Cell")];
         const own = [...document.querySelectorAll(".jp-Cell")].length === cells.length;
         document.body.setAttribute("data-cells", own && cells.map(c => c.id.slice(8) +
@@ -184,16 +176,14 @@ def test_an_output_with_a_fixed_position_does_not_cover_other_cells(tmp_path: Pa
         const top = document.elementFromPoint(at.x + 5, at.y + 5);
         document.body.setAttribute("data-top", !top.closest(".cover"));
     }, 500))</script>"""
-    nb = new_notebook(
-        cells=[
-            new_code_cell("first"),
-            display_cell({"text/html": cover}),
-            new_markdown_cell(cover),
-            display_cell({"text/html": probe}),
-        ]
+    html = render(
+        new_code_cell("first"),
+        display_cell({"text/html": cover}),
+        new_markdown_cell(cover),
+        display_cell({"text/html": probe}),
+        trust_scripts=True,
     )
     path = tmp_path / "page.html"
-    html = render_page(nb, trust_scripts=True)
     for variant, expected in ((html, "true"), (html.replace("contain: layout paint", ""), "false")):
         path.write_text(variant)
         (body,) = open_in_browser(path).select("body")
@@ -208,14 +198,13 @@ def test_formulas_are_laid_out_and_anchors_scroll_to_their_cells(tmp_path: Path)
         document.body.setAttribute("data-tall", tall > 1.5 * plain);
         document.body.setAttribute("data-scrolled", scrollY > 500);
     }, 500))</script>"""
-    nb = new_notebook(
-        cells=[
-            new_markdown_cell(r"$x$ and $$\frac{a}{b}$$"),
-            *[new_code_cell("\n".join(["line"] * 60)) for _ in range(3)],
-            display_cell({"text/html": probe}),
-        ]
+    html = render(
+        new_markdown_cell(r"$x$ and $$\frac{a}{b}$$"),
+        *[new_code_cell("\n".join(["line"] * 60)) for _ in range(3)],
+        display_cell({"text/html": probe}),
+        trust_scripts=True,
     )
-    nbconvert.write(path, nbconvert.render(nb, name="x", directory=None, trust_scripts=True))
+    path.write_text(html)
 
     (body,) = open_in_browser(path, "#cell-3").select("body")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import nvml
 import pytest
-from cuda_driver import BARE, fake_cuda
+from cuda_driver import check, fake_cuda
 
-from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.health import remedies
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def driver(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_version_of_the_driver_is_shown(driver: dict[str, str]) -> None:
-    found = preflight.diagnose(BARE, need="required", env=driver)
+    found = check(driver)
 
     assert found.usable
     assert found.devices[0].driver == "570.124.06"
@@ -28,7 +28,7 @@ def test_the_version_of_the_driver_is_shown(driver: dict[str, str]) -> None:
 
 def test_an_instance_of_a_card_in_mig_mode_is_shown(tmp_path: Path, driver: dict[str, str]) -> None:
     (tmp_path / "state").write_text("0.mig 1\n")
-    found = preflight.diagnose(BARE, need="required", env=driver)
+    found = check(driver)
 
     assert found.usable
     assert found.devices[0].mig is True
@@ -40,7 +40,7 @@ def test_a_management_library_that_hangs_is_killed_after_the_time_limit(
     tmp_path: Path, driver: dict[str, str]
 ) -> None:
     (tmp_path / "state").write_text("hang 1\n")
-    found = preflight.diagnose(BARE, need="required", env=driver, timeout=1.5)
+    found = check(driver, timeout=1.5)
 
     assert found.trouble is remedies.PROBE_HUNG
     assert "in nvml, for " in found.message
