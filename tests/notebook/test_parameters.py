@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 import base64
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.notebook import parameters as notebook_parameters
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def notebook(*sources: str, tagged: bool) -> Any:

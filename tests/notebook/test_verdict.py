@@ -1,14 +1,9 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending, Execution, judge
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def cells(

@@ -1,22 +1,18 @@
 """Pipelines of a few shell commands, written as YAML and run for real."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from stepkit.cli.commands import run_local
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 
 class Local:

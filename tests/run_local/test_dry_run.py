@@ -1,19 +1,14 @@
 """``--dry-run`` prints what would run, and changes nothing."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from run_local.conftest import Local
 
 from stepkit.cli.main import main
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 

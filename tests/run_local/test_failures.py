@@ -1,15 +1,11 @@
 """A run ends as its tasks did: true verdicts, ``finally``, retries, timeouts, ignored failures."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 NEVER = [{"input": "a", "operator": "in", "values": ["b"]}]

@@ -1,15 +1,11 @@
 """A matrix runs its task once for each combination."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, UserCodeError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 

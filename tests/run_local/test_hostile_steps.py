@@ -1,18 +1,14 @@
 """Steps with strange files and documents with strange values end the run with one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from run_local.conftest import Command, Local
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Command, Local
 
 R = "$(results.r.path)"
 

@@ -1,15 +1,9 @@
 """Tasks run in the order of the graph, side by side where it allows."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, ToolError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 

@@ -1,18 +1,13 @@
 """A Pipeline that cannot run here as on a cluster is refused in one line, before it runs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 V1 = "apiVersion: tekton.dev/v1\nkind: "

@@ -1,21 +1,17 @@
 """Ctrl-C and SIGTERM end the children, still run ``finally``, and a second one ends at once."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from run_local.conftest import Command, Local
 from waiting import until
 
 from stepkit.errors import Cancelled
-
-if TYPE_CHECKING:
-    from run_local.conftest import Command, Local
 
 W = "$(workspaces.shared.path)"
 

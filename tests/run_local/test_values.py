@@ -1,20 +1,16 @@
 """Params, results, workspaces and variables have the values that Tekton gives them."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, ToolError
-
-if TYPE_CHECKING:
-    from run_local.conftest import Local
 
 W = "$(workspaces.shared.path)"
 DUMP = "import json, sys; open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:]))"

@@ -1,19 +1,14 @@
 """Any value in the YAML runs or is refused in one line: never with a traceback."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
+from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from run_local.conftest import Local
 
 WRONG: list[Any] = [None, 0, "$(", "$(params.x)", [], [{}], {"a": None}, ["a", ["b"]]]
 

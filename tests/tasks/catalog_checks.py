@@ -1,16 +1,12 @@
 """Check the conventions of the Tekton catalog: names, descriptions, versions, quoted texts."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from tasks.manifests import Library, Manifest, leaves
 
 import stepkit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOST_OF_A_SUMMARY = 110  # characters: what the catalog shows in a list
 ANNOTATIONS = ("pipelines.minVersion", "displayName")

@@ -1,7 +1,5 @@
 """Web hooks as GitHub documents them: the fields that triggers look at, and some beside them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 COMMIT = "1481a2de7b2a7d02428ad93446ab166be7793fbb"

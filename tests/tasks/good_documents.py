@@ -1,7 +1,5 @@
 """Small documents without a fault, and the problems that one fault makes."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,22 +1,18 @@
 """Read the YAML of tasks/ as a cluster does, and look up objects and fields in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepkit.formats import yaml_files
 from stepkit.tekton import variables
 from stepkit.tekton.check_task import task_problems
+from stepkit.tekton.objects import Pipeline, Task
 from stepkit.tekton.read_pipeline import read_pipeline
 from stepkit.tekton.read_task import read_task
 from stepkit.tekton.yaml_documents import Node
-
-if TYPE_CHECKING:
-    from stepkit.tekton.objects import Pipeline, Task
 
 ROOT = Path(__file__).parents[2] / "tasks"
 

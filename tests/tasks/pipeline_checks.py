@@ -1,17 +1,13 @@
 """Check what this project asks of a Pipeline and a PipelineRun, beyond what Tekton asks."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from tasks.manifests import Library, Manifest, named, pipeline_tasks, used_names
 from tasks.task_checks import WITH_GPU
 
 from stepkit.formats import durations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_pipeline(manifest: Manifest, library: Library) -> Iterator[str]:  # noqa: ARG001

@@ -1,11 +1,10 @@
 """Check what this project asks of a Task: one command, its flags by name, and safe defaults."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.manifests import Library, Manifest, named, used_names
 
@@ -14,9 +13,6 @@ from stepkit.cli import tekton_results
 from stepkit.options import Also, declared
 from stepkit.step import Step, kebab
 from stepkit.steps import STEPS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COMMAND = ["python", "-P", "-m", "stepkit"]
 WITH_GPU = {"execute-notebook", "execute-notebooks"}

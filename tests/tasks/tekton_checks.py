@@ -1,9 +1,9 @@
 """Ask stepkit.tekton what is wrong in an object, as Tekton and a cluster see it."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from tasks.manifests import Library, Manifest
 
 from stepkit.errors import ConfigurationError
 from stepkit.run_local import arguments
@@ -14,15 +14,9 @@ from stepkit.tekton.check_pipeline import pipeline_problems
 from stepkit.tekton.check_run import run_problems
 from stepkit.tekton.check_task import task_problems
 from stepkit.tekton.check_variables import variable_problems
+from stepkit.tekton.objects import Pipeline
 from stepkit.tekton.read_pipeline import read_pipeline
 from stepkit.tekton.yaml_documents import Node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tasks.manifests import Library, Manifest
-
-    from stepkit.tekton.objects import Pipeline
 
 EXAMPLES = {"string": "5", "array": '["5"]', "object": "{}"}
 

@@ -1,7 +1,5 @@
 """Each check of what a cluster refuses can fail: documents with one fault each."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Each check of a Pipeline or a run can fail: small documents with one fault each."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,9 +1,8 @@
 """Each check of a Task can fail: a small Task with one fault each."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,9 +13,6 @@ from tasks.tekton_checks import check_tekton
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import yaml_files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

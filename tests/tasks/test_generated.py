@@ -1,17 +1,12 @@
 """The files that name every step are what `make generated` would write."""
 
-from __future__ import annotations
-
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tasks import generated
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

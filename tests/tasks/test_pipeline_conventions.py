@@ -1,7 +1,5 @@
 """The Pipelines pass on their params, and their summaries expect every task."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

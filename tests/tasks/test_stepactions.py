@@ -1,7 +1,5 @@
 """The StepActions in the tree are those that the Tasks make."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,9 +1,7 @@
 """Every YAML file of tasks/ against every check."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,9 +14,6 @@ from tasks.tekton_checks import check_tekton
 from stepkit.cli import parser as cli_parser
 from stepkit.formats import yaml_files
 from stepkit.steps import STEPS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEKTON = ("Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun")
 

@@ -1,7 +1,5 @@
 """The YAML against Tekton's own schemas, where they are at hand, and Kubernetes'."""
 
-from __future__ import annotations
-
 import json
 import os
 from functools import cache

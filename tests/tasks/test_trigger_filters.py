@@ -1,7 +1,5 @@
 """The filters of the triggers, evaluated on events as GitHub sends them."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from typing import Any

@@ -1,13 +1,12 @@
 """From an event of GitHub to a PipelineRun that starts."""
 
-from __future__ import annotations
-
 import copy
 import re
 import shutil
 import subprocess
 import textwrap
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,9 +20,6 @@ from tasks.trigger_checks import Triggers
 
 from stepkit.formats import durations
 from stepkit.run_local.dag import dependencies
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DIRECTORY = ROOT / "triggers"
 DOCS = ROOT.parent / "docs/triggers.md"

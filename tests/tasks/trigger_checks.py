@@ -1,14 +1,10 @@
 """Check an EventListener, its bindings and its template: there is no schema of them."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from tasks.manifests import Manifest, named, repeated, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 VERSION = "triggers.tekton.dev/v1beta1"
 EVENTS = {"push", "pull_request"}

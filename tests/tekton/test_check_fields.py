@@ -1,19 +1,15 @@
 """The list of fields: what it finds, and that it says what Tekton's own schemas say."""
 
-from __future__ import annotations
-
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit.tekton.check_fields import field_problems, field_types
 from stepkit.tekton.yaml_documents import Node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Types of fields.json, and where Tekton's schemas say what they are.
 PLACES = {
