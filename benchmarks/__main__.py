@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import displays, readers
-from benchmarks.compare import cases, record, report, suite
+from benchmarks.compare import cases, record, report
 from benchmarks.compare.record import Record
 from benchmarks.figures import Proof, show_progress
 
@@ -53,7 +53,7 @@ def _measure(options: argparse.Namespace) -> Record:
     samples = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
-        for sample in suite.run(chosen, Path(scratch), turns, options.slow_rounds, skipped):
+        for sample in cases.run_in_turn(chosen, Path(scratch), turns, options.slow_rounds, skipped):
             samples.append(sample)
             note = f": {sample.problem}" if sample.problem else ""
             took = f"{sample.usage.wall:.2f} s{note}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import figures, notebooks
-from benchmarks.compare import runners, suite
+from benchmarks.compare import runners
 from benchmarks.figures import Proof
 
 NAME: Final = "displays-under-load"
@@ -35,7 +35,7 @@ def prove(*, count: int = COUNT, runs: Mapping[str, int] = _RUNS) -> Iterator[Pr
         for runner in runners.EXECUTE:
             if times := runs.get(runner.name):
                 found = [
-                    suite.run_once(runner, notebook, expected, "execute")[1] for _ in range(times)
+                    runner.run_and_check(notebook, expected, "execute")[1] for _ in range(times)
                 ]
                 complete, lost = found.count(""), dict.fromkeys(filter(None, found))
                 examples = f" ({'; '.join(lost)})" if lost else ""

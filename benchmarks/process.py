@@ -9,8 +9,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -135,6 +137,11 @@ def run(
     return Run(usage=usage, code=code, output=printed.decode(errors="replace"))
 
 
+def new() -> ProcessPoolExecutor:
+    """Return an executor that calls a function of ours in one new process."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 @dataclass
 class _Watch:
     """Samples a runner and its kernel, and keeps the highest figures.
@@ -149,7 +156,10 @@ class _Watch:
     _kernels: set[int] = field(default_factory=set)
 
     def sample(self) -> None:
-        own, tree = _peak_memory(self.pid), _resources(self.pid)[1]
+        own, tree = 0, _resources(self.pid)[1]
+        with suppress(OSError, IndexError):  # psutil knows the memory of now, not the peak
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            own = int(status.split("VmHWM:")[1].split()[0]) * 1024
         for pid, of_kernel in list(self._descendants(self.pid)):
             cpu, memory = _resources(pid)
             tree += memory
@@ -191,13 +201,6 @@ def _resources(pid: int) -> tuple[float, int]:
         return times.user + times.system, int(process.memory_info().rss)
     except psutil.Error:
         return 0.0, 0
-
-
-def _peak_memory(pid: int) -> int:
-    """Return the most bytes that ``pid`` had in memory so far, 0 when it is gone."""
-    with suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-    return 0
 
 
 def _is_kernel(pid: int) -> bool:

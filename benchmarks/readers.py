@@ -67,19 +67,15 @@ class Reader(threading.Thread):
         return True
 
 
-def prove(
-    *, count: int = 60, size: int = notebooks.MB // 2, seconds: float = 0.25
-) -> Iterator[Proof]:
-    """Read while papermill and stepkit execute ``count`` cells that print ``size`` characters.
+def prove() -> Iterator[Proof]:
+    """Read while papermill and stepkit execute 60 cells that print half a MB each.
 
-    ``seconds`` is how long each cell takes: the run is longer than stepkit's checkpoint interval.
+    A cell takes a quarter of a second: the run is longer than stepkit's checkpoint interval.
     """
     with tempfile.TemporaryDirectory(prefix="stepkit-readers-") as scratch:
         notebook = Path(scratch, "in.ipynb")
-        notebooks.paced(notebook, count, size, seconds)
-        for runner in runners.EXECUTE:
-            if runner.name not in {"papermill", "stepkit"}:
-                continue
+        notebooks.paced(notebook, 60, notebooks.MB // 2, 0.25)
+        for runner in (r for r in runners.EXECUTE if r.name in {"papermill", "stepkit"}):
             directory = Path(scratch, runner.name)
             directory.mkdir()
             with Reader(directory / "out.ipynb") as reader:

@@ -14,23 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
-from benchmarks import figures
+from benchmarks import figures, process
 from benchmarks.figures import Proof
-from benchmarks.process import ROOT
+from benchmarks.gpu.worker import attempt, library
 
 NAME: Final = "sampler-cost"
 _BUDGET: Final = 0.5  # percent of one core, at five samples a second
 _INTERVAL: Final = 0.2
 _TREES: Final = (1, 10, 50)  # processes
+_CALLS: Final = 50  # of each function of NVML
+_FLOATS: Final = 1 << 22
 
 _TREE: Final = """
 import subprocess, sys
@@ -89,7 +88,6 @@ def _measure(way: str, pid: int, seconds: float) -> float:
 
 def prove(*, seconds: float, turns: int) -> Iterator[Proof]:
     """Measure every way ``turns`` times for ``seconds`` each, each time in a new process."""
-    new_process = partial(ProcessPoolExecutor, 1, mp_context=get_context("spawn"))
     for size in _TREES:
         name = f"{NAME}, {size} processes"
         with subprocess.Popen(
@@ -106,12 +104,82 @@ def prove(*, seconds: float, turns: int) -> Iterator[Proof]:
                     continue
                 shares = []
                 for _ in range(turns):
-                    with new_process() as pool:
+                    with process.new() as pool:
                         shares.append(pool.submit(_measure, way, tree.pid, seconds).result())
                 median = statistics.median(shares)
                 span = f"{min(shares):.3f}..{max(shares):.3f}, n={turns}"
                 ok = median <= _BUDGET if way == "stepkit" else None
                 yield Proof(name, way, f"{median:.3f} % of a core ({span})", ok=ok)
+
+
+def measure_calls() -> dict[str, Any]:
+    """Return for each call the median microseconds, or its error: some cards do not answer."""
+    nvml: Any = library("pynvml")
+    nvml.nvmlInit()
+    card = nvml.nvmlDeviceGetHandleByIndex(0)
+    clocks = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
+    calls = {
+        "memory": lambda: nvml.nvmlDeviceGetMemoryInfo(card),
+        "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(card),
+        "power": lambda: nvml.nvmlDeviceGetPowerUsage(card),
+        "temperature": lambda: nvml.nvmlDeviceGetTemperature(card, 0),
+        "clock reasons": lambda: (clocks or nvml.nvmlDeviceGetCurrentClocksThrottleReasons)(card),
+        "processes": lambda: nvml.nvmlDeviceGetComputeRunningProcesses(card),
+        "ECC errors": lambda: nvml.nvmlDeviceGetTotalEccErrors(card, 1, 0),
+    }
+    found = {name: attempt(call) for name, call in calls.items()}
+    for name, first in found.items():
+        if first["ok"]:
+            taken = timeit.repeat(calls[name], number=1, repeat=_CALLS)
+            found[name] = {
+                "ok": True,
+                "first_us": round(first["seconds"] * 1e6),
+                "median_us": round(statistics.median(taken) * 1e6, 1),
+                "max_us": round(max(taken) * 1e6, 1),
+            }
+    return found
+
+
+def measure_sampler(seconds: str) -> dict[str, Any]:
+    """Compare turns of GPU work with and without stepkit's sampler in the same process.
+
+    ``share_of_a_core`` is the CPU time that the sampler's own thread took. Turns alternate, as the
+    card's clocks drift: off, on, off, on.
+    """
+    from stepkit.gpu.monitor.sampler import Sampler
+
+    cupy = library("cupy")
+    x = cupy.arange(_FLOATS, dtype=cupy.float32)
+
+    def count_operations(seconds: float) -> float:
+        """Return how many elementwise operations a second the card did."""
+        y, turns, began = x, 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            for _ in range(50):
+                y = cupy.sqrt(y * y + 1.0)
+            cupy.cuda.runtime.deviceSynchronize()
+            turns += 50
+        return round(turns / (time.perf_counter() - began), 1)
+
+    count_operations(0.5)
+    with Sampler():
+        pass  # imports what it needs: a run pays for that once
+    rates: dict[str, list[float]] = {"off": [], "on": []}
+    timelines = []
+    for _ in range(2):
+        rates["off"].append(count_operations(float(seconds)))
+        with Sampler() as sampler:
+            rates["on"].append(count_operations(float(seconds)))
+        timelines.append(sampler.timeline())
+    share = statistics.median(timeline.own_cpu_seconds for timeline in timelines) / float(seconds)
+    memory = [timeline.extents.get("gpu0.memory_used") for timeline in timelines]
+    return {
+        "share_of_a_core": round(share, 5),
+        "samples": sum(timeline.samples for timeline in timelines),
+        "errors": list(timelines[-1].errors),
+        "peak_bytes_used": max((int(used.highest) for used in memory if used), default=0),
+        "turns_per_second": rates,
+    }
 
 
 def main() -> int:
@@ -123,7 +191,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stepkit-nvml-") as directory:
         if options.driver == "fake":  # a library that answers at once
-            source, library = ROOT / "tests/fake_nvml.c", Path(directory, "libnvidia-ml.so.1")
+            source, library = process.ROOT / "tests/fake_nvml.c", f"{directory}/libnvidia-ml.so.1"
             subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
             path = os.environ.get("LD_LIBRARY_PATH", "")
             os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([directory, path])

@@ -1,17 +1,16 @@
-"""What is measured: a notebook, the job done with it, and who does it."""
+"""The cases: a notebook, the job done with it, and who does it; and running them in turn."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from benchmarks import notebooks
-from benchmarks.compare import runners
-from benchmarks.compare.runners import Runner
+from benchmarks.compare.runners import BOTH, CONVERT, EXECUTE, Job, Runner
 from benchmarks.contents import Contents
-
-Job = Literal["execute", "convert", "both"]
+from benchmarks.notebooks import displays, images, real_shaped, stream, tables, text, trivial_cells
+from benchmarks.process import Usage
 
 
 @dataclass(frozen=True)
@@ -40,39 +39,85 @@ class Case:
         runners = [runner.name for runner in self.runners]
         return {"what": self.what, "stock": self.stock, "runners": runners}
 
+    def prepare(self, scratch: Path) -> tuple[Path, Contents]:
+        """Write the notebook; return where it is, and what a run must leave."""
+        notebook = scratch / f"{self.name}.ipynb"
+        expected = self.build(notebook)
+        if self.executed:
+            with tempfile.TemporaryDirectory(dir=scratch) as directory:
+                _, problem = EXECUTE[0].run(notebook, Path(directory))
+                if problem:
+                    raise RuntimeError(f"{self.name} was not executed: {problem}")
+                Path(directory, "out.ipynb").replace(notebook)
+        return notebook, expected
 
-_execute = partial(Case, job="execute", runners=runners.EXECUTE, stock="papermill")
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one runner on one case; ``problem`` says what it lost, or how it failed."""
+
+    case: str
+    runner: str
+    turn: int
+    usage: Usage
+    problem: str = ""
+
+
+def run_in_turn(
+    cases: Sequence[Case], scratch: Path, turns: int, slow_turns: int, skipped: dict[str, str]
+) -> Iterator[Sample]:
+    """Yield a sample for each run: in each turn every case, in each case every runner.
+
+    Runners take the lead in turn, so that none always has the warm or the busy machine. Each runs
+    once before that: the system reads its program from the disk, and IPython makes its profile.
+    ``skipped`` gets the runners that cannot be used here, each with the reason.
+    """
+    prepared = [(case, *case.prepare(scratch)) for case in cases]
+    everyone = dict.fromkeys(runner for case in cases for runner in case.runners)
+    skipped |= {runner.name: reason for runner in everyone if (reason := runner.missing())}
+    warm_up = scratch / "warm-up.ipynb"
+    expected = trivial_cells(warm_up, 1)
+    for runner in everyone:
+        if runner.name not in skipped:
+            runner.run_and_check(warm_up, expected)
+    for turn in range(turns):
+        for case, notebook, expected in prepared:
+            usable = [runner for runner in case.runners if runner.name not in skipped]
+            first = turn % len(usable)
+            for runner in usable[first:] + usable[:first]:
+                if turn < slow_turns or runner.name not in case.slow:
+                    found = runner.run_and_check(notebook, expected, case.job)
+                    yield Sample(case.name, runner.name, turn, *found)
+
+
+_execute = partial(Case, job="execute", runners=EXECUTE, stock="papermill")
 _execute_slow = partial(_execute, slow=frozenset({"papermill"}))
-_convert = partial(Case, job="convert", runners=runners.CONVERT, stock="jupyter nbconvert")
+_convert = partial(Case, job="convert", runners=CONVERT, stock="jupyter nbconvert")
 _convert_slow = partial(_convert, slow=frozenset({"jupyter nbconvert"}))
-_both = partial(Case, job="both", runners=runners.BOTH, stock="papermill, then nbconvert")
-
-_cells, _images, _text = notebooks.trivial_cells, notebooks.images, notebooks.text
-_stream, _displays, _tables = notebooks.stream, notebooks.displays, notebooks.tables
-_real = notebooks.real_shaped
+_both = partial(Case, job="both", runners=BOTH, stock="papermill, then nbconvert")
 
 FULL: Final = (
-    _execute("cells-100", "100 trivial cells", partial(_cells, count=100)),
-    _execute_slow("cells-400", "400 trivial cells", partial(_cells, count=400)),
-    _execute_slow("cells-800", "800 trivial cells", partial(_cells, count=800)),
-    _execute_slow("images-60x2mb", "60 pictures of 2 MB", partial(_images, count=60)),
-    _execute_slow("text-60x2mb", "60 prints of 2 MB", partial(_text, count=60)),
-    _execute("real-4mb", "90 cells, 4 MB, as an analysis", _real),
-    _execute("stream-20000", "20,000 flushed lines", partial(_stream, lines=20_000)),
-    _execute("displays-20000", "20,000 display() calls", partial(_displays, count=20_000)),
-    _convert("convert-real-4mb", "90 cells, 4 MB", _real, executed=True),
+    _execute("cells-100", "100 trivial cells", partial(trivial_cells, count=100)),
+    _execute_slow("cells-400", "400 trivial cells", partial(trivial_cells, count=400)),
+    _execute_slow("cells-800", "800 trivial cells", partial(trivial_cells, count=800)),
+    _execute_slow("images-60x2mb", "60 pictures of 2 MB", partial(images, count=60)),
+    _execute_slow("text-60x2mb", "60 prints of 2 MB", partial(text, count=60)),
+    _execute("real-4mb", "90 cells, 4 MB, as an analysis", real_shaped),
+    _execute("stream-20000", "20,000 flushed lines", partial(stream, lines=20_000)),
+    _execute("displays-20000", "20,000 display() calls", partial(displays, count=20_000)),
+    _convert("convert-real-4mb", "90 cells, 4 MB", real_shaped, executed=True),
     _convert(
-        "convert-images-120mb", "60 pictures of 2 MB", partial(_images, count=60), executed=True
+        "convert-images-120mb", "60 pictures of 2 MB", partial(images, count=60), executed=True
     ),
-    _convert_slow("convert-tables-24mb", "60 tables of 0.4 MB", partial(_tables, count=60)),
-    _both("both-real-4mb", "90 cells, 4 MB, executed and on a page", _real),
+    _convert_slow("convert-tables-24mb", "60 tables of 0.4 MB", partial(tables, count=60)),
+    _both("both-real-4mb", "90 cells, 4 MB, executed and on a page", real_shaped),
 )
 QUICK: Final = (
-    _execute("cells-100", "100 trivial cells", partial(_cells, count=100)),
-    _execute("images-6x2mb", "6 pictures of 2 MB", partial(_images, count=6)),
-    _execute("text-6x2mb", "6 prints of 2 MB", partial(_text, count=6)),
-    _execute("stream-1000", "1,000 flushed lines", partial(_stream, lines=1000)),
-    _convert("convert-real-4mb", "90 cells, 4 MB", _real, executed=True),
-    _convert("convert-tables-1mb", "3 tables of 0.4 MB", partial(_tables, count=3)),
-    _both("both-real-4mb", "90 cells, 4 MB, executed and on a page", _real),
+    _execute("cells-100", "100 trivial cells", partial(trivial_cells, count=100)),
+    _execute("images-6x2mb", "6 pictures of 2 MB", partial(images, count=6)),
+    _execute("text-6x2mb", "6 prints of 2 MB", partial(text, count=6)),
+    _execute("stream-1000", "1,000 flushed lines", partial(stream, lines=1000)),
+    _convert("convert-real-4mb", "90 cells, 4 MB", real_shaped, executed=True),
+    _convert("convert-tables-1mb", "3 tables of 0.4 MB", partial(tables, count=3)),
+    _both("both-real-4mb", "90 cells, 4 MB, executed and on a page", real_shaped),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import figures
-from benchmarks.compare.suite import Sample
+from benchmarks.compare.cases import Sample
 from benchmarks.figures import Proof, Result
 from benchmarks.process import Usage
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from benchmarks import figures
+from benchmarks.compare.cases import Sample
 from benchmarks.compare.record import Record
-from benchmarks.compare.suite import Sample
 from benchmarks.figures import Proof, Result, Spread, Verdict
 
 FIGURES: Final = {"wall": "wall", "memory": "runner_memory", "first line": "first_output"}

@@ -1,14 +1,18 @@
 """The programs that are compared, each as its documentation tells a user to call it."""
 
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from benchmarks import process
+from benchmarks import contents, process
+from benchmarks.contents import Contents
 from benchmarks.process import BIN, STEPKIT, Usage
+
+Job = Literal["execute", "convert", "both"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ class Runner:
             tree_memory=max(usage.tree_memory for usage in usages),
         )
         return usage, problem
+
+    def run_and_check(
+        self, notebook: Path, expected: Contents, job: Job | None = None
+    ) -> tuple[Usage, str]:
+        """Return what a run took, and why it failed or which output of ``job`` it lost."""
+        with tempfile.TemporaryDirectory(dir=notebook.parent) as directory:
+            usage, problem = self.run(notebook, Path(directory))
+            problems = [problem]
+            if not problem and job in {"execute", "both"}:
+                problems.append(contents.compare(Path(directory, "out.ipynb"), expected))
+            if not problem and job in {"convert", "both"}:
+                problems.append(contents.compare(Path(directory, "page.html"), expected.on_page()))
+        return usage, "; ".join(filter(None, problems))
 
 
 def _missing_engine() -> str:

@@ -7,7 +7,6 @@ memory, and writes what it has. It needs CuPy, RMM and numpy, and pynvml for the
 
 import argparse
 import dataclasses
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -102,11 +101,9 @@ def _measure_allocators(options: argparse.Namespace) -> list[Findings]:
 
 
 def _check_environment() -> Findings:
-    # It finds stepkit without being in its directory.
-    path = [str(process.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-    command = [*process.STEPKIT, "check-environment", "--gpu", "required"]
-    done = process.run(command, env=env, limit=_PROBE_SECONDS)
+    # Without -P Python finds stepkit in the directory that it starts in, installed or not.
+    command = [sys.executable, "-m", "stepkit", "check-environment", "--gpu", "required"]
+    done = process.run(command, limit=_PROBE_SECONDS)
     late = f"took more than {_PROBE_SECONDS:g} s"
     printed = late if done.code is None else done.output[-1000:]
     return {"seconds": round(done.usage.wall, 3), "code": done.code, "said": printed}

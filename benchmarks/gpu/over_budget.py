@@ -33,15 +33,12 @@ def run(kind: str) -> dict[str, Any]:
     resource = pool = mr.LimitingResourceAdaptor(pool, BUDGET)
     rungs: list[Any] = []
     alive: list[Any] = []
-    spilled = 0
 
     def spill(_: int) -> bool:
         """Move the oldest array on the GPU to the host; return False when there is none."""
-        nonlocal spilled
         for number, array in enumerate(alive):
             if isinstance(array, cupy.ndarray):
                 alive[number] = cupy.asnumpy(array)
-                spilled += alive[number].nbytes
                 return True
         return False
 
@@ -55,8 +52,10 @@ def run(kind: str) -> dict[str, Any]:
         rungs = [mr.StatisticsResourceAdaptor(rung) for rung in (pool, host)]
         resource = allocators.overflow(*rungs)
     allocators.use(resource)
+    outcome = attempt(lambda: _fill_and_sum(alive))
+    spilled = sum(array.nbytes for array in alive if not isinstance(array, cupy.ndarray))
     return {
-        "outcome": attempt(lambda: _fill_and_sum(alive)),
+        "outcome": outcome,
         "arrays": len(alive),
         "served_mib": [int(rung.allocation_counts.total_bytes) // MIB for rung in rungs],
         "spilled_mib": spilled // MIB,

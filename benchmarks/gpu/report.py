@@ -24,7 +24,7 @@ _SAMPLER_PERCENT: Final = 0.5  # of one core
 def judge(found: Findings) -> Iterator[Result]:
     """Yield each target with what was measured for it."""
     for text, over, under, sign, bound in _RATIOS:
-        measured = _ratio(found, over, under, ALLOCATION_HEAVY)
+        measured = _ratio(found.get("allocators", ()), over, under, ALLOCATION_HEAVY)
         yield figures.judge(text, sign, bound, measured, unit="x")
     checks = [run["seconds"] for run in found.get("check_environment", ()) if run["code"] == 0]
     seconds = figures.spread(checks)
@@ -33,27 +33,27 @@ def judge(found: Findings) -> Iterator[Result]:
     cost = figures.spread([] if share is None else [100 * share])
     yield figures.judge("the sampler, of a core", "<=", _SAMPLER_PERCENT, cost, unit=" %")
     for kind, run in found.get("over_budget", {}).items():
-        outcome = run.get("outcome", {"ok": False, "error": run.get("error", "")})
+        outcome = run.get("outcome", run)
         must_fail = kind == over_budget.KINDS[0]
-        right = outcome["ok"] and outcome["value"] is True
-        full = not outcome["ok"] and "MemoryError" in outcome["error"]
-        end = "the right sum" if right else str(outcome.get("error", "a wrong sum")).split("\n")[0]
+        right = outcome.get("value") is True
+        error = outcome.get("error", "a wrong sum")
+        reached = "MemoryError" in error if must_fail else right
         yield Result(
             text=f"3 GiB on a budget of 1: {kind}",
             wanted="runs out of memory" if must_fail else "the right sum",
-            measured=end[:60],
-            verdict="reached" if (full if must_fail else right) else "not reached",
+            measured="the right sum" if right else error.splitlines()[0][:60],
+            verdict="reached" if reached else "not reached",
         )
 
 
-def _ratio(found: Findings, over: str, under: str, workload: str) -> Spread | None:
-    return figures.ratio(_times(found, over, workload), _times(found, under, workload))
+def _ratio(runs: Sequence[Findings], over: str, under: str, workload: str) -> Spread | None:
+    return figures.ratio(_times(runs, over, workload), _times(runs, under, workload))
 
 
-def _times(found: Findings, mode: str, workload: str) -> dict[int, float]:
+def _times(runs: Sequence[Findings], mode: str, workload: str) -> dict[int, float]:
     return {
         run["turn"]: run["workloads"][workload]
-        for run in found.get("allocators", ())
+        for run in runs
         if run["mode"] == mode and isinstance(run.get("workloads", {}).get(workload), float)
     }
 
@@ -78,26 +78,22 @@ def lines(found: Findings) -> Iterator[str]:
     else:
         served = " and ".join(f"{size / 2**20:g}" for size in host["served"])
         yield f"the ladder on the host's memory, RMM {host['rmm']}: {served} MiB from its two rungs"
-    if found.get("allocators"):
-        yield from ("", *_allocators(found))
-    if found.get("faults"):
-        yield from ("", *_faults(found["faults"]))
-    if found.get("nvml"):
-        yield from ("", *_nvml(found["nvml"]))
+    for section, show in (("allocators", _allocators), ("faults", _faults), ("nvml", _nvml)):
+        if found.get(section):
+            yield from ("", *show(found[section]))
     yield from ("", *figures.target_table([Result(**r) for r in found["targets"]], "measured"))
 
 
-def _allocators(found: Findings) -> Iterator[str]:
-    runs: Sequence[Mapping[str, Any]] = found["allocators"]
+def _allocators(runs: Sequence[Findings]) -> Iterator[str]:
     columns = [title for name in WORKLOADS for title in (name, f"{NOTEBOOKS_OWN} /")]
     rows = [["allocator", "set up s", *columns]]
     for mode in dict.fromkeys(run["mode"] for run in runs):
         setup = [r["setup_seconds"] for r in runs if r["mode"] == mode and "setup_seconds" in r]
         row = [f"  {mode}", figures.spell(figures.spread(setup), ".3g")]
         for name in WORKLOADS:
-            times = figures.spread([*_times(found, mode, name).values()])
+            times = figures.spread([*_times(runs, mode, name).values()])
             row.append(figures.spell(times, ".3g"))
-            row.append(figures.spell(_ratio(found, NOTEBOOKS_OWN, mode, name), ".3g"))
+            row.append(figures.spell(_ratio(runs, NOTEBOOKS_OWN, mode, name), ".3g"))
         rows.append(row)
     yield from figures.table(rows)
     yield from (f"  {name}: {what}" for name, (what, *_) in WORKLOADS.items())

@@ -7,6 +7,7 @@ before the first array.
 import importlib
 import json
 import os
+import pkgutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,17 +18,17 @@ from benchmarks import process
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 
-# The module and the function of each measurement.
+# The function of each measurement.
 WORKERS: Final = {
-    "probe": ("faults", "probe"),
-    "allocate": ("allocators", "measure"),
-    "guarded": ("allocators", "measure_guarded"),
-    "guarded-over-budget": ("over_budget", "run_guarded"),
-    "over-budget": ("over_budget", "run"),
-    "on-host": ("over_budget", "run_on_host"),
-    "fault": ("faults", "provoke"),
-    "nvml": ("monitoring", "measure_calls"),
-    "sampler": ("monitoring", "measure_sampler"),
+    "probe": "gpu.faults:probe",
+    "allocate": "gpu.allocators:measure",
+    "guarded": "gpu.allocators:measure_guarded",
+    "guarded-over-budget": "gpu.over_budget:run_guarded",
+    "over-budget": "gpu.over_budget:run",
+    "on-host": "gpu.over_budget:run_on_host",
+    "fault": "gpu.faults:provoke",
+    "nvml": "sampler:measure_calls",
+    "sampler": "sampler:measure_sampler",
 }
 
 _TAIL: Final = 600  # characters of what a dead worker printed
@@ -77,9 +78,9 @@ def _spell(error: BaseException) -> str:
 
 def main(name: str, *arguments: str) -> None:
     """Print what a worker found as one line of JSON; leave at once, whatever it left behind."""
-    module, function = WORKERS[name]
+    function = WORKERS[name]
     try:
-        found = getattr(importlib.import_module(f"benchmarks.gpu.{module}"), function)(*arguments)
+        found = pkgutil.resolve_name(f"benchmarks.{function}")(*arguments)
     except Exception as error:  # noqa: BLE001 - the caller reports it as a finding
         found = {"error": _spell(error)}
     print("\n" + json.dumps(found, default=str), flush=True)

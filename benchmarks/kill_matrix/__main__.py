@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(*_summary(outcomes), sep="\n")
     if options.json:
         rounds = [dataclasses.asdict(outcome) for outcome in outcomes]
-        options.json.write_text(json.dumps({"seed": options.seed, "rounds": rounds}, indent=1))
+        figures.write_json(options.json, {"seed": options.seed, "rounds": rounds})
     return int(any(outcome.problems for outcome in outcomes))
 
 

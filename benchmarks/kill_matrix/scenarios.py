@@ -156,10 +156,6 @@ def _missing_cgroup() -> str:
     return ""
 
 
-def _missing_tmpfs() -> str:
-    return "" if os.geteuid() == 0 else "only root mounts a tmpfs"
-
-
 @dataclass(frozen=True)
 class Scenario:
     """One way to hurt a run.
@@ -196,6 +192,11 @@ SCENARIOS: Final = (
         missing=_missing_cgroup,
     ),
     Scenario(
-        "disk-full", 4, "disk-full", _fill_disk, prepare=_prepare_disk, missing=_missing_tmpfs
+        "disk-full",
+        4,
+        "disk-full",
+        _fill_disk,
+        prepare=_prepare_disk,
+        missing=lambda: "" if os.geteuid() == 0 else "only root mounts a tmpfs",
     ),
 )

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, notebooks
-from benchmarks.compare import cases, record, report, runners, suite
-from benchmarks.compare.suite import Sample
+from benchmarks.compare import cases, record, report, runners
+from benchmarks.compare.cases import Sample
 from benchmarks.figures import Proof
 from benchmarks.process import Usage
 
@@ -94,7 +94,7 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
     )
     skipped: dict[str, str] = {}
 
-    samples = list(suite.run([case], tmp_path, 3, 2, skipped))
+    samples = list(cases.run_in_turn([case], tmp_path, 3, 2, skipped))
 
     assert [s.runner for s in samples] == ["floor", "slow", "slow", "floor", "floor"]
     assert [s.problem for s in samples] == [""] * 5
