@@ -34,7 +34,7 @@ class Tolerances(Protocol):
 
 @dataclass(kw_only=True)
 class RunState:
-    """What happened so far in a run; times are in seconds, None is no limit.
+    """What happened so far in a run; times are in seconds, None means no limit.
 
     ``plan`` holds the cells that the kernel is asked to run, by their index in the notebook,
     ``total`` is the number of the notebook's own ones. ``running`` is the index of the cell that

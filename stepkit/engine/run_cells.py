@@ -30,7 +30,7 @@ _GPU_SLACK: Final = 64 * 2**20  # bytes; contexts of other processes come and go
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A notebook that is ready to run; times are in seconds, None is no limit.
+    """A notebook that is ready to run; times are in seconds, None means no limit.
 
     ``checkpoint_interval`` and ``heartbeat`` may be 0 for none, ``cell_output_limit`` is in bytes.
     """
