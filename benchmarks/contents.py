@@ -78,9 +78,10 @@ def compare(path: Path, expected: Contents) -> str:
         return f"no {path.name} was written"
     try:
         with process.new() as other:
-            return expected.differs(other.submit(_of_file, path).result())
+            found = other.submit(_of_file, path).result()
     except Exception as error:  # noqa: BLE001 - a run whose result cannot be counted is not timed
         return f"{path.name} cannot be read: {error}"
+    return (expected.on_page() if path.suffix == ".html" else expected).differs(found)
 
 
 def _of_file(path: Path) -> Contents:

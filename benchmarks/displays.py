@@ -34,9 +34,7 @@ def prove(*, count: int = COUNT, runs: Mapping[str, int] = _RUNS) -> Iterator[Pr
         expected = notebooks.displays(notebook, count)
         for runner in runners.EXECUTE:
             if times := runs.get(runner.name):
-                found = [
-                    runner.run_and_check(notebook, expected, "execute")[1] for _ in range(times)
-                ]
+                found = [runner.run_and_check(notebook, expected)[1] for _ in range(times)]
                 complete, lost = found.count(""), dict.fromkeys(filter(None, found))
                 examples = f" ({'; '.join(lost)})" if lost else ""
                 text = f"{complete} of {times} runs kept all of {count} outputs{examples}"

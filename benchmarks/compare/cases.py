@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.compare.runners import BOTH, CONVERT, EXECUTE, Job, Runner
+from benchmarks.compare.runners import BOTH, CONVERT, EXECUTE, Runner
 from benchmarks.contents import Contents
 from benchmarks.notebooks import displays, images, real_shaped, stream, tables, text, trivial_cells
 from benchmarks.process import Usage
@@ -27,7 +27,6 @@ class Case:
     what: str
     build: Callable[[Path], Contents]
     _: KW_ONLY
-    job: Job
     runners: tuple[Runner, ...]
     stock: str
     slow: frozenset[str] = frozenset()
@@ -86,15 +85,15 @@ def run_in_turn(
             first = turn % len(usable)
             for runner in usable[first:] + usable[:first]:
                 if turn < slow_turns or runner.name not in case.slow:
-                    found = runner.run_and_check(notebook, expected, case.job)
+                    found = runner.run_and_check(notebook, expected)
                     yield Sample(case.name, runner.name, turn, *found)
 
 
-_execute = partial(Case, job="execute", runners=EXECUTE, stock="papermill")
+_execute = partial(Case, runners=EXECUTE, stock="papermill")
 _execute_slow = partial(_execute, slow=frozenset({"papermill"}))
-_convert = partial(Case, job="convert", runners=CONVERT, stock="jupyter nbconvert")
+_convert = partial(Case, runners=CONVERT, stock="jupyter nbconvert")
 _convert_slow = partial(_convert, slow=frozenset({"jupyter nbconvert"}))
-_both = partial(Case, job="both", runners=BOTH, stock="papermill, then nbconvert")
+_both = partial(Case, runners=BOTH, stock="papermill, then nbconvert")
 
 FULL: Final = (
     _execute("cells-100", "100 trivial cells", partial(trivial_cells, count=100)),

@@ -53,14 +53,14 @@ def ratio(
 def judge(samples: Sequence[Sample], proofs: Sequence[Proof] = ()) -> list[Result]:
     """Hold each target against the median of the ratios, turn by turn; proofs follow."""
     results = []
+    lossy = {s.case for s in samples if s.problem and s.runner.startswith("stepkit")}
     for case, figure, over, under, sign, bound in TARGETS:
         found = ratio(samples, case, over, under, FIGURES[figure])
         text = f"{case}, {figure}: {over} / {under}"
         span = f"{found.low:.2f}..{found.high:.2f}, n={found.count}" if found else ""
         shown = f"{found.median:.2f}x ({span})" if found else ""
         result = figures.judge(text, sign, bound, found, unit="x", shown=shown)
-        lossy = [s for s in samples if s.problem and s.runner.startswith("stepkit")]
-        if any(sample.case == case for sample in lossy):
+        if case in lossy:
             result = dataclasses.replace(result, verdict="not reached")  # however fast it was
         results.append(result)
     for proof in proofs:

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from benchmarks import contents, process
 from benchmarks.contents import Contents
 from benchmarks.process import BIN, STEPKIT, Usage
-
-Job = Literal["execute", "convert", "both"]
 
 
 @dataclass(frozen=True)
@@ -48,23 +46,19 @@ class Runner:
         )
         return usage, problem
 
-    def run_and_check(
-        self, notebook: Path, expected: Contents, job: Job | None = None
-    ) -> tuple[Usage, str]:
-        """Return what a run took, and why it failed or which output of ``job`` it lost."""
+    def run_and_check(self, notebook: Path, expected: Contents) -> tuple[Usage, str]:
+        """Return what a run took, and why it failed or what its files lack of ``expected``."""
+        words = [word for command in self.commands for word in command]
+        names = [name for name in ("out.ipynb", "page.html") if any(name in word for word in words)]
         with tempfile.TemporaryDirectory(dir=notebook.parent) as directory:
             usage, problem = self.run(notebook, Path(directory))
-            problems = [problem]
-            if not problem and job in {"execute", "both"}:
-                problems.append(contents.compare(Path(directory, "out.ipynb"), expected))
-            if not problem and job in {"convert", "both"}:
-                problems.append(contents.compare(Path(directory, "page.html"), expected.on_page()))
-        return usage, "; ".join(filter(None, problems))
+            lost = [contents.compare(Path(directory, name), expected) for name in names]
+        return usage, problem or "; ".join(filter(None, lost))
 
 
 def _missing_engine() -> str:
-    names = {point.name for point in entry_points(group="papermill.engine")}
-    return "" if "stepkit" in names else "no papermill engine `stepkit` is installed"
+    installed = entry_points(group="papermill.engine", name="stepkit")
+    return "" if installed else "no papermill engine `stepkit` is installed"
 
 
 _PATHS: Final = ("{notebook}", "{directory}/out.ipynb")

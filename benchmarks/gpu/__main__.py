@@ -40,16 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"argument --sections: no section {min(unknown)!r}: {', '.join(SECTIONS)}")
     probe = worker.call("probe", limit=_PROBE_SECONDS)
-    versions = {
+    machine = {"kind": record.machine_kind(), "python": platform.python_version()}
+    machine |= {
         name: str(probe[name]["value"])
         for name in ("cupy", "rmm", "pynvml")
         if probe.get(name, {}).get("ok")
     }
-    kind, python = record.machine_kind(), platform.python_version()
     found: Findings = {
         "schema": SCHEMA,
         "date": record.today(),
-        "machine": {"kind": kind, "python": python, **versions},
+        "machine": machine,
         "why_not": faults.find_obstacle(probe),
         "probe": probe,
         "on_host": worker.call("on-host", limit=_PROBE_SECONDS),
