@@ -34,9 +34,8 @@ class Contents:
     def differs(self, found: Self) -> str:
         """Say in which counts ``found`` differs: ``displays 13317 of 20000``, or nothing."""
         pairs = ((name, getattr(found, name), wanted) for name, wanted in vars(self).items())
-        return ", ".join(
-            f"{name} {got} of {wanted}" for name, got, wanted in pairs if got != wanted
-        )
+        other = [(name, got, wanted) for name, got, wanted in pairs if got != wanted]
+        return ", ".join(f"{name} {got} of {wanted}" for name, got, wanted in other)
 
     def lacks(self, found: Self) -> str:
         """Say which counts of ``found`` are smaller, so that it is older than this, or nothing."""

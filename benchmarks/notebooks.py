@@ -50,6 +50,8 @@ def show(kind, data, text):
     from IPython.display import display
     display({kind: data, "text/plain": text}, raw=True)
 '''
+_HELPERS: Final[dict[str, Any]] = {}
+exec(HELPERS, _HELPERS)
 _SHOW_PNG: Final = 'show("image/png", png({seed}, {size}), "<Figure {seed}>")'
 _SHOW_TABLE: Final = 'show("text/html", table({seed}, {rows}), "table {seed}")'
 _FLOOD: Final = 'for i in range({lines}):\n    print(f"line {{i:05d}}", flush=True)'
@@ -145,26 +147,19 @@ def tables(path: Path, count: int, rows: int = 1100) -> Contents:
     """Write an executed notebook with ``count`` tables of 20 columns, 0.4 MB each."""
     cells = []
     for seed in range(count):
-        data = {"text/html": _call_helper("table", seed, rows), "text/plain": f"table {seed}"}
+        data = {"text/html": _HELPERS["table"](seed, rows), "text/plain": f"table {seed}"}
         output = nbformat.v4.new_output("display_data", data=data)
         source = _SHOW_TABLE.format(seed=seed, rows=rows)
-        cell = nbformat.v4.new_code_cell(source, outputs=[output], execution_count=seed + 1)
-        cells.append(cell)
+        cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=seed + 1))
     _write(path, cells)
     return Contents(
         cells=count, displays=count, tables=count, payload=_payload("table", range(count), rows)
     )
 
 
-def _call_helper(name: str, seed: int, size: int) -> str:
-    namespace: dict[str, Any] = {}
-    exec(HELPERS, namespace)
-    return str(namespace[name](seed, size))
-
-
 def _payload(helper: str, seeds: Sequence[int], size: int) -> int:
     """Return how many characters a helper gives for all seeds."""
-    return sum(len(_call_helper(helper, seed, size)) for seed in seeds)
+    return sum(len(_HELPERS[helper](seed, size)) for seed in seeds)
 
 
 def _write(path: Path, cells: Sequence[str | nbformat.NotebookNode]) -> None:

@@ -133,8 +133,8 @@ def run(
         runner_memory=watch.runner_memory,
         tree_memory=watch.tree_memory,
     )
-    code = child.returncode if in_time else None
-    return Run(usage=usage, code=code, output=printed.decode(errors="replace"))
+    output = printed.decode(errors="replace")
+    return Run(usage=usage, code=child.returncode if in_time else None, output=output)
 
 
 def new() -> ProcessPoolExecutor:

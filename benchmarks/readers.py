@@ -52,19 +52,16 @@ class Reader(threading.Thread):
                 continue
             self.reads += 1
             if data != last:
-                last, torn = data, not self._is_whole(data)
+                last, torn = data, False
+                try:
+                    found = contents.of_notebook(json.loads(data))
+                    self.older = self.older or self.newest.lacks(found)
+                    self.newest = found
+                except (ValueError, KeyError, TypeError):
+                    torn = True
                 self.torn += torn
                 self.contents += 1
             self.torn_reads += torn
-
-    def _is_whole(self, data: bytes) -> bool:
-        try:
-            found = contents.of_notebook(json.loads(data))
-        except (ValueError, KeyError, TypeError):
-            return False
-        self.older = self.older or self.newest.lacks(found)
-        self.newest = found
-        return True
 
 
 def prove() -> Iterator[Proof]:

@@ -11,17 +11,14 @@ from benchmarks.figures import Proof, Result, Spread, Verdict
 
 FIGURES: Final = {"wall": "wall", "memory": "runner_memory", "first line": "first_output"}
 
+_LARGE: Final = ("cells-800", "images-60x2mb", "text-60x2mb")
 # In a case, a figure of the first runner divided by that of the second, and the bound of the ratio.
-TARGETS: Final = (
-    ("cells-800", "wall", "stepkit", "floor", "<=", 1.15),
-    ("images-60x2mb", "wall", "stepkit", "floor", "<=", 1.15),
-    ("text-60x2mb", "wall", "stepkit", "floor", "<=", 1.15),
+TARGETS: Final[Sequence[tuple[str, str, str, str, str, float]]] = (
+    *((case, "wall", "stepkit", "floor", "<=", 1.15) for case in _LARGE),
     ("cells-800", "wall", "papermill", "stepkit", ">=", 15),
     ("images-60x2mb", "wall", "papermill", "stepkit", ">=", 5),
     ("text-60x2mb", "wall", "papermill", "stepkit", ">=", 5),
-    ("cells-800", "memory", "stepkit", "nbclient", "<=", 1),
-    ("images-60x2mb", "memory", "stepkit", "nbclient", "<=", 1),
-    ("text-60x2mb", "memory", "stepkit", "nbclient", "<=", 1),
+    *((case, "memory", "stepkit", "nbclient", "<=", 1) for case in _LARGE),
     ("cells-100", "first line", "stepkit", "papermill", "<=", 1 / 3),
     ("convert-real-4mb", "wall", "stepkit", "jupyter nbconvert", "<=", 0.6),
     ("convert-tables-24mb", "wall", "jupyter nbconvert", "stepkit", ">=", 15),
