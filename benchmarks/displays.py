@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import figures, notebooks
-from benchmarks.compare import runners
+from benchmarks.compare import cases
 from benchmarks.figures import Proof
 
 NAME: Final = "displays-under-load"
@@ -32,7 +32,7 @@ def prove(*, count: int = COUNT, runs: Mapping[str, int] = _RUNS) -> Iterator[Pr
             stack.callback(hog.kill)
         notebook = Path(scratch, "in.ipynb")
         expected = notebooks.displays(notebook, count)
-        for runner in runners.EXECUTE:
+        for runner in cases.EXECUTE:
             if times := runs.get(runner.name):
                 found = [runner.run_and_check(notebook, expected)[1] for _ in range(times)]
                 complete, lost = found.count(""), dict.fromkeys(filter(None, found))
@@ -50,9 +50,8 @@ def main() -> int:
     for runner, times in _RUNS.items():
         text = f"runs of {runner} (default {times})"
         parser.add_argument(f"--{runner}", type=int, default=times, help=text)
-    options = parser.parse_args()
-    runs = {runner: getattr(options, runner) for runner in _RUNS}
-    return figures.print_proofs(prove(count=options.count, runs=runs))
+    options = vars(parser.parse_args())
+    return figures.print_proofs(prove(count=options.pop("count"), runs=options))
 
 
 if __name__ == "__main__":

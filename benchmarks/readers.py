@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from benchmarks import contents, figures, notebooks
-from benchmarks.compare import runners
+from benchmarks.compare import cases
 from benchmarks.contents import Contents
 from benchmarks.figures import Proof
 
@@ -72,7 +72,7 @@ def prove() -> Iterator[Proof]:
     with tempfile.TemporaryDirectory(prefix="stepkit-readers-") as scratch:
         notebook = Path(scratch, "in.ipynb")
         notebooks.paced(notebook, 60, notebooks.MB // 2, 0.25)
-        for runner in (r for r in runners.EXECUTE if r.name in {"papermill", "stepkit"}):
+        for runner in (r for r in cases.EXECUTE if r.name in {"papermill", "stepkit"}):
             directory = Path(scratch, runner.name)
             directory.mkdir()
             with Reader(directory / "out.ipynb") as reader:

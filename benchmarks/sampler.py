@@ -24,7 +24,6 @@ from benchmarks import figures, process
 from benchmarks.figures import Proof
 from benchmarks.gpu.worker import attempt, library
 
-NAME: Final = "sampler-cost"
 _BUDGET: Final = 0.5  # percent of one core, at five samples a second
 _INTERVAL: Final = 0.2
 _TREES: Final = (1, 10, 50)  # processes
@@ -89,7 +88,7 @@ def _measure(way: str, pid: int, seconds: float) -> float:
 def prove(*, seconds: float, turns: int) -> Iterator[Proof]:
     """Measure every way ``turns`` times for ``seconds`` each, each time in a new process."""
     for size in _TREES:
-        name = f"{NAME}, {size} processes"
+        name = f"sampler-cost, {size} processes"
         with subprocess.Popen(
             [sys.executable, "-c", _TREE, str(size)],
             stdin=subprocess.PIPE,

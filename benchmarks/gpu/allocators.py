@@ -79,8 +79,7 @@ def measure(mode: str, quick: str) -> dict[str, Any]:
         use(resource)
     cupy.cuda.runtime.deviceSynchronize()
     found = {"setup_seconds": round(time.perf_counter() - began, 4), **_measure_workloads(quick)}
-    counts = getattr(resource, "allocation_counts", None)
-    if counts is not None:
+    if counts := getattr(resource, "allocation_counts", None):
         found["peak_bytes"] = int(counts.peak_bytes)
     return found
 

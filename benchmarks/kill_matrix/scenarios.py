@@ -39,7 +39,7 @@ class Round:
     cleanup: ExitStack = field(default_factory=ExitStack)
     expected: Contents = field(default_factory=Contents)
     seconds: float = 0.0
-    child: subprocess.Popen[bytes] | None = None
+    child: subprocess.Popen[bytes] = field(init=False)
     deed: str = ""
     done_at: float | None = None
 
@@ -55,12 +55,10 @@ class Round:
 
     def is_running(self) -> bool:
         """Return whether the runner still runs."""
-        assert self.child is not None
         return self.child.poll() is None
 
     def wait(self, seconds: float) -> bool:
         """Wait for the runner's end, at most ``seconds``; return whether it still runs."""
-        assert self.child is not None
         with suppress(subprocess.TimeoutExpired):
             self.child.wait(seconds)
         return self.is_running()
@@ -96,7 +94,6 @@ def _prepare_greedy(now: Round) -> None:
 def _signal_runner(signum: Signals, now: Round) -> None:
     moment = now.dice.uniform(0.05, now.seconds)
     if now.wait(moment):
-        assert now.child is not None
         now.child.send_signal(signum)
         now.note(f"{signum.name} after {moment:.2f} s")
 

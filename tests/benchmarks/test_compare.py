@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, notebooks
-from benchmarks.compare import cases, record, report, runners
+from benchmarks.compare import cases, record, report
 from benchmarks.compare.cases import Sample
 from benchmarks.figures import Proof
 from benchmarks.process import Usage
@@ -81,15 +81,11 @@ def test_runs_in_turn_and_records_what_it_can_print_again(
 ) -> None:
     copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
     copying = ((sys.executable, "-c", copy, "{notebook}", "{directory}/out.ipynb"),)
-    absent = runners.Runner("none", copying, missing=lambda: "it is not there")
+    absent = cases.Runner("none", copying, missing=lambda: "it is not there")
     case = dataclasses.replace(
         cases.QUICK[0],
         build=lambda path: notebooks.tables(path, 1, rows=2),
-        runners=(
-            runners.Runner("floor", copying),
-            runners.Runner("slow", copying),
-            absent,
-        ),
+        runners=(cases.Runner("floor", copying), cases.Runner("slow", copying), absent),
         slow=frozenset({"slow"}),
     )
     skipped: dict[str, str] = {}

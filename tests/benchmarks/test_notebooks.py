@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from benchmarks import contents, notebooks
-from benchmarks.compare import runners
+from benchmarks.compare import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_each_notebook_gives_what_its_generator_promises(tmp_path: Path, name: s
     notebook = tmp_path / "a.ipynb"
     expected = GENERATORS[name](notebook)
 
-    _, problem = runners.EXECUTE[0].run(notebook, tmp_path)
+    _, problem = cases.EXECUTE[0].run(notebook, tmp_path)
 
     assert problem == ""
     assert contents.compare(tmp_path / "out.ipynb", expected) == ""
