@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tasks.manifests import Manifest, library, manifests, named, pipeline_tasks
+from tasks.manifests import (
+    ROOT,
+    Manifest,
+    library,
+    manifests,
+    named,
+    pipeline_tasks,
+    used_names,
+)
 
+from stepkit.cli.commands import run_local
+from stepkit.errors import ConfigurationError
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import declared
 from stepkit.step import kebab
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIPELINES = pytest.mark.parametrize("pipeline", manifests("Pipeline"), ids=lambda one: one.name)
 
@@ -79,3 +92,26 @@ def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest)
     assert passed(summary)["statuses"] == [
         f"{name}=$(tasks.{name}.status)/$(tasks.{name}.reason)" for name in known
     ]
+
+
+def test_an_empty_list_of_notebooks_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    options = run_local.Options(
+        pipeline=ROOT / "pipelines/notebook-matrix.yaml",
+        param=("notebooks-url=/origin", "notebooks=[]"),
+        workspace=(f"shared={tmp_path}/work",),
+    )
+
+    with pytest.raises(ConfigurationError, match=r"\$\(params.notebooks\[0\]\): the list is empty"):
+        run_local.run(options)
+    assert not list(tmp_path.iterdir())
+
+
+@PIPELINES
+def test_a_list_that_a_matrix_runs_over_is_read_by_its_first_item(pipeline: Manifest) -> None:
+    """Tekton refuses an index that does not exist, and waits for ever for an empty matrix."""
+    for used in pipeline.spec["tasks"]:
+        for value in passed(used.get("matrix", {})).values():
+            for name in used_names(value, "params"):
+                indexed = f"$(params.{name.removesuffix('[*]')}[0])"
+                values = [v for other in pipeline.spec["tasks"] for v in passed(other).values()]
+                assert indexed in values
