@@ -195,6 +195,67 @@ def _zeros() -> bytes:
     return buffer.getvalue()
 
 
+def extended(kind: bytes, content: bytes) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(content)
+    return info.tobuf(tarfile.GNU_FORMAT) + content
+
+
+def without_end() -> bytes:
+    """Return a header whose negative size reads to the end."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, -1000
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse(blocks: int) -> bytes:
+    """Return the header of a sparse file whose map has that many blocks more."""
+    header = bytearray(extended(tarfile.GNUTYPE_SPARSE, b""))
+    header[482] = 1  # isextended, and so at 504 in each block
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * ord(" ") + sum(header[156:]))
+    return bytes(header) + (b"%011o\0" % 0 * 42 + b"\1" + bytes(7)) * blocks
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        extended(tarfile.GNUTYPE_LONGNAME, bytes(2**20 + 512)),
+        extended(tarfile.GNUTYPE_LONGLINK, bytes(2**20 + 512)),
+        extended(tarfile.XHDTYPE, bytes(2**20 + 512)),
+        extended(tarfile.XGLTYPE, bytes(2**20 + 512)),
+        extended(tarfile.GNUTYPE_LONGNAME, bytes(2**19)) * 3,
+        without_end(),
+        sparse(2100),
+    ],
+    ids=["long name", "long link", "pax", "global pax", "several", "negative", "sparse"],
+)
+def test_a_header_is_not_read_into_memory_whatever_its_size(tmp_path: Path, header: bytes) -> None:
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(header + member("a").tobuf()))
+    (tmp_path / "out").mkdir()
+
+    for read in (
+        lambda: archive_members.kind_by_content(archive),
+        lambda: dataset_unpack.unpack(archive, tmp_path / "out", sha256=KEY, kind="tar"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            read()
+        assert str(caught.value) == (
+            "the archive holds a header of more than 1048576 bytes: it looks like a bomb; unpack "
+            "it where you can watch"
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_extensions_of_extensions_make_an_archive_broken(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(extended(tarfile.GNUTYPE_LONGNAME, b"") * 1000 + member("a").tobuf())
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(ConfigurationError, match="the archive is broken"):
+        dataset_unpack.unpack(archive, tmp_path / "out", sha256=KEY, kind="tar")
+
+
 def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk: Path) -> None:
     archive = tmp_path / "a"
     archive.write_bytes(gzip.compress(_zeros()))
