@@ -11,15 +11,15 @@ import logging
 import os
 import struct
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from stat import S_IMODE, S_IROTH, S_IRWXG, S_IRWXU, S_ISGID, S_IWGRP, S_IWOTH, S_IXOTH
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -84,16 +84,12 @@ def check_writable(directory: Path) -> None:
     Raises :class:`ConfigurationError` that names owner, group and mode when this user may not, and
     :class:`stepkit.errors.ToolError` (``disk-full``) when there is no room.
     """
-    from tempfile import mkstemp
-
-    with explaining(directory, "cannot write in"):
-        handle, probe = mkstemp(prefix=".stepkit-", dir=directory)
-        try:
-            os.write(handle, bytes(_PROBE_BYTES))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-            Path(probe).unlink()
+    with (
+        explaining(directory, "cannot write in"),
+        scratch.file(directory / "probe") as (_, handle),
+    ):
+        os.write(handle, bytes(_PROBE_BYTES))
+        os.fsync(handle)
 
 
 @contextmanager

@@ -184,3 +184,31 @@ def test_expected_paths_may_be_spelled_otherwise(artifacts: Path) -> None:
     expect = ("./output_analysis.ipynb", "plots//umap.png", str(artifacts / "plots/umap.png"))
 
     assert collect_artifacts.run(Options(artifacts=artifacts, expect=expect)).count == 3
+
+
+def test_what_another_step_is_writing_or_left_is_not_listed(artifacts: Path) -> None:
+    (artifacts / ".report.json.stepkit-a1b2c3d4").write_text("{")
+    (artifacts / "plots/.umap.png.stepkit-a1b2c3d4").write_text("half")
+    (artifacts / ".source.stepkit-a1b2c3_4/new").mkdir(parents=True)
+    (artifacts / ".source.stepkit-a1b2c3_4/new/half.bin").write_text("half")
+    (artifacts / f".stepkit-trash-{'0' * 16}").mkdir()
+    (artifacts / f".stepkit-trash-{'0' * 16}/old").write_text("old")
+    (artifacts / ".config-abcdefgh").write_text("a user's")
+
+    outputs = collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert outputs.count == 4
+    assert ".config-abcdefgh" in listed(artifacts)
+
+
+def test_two_steps_at_once_list_the_files_of_both(artifacts: Path, tmp_path: Path) -> None:
+    running = []
+    for name in ("a.bin", "b.bin"):
+        (tmp_path / name).write_bytes(os.urandom(20_000_000))
+        command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts"]
+        command += ["--artifacts", artifacts, "--files", tmp_path / name]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+    assert [process.wait() for process in running] == [0, 0]
+    assert {"a.bin", "b.bin"} < listed(artifacts).keys()
+    assert check_sums(artifacts).count(b": OK") == 5

@@ -176,16 +176,6 @@ def test_keep_is_called_after_the_exchange(place: Path) -> None:
     assert names(place.parent) == ["place"]
 
 
-def test_removes_the_scratch_of_this_destination_alone(tmp_path: Path) -> None:
-    others = {".place.stepkit-other.stepkit-abcdefgh", ".place.stepkit-notes.txt", "place"}
-    for name in (".place.stepkit-abc_1234", *others):
-        (tmp_path / name / "new").mkdir(parents=True)
-
-    atomic_files.remove_scratch(tmp_path / "place")
-
-    assert {*names(tmp_path)} == others
-
-
 def test_an_error_in_the_block_leaves_the_directory_as_it_was(place: Path) -> None:
     def fail() -> None:
         with atomic_files.replacing(place) as new:
