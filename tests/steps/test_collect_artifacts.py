@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.steps import collect_artifacts
 from stepkit.steps.collect_artifacts import Options, Outputs
+from stepkit.system import locks
 
 
 @pytest.fixture
@@ -201,14 +203,20 @@ def test_what_another_step_is_writing_or_left_is_not_listed(artifacts: Path) -> 
     assert ".config-abcdefgh" in listed(artifacts)
 
 
-def test_two_steps_at_once_list_the_files_of_both(artifacts: Path, tmp_path: Path) -> None:
-    running = []
-    for name in ("a.bin", "b.bin"):
-        (tmp_path / name).write_bytes(os.urandom(20_000_000))
-        command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts"]
-        command += ["--artifacts", artifacts, "--files", tmp_path / name]
-        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+def test_a_step_waits_until_another_one_has_listed_the_same_directory(artifacts: Path) -> None:
+    command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts"]
+    command += ["--artifacts", str(artifacts)]
+    with locks.locked_directory(artifacts):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until(lambda: process.poll() is not None or is_waiting(process.pid))
+        assert process.poll() is None
+        (artifacts / "late.txt").write_text("x")
 
-    assert [process.wait() for process in running] == [0, 0]
-    assert {"a.bin", "b.bin"} < listed(artifacts).keys()
-    assert check_sums(artifacts).count(b": OK") == 5
+    assert process.wait() == 0
+    assert "late.txt" in listed(artifacts)
+
+
+def is_waiting(pid: int) -> bool:
+    """Return whether a process waits for a lock."""
+    waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return any(f" {pid} " in line for line in waiting)
