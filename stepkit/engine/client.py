@@ -104,12 +104,19 @@ class Client(CellOutputs):
                     if message["parent_header"].get("msg_id") in asked:
                         return reply["content"].get("language_info", {})
 
-    async def execute_in_place(self, cell: Any, index: int) -> None:
-        """Execute one cell. Raises what nbclient raises."""
+    async def execute_in_place(self, cell: Any, index: int, *, number: int) -> None:
+        """Execute one cell as ``In [number]``; 0 is for one that the kernel does not count.
+
+        Raises what nbclient raises.
+        """
+        assert self.kc is not None
+        self.kc.session.metadata = {"stepkit_cell": number}  # our launcher reads it
         try:
-            await self.async_execute_cell(cell, index)
+            await self.async_execute_cell(cell, index, store_history=bool(number))
         finally:
             with self._lock:
+                if not number:
+                    cell["execution_count"] = None  # the kernel replied with the next cell's
                 self.end_cell(index)
 
     def give_up(self) -> None:

@@ -128,7 +128,7 @@ class Session:
         try:
             if index in self.state.plan:
                 limit, ending = self.state.time_left()
-                executing = asyncio.ensure_future(self.client.execute_in_place(cell, index))
+                executing = asyncio.ensure_future(self._execute(cell, index))
                 stopping = asyncio.ensure_future(self._stopped.wait())
                 done, _ = await asyncio.wait(
                     {executing, stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
@@ -150,6 +150,9 @@ class Session:
                 self.record.cell_complete(cell, index)
                 papermill_metadata.mark_cell(cell, self.state.plan.get(index))
         return self.state.ending == Ending.FINISHED
+
+    async def _execute(self, cell: Any, index: int) -> None:
+        await self.client.execute_in_place(cell, index, number=self.state.plan[index].number)
 
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""

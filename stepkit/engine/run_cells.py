@@ -157,6 +157,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),
         messages_lost=session.client.received.lost,
+        skipped=state.skipped,
         started=state.started,
     )
     try:

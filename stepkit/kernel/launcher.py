@@ -28,11 +28,18 @@ _GUARD: Any = None  # the guard of RMM, where the runner asks for one
 
 
 class Kernel(IPythonKernel):
-    """IPython's kernel, which at its end does not wait for children that end by themselves.
+    """IPython's kernel, which takes cells' numbers, and ends without waiting for zombies.
 
     The stock kernel signals the zombies of forgotten subprocesses for 30 seconds, and Python's
     resource tracker, which ignores SIGTERM and ends with its parent, for 15.
     """
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Execute a cell as ``In [n]``, where n is the number that stepkit's messages give it."""
+        number = parent.get("metadata", {}).get("stepkit_cell", 0)
+        if self.shell:  # skipped cells leave gaps
+            self.shell.execution_count = max(self.shell.execution_count, number)
+        await super().execute_request(stream, ident, parent)
 
     def _process_children(self) -> list[Any]:
         from psutil import STATUS_ZOMBIE, Error

@@ -42,11 +42,11 @@ class Ending(StrEnum):
 class CellRun:
     """One code cell, and the kernel's reply to it.
 
-    ``number`` counts the notebook's own code cells from 1; a cell that was injected, by papermill
-    for the parameters or by a rule, is 0. ``index`` is the position among all cells of the
-    executed notebook. ``tolerance`` is the reason why a tolerated error was declared so. ``began``
-    and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and ``rss_peak``
-    are bytes, None when they were not sampled.
+    ``number`` is that of :mod:`stepkit.notebook.cell_numbers`; a cell that was injected, by
+    papermill for the parameters or by a rule, is 0. ``index`` is the position among all cells of
+    the executed notebook. ``tolerance`` is the reason why a tolerated error was declared so.
+    ``began`` and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and
+    ``rss_peak`` are bytes, None when they were not sampled.
     """
 
     number: int
@@ -88,8 +88,8 @@ class Execution:
 
     @property
     def total(self) -> int:
-        """How many code cells the notebook itself has."""
-        return sum(1 for cell in self.cells if cell.number)
+        """How many code cells the notebook itself has, also those that rules skip."""
+        return self.skipped + sum(1 for cell in self.cells if cell.number)
 
     @property
     def ran(self) -> int:

@@ -211,8 +211,7 @@ def execute(prepared: Prepared) -> Executed:
         outcome = engine.execute(request, prepared.running)
     for declared in tolerances.unused():
         logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
-    execution = replace(outcome.execution, skipped=prepared.patched.skipped)
-    return Executed(prepared, replace(outcome, execution=execution))
+    return Executed(prepared, outcome)
 
 
 def judge(executed: Executed) -> Outputs:

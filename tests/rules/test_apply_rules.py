@@ -11,6 +11,7 @@ from rule_books import Changed, Written, cell_sources, notebook
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
+from stepkit.notebook.cell_numbers import number_cells
 from stepkit.rules import notebook_diff
 
 SET = [
@@ -227,7 +228,7 @@ def test_skipped_and_remaining_cells_are_counted(changed: Changed) -> None:
         "rules:\n- skip: {text: a}\n- {inject: {instead-of: {text: b}}, source: x}\n"
         "- {inject: {before: start}, source: y}\n- skip: {id: c6}\n"
     )
-    sources = ("a", "b", "os._exit(0)", "", "kept", "d")
+    sources = ("a", "b", "", "kept", "os._exit(0)", "d")
 
     patched = changed(book, *sources, tags={6: ["skip-execution"]})
 
@@ -242,7 +243,11 @@ def test_skip_tags_the_cell_and_keeps_its_source_and_tags(changed: Changed) -> N
     patched = changed(book, "a", "b", "c", tags={1: ["slow", "x"], 3: ["skip-execution", "slow"]})
 
     tags = [cell.metadata.get("tags") for cell in patched.notebook.cells]
-    assert tags == [["slow", "x", "skip-execution"], None, ["skip-execution", "slow"]]
+    assert tags == [
+        ["slow", "x", "skip-execution", "skipped-by-stepkit"],
+        None,
+        ["skip-execution", "slow"],
+    ]
     assert patched.changes[0].what == "cell 1 (`a`) is skipped: takes an hour"
     assert cell_sources(patched) == ["a", "b", "c"]
 
@@ -271,7 +276,7 @@ def test_injected_cells_are_in_their_places_in_the_order_of_the_rules(written: W
     tagged = {"tags": ["injected-by-stepkit"]}
     injected = [c.source for c in patched.notebook.cells if c.metadata == tagged]
     assert injected == ["s1", "s2", "b1", "b2", "a1", "i", "e1", "e2"]
-    assert patched.notebook.cells[7].metadata.tags == ["skip-execution"]
+    assert patched.notebook.cells[7].metadata.tags == ["skip-execution", "skipped-by-stepkit"]
     changes = {change.what for change in patched.changes}
     assert "a cell `i` was added instead of cell 2 (`two`)" in changes
     assert "a cell `s1` was added at the notebook's start" in changes
@@ -310,7 +315,13 @@ def test_cells_are_numbered_as_in_messages(changed: Changed) -> None:
     patched = changed("rules: [{skip: {index: 2}}]", *sources, tags={3: ["skip-execution"]})
 
     assert patched.changes[0].id == "c4"
-    assert patched.numbers == {"c2": 1, "c4": 2}
+
+
+def test_a_cell_that_a_rule_empties_is_skipped_and_keeps_its_number(changed: Changed) -> None:
+    patched = changed("rules: [{replace: plot(), with: ''}]", "a", "plot()", "b")
+
+    assert number_cells(patched.notebook) == [1, 2, 3]
+    assert (patched.skipped, patched.runnable) == (1, 2)
 
 
 def test_an_error_is_tolerated_only_as_often_as_declared(changed: Changed) -> None:
