@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.redaction import redact
-from stepkit.system.logfile import StampedFormatter
+from stepkit.system.logfile import StampedFormatter, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
 def final_line(chosen: str, level: int, text: str) -> str:
     """Return a command's last line on stderr: ``text`` itself, or one object for ``json``."""
     if chosen != "json":
-        return text
+        return one_line(text)
     record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
     return _Formatter(chosen, ()).format(record)
 
@@ -50,16 +50,16 @@ class _Formatter(StampedFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = redact(super().format(record), self.secrets)
+        body = redact(record.getMessage(), self.secrets)
         if self.chosen == "json":
-            return json.dumps(
-                {
-                    "timestamp": self.formatTime(record, self.datefmt),
-                    "severity": record.levelname,
-                    "logger": record.name,
-                    "body": redact(record.getMessage(), self.secrets),
-                }
-            )
+            event = {
+                "timestamp": self.formatTime(record, self.datefmt),
+                "severity": record.levelname,
+                "logger": record.name,
+                "body": body,
+            }
+            return json.dumps(event).replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
         if self.chosen == "ci" and record.levelno >= logging.WARNING:
             kind = "error" if record.levelno >= logging.ERROR else "warning"
-            return f"::{kind}::{redact(record.getMessage(), self.secrets)}"
+            return f"::{kind}::{one_line(body)}"
         return text

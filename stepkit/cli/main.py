@@ -27,7 +27,7 @@ from stepkit.cli.parser import build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import STOPPING, Cancelled, StepError
 from stepkit.redaction import redact
-from stepkit.system import parent_death, signals
+from stepkit.system import logfile, parent_death, signals
 
 if TYPE_CHECKING:
     import argparse
@@ -149,7 +149,8 @@ def _finish(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ..
     shown = tekton_results.output_names(commands.COMMANDS[args.step])
     for name, value in result.outputs.items():
         if name in shown and name not in tekton_results.COMMON_OUTPUTS:
-            _print(f"{name}={redact(tekton_results.as_text(value), secrets)}", sys.stdout)
+            text = redact(tekton_results.as_text(value), secrets)
+            _print(logfile.one_line(f"{name}={text}"), sys.stdout)
     if result.exit_code:
         message = redact(f"{result.message} [{result.reason}]", secrets)
         return _fail(args, message, result.exit_code)

@@ -12,6 +12,7 @@ from stepkit.formats import did_you_mean
 from stepkit.options import declared
 from stepkit.step import kebab
 from stepkit.steps import MODULES
+from stepkit.system.logfile import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ _COMMON_FLAGS: Final = ("--help", "--result", "--report", "--log-format")
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, and where the help is."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        self.exit(2, one_line(f"{self.prog}: error: {message}; see {self.prog} --help") + "\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, and name the flag or command that an unknown one may have meant."""

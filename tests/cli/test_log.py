@@ -7,6 +7,7 @@ import pytest
 from greeting import Options, Outputs
 
 from stepkit.cli import main as cli
+from stepkit.errors import UserCodeError
 
 
 def test_the_log_is_json_or_annotations_when_asked(
@@ -27,3 +28,52 @@ def test_the_log_is_json_or_annotations_when_asked(
     assert lines[1]["severity"] == "WARNING"
     assert lines[1]["body"] == "mind the step"
     assert lines[-1]["body"].startswith("stepkit greet: succeeded in ")
+
+
+HOSTILE = (
+    "a\n::stop-commands::t\r::error::x\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m"
+    "\u2028::add-mask::b ##[c]"
+)
+SHOWN = r"a\n::stop-commands::t\r::error::x\x1b]0;title\x07\x1b[2Jred\u2028::add-mask::b #\x23[c]"
+
+
+def fail(_: Options) -> Outputs:
+    """Log, return and raise what a notebook, a child or the name of a file may hold."""
+    import logging
+
+    for level in (logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger("greeter").log(level, "%s", HOSTILE)
+    raise UserCodeError(HOSTILE, outputs=Outputs(said_words=HOSTILE))
+
+
+@pytest.mark.parametrize("kind", ["plain", "ci", "json"])
+def test_no_text_begins_a_line_or_a_command_of_the_log(
+    kind: str, register: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(fail)
+
+    assert cli.main(["greet", "--name=you", f"--log-format={kind}"]) == 3
+
+    said = capsys.readouterr()
+    assert said.out.split("\n")[0] == f"said-words={SHOWN}"
+    lines = said.err.split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == 5
+    assert "##[" not in said.err
+    assert all(character.isprintable() for line in lines for character in line)
+    if kind == "json":
+        assert [json.loads(line)["body"] for line in lines[1:4]] == [HOSTILE] * 3
+        assert HOSTILE in json.loads(lines[4])["body"]
+        return
+    commands = [line for line in lines if line.startswith("::")]
+    ours = [f"::{level}::{SHOWN}" for level in ("warning", "error")]
+    assert commands == (ours if kind == "ci" else [])
+    assert lines[1].endswith(f"Z INFO {SHOWN}")
+    assert lines[4] == f"stepkit greet: error: {SHOWN} [cell-error]"
+
+
+def test_a_usage_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["collect-artifacts", "--artifacts=x", "--a\n::error::b"])
+
+    assert capsys.readouterr().err.count("\n") == 1
