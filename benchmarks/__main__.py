@@ -1,46 +1,24 @@
 """Measure stepkit beside papermill, nbclient, nbconvert and the bare kernel."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from benchmarks import cases, displays, readers, record, table, targets
-from benchmarks.suite import Suite
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.cases import Case
-    from benchmarks.record import Record
-    from benchmarks.suite import Sample
-    from benchmarks.targets import Proof
+from benchmarks import displays, readers
+from benchmarks.compare import cases, record, report, suite
+from benchmarks.compare.record import Record
+from benchmarks.figures import Proof, show_progress
 
 RESULTS: Final = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; return 1 if ``--check`` finds a target missed or a run spoilt."""
-    options = _parser().parse_args(arguments)
-    if options.compare:
-        print(*table.of_record(record.read(options.compare)), sep="\n")
-        return 0
-    chosen = [case for case in _cases(options) if _wanted(case.name, options)]
-    found = _measure(chosen, options)
-    print(*table.of_record(found), sep="\n")
-    if options.json or not options.quick:
-        path = options.json or RESULTS / f"{found.date}-{found.machine['kind']}.json"
-        found.write(path)
-        print(f"\nwrote {path}")
-    return _code(found) if options.check else 0
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--rounds", type=int, help="turns of every runner (default 5, with --quick 1)")
@@ -50,65 +28,53 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="exit 1 when a target is missed or a run lost output")
     add("--json", type=Path, metavar="FILE", help="where to write the record")
     add("--compare", type=Path, metavar="FILE", help="only print the tables of an older record")
-    return parser
+    options = parser.parse_args(arguments)
+    if options.compare:
+        print(*report.lines(record.read(options.compare)), sep="\n")
+        return 0
+    found = _measure(options)
+    print(*report.lines(found), sep="\n")
+    if options.json or not options.quick:
+        path = options.json or RESULTS / f"{found.date}-{found.machine['kind']}.json"
+        found.write(path)
+        print(f"\nwrote {path}")
+    missed = any(result.verdict == "not reached" for result in found.targets)
+    spoilt = any(sample.problem for sample in found.samples if "stepkit" in sample.runner)
+    return int(options.check and (missed or spoilt))
 
 
-def _cases(options: argparse.Namespace) -> Sequence[Case]:
-    return cases.QUICK if options.quick else cases.FULL
+def _measure(options: argparse.Namespace) -> Record:
+    def wanted(name: str) -> bool:
+        return not options.only or any(fnmatch(name, pattern) for pattern in options.only)
 
-
-def _wanted(name: str, options: argparse.Namespace) -> bool:
-    return not options.only or any(fnmatch(name, pattern) for pattern in options.only)
-
-
-def _measure(chosen: Sequence[Case], options: argparse.Namespace) -> Record:
-    before = os.getloadavg()[0]
-    samples, skipped = _samples(chosen, options)
-    proofs = _proofs(options)
+    load = os.getloadavg()[0]
+    chosen = [case for case in (cases.QUICK if options.quick else cases.FULL) if wanted(case.name)]
+    turns = options.rounds or (1 if options.quick else 5)
+    samples = []
+    skipped: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
+        for sample in suite.run(chosen, Path(scratch), turns, options.slow_rounds, skipped):
+            samples.append(sample)
+            note = f": {sample.problem}" if sample.problem else ""
+            took = f"{sample.usage.wall:.2f} s{note}"
+            show_progress(f"{sample.turn + 1} {sample.case} {sample.runner} {took}")
+    proofs: list[Proof] = []
+    for module in (readers, displays):
+        if not options.quick and wanted(module.NAME):
+            for proof in module.prove():
+                show_progress(f"{proof.name} {proof.runner}: {proof.text}")
+                proofs.append(proof)
     return record.Record(
         date=record.today(),
         machine=record.machine(),
         versions=record.versions(),
-        load=(before, os.getloadavg()[0]),
-        cases={case.name: record.about(case) for case in chosen},
+        load=[load, os.getloadavg()[0]],
+        cases={case.name: case.about for case in chosen},
         samples=samples,
         skipped=skipped,
         proofs=proofs,
-        targets=targets.judge(samples, proofs),
+        targets=report.judge(samples, proofs),
     )
-
-
-def _samples(
-    chosen: Sequence[Case], options: argparse.Namespace
-) -> tuple[list[Sample], dict[str, str]]:
-    samples = []
-    turns = options.rounds or (1 if options.quick else 5)
-    with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
-        suite = Suite(chosen, Path(scratch))
-        for sample in suite.run(turns, options.slow_rounds):
-            samples.append(sample)
-            note = f": {sample.problem}" if sample.problem else ""
-            _say(f"{sample.turn + 1} {sample.case} {sample.runner} {sample.usage.wall:.2f} s{note}")
-    return samples, suite.skipped
-
-
-def _proofs(options: argparse.Namespace) -> list[Proof]:
-    proofs: list[Proof] = []
-    if not options.quick and _wanted(readers.NAME, options):
-        proofs += readers.prove(say=_say)
-    if not options.quick and _wanted(displays.NAME, options):
-        proofs += displays.prove(say=_say)
-    return proofs
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _code(found: Record) -> int:
-    missed = any(result.verdict == "not reached" for result in found.targets)
-    spoilt = any(sample.problem for sample in found.samples if "stepkit" in sample.runner)
-    return int(missed or spoilt)
 
 
 if __name__ == "__main__":

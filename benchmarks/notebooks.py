@@ -1,20 +1,16 @@
-"""The notebooks that everything is measured on, made anew each time and never committed.
+"""Write the notebooks that everything is measured on; they are never committed.
 
-Each is written together with what must be in it after a run, so that a run that lost something
-is not taken for a fast one.
+Each function writes one and returns what must be in it after a run, so that a run that lost
+something is not taken for a fast one.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import nbformat
 
-from benchmarks.tally import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+from benchmarks.contents import Contents
 
 MB: Final = 1_000_000  # characters
 
@@ -61,128 +57,120 @@ _DISPLAYS: Final = "from IPython.display import display\nfor i in range({count})
 _WORKER: Final = """\
 import subprocess
 worker = subprocess.Popen(["sleep", "600"], start_new_session=True)"""
+_PACED: Final = 'import time\nprint("x" * {length})\ntime.sleep({seconds})'
 _GREEDY: Final = 'taken = []\nwhile True:\n    taken.append(b"x" * 10_000_000)'
 
 
-def trivial_cells(path: Path, count: int) -> Tally:
-    """``count`` cells that print a number: all cost is the runner's, cell by cell."""
+def trivial_cells(path: Path, count: int) -> Contents:
+    """Write ``count`` cells that print a number: all cost is the runner's, cell by cell."""
     _write(path, [f"print({number})" for number in range(count)])
-    return Tally(cells=count, stream=sum(len(str(number)) + 1 for number in range(count)))
+    return Contents(cells=count, stream=sum(len(str(number)) + 1 for number in range(count)))
 
 
-def images(path: Path, count: int, size: int = 2 * MB) -> Tally:
-    """``count`` cells with a picture of ``size`` characters each."""
+def images(path: Path, count: int, size: int = 2 * MB) -> Contents:
+    """Write ``count`` cells with a picture of ``size`` characters each."""
     _write(path, [HELPERS, *(_SHOW_PNG.format(seed=seed, size=size) for seed in range(count))])
-    return Tally(
-        cells=count + 1, displays=count, images=count, payload=_pictures(range(count), size)
+    return Contents(
+        cells=count + 1, displays=count, images=count, payload=_payload("png", range(count), size)
     )
 
 
-def text(path: Path, count: int, size: int = 2 * MB) -> Tally:
-    """``count`` cells that print ``size`` characters each, in lines of 100."""
+def text(path: Path, count: int, size: int = 2 * MB) -> Contents:
+    """Write ``count`` cells that print ``size`` characters each, in lines of 100."""
     _write(path, [f'print(("x" * 99 + "\\n") * {size // 100}, end="")' for _ in range(count)])
-    return Tally(cells=count, stream=count * (size // 100) * 100)
+    return Contents(cells=count, stream=count * (size // 100) * 100)
 
 
-def stream(path: Path, lines: int) -> Tally:
-    """One cell that prints ``lines`` lines and flushes each: a message for every line."""
+def stream(path: Path, lines: int) -> Contents:
+    """Write one cell that prints ``lines`` lines and flushes each: a message for every line."""
     _write(path, [_FLOOD.format(lines=lines), 'print("end")'])
-    return Tally(cells=2, stream=lines * len("line 00000\n") + len("end\n"))
+    return Contents(cells=2, stream=lines * len("line 00000\n") + len("end\n"))
 
 
-def displays(path: Path, count: int) -> Tally:
-    """One cell that calls ``display`` ``count`` times: the kernel drops what is not read in time.
+def displays(path: Path, count: int) -> Contents:
+    """Write a cell that calls ``display`` ``count`` times: the kernel drops what is read late.
 
     ``count`` must be 10 or more.
     """
     _write(path, [_DISPLAYS.format(count=count), 'print("end")'])
-    return Tally(cells=2, displays=count, stream=len("end\n"))
+    return Contents(cells=2, displays=count, stream=len("end\n"))
 
 
-def real_shaped(path: Path, plots: int = 13, tables: int = 16) -> Tally:
-    """Make what an analysis looks like: 90 cells and 4 MB of plots, tables, prose and prints."""
-    cells = [nbformat.v4.new_code_cell(HELPERS)]
+def real_shaped(path: Path, plots: int = 13, tables: int = 16) -> Contents:
+    """Write what an analysis looks like: 90 cells and 4 MB of plots, tables, prose and prints."""
+    cells: list[str | nbformat.NotebookNode] = [HELPERS]
     for number in range(30):
-        words = (
-            f"## Part {number}\n\nThe *counts* are normalised with $x_{{ij}} / \\sum_j x_{{ij}}$."
-        )
-        cells.append(nbformat.v4.new_markdown_cell(words))
+        formula = "$x_{ij} / \\sum_j x_{ij}$"
+        prose = f"## Part {number}\n\nThe *counts* are normalised with {formula}."
+        cells.append(nbformat.v4.new_markdown_cell(prose))
         if number < plots:
             source = _SHOW_PNG.format(seed=number, size=_PLOT)
         elif number < plots + tables:
             source = _SHOW_TABLE.format(seed=number, rows=_ROWS)
         else:
             source = "total = sum(range(1000))\ntotal"
-        cells.append(nbformat.v4.new_code_cell(source))
+        cells.append(source)
         if number < 29:  # noqa: PLR2004 - 90 cells in all
-            cells.append(nbformat.v4.new_code_cell(f'print("part {number:02d} done")'))
-    _write_cells(path, cells)
-    return Tally(
+            cells.append(f'print("part {number:02d} done")')
+    _write(path, cells)
+    return Contents(
         cells=60,
         displays=30,
         images=plots,
         tables=tables,
         stream=29 * len("part 00 done\n"),
-        payload=_pictures(range(plots), _PLOT) + _tables(range(plots, plots + tables), _ROWS),
+        payload=_payload("png", range(plots), _PLOT)
+        + _payload("table", range(plots, plots + tables), _ROWS),
     )
 
 
-def paced(path: Path, count: int, size: int, seconds: float) -> Tally:
-    """``count`` cells that print ``size`` characters and then take their time."""
-    source = f'import time\nprint("x" * {size - 1})\ntime.sleep({seconds})'
-    _write(path, [source for _ in range(count)])
-    return Tally(cells=count, stream=count * size)
+def paced(path: Path, count: int, size: int, seconds: float, *, worker: bool = False) -> Contents:
+    """Write ``count`` cells that print ``size`` characters and then sleep for ``seconds``.
+
+    With ``worker`` the first cell starts one in its own session, as dask does.
+    """
+    cells = [_WORKER] * worker + [_PACED.format(length=size - 1, seconds=seconds)] * count
+    _write(path, cells)
+    return Contents(cells=len(cells), stream=count * size)
 
 
-def with_workers(path: Path, count: int, size: int, seconds: float) -> Tally:
-    """Like :func:`paced`, after a cell that starts a worker in its own session, as dask does."""
-    source = f'import time\nprint("x" * {size - 1})\ntime.sleep({seconds})'
-    _write(path, [_WORKER, *(source for _ in range(count))])
-    return Tally(cells=count + 1, stream=count * size)
+def greedy(path: Path, before: int, seconds: float) -> Contents:
+    """Write ``before`` cells of ``seconds`` each, and one that takes all the memory there is."""
+    cells = [_PACED.format(length=1, seconds=seconds)] * before
+    _write(path, [*cells, _GREEDY, 'print("after")'])
+    return Contents(cells=before + 2, stream=2 * before + len("after\n"))
 
 
-def greedy(path: Path, before: int, seconds: float) -> Tally:
-    """``before`` cells of ``seconds`` each, and one that takes all the memory there is."""
-    source = f'import time\nprint("x")\ntime.sleep({seconds})'
-    _write(path, [*(source for _ in range(before)), _GREEDY, 'print("after")'])
-    return Tally(cells=before + 2, stream=2 * before + len("after\n"))
-
-
-def tables(path: Path, count: int, rows: int = 1100) -> Tally:
-    """Make an executed notebook with ``count`` tables of 20 columns, 0.4 MB each."""
+def tables(path: Path, count: int, rows: int = 1100) -> Contents:
+    """Write an executed notebook with ``count`` tables of 20 columns, 0.4 MB each."""
     cells = []
     for seed in range(count):
-        data = {"text/html": _helper("table", seed, rows), "text/plain": f"table {seed}"}
+        data = {"text/html": _call_helper("table", seed, rows), "text/plain": f"table {seed}"}
         output = nbformat.v4.new_output("display_data", data=data)
         source = _SHOW_TABLE.format(seed=seed, rows=rows)
         cell = nbformat.v4.new_code_cell(source, outputs=[output], execution_count=seed + 1)
         cells.append(cell)
-    _write_cells(path, cells)
-    return Tally(cells=count, displays=count, tables=count, payload=_tables(range(count), rows))
+    _write(path, cells)
+    return Contents(
+        cells=count, displays=count, tables=count, payload=_payload("table", range(count), rows)
+    )
 
 
-def _pictures(seeds: Sequence[int], size: int) -> int:
-    return sum(len(_helper("png", seed, size)) for seed in seeds)
-
-
-def _tables(seeds: Sequence[int], rows: int) -> int:
-    return sum(len(_helper("table", seed, rows)) for seed in seeds)
-
-
-def _helper(name: str, seed: int, size: int) -> str:
-    namespace: dict[str, object] = {}
+def _call_helper(name: str, seed: int, size: int) -> str:
+    namespace: dict[str, Any] = {}
     exec(HELPERS, namespace)
-    function = namespace[name]
-    assert callable(function)
-    return str(function(seed, size))
+    return str(namespace[name](seed, size))
 
 
-def _write(path: Path, sources: Sequence[str]) -> None:
-    _write_cells(path, [nbformat.v4.new_code_cell(source) for source in sources])
+def _payload(helper: str, seeds: Sequence[int], size: int) -> int:
+    """Return how many characters a helper gives for all seeds."""
+    return sum(len(_call_helper(helper, seed, size)) for seed in seeds)
 
 
-def _write_cells(path: Path, cells: Sequence[nbformat.NotebookNode]) -> None:
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
+def _write(path: Path, cells: Sequence[str | nbformat.NotebookNode]) -> None:
+    """Write a notebook; a text is the source of a code cell."""
+    nodes = [nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    for number, node in enumerate(nodes):
+        node["id"] = f"cell-{number}"
     metadata = {"kernelspec": _KERNEL, "language_info": {"name": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=list(cells), metadata=metadata), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata=metadata), path)

@@ -11,30 +11,26 @@ from contextlib import contextmanager, suppress
 @contextmanager
 def child(code: str) -> Iterator[subprocess.Popen[str]]:
     """Run ``code`` in a separate session, as a kernel; wait for "ready", and kill it at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+    with process:
+        try:
+            assert read_line(process) == "ready"
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that the child prints."""
     assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
+    return process.stdout.readline().strip()
 
 
 def answer(process: subprocess.Popen[str]) -> str:
     """Let the child go on, and return its next line."""
     assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    return process.stdout.readline().strip()
+    return read_line(process)

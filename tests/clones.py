@@ -17,10 +17,20 @@ def clone(repository: Origin | str, destination: Path, **more: Any) -> Outputs:
     return git_clone.run(Options(url=url, destination=destination, **more))
 
 
-def failed(repository: Origin | str, destination: Path, **more: Any) -> StepError:
-    """Return the error that :func:`clone` ends with."""
+def clone_keeping_work(origin: Origin, destination: Path, **more: Any) -> Path:
+    """Clone over a checkout that was changed; return the backup of it."""
+    backup = clone(origin, destination, **more).backup
+    assert backup is not None
+    return backup
+
+
+def failed(
+    repository: Origin | str, destination: Path, reason: Reason | None = None, **more: Any
+) -> StepError:
+    """Return the error that :func:`clone` ends with, and check its reason if one is given."""
     with pytest.raises(StepError) as caught:
         clone(repository, destination, **more)
+    assert reason is None or caught.value.reason == reason
     return caught.value
 
 
@@ -28,9 +38,8 @@ def refused(
     repository: Origin | str, destination: Path, reason: Reason | None = None, **more: Any
 ) -> str:
     """Return the message of the ConfigurationError, and check its reason if one is given."""
-    error = failed(repository, destination, **more)
+    error = failed(repository, destination, reason, **more)
     assert type(error) is ConfigurationError
-    assert reason is None or error.reason == reason
     return str(error)
 
 

@@ -1,14 +1,14 @@
 import logging
 import signal
-import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import commands
 import pytest
 from hypothesis import HealthCheck, settings
 from samples import Origin
 
-pytest_plugins = ["clones", "rmm_python", "users"]
+pytest_plugins = ["clones", "kernels", "rmm_python", "users"]
 
 # A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
 # process ignore what it ignores, and the tests send them both.
@@ -58,12 +58,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Yield the root of a file system of 1 MB; only root can mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with commands.mounted(disk, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        yield disk
 
 
 @pytest.hookimpl(wrapper=True)

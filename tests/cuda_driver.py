@@ -7,8 +7,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from stepkit.gpu.health import preflight
 
 SOURCE = Path(__file__).with_name("fake_cuda.c")
 # The interpreter that the environment was made with: without CuPy and RMM, only the driver answers.
@@ -37,3 +40,8 @@ def _built() -> bytes:
         options = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Wl,-soname,libcuda.so.1"]
         subprocess.run(["gcc", *options, "-o", library, SOURCE], check=True)
         return library.read_bytes()
+
+
+def check(env: dict[str, str], **more: Any) -> preflight.Diagnosis:
+    """Check a GPU that is required with a Python that has no packages."""
+    return preflight.diagnose(BARE, **{"need": "required", "env": env, **more})

@@ -13,6 +13,8 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
+import loopback
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -135,7 +137,7 @@ def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[Da
     """Serve ``content`` under any path."""
     state = DataServer(content)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -149,9 +151,6 @@ def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[Da
             self.rfile.read(int(self.headers["Content-Length"]))
             self.do_GET()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
@@ -160,13 +159,9 @@ def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[Da
 
         request_queue_size = 64
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        if tls:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
+    with loopback.running(Server(("127.0.0.1", 0), Handler), tls) as server:
         state.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield state
         finally:
             state.released.set()
-            server.shutdown()

@@ -1,13 +1,10 @@
 """File systems that lack what others have."""
 
-from __future__ import annotations
-
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 import os
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+
+import loopback
 
 
 class GitServer(ThreadingHTTPServer):
@@ -34,19 +35,14 @@ class GitServer(ThreadingHTTPServer):
 @contextmanager
 def serving(server: GitServer, certificate: Path | None = None) -> Iterator[GitServer]:
     """Serve until the block ends; over TLS with the key and certificate of one file."""
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+    if context and certificate:
         context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    try:
+    with loopback.running(server, context):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(loopback.Handler):
     server: GitServer
 
     def do_GET(self) -> None:
@@ -57,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
             code, ask = (
                 (407, "Proxy-Authenticate") if self.server.proxy else (401, "WWW-Authenticate")
             )
-            self._answer(code, {ask: 'Basic realm="x"'}, b"")
+            self.answer(code, headers={ask: 'Basic realm="x"'})
         elif self.server.proxy:
             self._hand_on(body)
         else:
@@ -73,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection.request(self.command, f"/{path}", body, headers)
         answer = connection.getresponse()
         kept = {n: v for n, v in answer.getheaders() if n.lower() == "content-type"}
-        self._answer(answer.status, kept, answer.read())
+        self.answer(answer.status, answer.read(), kept)
         connection.close()
 
     def _serve(self, body: bytes) -> None:
@@ -98,15 +94,4 @@ class _Handler(BaseHTTPRequestHandler):
         )
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
-        self._answer(int(headers.pop("Status", "200")[:3]), headers, answer)
-
-    def _answer(self, code: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(code)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(int(headers.pop("Status", "200")[:3]), answer, headers)

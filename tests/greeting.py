@@ -1,10 +1,9 @@
-"""A step that greets, for tests of the command line, and Python in a process."""
+"""A step that greets, for tests of the command line."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from stepkit.options import DETAIL, DURATION, Also, AtLeast, DefaultFromEnv, FromEnv, Pair
 
@@ -34,6 +33,13 @@ def greet(options: Options) -> Outputs:
     return Outputs(said_words=said, each=options.words)
 
 
-def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+Register: TypeAlias = Callable[[Callable[[Options], Outputs]], None]  # takes the step's run
+
+
+def raising(error: BaseException) -> Callable[[Options], Outputs]:
+    """Return a step that ends with ``error``."""
+
+    def run(_: Options) -> Outputs:
+        raise error
+
+    return run

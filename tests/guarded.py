@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.memory.read_guard_log import GuardLog
@@ -25,6 +25,14 @@ stepkit_guard = sys.modules["stepkit_guard"] = importlib.util.module_from_spec(s
 spec.loader.exec_module(stepkit_guard)
 active = stepkit_guard.install()
 """
+# What the RAPIDS single-cell notebooks begin with.
+SET_UP = """\
+import cupy as cp
+import rmm
+from rmm.allocators.cupy import rmm_cupy_allocator
+rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
+cp.cuda.set_allocator(rmm_cupy_allocator)
+"""
 ON_HOST = "import host_gpu, rmm\nhost_gpu.simulate()\n"
 
 
@@ -36,6 +44,9 @@ class Done(NamedTuple):
     code: int
     log: GuardLog
     events: list[dict[str, Any]]
+
+
+Guarded: TypeAlias = Callable[..., Done]  # takes code and settings of the guard
 
 
 def guarded(

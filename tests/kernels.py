@@ -1,22 +1,24 @@
 """Kernels that are unusual, or broken."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import pytest
 
-    import pytest
+Install: TypeAlias = Callable[..., None]  # takes a name and argv, and the environment by keywords
 
 
-def install_kernel(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, *argv: str, **env: str
-) -> None:
+@pytest.fixture
+def install_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make a kernel ``name`` that Jupyter finds; its specification sets ``env``."""
-    spec = directory / f"share/kernels/{name}/kernel.json"
-    spec.parent.mkdir(parents=True)
-    content = {"argv": argv, "env": env, "display_name": name, "language": "python"}
-    spec.write_text(json.dumps(content))
-    monkeypatch.setenv("JUPYTER_PATH", str(directory / "share"))
+
+    def install(name: str, *argv: str, **env: str) -> None:
+        spec = tmp_path / f"share/kernels/{name}/kernel.json"
+        spec.parent.mkdir(parents=True)
+        content = {"argv": argv, "env": env, "display_name": name, "language": "python"}
+        spec.write_text(json.dumps(content))
+        monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+
+    return install

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+import loopback
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Web:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-class _WebHandler(BaseHTTPRequestHandler):
+class _WebHandler(loopback.Handler):
     web: Web
 
     def do_POST(self) -> None:
@@ -48,18 +50,13 @@ class _WebHandler(BaseHTTPRequestHandler):
         status = self.web.statuses.pop(0) if self.web.statuses else self.web.always
         if status is None:
             status = 201 if self.path.startswith("/repos/") else 200  # as GitHub, as chats
-        answer = b'{"message": "by the test"}'
+        if not self.web.endless:
+            self.answer(status, b'{"message": "by the test"}', self.web.headers)
+            return
         self.send_response(status)
-        length = {} if self.web.endless else {"Content-Length": str(len(answer))}
-        for name, value in {**self.web.headers, **length}.items():
-            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer)
-        while self.web.endless and not self.web.over.wait(0.1):
+        while not self.web.over.wait(0.1):
             self.wfile.write(b" ")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 class _MailHandler(socketserver.StreamRequestHandler):
@@ -89,25 +86,13 @@ class _MailHandler(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def _running(server: socketserver.BaseServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
 def web() -> Iterator[Web]:
     state = Web()
     handler = type("Handler", (_WebHandler,), {"web": state})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_port}"
-    with _running(server):
+    with loopback.running(server):
         try:
             yield state
         finally:
@@ -121,5 +106,5 @@ def mail() -> Iterator[tuple[int, list[str]]]:
     handler = type("Handler", (_MailHandler,), {"mails": mails})
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    with _running(server):
+    with loopback.running(server):
         yield int(server.server_address[1]), mails

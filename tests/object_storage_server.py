@@ -6,9 +6,10 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from urllib.request import Request, urlopen
 
+import loopback
 from moto.server import ThreadedMotoServer
 
 # moto looks for a signature, and does not check it.
@@ -68,7 +69,7 @@ class Faulty:
         return self.faults.pop(0) if self.faults else self.always
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(loopback.Handler):
     protocol_version = "HTTP/1.1"
     control: Faulty
 
@@ -84,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.control.over.wait(60)
             self.close_connection = True
         elif fault == "lose":
-            self.answer(200, b"", ETag='"x"')
+            self.answer(200, headers={"ETag": '"x"'})
         else:
             self.forward(b"?" + body[1:] if fault == "corrupt" else body)
 
@@ -100,23 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         content = answer.read()
         headers = {k: v for k, v in answer.getheaders() if k.lower() not in _UNSAFE}
-        length = answer.getheader("Content-Length")
-        self.answer(answer.status, content, length, **headers)
+        if length := answer.getheader("Content-Length"):
+            headers["Content-Length"] = length  # that of the object, also after HEAD
+        self.answer(answer.status, content, headers)
         connection.close()
-
-    def answer(
-        self, status: int, content: bytes, length: str | None = None, **headers: str
-    ) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", length or str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 @contextmanager
@@ -124,18 +112,12 @@ def faulty(storage: Storage, context: ssl.SSLContext | None = None) -> Iterator[
     """Serve ``storage`` with the faults that the test names, encrypted with a ``context``."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
     scheme = "https" if context else "http"
     url = f"{scheme}://127.0.0.1:{server.server_port}"
     control = Faulty(url, storage.url.removeprefix("http://"))
     server.RequestHandlerClass = type("Handler", (_Handler,), {"control": control})
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield control
-    finally:
-        control.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with loopback.running(server, context):
+        try:
+            yield control
+        finally:
+            control.over.set()

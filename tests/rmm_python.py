@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cuda_driver import fake_cuda
+from guarded import ON_HOST, Guarded, guarded
 
 OLDEST = ("rmm-cu12==25.4.*", "cupy-cuda12x==13.4.*", "numpy<2.3", "ipykernel")
 
@@ -25,6 +27,19 @@ def python(request: pytest.FixtureRequest) -> str:
         return _oldest(request.config)
     request.getfixturevalue("rmm_here")
     return sys.executable
+
+
+@pytest.fixture
+def on_host(tmp_path: Path, python: str) -> Guarded:
+    """Run code under the guard, with a GPU that is simulated in host memory."""
+    return lambda code, **more: guarded(tmp_path, ON_HOST + code, python=python, **more)
+
+
+@pytest.fixture
+def without_gpu(tmp_path: Path, python: str) -> Guarded:
+    """Run code under the guard, with a driver that finds no GPU."""
+    env = fake_cuda(tmp_path)
+    return lambda code, **more: guarded(tmp_path, code, python=python, **{"env": env, **more})
 
 
 def _oldest(config: pytest.Config) -> str:

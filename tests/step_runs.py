@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from stepkit.errors import StepError
+from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
 
@@ -22,6 +22,14 @@ def failed(notebook: Path, **more: Any) -> StepError:
     with pytest.raises(StepError) as caught:
         run(notebook, **more)
     return caught.value
+
+
+def refused(notebook: Path, *, reason: Reason | None = None, **more: Any) -> str:
+    """Execute ``notebook``, which is refused with a ConfigurationError; return its message."""
+    error = failed(notebook, **more)
+    assert type(error) is ConfigurationError
+    assert reason in {None, error.reason}
+    return str(error)
 
 
 def printed(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import commands
 import nbformat
 import pytest
 
@@ -54,8 +55,7 @@ def git(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
     }
-    command = ["git", *args]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return commands.run("git", *args, cwd=cwd, env=env)
 
 
 def clone(url: str, cwd: Path, *, token: str = "") -> subprocess.CompletedProcess[str]:
@@ -166,6 +166,11 @@ def code_cells(path: Path) -> list[Any]:
     return [cell for cell in nb.cells if cell.cell_type == "code"]
 
 
+def parameters_cell(path: Path) -> Any:
+    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    return cell
+
+
 @every_notebook
 def test_a_notebook_is_valid_and_has_no_outputs(path: Path) -> None:
     text = path.read_text()
@@ -180,12 +185,11 @@ def test_a_notebook_is_valid_and_has_no_outputs(path: Path) -> None:
 
 @every_notebook
 def test_a_notebook_has_one_cell_of_parameters_that_papermill_can_read(path: Path) -> None:
-    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
-    tokens = list(tokenize.generate_tokens(StringIO(cell.source).readline))
-    assert not [
-        token.string for token in tokens if token.type == tokenize.COMMENT and "=" in token.string
-    ]
-    assert len([token for token in tokens if token.string == "="]) == len(cell.source.splitlines())
+    source = parameters_cell(path).source
+    tokens = list(tokenize.generate_tokens(StringIO(source).readline))
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    assert not [comment for comment in comments if "=" in comment]
+    assert len([token for token in tokens if token.string == "="]) == len(source.splitlines())
 
 
 @every_notebook
@@ -204,10 +208,9 @@ def test_a_notebook_ends_with_the_output_that_the_tests_look_for(path: Path) -> 
 def test_a_failing_notebook_fails_before_its_end_with_its_reason(
     tmp_path: Path, name: str, code: int, reason: str
 ) -> None:
-    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
-    command += ["--notebook", str(NOTEBOOKS / f"failing/{name}.ipynb")]
-    command += ["--output", str(tmp_path / "out.ipynb"), "--report", str(tmp_path / "report.json")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    flags = ["--notebook", NOTEBOOKS / f"failing/{name}.ipynb", "--output", tmp_path / "out.ipynb"]
+    flags += ["--report", tmp_path / "report.json"]
+    done = commands.stepkit("execute-notebook", *flags, cwd=tmp_path)
     assert done.returncode == code
     assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason
     cells = code_cells(tmp_path / "out.ipynb")
@@ -218,11 +221,7 @@ def test_a_failing_notebook_fails_before_its_end_with_its_reason(
 
 def test_the_lite_variant_sets_parameters_that_the_notebook_has() -> None:
     names = {name.partition("=")[0] for name in demo.LITE_PARAMETERS}
-    (cell,) = [
-        cell
-        for cell in code_cells(demo.REPOSITORIES["notebooks"] / demo.NOTEBOOK)
-        if "parameters" in cell.metadata.get("tags", [])
-    ]
+    cell = parameters_cell(demo.REPOSITORIES["notebooks"] / demo.NOTEBOOK)
     assert names <= {line.partition(" ")[0] for line in cell.source.splitlines()}
 
 
@@ -233,8 +232,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_tests(checkout: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-m", "single_cell", "-p", "no:cacheprovider"]
-    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    options = ("-m", "single_cell", "-p", "no:cacheprovider")
+    return commands.python("-m", "pytest", *options, cwd=checkout)
 
 
 def test_a_good_page_passes_and_unmarked_tests_are_left_out(checkout: Path) -> None:
@@ -262,16 +261,13 @@ def test_a_bad_page_fails_the_tests(checkout: Path, page: str) -> None:
 
 
 def test_the_lock_fits_the_test_repository(checkout: Path) -> None:
-    command = [sys.executable, "-m", "poetry", "check", "--lock", "--no-interaction"]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    check = ("poetry", "check", "--lock", "--no-interaction")
+    done = commands.python("-m", *check, cwd=checkout)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def run_demo(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "examples.demo", *args]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False
-    )
+    return commands.python("-m", "examples.demo", *args, cwd=ROOT, env=os.environ | env)
 
 
 def test_the_error_for_an_unknown_notebook_names_the_known_ones() -> None:
@@ -294,9 +290,7 @@ def test_without_http_backend_the_demo_says_what_to_install(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_forwarded_and_the_exit_code_of_the_pipeline_is_returned(
-    signum: signal.Signals,
-) -> None:
+def test_a_signal_is_forwarded_and_the_exit_code_of_the_pipeline_is_returned(signum: int) -> None:
     pipeline = (
         "import signal, sys, time\n"
         f"signal.signal({int(signum)}, lambda *_: sys.exit(77))\n"

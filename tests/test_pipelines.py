@@ -1,13 +1,13 @@
 """The Pipelines with all their tasks, as run-local runs them."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import commands
 import data_server
 import message_servers
 import pytest
@@ -34,8 +34,17 @@ def run_local(
     command += [f"--run={run}", f"--workspace=shared={directory}/work"]
     command += [f"--report={directory}/report.json", *flags, "--param"]
     command += [f"{name.replace('_', '-')}={value}" for name, value in params.items()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = commands.run(*command, timeout=300)
     return done.returncode, done.stderr
+
+
+def notebook_ci(
+    directory: Path, origin: Origin, tests: Origin, *flags: str, run: str = "run-1", **params: str
+) -> tuple[int, str]:
+    """Run the Pipeline of one notebook, nb/a.ipynb, and of all tests."""
+    params |= {"notebooks_url": origin.url, "tests_url": tests.url, "notebook": "nb/a.ipynb"}
+    params |= {"marker": "", "installer": "none"}
+    return run_local(directory, "notebook-ci", *flags, run=run, **params)
 
 
 def notebooks(tmp_path: Path, **sources: str) -> Origin:
@@ -91,16 +100,12 @@ def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     (tmp_path / "published").mkdir()
     keys = secret(tmp_path, NOTIFY_WEBHOOK=f"{server.url}/hook", GITHUB_TOKEN="ghs_s3cret-token")
 
-    ended, log = run_local(
+    ended, log = notebook_ci(
         tmp_path,
-        "notebook-ci",
+        origin,
+        tests,
         keys,
-        notebooks_url=origin.url,
         notebooks_revision=commit,
-        notebook="nb/a.ipynb",
-        tests_url=tests.url,
-        marker="",
-        installer="none",
         publish_to=f"{tmp_path}/published",
         publish_url="https://pages.example.com",
         notify="true",
@@ -137,18 +142,8 @@ def test_datasets_are_there_before_the_notebook_runs_and_stay_for_the_next_run(
         (origin.path / "datasets.json").write_text(json.dumps(manifest))
         origin.commit("notebook and manifest")
         for run in ("run-1", "run-2"):
-            ended, log = run_local(
-                tmp_path,
-                "notebook-ci",
-                run=run,
-                notebooks_url=origin.url,
-                notebook="nb/a.ipynb",
-                dataset_manifest="datasets.json",
-                dataset_directory="nb",
-                tests_url=tests.url,
-                marker="",
-                installer="none",
-            )
+            given = {"dataset_manifest": "datasets.json", "dataset_directory": "nb"}
+            ended, log = notebook_ci(tmp_path, origin, tests, run=run, **given)
             assert ended == 0, log
             assert "7000" in (tmp_path / f"work/{run}/artifacts/papermill.log").read_text()
     reports = [
@@ -162,17 +157,7 @@ def test_a_notification_that_cannot_be_sent_does_not_fail_a_run(tmp_path: Path) 
     origin, tests = notebooks(tmp_path, a="1"), repository_of_tests(tmp_path)
     keys = secret(tmp_path, NOTIFY_WEBHOOK="http://127.0.0.1:1/hook")
 
-    ended, log = run_local(
-        tmp_path,
-        "notebook-ci",
-        keys,
-        notebooks_url=origin.url,
-        notebook="nb/a.ipynb",
-        tests_url=tests.url,
-        marker="",
-        installer="none",
-        notify="true",
-    )
+    ended, log = notebook_ci(tmp_path, origin, tests, keys, notify="true")
 
     assert ended == 0, log
     report = json.loads((tmp_path / "work/run-1/reports/notify.json").read_text())
@@ -202,20 +187,10 @@ def test_notebooks_side_by_side_have_one_report(tmp_path: Path) -> None:
 
 
 def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(tmp_path: Path) -> None:
-    origin, tests = (
-        notebooks(tmp_path, a="raise ValueError('why ' * 500)"),
-        repository_of_tests(tmp_path),
-    )
+    origin = notebooks(tmp_path, a="raise ValueError('why ' * 500)")
 
-    ended, log = run_local(
-        tmp_path,  # longer than a workspace's path on a cluster
-        "notebook-ci",
-        notebooks_url=origin.url,
-        notebook="nb/a.ipynb",
-        tests_url=tests.url,
-        marker="",
-        installer="none",
-    )
+    # The path of this run is longer than a workspace's path on a cluster.
+    ended, log = notebook_ci(tmp_path, origin, repository_of_tests(tmp_path))
 
     assert ended == 3, log
     results = {task["task"]: task["results"] for task in report_of(tmp_path)["outputs"]["tasks"]}

@@ -1,11 +1,11 @@
 """The whole Pipeline, run by run-local from the YAML that a cluster uses."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from samples import Origin, write_notebook
 
@@ -50,9 +50,7 @@ class Run:
         self.command: list[str] = []
 
     def start(self) -> None:
-        done = subprocess.run(
-            self.command, capture_output=True, text=True, check=False, timeout=120
-        )
+        done = commands.run(*self.command, timeout=120)
         self.exit_code, self.log = done.returncode, done.stderr
 
     @property
@@ -101,9 +99,8 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert done.exit_code == 0, done.log
     assert done.artifacts == ARTIFACTS
     assert "a.ipynb: passed" in done.summary.splitlines()[0]
-    assert [line for line in done.summary.splitlines() if line.startswith("## Tests")] == [
-        "## Tests: 1 of 1 passed"
-    ]
+    headings = [line for line in done.summary.splitlines() if line.startswith("## Tests")]
+    assert headings == ["## Tests: 1 of 1 passed"]
     manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
     listed = {artifact["path"] for artifact in manifest["artifacts"]}
     assert listed == ARTIFACTS - {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
@@ -157,9 +154,8 @@ def test_a_failed_test_fails_the_run(tmp_path: Path) -> None:
 
     assert done.exit_code == 3
     assert done.report("execute-notebook")["status"] == "succeeded"
-    assert done.summary.splitlines()[2].startswith(
-        "**run-tests failed** (tests-failed, exit code 3)"
-    )
+    verdict = done.summary.splitlines()[2]
+    assert verdict.startswith("**run-tests failed** (tests-failed, exit code 3)")
     assert "## Tests: 0 of 1 passed" in done.summary
 
 
@@ -189,11 +185,10 @@ def test_bad_input_is_reported_and_the_tasks_that_need_it_do_not_run(tmp_path: P
 
 @pytest.mark.parametrize("url", ["file:///no/such/repository"])
 def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> None:
-    command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
     given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={url}"]
     flags = ["--workspace", f"shared={tmp_path}/work", "--param", *given]
 
-    done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
+    done = commands.stepkit("run-local", PIPELINE, "--run=ci-1", *flags)
 
     assert done.returncode == 2
     summary = (tmp_path / "work/ci-1/artifacts/STEP_SUMMARY.md").read_text()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import commands
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -19,11 +20,7 @@ _ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-_CODE = """\
-import sys
-from stepkit.cli.main import main
-sys.exit(main())
-"""
+_CODE = "import sys; from stepkit.cli.main import main; sys.exit(main())"
 
 
 def stepkit_as(
@@ -35,14 +32,8 @@ def stepkit_as(
     """
     found = python()
     assert found
-    return subprocess.run(
-        [*_as(uid, group, also), found, "-P", "-c", _CODE, *map(str, args)],
-        env={**_ENVIRONMENT, "PATH": os.environ["PATH"]},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*_as(uid, group, also), found, "-P", "-c", _CODE, *args]
+    return commands.run(*command, env={**_ENVIRONMENT, "PATH": os.environ["PATH"]}, cwd="/")
 
 
 @cache
@@ -52,9 +43,7 @@ def python() -> str | None:
         return None
     for name in (sys.executable, "/usr/bin/python3"):
         command = [*_as(RANDOM, 0), name, "-P", "-c", "import git, tenacity, stepkit.cli.main"]
-        if not subprocess.run(
-            command, env=_ENVIRONMENT, cwd="/", capture_output=True, check=False
-        ).returncode:
+        if not commands.run(*command, env=_ENVIRONMENT, cwd="/").returncode:
             return name
     return None
 

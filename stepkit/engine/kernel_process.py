@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
+from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1, Signals
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
@@ -34,6 +35,8 @@ _SOCKET_DIRECTORY: Final = 90  # characters of its path: that of a socket may ha
 _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_threshold={1 << 62}")
 
 _REPLACED: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules; the launcher does their work
+
+_OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself (SIG\w+):")  # the launcher's
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -75,6 +78,13 @@ class Kernel:
         """The process's exit code, negative for a signal; None while it runs."""
         code: int | None = self.process.poll()
         return code
+
+    @property
+    def killed_itself(self) -> bool:
+        """Whether its code sent it the signal that ended it, as far as the launcher saw."""
+        code = self.exit_code or 0
+        sent = (_OWN_SIGNAL.match(line) for line in _lines(self.log))
+        return code < 0 and Signals(-code).name in {found[1] for found in sent if found}
 
     async def wait_for_end(self) -> None:
         """Wait until the process has ended."""

@@ -153,6 +153,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         ending=state.ending,
         cancelled_by=state.cancelled_by,
         exit_code=kernel.exit_code,
+        killed_itself=kernel.killed_itself,
         limit=state.limit,
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),

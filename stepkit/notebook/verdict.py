@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Cancelled, Reason, StepError, ToolError, UserCodeError
@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run"]
 
-# A kernel that crashes by itself ends with another signal.
-_FROM_OUTSIDE: Final[dict[int, str]] = {
-    SIGKILL: "most often a sign that the machine ran out of memory",
-    SIGTERM: "from outside",
-}
+# What others send to end a process. Its own crashes and timers end it with another signal.
+_SENT: Final = {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM}
 _EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
 
 
@@ -67,18 +64,19 @@ class CellRun:
 class Execution:
     """What a verdict is made from: the cells in order, and how the kernel ended.
 
-    ``cancelled_by`` is the signal that ended a cancelled run,
-    ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
-    seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile,
-    ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages of the
-    kernel never arrived, and ``skipped`` how many cells rules took out of the run. ``started`` is
-    when the run began, by :func:`time.monotonic`.
+    ``cancelled_by`` is the signal that ended a cancelled run, ``exit_code`` is the kernel process's
+    (negative for a signal), ``killed_itself`` whether it sent itself that signal, ``limit`` the
+    time limit in seconds that was hit, ``oom_kills`` how many processes the OOM killer ended
+    meanwhile, ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages
+    of the kernel never arrived, and ``skipped`` how many cells rules took out of the run.
+    ``started`` is when the run began, by :func:`time.monotonic`.
     """
 
     cells: Sequence[CellRun]
     ending: Ending
     cancelled_by: int | None = None
     exit_code: int | None = None
+    killed_itself: bool = False
     limit: float | None = None
     oom_kills: int = 0
     memory_limit: int | None = None
@@ -186,6 +184,9 @@ def _unfinished(execution: Execution, cell: CellRun) -> StepError:
 
 def _kernel_died(execution: Execution, where: str) -> StepError:
     code, rest = execution.exit_code, _not_run(execution)
+    if execution.killed_itself and code:
+        text = f"the kernel killed itself with {Signals(-code).name} in {where}"
+        return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     if execution.oom_kills and code == -SIGKILL:
         limit = execution.memory_limit
         size = f" of {limit / 2**30:.1f} GiB" if limit else ""
@@ -195,10 +196,9 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
             reason=Reason.OUT_OF_MEMORY,
         )
     if code is not None and code < 0:
-        name = Signals(-code).name
-        text = f"the kernel was killed by {name} in {where}"
-        if why := _FROM_OUTSIDE.get(-code):
-            return ToolError(f"{text}, {why}{rest}", reason=Reason.KERNEL_DIED)
+        text = f"the kernel was killed by {Signals(-code).name} in {where}"
+        if -code in _SENT:
+            return ToolError(f"{text}, sender unknown{rest}", reason=Reason.KERNEL_DIED)
         return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     how = "died" if code is None else f"exited by itself with code {code}"
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)

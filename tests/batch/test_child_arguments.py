@@ -66,10 +66,10 @@ def test_every_setting_is_passed_except_the_environment() -> None:
 
 def test_gpu_options_are_passed_to_each_notebook() -> None:
     gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
-    argv = arguments(Planned(name="a", path=Path("a.ipynb")), PLACES, gpu=gpu, page=False,
-                     log_output=False)  # fmt: skip
+    one = Planned(name="a", path=Path("a.ipynb"))
 
-    assert {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"} <= {
-        *argv
-    }
+    argv = arguments(one, PLACES, gpu=gpu, page=False, log_output=False)
+
+    expected = {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"}
+    assert expected <= {*argv}
     assert not [flag for flag in argv if flag.startswith("--on-gpu-oom")]

@@ -3,6 +3,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 
 from stepkit.batch import plan_file as batch_plan_file
 from stepkit.batch.planned_notebook import Planned, Settings
@@ -19,11 +20,9 @@ def read(tmp_path: Path, text: str, flags: Settings | None = None) -> list[Plann
 
 
 def refused(tmp_path: Path, text: str) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        read(tmp_path, text)
-    assert "\n" not in str(caught.value)
-    assert "plan.yaml" in str(caught.value)
-    return str(caught.value)
+    message = refusal(read, tmp_path, text)
+    assert "plan.yaml" in message
+    return message
 
 
 FULL = """\

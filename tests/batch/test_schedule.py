@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,27 @@ def planned(name: str, *needs: str, exempt: str = "", until: str = "") -> Planne
     return Planned(name=name, path=path, needs=needs, exempt=exempt, until=until)
 
 
-def ending(status: Any, started: list[str]) -> Callable[[Planned], NotebookRun]:
-    def execute(one: Planned) -> NotebookRun:
-        started.append(one.name)
-        chosen = status(one.name) if callable(status) else status
-        return NotebookRun(name=one.name, path=one.path, status=chosen, exit_code=0)
+def ended(one: Planned, status: Any = "passed") -> NotebookRun:
+    return NotebookRun(name=one.name, path=one.path, status=status, exit_code=0)
 
-    return execute
+
+def run(
+    plan: list[Planned], execute: Callable[[Planned], NotebookRun], **more: Any
+) -> Sequence[NotebookRun]:
+    usual = {"jobs": 1, "fail_fast": False, "stop": threading.Event(), **more}
+    schedule = Schedule(plan, execute, **usual)
+    schedule.run()
+    return schedule.in_order()
 
 
 def fates(plan: list[Planned], bad: str = "", **more: Any) -> tuple[list[str], dict[str, str]]:
     started: list[str] = []
-    execute = ending(lambda name: "failed" if name in bad.split() else "passed", started)
-    usual = {"jobs": 1, "fail_fast": False, "stop": threading.Event(), **more}
-    schedule = Schedule(plan, execute, **usual)
-    schedule.run()
-    runs = schedule.in_order()
+
+    def execute(one: Planned) -> NotebookRun:
+        started.append(one.name)
+        return ended(one, "failed" if one.name == bad else "passed")
+
+    runs = run(plan, execute, **more)
     assert [run.name for run in runs] == [one.name for one in plan]
     return started, {run.name: f"{run.status} {run.message}".strip() for run in runs}
 
@@ -71,9 +76,7 @@ def test_with_fail_fast_nothing_starts_after_a_failure() -> None:
     assert ends["c"] == "not-run b failed (--fail-fast)"
 
 
-def test_a_skipped_notebook_and_those_that_need_it_have_reason_and_date(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_skipped_notebooks_have_a_reason_and_a_date(caplog: pytest.LogCaptureFixture) -> None:
     plan = [planned("a", exempt="UCX", until="2027-01-01"), planned("b", "a"), planned("c", "b")]
 
     with caplog.at_level(logging.INFO):
@@ -100,13 +103,11 @@ def test_independent_notebooks_run_at_once_and_dependent_ones_wait() -> None:
         else:
             assert sorted(done) == ["a", "b"]
         done.append(one.name)
-        return NotebookRun(name=one.name, path=one.path, status="passed")
+        return ended(one)
 
-    plan = [planned("a"), planned("b"), planned("c", "a", "b")]
-    schedule = Schedule(plan, execute, jobs=2, fail_fast=False, stop=threading.Event())
-    schedule.run()
+    runs = run([planned("a"), planned("b"), planned("c", "a", "b")], execute, jobs=2)
 
-    assert [run.status for run in schedule.in_order()] == ["passed"] * 3
+    assert [one.status for one in runs] == ["passed"] * 3
 
 
 def test_at_most_jobs_notebooks_run_at_once() -> None:
@@ -120,10 +121,9 @@ def test_at_most_jobs_notebooks_run_at_once() -> None:
         threading.Event().wait(0.02)
         with lock:
             now -= 1
-        return NotebookRun(name=one.name, path=one.path, status="passed")
+        return ended(one)
 
-    plan = [planned(f"n{number}") for number in range(9)]
-    Schedule(plan, execute, jobs=3, fail_fast=False, stop=threading.Event()).run()
+    run([planned(f"n{number}") for number in range(9)], execute, jobs=3)
 
     assert 1 <= most <= 3
 
@@ -148,9 +148,8 @@ def test_a_bug_in_one_notebooks_thread_stops_the_others_and_is_raised() -> None:
         if one.name == "bug":
             raise RuntimeError("boom")
         asked.append(stop.wait(20))
-        return NotebookRun(name=one.name, path=one.path, status="cancelled")
+        return ended(one, "cancelled")
 
-    plan = [planned("slow"), planned("bug")]
     with pytest.raises(RuntimeError, match="boom"):
-        Schedule(plan, execute, jobs=2, fail_fast=False, stop=stop).run()
+        run([planned("slow"), planned("bug")], execute, jobs=2, stop=stop)
     assert asked == [True]

@@ -37,17 +37,15 @@ def test_tolerated_errors_are_counted_first() -> None:
     assert batch_verdict.sentence(runs) == (
         "passed with 2 tolerated errors: 1 of 2 notebooks passed, 1 with tolerated errors"
     )
-    assert batch_verdict.sentence([run("b", "tolerated", tolerated=1)]).startswith(
-        "passed with 1 tolerated error:"
-    )
+    one = batch_verdict.sentence([run("b", "tolerated", tolerated=1)])
+    assert one.startswith("passed with 1 tolerated error:")
 
 
 def test_a_skipped_notebook_is_named_with_reason_and_date() -> None:
     runs = [GOOD, run("b", "skipped", message="UCX", until="2027-01-01")]
 
-    assert batch_verdict.sentence(runs) == (
-        "1 of 2 notebooks passed, 1 skipped (b: UCX until 2027-01-01)"
-    )
+    sentence = "1 of 2 notebooks passed, 1 skipped (b: UCX until 2027-01-01)"
+    assert batch_verdict.sentence(runs) == sentence
 
 
 @pytest.mark.parametrize(
@@ -64,10 +62,8 @@ def test_the_worst_kind_decides_and_its_first_notebook_is_named(
     codes: tuple[int, ...], kind: type[StepError], name: str
 ) -> None:
     reasons = {2: Reason.BAD_INPUT, 3: Reason.CELL_ERROR, 4: Reason.KERNEL_DIED}
-    runs = [
-        failed(n, code, reasons.get(code, Reason.KILLED))
-        for n, code in zip("abc", codes, strict=True)
-    ]
+    reasons_of = [reasons.get(code, Reason.KILLED) for code in codes]
+    runs = list(map(failed, "abc", codes, reasons_of))
 
     found = error(GOOD, *runs)
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
-from greeting import Options, Outputs, greet
+from greeting import Options, Outputs, Register, greet
 
 from stepkit import steps
 from stepkit.cli import commands
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Options], Outputs]], None]:
+def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     def register(run: Callable[[Options], Outputs]) -> None:
         step = SimpleNamespace(__doc__="Say hello.", Options=Options, Outputs=Outputs, run=run)
         monkeypatch.setitem(sys.modules, "registered_step", step)

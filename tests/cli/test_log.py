@@ -1,17 +1,16 @@
 """The log on stderr in the format of its reader."""
 
 import json
-from collections.abc import Callable
 
 import pytest
-from greeting import Options, Outputs
+from greeting import Options, Outputs, Register
 
 from stepkit.cli import main as cli
 from stepkit.errors import UserCodeError
 
 
 def test_the_log_is_json_or_annotations_when_asked(
-    register: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    register: Register, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def warn(_: Options) -> Outputs:
         import logging

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from greeting import Options, Outputs, greet, python
+from commands import python, run
+from greeting import Options, Outputs, Register, greet, raising
 from waiting import until
 
 import stepkit
@@ -23,7 +23,7 @@ from stepkit.options import declared
 
 
 def test_writes_results_and_report(
-    register: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    register: Register, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = tmp_path / "made.txt"
     made.write_text("four")
@@ -63,17 +63,14 @@ def test_writes_results_and_report(
     ],
 )
 def test_each_ending_has_its_exit_code_and_is_reported(
-    register: Callable[..., None],
+    register: Register,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     error: BaseException,
     exit_code: int,
     reason: str,
 ) -> None:
-    def fail(_: Options) -> Outputs:
-        raise error
-
-    register(fail)
+    register(raising(error))
     flags = [f"--report={tmp_path}/r.json", f"--result=said-words={tmp_path}/said"]
 
     assert cli.main(["greet", "--name=you", *flags]) == exit_code
@@ -87,24 +84,18 @@ def test_each_ending_has_its_exit_code_and_is_reported(
 
 
 def test_failed_user_code_still_hands_over_what_it_left_behind(
-    register: Callable[..., None], tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
-    def fail(_: Options) -> Outputs:
-        raise UserCodeError("3 tests failed", outputs=Outputs(said_words="half"))
-
-    register(fail)
+    register(raising(UserCodeError("3 tests failed", outputs=Outputs(said_words="half"))))
 
     assert cli.main(["greet", "--name=you", f"--result=said-words={tmp_path}/result"]) == 3
     assert (tmp_path / "result").read_text() == "half"
 
 
 def test_a_bug_shows_its_traceback_and_is_reported_as_one(
-    register: Callable[..., None], tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
-    def bug(_: Options) -> Outputs:
-        raise LookupError("typo")
-
-    register(bug)
+    register(raising(LookupError("typo")))
 
     with pytest.raises(LookupError):
         cli.main(["greet", "--name=you", f"--report={tmp_path}/r.json"])
@@ -114,7 +105,7 @@ def test_a_bug_shows_its_traceback_and_is_reported_as_one(
 
 
 def test_a_step_that_is_killed_leaves_a_report_and_results_that_say_so(
-    register: Callable[..., None], tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
     seen = {}
 
@@ -134,7 +125,7 @@ def test_a_step_that_is_killed_leaves_a_report_and_results_that_say_so(
 
 
 def test_a_secret_comes_from_the_environment_and_shows_nowhere(
-    register: Callable[..., None],
+    register: Register,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -202,7 +193,7 @@ def test_a_closed_stdout_or_stderr_does_not_change_the_verdict(
     command = f"{sys.executable} -P -m stepkit collect-artifacts --artifacts {tmp_path}"
     script = f"set -o pipefail; {command} {redirection}; exit $?"
 
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    done = run("bash", "-c", script)
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -214,11 +205,7 @@ def test_a_closed_stdout_or_stderr_does_not_change_the_verdict(
     [(signal.SIG_DFL, 129, "cancelled"), (signal.SIG_IGN, 0, "succeeded")],
 )
 def test_a_closed_terminal_ends_a_step_unless_nohup_ignores_it(
-    register: Callable[..., None],
-    tmp_path: Path,
-    action: signal.Handlers,
-    code: int,
-    status: str,
+    register: Register, tmp_path: Path, action: signal.Handlers, code: int, status: str
 ) -> None:
     def hang_up(options: Options) -> Outputs:
         os.kill(os.getpid(), signal.SIGHUP)

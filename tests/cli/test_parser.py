@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from greeting import python
+from commands import python
 
 from stepkit import steps
 from stepkit.cli import commands

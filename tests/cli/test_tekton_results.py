@@ -1,11 +1,10 @@
 """Results for Tekton: exact, small, and never in the way of the verdict."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from greeting import Options, Outputs
+from greeting import Options, Outputs, Register, raising
 
 from stepkit.cli import main as cli
 from stepkit.errors import ToolError, UserCodeError
@@ -34,12 +33,9 @@ def test_an_output_may_be_a_result_under_two_names(tmp_path: Path) -> None:
 
 
 def test_the_message_is_cut_so_that_all_results_stay_below_1_kib(
-    register: Callable[..., None], tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
-    def fail(_: Options) -> Outputs:
-        raise ToolError("why " * 200, outputs=Outputs(said_words="p" * 800))
-
-    register(fail)
+    register(raising(ToolError("why " * 200, outputs=Outputs(said_words="p" * 800))))
     flags = [f"--result={name}={tmp_path}/{name}" for name in ("said-words", "reason", "message")]
 
     assert cli.main(["greet", "--name=you", *flags]) == 4
@@ -52,7 +48,7 @@ def test_the_message_is_cut_so_that_all_results_stay_below_1_kib(
 
 
 def test_an_error_while_writing_results_does_not_hide_a_failed_step(
-    register: Callable[..., None], tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
     def fail(_: Options) -> Outputs:
         (tmp_path / "file/reason").unlink()

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
 
 from tasks.cluster.tool import run_namespace
@@ -62,7 +62,7 @@ REFUSALS = {
 }
 
 
-class ApiServer(BaseHTTPRequestHandler):
+class ApiServer(loopback.Handler):
     asked: list[tuple[str, str]]
 
     def do_GET(self) -> None:
@@ -73,15 +73,7 @@ class ApiServer(BaseHTTPRequestHandler):
             code, reason, message = REFUSALS.get(path, (404, "NotFound", f'"{path}" not found'))
             answer = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}
             answer |= {"reason": reason, "message": message}
-        data = json.dumps(answer).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        self.answer(code, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
 
 @pytest.fixture
@@ -90,9 +82,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
     if shutil.which("kubectl") is None:
         pytest.skip("there is no kubectl")
     ApiServer.asked = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), ApiServer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)) as server:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -107,8 +97,6 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
         monkeypatch.setenv("HOME", str(tmp_path))
         yield ApiServer.asked
-        server.shutdown()
-        thread.join()
 
 
 def test_of_secrets_only_a_table_of_names_is_asked_for(asked: list[tuple[str, str]]) -> None:

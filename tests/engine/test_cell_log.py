@@ -1,18 +1,13 @@
 """What cells print reaches the log in lines and the files as it is."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from stepkit.engine.cell_log import CellLog
 from stepkit.errors import Reason, ToolError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,12 @@
 """The file is whole at every moment, and each cell is encoded once for each of its states."""
 
-from __future__ import annotations
-
 import errno
 import os
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import pytest
@@ -20,9 +18,6 @@ from stepkit.engine import checkpoints, notebook_json
 from stepkit.engine.checkpoints import Checkpoints
 from stepkit.engine.staged_file import StagedFile
 from stepkit.errors import ConfigurationError, Reason, ToolError
-
-if TYPE_CHECKING:
-    pass
 
 
 def book(cells: int) -> Any:
@@ -42,6 +37,7 @@ class Run:
         self.target = target
         self.flushed = 0
         self.saving = Checkpoints(nb, target, interval=interval, flush=self._flush)
+        self.saving.begin()
 
     def _flush(self) -> None:
         self.flushed += 1
@@ -65,6 +61,13 @@ class Run:
 
     def wait_until_saved(self) -> None:
         until(self.is_saved)
+
+    def cells(self, *numbers: int, save_each: bool = False) -> None:
+        """Run these cells, and wait for the checkpoint after each or after none of them."""
+        for number in numbers:
+            self.cell(number)
+            if save_each:
+                self.wait_until_saved()
 
     def finish(self) -> None:
         self.saving.finish()
@@ -107,11 +110,8 @@ def _file_systems(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("_file_systems", "eager")
 def test_the_file_is_what_nbformat_writes_after_every_cell(target: Path) -> None:
     run = Run(book(5), target)
-    run.saving.begin()
     assert run.is_saved()
-    for number in range(5):
-        run.cell(number)
-        run.wait_until_saved()
+    run.cells(*range(5), save_each=True)
 
     run.finish()
 
@@ -119,7 +119,6 @@ def test_the_file_is_what_nbformat_writes_after_every_cell(target: Path) -> None
 @pytest.mark.usefixtures("eager")
 def test_a_reader_never_sees_a_torn_file(target: Path) -> None:
     run = Run(book(30), target, interval=0.001)
-    run.saving.begin()
     seen = set()
     done = threading.Event()
 
@@ -145,10 +144,7 @@ def test_a_cell_is_encoded_before_it_runs_and_when_it_has_ended(
     target: Path, encoded: list[str]
 ) -> None:
     run = Run(book(6), target)
-    run.saving.begin()
-    for number in range(6):
-        run.cell(number)
-        run.wait_until_saved()
+    run.cells(*range(6), save_each=True)
     run.finish()
 
     assert sorted(encoded) == sorted([f"cell-{n}" for n in range(6)] * 2)
@@ -158,7 +154,6 @@ def test_cells_are_encoded_once_even_when_nothing_is_saved_in_between(
     target: Path, encoded: list[str]
 ) -> None:
     run = Run(book(6), target, interval=0)
-    run.saving.begin()
     first = target.read_bytes()
     for number in range(6):
         run.cell(number)
@@ -171,15 +166,13 @@ def test_cells_are_encoded_once_even_when_nothing_is_saved_in_between(
 @pytest.mark.usefixtures("eager")
 def test_the_growing_output_of_a_long_cell_is_saved_while_it_runs(target: Path) -> None:
     run = Run(book(2), target)
-    run.saving.begin()
     run.saving.cell_started(run.nb.cells[0])
     for _ in range(3):
         with run.saving.lock:
             prints(run.nb.cells[0], "more\n")
         run.wait_until_saved()
-    flushed = run.flushed
 
-    assert flushed >= 4
+    assert run.flushed >= 4
     run.saving.cell_finished(run.nb.cells[0])
     run.finish()
 
@@ -188,10 +181,8 @@ def test_a_cell_that_finishes_while_the_file_is_rewritten_is_saved_once(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run(book(4), target, interval=0)
-    run.saving.begin()
     run.saving.pause()  # the moment is played, in this thread
-    run.cell(0)
-    run.cell(1)
+    run.cells(0, 1)
     run.saving._save()
     run.change(0, "late\n")  # so that all is written anew
     run.saving.cell_started(run.nb.cells[2])
@@ -213,9 +204,7 @@ def test_a_cell_that_finishes_while_the_file_is_rewritten_is_saved_once(
 @pytest.mark.parametrize("changed", [0, 1, 2, 3])
 def test_a_cell_that_changes_after_its_end_is_saved_again(target: Path, changed: int) -> None:
     run = Run(book(6), target)
-    run.saving.begin()
-    for number in range(3):
-        run.cell(number)
+    run.cells(*range(3))
     run.wait_until_saved()
     run.change(changed, "late\n")
     run.wait_until_saved()
@@ -229,7 +218,6 @@ def test_a_cell_that_changes_after_its_end_is_saved_again(target: Path, changed:
 
 def test_a_cell_that_changes_before_it_was_first_saved_is_saved_as_it_is(target: Path) -> None:
     run = Run(book(3), target, interval=0)
-    run.saving.begin()
     run.cell(0)
     run.change(0, "late\n")
     run.cell(1)
@@ -245,9 +233,7 @@ def test_a_change_while_the_file_is_being_written_is_not_lost(
 ) -> None:
     """The copy of a large notebook takes seconds, and the kernel does not wait for it."""
     run = Run(book(3), target, interval=0)
-    run.saving.begin()
-    run.cell(0)
-    run.cell(1)
+    run.cells(0, 1)
     run.saving.pause()
     run.saving._save()
     really = StagedFile.copy
@@ -268,7 +254,6 @@ def test_a_change_while_the_file_is_being_written_is_not_lost(
 @pytest.mark.usefixtures("eager")
 def test_changes_and_ends_at_any_moment_lose_nothing(target: Path) -> None:
     run = Run(book(40), target, interval=0.001)
-    run.saving.begin()
     for number in range(40):
         run.cell(number, "x" * 1000)
         run.change(number // 2, "late\n")
@@ -282,9 +267,7 @@ def test_changes_and_ends_at_any_moment_lose_nothing(target: Path) -> None:
 @pytest.mark.usefixtures("_file_systems")
 def test_cells_that_are_inserted_at_the_end_are_saved_in_their_places(target: Path) -> None:
     run = Run(book(4), target)
-    run.saving.begin()
-    for number in range(3):
-        run.cell(number)
+    run.cells(*range(3))
     run.wait_until_saved()
     run.saving.pause()
     for index in (2, 0):
@@ -294,18 +277,14 @@ def test_cells_that_are_inserted_at_the_end_are_saved_in_their_places(target: Pa
 
 
 def test_a_notebook_without_cells_is_saved(target: Path) -> None:
-    run = Run(book(0), target)
-    run.saving.begin()
-    run.finish()
+    Run(book(0), target).finish()
 
 
 def test_finished_cells_are_copied_and_not_encoded_again_when_others_change(
     target: Path, encoded: list[str]
 ) -> None:
     run = Run(book(50), target, interval=0)
-    run.saving.begin()
-    for number in range(50):
-        run.cell(number)
+    run.cells(*range(50))
     run.saving.pause()
     run.saving._save()
     encoded.clear()
@@ -318,7 +297,6 @@ def test_finished_cells_are_copied_and_not_encoded_again_when_others_change(
 def test_a_full_disk_keeps_the_last_file_and_what_fits_at_the_end(small_disk: Path) -> None:
     target = small_disk / "executed.ipynb"
     run = Run(book(3), target)
-    run.saving.begin()
     run.cell(0, "a" * 100_000)
     run.wait_until_saved()
     run.cell(1, "b" * 2_000_000)
@@ -338,7 +316,6 @@ def test_a_full_disk_keeps_the_last_file_and_what_fits_at_the_end(small_disk: Pa
 def test_a_full_disk_keeps_what_the_last_checkpoint_had(small_disk: Path) -> None:
     target = small_disk / "executed.ipynb"
     run = Run(book(2), target)
-    run.saving.begin()
     run.cell(0, "a" * 300_000)
     run.wait_until_saved()
     with suppress(OSError):
@@ -358,7 +335,6 @@ def test_saving_goes_on_when_a_full_disk_has_space_again(
 ) -> None:
     target = small_disk / "executed.ipynb"
     run = Run(book(4), target)
-    run.saving.begin()
     run.cell(0)
     run.wait_until_saved()
     other = small_disk / "other"
@@ -378,7 +354,6 @@ def test_saving_goes_on_when_a_full_disk_has_space_again(
 @pytest.mark.usefixtures("_file_systems")
 def test_a_directory_that_the_notebook_removed_is_made_again(target: Path) -> None:
     run = Run(book(3), target, interval=0)
-    run.saving.begin()
     run.cell(0)
     until(lambda: not run.saving._finished)
     for path in target.parent.iterdir():
@@ -392,7 +367,6 @@ def test_a_directory_that_the_notebook_removed_is_made_again(target: Path) -> No
 def test_a_directory_in_place_of_the_file_is_reported_and_nothing_is_lost(tmp_path: Path) -> None:
     target = tmp_path / "executed.ipynb"
     run = Run(book(1), target, interval=0)
-    run.saving.begin()
     target.unlink()
     target.mkdir()
 
@@ -407,9 +381,7 @@ def test_a_directory_in_place_of_the_file_is_reported_and_nothing_is_lost(tmp_pa
 def test_the_files_permissions_follow_the_umask(target: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
-        run = Run(book(1), target)
-        run.saving.begin()
-        run.finish()
+        Run(book(1), target).finish()
     finally:
         os.umask(before)
 
@@ -423,9 +395,7 @@ def test_a_link_in_place_of_the_file_is_replaced_and_its_target_is_kept(tmp_path
     (tmp_path / "soft.ipynb").symlink_to("shared.ipynb")
     os.link(tmp_path / "shared.ipynb", tmp_path / "hard.ipynb")
     for name in ("soft.ipynb", "hard.ipynb"):
-        run = Run(book(1), tmp_path / name)
-        run.saving.begin()
-        run.finish()
+        Run(book(1), tmp_path / name).finish()
         assert not (tmp_path / name).is_symlink()
 
     assert (tmp_path / "shared.ipynb").read_text() == "somebody's"
@@ -436,7 +406,6 @@ def test_a_relative_path_is_resolved_at_the_start(
 ) -> None:
     monkeypatch.chdir(target.parent)
     run = Run(book(1), Path(target.name).absolute())
-    run.saving.begin()
     monkeypatch.chdir(tmp_path)
     run.finish()
 

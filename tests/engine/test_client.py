@@ -1,10 +1,9 @@
 """Every output at its place, from real kernels: each test that runs one takes about a second."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import OUTPUT, execute, statuses, text_of
@@ -13,9 +12,6 @@ from stepkit.engine import client
 from stepkit.errors import Reason, ToolError
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.verdict import Ending
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def kinds(cell: Any) -> list[str]:

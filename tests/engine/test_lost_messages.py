@@ -1,8 +1,7 @@
 """Messages that never arrived are counted, and others are not."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +9,6 @@ from hypothesis import strategies as st
 from runs import execute
 
 from stepkit.engine.lost_messages import ReceivedMessages
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def message(number: int | str, pid: int = 7) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Notebooks of other formats and shapes run, and come out as whole notebooks of format 4.5."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -11,9 +10,6 @@ import pytest
 from stepkit.errors import UserCodeError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SPEC = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 

@@ -1,7 +1,5 @@
 """The engine's JSON is nbformat's, byte for byte."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import nbformat

@@ -1,10 +1,8 @@
 """One cell's outputs within their limit, and the whole of them in files."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +11,6 @@ from runs import execute, statuses, text_of
 
 from stepkit.engine.output_limit import OutputLimit
 from stepkit.errors import Reason, ToolError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTE = "[stepkit: cut after 10 bytes of outputs; the whole is in {}]"
 

@@ -1,7 +1,5 @@
 """The engine under papermill's own command and function."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -9,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import commands
 import nbformat
 import papermill
 import pytest
@@ -23,9 +23,6 @@ from samples import write_notebook
 from waiting import SOON, until
 
 from stepkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 KILL = "import os; os.kill(os.getpid(), 9)"
@@ -38,17 +35,18 @@ def command(engine: str, notebook: Path, output: str, *flags: str) -> list[str]:
 def papermill_with(engine: str, notebook: Path, *flags: str) -> tuple[int, Any]:
     """Run papermill and return its exit code and the notebook it wrote."""
     output = notebook.parent / f"{engine}.ipynb"
-    done = subprocess.run(
-        command(engine, notebook, str(output), *flags),
-        cwd=notebook.parent,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = commands.run(*command(engine, notebook, str(output), *flags), cwd=notebook.parent)
     assert output.exists(), done.stderr
     nb = nbformat.read(output, as_version=4)
     nbformat.validate(nb)
     return done.returncode, nb
+
+
+def execute(notebook: Path | str, output: str | None = "out.ipynb", **more: Any) -> Any:
+    """Call papermill's function with our engine, and return the executed notebook."""
+    return papermill.execute_notebook(
+        str(notebook), output, engine_name="stepkit", progress_bar=False, **more
+    )
 
 
 def comparable(nb: Any) -> str:
@@ -58,8 +56,8 @@ def comparable(nb: Any) -> str:
     for cell in nb["cells"]:
         if "papermill-error-cell-tag" in cell["metadata"].get("tags", []):
             cell["id"] = "mark"
-        for name in ("id",) if "injected-parameters" in cell["metadata"].get("tags", []) else ():
-            cell[name] = "injected"
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["id"] = "injected"
         for part in (cell["metadata"], cell["metadata"].get("papermill", {})):
             forget(part, "start_time", "end_time", "duration")
             forget(part.get("execution", {}), *part.get("execution", {}))
@@ -148,7 +146,7 @@ def test_a_signal_saves_the_outputs_so_far(
 def test_runs_without_an_output_file(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
 
-    nb = papermill.execute_notebook(str(notebook), None, engine_name="stepkit", progress_bar=False)
+    nb = execute(notebook, None)
 
     assert nb.cells[0].outputs[0].text == "ran\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
@@ -167,9 +165,7 @@ def test_relative_paths_are_relative_to_the_start_not_to_the_working_directory(
     (tmp_path / "work").mkdir()
 
     with pytest.raises(PapermillExecutionError):
-        papermill.execute_notebook(
-            "a.ipynb", "out.ipynb", engine_name="stepkit", progress_bar=False, cwd="work"
-        )
+        execute("a.ipynb", cwd="work")
 
     assert list((tmp_path / "work").iterdir()) == []
     assert f"{tmp_path}/work" in (tmp_path / "out.ipynb").read_text()
@@ -209,9 +205,7 @@ def test_an_output_elsewhere_is_written_however_it_ends(
 ) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print('kept')", ending, "3")
     with suppress(DeadKernelError, PapermillExecutionError):
-        papermill.execute_notebook(
-            str(notebook), "memory://out.ipynb", engine_name="stepkit", progress_bar=False
-        )
+        execute(notebook, "memory://out.ipynb")
 
     assert '"kept\\n"' in remote.files["memory://out.ipynb"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
@@ -240,11 +234,8 @@ def test_the_flags_of_papermill_and_of_the_engine_are_honoured(tmp_path: Path) -
     began = time.monotonic()
 
     with pytest.raises(Exception, match=r"after 1 s \(--execution-timeout\)"):
-        papermill.execute_notebook(
-            str(notebook),
-            "out.ipynb",
-            engine_name="stepkit",
-            progress_bar=False,
+        execute(
+            notebook,
             start_timeout=30,
             execution_timeout=1,
             autosave_cell_every=1,
@@ -267,9 +258,7 @@ def test_an_option_of_another_engine_is_refused_with_its_name(
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     with pytest.raises(ConfigurationError, match=f"no option {next(iter(option))!r}.*run_timeout"):
-        papermill.execute_notebook(
-            str(notebook), "out.ipynb", engine_name="stepkit", progress_bar=False, **option
-        )
+        execute(notebook, **option)
 
     assert not (tmp_path / "out.ipynb").exists()
 
@@ -278,14 +267,7 @@ def test_an_option_of_another_engine_is_refused_with_its_name(
 def test_saves_may_be_left_to_papermill(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
 
-    papermill.execute_notebook(
-        str(notebook),
-        "out.ipynb",
-        engine_name="stepkit",
-        progress_bar=False,
-        request_save_on_cell_execute=False,
-        autosave_cell_every=0,
-    )
+    execute(notebook, request_save_on_cell_execute=False, autosave_cell_every=0)
 
     assert "ran" in (tmp_path / "out.ipynb").read_text()
 
@@ -299,9 +281,7 @@ def test_two_notebooks_may_run_in_two_threads(tmp_path: Path) -> None:
     ends: dict[str, Any] = {}
 
     def run(path: Path) -> None:
-        ends[path.stem] = papermill.execute_notebook(
-            str(path), f"{path.stem}.out.ipynb", engine_name="stepkit", progress_bar=False
-        )
+        ends[path.stem] = execute(path, f"{path.stem}.out.ipynb")
 
     threads = [threading.Thread(target=run, args=(path,)) for path in (long, short)]
     for thread in threads:
@@ -315,11 +295,9 @@ def test_two_notebooks_may_run_in_two_threads(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_process_is_left(tmp_path: Path) -> None:
-    notebook = write_notebook(
-        tmp_path / "a.ipynb", "import os; open('pid', 'w').write(f'{os.getpid()}')"
-    )
+    says_who = "import os; open('pid', 'w').write(f'{os.getpid()}')"
 
-    papermill_with("stepkit", notebook)
+    papermill_with("stepkit", write_notebook(tmp_path / "a.ipynb", says_who))
 
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -1,20 +1,19 @@
 """How a run ends: by itself, by a limit, by a signal, by its kernel's death."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import psutil
 import pytest
-from kernels import install_kernel
+from kernels import Install
 from runs import OUTPUT, execute, statuses, text_of
 from samples import write_notebook
 from waiting import until
@@ -22,9 +21,6 @@ from waiting import until
 from stepkit.errors import STOPPING, ConfigurationError, Reason, StepError, ToolError
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.verdict import Ending
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SOON = 20  # seconds: a cancelled run may take 10, on a machine that is not busy
 
@@ -34,7 +30,10 @@ HANG = (
     "def stuck(): [libc.pthread_mutex_lock(mutex) for _ in range(2)]\n"
     "import time; print('held', flush=True); time.sleep(1); stuck()"
 )
-IGNORE = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+IGNORES = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    "print('begun', flush=True)\nwhile True: time.sleep(1)"
+)
 
 
 def reason(outcome: Any) -> str:
@@ -81,8 +80,7 @@ def test_a_limit_for_each_cell_is_not_a_limit_for_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cell_that_ignores_the_interrupt_is_given_up(tmp_path: Path) -> None:
-    ignores = IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)"
-    outcome = execute(tmp_path, ignores, "2", execution_timeout=1)
+    outcome = execute(tmp_path, IGNORES, "2", execution_timeout=1)
 
     assert statuses(outcome) == ["stopped", "not-run"]
     assert text_of(code_cells(outcome)[0]) == "begun\n"
@@ -192,11 +190,9 @@ def start_of(seconds: float, code: str) -> list[str]:
 
 
 def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_kernel: Install
 ) -> None:
-    install_kernel(
-        tmp_path, monkeypatch, "mute", *start_of(60, "print('one\\nno licence', flush=True)")
-    )
+    install_kernel("mute", *start_of(60, "print('one\\nno licence', flush=True)"))
 
     with pytest.raises(ToolError) as caught:
         execute(tmp_path, "1", kernel="mute", start_timeout=1.0)
@@ -214,9 +210,9 @@ def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
     ],
 )
 def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str, said: str
+    tmp_path: Path, install_kernel: Install, death: str, said: str
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "dead", *start_of(60, death))
+    install_kernel("dead", *start_of(60, death))
     began = time.monotonic()
 
     with pytest.raises(ToolError) as caught:
@@ -227,10 +223,8 @@ def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
     assert time.monotonic() - began < SOON
 
 
-def test_a_kernel_that_cannot_be_executed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install_kernel(tmp_path, monkeypatch, "gone", "/no/such/python", "-f", "{connection_file}")
+def test_a_kernel_that_cannot_be_executed_is_named(tmp_path: Path, install_kernel: Install) -> None:
+    install_kernel("gone", "/no/such/python", "-f", "{connection_file}")
 
     with pytest.raises(ConfigurationError, match="'gone' cannot be started: No such file"):
         execute(tmp_path, "1", kernel="gone")
@@ -258,9 +252,9 @@ def test_a_kernel_that_cannot_be_executed_is_named(
     ],
 )
 def test_a_kernel_that_is_started_in_another_way_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+    tmp_path: Path, install_kernel: Install, argv: list[str]
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "other", *argv)
+    install_kernel("other", *argv)
     outcome = execute(tmp_path, "print('ran')", "print('and ran')", kernel="other")
 
     assert [text_of(cell) for cell in outcome.notebook.cells] == ["ran\n", "and ran\n"]
@@ -376,12 +370,9 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., Runner]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_kernel_starts_ends_it(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    runner: Callable[..., Runner],
-    signum: signal.Signals,
+    install_kernel: Install, runner: Callable[..., Runner], signum: signal.Signals
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "slow", *start_of(60, "open('booting', 'w')"))
+    install_kernel("slow", *start_of(60, "open('booting', 'w')"))
     run = runner("1", kernel="slow")
     run.wait_for(run.made("booting"))
     time.sleep(1)  # long enough to be asked for an answer
@@ -436,31 +427,25 @@ def test_sigterm_while_the_kernel_cleans_up_does_not_wait_for_it(
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_cell_that_ignores_the_interrupt(runner: Callable[..., Runner]) -> None:
-    run = runner(IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)")
-    run.wait_for(run.printed("begun"))
+@pytest.mark.parametrize(
+    ("source", "word"), [(IGNORES, "begun"), (HANG, "held")], ids=["ignores", "hangs"]
+)
+def test_sigterm_ends_a_cell_that_ignores_the_interrupt_or_hangs(
+    runner: Callable[..., Runner], source: str, word: str
+) -> None:
+    run = runner(source)
+    run.wait_for(run.printed(word))
 
     run.child.terminate()
 
     run.ends_with(143)
     assert run.statuses() == ["failed"]
-    assert "begun" in str(run.notebook().cells)
-
-
-@pytest.mark.slow
-def test_sigterm_ends_a_kernel_that_hangs(runner: Callable[..., Runner]) -> None:
-    run = runner(HANG)
-    run.wait_for(run.printed("held"))
-
-    run.child.terminate()
-
-    run.ends_with(143)
-    assert run.statuses() == ["failed"]
+    assert word in str(run.notebook().cells)
 
 
 @pytest.mark.slow
 def test_a_second_signal_waits_for_nothing(runner: Callable[..., Runner]) -> None:
-    run = runner(IGNORE + "print('begun', flush=True)\nwhile True: time.sleep(1)")
+    run = runner(IGNORES)
     run.wait_for(run.printed("begun"))
 
     run.child.send_signal(signal.SIGINT)
@@ -485,10 +470,8 @@ def test_killing_the_runner_leaves_the_last_checkpoint_and_no_kernel(
     run.notebook()
     psutil.wait_procs(run.family, timeout=SOON)
     assert not [process for process in run.family if process.is_running()]
-    assert {path.name for path in (run.directory / "out").iterdir()} == {
-        "executed.ipynb",
-        "papermill.log",
-    }
+    left = {path.name for path in (run.directory / "out").iterdir()}
+    assert left == {"executed.ipynb", "papermill.log"}
 
 
 def test_signals_are_as_before_when_the_run_is_over(tmp_path: Path) -> None:

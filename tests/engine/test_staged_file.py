@@ -1,17 +1,12 @@
 """A file takes its target's place when it is whole, and leaves nothing before."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from file_systems import without_nameless_files
 
 from stepkit.engine.staged_file import StagedFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_staged_file_that_is_not_published_leaves_nothing(target: Path) -> None:

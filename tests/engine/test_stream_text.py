@@ -1,7 +1,5 @@
 """Text as a terminal would leave it, however it is cut, at a linear cost."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import SupportsIndex
 

@@ -14,9 +14,8 @@ def test_reads_sizes_of_volumes(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["0.5", "50%", "much", ""])
 def test_refuses_a_text_that_is_not_a_size(text: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^--free .* is not a size: write 4GiB, 500MB or a n"
-    ):
+    problem = r"^--free .* is not a size: write 4GiB, 500MB or a n"
+    with pytest.raises(ConfigurationError, match=problem):
         sizes.parse(text, name="--free")
 
 

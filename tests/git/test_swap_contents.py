@@ -1,12 +1,14 @@
 import os
 import shutil
 import subprocess
-import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import commands
 import pytest
+from refusals import refusal
+from samples import names
 
 from stepkit.errors import Cancelled, ConfigurationError, ToolError
 from stepkit.git import swap_contents
@@ -17,8 +19,20 @@ def tree(directory: Path) -> dict[str, str]:
     return {str(p.relative_to(directory)): p.read_text() for p in directory.rglob("*.txt")}
 
 
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
+def recover(directory: Path) -> None:
+    """Finish what a killed run left."""
+    with swap_contents.locked(directory):
+        pass
+
+
+def killed_run(directory: Path, journal: str, **old: str) -> None:
+    """Write what a killed run leaves: its journal, and the files that it moved out."""
+    run = directory / PLACE / "run-1"
+    (run / "old").mkdir(parents=True)
+    (run / "new").mkdir()
+    for name, text in old.items():
+        (run / "old" / name).write_text(text)
+    (run / "journal.json").write_text(journal, errors="surrogateescape")
 
 
 def replace(directory: Path, moves: Moves) -> None:
@@ -60,20 +74,11 @@ def test_what_belongs_to_the_file_system_or_is_a_backup_stays(old: Path) -> None
 
 
 def test_files_made_after_a_kill_are_not_overwritten(old: Path) -> None:
-    run = old / PLACE / "run-1"
-    (run / "old").mkdir(parents=True)
-    (run / "new").mkdir()
-    (run / "old/c.txt").write_text("older")
-    (run / "journal.json").write_text(
-        '{"moved": false, "out": ["c.txt"], "into": [], "backup": ""}'
-    )
+    journal = '{"moved": false, "out": ["c.txt"], "into": [], "backup": ""}'
+    killed_run(old, journal, **{"c.txt": "older"})
 
     for _ in range(2):
-        with (
-            pytest.raises(ConfigurationError, match="remove one of the two and run again"),
-            swap_contents.locked(old),
-        ):
-            pass
+        assert "remove one of the two and run again" in refusal(recover, old)
 
     assert (old / "c.txt").read_text() == "old"
     (old / "c.txt").unlink()
@@ -92,11 +97,9 @@ def test_one_run_at_a_time_holds_the_lock(old: Path) -> None:
                 entered.append(number)
                 (old / "inside").rmdir()
 
-    threads = [threading.Thread(target=enter) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(enter)
 
     assert len(entered) == 100
     assert names(old) == ["a.txt", "c.txt"]
@@ -107,20 +110,16 @@ def test_a_kill_at_any_change_leaves_the_old_state_or_the_new(tmp_path: Path) ->
     """Each run is killed at each of its changes, and so is its recovery."""
     shared = Path("/dev/shm")
     place = (shared if os.access(shared, os.W_OK) else tmp_path) / f"stepkit-{os.getpid()}"
-    script = Path(__file__).with_name("kill_moves.py")
 
-    done = subprocess.run(
-        [sys.executable, script, place], capture_output=True, text=True, check=True
-    )
+    done = commands.python(Path(__file__).with_name("kill_moves.py"), place)
     place.rmdir()
+    assert done.returncode == 0, done.stderr
 
     (said,) = done.stdout.splitlines()
     assert int(said.removeprefix("killed ").removesuffix(" times")) > 300
 
 
-def test_a_stop_between_two_moves_puts_everything_back(
-    old: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_between_moves_is_undone(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrapper chooses the moment; stepkit raises this exception at SIGTERM."""
     rename = swap_contents._rename
 
@@ -139,41 +138,24 @@ def test_a_stop_between_two_moves_puts_everything_back(
 
 
 def test_a_journal_that_leads_out_of_its_directory_is_not_followed(old: Path) -> None:
-    run = old / PLACE / "run-1"
-    (run / "old").mkdir(parents=True)
-    (run / "old/x").write_text("planted")
-    journal = '{"moved": false, "out": ["../x"], "into": [], "backup": ""}'
-    (run / "journal.json").write_text(journal)
+    killed_run(old, '{"moved": false, "out": ["../x"], "into": [], "backup": ""}', x="planted")
 
-    with (
-        pytest.raises(ConfigurationError, match=r"journal.json was not written by stepkit"),
-        swap_contents.locked(old),
-    ):
-        pass
-
+    assert "journal.json was not written by stepkit" in refusal(recover, old)
     assert not (old.parent / "x").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"moved": false}', "\udcff"])
 def test_an_invalid_journal_is_refused(old: Path, text: str) -> None:
-    run = old / PLACE / "run-1"
-    run.mkdir(parents=True)
-    (run / "journal.json").write_text(text, errors="surrogateescape")
+    killed_run(old, text)
 
-    with (
-        pytest.raises(ConfigurationError, match=r"journal.json was not written by stepkit"),
-        swap_contents.locked(old),
-    ):
-        pass
+    assert "journal.json was not written by stepkit" in refusal(recover, old)
 
 
 def test_a_link_in_the_place_of_its_directory_is_refused(old: Path) -> None:
     (old.parent / "elsewhere/run-1").mkdir(parents=True)
     (old / PLACE).symlink_to(old.parent / "elsewhere")
 
-    with pytest.raises(ConfigurationError, match="is a symbolic link"), swap_contents.locked(old):
-        pass
-
+    assert "is a symbolic link" in refusal(recover, old)
     assert names(old.parent / "elsewhere") == ["run-1"]
 
 
@@ -198,14 +180,12 @@ def test_files_that_cannot_be_removed_are_named_and_tried_again(
         pytest.skip("only root can make an immutable file")
     (old / "d").mkdir()
     (old / "d/stuck").touch()
-    command = ["chattr", "+i", str(old / "d/stuck")]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
+    if commands.run("chattr", "+i", old / "d/stuck").returncode:
         pytest.skip("this file system has no immutable files")
     try:
         replace(old, Moves(out=("d",), into=("b.txt",)))
         (stuck,) = old.rglob("stuck")
-        with swap_contents.locked(old):
-            pass
+        recover(old)
     finally:
         subprocess.run(["chattr", "-i", *map(str, old.rglob("stuck"))], check=True)
 
@@ -213,6 +193,5 @@ def test_files_that_cannot_be_removed_are_named_and_tried_again(
     assert stuck.is_relative_to(old / PLACE)
     assert caplog.text.count("cannot remove") == 2
     assert "stuck" in caplog.text
-    with swap_contents.locked(old):
-        pass
+    recover(old)
     assert not (old / PLACE).exists()

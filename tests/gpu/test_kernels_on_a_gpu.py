@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from guarded import SET_UP
 from runs import execute, statuses, text_of
 
 from stepkit.errors import Reason
@@ -11,14 +12,6 @@ from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
 
 pytestmark = pytest.mark.gpu
-
-SETUP = """\
-import cupy as cp
-import rmm
-from rmm.allocators.cupy import rmm_cupy_allocator
-rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
-cp.cuda.set_allocator(rmm_cupy_allocator)
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +32,9 @@ def test_a_notebook_gets_the_allocator_that_its_user_chose(
     options = GpuOptions(rmm_mode=mode, rmm_pool_size=size)  # type: ignore[arg-type]
     asked = guard_request.settings(options, tmp_path / "guard.jsonl")
 
-    outcome = execute(tmp_path, SETUP, "print(int(cp.arange(1000).sum()))", env=asked.environment())
+    outcome = execute(
+        tmp_path, SET_UP, "print(int(cp.arange(1000).sum()))", env=asked.environment()
+    )
 
     log = read_guard_log.read(asked.report)
     assert statuses(outcome) == ["ok", "ok"]
@@ -54,7 +49,7 @@ def test_a_cell_that_fills_the_gpu_is_an_out_of_memory_error(tmp_path: Path) -> 
     too_large = "x = cp.zeros(4 * rmm.mr.available_device_memory()[1], dtype=cp.uint8)"
     asked = guard_request.settings(GpuOptions(), tmp_path / "guard.jsonl")
 
-    outcome = execute(tmp_path, SETUP, too_large, "1", env=asked.environment())
+    outcome = execute(tmp_path, SET_UP, too_large, "1", env=asked.environment())
 
     failed = outcome.execution.cells[1]
     assert statuses(outcome) == ["ok", "error", "not-run"]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from guarded import guarded
+from guarded import SET_UP, guarded
 from rmm_attempts import attempting, caught, last
 
 from stepkit.errors import Reason
@@ -24,14 +24,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("diagnosis")]
 MIB = 1 << 20
 GIB = 1 << 30
 
-SETUP = """\
-import json
-import cupy as cp
-import rmm
-from rmm.allocators.cupy import rmm_cupy_allocator
-rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
-cp.cuda.set_allocator(rmm_cupy_allocator)
-"""
+SETUP = f"import json\n{SET_UP}"
 # Sums up to 12 * 2**20 are exact in float32.
 THREE_GIB = """\
 alive = [cp.full(64 << 20, number, dtype=cp.float32) for number in range(1, 13)]

@@ -4,13 +4,11 @@ import random
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -33,44 +31,20 @@ class Listener(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-class Answer(BaseHTTPRequestHandler):
+class Answer(loopback.Handler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Listener)
         self.server.asked.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Type", "text/javascript")
-        self.end_headers()
-        self.wfile.write(MARK.encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def listen() -> Iterator[Listener]:
-    with Listener() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        self.answer(200, MARK.encode(), {"Content-Type": "text/javascript"})
 
 
 def open_in_browser(path: Path, fragment: str = "") -> BeautifulSoup:
     """Return Chromium's document of the page after five seconds of scripts and timers."""
     if not BROWSER:
         pytest.skip("there is no Chromium")
-    profile = path.parent / "profile"
-    command = [
-        BROWSER,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={profile}",
-        "--virtual-time-budget=5000",
-        "--dump-dom",
-        path.as_uri() + fragment,
-    ]
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    flags += [f"--user-data-dir={path.parent}/profile", "--virtual-time-budget=5000"]
+    command = [BROWSER, *flags, path.as_uri() + fragment]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return BeautifulSoup(done.stdout, "html.parser")
 
@@ -116,7 +90,7 @@ def hostile_notebook(url: str) -> Any:
 @pytest.mark.parametrize("template", ["lab", "classic", "basic"])
 def test_a_hostile_notebook_runs_nothing_and_loads_nothing(tmp_path: Path, template: str) -> None:
     path = tmp_path / "page.html"
-    with listen() as server:
+    with loopback.running(Listener()) as server:
         nb = hostile_notebook(server.url)
         nbconvert.write(path, nbconvert.render(nb, name="x", directory=tmp_path, template=template))
         found = open_in_browser(path)
@@ -131,7 +105,7 @@ def test_a_hostile_notebook_runs_nothing_and_loads_nothing(tmp_path: Path, templ
 def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
     """The test above would pass for any page if these tricks never worked."""
     path = tmp_path / "page.html"
-    with listen() as server:
+    with loopback.running(Listener()) as server:
         html = render_page(hostile_notebook(server.url))
         path.write_text(html.replace("Content-Security-Policy", "nothing"))
         found = open_in_browser(path)
@@ -144,7 +118,7 @@ def test_the_same_tricks_work_without_the_policy(tmp_path: Path) -> None:
 def test_a_trusted_page_runs_its_own_scripts_and_loads_nothing(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     library = "define('plots', (require, exports) => { exports.draw = () => " + MARK + " });"
-    with listen() as server:
+    with loopback.running(Listener()) as server:
         remote = f'<script src="{server.url}/script"></script><img src="{server.url}/image">'
         calls = f"fetch('{server.url}/fetch').catch(() => 0);"
         nb = new_notebook(

@@ -57,11 +57,13 @@ def test_the_page_has_the_language_of_the_notebook() -> None:
     assert only(soup(metadata={"lang": '"><script>'}), "html")["lang"] == "en"
 
 
+ERROR = new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
+
+
 def failed_cells() -> list[Any]:
-    error = new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
     return [
         new_code_cell("ok", metadata={"papermill": {"status": "completed"}}),
-        new_code_cell("bad", outputs=[error], metadata={"papermill": {"status": "failed"}}),
+        new_code_cell("bad", outputs=[ERROR], metadata={"papermill": {"status": "failed"}}),
         new_code_cell("never", metadata={"papermill": {"status": "pending"}}),
     ]
 
@@ -79,17 +81,15 @@ def test_the_page_of_a_failed_notebook_begins_with_a_link_to_the_failed_cell(tem
 
 
 def test_expected_and_tolerated_errors_are_not_failures() -> None:
-    error = new_output("error", ename="E", evalue="", traceback=["boom"])
-    tagged = new_code_cell("a", outputs=[error], metadata={"tags": ["raises-exception"]})
-    tolerated = new_code_cell("b", outputs=[error], metadata={"papermill": {"status": "completed"}})
+    tagged = new_code_cell("a", outputs=[ERROR], metadata={"tags": ["raises-exception"]})
+    tolerated = new_code_cell("b", outputs=[ERROR], metadata={"papermill": {"status": "completed"}})
 
     assert soup(tagged, tolerated).select("[role=alert]") == []
 
 
 def test_tolerated_errors_are_counted_linked_and_explained() -> None:
-    error = new_output("error", ename="E", evalue="", traceback=["boom"])
     metadata = {"papermill": {"status": "failed"}, "stepkit": {"tolerated": "no <GPU> here"}}
-    cell = new_code_cell("b", outputs=[error], metadata=metadata)
+    cell = new_code_cell("b", outputs=[ERROR], metadata=metadata)
 
     found = soup(new_code_cell("a"), cell)
 
@@ -102,8 +102,7 @@ def test_tolerated_errors_are_counted_linked_and_explained() -> None:
 
 
 def test_a_failure_is_shown_rather_than_a_tolerated_error() -> None:
-    error = new_output("error", ename="E", evalue="", traceback=["boom"])
-    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": ""}})
+    cell = new_code_cell("b", outputs=[ERROR], metadata={"stepkit": {"tolerated": ""}})
 
     found = soup(cell, *failed_cells())
 
@@ -113,8 +112,7 @@ def test_a_failure_is_shown_rather_than_a_tolerated_error() -> None:
 
 @pytest.mark.parametrize("reason", [5, None, ["x"]])
 def test_a_reason_that_is_not_text_tolerates_nothing(reason: Any) -> None:
-    error = new_output("error", ename="E", evalue="", traceback=["boom"])
-    cell = new_code_cell("b", outputs=[error], metadata={"stepkit": {"tolerated": reason}})
+    cell = new_code_cell("b", outputs=[ERROR], metadata={"stepkit": {"tolerated": reason}})
 
     assert "1 cell failed" in only(soup(cell), "[role=alert]").get_text()
 

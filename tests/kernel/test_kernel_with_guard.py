@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 from cuda_driver import fake_cuda
-from guarded import GUARD, HERE, ON_HOST
+from guarded import GUARD, HERE, ON_HOST, SET_UP
 from runs import OUTPUT, execute, statuses, text_of
 
 from stepkit.engine.run_cells import Outcome
@@ -21,14 +21,6 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("rmm_here")
 
-SETUP = """\
-import cupy as cp
-import rmm
-from rmm.allocators.cupy import rmm_cupy_allocator
-
-rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
-cp.cuda.set_allocator(rmm_cupy_allocator)
-"""
 SIMULATED = f"import sys\nsys.path.append({str(HERE)!r})\n{ON_HOST}"
 
 
@@ -65,17 +57,15 @@ def sources(path: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_rmm_alone_hides_that_there_is_no_gpu(tmp_path: Path) -> None:
-    outcome, log = run(tmp_path, SETUP, env=fake_cuda(tmp_path), rmm_mode="off")
+    outcome, log = run(tmp_path, SET_UP, env=fake_cuda(tmp_path), rmm_mode="off")
 
-    assert error_of(outcome) == (
-        "AttributeError",
-        "'CUDARuntimeError' object has no attribute 'msg'",
-    )
+    has_no = "'CUDARuntimeError' object has no attribute 'msg'"
+    assert error_of(outcome) == ("AttributeError", has_no)
     assert not log.active
 
 
 def test_the_guard_shows_that_there_is_no_gpu(tmp_path: Path) -> None:
-    outcome, log = run(tmp_path, SETUP, "1 + 1", env=fake_cuda(tmp_path))
+    outcome, log = run(tmp_path, SET_UP, "1 + 1", env=fake_cuda(tmp_path))
 
     assert error_of(outcome) == (
         "GpuMissing",
@@ -91,12 +81,11 @@ def test_the_guard_shows_that_there_is_no_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_notebook_that_accepts_a_missing_gpu_goes_on_and_keeps_its_cells(tmp_path: Path) -> None:
-    outcome, log = run(tmp_path, SETUP, "print(2)", env=fake_cuda(tmp_path), gpu="optional")
+    outcome, log = run(tmp_path, SET_UP, "print(2)", env=fake_cuda(tmp_path), gpu="optional")
 
     assert statuses(outcome) == ["ok", "ok"]
-    assert "RuntimeWarning: RMM is not set up: no GPU can be used" in text_of(
-        outcome.notebook.cells[0]
-    )
+    warning = "RuntimeWarning: RMM is not set up: no GPU can be used"
+    assert warning in text_of(outcome.notebook.cells[0])
     assert sources(tmp_path / OUTPUT) == sources(tmp_path / "a.ipynb")
     assert log.allocator.startswith("none: no GPU can be used: cudaErrorNoDevice")
 
@@ -165,7 +154,7 @@ def test_a_users_kernelspec_starts_the_guarded_kernel(
     install(tmp_path / "jupyter", spec)
     (tmp_path / "json.py").write_text("raise ImportError('a file of the notebook')")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    outcome = execute(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
+    outcome = execute(tmp_path, SET_UP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
     assert read_guard_log.read(tmp_path / "guard.jsonl").active
@@ -178,7 +167,7 @@ def test_the_kernels_environment_does_not_need_stepkit(
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     install(tmp_path, {"argv": argv, "display_name": "another", "language": "python"})
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    outcome, log = run(tmp_path, SETUP, env=fake_cuda(tmp_path), kernel="stepkit")
+    outcome, log = run(tmp_path, SET_UP, env=fake_cuda(tmp_path), kernel="stepkit")
 
     assert error_of(outcome)[0] == "GpuMissing"
     assert log.calls[0].cuda == "cudaErrorNoDevice"

@@ -86,33 +86,23 @@ selectors = st.one_of(
     st.builds(Selector, tag=st.sampled_from("ab")),
     st.builds(Selector, text=st.sampled_from(NAMES), tag=st.sampled_from([None, "a"])),
 )
+
+
+def rules_of(kind: type[AnyRule], most: int, **fields: st.SearchStrategy[Any]) -> Any:
+    """Draw a rule of this kind that expects at most so many matches."""
+    where, expect = st.just("rules.yaml: rule 1"), st.integers(1, most)
+    return st.builds(kind, **{"where": where, "expect": expect, "cells": selectors, **fields})
+
+
+literals = st.dictionaries(st.sampled_from(NAMES), values.map(to_literal), min_size=1, max_size=2)
+anywhere = selectors | st.just(Selector())
+replacements = st.sampled_from(["other", "\\1", ""])
+places = st.sampled_from(["before", "after", "instead-of"])
 anything: st.SearchStrategy[AnyRule] = st.one_of(
-    st.builds(
-        Set,
-        where=st.just("rules.yaml: rule 1"),
-        values=st.dictionaries(
-            st.sampled_from(NAMES), values.map(to_literal), min_size=1, max_size=2
-        ),
-        cells=selectors | st.just(Selector()),
-        expect=st.integers(1, 3),
-    ),
-    st.builds(
-        Replace,
-        where=st.just("rules.yaml: rule 1"),
-        old=st.sampled_from(NAMES),
-        new=st.sampled_from(["other", "\\1", ""]),
-        cells=selectors | st.just(Selector()),
-        expect=st.integers(1, 3),
-    ),
-    st.builds(Skip, where=st.just("rules.yaml: rule 1"), cells=selectors, expect=st.integers(1, 2)),
-    st.builds(
-        Inject,
-        where=st.just("rules.yaml: rule 1"),
-        place=st.sampled_from(["before", "after", "instead-of"]),
-        cells=selectors,
-        source=st.just("injected()"),
-        expect=st.integers(1, 2),
-    ),
+    rules_of(Set, 3, values=literals, cells=anywhere),
+    rules_of(Replace, 3, old=st.sampled_from(NAMES), new=replacements, cells=anywhere),
+    rules_of(Skip, 2),
+    rules_of(Inject, 2, place=places, source=st.just("injected()")),
 )
 
 
@@ -189,9 +179,8 @@ def test_set_changes_only_the_value_and_is_idempotent(source: str, name: str, va
 
 @given(notebooks(), anything)
 def test_an_unexpected_number_of_matches_is_an_error(nb: Any, rule: AnyRule) -> None:
-    impossible = {"expect": 10_000}
     with pytest.raises(ConfigurationError, match=r"expects 10000 .* and found \d+: "):
-        rules.apply(nb, Book(rules=(type(rule)(**(vars(rule) | impossible)),)))
+        rules.apply(nb, Book(rules=(replace(rule, expect=10_000),)))
 
 
 @given(st.text() | cell_sources())

@@ -91,8 +91,7 @@ def test_a_shutdown_is_kept_on_request_in_other_languages_and_in_skipped_cells()
 
     assert rules.apply(nb, rules.EMPTY, strip_shutdown=False).notebook == nb
     assert rules.apply(nb, rules.EMPTY, language="R").notebook == nb
-    skipped = notebook(ALONE[0], tags={1: ["skip-execution"]})
-    assert rules.apply(skipped, rules.EMPTY).changes == ()
+    assert rules.apply(notebook(ALONE[0], tags={1: ["skip-execution"]}), rules.EMPTY).changes == ()
 
 
 def test_a_cell_that_a_rule_changed_is_not_skipped(changed: Changed) -> None:

@@ -92,9 +92,7 @@ def test_running_the_cell_twice_wraps_each_reader_once(printed: Printed) -> None
 
 
 @needs_anndata
-def test_the_cell_imports_neither_anndata_nor_pandas_itself_and_leaves_no_name(
-    printed: Printed,
-) -> None:
+def test_the_cell_imports_neither_anndata_nor_pandas_and_leaves_no_name(printed: Printed) -> None:
     assert printed["import"] == ["[]", "False"]
 
 

@@ -7,23 +7,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
+from refusals import refusal
 from samples import Origin
-from users import RANDOM, stepkit_as, volume
+from samples import names as all_names
+from users import RANDOM, stepkit_as
 
 from stepkit.cli.flags import collect
 from stepkit.cli.parser import build_parser
 from stepkit.datasets import cache as dataset_cache
-from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import Cancelled, ConfigurationError, Reason, ToolError
 from stepkit.formats import yaml_files
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
 from stepkit.system import mounts, removal
 from stepkit.workspace import run_marker
 
-__all__ = ["volume"]
-
 DAY = 86400
+CACHE = Path("c")
 CRON_JOB = Path(__file__).parents[2] / "tasks/cluster/base/clean-workspace.yaml"
 
 
@@ -31,14 +33,17 @@ def clean(directory: Path, **more: Any) -> Outputs:
     return clean_workspace.run(Options(directory=directory, **more))
 
 
-def failed(directory: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
-        clean(directory, **more)
-    return caught.value
+def clean_runs(directory: Path, **more: Any) -> Outputs:
+    """Remove all runs in which nothing changed for a day."""
+    return clean(directory, **{"runs_older_than": DAY, "keep_runs": 0, **more})
 
 
 def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir() if not path.name.endswith(".lock"))
+    return all_names(directory, locks=False)
+
+
+def clean_as_random_user(volume: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    return stepkit_as(RANDOM, "clean-workspace", f"--directory={volume}", *flags)
 
 
 def run_directory(path: Path, *, days: float, size: int = 10_000) -> Path:
@@ -68,7 +73,7 @@ def test_removes_runs_in_which_nothing_changed_for_so_long(tmp_path: Path) -> No
     run_directory(tmp_path / "old", days=20)
     run_directory(tmp_path / "young", days=10)
 
-    outputs = clean(tmp_path, runs_older_than=14 * DAY, keep_runs=0)
+    outputs = clean_runs(tmp_path, runs_older_than=14 * DAY)
 
     assert names(tmp_path) == ["young"]
     assert (outputs.runs, outputs.backups, outputs.scratch, outputs.cache_entries) == (1, 0, 0, 0)
@@ -96,16 +101,14 @@ def test_a_run_that_was_used_again_is_not_old(tmp_path: Path) -> None:
     for path in (run, run / "artifacts", run / "artifacts/deep"):
         os.utime(path, (0, 0))
 
-    outputs = clean(tmp_path, runs_older_than=14 * DAY, keep_runs=0)
-
-    assert outputs.runs == 0
+    assert clean_runs(tmp_path, runs_older_than=14 * DAY).runs == 0
     assert names(tmp_path) == ["old"]
 
 
 def test_a_run_in_which_something_just_changed_stays_whatever_is_asked(tmp_path: Path) -> None:
     run_directory(tmp_path / "now", days=0)
 
-    outputs = clean(tmp_path, runs_older_than=0.0, keep_runs=0)
+    outputs = clean_runs(tmp_path, runs_older_than=0.0)
 
     assert names(tmp_path) == ["now"]
     assert "it may be going on" in outputs.kept[0].why
@@ -128,12 +131,11 @@ def test_a_run_with_a_step_that_has_not_ended_is_going_on_for_a_day(
     (run / "reports" / name).write_text(json.dumps(report))
     set_times(run, time.time() - hours * 3600)
 
-    outputs = clean(tmp_path, runs_older_than=7200.0, keep_runs=0)
+    outputs = clean_runs(tmp_path, runs_older_than=7200.0)
 
     assert names(tmp_path) == left
-    assert [item.why.split(" in it ")[0] for item in outputs.kept] == [
-        "execute-notebook began" for _ in left
-    ]
+    whys = [item.why.split(" in it ")[0] for item in outputs.kept]
+    assert whys == ["execute-notebook began"] * len(left)
 
 
 def test_a_directory_without_a_marker_stays(tmp_path: Path) -> None:
@@ -143,20 +145,18 @@ def test_a_directory_without_a_marker_stays(tmp_path: Path) -> None:
     (tmp_path / "datasets" / run_marker.NAME).symlink_to("/etc/passwd")
     set_times(tmp_path, 0)
 
-    outputs = clean(tmp_path, runs_older_than=0.0, keep_runs=0, scratch_older_than=0.0)
+    outputs = clean_runs(tmp_path, runs_older_than=0.0, scratch_older_than=0.0)
 
     assert names(tmp_path) == [".hidden", "datasets", "run-1"]
     assert outputs.removed == outputs.kept == ()
 
 
-def test_a_copy_of_a_run_and_a_renamed_run_stay(
-    tmp_path: Path,
-) -> None:
+def test_a_copy_of_a_run_and_a_renamed_run_stay(tmp_path: Path) -> None:
     run_directory(tmp_path / "run-1", days=20)
     run_directory(tmp_path / "run-2", days=20).rename(tmp_path / "paper")
     subprocess.run(["cp", "-a", tmp_path / "run-1", tmp_path / "copy"], check=True)
 
-    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+    outputs = clean_runs(tmp_path)
 
     assert names(tmp_path) == ["copy", "paper"]
     assert sorted(item.why for item in outputs.kept) == [
@@ -171,7 +171,7 @@ def test_a_marker_that_is_a_link_does_not_count(tmp_path: Path) -> None:
     (run / run_marker.NAME).symlink_to(marker)
     set_times(run, 0)
 
-    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).runs == 0
+    assert clean_runs(tmp_path).runs == 0
 
 
 @pytest.mark.parametrize("what", ["marker", "file"])
@@ -181,7 +181,7 @@ def test_what_is_from_the_future_stays(tmp_path: Path, what: str) -> None:
         set_times(run / "artifacts/page.html", time.time() + 3 * DAY)
         os.utime(run / "artifacts/page.html", (0, time.time() + 3 * DAY))
 
-    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+    outputs = clean_runs(tmp_path)
 
     assert names(tmp_path) == ["run"]
     assert outputs.kept[0].why.startswith("it is from the future (")
@@ -197,21 +197,20 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     for path in (run, workspace / "linked"):
         set_times(path, 0)
 
-    clean(workspace, runs_older_than=DAY, keep_runs=0)
+    clean_runs(workspace)
 
     assert names(workspace) == ["linked"]
     assert names(outside) == [run_marker.NAME, "artifacts"]
-    error = failed(tmp_path / "workspace/linked", runs_older_than=DAY)
-    assert isinstance(error, ConfigurationError)
-    assert str(error).endswith("linked is a symbolic link: name the directory itself")
+    message = refusal(clean_runs, workspace / "linked")
+    assert message.endswith("linked is a symbolic link: name the directory itself")
 
 
 def test_dry_run_lists_and_removes_nothing(tmp_path: Path) -> None:
     run_directory(tmp_path / "old", days=20)
 
-    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0, dry_run=True)
+    outputs = clean_runs(tmp_path, dry_run=True)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+    assert all_names(tmp_path) == ["old"]
     assert outputs.runs == 1
     assert outputs.freed > 0
     assert outputs.message.startswith("would remove 1 run, ")
@@ -221,9 +220,7 @@ def test_files_with_links_elsewhere_free_nothing(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "old", days=20, size=1_000_000)
     os.link(run / "artifacts/page.html", tmp_path / "kept.html")
 
-    outputs = clean(tmp_path, runs_older_than=DAY, keep_runs=0)
-
-    assert outputs.freed < 100_000
+    assert clean_runs(tmp_path).freed < 100_000
     assert (tmp_path / "kept.html").stat().st_size == 1_000_000
 
 
@@ -267,9 +264,13 @@ def test_a_backup_is_as_old_as_the_last_change_in_it(origin: Origin, tmp_path: P
     assert (backup / "mine.txt").read_text() == "more work"
 
 
-@pytest.mark.parametrize("lost", ["checkout", "mark"])
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [("checkout", "there is no checkout made by stepkit at "), ("mark", "it is not a checkout")],
+    ids=["checkout", "mark"],
+)
 def test_a_backup_that_git_clone_did_not_make_stays(
-    origin: Origin, tmp_path: Path, lost: str
+    origin: Origin, tmp_path: Path, lost: str, why: str
 ) -> None:
     work = tmp_path / "work"
     backup = older(changed_checkout(origin, work / "source"), days=30)
@@ -282,11 +283,7 @@ def test_a_backup_that_git_clone_did_not_make_stays(
     outputs = clean(work, backups_older_than=7 * DAY)
 
     assert backup.name in names(work)
-    why = {
-        "checkout": "there is no checkout made by stepkit at ",
-        "mark": "it is not a checkout",
-    }
-    assert outputs.kept[0].why.startswith(why[lost])
+    assert outputs.kept[0].why.startswith(why)
 
 
 def test_a_backup_from_the_future_stays(origin: Origin, tmp_path: Path) -> None:
@@ -317,9 +314,7 @@ def test_removes_what_killed_commands_left(tmp_path: Path) -> None:
     (tmp_path / ".report.json.stepkit-a1b2c3d4").touch()
     set_times(tmp_path / ".report.json.stepkit-a1b2c3d4", time.time() - 2 * DAY)
 
-    outputs = clean(tmp_path, scratch_older_than=DAY)
-
-    assert outputs.scratch == 3
+    assert clean(tmp_path, scratch_older_than=DAY).scratch == 3
     assert names(tmp_path) == [".other.stepkit-a1b2c3_4", ".young.stepkit-a1b2c3_4", "run", "there"]
     assert names(run) == [run_marker.NAME, "artifacts"]
 
@@ -345,9 +340,7 @@ def test_another_users_scratch_that_may_hold_the_only_copy_stays(volume: Path) -
     path = scratch(volume / "source", "old", days=2)
     path.chmod(0o700)  # as mkdtemp makes it
 
-    done = stepkit_as(
-        RANDOM, "clean-workspace", "--directory", volume, "--scratch-older-than", "1d"
-    )
+    done = clean_as_random_user(volume, "--scratch-older-than=1d")
 
     assert done.returncode == 0, done.stderr
     assert f"it may hold the only copy of {volume}/source" in done.stderr
@@ -369,9 +362,7 @@ def test_a_removal_that_was_killed_is_finished(tmp_path: Path) -> None:
     for place in (tmp_path, run):
         (place / f"{removal.TRASH}0123456789abcdef/deep").mkdir(parents=True)
 
-    outputs = clean(tmp_path, runs_older_than=14 * DAY)
-
-    assert outputs.scratch == 2
+    assert clean(tmp_path, runs_older_than=14 * DAY).scratch == 2
     assert names(tmp_path) == ["run"]
     assert names(run) == [run_marker.NAME, "artifacts"]
 
@@ -390,12 +381,11 @@ def test_a_link_or_pipe_in_place_of_the_lock_is_not_followed(tmp_path: Path, pla
     lock = work / ".stepkit-clean.lock"
     if planted == "link":
         lock.symlink_to(outside)
-        error = failed(work, runs_older_than=DAY)
-        assert isinstance(error, ConfigurationError)
-        assert str(error) == f"cannot lock {lock}: Too many levels of symbolic links"
+        message = refusal(clean_runs, work)
+        assert message == f"cannot lock {lock}: Too many levels of symbolic links"
     else:
         os.mkfifo(lock)
-        assert clean(work, runs_older_than=DAY).runs == 0
+        assert clean_runs(work).runs == 0
     assert not outside.exists()
 
 
@@ -407,7 +397,7 @@ def test_a_disk_without_room_for_a_lock_is_cleaned(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "one more").touch()
 
-    assert clean(small_disk, runs_older_than=14 * DAY, keep_runs=0).runs == 1
+    assert clean_runs(small_disk).runs == 1
     assert not run.exists()
 
 
@@ -420,10 +410,9 @@ def test_a_cache_behind_a_link_is_refused(tmp_path: Path) -> None:
     work.mkdir()
     (work / "cache").symlink_to(tmp_path / "theirs")
 
-    error = failed(work, cache=work / "cache/datasets", cache_older_than=DAY)
+    message = refusal(clean, work, cache=work / "cache/datasets", cache_older_than=DAY)
 
-    assert isinstance(error, ConfigurationError)
-    assert str(error) == f"{work}/cache/datasets leads out of {work}, through a link"
+    assert message == f"{work}/cache/datasets leads out of {work}, through a link"
     assert entry.exists()
 
 
@@ -432,7 +421,7 @@ def test_a_marker_with_an_invalid_number_does_not_count(tmp_path: Path) -> None:
     marker = json.loads((run / run_marker.NAME).read_text())
     (run / run_marker.NAME).write_text(json.dumps({**marker, "inode": float("inf")}))
 
-    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).runs == 0
+    assert clean_runs(tmp_path).runs == 0
     assert run.exists()
 
 
@@ -443,18 +432,14 @@ def test_a_closed_run_does_not_stop_the_cleaning_of_others(volume: Path) -> None
     for one in (path, *path.rglob("*")):
         os.chown(one, RANDOM, 0)
 
-    done = stepkit_as(
-        RANDOM, "clean-workspace", "--directory", volume, "--scratch-older-than", "1d"
-    )
+    done = clean_as_random_user(volume, "--scratch-older-than=1d")
 
     assert done.returncode == 0, done.stderr
     assert f"cannot look into {volume}/closed: {volume}/closed has uid 0" in done.stderr
     assert names(volume) == ["closed", "there"]
 
 
-def test_a_run_is_renamed_before_its_files_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_renamed_before_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_directory(tmp_path / "run", days=20)
 
     def stop(*_: object) -> None:
@@ -463,26 +448,28 @@ def test_a_run_is_renamed_before_its_files_are_removed(
     with monkeypatch.context() as patched:
         patched.setattr(removal, "_try_removal", stop)
         with pytest.raises(Cancelled):
-            clean(tmp_path, runs_older_than=DAY, keep_runs=0)
+            clean_runs(tmp_path)
 
     (trash,) = names(tmp_path)
     assert trash.startswith(removal.TRASH)
     assert (tmp_path / trash / "artifacts/page.html").exists()
-    assert clean(tmp_path, runs_older_than=DAY, keep_runs=0).scratch == 1
+    assert clean_runs(tmp_path).scratch == 1
     assert names(tmp_path) == []
 
 
-def cached(cache: Path, letter: str, *, days: float, size: int = 1000) -> Path:
+def cache_of(cache: Path, **days: float) -> Path:
+    """Write a cache with an entry for each letter, which was used so many days ago."""
     dataset_cache.prepare(cache)
-    path = cache / (letter * 64)
-    path.write_bytes(bytes(size))
-    used = datetime.fromtimestamp(time.time() - days * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    sidecar = dataset_cache.Sidecar(
-        sha256=letter * 64, size=size, url="https://x/y", created=used, used=used
-    )
-    dataset_cache.write_sidecar(path.with_name(f"{path.name}.json"), sidecar)
-    os.utime(path, (0, 0))
-    return path
+    for letter, age in days.items():
+        path = cache / (letter * 64)
+        path.write_bytes(bytes(1000))
+        used = datetime.fromtimestamp(time.time() - age * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        sidecar = dataset_cache.Sidecar(
+            sha256=path.name, size=1000, url="https://x/y", created=used, used=used
+        )
+        dataset_cache.write_sidecar(path.with_name(f"{path.name}.json"), sidecar)
+        os.utime(path, (0, 0))
+    return cache
 
 
 def keys(cache: Path) -> str:
@@ -490,9 +477,7 @@ def keys(cache: Path) -> str:
 
 
 def test_removes_from_the_cache_what_no_run_used_for_so_long(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    for letter, days in (("a", 40), ("b", 20), ("c", 50)):
-        cached(cache, letter, days=days)
+    cache = cache_of(tmp_path / "cache", a=40, b=20, c=50)
 
     outputs = clean(tmp_path, cache=cache, cache_older_than=30.0 * DAY)
 
@@ -503,9 +488,7 @@ def test_removes_from_the_cache_what_no_run_used_for_so_long(tmp_path: Path) -> 
 
 
 def test_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    for letter, days in (("a", 1), ("b", 3), ("c", 2), ("d", 4)):
-        cached(cache, letter, days=days)
+    cache = cache_of(tmp_path / "cache", a=1, b=3, c=2, d=4)
 
     clean(tmp_path, cache=cache, cache_size="2000")
 
@@ -513,10 +496,10 @@ def test_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_is_in_use_stays(tmp_path: Path) -> None:
-    path = cached(tmp_path / "cache", "a", days=40)
+    path = cache_of(tmp_path / "cache", a=40) / ("a" * 64)
     with path.with_name(f"{path.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        outputs = clean(tmp_path, cache=tmp_path / "cache", cache_older_than=30.0 * DAY)
+        outputs = clean(tmp_path, cache=path.parent, cache_older_than=30.0 * DAY)
 
     assert path.exists()
     assert outputs.cache_entries == 0
@@ -525,17 +508,14 @@ def test_an_entry_that_is_in_use_stays(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_a_cache_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ("a" * 64)).touch()
-
     run_directory(tmp_path / "old", days=20)
+    problem = "mine has no CACHEDIR.TAG: it is not a cache of download-dataset"
 
-    error = failed(
-        tmp_path, runs_older_than=DAY, keep_runs=0, cache=tmp_path / "mine", cache_size="1GiB"
-    )
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        clean_runs(tmp_path, cache=tmp_path / "mine", cache_size="1GiB")
 
-    assert isinstance(error, ConfigurationError)
-    assert isinstance(error.outputs, Outputs)
-    assert error.outputs.runs == 1
-    assert "mine has no CACHEDIR.TAG: it is not a cache of download-dataset" in str(error)
+    assert isinstance(caught.value.outputs, Outputs)
+    assert caught.value.outputs.runs == 1
     assert clean(tmp_path, cache=tmp_path / "missing", cache_size="1GiB").freed == 0
 
 
@@ -545,15 +525,11 @@ def test_what_belongs_to_another_user_is_named_and_the_rest_is_removed(volume: P
         (volume / name / "private").mkdir(mode=0o700)
         (volume / name / "private/file").touch()
         age(volume / name, days=20)
-    for path in (volume / "b").rglob("*"):
+    for path in (volume / "b", *(volume / "b").rglob("*")):
         os.chown(path, RANDOM, 0)
-    os.chown(volume / "b", RANDOM, 0)
-
     report = volume / "clean.json"
-    done = stepkit_as(
-        RANDOM, "clean-workspace", "--directory", volume, "--runs-older-than", "14d",
-        "--keep-runs", "0", "--report", report,
-    )  # fmt: skip
+    flags = ("--runs-older-than=14d", "--keep-runs=0", f"--report={report}")
+    done = clean_as_random_user(volume, *flags)
 
     assert done.returncode == 4
     assert f"cannot remove all of {volume}/a: Permission denied: " in done.stderr
@@ -563,9 +539,8 @@ def test_what_belongs_to_another_user_is_named_and_the_rest_is_removed(volume: P
     assert outputs["runs"] == 1
     assert [Path(item["path"]).name for item in outputs["removed"]] == ["b"]
     assert [Path(item["path"]).name for item in outputs["kept"]] == ["a"]
-    left = [path for path in names(volume) if path != "clean.json"]
-    assert len(left) == 1
-    assert left[0].startswith(removal.TRASH)
+    (left,) = [path for path in names(volume) if path != "clean.json"]
+    assert left.startswith(removal.TRASH)
 
 
 @pytest.mark.parametrize("mode", [0o555, 0o000])
@@ -575,10 +550,7 @@ def test_directories_that_their_owner_closed_are_removed(volume: Path, mode: int
         os.chown(path, RANDOM, 0)
     (run / "artifacts").chmod(mode)
 
-    done = stepkit_as(
-        RANDOM, "clean-workspace", "--directory", volume, "--runs-older-than", "1d",
-        "--keep-runs", "0",
-    )  # fmt: skip
+    done = clean_as_random_user(volume, "--runs-older-than=1d", "--keep-runs=0")
 
     assert done.returncode == 0, done.stderr
     assert names(volume) == []
@@ -598,19 +570,18 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
     (run / "data").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/file").touch()
-    mount = ["mount", "--bind", str(tmp_path / "elsewhere"), str(run / "data")]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
+    if commands.run("mount", "--bind", tmp_path / "elsewhere", run / "data").returncode:
         pytest.skip("cannot mount here")
     try:
         set_times(run, time.time() - 20 * DAY)
-        error = failed(tmp_path / "work", runs_older_than=DAY, keep_runs=0)
+        with pytest.raises(ToolError) as caught:
+            clean_runs(tmp_path / "work")
     finally:
         for point in mounts.inside(tmp_path):  # the directory may have been renamed
             subprocess.run(["umount", point], check=True)
 
-    assert isinstance(error, ToolError)
-    assert error.reason == Reason.TOOL_FAILED
-    assert f"something is mounted at {run}/data: unmount it" in str(error)
+    assert caught.value.reason == Reason.TOOL_FAILED
+    assert f"something is mounted at {run}/data: unmount it" in str(caught.value)
     assert names(tmp_path / "elsewhere") == ["file"]
     assert names(run) == [run_marker.NAME, "artifacts", "data"]
 
@@ -623,30 +594,27 @@ def test_what_has_something_mounted_in_it_stays(tmp_path: Path) -> None:
             {"cache_older_than": 1.0},
             "--cache-older-than and --cache-size need --cache, a directory",
         ),
-        ({"cache": Path("c")}, "nothing to do: "),
-        (
-            {"cache": Path("c"), "cache_size": "much"},
-            "--cache-size 'much' is not a size: write 4GiB",
-        ),
+        ({"cache": CACHE}, "nothing to do: "),
+        ({"cache": CACHE, "cache_size": "much"}, "--cache-size 'much' is not a size: write 4GiB"),
     ],
 )
 def test_contradictory_options_are_refused(tmp_path: Path, more: Any, message: str) -> None:
-    error = failed(tmp_path, **more)
-
-    assert isinstance(error, ConfigurationError)
-    assert str(error).startswith(message)
+    assert refusal(clean, tmp_path, **more).startswith(message)
 
 
 def test_a_missing_workspace_is_an_error(tmp_path: Path) -> None:
-    error = failed(tmp_path / "typo", runs_older_than=DAY)
+    message = refusal(clean_runs, tmp_path / "typo")
 
-    assert isinstance(error, ConfigurationError)
-    assert str(error) == f"there is no directory {tmp_path}/typo to clean"
+    assert message == f"there is no directory {tmp_path}/typo to clean"
+
+
+def read_manifest(path: Path) -> Any:
+    (manifest,) = yaml_files.read_manifests(path)
+    return manifest.value["spec"]
 
 
 def test_the_command_of_the_nightly_job_parses() -> None:
-    (job,) = yaml_files.read_manifests(CRON_JOB)
-    spec = job.value["spec"]
+    spec = read_manifest(CRON_JOB)
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
 
@@ -665,11 +633,11 @@ def test_the_command_of_the_nightly_job_parses() -> None:
 
 
 def test_the_task_and_the_nightly_job_clean_alike() -> None:
-    (job,) = yaml_files.read_manifests(CRON_JOB)
-    (task,) = yaml_files.read_manifests(CRON_JOB.parents[2] / "clean-workspace.yaml")
-    (container,) = job.value["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    job = read_manifest(CRON_JOB)
+    task = read_manifest(CRON_JOB.parents[2] / "clean-workspace.yaml")
+    (container,) = job["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
-    defaults = {p["name"]: p.get("default") for p in task.value["spec"]["params"]}
+    defaults = {p["name"]: p.get("default") for p in task["params"]}
     given = dict(argument[2:].split("=") for argument in container["args"])
 
     assert given == {name: defaults[name] for name in given}

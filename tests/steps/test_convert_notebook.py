@@ -1,5 +1,8 @@
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -18,6 +21,21 @@ def notebook(tmp_path: Path) -> Path:
     return path
 
 
+@contextmanager
+def edited(notebook: Path) -> Iterator[Any]:
+    """Yield the content of a notebook, and write it back."""
+    nb = nbformat.read(notebook, as_version=4)
+    yield nb
+    nbformat.write(nb, notebook)
+
+
+def convert(notebook: Path, **more: Any) -> str:
+    """Convert a notebook to page.html beside it; return the page."""
+    page = notebook.with_name("page.html")
+    convert_notebook.run(Options(notebook=notebook, page=page, **more))
+    return page.read_text()
+
+
 def test_the_page_has_source_and_output_and_a_log_is_written(
     notebook: Path, tmp_path: Path
 ) -> None:
@@ -33,47 +51,39 @@ def test_the_page_has_source_and_output_and_a_log_is_written(
 
 
 def test_a_plot_without_alternative_text_causes_no_warning(notebook: Path, tmp_path: Path) -> None:
-    nb = nbformat.read(notebook, as_version=4)
     image = nbformat.v4.new_output("display_data", data={"image/png": "iVBORw0KGgo="})
-    nb.cells[0].outputs.append(image)
-    nbformat.write(nb, notebook)
+    with edited(notebook) as nb:
+        nb.cells[0].outputs.append(image)
 
-    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
-
-    assert "data:image/png;base64,iVBORw0KGgo=" in (tmp_path / "page.html").read_text()
+    assert "data:image/png;base64,iVBORw0KGgo=" in convert(notebook)
     assert "WARNING" not in (tmp_path / "jupyter_nbconvert.log").read_text()
 
 
-def test_the_source_can_be_left_out(notebook: Path, tmp_path: Path) -> None:
-    page = tmp_path / "executed.html"
+def test_the_source_can_be_left_out(notebook: Path) -> None:
+    page = convert(notebook, hide_input=True)
 
-    convert_notebook.run(Options(notebook=notebook, page=page, hide_input=True))
-
-    assert "42 cells kept" in page.read_text()
-    assert ">count<" not in page.read_text()
+    assert "42 cells kept" in page
+    assert ">count<" not in page
 
 
-def test_code_that_report_mode_hid_stays_hidden(notebook: Path, tmp_path: Path) -> None:
-    nb = nbformat.read(notebook, as_version=4)
-    nb.cells[0].metadata["jupyter"] = {"source_hidden": True}
-    nbformat.write(nb, notebook)
+def test_code_that_report_mode_hid_stays_hidden(notebook: Path) -> None:
+    with edited(notebook) as nb:
+        nb.cells[0].metadata["jupyter"] = {"source_hidden": True}
 
-    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
+    page = convert(notebook)
 
-    assert "42 cells kept" in (tmp_path / "page.html").read_text()
-    assert ">count<" not in (tmp_path / "page.html").read_text()
+    assert "42 cells kept" in page
+    assert ">count<" not in page
 
 
-def test_a_failed_notebook_is_converted(notebook: Path, tmp_path: Path) -> None:
-    nb = nbformat.read(notebook, as_version=4)
+def test_a_failed_notebook_is_converted(notebook: Path) -> None:
     error = nbformat.v4.new_output("error", ename="KeyError", evalue="'pca'", traceback=["boom"])
-    nb.cells.append(nbformat.v4.new_code_cell("fail()", outputs=[error]))
-    nb.cells.append(nbformat.v4.new_code_cell("never()"))
-    nbformat.write(nb, notebook)
+    with edited(notebook) as nb:
+        nb.cells.append(nbformat.v4.new_code_cell("fail()", outputs=[error]))
+        nb.cells.append(nbformat.v4.new_code_cell("never()"))
 
-    convert_notebook.run(Options(notebook=notebook, page=tmp_path / "page.html"))
+    page = convert(notebook)
 
-    page = (tmp_path / "page.html").read_text()
     assert "boom" in page
     assert ">never<" in page
 
@@ -85,12 +95,11 @@ def test_the_error_names_a_notebook_that_cannot_be_read(
     notebook = tmp_path / "broken.ipynb"
     if content is not None:
         notebook.write_text(content)
-    options = Options(notebook=notebook, page=tmp_path / "page.html")
 
     with pytest.raises(ConfigurationError, match=r"broken\.ipynb"):
-        convert_notebook.run(options)
+        convert(notebook)
 
-    assert not options.page.exists()
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_a_failure_keeps_the_older_page(notebook: Path, tmp_path: Path) -> None:
@@ -98,7 +107,7 @@ def test_a_failure_keeps_the_older_page(notebook: Path, tmp_path: Path) -> None:
     page.write_text("older")
 
     with pytest.raises(ConfigurationError, match="no template 'labb': it has basic, classic, lab"):
-        convert_notebook.run(Options(notebook=notebook, page=page, template="labb"))
+        convert(notebook, template="labb")
 
     assert page.read_text() == "older"
 
@@ -109,29 +118,19 @@ def test_a_directory_as_page_is_refused(notebook: Path, tmp_path: Path) -> None:
 
 
 def test_images_are_read_from_the_given_directory(notebook: Path, tmp_path: Path) -> None:
-    nb = nbformat.read(notebook, as_version=4)
-    nb.cells.append(nbformat.v4.new_markdown_cell("![a plot](plot.png)"))
-    nbformat.write(nb, notebook)
+    with edited(notebook) as nb:
+        nb.cells.append(nbformat.v4.new_markdown_cell("![a plot](plot.png)"))
     source = tmp_path / "source"
     source.mkdir()
     (source / "plot.png").write_bytes(b"plot")
-    page = tmp_path / "page.html"
 
-    convert_notebook.run(Options(notebook=notebook, page=page))
-    assert 'src="plot.png"' in page.read_text()
-
-    convert_notebook.run(Options(notebook=notebook, page=page, images=source))
-    assert 'src="data:image/png;base64,cGxvdA=="' in page.read_text()
+    assert 'src="plot.png"' in convert(notebook)
+    assert 'src="data:image/png;base64,cGxvdA=="' in convert(notebook, images=source)
 
 
-def test_scripts_run_only_if_they_are_trusted(notebook: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-
-    convert_notebook.run(Options(notebook=notebook, page=page))
-    assert "script-src" not in page.read_text()
-
-    convert_notebook.run(Options(notebook=notebook, page=page, trust_scripts=True))
-    assert "script-src 'unsafe-inline'" in page.read_text()
+def test_scripts_run_only_if_they_are_trusted(notebook: Path) -> None:
+    assert "script-src" not in convert(notebook)
+    assert "script-src 'unsafe-inline'" in convert(notebook, trust_scripts=True)
 
 
 def test_a_notebook_that_cannot_be_rendered_keeps_the_older_page(
@@ -144,20 +143,15 @@ def test_a_notebook_that_cannot_be_rendered_keeps_the_older_page(
     notebook.write_text(json.dumps(document))
 
     with pytest.raises(UserCodeError, match="cannot render executed: the notebook is not valid"):
-        convert_notebook.run(Options(notebook=notebook, page=page))
+        convert(notebook)
 
     assert page.read_text() == "older"
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "executed.ipynb",
-        "jupyter_nbconvert.log",
-        "page.html",
-    }
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"executed.ipynb", "jupyter_nbconvert.log", "page.html"}
 
 
 def test_the_error_names_a_missing_directory_of_images(notebook: Path, tmp_path: Path) -> None:
-    options = Options(notebook=notebook, page=tmp_path / "p.html", images=tmp_path / "missing")
-
     with pytest.raises(ConfigurationError, match=r"there is no directory of images .*missing"):
-        convert_notebook.run(options)
+        convert(notebook, images=tmp_path / "missing")
 
-    assert not options.page.exists()
+    assert not (tmp_path / "page.html").exists()

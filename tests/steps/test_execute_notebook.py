@@ -1,28 +1,24 @@
 """Real kernels: each test that runs one takes about a second."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
-from kernels import install_kernel
+from kernels import Install
 from samples import write_notebook
-from step_runs import failed, printed, run
+from step_runs import failed, printed, refused, run
 from waiting import until
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def executed(notebook: Path) -> Any:
@@ -254,12 +250,8 @@ def test_braces_in_a_path_are_just_characters(tmp_path: Path) -> None:
     assert (tmp_path / "{x}/out/executed.ipynb").is_file()
 
 
-def test_a_kernel_that_does_not_start_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_does_not_start_says_why(tmp_path: Path, install_kernel: Install) -> None:
     install_kernel(
-        tmp_path,
-        monkeypatch,
         "broken",
         sys.executable,
         "-c",
@@ -277,11 +269,9 @@ def test_a_kernel_that_does_not_start_says_why(
 def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
     write_notebook(tmp_path / "preprocessing.ipynb", "1")
 
-    error = failed(tmp_path / "preprocesing.ipynb")
+    message = refused(tmp_path / "preprocesing.ipynb", reason=Reason.NOT_FOUND)
 
-    assert type(error) is ConfigurationError
-    assert error.reason == Reason.NOT_FOUND
-    assert "did you mean preprocessing.ipynb?" in str(error)
+    assert "did you mean preprocessing.ipynb?" in message
 
 
 @pytest.mark.parametrize(
@@ -300,11 +290,10 @@ def test_a_file_that_is_not_a_notebook_is_refused(tmp_path: Path, content: str, 
     notebook = tmp_path / "a.ipynb"
     notebook.write_text(content)
 
-    error = failed(notebook)
+    message = refused(notebook)
 
-    assert type(error) is ConfigurationError
-    assert said in str(error)
-    assert str(notebook) in str(error)
+    assert said in message
+    assert str(notebook) in message
     assert not (tmp_path / "out/executed.ipynb").exists()
 
 
@@ -330,10 +319,7 @@ def test_a_notebook_with_parts_of_the_wrong_type_is_refused(
     document = {"cells": [usual | cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "a.ipynb").write_text(json.dumps(document))
 
-    error = failed(tmp_path / "a.ipynb", kernel="python3")
-
-    assert type(error) is ConfigurationError
-    assert said in str(error)
+    assert said in refused(tmp_path / "a.ipynb", kernel="python3")
 
 
 @pytest.mark.parametrize("names", [("class=1",), ("a b=1",)])
@@ -352,10 +338,7 @@ def test_a_parameter_that_cannot_be_a_variable_is_refused(
 def test_a_parameter_that_holds_itself_is_bad_input(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
 
-    error = failed(notebook, parameters_yaml=("n: &x [*x]",))
-
-    assert type(error) is ConfigurationError
-    assert "a parameter holds itself" in str(error)
+    assert "a parameter holds itself" in refused(notebook, parameters_yaml=("n: &x [*x]",))
 
 
 def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:
@@ -368,23 +351,20 @@ def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_a_kernel_whose_program_is_missing_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_kernel: Install
 ) -> None:
-    install_kernel(tmp_path, monkeypatch, "broken", "/no/such/python")
+    install_kernel("broken", "/no/such/python")
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
-    error = failed(notebook, kernel="broken")
+    message = refused(notebook, kernel="broken")
 
-    assert type(error) is ConfigurationError
-    assert "kernel 'broken' cannot be started: No such file or directory" in str(error)
+    assert "kernel 'broken' cannot be started: No such file or directory" in message
 
 
 def test_the_limit_of_the_run_holds_for_the_kernels_start_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_kernel: Install
 ) -> None:
-    install_kernel(
-        tmp_path, monkeypatch, "slow", sys.executable, "-c", "import time; time.sleep(60)"
-    )
+    install_kernel("slow", sys.executable, "-c", "import time; time.sleep(60)")
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
     error = failed(notebook, kernel="slow", run_timeout=1.5)
@@ -396,9 +376,7 @@ def test_the_limit_of_the_run_holds_for_the_kernels_start_too(
 def test_a_notebook_that_names_no_kernel_needs_one(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')", metadata={})
 
-    error = failed(notebook)
-    assert type(error) is ConfigurationError
-    assert "choose one with --kernel (installed: python3" in str(error)
+    assert "choose one with --kernel (installed: python3" in refused(notebook)
 
     run(notebook, kernel="python3")
     assert text_of(notebook) == "ran\n"
@@ -418,19 +396,16 @@ def test_a_notebook_whose_kernelspec_lacks_the_language_runs(tmp_path: Path) -> 
 def test_an_unknown_kernel_is_refused_before_anything_runs(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
-    error = failed(notebook, kernel="pyton3")
+    message = refused(notebook, kernel="pyton3")
 
-    assert type(error) is ConfigurationError
-    assert "--kernel asks for kernel 'pyton3', which is not installed: did you mean" in str(error)
+    assert "--kernel asks for kernel 'pyton3', which is not installed: did you mean" in message
     assert not (tmp_path / "out/executed.ipynb").exists()
 
 
 def test_an_unknown_parameter_is_refused_unless_allowed(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
 
-    error = failed(notebook, parameters=("m=2",))
-    assert type(error) is ConfigurationError
-    assert "no parameter 'm'" in str(error)
+    assert "no parameter 'm'" in refused(notebook, parameters=("m=2",))
     assert not (tmp_path / "out/executed.ipynb").exists()
 
     assert run(notebook, parameters=("m=2",), allow_unknown_parameters=True).cells_run == 1

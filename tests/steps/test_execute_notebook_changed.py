@@ -1,22 +1,17 @@
 """Rules, variants, tolerance and the page, through the step: each test runs a kernel."""
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import blueprint_notebooks
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from samples import write_notebook
-from step_runs import failed, printed, run
+from step_runs import failed, printed, refused, run
 
-from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.errors import Reason, UserCodeError
 from stepkit.steps.execute_notebook import Outputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RULES = """\
 rules:
@@ -137,11 +132,10 @@ def test_a_rule_that_no_longer_fits_ends_the_run_before_a_cell_runs(
 ) -> None:
     source = f"open({str(tmp_path / 'ran')!r}, 'w')"
 
-    error = failed(write_notebook(tmp_path / "a.ipynb", source), rules=rules)
+    message = refused(write_notebook(tmp_path / "a.ipynb", source), rules=rules)
 
-    assert type(error) is ConfigurationError
-    assert "path" in str(error)
-    assert str(rules) in str(error)
+    assert "path" in message
+    assert str(rules) in message
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "out/executed.ipynb").exists()
 
@@ -149,20 +143,18 @@ def test_a_rule_that_no_longer_fits_ends_the_run_before_a_cell_runs(
 def test_rules_that_leave_nothing_to_run_are_an_error(tmp_path: Path, rules: Path) -> None:
     rules.write_text("rules: [{skip: {index: 1}}]")
 
-    error = failed(write_notebook(tmp_path / "a.ipynb", "1"), rules=rules)
+    message = refused(write_notebook(tmp_path / "a.ipynb", "1"), rules=rules)
 
-    assert type(error) is ConfigurationError
-    assert str(error) == "rules skip all cells (1): nothing would run"
+    assert message == "rules skip all cells (1): nothing would run"
     assert not (tmp_path / "out/executed.ipynb").exists()
 
 
 def test_a_value_is_set_by_a_rule_or_by_a_parameter(notebook: Path, rules: Path) -> None:
     rules.write_text("rules: [{set: {n: 5}}]")
 
-    error = failed(notebook, rules=rules, parameters=("n=7",))
+    message = refused(notebook, rules=rules, parameters=("n=7",))
 
-    assert type(error) is ConfigurationError
-    assert str(error) == "n is set by a rule and by a parameter: choose one"
+    assert message == "n is set by a rule and by a parameter: choose one"
 
 
 def test_an_error_is_tolerated_as_often_as_declared(tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
 import os
 import socket
 import subprocess
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import loopback
 import pytest
-from clones import add_submodule_without_url, clone, failed, read_files, refused
+from clones import add_submodule_without_url, clone, clone_keeping_work, failed, read_files, refused
 from samples import Origin
 from samples import names as all_names
 
@@ -25,14 +25,7 @@ def names(directory: Path) -> list[str]:
     return all_names(directory, locks=False)
 
 
-def backup_of(outputs: Outputs) -> Path:
-    assert outputs.backup is not None
-    return outputs.backup
-
-
-def test_checks_out_the_default_branch_when_no_revision_is_named(
-    origin: Origin, tmp_path: Path
-) -> None:
+def test_checks_out_the_default_branch_without_a_revision(origin: Origin, tmp_path: Path) -> None:
     origin.git("branch", "-m", "main", "trunk")
     commit = origin.commit("second")
 
@@ -49,9 +42,7 @@ def test_checks_out_the_default_branch_when_no_revision_is_named(
 
 
 @pytest.mark.parametrize("spelling", ["branch", "tag", "annotated", "refs/tags/tag", "commit"])
-def test_checks_out_exactly_the_revision_that_was_asked(
-    origin: Origin, source: Path, spelling: str
-) -> None:
+def test_checks_out_exactly_the_given_revision(origin: Origin, source: Path, spelling: str) -> None:
     first = origin.head
     origin.git("branch", "branch")
     origin.git("tag", "tag")
@@ -73,7 +64,7 @@ def test_a_name_of_both_a_branch_and_a_tag_is_refused(origin: Origin, source: Pa
     assert clone(origin, source, revision="refs/heads/v1").commit == commit
 
 
-def test_replaces_an_older_checkout_of_its_own(origin: Origin, checkout: Path) -> None:
+def test_replaces_an_older_checkout_of_stepkit(origin: Origin, checkout: Path) -> None:
     commit = origin.commit("second")
 
     outputs = clone(origin, checkout)
@@ -84,14 +75,12 @@ def test_replaces_an_older_checkout_of_its_own(origin: Origin, checkout: Path) -
 
 
 @pytest.mark.parametrize("change", ["edit", "new file", "commit"])
-def test_an_older_checkout_with_changes_is_kept_as_a_backup(
-    origin: Origin, checkout: Path, change: str
-) -> None:
+def test_a_changed_older_checkout_is_kept(origin: Origin, checkout: Path, change: str) -> None:
     (checkout / ("new.txt" if change == "new file" else "file.txt")).write_text("precious")
     if change == "commit":
         origin.git("commit", "-a", "-m", "mine", cwd=checkout)
 
-    backup = backup_of(clone(origin, checkout))
+    backup = clone_keeping_work(origin, checkout)
 
     assert "precious" in [path.read_text() for path in backup.glob("*.txt")]
     assert (checkout / "file.txt").read_text() == "first"
@@ -156,7 +145,7 @@ def test_work_that_git_does_not_show_is_kept_too(origin: Origin, source: Path, k
     hide_work(origin, source, kind)
     before = {path.relative_to(source) for path in source.rglob("*")}
 
-    backup = backup_of(clone(origin, source))
+    backup = clone_keeping_work(origin, source)
 
     assert {path.relative_to(backup) for path in backup.rglob("*")} == before
     assert (source / "file.txt").read_text() == "first"
@@ -249,9 +238,8 @@ def test_edits_during_the_fetch_are_kept(
         return fetch(*args)
 
     monkeypatch.setattr(git_clone, "_fetch", editing)
-    backup = backup_of(clone(origin, checkout))
 
-    assert (backup / "file.txt").read_text() == "precious"
+    assert (clone_keeping_work(origin, checkout) / "file.txt").read_text() == "precious"
 
 
 def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> None:
@@ -259,7 +247,7 @@ def test_a_long_name_has_a_shorter_backup(origin: Origin, tmp_path: Path) -> Non
     clone(origin, source)
     (source / "file.txt").write_text("precious")
 
-    backup = backup_of(clone(origin, source))
+    backup = clone_keeping_work(origin, source)
 
     assert backup.name.encode().startswith("\u00e9".encode() * 100)
     assert (backup / "file.txt").read_text() == "precious"
@@ -288,9 +276,7 @@ def test_takes_every_name_that_git_allows(origin: Origin, source: Path, name: st
     assert clone(origin, source, revision=name).commit == commit
 
 
-def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
-    origin: Origin, source: Path
-) -> None:
+def test_takes_the_full_name_of_a_commit_or_tag_in_any_case(origin: Origin, source: Path) -> None:
     origin.git("tag", "-a", "-m", "x", "annotated")
     tag, commit = origin.git("rev-parse", "annotated"), origin.head
 
@@ -300,10 +286,9 @@ def test_takes_the_full_name_of_a_commit_or_annotated_tag_in_any_case(
 
 
 def test_a_file_of_the_repository_is_not_a_commit(origin: Origin, source: Path) -> None:
-    blob = origin.git("rev-parse", "HEAD:file.txt")
-    origin.git("tag", "blob", blob)
+    origin.git("tag", "blob", "HEAD:file.txt")
 
-    assert refused(origin, source, revision=blob)
+    assert refused(origin, source, revision=origin.git("rev-parse", "blob"))
     assert names(source.parent) == ["server"]
 
 
@@ -321,9 +306,7 @@ def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, sourc
 
 
 @pytest.mark.parametrize("work", ["files", "foreign checkout", "file", "link"])
-def test_refuses_to_replace_other_work(
-    origin: Origin, source: Path, tmp_path: Path, work: str
-) -> None:
+def test_never_replaces_other_work(origin: Origin, source: Path, tmp_path: Path, work: str) -> None:
     if work == "files":
         source.mkdir()
         (source / "results.csv").write_text("precious")
@@ -379,9 +362,7 @@ def test_refuses_to_replace_a_mount_point_that_holds_other_things(origin: Origin
         "a\0b",
     ],
 )
-def test_a_revision_is_never_read_as_a_git_option(
-    origin: Origin, source: Path, revision: str
-) -> None:
+def test_a_revision_is_never_a_git_option(origin: Origin, source: Path, revision: str) -> None:
     assert "is not a branch, tag or full commit" in refused(origin, source, revision=revision)
     assert names(source.parent) == ["server"]
 
@@ -428,7 +409,7 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/repo.git"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     server: Server
 
     def do_GET(self) -> None:
@@ -440,26 +421,14 @@ class Handler(BaseHTTPRequestHandler):
                         self.server.processes += content
         self.server.token_files += Path(gettempdir()).glob("stepkit-git-*/*")
         unauthorised = self.server.status == 200 and not self.headers["Authorization"]
-        self.send_response(401 if unauthorised else self.server.status)
-        self.send_header("WWW-Authenticate", 'Basic realm="x"')
-        self.send_header("Location", self.server.location)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        headers = {"WWW-Authenticate": 'Basic realm="x"', "Location": self.server.location}
+        self.answer(401 if unauthorised else self.server.status, self.server.body, headers)
 
 
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
-    started = [Server(), Server()]
-    for server in started:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield started
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    with loopback.running(Server()) as one, loopback.running(Server()) as other:
+        yield [one, other]
 
 
 @pytest.fixture
@@ -469,38 +438,34 @@ def server(servers: list[Server]) -> Server:
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_tries_again_while_the_server_is_unavailable(
-    server: Server, source: Path, status: int
-) -> None:
+def test_tries_again_after_a_temporary_error(server: Server, source: Path, status: int) -> None:
     server.status = status
 
-    error = failed(server.url, source, attempts=2)
+    error = failed(server.url, source, Reason.NETWORK, attempts=2)
 
     assert type(error) is ToolError
-    assert error.reason == Reason.NETWORK
     assert f"error: {status}" in str(error)
     assert len(server.credentials) == 2
     assert names(source.parent) == []
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (403, Reason.AUTH)]
+    ("status", "reason", "problem"),
+    [
+        (404, Reason.NOT_FOUND, ""),
+        (410, Reason.NOT_FOUND, ""),
+        (403, Reason.AUTH, ""),
+        (401, Reason.AUTH, "is GIT_TOKEN set, valid, and allowed to read the repository?"),
+    ],
+    ids=["404-not-found", "410-not-found", "403-auth", "401-auth"],
 )
 def test_does_not_retry_a_permanent_error(
-    server: Server, source: Path, status: int, reason: Reason
+    server: Server, source: Path, status: int, reason: Reason, problem: str
 ) -> None:
     server.status = status
 
-    assert refused(server.url, source, reason)
+    assert problem in refused(server.url, source, reason)
     assert len(server.credentials) == 1
-
-
-def test_a_missing_token_has_the_reason_auth(server: Server, source: Path) -> None:
-    server.status = 401
-
-    message = refused(server.url, source, Reason.AUTH)
-
-    assert "is GIT_TOKEN set, valid, and allowed to read the repository?" in message
 
 
 def test_a_login_page_does_not_pass_for_a_repository(server: Server, source: Path) -> None:
@@ -524,9 +489,7 @@ def test_sends_the_token_but_never_shows_it(server: Server, source: Path) -> Non
     assert server.token_files == []  # SIGKILL would leave such a file behind
 
 
-def test_the_token_does_not_follow_a_redirect_to_another_host(
-    servers: list[Server], source: Path
-) -> None:
+def test_a_token_does_not_follow_a_redirect_elsewhere(servers: list[Server], source: Path) -> None:
     first, other = servers
     first.status, first.location = 302, other.url
     other.status = 200
@@ -583,10 +546,9 @@ def test_git_settings_of_the_user_do_not_apply(
 def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(source: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
-        error = failed(url, source, attempts=1, timeout=0.5)
+        error = failed(url, source, Reason.NETWORK, attempts=1, timeout=0.5)
 
     assert type(error) is ToolError
-    assert error.reason == Reason.NETWORK
     assert "took over 0.5 s" in str(error)
     assert names(source.parent) == []
 

@@ -85,12 +85,9 @@ def test_takes_a_login_from_a_mounted_secret(
 
 
 @pytest.mark.slow
-def test_a_login_goes_to_its_own_host_alone(
-    private: GitServer, origin: Origin, tmp_path: Path
-) -> None:
+def test_a_login_goes_only_to_its_host(private: GitServer, origin: Origin, tmp_path: Path) -> None:
     with serving(GitServer(origin.path.parent, login=LOGIN)) as other:
-        inner = Origin(origin.path.parent / "inner")
-        commit = inner.commit("inner")
+        commit = Origin(origin.path.parent / "inner").commit("inner")
         (origin.path / ".gitmodules").write_text(
             f'[submodule "inner"]\n\tpath = inner\n\turl = {other.url}/inner/.git\n'
         )
@@ -134,9 +131,8 @@ def test_the_error_for_a_broken_git_credentials_file_does_not_show_its_secrets(
 def test_a_directory_without_a_login_is_an_error(tmp_path: Path) -> None:
     empty = directory_of(tmp_path / "login")
 
-    error = failed("https://127.0.0.1:1/x", tmp_path / "source", basic_auth=empty)
+    error = failed("https://127.0.0.1:1/x", tmp_path / "source", Reason.AUTH, basic_auth=empty)
 
-    assert error.reason == Reason.AUTH
     assert "holds neither .git-credentials nor username and password" in str(error)
 
 
@@ -260,17 +256,14 @@ def test_an_unknown_server_is_trusted_only_with_accept_new(
 
 
 @pytest.mark.slow
-def test_a_key_that_the_server_refuses_is_an_error(
-    sshd: SshServer, origin: Origin, source: Path
-) -> None:
+def test_a_refused_key_is_an_error(sshd: SshServer, origin: Origin, source: Path) -> None:
     (sshd.keys / "known_hosts").write_text(sshd.known)
     key = sshd.keys / "ssh-privatekey"
     key.unlink()
     make_key(key)
 
-    error = failed(sshd.url(origin), source, ssh_directory=sshd.keys)
+    error = failed(sshd.url(origin), source, Reason.AUTH, ssh_directory=sshd.keys)
 
-    assert error.reason == Reason.AUTH
     assert "does the server know the key in --ssh-directory" in str(error)
 
 
@@ -282,10 +275,9 @@ def test_an_ssh_server_that_does_not_answer_is_a_tool_error(tmp_path: Path) -> N
         port = closed.getsockname()[1]
 
     url = f"ssh://git@127.0.0.1:{port}/x"
-    error = failed(url, tmp_path / "source", ssh_directory=keys, attempts=1)
+    error = failed(url, tmp_path / "source", Reason.NETWORK, ssh_directory=keys, attempts=1)
 
     assert type(error) is ToolError
-    assert error.reason == Reason.NETWORK
     assert "Connection refused" in str(error)
 
 

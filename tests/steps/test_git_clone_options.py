@@ -29,9 +29,7 @@ def missing(origin: Origin, checkout: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("depth", "commits"), [(1, 1), (2, 2), (0, 3)])
-def test_fetches_as_much_history_as_is_asked(
-    origin: Origin, source: Path, depth: int, commits: int
-) -> None:
+def test_depth_limits_the_history(origin: Origin, source: Path, depth: int, commits: int) -> None:
     origin.commit("second")
     origin.commit("third")
 
@@ -42,9 +40,7 @@ def test_fetches_as_much_history_as_is_asked(
 
 
 def test_outputs_when_the_commit_was_made(origin: Origin, source: Path) -> None:
-    made = clone(origin, source).committer_date
-
-    assert made == int(origin.git("log", "-1", "--format=%ct"))
+    assert clone(origin, source).committer_date == int(origin.git("log", "-1", "--format=%ct"))
 
 
 def test_fetches_all_tags_when_asked(origin: Origin, source: Path) -> None:
@@ -62,9 +58,7 @@ def test_fetches_all_tags_when_asked(origin: Origin, source: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", ["HEAD", "change", "refs/heads/change", "commit"])
-def test_a_revision_is_found_among_what_a_refspec_fetched(
-    origin: Origin, source: Path, revision: str
-) -> None:
+def test_a_revision_is_found_in_a_refspec(origin: Origin, source: Path, revision: str) -> None:
     origin.git("checkout", "-b", "side")
     commit = origin.commit("second")
     origin.git("update-ref", "refs/pull/7/head", commit)
@@ -73,17 +67,13 @@ def test_a_revision_is_found_among_what_a_refspec_fetched(
     revision = commit if revision == "commit" else revision
     refspec = ("refs/pull/7/head:refs/heads/change",)
 
-    outputs = clone(origin, source, refspec=refspec, revision=revision)
-
-    assert outputs.commit == commit
+    assert clone(origin, source, refspec=refspec, revision=revision).commit == commit
     assert origin.git("rev-parse", "refs/heads/change", cwd=source) == commit
     assert clone(origin, source).backup is None
 
 
 @pytest.mark.slow
-def test_a_revision_that_no_refspec_fetched_is_looked_up_on_the_server(
-    origin: Origin, tmp_path: Path
-) -> None:
+def test_a_revision_that_no_refspec_fetched_is_looked_up(origin: Origin, tmp_path: Path) -> None:
     first = origin.head
     origin.git("branch", "other")
     second = origin.commit("second")
@@ -96,18 +86,15 @@ def test_a_revision_that_no_refspec_fetched_is_looked_up_on_the_server(
 
 
 @pytest.mark.parametrize("refspec", ["--upload-pack=touch pwned;", "a:b:c", "a..b", "-x"])
-def test_a_refspec_is_never_read_as_a_git_option(
-    origin: Origin, source: Path, refspec: str
-) -> None:
+def test_a_refspec_is_never_a_git_option(origin: Origin, source: Path, refspec: str) -> None:
     message = refused(origin, source, refspec=(refspec,))
 
     assert "is not a refspec, such as refs/pull/7/head:refs/pull/7" in message
 
 
 def test_names_a_refspec_that_the_server_does_not_have(origin: Origin, source: Path) -> None:
-    error = failed(origin, source, refspec=("refs/pull/9/head",))
+    error = failed(origin, source, Reason.NOT_FOUND, refspec=("refs/pull/9/head",))
 
-    assert error.reason == Reason.NOT_FOUND
     assert "couldn't find remote ref refs/pull/9/head" in str(error)
 
 
@@ -163,9 +150,7 @@ def test_fetches_just_the_submodules_that_are_named(family: Origin, source: Path
 
 
 @pytest.mark.slow
-def test_fetches_a_commit_of_a_submodule_that_is_no_longer_its_newest(
-    family: Origin, source: Path
-) -> None:
+def test_fetches_an_older_commit_of_a_submodule(family: Origin, source: Path) -> None:
     other = family.path.parent / "other"
     (other / "file.txt").write_text("later")
     family.git("commit", "-a", "-m", "later", cwd=other)
@@ -404,9 +389,8 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
     older = clone(origin, old).commit
     commit = origin.commit("third")
     new.mkdir()
-    access = Access(url=origin.url)
 
-    git_fetch.check_out(access, git_fetch.Wanted(), new, have=old)
+    git_fetch.check_out(Access(url=origin.url), git_fetch.Wanted(), new, have=old)
 
     assert git_commands.head_commit(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""

@@ -3,27 +3,30 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
-from users import RANDOM, stepkit_as, volume
+from refusals import refusal
+from users import RANDOM, stepkit_as
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import Reason, ToolError
 from stepkit.steps import prepare_workspace
 from stepkit.steps.prepare_workspace import Options, Outputs
 from stepkit.workspace import run_marker
-
-__all__ = ["volume"]
 
 
 def prepare(directory: Path, **more: Any) -> Outputs:
     return prepare_workspace.run(Options(directory=directory, **more))
 
 
-def failed(directory: Path, **more: Any) -> StepError:
-    with pytest.raises(StepError) as caught:
+def without_room(directory: Path, **more: Any) -> ToolError:
+    """Return the error of a volume that is too full."""
+    with pytest.raises(ToolError) as caught:
         prepare(directory, **more)
+    assert caught.value.reason == Reason.DISK_FULL
     return caught.value
 
 
@@ -73,23 +76,19 @@ def test_the_outputs_are_what_was_measured(tmp_path: Path) -> None:
     assert outputs.shm is None or outputs.shm > 0
     assert outputs.uid == os.geteuid()
     assert outputs.gid == (tmp_path / "run-1").stat().st_gid
-    named = subprocess.run(
-        ["stat", "--file-system", "--format=%T", tmp_path],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    named = commands.run("stat", "--file-system", "--format=%T", tmp_path)
     assert outputs.file_system[:3] == named.stdout[:3]  # stat calls ext4 ext2/ext3
     assert outputs.message.startswith(f"run-1 is ready for uid {os.geteuid()}")
 
 
 def test_what_is_world_writable_is_closed(tmp_path: Path) -> None:
-    (tmp_path / "run-1/artifacts").mkdir(parents=True)
-    (tmp_path / "run-1/artifacts").chmod(0o777)
+    artifacts = tmp_path / "run-1/artifacts"
+    artifacts.mkdir(parents=True)
+    artifacts.chmod(0o777)
 
     prepare(tmp_path / "run-1", directories=("artifacts",))
 
-    assert mode(tmp_path / "run-1/artifacts") == 0o2775
+    assert mode(artifacts) == 0o2775
 
 
 def test_the_marker_names_run_directory_time_and_user(tmp_path: Path) -> None:
@@ -128,12 +127,9 @@ def test_a_directory_with_other_files_is_refused(tmp_path: Path, file: str) -> N
     path.write_text("{}")
     (tmp_path / "mine").chmod(0o755)
 
-    error = failed(tmp_path / "mine", directories=("artifacts",))
+    message = refusal(prepare, tmp_path / "mine", directories=("artifacts",))
 
-    assert isinstance(error, ConfigurationError)
-    assert f"{tmp_path}/mine holds files that no step made, such as {file}: give the run" in str(
-        error
-    )
+    assert f"{tmp_path}/mine holds files that no step made, such as {file}: give the run" in message
     assert not (tmp_path / "mine" / run_marker.NAME).exists()
     assert not (tmp_path / "mine/artifacts").exists()
     assert mode(tmp_path / "mine") == 0o755
@@ -143,7 +139,7 @@ def test_a_link_in_an_unmarked_directory_counts_as_a_file(tmp_path: Path) -> Non
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/data").symlink_to(tmp_path)
 
-    assert "such as data" in str(failed(tmp_path / "mine"))
+    assert "such as data" in refusal(prepare, tmp_path / "mine")
 
 
 def test_half_written_files_of_a_killed_attempt_are_ignored(tmp_path: Path) -> None:
@@ -188,19 +184,17 @@ def test_clean_refuses_a_copy_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "run-1/artifacts/a.html").touch()
     subprocess.run(["cp", "-a", tmp_path / "run-1", tmp_path / "kept"], check=True)
 
-    error = failed(tmp_path / "kept", clean=True)
+    message = refusal(prepare, tmp_path / "kept", clean=True)
 
-    assert isinstance(error, ConfigurationError)
-    assert "but it is a copy of the directory of run run-1: give the run a new" in str(error)
+    assert "but it is a copy of the directory of run run-1: give the run a new" in message
     assert (tmp_path / "kept/artifacts/a.html").exists()
 
 
 @pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", ".", "a\0b"])
 def test_directories_outside_the_run_are_refused(tmp_path: Path, name: str) -> None:
-    error = failed(tmp_path / "run-1", directories=(name,))
+    message = refusal(prepare, tmp_path / "run-1", directories=(name,))
 
-    assert isinstance(error, ConfigurationError)
-    assert str(error).endswith("is not a directory inside --directory: write one like artifacts")
+    assert message.endswith("is not a directory inside --directory: write one like artifacts")
     assert tree(tmp_path) == []
 
 
@@ -211,26 +205,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run-2").symlink_to(tmp_path / "outside")
 
     for directory, names in (("run-1", ("artifacts/plots",)), ("run-2", ())):
-        error = failed(tmp_path / directory, directories=names)
-        assert isinstance(error, ConfigurationError)
-        assert "is a symbolic link: name the directory itself" in str(error)
+        message = refusal(prepare, tmp_path / directory, directories=names)
+        assert "is a symbolic link: name the directory itself" in message
     assert tree(tmp_path / "outside") == []
 
 
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run-1").touch()
 
-    error = failed(tmp_path / "run-1")
-
-    assert isinstance(error, ConfigurationError)
-    assert str(error) == f"cannot make {tmp_path}/run-1: File exists"
+    assert refusal(prepare, tmp_path / "run-1") == f"cannot make {tmp_path}/run-1: File exists"
 
 
 def test_too_little_space_is_worth_another_try(tmp_path: Path) -> None:
-    error = failed(tmp_path / "run-1", free="1000TiB")
+    error = without_room(tmp_path / "run-1", free="1000TiB")
 
-    assert isinstance(error, ToolError)
-    assert error.reason == Reason.DISK_FULL
     assert "1024000.0 GiB are asked for: run clean-workspace, or use a larger volume" in str(error)
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.free > 0
@@ -240,54 +228,39 @@ def test_too_few_inodes_are_worth_another_try(tmp_path: Path) -> None:
     if not os.statvfs(tmp_path).f_files:
         pytest.skip("this file system counts no inodes")
 
-    error = failed(tmp_path / "run-1", free_inodes=10**12)
+    error = without_room(tmp_path / "run-1", free_inodes=10**12)
 
-    assert isinstance(error, ToolError)
-    assert error.reason == Reason.DISK_FULL
     assert "more files (inodes), 1000000000000 are asked for" in str(error)
 
 
 def test_a_full_disk_is_noticed_by_writing(small_disk: Path) -> None:
     prepare(small_disk / "run-1", free_inodes=0)
-    with (small_disk / "fill").open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
+    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
-    error = failed(small_disk / "run-1", free_inodes=0)
+    error = without_room(small_disk / "run-1", free_inodes=0)
 
-    assert isinstance(error, ToolError)
-    assert error.reason == Reason.DISK_FULL
     assert str(error).startswith(f"cannot write in {small_disk}/run-1: No space left on device")
     assert tree(small_disk / "run-1") == [".stepkit-run.json"]
 
 
 def test_too_little_shared_memory_is_a_configuration_error(tmp_path: Path) -> None:
-    error = failed(tmp_path / "run-1", shm="1000TiB")
+    message = refusal(prepare, tmp_path / "run-1", shm="1000TiB")
 
-    assert isinstance(error, ConfigurationError)
-    assert "/dev/shm has " in str(error)
-    assert str(error).endswith(
+    assert "/dev/shm has " in message
+    assert message.endswith(
         "mount an emptyDir with medium: Memory there (docker run --shm-size=1g)"
     )
 
 
 @pytest.mark.parametrize(("flag", "text"), [("free", "lots"), ("shm", "0.5"), ("free", "10")])
-def test_a_wrong_size_is_refused_before_anything_is_made(
-    tmp_path: Path, flag: str, text: str
-) -> None:
-    error = failed(tmp_path / "run-1", **{flag: text})
-
-    assert isinstance(error, ConfigurationError)
-    assert str(error).startswith(f"--{flag} {text!r} is ")
+def test_a_wrong_size_is_refused_before_any_change(tmp_path: Path, flag: str, text: str) -> None:
+    assert refusal(prepare, tmp_path / "run-1", **{flag: text}).startswith(f"--{flag} {text!r} is ")
     assert tree(tmp_path) == []
 
 
-def test_another_user_of_the_group_writes_and_repeats_what_the_first_one_made(
-    volume: Path,
-) -> None:
+def test_another_user_of_the_group_repeats_what_the_first_one_made(volume: Path) -> None:
     run = volume / "run-1"
     command = ("prepare-workspace", "--directory", run, "--directories", "artifacts")
     first = stepkit_as(1001, *command, "--report", run / "reports/first.json")

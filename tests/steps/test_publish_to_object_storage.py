@@ -7,15 +7,15 @@ import signal
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
 import commands
+import loopback
 import pytest
 from certificates import make_authority
 from object_storage_server import Faulty, Storage, faulty, serving
@@ -298,34 +298,21 @@ def test_without_keys_or_a_role_it_says_so(site: Site, monkeypatch: pytest.Monke
 def test_without_keys_the_role_of_the_pod_is_taken(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Roles(BaseHTTPRequestHandler):
+    class Roles(loopback.Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
             until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
             keys = {"AccessKeyId": "ROLE", "SecretAccessKey": "s", "Token": "t"}
-            body = json.dumps({**keys, "Expiration": until}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
+            self.answer(200, json.dumps({**keys, "Expiration": until}).encode())
 
     asked: list[str] = []
     (site.artifacts.parent / "pod-token").write_text("token")
-    with HTTPServer(("127.0.0.1", 0), Roles) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with loopback.running(HTTPServer(("127.0.0.1", 0), Roles)) as server:
         url = f"http://127.0.0.1:{server.server_port}/role"
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         token = str(site.artifacts.parent / "pod-token")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token)
-        try:
-            sent = site.publish(**NO_KEYS).sent
-        finally:
-            server.shutdown()
-            thread.join()
+        sent = site.publish(**NO_KEYS).sent
 
     assert sent == 5
     assert asked[0] == "/role"

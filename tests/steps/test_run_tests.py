@@ -144,10 +144,8 @@ def test_the_tests_of_a_marker_pass_on_the_staged_page(
     assert outputs.coverage_report == repository.artifacts / "coverage_lite.xml"
     assert outputs.html_report == repository.artifacts / "pytest_report_lite.html"
     assert outputs.log == repository.artifacts / "pytest_output.log"
-    assert {path.name for path in repository.artifacts.iterdir()} == {
-        "pytest_results_lite.xml", "coverage_lite.xml", "pytest_report_lite.html",
-        "pytest_output.log",
-    }  # fmt: skip
+    reports = (outputs.junit, outputs.coverage_report, outputs.html_report, outputs.log)
+    assert {*repository.artifacts.iterdir()} == {*reports}
     assert "1 passed, 1 deselected" in outputs.log.read_text()
     assert "pytest: tests/test_page.py::test_page PASSED" in caplog.text
     assert "uses the marker single_cell, but its markers do not list it" in caplog.text
@@ -190,18 +188,13 @@ def test_allowed_failures_are_tolerated_and_shown(
             "*::test_gone=reason",
         )
     )
-    assert (outputs.status, outputs.failed, outputs.errors, outputs.allowed) == (
-        "tolerated",
-        0,
-        0,
-        3,
-    )
+    assert outputs.status == "tolerated"
+    assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 0, 3)
     assert outputs.message == (
         "6 tests: 1 passed, 2 skipped, 3 allowed failures (known, see issue=7; no fixture yet)"
     )
-    assert [failure.reason for failure in outputs.failures] == [
-        "known, see issue=7", "known, see issue=7", "no fixture yet",
-    ]  # fmt: skip
+    reasons = [failure.reason for failure in outputs.failures]
+    assert reasons == ["known, see issue=7", "known, see issue=7", "no fixture yet"]
     assert all(failure.allowed for failure in outputs.failures)
     assert "--allow-failures *::test_gone matches no test that ran" in caplog.text
     assert "--allow-failures *::test_good is not needed: it passed" in caplog.text
@@ -290,9 +283,8 @@ def test_a_run_in_which_all_tests_were_skipped_fails(repository: Repository) -> 
 
 @pytest.mark.slow
 def test_a_run_in_which_all_tests_failed_as_expected_fails(repository: Repository) -> None:
-    repository.write(
-        "tests/test_x.py", "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
-    )
+    text = "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
+    repository.write("tests/test_x.py", text)
     message, _ = repository.fail(UserCodeError, Reason.NO_TESTS)
     assert message == "none of 1 test passed: 1 failed as expected, 0 were skipped"
 
@@ -317,22 +309,6 @@ def test_a_test_that_exits_python_fails_the_run_and_no_older_report_is_used(
     assert outputs.coverage == "unknown"
 
 
-@pytest.mark.slow
-def test_pytest_exit_with_code_0_fails_the_run(repository: Repository) -> None:
-    repository.write(
-        "tests/test_x.py",
-        """
-        import pytest
-        def test_a(): pass
-        def test_b(): pytest.exit("enough", returncode=0)
-        def test_c(): assert False
-        """,
-    )
-    message, outputs = repository.fail_as_broken()
-    assert message == "pytest stopped before all tests ran: Exit: enough"
-    assert outputs.failed == 0  # test_c never ran
-
-
 STOPS_AT_B = """
 import pytest
 def test_a(): pass
@@ -343,11 +319,7 @@ def test_c(): assert 0
 
 @pytest.mark.parametrize(
     ("exit_reason", "addopts"),
-    [
-        ("x" * 100, ""),
-        ("two\nlines", ""),
-        ("enough", "-p no:terminal"),
-    ],
+    [("enough", ""), ("x" * 100, ""), ("two\nlines", ""), ("enough", "-p no:terminal")],
 )
 @pytest.mark.slow
 def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
@@ -357,7 +329,7 @@ def test_a_call_of_pytest_exit_is_recorded_whatever_pytest_prints(
     repository.write("tests/test_x.py", STOPS_AT_B.format(exit_reason))
     message, outputs = repository.fail_as_broken()
     assert message == f"pytest stopped before all tests ran: Exit: {' '.join(exit_reason.split())}"
-    assert outputs.failed == 0
+    assert outputs.failed == 0  # test_c never ran
     assert not list(repository.path.rglob("*stepkit_record*"))
 
 
@@ -375,9 +347,8 @@ def test_a_run_that_only_sets_the_tests_up_fails(repository: Repository, option:
 @pytest.mark.slow
 def test_a_test_that_a_plugin_leaves_out_is_named(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): pass\ndef test_b(): assert 0\n")
-    repository.write(
-        "conftest.py", "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
-    )
+    leaves_out = "def pytest_runtest_protocol(item): return item.name == 'test_b' or None\n"
+    repository.write("conftest.py", leaves_out)
     message, _ = repository.fail_as_broken()
     assert message == (
         "pytest stopped before all tests ran: 1 of 2 tests did not run: tests/test_x.py::test_b"
@@ -512,10 +483,8 @@ def test_a_timeout_after_the_last_test_shows_the_counts(repository: Repository) 
 def test_a_signal_ends_the_run(
     repository: Repository, name: str, kind: type[StepError], reason: Reason, message: str
 ) -> None:
-    repository.write(
-        "tests/test_x.py",
-        f"import os, signal\ndef test_a(): os.kill(os.getpid(), signal.{name})\n",
-    )
+    kills = f"import os, signal\ndef test_a(): os.kill(os.getpid(), signal.{name})\n"
+    repository.write("tests/test_x.py", kills)
     assert repository.fail(kind, reason)[0].startswith(message)
 
 
@@ -548,9 +517,8 @@ def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alo
     monkeypatch.chdir(repository.path)
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     repository.write("json.py", "raise RuntimeError('shadowed')\n")
-    message, _ = (
-        repository.fail_as_broken()
-    )  # the check of the environment uses json, too, and passes
+    # The check of the environment uses json, too, and passes.
+    message, _ = repository.fail_as_broken()
     assert message.endswith("pytest's last line: RuntimeError: shadowed")
 
 
@@ -611,18 +579,13 @@ def test_two_runs_on_one_checkout_take_turns(repository: Repository, tmp_path: P
         """,
     )
     pages = [tmp_path / "a.html", tmp_path / "b.html"]
-    commands: list[list[str | Path]] = []
+    command = [sys.executable, "-P", "-m", "stepkit", "run-tests", "--installer=none"]
+    command.append(f"--checkout={repository.path}")
+    runs = []
     for page in pages:
         page.write_text("x")
-        commands.append([
-            sys.executable, "-P", "-m", "stepkit", "run-tests", "--checkout", repository.path,
-            "--artifacts", tmp_path / f"artifacts-{page.stem}", "--installer", "none",
-            "--inputs", page,
-        ])  # fmt: skip
-    runs = [
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for command in commands
-    ]
+        flags = [f"--artifacts={tmp_path}/artifacts-{page.stem}", f"--inputs={page}"]
+        runs.append(subprocess.Popen([*command, *flags], stderr=subprocess.DEVNULL))
     assert [run.wait(60) for run in runs] == [0, 0]
 
 
@@ -689,9 +652,7 @@ def test_the_environment_is_made_before_the_inputs_exist(repository: Repository)
     assert subprocess.run([python, "-m", "pytest", "--version"], check=False).returncode == 0
 
 
-def test_only_prepare_fails_when_the_environment_cannot_be_made(
-    repository: Repository,
-) -> None:
+def test_only_prepare_fails_when_the_environment_cannot_be_made(repository: Repository) -> None:
     repository.write("pyproject.toml", "[dependency-groups]\ndev = []\n")
     with pytest.raises(StepError, match="missing-project") as caught:
         repository.run(installer="uv", extra_packages=("./missing-project",), only_prepare=True)

@@ -93,9 +93,7 @@ def test_a_bug_in_a_message_is_still_shown(
     assert warnings(caplog) == []
 
 
-def test_a_notebook_passes_when_its_log_does_not_fit_on_the_disk(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_a_notebook_passes_when_its_log_fills_the_disk(tmp_path: Path, small_disk: Path) -> None:
     fill(small_disk)
     notebook = write_notebook(tmp_path / "a.ipynb", "print('ran')")
     flags = [f"--notebook={notebook}", f"--output={tmp_path}/out.ipynb", f"--log={small_disk}/log"]

@@ -84,9 +84,7 @@ def test_what_the_driver_does_not_report_is_none_not_zero(fake: FakeDriver) -> N
 
 
 @pytest.mark.slow
-def test_a_run_logs_the_gpus_memory_and_what_it_left_there(
-    tmp_path: Path, driver: dict[str, str]
-) -> None:
+def test_a_run_logs_gpu_memory_and_what_is_left(tmp_path: Path, driver: dict[str, str]) -> None:
     used = driver["FAKE_NVML_USED"]
     sources = [f"open({used!r}, 'w').write('32973')", "import time; time.sleep(2.5)"]
     notebook = write_notebook(tmp_path / "a.ipynb", *sources)

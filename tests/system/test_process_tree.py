@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from children import answer, child
+from children import answer, child, read_line
 from runs import execute, statuses
 from waiting import until
 
@@ -78,9 +78,7 @@ def test_processes_that_detached_themselves_twice_are_ended_and_named(
     assert ["sleep", "63"] not in running
 
 
-def test_earlier_processes_and_those_of_other_parts_of_the_program_are_left_alone(
-    tmp_path: Path,
-) -> None:
+def test_earlier_processes_and_those_of_other_threads_are_left_alone(tmp_path: Path) -> None:
     before = detached(SLEEPER)
     others = []
     command = [sys.executable, "-c", SLEEPER]
@@ -165,8 +163,7 @@ def test_the_memory_and_the_cpu_time_of_children_count() -> None:
     busy = "b = b'x' * 50_000_000; print(flush=True)\nwhile True: pass"
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     with child(f"print('ready', flush=True); {starts}") as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+        read_line(process)
         tree = ProcessTree(process.pid)
         before = cpu(tree)
         time.sleep(0.5)
@@ -287,8 +284,7 @@ def _adopting() -> Iterator[None]:
 @pytest.mark.usefixtures("_adopting")
 def test_cpu_time_of_an_orphan_stays_when_another_process_waited_for_it() -> None:
     with child(ORPHANS) as process:
-        assert process.stdout is not None
-        orphan = int(process.stdout.readline())
+        orphan = int(read_line(process))
         tree = ProcessTree(process.pid)
         both, before = tree.usage().processes, cpu(tree)
         answer(process)

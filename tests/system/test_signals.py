@@ -61,9 +61,7 @@ def test_a_signal_that_reaches_another_thread_is_noted() -> None:
     assert run_stoppable(work) == signal.SIGTERM
 
 
-def test_a_second_ctrl_c_may_come_while_the_first_is_logged(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_second_ctrl_c_may_come_while_one_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Impatient(logging.Handler):
         def emit(self, _: logging.LogRecord) -> None:
             send(signal.SIGINT)

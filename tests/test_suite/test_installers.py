@@ -11,9 +11,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
+import loopback
 import pytest
 
 import stepkit
@@ -83,11 +83,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def _serve(root: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/simple/"
-    server.shutdown()
-    server.server_close()
+    handler = partial(_Quiet, directory=str(root))
+    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}/simple/"
 
 
 @pytest.fixture(scope="module")

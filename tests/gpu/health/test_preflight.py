@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cuda_driver import BARE, fake_cuda
+from cuda_driver import check, fake_cuda
 
 from stepkit.cli import tekton_results
 from stepkit.errors import ConfigurationError, Reason, ToolError
@@ -54,9 +54,7 @@ def test_a_machine_without_a_driver_has_no_gpu() -> None:
 
 def test_no_variable_is_blamed_for_hiding_a_gpu_where_there_is_no_driver() -> None:
     without_driver()
-    found = preflight.diagnose(
-        BARE, need="required", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    )
+    found = check({**os.environ, "CUDA_VISIBLE_DEVICES": ""})
 
     assert found.trouble is remedies.NO_DRIVER
     assert "CUDA_VISIBLE_DEVICES" not in found.message
@@ -75,7 +73,7 @@ def test_a_variable_that_kept_the_driver_out_of_the_container_is_named(
 ) -> None:
     without_driver()
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", variable: value}
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.trouble is remedies.NO_DRIVER
     assert f"{variable} is {value}" in found.message
@@ -91,8 +89,7 @@ def test_a_missing_gpu_that_is_optional_is_a_warning() -> None:
 
 
 def test_the_gpu_is_not_checked_where_none_is_wanted(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_CRASH="1")
-    found = preflight.diagnose(BARE, need="none", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_CRASH="1"), need="none")
 
     assert found.trouble is None
     assert found.devices == ()
@@ -124,9 +121,7 @@ def test_every_cause_is_recognised_from_the_driver_alone(
     reason: Reason,
     remedy: str,
 ) -> None:
-    found = preflight.diagnose(
-        BARE, need="required", env=fake_cuda(tmp_path, FAKE_CUDA_INIT=str(code)), tries=1
-    )
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT=str(code)), tries=1)
 
     assert found.trouble is cause
     raised = found.error()
@@ -136,8 +131,7 @@ def test_every_cause_is_recognised_from_the_driver_alone(
 
 
 def test_a_gpu_that_answers_is_described(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_DEVICES="2")
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_DEVICES="2"))
 
     assert found.usable
     first, second = found.devices
@@ -157,8 +151,7 @@ def test_a_transient_cause_is_checked_again_in_a_new_process(
 ) -> None:
     left = tmp_path / "failures"
     left.write_text("2")
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="46", FAKE_CUDA_FAILURES=str(left))
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="46", FAKE_CUDA_FAILURES=str(left)))
 
     assert found.usable
     assert found.facts["probe"]["tries"] == 3
@@ -169,8 +162,7 @@ def test_a_transient_cause_is_checked_again_in_a_new_process(
 def test_a_permanent_cause_is_not_checked_again(tmp_path: Path) -> None:
     left = tmp_path / "failures"
     left.write_text("9")
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="803", FAKE_CUDA_FAILURES=str(left))
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="803", FAKE_CUDA_FAILURES=str(left)))
 
     assert found.trouble is remedies.DRIVER_MISMATCH
     assert left.read_text().split() == ["8"]
@@ -189,16 +181,14 @@ def test_the_time_limit_includes_the_waits_between_tries(monkeypatch: pytest.Mon
 
 
 def test_the_check_ends_after_the_last_try(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="802")
-    found = preflight.diagnose(BARE, need="required", env=env, tries=2)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="802"), tries=2)
 
     assert found.trouble is remedies.NOT_READY
     assert found.facts["probe"]["tries"] == 2
 
 
 def test_a_driver_that_hangs_is_killed_after_the_time_limit(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
-    found = preflight.diagnose(BARE, need="required", env=env, timeout=1.5)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_HANG="1"), timeout=1.5)
 
     assert found.trouble is remedies.PROBE_HUNG
     assert "in cuInit, for " in found.message
@@ -208,8 +198,7 @@ def test_a_driver_that_hangs_is_killed_after_the_time_limit(tmp_path: Path) -> N
 
 
 def test_a_driver_that_crashes_is_a_finding(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_CRASH="1")
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_CRASH="1"))
 
     assert found.trouble is remedies.PROBE_CRASHED
     assert "in cuInit, by SIGSEGV" in found.message
@@ -221,11 +210,7 @@ def test_another_thread_can_stop_the_check(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_HANG="1")
     stop = threading.Event()
     found: list[preflight.Diagnosis] = []
-    thread = threading.Thread(
-        target=lambda: found.append(
-            preflight.diagnose(BARE, need="required", env=env, stop=stop, timeout=60)
-        )
-    )
+    thread = threading.Thread(target=lambda: found.append(check(env, stop=stop, timeout=60)))
     thread.start()
     time.sleep(0.3)
     stop.set()
@@ -239,36 +224,29 @@ def test_another_thread_can_stop_the_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("free", "total", "cause"),
-    [
-        (3 * GIB, 80 * GIB, remedies.MEMORY_TAKEN),
-        (7 * GIB, 8 * GIB, remedies.TOO_SMALL),
-    ],
+    [(3 * GIB, 80 * GIB, remedies.MEMORY_TAKEN), (7 * GIB, 8 * GIB, remedies.TOO_SMALL)],
 )
 def test_too_little_memory_is_taken_by_others_or_the_gpu_is_too_small(
     tmp_path: Path, free: int, total: int, cause: remedies.Cause
 ) -> None:
-    env = fake_cuda(
-        tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_FREE=str(free), FAKE_CUDA_TOTAL=str(total)
-    )
-    found = preflight.diagnose(BARE, need="required", env=env, min_memory=10 * GIB, tries=1)
+    memory = {"FAKE_CUDA_FREE": str(free), "FAKE_CUDA_TOTAL": str(total)}
+    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", **memory)
+    found = check(env, min_memory=10 * GIB, tries=1)
 
     assert found.trouble is cause
-    assert f"{free // GIB}.0 GiB of {total // GIB}.0 GiB are free, 10.0 GiB are asked" in (
-        found.message
-    )
+    words = f"{free // GIB}.0 GiB of {total // GIB}.0 GiB are free, 10.0 GiB are asked"
+    assert words in found.message
 
 
 def test_a_gpu_older_than_rapids_supports_is_unfit(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CAPABILITY="61")
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CAPABILITY="61"))
 
     assert found.trouble is remedies.GPU_TOO_OLD
     assert "Fake A100 has 6.1" in found.message
 
 
 def test_a_context_that_finds_no_memory_means_that_other_processes_have_it(tmp_path: Path) -> None:
-    env = fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CONTEXT="2")
-    found = preflight.diagnose(BARE, need="required", env=env, tries=1)
+    found = check(fake_cuda(tmp_path, FAKE_CUDA_INIT="0", FAKE_CUDA_CONTEXT="2"), tries=1)
 
     assert found.trouble is remedies.MEMORY_TAKEN
     assert "error 2 of cuDevicePrimaryCtxRetain" in found.message
@@ -286,13 +264,12 @@ def test_a_context_that_finds_no_memory_means_that_other_processes_have_it(tmp_p
 def test_a_variable_that_hides_the_gpu_is_named_with_its_remedy(
     tmp_path: Path, variables: dict[str, str], text: str
 ) -> None:
-    found = preflight.diagnose(BARE, need="required", env={**fake_cuda(tmp_path), **variables})
+    found = check({**fake_cuda(tmp_path), **variables})
 
     assert found.trouble is remedies.NO_DEVICE
     assert text in found.message
-    assert found.message.endswith(
-        ("unset it, and leave the choice to the platform", "do not set the variable")
-    )
+    remedy = ("unset it, and leave the choice to the platform", "do not set the variable")
+    assert found.message.endswith(remedy)
 
 
 def test_device_files_that_the_driver_cannot_use_mean_that_access_was_lost(
@@ -302,7 +279,7 @@ def test_device_files_that_the_driver_cannot_use_mean_that_access_was_lost(
     (tmp_path / "dev/nvidia0").touch()
     (tmp_path / "dev/nvidiactl").touch()
     monkeypatch.setattr(container, "_DEV", tmp_path / "dev")
-    found = preflight.diagnose(BARE, need="required", env=fake_cuda(tmp_path), tries=1)
+    found = check(fake_cuda(tmp_path), tries=1)
 
     assert found.trouble is remedies.DEVICE_LOST
     assert f"{tmp_path}/dev/nvidia0 cannot be used" in found.message
@@ -314,7 +291,7 @@ def test_a_driver_library_that_cannot_be_loaded_is_shown_with_the_linkers_error(
 ) -> None:
     env = fake_cuda(tmp_path)
     (tmp_path / "driver/libcuda.so.1").write_text("no library")
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.trouble is remedies.NO_DRIVER
     assert "file too short" in found.message
@@ -332,16 +309,14 @@ def test_a_python_that_does_not_exist_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_secrets_of_the_environment_are_not_in_the_diagnosis(tmp_path: Path) -> None:
     env = {**fake_cuda(tmp_path), "NVIDIA_API_KEY": "nvapi-secret"}
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert "nvapi-secret" not in repr(found)
 
 
 def test_files_beside_the_notebook_are_not_imported_by_the_probe(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('shadowed')")
-    found = preflight.diagnose(
-        BARE, need="required", env=fake_cuda(tmp_path), directory=tmp_path, tries=1
-    )
+    found = check(fake_cuda(tmp_path), directory=tmp_path, tries=1)
 
     assert found.trouble is remedies.NO_DEVICE
     assert str(tmp_path) in found.facts["container"]["disk"]
@@ -405,7 +380,7 @@ def libraries(tmp_path: Path) -> dict[str, str]:
 
 
 def test_libraries_that_can_use_the_gpu_are_a_finding(libraries: dict[str, str]) -> None:
-    found = preflight.diagnose(BARE, need="required", env=libraries)
+    found = check(libraries)
 
     assert found.usable
     assert texts(found, "libraries") == "CuPy and RMM can use the GPU: "
@@ -414,7 +389,7 @@ def test_libraries_that_can_use_the_gpu_are_a_finding(libraries: dict[str, str])
 
 def test_a_missing_compiler_is_a_warning(libraries: dict[str, str]) -> None:
     env = {**libraries, "FAKE_CUPY": "CuPy failed to load libnvrtc.so.12: OSError: no such file"}
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.usable
     assert levels(found, "libraries") == ["warning"]
@@ -423,7 +398,7 @@ def test_a_missing_compiler_is_a_warning(libraries: dict[str, str]) -> None:
 
 def test_a_compiled_kernel_that_the_gpu_refuses_is_a_cause(libraries: dict[str, str]) -> None:
     env = {**libraries, "FAKE_CUPY": "cudaErrorNoKernelImageForDevice: no kernel image"}
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.trouble is remedies.NO_KERNEL_IMAGE
 
@@ -435,7 +410,7 @@ def test_variables_that_contradict_the_gpu_are_warnings(libraries: dict[str, str
         "CUDA_VERSION": "13.3.0",
         "LD_LIBRARY_PATH": libraries["LD_LIBRARY_PATH"] + ":/usr/local/cuda/lib64/stubs",
     }
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.usable
     assert "names 4 GPUs, 1 can be used" in texts(found, "gpu")
@@ -444,7 +419,7 @@ def test_variables_that_contradict_the_gpu_are_warnings(libraries: dict[str, str
 
 
 def test_the_parent_never_loads_the_driver(tmp_path: Path) -> None:
-    preflight.diagnose(BARE, need="required", env=fake_cuda(tmp_path, FAKE_CUDA_INIT="0"))
+    check(fake_cuda(tmp_path, FAKE_CUDA_INIT="0"))
 
     assert "libcuda" not in Path("/proc/self/maps").read_text()
     assert "FAKE_CUDA_INIT" not in os.environ

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from cuda_driver import BARE, fake_cuda
+from cuda_driver import BARE, check, fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.gpu.health import preflight, remedies, run_rapids_doctor
@@ -67,8 +67,7 @@ def test_a_python_that_prints_no_answer_is_an_error(
 def test_a_probe_that_ends_early_has_found_no_gpu_that_can_be_used(
     tmp_path: Path, source: str, cause: remedies.Cause, text: str
 ) -> None:
-    env = library(tmp_path, "cupy", source)
-    found = preflight.diagnose(BARE, need="required", env=env, tries=1)
+    found = check(library(tmp_path, "cupy", source), tries=1)
 
     assert found.trouble is cause
     assert text in found.message
@@ -78,8 +77,7 @@ def test_a_probe_that_ends_early_has_found_no_gpu_that_can_be_used(
 def test_lines_that_resemble_the_probes_are_ignored(tmp_path: Path) -> None:
     lines = ["5", "[1]", "{}", '{"stage": []}', '{"stage": "begin"}', "no JSON", '{"stage": "py']
     source = "".join(f"print('stepkit-probe {line}')\n" for line in lines)
-    env = library(tmp_path, "sitecustomize", source + "print('noise', end='')")
-    found = preflight.diagnose(BARE, need="required", env=env, tries=1)
+    found = check(library(tmp_path, "sitecustomize", source + "print('noise', end='')"), tries=1)
 
     assert found.usable
 
@@ -87,7 +85,7 @@ def test_lines_that_resemble_the_probes_are_ignored(tmp_path: Path) -> None:
 def test_files_of_an_uninstalled_cupy_are_not_blamed_on_the_driver(tmp_path: Path) -> None:
     env = library(tmp_path, "nothing", "")
     (tmp_path / "modules/cupy").mkdir()  # it can be imported, and is empty
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.trouble is remedies.PACKAGE_BROKEN
     assert "(cupy: AttributeError: module 'cupy' has no attribute 'cuda')" in found.message
@@ -107,7 +105,7 @@ def test_a_package_that_cannot_be_read_is_a_warning(
     broken = tmp_path / "modules" / directory
     broken.mkdir()
     (broken / file).write_bytes(content)
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.usable
     assert [f.level for f in found.findings if f.text == f"{broken} cannot be read"] == ["warning"]
@@ -121,7 +119,7 @@ def test_entry_points_that_cannot_be_read_do_not_hide_others(tmp_path: Path) -> 
         directory = tmp_path / f"modules/{name}-1.0.dist-info"
         directory.mkdir()
         (directory / "entry_points.txt").write_text(text, encoding="latin-1")
-    found = preflight.diagnose(BARE, need="required", env=env)
+    found = check(env)
 
     assert found.usable
     assert found.facts["doctor"]["checks"] == ["passes"]

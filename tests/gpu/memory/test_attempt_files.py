@@ -1,18 +1,13 @@
 """Files of an attempt that are kept when another one follows, and their removal."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.gpu.memory import attempt_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(

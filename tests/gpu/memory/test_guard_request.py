@@ -1,19 +1,14 @@
 """What the options request of the guard."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from stepkit.errors import ConfigurationError
 from stepkit.gpu.memory import guard_request
 from stepkit.gpu.step_options import GpuOptions
-
-if TYPE_CHECKING:
-    pass
 
 NEEDS_POOL = "--rmm-pool-size needs --rmm-mode pool or async;"
 REPORT = Path("/run/guard.jsonl")
@@ -71,14 +66,8 @@ def test_off_does_not_inherit_the_guard_of_an_outer_run() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"rmm_pool_size": "4GiB"},
-            f"{NEEDS_POOL} it is respect: the notebook itself chooses",
-        ),
-        (
-            {"rmm_mode": "managed", "rmm_pool_size": "4GiB"},
-            f"{NEEDS_POOL} it is managed",
-        ),
+        ({"rmm_pool_size": "4GiB"}, f"{NEEDS_POOL} it is respect: the notebook itself chooses"),
+        ({"rmm_mode": "managed", "rmm_pool_size": "4GiB"}, f"{NEEDS_POOL} it is managed"),
         (
             {"rmm_mode": "pool", "rmm_release_threshold": "0"},
             "--rmm-release-threshold needs --rmm-mode async; it is pool",
@@ -104,7 +93,6 @@ def test_refuses_what_a_mode_cannot_use(options: dict[str, Any], message: str) -
 
 
 def test_names_the_flag_whose_size_is_not_a_size() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^--rmm-pool-size 'lots' is not a size: write 4GiB"
-    ):
+    message = r"^--rmm-pool-size 'lots' is not a size: write 4GiB"
+    with pytest.raises(ConfigurationError, match=message):
         environment(rmm_mode="pool", rmm_pool_size="lots")

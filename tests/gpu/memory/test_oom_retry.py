@@ -1,11 +1,9 @@
 """Attempts on lower rungs, and the files that they leave on disk."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from guarded import ON_HOST
@@ -23,9 +21,6 @@ from stepkit.gpu.memory import attempt_files, guard_request, memory_size, oom_re
 from stepkit.gpu.memory.oom_retry import AS_ASKED, Rung
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.notebook.verdict import CellRun
-
-if TYPE_CHECKING:
-    pass
 
 GIB = 1 << 30
 FULL = "cell 3 of 9 (`x = cp.zeros(n)`) raised OutOfMemoryError: Out of memory"
@@ -71,8 +66,14 @@ class Notebook:
     def keep(self, number: int) -> None:
         attempt_files.keep([self.output, self.log, self.output.with_suffix(".html")], number)
 
-    def run(self, rungs: list[Rung]) -> Outputs:
-        return oom_retry.run(self, rungs, self.keep)
+    def run(self, rungs: list[Rung] | None = None) -> Outputs:
+        return oom_retry.run(self, lowered() if rungs is None else rungs, self.keep)
+
+    def failed(self, rungs: list[Rung] | None = None) -> StepError | Cancelled:
+        """Run the notebook, which must fail; return how."""
+        with pytest.raises((StepError, Cancelled)) as caught:
+            self.run(rungs)
+        return caught.value
 
 
 def out_of_memory(message: str = FULL) -> UserCodeError:
@@ -120,13 +121,8 @@ def test_a_retry_without_a_lower_rung_is_refused_before_the_first_attempt(asked:
 
 
 def test_the_changes_are_options_and_a_first_size_does_not_follow_to_lower_rungs() -> None:
-    options = Options(
-        on_gpu_oom="retry-lower",
-        rmm_mode="pool",
-        rmm_pool_size="0.5",
-        rmm_maximum_pool_size="8GiB",
-        gpu_oom_variant="lite",
-    )
+    sizes = {"rmm_pool_size": "0.5", "rmm_maximum_pool_size": "8GiB"}
+    options = Options(on_gpu_oom="retry-lower", rmm_mode="pool", gpu_oom_variant="lite", **sizes)
     found = [replace(options, **r.changes) for r in oom_retry.rungs(options, managed_limit=GIB)]
 
     assert [(o.rmm_mode, o.rmm_pool_size, o.rmm_overflow, o.variant) for o in found] == [
@@ -135,9 +131,7 @@ def test_the_changes_are_options_and_a_first_size_does_not_follow_to_lower_rungs
         ("managed", None, str(GIB), None),
         ("managed", None, str(GIB), "lite"),
     ]
-    assert {o.rmm_maximum_pool_size for o in found} == {
-        "8GiB"
-    }  # a promise to whoever else is there
+    assert {o.rmm_maximum_pool_size for o in found} == {"8GiB"}  # a promise to other processes
 
 
 def test_managed_memory_takes_as_much_of_the_host_as_the_user_allows() -> None:
@@ -193,12 +187,11 @@ def test_the_variant_comes_last_on_the_lowest_allocator_and_only_if_it_is_anothe
 def test_a_first_attempt_that_succeeds_is_the_only_one(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path, None)
 
-    outputs = notebook.run(lowered())
+    outputs = notebook.run()
 
     assert outputs.message == "9 of 9 cells ran"
-    assert [(a.number, a.rung, a.status) for a in outputs.attempts] == [
-        (1, "as asked", "succeeded")
-    ]
+    (attempt,) = outputs.attempts
+    assert (attempt.number, attempt.rung, attempt.status) == (1, "as asked", "succeeded")
     assert on_disk(tmp_path) == {"out.ipynb": "as asked", "papermill.log": "log as asked"}
 
 
@@ -206,9 +199,7 @@ def test_a_single_rung_leaves_outputs_and_errors_as_they_are(tmp_path: Path) -> 
     assert Notebook(tmp_path, None).run([AS_ASKED]).attempts == ()
 
     error = out_of_memory()
-    with pytest.raises(UserCodeError) as caught:
-        Notebook(tmp_path, error).run([AS_ASKED])
-    assert caught.value is error
+    assert Notebook(tmp_path, error).failed([AS_ASKED]) is error
 
 
 def test_a_lower_rung_that_succeeds_says_so_and_keeps_the_files_of_both(
@@ -217,16 +208,13 @@ def test_a_lower_rung_that_succeeds_says_so_and_keeps_the_files_of_both(
     notebook = Notebook(tmp_path, out_of_memory(), None)
 
     with caplog.at_level(logging.WARNING, "stepkit"):
-        outputs = notebook.run(lowered())
+        outputs = notebook.run()
 
     assert outputs.status == "succeeded"
     assert outputs.message == ("9 of 9 cells ran, on attempt 2 of 3, with CUDA's async allocator")
     first, second = outputs.attempts
-    assert (first.status, first.reason, first.message) == (
-        "failed",
-        Reason.GPU_OUT_OF_MEMORY,
-        FULL,
-    )
+    assert (first.status, first.message) == ("failed", FULL)
+    assert first.reason == Reason.GPU_OUT_OF_MEMORY
     assert (first.gpu_peak, second.gpu_peak) == (7, 14)
     assert first.notebook == tmp_path / "out.attempt-1.ipynb"
     assert (second.notebook, second.reason) == (tmp_path / "out.ipynb", Reason.OK)
@@ -246,21 +234,16 @@ def test_a_lower_rung_that_succeeds_says_so_and_keeps_the_files_of_both(
 def test_when_no_rung_suffices_the_last_error_carries_all_attempts(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path, *(out_of_memory(f"full {n}") for n in (1, 2, 3)))
 
-    with pytest.raises(UserCodeError) as caught:
-        notebook.run(lowered())
+    error = notebook.failed()
 
-    assert caught.value.reason == Reason.GPU_OUT_OF_MEMORY
-    assert str(caught.value) == (
-        "attempt 3 of 3, with managed memory and up to 4.0 GiB of the host's: full 3"
-    )
-    outputs = caught.value.outputs
+    assert (type(error), error.reason) == (UserCodeError, Reason.GPU_OUT_OF_MEMORY)
+    last = "attempt 3 of 3, with managed memory and up to 4.0 GiB of the host's: full 3"
+    assert str(error) == last
+    outputs = error.outputs
     assert isinstance(outputs, Outputs)
     assert [a.message for a in outputs.attempts] == ["full 1", "full 2", "full 3"]
-    assert [a.notebook and a.notebook.name for a in outputs.attempts] == [
-        "out.attempt-1.ipynb",
-        "out.attempt-2.ipynb",
-        "out.ipynb",
-    ]
+    names = [a.notebook and a.notebook.name for a in outputs.attempts]
+    assert names == ["out.attempt-1.ipynb", "out.attempt-2.ipynb", "out.ipynb"]
     assert len(on_disk(tmp_path)) == 6
 
 
@@ -280,10 +263,9 @@ def test_nothing_but_the_gpus_memory_leads_to_another_attempt(
 ) -> None:
     notebook = Notebook(tmp_path, error)
 
-    with pytest.raises(type(error)) as caught:
-        notebook.run(lowered())
+    found = notebook.failed()
 
-    assert (str(caught.value), caught.value.reason) == (str(error), error.reason)
+    assert (type(found), str(found), found.reason) == (type(error), str(error), error.reason)
     assert len(notebook.rungs) == 1
     assert "out.attempt-1.ipynb" not in on_disk(tmp_path)
 
@@ -294,29 +276,26 @@ def test_another_failure_on_a_lower_rung_ends_at_once_and_mentions_the_full_gpu(
     host = ToolError("the OOM killer ended the kernel", reason=Reason.OUT_OF_MEMORY)
     notebook = Notebook(tmp_path, out_of_memory(), host)
 
-    with pytest.raises(ToolError) as caught:
-        notebook.run(lowered())
+    error = notebook.failed()
 
-    assert caught.value.reason == Reason.OUT_OF_MEMORY
-    assert str(caught.value) == (
+    assert (type(error), error.reason) == (ToolError, Reason.OUT_OF_MEMORY)
+    assert str(error) == (
         "attempt 2 of 3, with CUDA's async allocator, after the GPU's memory ran out: "
         "the OOM killer ended the kernel"
     )
-    assert isinstance(caught.value.outputs, Outputs)
-    assert [a.reason for a in caught.value.outputs.attempts] == [
-        Reason.GPU_OUT_OF_MEMORY,
-        Reason.OUT_OF_MEMORY,
-    ]
+    assert isinstance(error.outputs, Outputs)
+    reasons = [a.reason for a in error.outputs.attempts]
+    assert reasons == [Reason.GPU_OUT_OF_MEMORY, Reason.OUT_OF_MEMORY]
 
 
 def test_a_signal_ends_it_with_the_attempts_so_far(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path, out_of_memory(), Cancelled())
 
-    with pytest.raises(Cancelled) as caught:
-        notebook.run(lowered())
+    error = notebook.failed()
 
-    assert isinstance(caught.value.outputs, Outputs)
-    assert [(a.status, a.reason) for a in caught.value.outputs.attempts] == [
+    assert isinstance(error, Cancelled)
+    assert isinstance(error.outputs, Outputs)
+    assert [(a.status, a.reason) for a in error.outputs.attempts] == [
         ("failed", Reason.GPU_OUT_OF_MEMORY),
         ("cancelled", Reason.CANCELLED),
     ]

@@ -1,20 +1,16 @@
 """What is read of the log that the guard writes inside the kernel."""
 
-from __future__ import annotations
-
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stepkit.gpu.memory import read_guard_log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def write(path: Path, *events: object) -> Path:

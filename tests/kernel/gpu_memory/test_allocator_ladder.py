@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from guarded import HERE, ON_HOST, guarded
+from guarded import HERE, ON_HOST, Guarded, guarded
 
 MIB = 1 << 20
 
@@ -14,9 +14,9 @@ print(type(resource).__name__, resource.__class__.__name__)
 """
 
 
-def test_the_allocator_that_was_asked_serves_when_it_fits(tmp_path: Path, python: str) -> None:
+def test_the_allocator_that_was_asked_serves_when_it_fits(on_host: Guarded) -> None:
     code = "rmm.reinitialize(pool_allocator=True, initial_pool_size='64MiB')" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
     assert done.log.allocator == "pool of 64.0 MiB, as asked"
@@ -25,9 +25,9 @@ def test_the_allocator_that_was_asked_serves_when_it_fits(tmp_path: Path, python
     assert done.log.calls[0].tried == ()
 
 
-def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, python: str) -> None:
+def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(on_host: Guarded) -> None:
     code = "rmm.reinitialize(True, initial_pool_size=4 << 30)\nprint(host_gpu.used >> 20)" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.stdout == "512\nStatisticsResourceAdaptor PoolMemoryResource\n"
     assert done.log.allocator == "pool of 512.0 MiB: the pool of 4.0 GiB did not fit"
@@ -37,9 +37,9 @@ def test_a_pool_that_does_not_fit_takes_half_of_what_is_free(tmp_path: Path, pyt
 
 
 @pytest.mark.slow
-def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -> None:
+def test_a_size_that_rmm_does_not_take_is_rounded(on_host: Guarded) -> None:
     code = "rmm.reinitialize(pool_allocator=True, initial_pool_size=64_000_100)" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     [event] = [event for event in done.events if event["event"] == "reinitialize"]
     assert event["served"]["rung"] == "rounded"
@@ -49,25 +49,21 @@ def test_a_size_that_rmm_does_not_take_is_rounded(tmp_path: Path, python: str) -
 
 
 @pytest.mark.slow
-def test_a_pool_grows_when_half_of_what_is_free_cannot_be_had(tmp_path: Path, python: str) -> None:
+def test_a_pool_grows_when_half_of_what_is_free_cannot_be_had(on_host: Guarded) -> None:
     # Fragmented memory: CUDA reports more as free than it can hand out.
     code = "host_gpu.TOTAL = 300 << 20\nrmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)"
-    done = guarded(
-        tmp_path,
-        f"{ON_HOST}{code}\nrmm.reinitialize(pool_allocator=True, initial_pool_size=2 << 30)",
-        python=python,
-    )
+    done = on_host(f"{code}\nrmm.reinitialize(pool_allocator=True, initial_pool_size=2 << 30)")
 
     assert done.log.allocator == "pool of 256.0 MiB: the pool of 2.0 GiB did not fit"
     assert len(done.log.calls[0].tried) == 2
 
 
 @pytest.mark.slow
-def test_plain_cuda_serves_where_no_pool_can(tmp_path: Path, python: str) -> None:
+def test_plain_cuda_serves_where_no_pool_can(on_host: Guarded) -> None:
     code = "host_gpu.TOTAL = 100 << 20\nrmm.reinitialize(True, False, '400MiB')" + SHOW
     code += "p = resource.allocate(1 << 20)\nresource.deallocate(p, 1 << 20)\n"
     failing = "rmm.mr.available_device_memory = lambda: (1 << 30, 1 << 30)\n"
-    done = guarded(tmp_path, ON_HOST + failing + code, python=python)
+    done = on_host(failing + code)
 
     assert (
         done.stdout == "StatisticsResourceAdaptor CallbackMemoryResource\n"
@@ -76,7 +72,7 @@ def test_plain_cuda_serves_where_no_pool_can(tmp_path: Path, python: str) -> Non
     assert done.log.peak == MIB
 
 
-def test_rmm_is_consistent_after_each_failure(tmp_path: Path, python: str) -> None:
+def test_rmm_is_consistent_after_each_failure(on_host: Guarded) -> None:
     code = """
 try:
     rmm.reinitialize(devices=[1, 7])
@@ -86,7 +82,7 @@ print(host_gpu.current, type(rmm.mr.get_per_device_resource(0)).__name__)
 rmm.reinitialize(devices=[0, 1], pool_allocator=True, initial_pool_size=4 << 30)
 print(host_gpu.current, [rmm.mr.get_per_device_resource(n).pool_size() >> 20 for n in (0, 1)])
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python, env={"HOST_GPU_BYTES": str(2 << 30)})
+    done = on_host(code, env={"HOST_GPU_BYTES": str(2 << 30)})
 
     assert done.stdout.splitlines() == [
         "cudaErrorInvalidDevice: invalid device ordinal",
@@ -95,7 +91,7 @@ print(host_gpu.current, [rmm.mr.get_per_device_resource(n).pool_size() >> 20 for
     ]
 
 
-def test_errors_in_the_notebooks_call_reach_it_unchanged(tmp_path: Path, python: str) -> None:
+def test_errors_in_the_notebooks_call_reach_it_unchanged(tmp_path: Path, on_host: Guarded) -> None:
     code = """
 import json
 def shown(*args, **kwargs):
@@ -111,10 +107,10 @@ shown(pool_allocator=True, initial_pool_size=1.5)
 shown(logging=True)
 shown(pool_allocator=True, initial_pool_size=1 << 20, maximum_pool_size=1 << 16)
 """
-    plain = guarded(tmp_path, ON_HOST + code, python=python, mode="off")
+    plain = on_host(code, mode="off")
     assert not plain.log.active
     for mode in ("respect", "pool"):
-        done = guarded(tmp_path, ON_HOST + code, python=python, mode=mode, initial=MIB)
+        done = on_host(code, mode=mode, initial=MIB)
         errors = [json.loads(line) for line in done.stdout.splitlines()]
         expected = [json.loads(line) for line in plain.stdout.splitlines()]
         assert done.log.active
@@ -125,9 +121,9 @@ shown(pool_allocator=True, initial_pool_size=1 << 20, maximum_pool_size=1 << 16)
         (tmp_path / "guard.jsonl").unlink()
 
 
-def test_a_mode_sets_rmm_up_in_place_of_the_notebook(tmp_path: Path, python: str) -> None:
+def test_a_mode_sets_rmm_up_in_place_of_the_notebook(on_host: Guarded) -> None:
     code = "rmm.reinitialize(managed_memory=False, pool_allocator=False)" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python, mode="pool", initial=0.25, maximum=0.5)
+    done = on_host(code, mode="pool", initial=0.25, maximum=0.5)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
     assert done.log.allocator == "pool of 256.0 MiB, as --rmm-mode asks"
@@ -157,22 +153,16 @@ def test_a_share_refers_to_what_was_free_before_the_modes_own_pool(
     assert done.stdout == "256\n"
 
 
-def test_a_pool_size_in_bytes_is_limited_by_a_maximum_as_a_share(
-    tmp_path: Path, python: str
-) -> None:
+def test_a_pool_size_in_bytes_is_limited_by_a_maximum_as_a_share(on_host: Guarded) -> None:
     code = "rmm.reinitialize()" + SHOW
-    done = guarded(
-        tmp_path, ON_HOST + code, python=python, mode="pool", initial=512 * MIB, maximum=0.25
-    )
+    done = on_host(code, mode="pool", initial=512 * MIB, maximum=0.25)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
     assert done.log.calls[-1].served == "pool of 256.0 MiB"
 
 
-def test_respect_leaves_rmm_alone_until_the_notebook_sets_it_up(
-    tmp_path: Path, python: str
-) -> None:
-    done = guarded(tmp_path, ON_HOST + SHOW, python=python)
+def test_respect_leaves_rmm_alone_until_the_notebook_sets_it_up(on_host: Guarded) -> None:
+    done = on_host(SHOW)
 
     assert done.stdout == "CudaMemoryResource CudaMemoryResource\n"
     assert done.log.rmm
@@ -181,18 +171,16 @@ def test_respect_leaves_rmm_alone_until_the_notebook_sets_it_up(
 
 
 @pytest.mark.slow
-def test_a_pool_replaces_async_where_the_driver_does_not_support_it(
-    tmp_path: Path, python: str
-) -> None:
+def test_a_pool_replaces_async_where_the_driver_does_not_support_it(on_host: Guarded) -> None:
     code = "rmm.reinitialize()" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python, mode="async", release_threshold=0)
+    done = on_host(code, mode="async", release_threshold=0)
 
     assert done.stdout == "StatisticsResourceAdaptor PoolMemoryResource\n"
     assert done.log.allocator == "pool of 256.0 MiB: CUDA's async pool was refused"
 
 
 @pytest.mark.slow
-def test_a_maximum_limits_an_allocator_without_a_pool(tmp_path: Path, python: str) -> None:
+def test_a_maximum_limits_an_allocator_without_a_pool(on_host: Guarded) -> None:
     code = """
 rmm.reinitialize()
 resource = rmm.mr.get_per_device_resource(0)
@@ -202,7 +190,7 @@ try:
 except MemoryError as error:
     print("Exceeded memory limit" in str(error))
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python, mode="cuda", maximum=4 * MIB)
+    done = on_host(code, mode="cuda", maximum=4 * MIB)
 
     assert done.stdout == "True\n", done.stderr
     assert done.log.allocator == "plain CUDA, as --rmm-mode asks"
@@ -225,7 +213,7 @@ print(host_gpu.used)
 
 
 @pytest.mark.slow
-def test_a_pool_is_freed_before_the_next_one_is_made(tmp_path: Path, python: str) -> None:
+def test_a_pool_is_freed_before_the_next_one_is_made(on_host: Guarded) -> None:
     code = """
 import gc
 gc.disable()
@@ -233,23 +221,23 @@ for _ in range(3):
     rmm.reinitialize(pool_allocator=True, initial_pool_size="700MiB")
     print(host_gpu.used >> 20)
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python, overflow=128 * MIB)
+    done = on_host(code, overflow=128 * MIB)
 
     assert done.stdout == "700\n" * 3
     assert not done.log.lowered
 
 
 @pytest.mark.slow
-def test_no_memory_of_the_host_is_used_by_default(tmp_path: Path, python: str) -> None:
-    done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python)
+def test_no_memory_of_the_host_is_used_by_default(on_host: Guarded) -> None:
+    done = on_host(FILL.format(""))
 
     assert done.stdout == "full 32\n0\n"
     assert done.log.peak == 1 << 30
     assert done.log.overflow is None
 
 
-def test_overflow_goes_to_the_host_up_to_its_limit(tmp_path: Path, python: str) -> None:
-    done = guarded(tmp_path, ON_HOST + FILL.format(""), python=python, overflow=128 * MIB)
+def test_overflow_goes_to_the_host_up_to_its_limit(on_host: Guarded) -> None:
+    done = on_host(FILL.format(""), overflow=128 * MIB)
 
     assert done.stdout == "full 36\n0\n"
     assert done.log.overflow == 128 * MIB
@@ -260,16 +248,16 @@ def test_overflow_goes_to_the_host_up_to_its_limit(tmp_path: Path, python: str) 
 
 
 @pytest.mark.slow
-def test_managed_memory_is_limited_by_the_gpu_and_the_overflow(tmp_path: Path, python: str) -> None:
+def test_managed_memory_is_limited_by_the_gpu_and_the_overflow(on_host: Guarded) -> None:
     code = FILL.format("pool_allocator=True").replace("100", "60")
-    done = guarded(tmp_path, ON_HOST + code, python=python, mode="managed", overflow=128 * MIB)
+    done = on_host(code, mode="managed", overflow=128 * MIB)
 
     assert done.stdout == "full 36\n0\n"
     assert done.log.allocator == "managed memory, as --rmm-mode asks"
 
 
 @pytest.mark.slow
-def test_every_call_adds_statistics(tmp_path: Path, python: str) -> None:
+def test_every_call_adds_statistics(on_host: Guarded) -> None:
     code = """
 for megabytes in (3, 2):
     rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
@@ -277,7 +265,7 @@ for megabytes in (3, 2):
     resource.deallocate(resource.allocate(megabytes << 20), megabytes << 20)
     print(resource.allocation_counts.total_count, resource.pool_size() >> 20)
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.stdout == "1 64\n1 64\n"
     assert done.log.peak == 3 * MIB
@@ -285,7 +273,7 @@ for megabytes in (3, 2):
     assert [event.get("peak_bytes") for event in counted] == [None, 3 * MIB, 2 * MIB]
 
 
-def test_statistics_outlive_a_process_that_is_killed(tmp_path: Path, python: str) -> None:
+def test_statistics_outlive_a_process_that_is_killed(on_host: Guarded) -> None:
     code = """
 rmm.reinitialize()
 resource = rmm.mr.get_per_device_resource(0)
@@ -295,7 +283,7 @@ active.cell_ended()
 import os, signal
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.code == -9
     assert done.log.peak == 5 * MIB
@@ -303,34 +291,34 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_a_resource_that_the_notebook_sets_itself_is_logged(tmp_path: Path, python: str) -> None:
+def test_a_resource_that_the_notebook_sets_itself_is_logged(on_host: Guarded) -> None:
     code = """
 rmm.reinitialize(pool_allocator=True, initial_pool_size="64MiB")
 bins = rmm.mr.BinningMemoryResource(host_gpu.device_memory())
 rmm.mr.set_per_device_resource(0, bins)
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.log.allocator == ("BinningMemoryResource, as the notebook or a library set it up")
 
 
 @pytest.mark.slow
-def test_a_logging_resource_stays_outermost(tmp_path: Path, python: str) -> None:
+def test_a_logging_resource_stays_outermost(on_host: Guarded) -> None:
     code = "rmm.reinitialize(logging=True, log_file_name='rmm.csv')" + SHOW
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.stdout == "CallbackMemoryResource CallbackMemoryResource\n"  # nothing on top
 
 
 @pytest.mark.slow
-def test_cupys_own_pool_is_the_last_rung(tmp_path: Path, python: str) -> None:
+def test_cupys_own_pool_is_the_last_rung(on_host: Guarded) -> None:
     code = """
 def broken(**_):
     raise MemoryError("std::bad_alloc: out_of_memory")
 rmm.rmm._initialize = rmm.mr._initialize = broken
 rmm.reinitialize(pool_allocator=True)
 """
-    done = guarded(tmp_path, ON_HOST + code, python=python)
+    done = on_host(code)
 
     assert done.code == 0, done.stderr
     assert done.log.allocator == "CuPy's own pool: the pool did not fit"

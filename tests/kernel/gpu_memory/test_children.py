@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_driver import fake_cuda
-from guarded import GUARD, guarded
+from guarded import GUARD, Guarded, guarded
 
 START = """
 import subprocess
@@ -21,16 +20,16 @@ rmm.reinitialize()
 """
 
 
-def test_children_are_not_guarded_by_default(tmp_path: Path, python: str) -> None:
-    done = guarded(tmp_path, START.format(CHILD), python=python, env=fake_cuda(tmp_path))
+def test_children_are_not_guarded_by_default(without_gpu: Guarded) -> None:
+    done = without_gpu(START.format(CHILD))
 
     assert done.stdout.startswith("False False AttributeError: 'CUDARuntimeError'")
     assert done.log.children == 0
 
 
-def test_children_are_guarded_with_the_option(tmp_path: Path, python: str) -> None:
+def test_children_are_guarded_with_the_option(without_gpu: Guarded) -> None:
     code = START.format(CHILD)
-    done = guarded(tmp_path, code, python=python, env=fake_cuda(tmp_path), children=True)
+    done = without_gpu(code, children=True)
 
     assert done.stdout.startswith(
         "False True stepkit_guard.error_causes.GpuMissing: no GPU can be used"

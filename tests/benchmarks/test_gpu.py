@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cuda_driver import fake_cuda
 
-from benchmarks import gpu, gpu_claims, gpu_faults, gpu_guarded, gpu_worker
-from benchmarks.gpu_allocators import MODES
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import allocators, faults, report, worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", f"{tmp_path}{os.pathsep}{path}")
 
 
-def findings(**found: Any) -> gpu_claims.Findings:
+def findings(**found: Any) -> report.Findings:
     return {"date": "2026-11-22", "machine": {"kind": "test"}, "why_not": "none here", **found}
 
 
@@ -42,8 +42,8 @@ def run(mode: str, turn: int, mixed: float, **more: Any) -> dict[str, Any]:
     return {"mode": mode, "turn": turn, "setup_seconds": 0.01, "workloads": workloads, **more}
 
 
-def verdicts(found: gpu_claims.Findings) -> dict[str, tuple[str, str]]:
-    return {result.text: (result.measured, result.verdict) for result in gpu_claims.judged(found)}
+def verdicts(found: report.Findings) -> dict[str, tuple[str, str]]:
+    return {result.text: (result.measured, result.verdict) for result in report.judge(found)}
 
 
 @needs_rmm
@@ -53,7 +53,7 @@ def test_without_a_gpu_it_says_why_and_writes_a_report(
 ) -> None:
     out = tmp_path / "out/gpu.json"
 
-    assert gpu.main(["--out", str(out)]) == 0
+    assert command.main(["--out", str(out)]) == 0
 
     shown = capsys.readouterr().out
     assert "no GPU: there is no driver: " in shown
@@ -67,50 +67,50 @@ def test_without_a_gpu_it_says_why_and_writes_a_report(
 @needs_rmm
 @pytest.mark.usefixtures("no_driver")
 def test_a_gpu_that_is_required_and_missing_is_exit_code_3(tmp_path: Path) -> None:
-    assert gpu.main(["--require-gpu", "--out", str(tmp_path / "gpu.json")]) == 3
+    assert command.main(["--require-gpu", "--out", str(tmp_path / "gpu.json")]) == 3
 
 
 @needs_rmm
 def test_the_ladder_on_the_hosts_memory_serves_from_both_rungs_and_then_is_full() -> None:
-    told = gpu_worker.call("on-host")
+    found = worker.call("on-host")
 
-    assert told["served"] == [MIB, 4 * MIB]
-    assert (told["peak_bytes"], told["bytes_left"]) == (5 * MIB, 2 * MIB)
-    assert not told["full"]["ok"]
-    assert "MemoryError" in told["full"]["error"]
+    assert found["served"] == [MIB, 4 * MIB]
+    assert (found["peak_bytes"], found["bytes_left"]) == (5 * MIB, 2 * MIB)
+    assert not found["full"]["ok"]
+    assert "MemoryError" in found["full"]["error"]
 
 
 @needs_rmm
 def test_a_fault_shows_the_error_that_rmm_hides(tmp_path: Path) -> None:
     env = fake_cuda(tmp_path, FAKE_CUDA_INIT="100")
 
-    told = gpu_worker.call("fault", "no-visible-device", env=env)
+    found = worker.call("fault", "no-visible-device", env=env)
 
-    reinitialize = told["reinitialize"]
+    reinitialize = found["reinitialize"]
     assert reinitialize["error"].endswith("'CUDARuntimeError' object has no attribute 'msg'")
     assert "cudaErrorNoDevice" in reinitialize["hidden"]
-    assert "cudaErrorNoDevice" in told["first array"]["error"]
+    assert "cudaErrorNoDevice" in found["first array"]["error"]
 
 
 @needs_rmm
 @pytest.mark.usefixtures("no_driver")
 @pytest.mark.parametrize(
-    "worker",
+    "call",
     [("allocate", "rmm-pool", True), ("guarded", "guard respect", True), ("over-budget", "pool")],
-    ids=lambda worker: worker[0],
+    ids=lambda call: call[0],
 )
-def test_a_worker_without_a_gpu_tells_its_error(worker: tuple[object, ...]) -> None:
-    told = gpu_worker.call(*map(str, worker))
+def test_a_worker_without_a_gpu_returns_its_error(call: tuple[object, ...]) -> None:
+    found = worker.call(*map(str, call))
 
-    assert "cudaErrorInsufficientDriver" in told["error"] or "GpuMissing" in told["error"]
+    assert "cudaErrorInsufficientDriver" in found["error"] or "GpuMissing" in found["error"]
 
 
-def test_a_worker_that_dies_or_hangs_tells_that() -> None:
-    died = gpu_worker.call("none")["error"]
+def test_a_worker_that_dies_or_hangs_is_reported() -> None:
+    died = worker.call("none")["error"]
     assert died.startswith("ended with code 1: ")
     assert died.endswith("KeyError: 'none'")
 
-    assert gpu_worker.call("on-host", limit=0.001) == {"error": "took more than 0.001 s"}
+    assert worker.call("on-host", limit=0.001) == {"error": "took more than 0.001 s"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_or_hangs_tells_that() -> None:
     ],
 )
 def test_the_first_thing_that_is_missing_is_the_reason(probe: Mapping[str, Any], why: str) -> None:
-    assert gpu_faults.why_not(probe) == why
+    assert faults.find_obstacle(probe) == why
 
 
 def test_ratios_of_allocators_are_judged_turn_by_turn() -> None:
@@ -151,12 +151,15 @@ def test_ratios_of_allocators_are_judged_turn_by_turn() -> None:
         ]
     )
 
-    told = verdicts(found)
+    judged = verdicts(found)
 
-    assert told["a pool of RMM's, beside the notebooks' own setting"] == ("12 (12..12)x", "reached")
-    assert told["--rmm-mode pool, beside the notebooks' own setting"] == ("3x", "not reached")
-    assert told["RMM's statistics on a pool"] == ("1.02x", "reached")
-    assert told["the guard, beside none"] == ("-", "not measured")
+    assert judged["a pool of RMM's, beside the notebooks' own setting"] == (
+        "12 (12..12)x",
+        "reached",
+    )
+    assert judged["--rmm-mode pool, beside the notebooks' own setting"] == ("3x", "not reached")
+    assert judged["RMM's statistics on a pool"] == ("1.02x", "reached")
+    assert judged["the guard, beside none"] == ("-", "not measured")
 
 
 def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum() -> None:
@@ -171,9 +174,9 @@ def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum(
         "x": {"error": "died"},
     }
 
-    told = verdicts(findings(over_budget=runs))
+    judged = verdicts(findings(over_budget=runs))
 
-    assert {text.split(": ")[1]: found for text, found in told.items() if "budget" in text} == {
+    assert {text.split(": ")[1]: found for text, found in judged.items() if "budget" in text} == {
         "pool": ("builtins.MemoryError: std::bad_alloc", "reached"),
         "spill": ("the right sum", "reached"),
         "pool-then-cuda": ("builtins.MemoryError: std::bad_alloc", "not reached"),
@@ -189,10 +192,10 @@ def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum(
 def test_a_check_that_failed_is_no_measurement_of_its_time() -> None:
     checks = [{"seconds": 0.1, "code": 2}, {"seconds": 6.5, "code": 0}]
 
-    told = verdicts(findings(check_environment=checks, sampler={"share_of_a_core": 0.004}))
+    judged = verdicts(findings(check_environment=checks, sampler={"share_of_a_core": 0.004}))
 
-    assert told["check-environment"] == ("6.5 s", "not reached")
-    assert told["the sampler, of a core"] == ("0.4 %", "reached")
+    assert judged["check-environment"] == ("6.5 s", "not reached")
+    assert judged["the sampler, of a core"] == ("0.4 %", "reached")
 
 
 def test_tables_show_each_allocator_beside_the_notebooks_own_and_what_failed() -> None:
@@ -211,7 +214,7 @@ def test_tables_show_each_allocator_beside_the_notebooks_own_and_what_failed() -
         targets=[],
     )
 
-    shown = "\n".join(gpu_claims.lines(found))
+    shown = "\n".join(report.lines(found))
 
     assert "GPU, 80 GiB, compute capability 9.0, CUDA 13000 (driver)" in shown
     row = next(line for line in shown.splitlines() if line.startswith("  rmm-pool"))
@@ -229,21 +232,23 @@ def test_all_sections_are_measured_and_a_mode_of_each_kind_is_run(
         asked.append((what, *map(str, arguments)))
         return {"error": "played"}
 
-    monkeypatch.setattr(gpu_worker, "call", call)
-    monkeypatch.setattr(gpu_faults, "why_not", lambda _: "")
-    monkeypatch.setattr(gpu_claims, "lines", lambda _: [])
+    monkeypatch.setattr(worker, "call", call)
+    monkeypatch.setattr(faults, "find_obstacle", lambda _: "")
+    monkeypatch.setattr(report, "lines", lambda _: [])
     sections = "allocators,over-budget,faults,nvml"
 
-    assert gpu.main(["--rounds", "1", "--sections", sections, "--out", f"{tmp_path}/r.json"]) == 0
+    assert (
+        command.main(["--rounds", "1", "--sections", sections, "--out", f"{tmp_path}/r.json"]) == 0
+    )
 
     modes = [what[1] for what in asked if what[0] in {"allocate", "guarded"}]
-    assert modes == [*MODES, *gpu_guarded.ASKED]
-    assert [what[1] for what in asked if what[0] == "fault"] == list(gpu_faults.FAULTS)
+    assert modes == [*allocators.MODES, *allocators.GUARDED]
+    assert [what[1] for what in asked if what[0] == "fault"] == list(faults.FAULTS)
     assert ("guarded-over-budget",) in asked
-    assert {what[0] for what in asked} <= gpu_worker.WORKERS.keys()
+    assert {what[0] for what in asked} <= worker.WORKERS.keys()
 
 
 def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        gpu.main(["--sections", "allocators,fault"])
+        command.main(["--sections", "allocators,fault"])
     assert "no section 'fault': allocators, over-budget" in capsys.readouterr().err

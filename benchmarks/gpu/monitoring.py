@@ -1,27 +1,23 @@
-"""What watching the GPU costs: each call of NVML, and stepkit's sampler as a whole."""
-
-from __future__ import annotations
+"""Measure what watching the GPU costs: each call of NVML, and stepkit's sampler as a whole."""
 
 import statistics
 import time
-from typing import TYPE_CHECKING, Any, Final
+import timeit
+from typing import Any, Final
 
-from benchmarks.gpu_outcome import attempted, library
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.gpu.worker import attempt, library
 
 _CALLS: Final = 50
 _FLOATS: Final = 1 << 22
 
 
-def calls() -> dict[str, Any]:
-    """Return for each call the median microseconds, or its error: some cards do not say."""
+def measure_calls() -> dict[str, Any]:
+    """Return for each call the median microseconds, or its error: some cards do not answer."""
     nvml: Any = library("pynvml")
     nvml.nvmlInit()
     card = nvml.nvmlDeviceGetHandleByIndex(0)
     clocks = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
-    questions: dict[str, Callable[[], Any]] = {
+    calls = {
         "memory": lambda: nvml.nvmlDeviceGetMemoryInfo(card),
         "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(card),
         "power": lambda: nvml.nvmlDeviceGetPowerUsage(card),
@@ -30,27 +26,20 @@ def calls() -> dict[str, Any]:
         "processes": lambda: nvml.nvmlDeviceGetComputeRunningProcesses(card),
         "ECC errors": lambda: nvml.nvmlDeviceGetTotalEccErrors(card, 1, 0),
     }
-    return {name: _cost(question) for name, question in questions.items()}
+    found = {name: attempt(call) for name, call in calls.items()}
+    for name, first in found.items():
+        if first["ok"]:
+            taken = timeit.repeat(calls[name], number=1, repeat=_CALLS)
+            found[name] = {
+                "ok": True,
+                "first_us": round(first["seconds"] * 1e6),
+                "median_us": round(statistics.median(taken) * 1e6, 1),
+                "max_us": round(max(taken) * 1e6, 1),
+            }
+    return found
 
 
-def _cost(question: Callable[[], Any]) -> dict[str, Any]:
-    first = attempted(question)
-    if not first["ok"]:
-        return first
-    taken = []
-    for _ in range(_CALLS):
-        began = time.perf_counter()
-        question()
-        taken.append(time.perf_counter() - began)
-    return {
-        "ok": True,
-        "first_us": round(first["seconds"] * 1e6),
-        "median_us": round(statistics.median(taken) * 1e6, 1),
-        "max_us": round(max(taken) * 1e6, 1),
-    }
-
-
-def sampler(seconds: str) -> dict[str, Any]:
+def measure_sampler(seconds: str) -> dict[str, Any]:
     """Compare turns of GPU work with and without stepkit's sampler in the same process.
 
     ``share_of_a_core`` is the CPU time that the sampler's own thread took. Turns alternate, as the
@@ -60,30 +49,30 @@ def sampler(seconds: str) -> dict[str, Any]:
 
     cupy = library("cupy")
     x = cupy.arange(_FLOATS, dtype=cupy.float32)
-    _work(cupy, x, 0.5)
+    _count_operations(cupy, x, 0.5)
     with Sampler():
         pass  # imports what it needs: a run pays for that once
     rates: dict[str, list[float]] = {"off": [], "on": []}
     shares, samples, peak = [], 0, 0
     for _ in range(2):
-        rates["off"].append(_work(cupy, x, float(seconds)))
-        with Sampler() as watching:
-            rates["on"].append(_work(cupy, x, float(seconds)))
-        seen = watching.timeline()
-        shares.append(seen.own_cpu_seconds / float(seconds))
-        samples += seen.samples
-        if used := seen.extents.get("gpu0.memory_used"):
+        rates["off"].append(_count_operations(cupy, x, float(seconds)))
+        with Sampler() as sampler:
+            rates["on"].append(_count_operations(cupy, x, float(seconds)))
+        timeline = sampler.timeline()
+        shares.append(timeline.own_cpu_seconds / float(seconds))
+        samples += timeline.samples
+        if used := timeline.extents.get("gpu0.memory_used"):
             peak = max(peak, int(used.highest))
     return {
         "share_of_a_core": round(statistics.median(shares), 5),
         "samples": samples,
-        "errors": list(seen.errors),
+        "errors": list(timeline.errors),
         "peak_bytes_used": peak,
         "turns_per_second": rates,
     }
 
 
-def _work(cupy: Any, x: Any, seconds: float) -> float:
+def _count_operations(cupy: Any, x: Any, seconds: float) -> float:
     """Return how many elementwise operations a second the card did."""
     turns, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:

@@ -1,0 +1,1 @@
+"""Compare stepkit with papermill, nbclient, nbconvert and the bare kernel, case by case."""

@@ -1,0 +1,1 @@
+"""Measure the GPU side of stepkit: allocators, falling back, faults, monitoring."""

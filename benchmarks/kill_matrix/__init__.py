@@ -1,0 +1,1 @@
+"""Hurt `stepkit execute-notebook` at random moments, and check what it leaves."""

@@ -1,0 +1,127 @@
+"""How the runs of a comparison are judged, recorded and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import figures, notebooks
+from benchmarks.compare import cases, record, report, runners, suite
+from benchmarks.compare.suite import Sample
+from benchmarks.figures import Proof
+from benchmarks.process import Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+USAGE = Usage(
+    wall=1.0,
+    first_output=0.1,
+    runner_cpu=0.5,
+    tree_cpu=1.0,
+    runner_memory=50 << 20,
+    tree_memory=100 << 20,
+)
+
+
+def sample(case: str, runner: str, turn: int, wall: float, problem: str = "") -> Sample:
+    usage = dataclasses.replace(USAGE, wall=wall)
+    return Sample(case=case, runner=runner, turn=turn, usage=usage, problem=problem)
+
+
+def test_ratios_are_taken_within_a_turn_and_only_of_good_runs() -> None:
+    samples = [
+        sample("c", "old", 0, 10.0),
+        sample("c", "new", 0, 5.0),
+        sample("c", "old", 1, 80.0),  # the machine was busy: for both
+        sample("c", "new", 1, 20.0),
+        sample("c", "old", 2, 9.0),
+        sample("c", "new", 2, 0.1, problem="displays 3 of 9"),
+        sample("c", "new", 3, 1.0),
+        sample("other", "old", 3, 1.0),
+    ]
+
+    found = report.ratio(samples, "c", "old", "new", "wall")
+
+    assert found == figures.Spread(3.0, 2.0, 4.0, 2)
+    times = report.by_turn(samples, "c", "new", "wall").values()
+    assert (min(times), len(times)) == (1.0, 3)
+    assert not report.by_turn(samples, "c", "nobody", "wall")
+
+
+def test_a_target_is_missed_by_a_fast_run_that_lost_output() -> None:
+    good = [sample("cells-800", "stepkit", 0, 1.1), sample("cells-800", "floor", 0, 1.0)]
+    slow = [sample("cells-800", "stepkit", 0, 1.2), sample("cells-800", "floor", 0, 1.0)]
+    lossy = [*good, sample("cells-800", "stepkit", 1, 0.1, problem="cells 7 of 800")]
+
+    verdicts = [report.judge(samples)[0].verdict for samples in (good, slow, lossy, [])]
+
+    assert verdicts == ["reached", "not reached", "not reached", "not measured"]
+
+
+def test_a_proof_that_fails_is_a_target_missed() -> None:
+    proofs = [
+        Proof("torn-reads", "papermill", "5 torn"),
+        Proof("torn-reads", "stepkit", "1 torn", "none", ok=False),
+    ]
+
+    results = report.judge([], proofs)
+
+    assert len(results) == len(report.TARGETS) + 1  # papermill promised nothing
+    assert (results[-1].text, results[-1].verdict) == ("torn-reads: stepkit", "not reached")
+
+
+def test_runs_in_turn_and_records_what_it_can_print_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
+    copying = ((sys.executable, "-c", copy, "{notebook}", "{directory}/out.ipynb"),)
+    absent = runners.Runner("none", copying, missing=lambda: "it is not there")
+    case = dataclasses.replace(
+        cases.QUICK[0],
+        build=lambda path: notebooks.tables(path, 1, rows=2),
+        runners=(
+            runners.Runner("floor", copying),
+            runners.Runner("slow", copying),
+            absent,
+        ),
+        slow=frozenset({"slow"}),
+    )
+    skipped: dict[str, str] = {}
+
+    samples = list(suite.run([case], tmp_path, 3, 2, skipped))
+
+    assert [s.runner for s in samples] == ["floor", "slow", "slow", "floor", "floor"]
+    assert [s.problem for s in samples] == [""] * 5
+    assert skipped == {"none": "it is not there"}
+    found = record.Record(
+        date=record.today(),
+        machine=record.machine(),
+        versions=record.versions(),
+        load=[0.0, 1.0],
+        cases={case.name: case.about},
+        samples=samples,
+        skipped=skipped,
+        proofs=[],
+        targets=report.judge(samples),
+    )
+    found.write(tmp_path / "record.json")
+    assert record.read(tmp_path / "record.json") == found
+    assert str(tmp_path) not in (tmp_path / "record.json").read_text()
+
+    assert command.main(["--compare", str(tmp_path / "record.json")]) == 0
+    printed = capsys.readouterr().out
+    assert printed == "\n".join(report.lines(found)) + "\n"
+    assert "not measured: none: it is not there" in printed
+
+
+def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+
+    with pytest.raises(ValueError, match=r"other\.json is not a stepkit\.benchmarks/1"):
+        record.read(tmp_path / "other.json")
