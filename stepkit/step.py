@@ -25,6 +25,8 @@ class InReport:
       from them.
     - ``headline``: the step's message stands on top of the report of a run that passed.
     - ``except_with`` names an option: if it is true, the step has its row alone.
+    - ``saves`` names the option with the executed notebook that the step saves while it runs: of a
+      step that was killed, the report shows the cells in that file.
     - ``ends_run``: the step runs beside others that read the reports at the end of a run. Its
       report, unfinished at that time, counts only in a run that expects it.
     """
@@ -32,6 +34,7 @@ class InReport:
     section: Literal["", "notebook", "notebooks", "tests"] = ""
     headline: bool = False
     except_with: str = ""
+    saves: str = ""
     ends_run: bool = False
 
 

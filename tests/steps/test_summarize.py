@@ -200,12 +200,13 @@ def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None
     assert run(reports, grace=0.2).verdict == "failed"
 
 
-def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
+@pytest.mark.parametrize("why", ["FailureIgnored", "StepFailed"])
+def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path, why: str) -> None:
     write_report(reports, "a", **UNFINISHED)
     later = threading.Timer(20.0, write_report, (reports, "a"))
     later.start()
 
-    outputs = run(reports, statuses=("a=Failed/FailureIgnored",), grace=60.0)
+    outputs = run(reports, statuses=(f"a=Failed/{why}",), grace=60.0)
 
     later.cancel()
     assert outputs.message == "failed: a: never ended"
@@ -256,6 +257,26 @@ def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
         pytest.param(
             FAILED, "FailureIgnored", "failed", "(cell-error, exit code 3): KeyError",
             id="failed by itself",
+        ),
+        pytest.param(
+            FAILED, "StepFailed", "failed", "(cell-error, exit code 3): KeyError",
+            id="failed by itself, in the words of Tekton 1.12",
+        ),
+        pytest.param(
+            UNFINISHED, "StepOOM", "failed",
+            "(out-of-memory): the pipeline says that its container was killed for memory",
+            id="killed for memory",
+        ),
+        pytest.param(
+            None, "OOMKilled", "failed",
+            "(out-of-memory): the pipeline says that its container was killed for memory; "
+            "it left no report",
+            id="killed for memory before it began",
+        ),
+        pytest.param(
+            UNFINISHED, "PodEvicted", "failed",
+            "(killed): the pipeline says that its pod was evicted",
+            id="evicted",
         ),
     ],
 )  # fmt: skip
