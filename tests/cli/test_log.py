@@ -1,6 +1,7 @@
 """The log on stderr in the format of its reader."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from greeting import Options, Outputs, Register
