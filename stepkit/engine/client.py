@@ -141,6 +141,20 @@ class Client(CellOutputs):
                 self.received.add(reply)
         return not self._unanswered
 
+    async def _next_output(self) -> Any:
+        """Return the next message on the outputs' channel, None for a broken one."""
+        assert self.kc is not None
+        try:
+            message = await self.kc.iopub_channel.get_msg(timeout=None)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            # A kernel that ends may tear what it still sends, and its libraries may send anything.
+            logger.warning("a message of the kernel arrived broken: %s", error)
+            return None
+        if isinstance(message["parent_header"], dict) and isinstance(message["msg_id"], str):
+            return message
+        logger.warning("a message of the kernel arrived without a valid header")
+        return None
+
     async def _async_poll_kernel_alive(self) -> None:
         await self._kernel.wait_for_end()
         quiet = 0
@@ -154,10 +168,8 @@ class Client(CellOutputs):
         assert self.kc is not None
         self._cells[parent_msg_id] = cell_index
         while True:
-            try:
-                message = await self.kc.iopub_channel.get_msg(timeout=None)
-            except ValueError as error:  # a kernel that ends may tear what it still sends
-                logger.warning("a message of the kernel arrived broken: %s", error)
+            message = await self._next_output()
+            if message is None:
                 continue
             self.last_message = time.monotonic()
             parent = message["parent_header"].get("msg_id")
