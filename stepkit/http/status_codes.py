@@ -24,10 +24,9 @@ _SERVER_ERROR: Final = 500
 
 
 class BusyError(ToolError):
-    """The server cannot answer now; ``retry_after`` is how many seconds it asked to wait."""
+    """The server cannot answer now."""
 
     default_reason = Reason.NETWORK
-    retry_after: float | None = None
 
 
 def worth_retrying(status: int) -> bool:

@@ -40,7 +40,13 @@ logger = logging.getLogger(__name__)
 
 # The cause of these is the server or the disk. Another error may come from a broken object of the
 # older checkout, and may not occur again when all objects are fetched anew.
-_SERVER_REASONS = {Reason.AUTH, Reason.NOT_FOUND, Reason.NETWORK, Reason.DISK_FULL}
+_SERVER_REASONS = {
+    Reason.AUTH,
+    Reason.NOT_FOUND,
+    Reason.NETWORK,
+    Reason.CHECKSUM,
+    Reason.DISK_FULL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
