@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,6 +215,8 @@ def _run_pytest(
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
     if failure is None:
         return outputs
+    places = (checkout, reports.log.parent, Path(tempfile.gettempdir()))
+    failure = verdict.blame_full_disk(failure, places)
     if failure.reason is Reason.NO_TESTS and options.marker:
         declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"

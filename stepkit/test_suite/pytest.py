@@ -99,7 +99,10 @@ def check(python: Path, installer: str) -> None:
 
     Raises a :class:`ConfigurationError` that names what is missing and the remedy.
     """
-    with TemporaryDirectory(prefix="stepkit-pytest-") as empty:  # no file of the checkout shadows
+    with (
+        atomic_files.explaining("cannot make a temporary directory"),
+        TemporaryDirectory(prefix="stepkit-pytest-") as empty,  # no file of the checkout shadows
+    ):
         done = process.run(
             [python, "-P", "-c", _PROBE, *PLUGINS],
             cwd=Path(empty),

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from waiting import until
 
@@ -417,6 +418,65 @@ def test_a_report_that_was_overwritten_is_not_trusted(repository: Repository) ->
     assert outputs.total == 0
 
 
+# Each puts FORGED, a report, in the place of pytest's own, and makes pytest's exit code 0.
+FORGERS = {
+    "pytest_unconfigure": """
+        def pytest_sessionfinish(session):
+            session.exitstatus = 0
+        def pytest_unconfigure(config):
+            open(config.option.xmlpath, "w").write(FORGED)
+    """,
+    "atexit": """
+        import atexit, os
+        def pytest_configure(config):
+            @atexit.register
+            def forge():
+                with open(config.option.xmlpath, "w") as file:
+                    file.write(FORGED)
+                os._exit(0)
+    """,
+}
+FAILED_AND_PASSED = (
+    "def test_ok(): pass\ndef test_bad(): assert False\ndef test_worse(): assert 0\n"
+)
+SKIPPED = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_ok(): pass\n"
+PASSED = '<testcase classname="tests.test_x" name="test_ok"/>'
+
+
+@pytest.mark.parametrize("forger", [pytest.param("atexit", marks=pytest.mark.slow),
+                                    "pytest_unconfigure"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("tests", "forged", "allow", "what"),
+    [
+        (FAILED_AND_PASSED, PASSED, (), "2 tests failed (test_bad, test_worse), and the report "
+         "lists 0"),
+        pytest.param(
+            FAILED_AND_PASSED, PASSED + '<testcase classname="tests.test_x" name="test_bad">'
+            "<failure/></testcase>", ("*test_bad",),
+            "2 tests failed (test_bad, test_worse), and the report lists 1", marks=pytest.mark.slow
+        ),
+        pytest.param(SKIPPED, PASSED, (), "the report lists 1 of 1 test as passed, and none did",
+                     marks=pytest.mark.slow),
+    ],
+    ids=["failures left out", "allowed failure kept", "skipped test passed"],
+)  # fmt: skip
+def test_a_report_that_contradicts_the_run_breaks_it(
+    repository: Repository, forger: str, tests: str, forged: str, allow: tuple[str, ...], what: str
+) -> None:
+    repository.write("tests/test_x.py", tests)
+    forged = f"<testsuites><testsuite>{forged}</testsuite></testsuites>"
+    repository.write("conftest.py", FORGERS[forger].replace("FORGED", repr(forged)))
+
+    message, outputs = repository.fail_as_broken(allow_failures=allow)
+
+    assert message == (
+        f"the test report contradicts the run: {what}: look in conftest.py and in pytest's plugins "
+        "for what rewrites it"
+    )
+    assert outputs.junit
+    assert outputs.junit.read_text() == forged
+
+
 @pytest.mark.slow
 def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Repository) -> None:
     repository.write("tests/test_x.py", "def test_a(): assert 0\n")
@@ -692,3 +752,26 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         wheel.writestr(info + "RECORD", "".join(listed))
     return name
 """
+
+
+@pytest.mark.parametrize(
+    "options", [pytest.param("size=1m", marks=pytest.mark.slow), "size=50m,nr_inodes=60"]
+)
+def test_tests_that_cannot_write_say_nothing_about_what_they_test(
+    repository: Repository, options: str
+) -> None:
+    code = """
+        from pathlib import Path
+
+        def test_a():
+            for number in range(1000):
+                Path(f"file-{number}").write_bytes(bytes(5000))
+    """
+    with commands.mounted(repository.path, "-t", "tmpfs", "-o", options, "tmpfs"):
+        (repository.path / "test_a.py").write_text(textwrap.dedent(code))
+        message, outputs = repository.fail(ToolError, Reason.DISK_FULL)
+
+    lacking = "inodes" if "inodes" in options else "space"
+    assert f"the disk of {repository.path} has no {lacking} left" in message
+    assert ": 1 of 1 test failed: test_a: free some and run again" in message
+    assert outputs.failed == 1
