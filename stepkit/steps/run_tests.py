@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
+from stepkit.git import staged_files
 from stepkit.options import DETAIL, DURATION
 from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, locks
@@ -152,6 +153,7 @@ def run(options: Options) -> Outputs:
         python, choice = _prepare(options, checkout, environment, choice)
         if planned:
             stage_inputs.stage(checkout, options.input_directory, planned)
+            staged_files.record(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
         return _run_pytest(options, checkout, python, reports, choice)
 
