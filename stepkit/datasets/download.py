@@ -74,6 +74,8 @@ class _Attempts:
             except StepError as error:
                 if error.reason in _LOCAL:
                     raise
+                if error.reason is Reason.NETWORK:  # the time limit may have cut the connection
+                    self.request.pace.check(safe_urls.masked(source.url))
                 errors.append(error)
                 if len(self.request.sources) > 1:
                     logger.warning("%s", error)

@@ -279,6 +279,20 @@ def test_the_time_limit_ends_a_download_and_keeps_the_partial_file(place: Place)
     assert "give --timeout more" in str(error)
 
 
+def test_the_time_limit_counts_over_redirects(place: Place) -> None:
+    def redirected_late(reply: Reply) -> Reply:
+        place.server.released.wait(0.1)
+        return status(302, Location="/census.bin")(reply)
+
+    place.server.always = redirected_late
+
+    error = place.failed(timeout=0.3, attempts=1)
+
+    assert (error.exit_code, error.reason) == (4, Reason.TIMEOUT)
+    assert "give --timeout more" in str(error)
+    assert place.left() == []
+
+
 def test_a_truncated_hdf5_file_is_noticed_without_a_checksum(place: Place) -> None:
     head = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00" + bytes(8) + b"\xff" * 8
     place.server.content = head + (400).to_bytes(8, "little") + bytes(300)
