@@ -68,7 +68,8 @@ class StepResult:
     """How one run of a step ended: what its report says.
 
     ``started`` is an ISO-8601 time in UTC, ``seconds`` wall-clock time; ``artifacts`` are the
-    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``.
+    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``; ``earlier``
+    is the run before, if the same step wrote the same report.
     """
 
     step: str
@@ -78,6 +79,7 @@ class StepResult:
     exit_code: int | None = 0
     started: str
     seconds: float
+    earlier: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Mapping[str, Any], ...] = ()

@@ -99,13 +99,13 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
         raise ValueError(f"--{kebab(option.field.name)} is empty: {option.help}")
     for note in option.notes:
         if isinstance(note, DefaultFromEnv) and env.get(note.variable):
-            return _converter(option.hint, option.notes)(env[note.variable])
+            return converter(option.hint, option.notes)(env[note.variable])
     return option.field.default
 
 
 def _add_flag(parser: _Flags, option: Declared) -> None:
     several = get_origin(option.hint) is tuple
-    convert = _converter(get_args(option.hint)[0] if several else option.hint, option.notes)
+    convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
@@ -180,7 +180,7 @@ def _shown_default(option: Declared) -> str:
     return f" (default: {shown})"
 
 
-def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
+def converter(hint: Any, notes: Sequence[object] = ()) -> Callable[[str], Any]:
     """Return what argparse calls with the text of a flag: it makes a ``hint`` of it.
 
     It returns :data:`NOT_GIVEN` for "" and raises :class:`argparse.ArgumentTypeError` with a line

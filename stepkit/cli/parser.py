@@ -37,7 +37,7 @@ _COMMON_HELP: Final = {
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
-_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--log-format")
+_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--no-rerun", "--log-format")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,6 +123,15 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         type=lambda text: Path(text) if text else None,
         metavar="FILE",
         help="write a JSON report of the step",
+    )
+    common.add_argument(
+        "--no-rerun",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        type=flags.converter(bool),
+        help="refuse to run if an earlier run of this command left its report in --report",
     )
     common.add_argument(
         "--log-format",

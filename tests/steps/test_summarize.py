@@ -292,6 +292,23 @@ def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
     assert f"**a {verdict}** {line}" in page(reports).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"status": "failed", "reason": "killed", "ended": False}, "never ended"),
+        ({"status": "failed", "reason": "cell-error", "ended": True}, "ended: failed (cell-error)"),
+    ],
+)
+def test_a_step_that_ran_twice_is_named_although_it_passed(
+    reports: Path, how: dict[str, Any], said: str
+) -> None:
+    write_report(reports, "a", earlier={"runs": 1, "started": "2026-11-22T07:00:00+00:00", **how})
+
+    assert run(reports).verdict == "passed"
+    line = f"a ran 2 times: the run that began at 2026-11-22T07:00:00+00:00 {said}."
+    assert line in page(reports).splitlines()
+
+
 def test_a_task_that_did_not_run_has_no_reason(reports: Path) -> None:
     outputs = run(reports, expect=("a",), statuses=("a=None/", "git-clone=Succeeded/Succeeded"))
 
