@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
 import platform
-import signal
 import sys
-from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,15 +23,13 @@ from stepkit.cli import (
 )
 from stepkit.cli.parser import build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
-from stepkit.errors import STOPPING, Cancelled, StepError
+from stepkit.errors import StepError
 from stepkit.redaction import redact
-from stepkit.report import earlier_run
-from stepkit.system import logfile, parent_death, signals
+from stepkit.system import logfile, parent_death, stop_requests
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -66,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
         return _fail(args, str(error), 2)
-    earlier = earlier_run.find(args.report, args.step) if args.report else None
-    started = dataclasses.replace(run_step.unfinished(args.step, options), earlier=earlier)
-    with _signals_as_exceptions():
+    with stop_requests.handled():
         try:
-            return _run(args, step, options, started, tuple(secrets.values()))
+            stop_requests.begin()
+            return _run(args, step, options, tuple(secrets.values()))
         except KeyboardInterrupt as stop:  # it came before the step began
-            return _finish(args, run_step.stopped(started, stop), tuple(secrets.values()))
+            result = run_step.stopped(args.step, options, stop)
+            return _finish(args, result, tuple(secrets.values()))
 
 
 def _print_version() -> None:
@@ -86,49 +81,21 @@ def _print_version() -> None:
     _print(json.dumps(facts), sys.stdout)
 
 
-@contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into :class:`Cancelled`, as Python does with SIGINT.
-
-    A second one changes nothing: saving has begun, and Kubernetes follows with SIGKILL.
-    """
-
-    def stop(signum: int, _: FrameType | None) -> None:
-        for taken in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(taken, signal.SIG_IGN)
-        raise Cancelled(signum)
-
-    with signals.handle(stop, signal.SIGTERM, signal.SIGHUP):
-        yield
-
-
 def _run(
-    args: argparse.Namespace,
-    step: Step,
-    options: DataclassInstance,
-    started: StepResult,
-    secrets: tuple[str, ...],
+    args: argparse.Namespace, step: Step, options: DataclassInstance, secrets: tuple[str, ...]
 ) -> int:
-    if started.earlier and args.no_rerun is True:
-        why = f"{earlier_run.ending(started.earlier)}; {args.report} is its report"
-        args.report = None  # that of the earlier run stays as it is
-        return _finish(args, run_step.refused(started, why), secrets)
-    if started.earlier:
-        logger.warning("%s", earlier_run.sentence(args.step, started.earlier))
     written = [(f"--result {name}", path) for name, path in args.results]
     if args.report:
         written.append(("--report", args.report))
+    unfinished = run_step.unfinished(args.step, options)
     try:
         write_conflicts.check(options, written)
-        _write_interim(args, started, secrets)
-        ended = dataclasses.replace(
-            run_step.execute(args.step, step, options), earlier=started.earlier
-        )
-        result = step_report.complete(ended, options)
+        _write_interim(args, unfinished, secrets)
+        result = step_report.complete(run_step.execute(args.step, step, options), options)
     except StepError as error:  # report or results cannot be written
         return _fail(args, str(error), error.exit_code)
     except Exception as error:
-        _write_interim(args, run_step.bug(started, error), secrets)
+        _write_interim(args, run_step.bug(unfinished, error), secrets)
         raise
     return _finish(args, result, secrets)
 
@@ -146,9 +113,8 @@ def _write_interim(args: argparse.Namespace, result: StepResult, secrets: tuple[
 
 
 def _finish(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
-    """Write results and report; neither may hide how the step itself ended, nor may a signal."""
-    for signum in STOPPING:
-        signal.signal(signum, signal.SIG_IGN)
+    """Write results and report; neither may hide how the step itself ended."""
+    stop_requests.take()
     problem: StepError | None = None
     writers: list[Callable[[], None]] = [
         lambda: tekton_results.write_results(result, args.results, secrets)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stepkit.cli import step_report
 from stepkit.errors import Cancelled, Reason, StepError
 from stepkit.step import Status, Step, StepResult, kebab
+from stepkit.system import stop_requests
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,24 +24,28 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     """Run ``step`` once.
 
     A :class:`StepError` becomes a failed result and a signal a cancelled one; an exception that
-    is neither is a bug, and is not caught.
+    is neither is a bug, and is not caught. No signal is raised after it.
     """
     logger.info("%s: started", name)
     started, clock = datetime.now(UTC), time.monotonic()
-    outputs: DataclassInstance | None
+    outputs: DataclassInstance | None = None
     status: Status = "succeeded"
     reason, message, exit_code = Reason.OK, "", 0
     try:
-        outputs = step.run(options)
-        status = getattr(outputs, "status", status)
-        message = getattr(outputs, "message", message)
-    except StepError as error:
-        status, reason, message = "failed", error.reason, str(error)
-        exit_code, outputs = error.exit_code, error.outputs
+        try:
+            outputs = step.run(options)
+        except StepError as error:
+            status, reason, message = "failed", error.reason, str(error)
+            exit_code, outputs = error.exit_code, error.outputs
+        else:
+            status = getattr(outputs, "status", status)
+            message = getattr(outputs, "message", message)
+        stop_requests.take()
     except KeyboardInterrupt as stop:
+        stop_requests.take()
         cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
         status, reason, message = "cancelled", Reason.CANCELLED, str(cancelled)
-        exit_code, outputs = cancelled.exit_code, cancelled.outputs
+        exit_code, outputs = cancelled.exit_code, cancelled.outputs or outputs
     own = get_annotations(type(outputs)) if outputs else {}  # those it inherits come after them
     fields = dataclasses.fields(outputs) if outputs else ()
     names = sorted((field.name for field in fields), key=lambda name: name not in own)
@@ -76,17 +81,11 @@ def unfinished(name: str, options: DataclassInstance) -> StepResult:
     return step_report.complete(result, options)
 
 
-def refused(started: StepResult, why: str) -> StepResult:
-    """Return the result of a step that --no-rerun does not let begin: nothing was done."""
-    message = f"--no-rerun: {why}"
-    return dataclasses.replace(started, reason=Reason.BAD_INPUT, message=message, exit_code=2)
-
-
-def stopped(started: StepResult, stop: KeyboardInterrupt) -> StepResult:
+def stopped(name: str, options: DataclassInstance, stop: KeyboardInterrupt) -> StepResult:
     """Return the result of a step that a signal stopped before it began: nothing was done."""
     cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
     return dataclasses.replace(
-        started,
+        unfinished(name, options),
         status="cancelled",
         reason=Reason.CANCELLED,
         message=f"{cancelled} before it began",

@@ -14,7 +14,7 @@ from stepkit.engine.cell_events import Tolerances
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import Execution
-from stepkit.system import cgroup, nvml
+from stepkit.system import cgroup, nvml, stop_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -165,6 +165,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         running.descendants.end()
         _warn_of_gpu_memory(running.gpu_before)
     except KeyboardInterrupt as stop:  # the notebook is saved: what is known of it is not lost
+        stop_requests.take()
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
         execution = replace(execution, cancelled_by=signum)
     strays = tuple(running.descendants.strays)
