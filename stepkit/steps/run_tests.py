@@ -2,9 +2,10 @@ r"""Run a test repository's pytest suite against the files that earlier steps ma
 
 The input files are copied into the checkout's input directory, which is emptied first. The
 tests' packages are installed into a separate environment, and pytest runs with its Python.
-Whether the tests passed is read from pytest's exit code and its JUnit report together; a report
-that is missing or broken fails the step. The log, the JUnit and coverage reports and the HTML
-page are left in the artifacts directory, however the tests end.
+Whether the tests passed is read from pytest's exit code, its JUnit report and what a plugin of
+stepkit counted; a report that is missing, broken or contradicts the run fails the step. The log,
+the JUnit and coverage reports and the HTML page are left in the artifacts directory, however the
+tests end.
 
 For example:
 
