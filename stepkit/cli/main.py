@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from stepkit.cli.parser import build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import StepError
 from stepkit.redaction import redact
+from stepkit.report import earlier_run
 from stepkit.system import logfile, parent_death, stop_requests
 
 if TYPE_CHECKING:
@@ -61,13 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
         return _fail(args, str(error), 2)
+    earlier = earlier_run.find(args.report, args.step) if args.report else None
+    started = dataclasses.replace(run_step.unfinished(args.step, options), earlier=earlier)
     with stop_requests.handled():
         try:
             stop_requests.begin()
-            return _run(args, step, options, tuple(secrets.values()))
+            return _run(args, step, options, started, tuple(secrets.values()))
         except KeyboardInterrupt as stop:  # it came before the step began
-            result = run_step.stopped(args.step, options, stop)
-            return _finish(args, result, tuple(secrets.values()))
+            return _finish(args, run_step.stopped(started, stop), tuple(secrets.values()))
 
 
 def _print_version() -> None:
@@ -82,20 +85,32 @@ def _print_version() -> None:
 
 
 def _run(
-    args: argparse.Namespace, step: Step, options: DataclassInstance, secrets: tuple[str, ...]
+    args: argparse.Namespace,
+    step: Step,
+    options: DataclassInstance,
+    started: StepResult,
+    secrets: tuple[str, ...],
 ) -> int:
+    if started.earlier and args.no_rerun is True:
+        why = f"{earlier_run.ending(started.earlier)}; {args.report} is its report"
+        args.report = None  # that of the earlier run stays as it is
+        return _finish(args, run_step.refused(started, why), secrets)
+    if started.earlier:
+        logger.warning("%s", earlier_run.sentence(args.step, started.earlier))
     written = [(f"--result {name}", path) for name, path in args.results]
     if args.report:
         written.append(("--report", args.report))
-    unfinished = run_step.unfinished(args.step, options)
     try:
         write_conflicts.check(options, written)
-        _write_interim(args, unfinished, secrets)
-        result = step_report.complete(run_step.execute(args.step, step, options), options)
+        _write_interim(args, started, secrets)
+        ended = dataclasses.replace(
+            run_step.execute(args.step, step, options), earlier=started.earlier
+        )
+        result = step_report.complete(ended, options)
     except StepError as error:  # report or results cannot be written
         return _fail(args, str(error), error.exit_code)
     except Exception as error:
-        _write_interim(args, run_step.bug(unfinished, error), secrets)
+        _write_interim(args, run_step.bug(started, error), secrets)
         raise
     return _finish(args, result, secrets)
 

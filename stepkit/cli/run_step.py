@@ -81,11 +81,17 @@ def unfinished(name: str, options: DataclassInstance) -> StepResult:
     return step_report.complete(result, options)
 
 
-def stopped(name: str, options: DataclassInstance, stop: KeyboardInterrupt) -> StepResult:
+def refused(started: StepResult, why: str) -> StepResult:
+    """Return the result of a step that --no-rerun does not let begin: nothing was done."""
+    message = f"--no-rerun: {why}"
+    return dataclasses.replace(started, reason=Reason.BAD_INPUT, message=message, exit_code=2)
+
+
+def stopped(started: StepResult, stop: KeyboardInterrupt) -> StepResult:
     """Return the result of a step that a signal stopped before it began: nothing was done."""
     cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
     return dataclasses.replace(
-        unfinished(name, options),
+        started,
         status="cancelled",
         reason=Reason.CANCELLED,
         message=f"{cancelled} before it began",
