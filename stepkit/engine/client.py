@@ -30,7 +30,6 @@ OUTPUT_SECONDS: Final = 120
 _ASK_SECONDS: Final = 0.25  # between two requests to a kernel that is starting
 _QUIET_SECONDS: Final = 0.05
 _QUIET_TIMES: Final = 3  # in a row without a message: a dead kernel's last outputs have arrived
-_ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
 
 
 class Client(CellOutputs):
@@ -55,7 +54,6 @@ class Client(CellOutputs):
         self._kernel = kernel
         self._lock = lock
         self._cells: dict[str, int] = {}  # execute request: index of its cell
-        self._unanswered = 0  # requests on the control channel
 
     @contextmanager
     def channels(self) -> Iterator[None]:
@@ -123,23 +121,6 @@ class Client(CellOutputs):
         """End the wait for the running cell: its execution raises DeadKernelError."""
         if self.task_poll_for_reply:
             self.task_poll_for_reply.cancel()
-
-    async def answers(self) -> bool:
-        """Return whether the kernel's interpreter is free to answer on its control channel."""
-        assert self.kc is not None
-        self.kc.control_channel.send(self.kc.session.msg("kernel_info_request"))
-        self._unanswered += 1
-        return await self.take_answers(_ANSWER_SECONDS)
-
-    async def take_answers(self, seconds: float = _QUIET_SECONDS) -> bool:
-        """Take the answers that are due, which would count as lost, and return whether all came."""
-        assert self.kc is not None
-        with suppress(Empty):
-            while self._unanswered:
-                reply = await self.kc.control_channel.get_msg(timeout=seconds)
-                self._unanswered -= 1
-                self.received.add(reply)
-        return not self._unanswered
 
     async def _next_output(self) -> Any:
         """Return the next message on the outputs' channel, None for a broken one."""

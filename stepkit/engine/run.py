@@ -98,7 +98,6 @@ class Session:
                             break
                 finally:
                     beating.cancel()
-                    await self.client.take_answers()
             finally:
                 await self._close()
 
@@ -157,6 +156,8 @@ class Session:
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""
         self._interrupted = True
+        if self.state.ending == Ending.HUNG:
+            await self.kernel.show_stack()  # where it waits: the interrupt may end that
         await self.kernel.interrupt()
         for _ in range(_INTERRUPT_SECONDS):
             await asyncio.wait({executing}, timeout=1)
@@ -164,7 +165,8 @@ class Session:
                 break
             self.kernel.nudge()
         else:
-            await self.kernel.show_stack()
+            if self.state.ending != Ending.HUNG:
+                await self.kernel.show_stack()
             self.client.give_up()
             await asyncio.wait({executing})
 

@@ -163,7 +163,7 @@ def _unfinished(execution: Execution, cell: CellRun) -> StepError:
             )
         case Ending.HUNG:
             return ToolError(
-                f"the kernel hung in {where}: no answer, no output and no work for "
+                f"the kernel hung in {where}: no output and no work of CPU or GPU for "
                 f"{_seconds(execution)} (--hang-timeout){_not_run(execution)}",
                 reason=Reason.KERNEL_HUNG,
             )

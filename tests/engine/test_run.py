@@ -1,6 +1,5 @@
 """How a run ends: by itself, by a limit, by a signal, by its kernel's death."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -86,54 +85,6 @@ def test_a_cell_that_ignores_the_interrupt_is_given_up(tmp_path: Path) -> None:
     assert text_of(code_cells(outcome)[0]) == "begun\n"
     assert outcome.execution.ending == Ending.CELL_TIMEOUT
     assert outcome.strays == ()
-
-
-@pytest.mark.slow
-def test_a_kernel_that_hangs_is_reported_with_the_stacks_of_its_threads(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    outcome = execute(tmp_path, HANG, "2", hang_timeout=5.0)
-
-    assert outcome.execution.ending == Ending.HUNG
-    assert statuses(outcome) == ["stopped", "not-run"]
-    assert reason(outcome) == Reason.KERNEL_HUNG
-    assert text_of(code_cells(outcome)[0]) == "held\n"
-    assert "kernel: Thread 0x" in caplog.text
-    assert "in stuck" in caplog.text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "lives",
-    [
-        "import time; time.sleep(6)",
-        "import time; end = time.time() + 6\nwhile time.time() < end: pass",
-        "import time\nfor n in range(60): print(n, flush=True); time.sleep(0.1)",
-        "import subprocess; subprocess.run(['sleep', '6'])",
-    ],
-)
-def test_a_long_cell_does_not_count_as_hung(tmp_path: Path, lives: str) -> None:
-    assert statuses(execute(tmp_path, lives, hang_timeout=1.0)) == ["ok"]
-
-
-def test_a_long_cell_is_logged_while_it_runs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    execute(tmp_path, "1", "import time; time.sleep(1.2)", heartbeat=0.3)
-
-    said = [r.getMessage() for r in caplog.records if "running" in r.getMessage()]
-    assert said
-    assert all(line.startswith("cell 2/2 running ") for line in said)
-    assert all("GiB" in line and "it may hang" not in line for line in said)
-
-
-@pytest.mark.slow
-def test_a_heartbeat_of_0_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    execute(tmp_path, "import time; time.sleep(0.5)", heartbeat=0)
-
-    assert " running " not in caplog.text
 
 
 SHUTDOWN = "import IPython\nIPython.Application.instance().kernel.do_shutdown(True)"

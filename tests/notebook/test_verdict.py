@@ -195,6 +195,6 @@ def test_a_hung_kernel_may_work_the_next_time() -> None:
 
     assert (type(error), error.reason) == (ToolError, Reason.KERNEL_HUNG)
     assert str(error) == (
-        "the kernel hung in cell 2 of 2 (`step_2()`): no answer, no output and no work for 600 s "
+        "the kernel hung in cell 2 of 2 (`step_2()`): no output and no work of CPU or GPU for 600 s "
         "(--hang-timeout)"
     )
