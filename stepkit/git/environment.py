@@ -133,6 +133,12 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def uses_proxy(access: Access) -> bool:
+    """Return whether requests may go through a proxy, which then looks up the names of servers."""
+    inherited = (os.environ.get(name) for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"))
+    return any((access.http_proxy, access.https_proxy, *inherited))
+
+
 def _network_variables(access: Access) -> dict[str, str]:
     # Only a repository on this machine may have submodules on this machine.
     protocols = ["https", "http", *(["file"] if access.url.startswith("file://") else [])]
