@@ -115,3 +115,15 @@ def test_a_list_that_a_matrix_runs_over_is_read_by_its_first_item(pipeline: Mani
                 indexed = f"$(params.{name.removesuffix('[*]')}[0])"
                 values = [v for other in pipeline.spec["tasks"] for v in passed(other).values()]
                 assert indexed in values
+
+
+@pytest.mark.parametrize("name", ["hang-timeout", "cell-output-limit"])
+@pytest.mark.parametrize("pipeline", ["notebook-ci", "notebook-matrix"])
+def test_a_pipeline_limits_cells_that_do_nothing_or_print_without_end(
+    pipeline: str, name: str
+) -> None:
+    (manifest,) = (one for one in manifests("Pipeline") if one.name == pipeline)
+    (execute,) = (u for u in pipeline_tasks(manifest.spec) if runs(u, "execute-notebook"))
+
+    assert passed(execute)[name] == f"$(params.{name})"
+    assert named(manifest.spec["params"])[name]["default"]
