@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LONGEST_RETRY_AFTER: Final = 300.0  # seconds
+_LONGEST_RETRY_AFTER: Final = 300.0  # seconds
 
 
 def retrying(attempts: int) -> Retrying:
@@ -28,16 +28,17 @@ def retrying(attempts: int) -> Retrying:
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(ToolError),
         stop=tenacity.stop_after_attempt(attempts),
-        wait=lambda state: max(random_wait(state), _asked_for(state)),
+        wait=lambda state: max(random_wait(state), asked_for(state)),
         before_sleep=_log,
         reraise=True,
     )
 
 
-def _asked_for(state: RetryCallState) -> float:
+def asked_for(state: RetryCallState) -> float:
+    """Return how many seconds the server asked to wait after the failed attempt, within limits."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, ToolError) else None
-    return min(asked or 0.0, LONGEST_RETRY_AFTER)
+    return min(asked or 0.0, _LONGEST_RETRY_AFTER)
 
 
 def _log(state: RetryCallState) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+import commands
 import loopback
 import pytest
 from clones import clone, failed
@@ -152,3 +153,19 @@ def test_an_object_that_git_refuses_is_named_with_the_check_that_failed(
     assert type(error) is ConfigurationError
     assert f"object {tree}: hasDotgit: contains '.git'" in str(error)
     assert names(source.parent, locks=False) == ["server"]
+
+
+def test_a_disk_that_takes_no_further_file_is_named(origin: Origin, tmp_path: Path) -> None:
+    for number in range(50):
+        (origin.path / f"file-{number}").touch()
+    origin.commit("many", "many.txt")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with commands.mounted(disk, "-t", "tmpfs", "-o", "size=50m,nr_inodes=70", "tmpfs"):
+        error = failed(origin, disk / "source", attempts=1)
+        left = names(disk, locks=False)
+
+    assert type(error) is ToolError
+    assert error.reason == Reason.DISK_FULL
+    assert "free inodes beside" in str(error)
+    assert left == []
