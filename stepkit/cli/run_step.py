@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stepkit.cli import step_report
 from stepkit.errors import Cancelled, Reason, StepError
 from stepkit.step import Status, Step, StepResult, kebab
-from stepkit.system import stop_requests
+from stepkit.system import os_errors, stop_requests
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     """Run ``step`` once.
 
-    A :class:`StepError` becomes a failed result and a signal a cancelled one; an exception that
-    is neither is a bug, and is not caught. No signal is raised after it.
+    A :class:`StepError` becomes a failed result, as does what the machine refused, and a signal a
+    cancelled one; another exception is a bug, and is not caught. No signal is raised after it.
     """
     logger.info("%s: started", name)
     started, clock = datetime.now(UTC), time.monotonic()
@@ -33,7 +33,8 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     reason, message, exit_code = Reason.OK, "", 0
     try:
         try:
-            outputs = step.run(options)
+            with os_errors.explaining_the_rest():
+                outputs = step.run(options)
         except StepError as error:
             status, reason, message = "failed", error.reason, str(error)
             exit_code, outputs = error.exit_code, error.outputs
@@ -61,7 +62,7 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     )
 
 
-def unfinished(name: str, options: DataclassInstance) -> StepResult:
+def unfinished(name: str, options: DataclassInstance | None = None) -> StepResult:
     """Return what is true if this process never gets to say anything else.
 
     It is written before the step starts, and replaced at its end; what stays of it belongs to a
@@ -81,10 +82,11 @@ def unfinished(name: str, options: DataclassInstance) -> StepResult:
     return step_report.complete(result, options)
 
 
-def refused(started: StepResult, why: str) -> StepResult:
-    """Return the result of a step that --no-rerun does not let begin: nothing was done."""
-    message = f"--no-rerun: {why}"
-    return dataclasses.replace(started, reason=Reason.BAD_INPUT, message=message, exit_code=2)
+def refused(started: StepResult, why: StepError) -> StepResult:
+    """Return the result of a step that does not begin: nothing was done."""
+    return dataclasses.replace(
+        started, reason=why.reason, message=str(why), exit_code=why.exit_code
+    )
 
 
 def stopped(started: StepResult, stop: KeyboardInterrupt) -> StepResult:

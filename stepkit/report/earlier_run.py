@@ -6,6 +6,7 @@ has retries.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from stepkit.report import read_step_reports
@@ -21,7 +22,7 @@ def find(report: Path, step: str) -> Mapping[str, Any] | None:
 
     It is what a report keeps as ``earlier``.
     """
-    if not report.is_file():
+    if not os.path.isfile(report):  # noqa: PTH113 - it never raises
         return None
     entry = read_step_reports.read(report, lambda _: InReport())
     if entry.data.get("step") != step:

@@ -6,32 +6,18 @@ used.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.system import scratch
+from stepkit.errors import ConfigurationError
+from stepkit.system import os_errors, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import IO
-
-_NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
-_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def os_error(what: str, error: OSError) -> StepError:
-    """Return ``error`` as ToolError for a full disk, which may be emptied, else as our user's."""
-    why = error.strerror or str(error)
-    if error.errno in _NO_SPACE:
-        return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
-    if error.errno in _DENIED:
-        return ConfigurationError(f"{what}: {why} for uid {os.getuid()}: choose a writable path")
-    return ConfigurationError(f"{what}: {why}")
 
 
 @contextmanager
@@ -40,7 +26,7 @@ def explaining(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise os_error(what, error) from error
+        raise os_errors.explain(what, error) from error
 
 
 def read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from stat import S_IMODE, S_IROTH, S_IRWXG, S_IRWXU, S_ISGID, S_IWGRP, S_IWOTH, 
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files, scratch
+from stepkit.system import os_errors, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def explaining(path: Path, what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _DENIED:
             raise denied(f"{what} {path}", error, path) from error
-        raise atomic_files.os_error(f"{what} {path}", error) from error
+        raise os_errors.explain(f"{what} {path}", error) from error
 
 
 def denied(what: str, error: OSError, path: Path) -> ConfigurationError:
