@@ -76,6 +76,7 @@ class StagedFile:
                 os.unlink(name)  # noqa: PTH108
                 raise
             self._named = None
+            scratch.release(self.fd)
             os.fsync(directory)
         finally:
             os.close(directory)

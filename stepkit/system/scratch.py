@@ -49,6 +49,12 @@ def hold(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
+def release(handle: int) -> None:
+    """Unlock what is scratch no more, and stays open: SMB keeps readers of a locked file out."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+
 def in_use(path: Path) -> bool:
     """Return whether a process holds the scratch at ``path``."""
     with suppress(FileNotFoundError, PermissionError):
