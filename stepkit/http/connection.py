@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import addresses, safe_urls
 from stepkit.system.time_limit import Caller
@@ -164,6 +165,7 @@ def _pool(url: urllib3.util.Url, certificates: Path | None) -> urllib3.PoolManag
     except ConfigurationError as error:
         raise ConfigurationError(f"the proxy that the environment names: {error}") from error
     user = unquote_to_bytes(f"{parts.username}:{parts.password or ''}") if parts.username else b""
+    redaction.register(parts.password or "", user.partition(b":")[2].decode(errors="replace"))
     return urllib3.ProxyManager(
         f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         proxy_headers={"Proxy-Authorization": f"Basic {b64encode(user).decode()}"} if user else {},

@@ -186,7 +186,9 @@ def _separate(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _access(options: Options, stack: ExitStack) -> Access:
     """Gather what is needed to reach the server; ssh keys are removed when ``stack`` ends."""
-    token = git_credentials.from_token(options.username, options.token, options.token_file)
+    token = git_credentials.from_token(
+        options.username, options.token, options.token_file, timeout=options.timeout
+    )
     credentials: tuple[Credential, ...] = (token,) if token else ()
     if options.basic_auth:
         stored = git_credentials.from_directory(options.basic_auth, options.url)
