@@ -14,6 +14,9 @@ from stepkit.system.logfile import StampedFormatter, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
+
+logger = logging.getLogger(__name__)
 
 FORMATS: Final = ("auto", "plain", "ci", "json")
 
@@ -32,6 +35,17 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    sys.excepthook = _log_bug
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the traceback of a bug line by line: what it quotes may be a secret, or hold controls."""
+    import traceback
+
+    *lines, last = "".join(traceback.format_exception(kind, error, trace)).rstrip().split("\n")
+    for line in lines:
+        logger.info("%s", line)
+    logger.error("%s", last)
 
 
 def final_line(chosen: str, level: int, text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import commands
 import pytest
 from greeting import Options, Outputs, Register
 
@@ -77,3 +78,23 @@ def test_a_usage_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["collect-artifacts", "--artifacts=x", "--a\n::error::b"])
 
     assert capsys.readouterr().err.count("\n") == 1
+
+
+BUG = """
+from stepkit.cli import log
+
+log.configure("ci", ["s3cret"])
+raise RuntimeError("a\\n::stop-commands::t\\n\\x1b[2J s3cret")
+"""
+
+
+def test_the_traceback_of_a_bug_is_masked_and_starts_no_command() -> None:
+    done = commands.python("-c", BUG)
+
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0].endswith(" INFO Traceback (most recent call last):")
+    assert lines[-2:] == [lines[-2], r"::error::\x1b[2J ***"]
+    assert lines[-2].endswith(" INFO ::stop-commands::t")
+    assert [line for line in lines if line.startswith("::")] == lines[-1:]
+    assert "s3cret" not in done.stderr
