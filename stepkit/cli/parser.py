@@ -12,7 +12,6 @@ from stepkit.formats import did_you_mean
 from stepkit.options import declared
 from stepkit.step import kebab
 from stepkit.steps import MODULES
-from stepkit.system.logfile import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +39,17 @@ _COMMON_HELP: Final = {
 _COMMON_FLAGS: Final = ("--help", "--result", "--report", "--no-rerun", "--log-format")
 
 
+class UsageError(SystemExit):
+    """The arguments are wrong: ``message`` says what, and where the help is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line, and where the help is."""
-        self.exit(2, one_line(f"{self.prog}: error: {message}; see {self.prog} --help") + "\n")
+        raise UsageError(f"{message}; see {self.prog} --help")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, and name the flag or command that an unknown one may have meant."""

@@ -49,7 +49,8 @@ def test_writes_results_and_report(
         }
     ]
     assert report["versions"]["stepkit"]
-    assert capsys.readouterr().out == f"said-words=hello\nfile={made}\n"
+    written = f"said-words=hello\nfile={made}\nstatus=succeeded\nreason=ok\nmessage=\n"
+    assert capsys.readouterr().out == written
 
 
 @pytest.mark.parametrize(
