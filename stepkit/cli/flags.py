@@ -8,6 +8,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, get_args, get_origin
 
 from stepkit.formats import durations
+from stepkit.formats.shorten import shorten
 from stepkit.options import (
     DURATION,
     POSITIONAL,
@@ -43,6 +44,8 @@ class _NotGiven:
 
 
 NOT_GIVEN: Final = _NotGiven()
+_LARGEST: Final = 2**53  # of whole numbers: more than any option means, and exact in JSON
+_SHOWN: Final = 40  # characters of a wrong value that a message shows
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
@@ -214,9 +217,12 @@ def _parse(text: str, hint: Any) -> Any:
             raise ValueError(f"{text!r} is none of {', '.join(get_args(hint))}")
         return text
     try:
-        return hint(text)
+        value = hint(text)
     except ValueError:
         wanted = {int: "a whole number", float: "a number"}.get(hint)
         if wanted is None:
             raise
         raise ValueError(f"{text!r} is not {wanted}") from None
+    if hint is int and abs(value) > _LARGEST:
+        raise ValueError(f"{shorten(text, _SHOWN)!r} is too large")
+    return value

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import os
 import re
+import resource
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1, Signals
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
 from stepkit.errors import ConfigurationError
+from stepkit.system import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +30,8 @@ NUDGE: Final = SIGRTMIN + 5  # the launcher ignores it; the C library uses the f
 _TERM_SECONDS: Final = 2.0
 _SILENT_SECONDS: Final = 3.0  # after which the wait for a kernel's end is logged
 _STACK_SECONDS: Final = 0.2
+_LEAST_FILES: Final = 64  # that a kernel opens
+_OWN_FILES: Final = 48  # that its client opens, besides those that this process has open
 _SOCKET_DIRECTORY: Final = 90  # characters of its path: that of a socket may have 107 (unix(7))
 
 # Without a history file, for which runs at the same time would wait. Large messages are copied into
@@ -179,21 +183,37 @@ def start(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterato
     """Start kernel ``name`` in ``cwd``, and end it with the block.
 
     ``env`` is added to the environment that it inherits. What its process prints is logged
-    afterwards. Raises :class:`ConfigurationError` when its program cannot be started.
+    afterwards. Raises :class:`~stepkit.errors.StepError` when its program cannot be started.
     """
-    with asyncio.Runner() as runner, tempfile.TemporaryFile("w+", errors="replace") as log:
+    _check_open_files()
+    with ExitStack() as stack:
         try:
+            log = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            runner = stack.enter_context(asyncio.Runner())
             kernel = Kernel(name, cwd, env or {}, log, runner)
         except OSError as error:
-            raise ConfigurationError(
-                f"kernel {name!r} cannot be started: {error.strerror}: {error.filename}"
-            ) from error
+            what = f"kernel {name!r} cannot be started"
+            if error.filename:
+                what += f": {error.filename}"
+            raise os_errors.explain(what, error) from error
         try:
             yield kernel
         finally:
             runner.run(kernel.end(patience=0))
             kernel.log_lines()
             kernel.close()
+
+
+def _check_open_files() -> None:
+    """Refuse to start where ZeroMQ would abort the process for want of file descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with os_errors.explaining_the_rest():
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is needed
+    if limit < max(_LEAST_FILES, used + _OWN_FILES):
+        raise ConfigurationError(
+            f"this process may open {limit} files, and a notebook needs {_LEAST_FILES} or more: "
+            "raise the limit (ulimit -n)"
+        )
 
 
 def is_noise(line: str) -> bool:

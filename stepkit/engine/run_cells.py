@@ -79,7 +79,7 @@ def start_kernel(
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
     ``env`` is added to the environment that it inherits.
-    Raises :class:`ConfigurationError` when the kernel's program cannot be started.
+    Raises :class:`~stepkit.errors.StepError` when the kernel's program cannot be started.
     """
     from stepkit.engine import kernel_process
     from stepkit.system.process_tree import Descendants

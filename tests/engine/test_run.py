@@ -1,6 +1,8 @@
 """How a run ends: by itself, by a limit, by a signal, by its kernel's death."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -177,8 +179,36 @@ def test_a_kernel_that_dies_at_its_start_is_detected_at_once(
 def test_a_kernel_that_cannot_be_executed_is_named(tmp_path: Path, install_kernel: Install) -> None:
     install_kernel("gone", "/no/such/python", "-f", "{connection_file}")
 
-    with pytest.raises(ConfigurationError, match="'gone' cannot be started: No such file"):
+    said = "'gone' cannot be started: /no/such/python: No such file"
+    with pytest.raises(ConfigurationError, match=said):
         execute(tmp_path, "1", kernel="gone")
+
+
+def test_a_kernel_is_not_started_where_too_few_files_can_be_open(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, before[1]))
+    try:
+        with pytest.raises(ConfigurationError, match=r"may open 60 files, .* \(ulimit -n\)"):
+            execute(tmp_path, "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert not (tmp_path / OUTPUT).exists()
+
+
+def test_a_full_temporary_directory_may_have_space_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/sk-x")
+
+    monkeypatch.setattr("tempfile.mkdtemp", no_space)
+
+    with pytest.raises(ToolError) as caught:
+        execute(tmp_path, "1")
+
+    assert caught.value.reason == Reason.DISK_FULL
+    assert str(caught.value).startswith("kernel 'python3' cannot be started: /tmp/sk-x: No space")
 
 
 @pytest.mark.parametrize(
