@@ -402,18 +402,17 @@ METADATA = "is an address of the machine's own network, where clouds keep creden
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "level"),
     [
-        "http://169.254.169.254/latest",
-        "https://2852039166/x",
-        "http://0xA9FEA9FE/x",
-        "http://[::ffff:169.254.169.254]/x",
-        "http://%31%36%39.254.169.254/x",
-        "http://user@metadata.google.internal./x",
-        "../../../169.254.169.254/x",
+        ("http://169.254.169.254/latest", 1),
+        ("http://0xA9FEA9FE/x", 2),
+        ("../../../169.254.169.254/x", 1),
+        pytest.param("https://2852039166/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://[::ffff:169.254.169.254]/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://%31%36%39.254.169.254/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://user@metadata.google.internal./x", 2, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("level", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_submodule_at_an_address_where_clouds_keep_credentials_is_refused(
     origin: Origin, source: Path, url: str, level: int
 ) -> None:
