@@ -10,7 +10,7 @@ import resource
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1, Signals
+from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
@@ -40,7 +40,7 @@ _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_thr
 
 _REPLACED: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules; the launcher does their work
 
-_OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself (SIG\w+):")  # the launcher's
+_OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself signal (\d+):")  # the launcher's
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -87,8 +87,10 @@ class Kernel:
     def killed_itself(self) -> bool:
         """Whether its code sent it the signal that ended it, as far as the launcher saw."""
         code = self.exit_code or 0
-        sent = (_OWN_SIGNAL.match(line) for line in _lines(self.log))
-        return code < 0 and Signals(-code).name in {found[1] for found in sent if found}
+        if code >= 0:
+            return False
+        noted = (_OWN_SIGNAL.match(line) for line in _lines(self.log))
+        return -code in {int(found[1]) for found in noted if found}
 
     async def wait_for_end(self) -> None:
         """Wait until the process has ended."""

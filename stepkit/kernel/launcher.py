@@ -123,8 +123,8 @@ def _note_own_signals(stderr: int) -> None:
                 signum = arguments[-1] if arguments else signal.SIGABRT
                 fatal = signal.getsignal(signum) is signal.SIG_DFL
                 if fatal and aimed(*arguments):
-                    line = f"stepkit: the kernel sends itself {signal.Signals(signum).name}: {what}"
-                    os.write(stderr, f"{line}\n".encode())
+                    line = f"stepkit: the kernel sends itself signal {int(signum)}: {what}\n"
+                    os.write(stderr, line.encode())
             return send(*arguments)
 
         return noted

@@ -185,7 +185,7 @@ def _unfinished(execution: Execution, cell: CellRun) -> StepError:
 def _kernel_died(execution: Execution, where: str) -> StepError:
     code, rest = execution.exit_code, _not_run(execution)
     if execution.killed_itself and code:
-        text = f"the kernel killed itself with {Signals(-code).name} in {where}"
+        text = f"the kernel killed itself with {_signal_name(-code)} in {where}"
         return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     if execution.oom_kills and code == -SIGKILL:
         limit = execution.memory_limit
@@ -196,12 +196,16 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
             reason=Reason.OUT_OF_MEMORY,
         )
     if code is not None and code < 0:
-        text = f"the kernel was killed by {Signals(-code).name} in {where}"
+        text = f"the kernel was killed by {_signal_name(-code)} in {where}"
         if -code in _SENT:
             return ToolError(f"{text}, sender unknown{rest}", reason=Reason.KERNEL_DIED)
         return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     how = "died" if code is None else f"exited by itself with code {code}"
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
+
+
+def _signal_name(number: int) -> str:
+    return Signals(number).name if number in set(Signals) else f"signal {number}"
 
 
 def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:

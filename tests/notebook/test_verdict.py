@@ -106,6 +106,7 @@ def test_cells_that_never_ran_are_a_failure_with_its_own_reason() -> None:
          "the kernel was killed by SIGKILL in cell 2 of 3 (`step_2()`), sender unknown; 1 cell"),
         (-15, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGTERM"),
         (-1, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGHUP"),
+        (-40, 0, UserCodeError, Reason.KERNEL_DIED, "was killed by signal 40 in cell 2"),
         (-9, 1, ToolError, Reason.OUT_OF_MEMORY, "at the container's limit of 2.0 GiB"),
         (-11, 0, UserCodeError, Reason.KERNEL_DIED,
          "was killed by SIGSEGV in cell 2 of 3 (`step_2()`); 1 cell"),
@@ -195,6 +196,6 @@ def test_a_hung_kernel_may_work_the_next_time() -> None:
 
     assert (type(error), error.reason) == (ToolError, Reason.KERNEL_HUNG)
     assert str(error) == (
-        "the kernel hung in cell 2 of 2 (`step_2()`): no output and no work of CPU or GPU for 600 s "
-        "(--hang-timeout)"
+        "the kernel hung in cell 2 of 2 (`step_2()`): no output and no work of CPU or GPU for "
+        "600 s (--hang-timeout)"
     )
