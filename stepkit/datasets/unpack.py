@@ -121,10 +121,10 @@ def _read_marker(directory: Path) -> dict[str, Any] | None:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return the size and time by which a changed file is recognised."""
+    """Return the size and time by which a changed file is recognised; None if it is not there."""
     try:
         stat = path.lstat()
-    except OSError:
+    except (OSError, ValueError):  # a damaged marker may have names that no file has
         return None
     return [stat.st_size, stat.st_mtime_ns]
 

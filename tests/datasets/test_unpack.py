@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import random
 import stat
 import tarfile
@@ -267,11 +268,38 @@ def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk
     assert caught.value.reason is Reason.DISK_FULL
 
 
-@pytest.mark.parametrize("marker", ["", "[]", "{}", '{"schema": "stepkit.unpacked/1"}'])
-def test_a_malformed_marker_is_ignored(tmp_path: Path, marker: str) -> None:
-    (tmp_path / MARKER).write_text(marker)
+def marker(**changed: object) -> str:
+    whole = {"schema": "stepkit.unpacked/1", "sha256": KEY, "size": 5, "files": {"f": [1, 2]}}
+    return json.dumps({key: value for key, value in (whole | changed).items() if value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": "stepkit.unpacked/1"}',
+        marker(sha256=None),
+        marker(size="5"),
+        marker(files=[]),
+        marker(files={"f": 5}),
+        marker(files={"f": "ab"}),
+        marker(files={"a\0": [1, 2]}),
+        marker(files={"\ud800": [1, 2]}),
+        marker(files={"f" * 300: [1, 2]}),
+        "\xff" + marker(),
+        "[" * 100_000,
+    ],
+)
+def test_a_malformed_marker_is_ignored_and_what_lies_beside_it_is_kept(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / MARKER).write_bytes(text.encode("latin-1"))
+    (tmp_path / "f").write_text("work")
 
     assert dataset_unpack.intact(tmp_path, KEY) is None
+    assert dataset_unpack.holds_work(tmp_path)
 
 
 @pytest.mark.parametrize(
