@@ -53,10 +53,12 @@ def put_file(source: Path, target: Path, how: How) -> None:
 
 
 def _link_or_move(source: Path, new: Path, how: How) -> bool:
-    """Whether a link or a move was possible; it is not between two file systems."""
+    """Whether a link or a move was possible; it is not between two file systems or users."""
     try:
         if how == "link":
             new.hardlink_to(source)
+        elif source.stat().st_uid != os.geteuid():
+            return False  # the file would stay the other user's, and read-only
         else:
             source.replace(new)
     except OSError as error:

@@ -34,6 +34,22 @@ _NO_ID: Final = 0xFFFFFFFF
 _READ_AND_SEARCH: Final = S_IROTH | S_IXOTH
 
 
+def make_open_as_above(directory: Path) -> None:
+    """Make ``directory`` and what is missing above it, each shared if the one above it is.
+
+    A directory is shared if its group may write in it, as on a volume with ``fsGroup``.
+
+    Raises :class:`stepkit.errors.StepError`.
+    """
+    with explaining(directory, "cannot make"):
+        missing = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+        for path in reversed(missing):
+            with suppress(FileExistsError):  # another process makes it, and shares it
+                path.mkdir()
+                if path.parent.stat().st_mode & S_IWGRP:
+                    share(path)
+
+
 def share(directory: Path) -> None:
     """Let the group of ``directory`` write in it, and in what is made in it later.
 

@@ -239,6 +239,16 @@ def test_a_file_of_unknown_length_is_refused(place: Place) -> None:
     assert place.file.read_bytes() == CONTENT
 
 
+def test_what_a_run_left_that_was_killed_at_its_end_is_removed(place: Place) -> None:
+    place.run()
+    place.begun(CONTENT[:5])  # its sidecar too
+    place.file.unlink()
+
+    place.run()
+
+    assert place.left() == ["KEY", "KEY.json", "census.bin"]
+
+
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_size_other_than_the_manifests_is_refused(
