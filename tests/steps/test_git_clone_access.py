@@ -17,7 +17,7 @@ from certificates import make_certificate
 from clones import clone, failed, read_files, refused
 from git_server import GitServer, serving
 from samples import Origin
-from ssh_server import SshServer, make_key
+from ssh_server import SshServer, skip_without_account, make_key
 
 from stepkit.cli import main as cli
 from stepkit.errors import Reason, ToolError
@@ -350,6 +350,7 @@ def test_an_ssh_server_that_does_not_answer_is_a_tool_error(tmp_path: Path) -> N
     keys = directory_of(tmp_path / "keys", id=KEY)
     if not shutil.which("ssh"):
         pytest.skip("ssh is not installed")
+    skip_without_account()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 
