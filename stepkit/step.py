@@ -45,13 +45,18 @@ class Step(Protocol):
 
     @property
     def Options(self) -> type[DataclassInstance]:  # noqa: N802
-        """One field for each flag: ``Annotated[type, "help text"]``."""
+        """One field for each flag: ``Annotated[type, "help text"]``.
+
+        ``second_report``, a property, is a file that gets the step's report besides --report,
+        unless that is in the same directory.
+        """
 
     @property
     def Outputs(self) -> type[DataclassInstance]:  # noqa: N802
         """One field for each Tekton result; one marked ``DETAIL`` goes to the report only.
 
-        ``in_report``, a class variable, is an :class:`InReport`.
+        ``in_report``, a class variable, is an :class:`InReport`. With ``message_is_verdict``, the
+        last line of the log is the message alone: that of a step which says how others ended.
         """
 
     def run(self, options: Any, /) -> DataclassInstance:

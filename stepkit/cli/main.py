@@ -147,14 +147,19 @@ def _finish(result: StepResult, to: Destinations, log_format: str) -> int:
     for name, value in _outputs(result).items():
         text = redact(tekton_results.as_text(value), to.secrets)
         _print(logfile.one_line(f"{name}={text}"), sys.stdout)
-    message = redact(result.message, to.secrets)
-    if result.exit_code:
-        level, verdict = logging.ERROR, f"error: {message} [{result.reason}]"
-    else:
-        level, verdict = logging.INFO, f"{result.status} in {result.seconds:.1f} s: {message}"
-    text = f"stepkit {result.step}".rstrip() + f": {verdict}".rstrip(": ")
-    _print(log.final_line(log_format, level, text), sys.stderr)
+    level, verdict = _last_words(result)
+    line = f"stepkit {result.step}".rstrip() + f": {redact(verdict, to.secrets)}"
+    _print(log.final_line(log_format, level, line), sys.stderr)
     return result.exit_code or 0
+
+
+def _last_words(result: StepResult) -> tuple[int, str]:
+    if result.exit_code:
+        return logging.ERROR, f"error: {result.message} [{result.reason}]"
+    if getattr(commands.COMMANDS[result.step].Outputs, "message_is_verdict", False):
+        return logging.INFO, result.message
+    how = f"{result.status} in {result.seconds:.1f} s"
+    return logging.INFO, f"{how}: {result.message}" if result.message else how
 
 
 def _outputs(result: StepResult) -> Mapping[str, Any]:

@@ -109,7 +109,7 @@ def test_the_verdict_is_the_one_of_summarize(failed: Path, tmp_path: Path, serve
 
     assert outputs.verdict == page.verdict
     assert server.requests[0].json["cause"].startswith("convert-notebook failed (killed)")
-    assert page.message.startswith("failed: convert-notebook")
+    assert page.message.startswith("the run failed: convert-notebook")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def run(reports: Path, **more: Any) -> Outputs:
 def test_a_run_whose_steps_all_succeeded_passed(reports: Path) -> None:
     outputs = run(reports, title="Analysis")
 
-    assert outputs.verdict == outputs.message == "passed"
+    assert (outputs.verdict, outputs.message) == ("passed", "the run passed")
     text = page(reports)
     assert text.startswith("# Analysis: passed\n")
     assert "| git-clone | succeeded | 1.5 s | commit 1234567890ab |" in text
@@ -73,7 +73,7 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(reports:
 
     outputs = run(reports, expect=("git-clone", *names))
 
-    assert outputs.message == "failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
+    assert outputs.message == "the run failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
     shown = page(reports)
     assert "| notebooks/a.ipynb | succeeded |" in shown
     assert "| notebooks/c.ipynb | not run |" in shown
@@ -126,7 +126,7 @@ def test_the_first_failure_decides_and_stands_on_top(reports: Path) -> None:
 
     outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
 
-    assert outputs.message == "failed: execute-notebook: KeyError"
+    assert outputs.message == "the run failed: execute-notebook: KeyError"
     third = page(reports).splitlines()[2]
     assert third == "**execute-notebook failed** (cell-error, exit code 3): KeyError"
 
@@ -169,7 +169,7 @@ def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
     write_report(reports, "run-tests", status="tolerated", outputs={"allowed": 2})
     outputs = run(reports, enforce=True)
     assert (outputs.verdict, outputs.tolerated) == ("passed with tolerated errors", 2)
-    assert outputs.message == "passed with 2 tolerated errors"
+    assert outputs.message == "the run passed with 2 tolerated errors"
 
 
 def test_what_the_pipeline_saw_outranks_a_report(reports: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path, why: str)
     outputs = run(reports, statuses=(f"a=Failed/{why}",), grace=60.0)
 
     later.cancel()
-    assert outputs.message == "failed: a: never ended"
+    assert outputs.message == "the run failed: a: never ended"
 
 
 @pytest.mark.parametrize(
