@@ -39,6 +39,7 @@ class _Link:
         self.where, self.stall, self.until = where, stall, until
         self._caller = Caller()
         self._connections: list[HTTPConnection] = []
+        self._is_cut = False
 
     def wait_for(self, function: Callable[[], T]) -> T:
         """Return what ``function``, which uses the connection, returns.
@@ -53,6 +54,7 @@ class _Link:
 
     def cut(self) -> None:
         """End the connection, and with it whatever still waits for the server."""
+        self._is_cut = True
         self._caller.end()
         for connection in self._connections:
             with suppress(OSError, AttributeError):  # it has no socket, or none any more
@@ -67,6 +69,8 @@ class _Link:
             def connect(self) -> None:
                 link._connections.append(self)
                 super().connect()
+                if link._is_cut:  # nothing is sent once the caller has gone
+                    raise TimeoutError
                 if not self.proxy:
                     peer = self.sock.getpeername()[0]
                     addresses.check(peer, f"{link.where} leads to {peer}, which")

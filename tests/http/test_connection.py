@@ -1,12 +1,14 @@
 """Which way a request takes, which certificates it trusts, and when it is given up."""
 
 import gc
+import socket
 import ssl
 import threading
 import time
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import waiting
@@ -70,6 +72,24 @@ def test_a_post_has_one_time_limit() -> None:
 
     assert caught.value.reason is Reason.NETWORK
     assert str(caught.value) == "hook: no answer within 0.2 s"
+
+
+def test_a_name_that_is_found_too_late_gets_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, look_up = threading.Event(), socket.getaddrinfo
+
+    def late(*args: Any, **more: Any) -> Any:
+        found.wait()
+        return look_up(*args, **more)
+
+    threads = set(threading.enumerate())
+    with serving(b"") as server:
+        monkeypatch.setattr(socket, "getaddrinfo", late)  # a name server that takes its time
+        with pytest.raises(ToolError, match=r"no answer within 0.2 s"):
+            ask(server.url, stall=0.2)
+        found.set()
+        waiting.until(lambda: len(set(threading.enumerate()) - threads) == 1)  # the server's
+
+    assert server.paths == []
 
 
 def test_a_name_that_leads_to_a_metadata_server_gets_no_request(
