@@ -62,7 +62,7 @@ def repository_of_tests(tmp_path: Path) -> Origin:
     (origin.path / "input/.gitkeep").touch()
     (origin.path / "test_page.py").write_text(
         "from pathlib import Path\n"
-        "def test_page(): assert Path('input/std_output_analysis.html').exists()\n"
+        "def test_page(): assert list(Path('input').glob('std_output_analysis*.html'))\n"
     )
     origin.commit("tests")
     return origin
@@ -170,7 +170,9 @@ def test_a_step_that_was_killed_leaves_its_page_its_tests_and_its_cells(tmp_path
     saved = "../../artifacts/output_analysis.ipynb"
     origin = Origin(tmp_path / "notebooks")
     kill = "os.kill(os.getppid(), 9); os.kill(os.getpid(), 9)"
-    wait = f"import os, pathlib, time\nwhile 'ke' 'pt' not in pathlib.Path({saved!r}).read_text():\n"
+    wait = (
+        f"import os, pathlib, time\nwhile 'ke' 'pt' not in pathlib.Path({saved!r}).read_text():\n"
+    )
     write_notebook(
         origin.path / "nb/a.ipynb", "print('ke' + 'pt')", f"{wait}    time.sleep(0.1)\n{kill}", "3"
     )
