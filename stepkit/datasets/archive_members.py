@@ -97,7 +97,8 @@ def explaining_damage() -> Iterator[None]:
     try:
         yield
     except (*broken, NotImplementedError, ValueError) as error:
-        raise ConfigurationError(f"the archive is broken: {error}") from error
+        why = " ".join(str(error).split())  # tarfile has a line for each kind of compression
+        raise ConfigurationError(f"the archive is broken: {why}") from error
     except OSError as error:
         if error.errno is not None:
             raise

@@ -8,9 +8,11 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 
 from stepkit.datasets import archive_members
 from stepkit.datasets import unpack as dataset_unpack
@@ -253,8 +255,8 @@ def test_extensions_of_extensions_make_an_archive_broken(tmp_path: Path) -> None
     archive.write_bytes(extended(tarfile.GNUTYPE_LONGNAME, b"") * 1000 + member("a").tobuf())
     (tmp_path / "out").mkdir()
 
-    with pytest.raises(ConfigurationError, match="the archive is broken"):
-        dataset_unpack.unpack(archive, tmp_path / "out", sha256=KEY, kind="tar")
+    unpacking = partial(dataset_unpack.unpack, sha256=KEY, kind="tar")
+    assert "the archive is broken: " in refusal(unpacking, archive, tmp_path / "out")
 
 
 def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk: Path) -> None:
