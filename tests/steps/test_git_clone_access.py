@@ -17,7 +17,7 @@ from certificates import make_certificate
 from clones import clone, failed, read_files, refused
 from git_server import GitServer, serving
 from samples import Origin
-from ssh_server import SshServer, skip_without_account, make_key
+from ssh_server import SshServer, make_key, skip_without_account
 
 from stepkit.cli import main as cli
 from stepkit.errors import Reason, ToolError
