@@ -93,9 +93,7 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
 class Outputs(GpuOutputs):
     """What was written, and how far the notebook came."""
 
-    in_report: ClassVar[InReport] = InReport(
-        section="notebook", headline=True, saves="output"
-    )
+    in_report: ClassVar[InReport] = InReport(section="notebook", headline=True, saves="output")
 
     notebook: Annotated[Path, "absolute path of the executed notebook"]
     log: Annotated[Path, "absolute path of the log file"]
