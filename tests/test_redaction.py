@@ -12,8 +12,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from stepkit.cli import write_outcome
+from stepkit.cli.destinations import Destinations
 from stepkit.cli.step_report import write_report
-from stepkit.cli.tekton_results import write_results
 from stepkit.redaction import redact, register
 from stepkit.step import StepResult
 
@@ -107,12 +108,12 @@ def test_a_report_with_a_name_that_is_not_text_can_be_read(tmp_path: Path) -> No
 def test_results_keep_bytes_that_are_not_text(tmp_path: Path) -> None:
     path, message = tmp_path / "path", tmp_path / "message"
     odd = result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800")
-    write_results(odd, [("path", path), ("message", message)], [])
+    write_outcome.write(odd, Destinations(results=(("path", path), ("message", message))))
     assert path.read_bytes() == b"a\xff"
     assert message.read_bytes() == b"odd ??"
 
 
 def test_a_long_message_is_cut_after_the_secret_in_it_is_masked(tmp_path: Path) -> None:
-    to = [("message", tmp_path / "message")]
-    write_results(result(message="x" * 390 + "s3cret-value"), to, ["s3cret-value"])
+    to = Destinations(results=(("message", tmp_path / "message"),), secrets=("s3cret-value",))
+    write_outcome.write(result(message="x" * 390 + "s3cret-value"), to)
     assert (tmp_path / "message").read_text() == "x" * 390 + "***"
