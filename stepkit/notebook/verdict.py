@@ -113,9 +113,7 @@ def judge(execution: Execution) -> str:
             call = f"sys.exit({failed.evalue if failed.evalue not in {'', 'None'} else ''})"
             message = f"{cell} ended the notebook early with {call}{rest}"
             raise UserCodeError(message, reason=Reason.EARLY_EXIT)
-        evalue = " ".join(failed.evalue.split())[:_EVALUE_LENGTH]
-        error = f"{failed.ename}: {evalue}" if evalue else failed.ename
-        raise UserCodeError(f"{cell} raised {error}{rest}", reason=Reason.CELL_ERROR)
+        raise UserCodeError(f"{_raised(execution, failed)}{rest}", reason=Reason.CELL_ERROR)
     if stopped := _first(execution.cells, "stopped") or _first(execution.cells, "not-run"):
         raise _unfinished(execution, stopped)
     if not execution.cells:
@@ -132,6 +130,20 @@ def judge(execution: Execution) -> str:
         were = "message of the kernel was" if lost == 1 else "messages of the kernel were"
         message += f"; {lost} {were} lost: outputs are incomplete"
     return message
+
+
+def describe_tolerated(execution: Execution) -> list[str]:
+    """Say of each tolerated error where it was raised, and why it is tolerated."""
+    return [
+        f"tolerated: {_raised(execution, cell)}: {cell.tolerance or 'no reason is given'}"
+        for cell in execution.tolerated
+    ]
+
+
+def _raised(execution: Execution, cell: CellRun) -> str:
+    evalue = " ".join(cell.evalue.split())[:_EVALUE_LENGTH]
+    error = f"{cell.ename}: {evalue}" if evalue else cell.ename
+    return f"{_cell(execution, cell)} raised {error}"
 
 
 @contextmanager

@@ -209,8 +209,8 @@ def execute(prepared: Prepared) -> Executed:
         if options.page:
             stack.enter_context(nbconvert.preloading())
         outcome = engine.execute(request, prepared.running)
-    for declared in tolerances.unused():
-        logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
+    for line in (*notebook_verdict.describe_tolerated(outcome.execution), *tolerances.unused()):
+        logger.info("%s", line)
     return Executed(prepared, outcome)
 
 

@@ -213,6 +213,10 @@ def _run_pytest(
     allowances = [Allowance.parse(text) for text in options.allow_failures]
     _warn_of_unused(allowances, cases)
     counts = count_outcomes(cases, allowances)
+    for test in counts.failures:
+        if test.allowed:
+            why = test.reason or "no reason is given"
+            logger.info("allowed: %s: %s: %s", test.name, test.message, why)
     outputs = _outputs(counts, reports, choice)
     out_of_memory = kills != cgroup.oom_kills()
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)

@@ -42,8 +42,11 @@ def rules(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: Path) -> None:
+def test_a_variant_changes_the_run_and_not_the_notebook(
+    notebook: Path, rules: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = notebook.read_bytes()
+    caplog.set_level("INFO")
 
     outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
 
@@ -51,6 +54,10 @@ def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: P
     assert outputs.message == (
         "passed with 1 tolerated error: 4 of 5 cells ran, 1 skipped by rules"
     )
+    assert caplog.messages[-2:] == [
+        "tolerated: cell 4 of 5 (`{}['pca']`) raised KeyError: 'pca': no PCA upstream",
+        f"verdict: {outputs.message}",
+    ]
     assert outputs.notebook.name == "executed_lite.ipynb"
     assert printed(outputs.notebook) == "4 /data/x\n"
     assert outputs.page == notebook.parent / "out/page_lite.html"

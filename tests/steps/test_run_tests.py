@@ -178,6 +178,7 @@ def test_failures_are_counted_and_named(repository: Repository) -> None:
 def test_allowed_failures_are_tolerated_and_shown(
     repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     repository.write("tests/test_x.py", MIXED)
     outputs = repository.run(
         allow_failures=(
@@ -197,6 +198,8 @@ def test_allowed_failures_are_tolerated_and_shown(
     reasons = [failure.reason for failure in outputs.failures]
     assert reasons == ["known, see issue=7", "known, see issue=7", "no fixture yet"]
     assert all(failure.allowed for failure in outputs.failures)
+    failed = "tests/test_x.py::test_setup: failed on setup with"
+    assert f'allowed: {failed} "RuntimeError: no fixture": no fixture yet' in caplog.messages
     assert "--allow-failures *::test_gone matches no test that ran" in caplog.text
     assert "--allow-failures *::test_good is not needed: it passed" in caplog.text
 
@@ -577,7 +580,11 @@ def test_a_configuration_above_the_checkout_is_ignored(
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
     repository.write("tests/test_x.py", "def test_a(): pass\n")
-    assert repository.run().passed == 1
+    outputs = repository.run()
+    assert outputs.passed == 1
+    log = outputs.log.read_text()
+    assert "configfile: none" in log
+    assert "/dev/null" not in log
 
 
 def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alone(
