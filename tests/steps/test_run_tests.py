@@ -582,6 +582,7 @@ def test_a_configuration_above_the_checkout_is_ignored(
     repository.write("tests/test_x.py", "def test_a(): pass\n")
     outputs = repository.run()
     assert outputs.passed == 1
+    assert outputs.log
     log = outputs.log.read_text()
     assert "configfile: none" in log
     assert "/dev/null" not in log
