@@ -44,6 +44,8 @@ def check_url(access: Access) -> None:
         )
     if re.search(r"[\x00-\x20\x7f]|%0[ad]", url, re.IGNORECASE):
         raise ConfigurationError(f"{_shown(url)!r} holds a blank or control character")
+    if "://" in url and parts.scheme != "file" and not parts.hostname:
+        raise ConfigurationError(f"{_shown(url)!r} is not a repository URL: it names no host")
     check_host(access, url)
     if ssh:
         _check_ssh(access, parts)
