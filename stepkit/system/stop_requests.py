@@ -1,8 +1,9 @@
 """Requests to stop: SIGINT, SIGTERM and SIGHUP, noted when they come and raised until one is taken.
 
 An exception that the handler of a signal raises may be lost: Python drops it in a callback or a
-destructor that it calls itself, as during an import, and a library may catch it. The handler
-therefore notes the signal, and a timer raises it again until :func:`take` says that the step ends.
+destructor that it calls itself, replaces it in the body of a class, and a library may catch it.
+The handler therefore notes the signal, and a timer raises it again until :func:`take` says that the
+step ends. During an import, which may do all of that, the timer waits.
 
 This module is imported before all others and imports little.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import STOPPING, Cancelled
 
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], None]
 
 _AGAIN_SECONDS: Final = 0.2
+_IMPORT_SECONDS: Final = 5.0  # that an import may take until it is interrupted all the same
+_IMPORT_SYSTEM: Final = "<frozen importlib._bootstrap>"
 _DEEPEST: Final = 100  # exceptions that are handled at the same time, one inside the other
 
 
 class _Request:
     signum: int | None = None  # the first that came
+    since = 0.0  # when, by the monotonic clock
     raising = False  # whether one that comes is raised
 
 
@@ -82,7 +87,7 @@ def begin() -> None:
     """
     _request.raising = True
     if _request.signum is not None:
-        _raise(_request.signum)
+        _raise(_request.signum, None)
 
 
 def take() -> None:
@@ -97,29 +102,29 @@ def ignore() -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
-def _receive(signum: int, _: FrameType | None) -> None:
+def _receive(signum: int, frame: FrameType | None) -> None:
     if _request.signum is None:
-        _request.signum = signum
-    if _request.raising and not _is_handled():
-        _raise(_request.signum)
+        _request.signum, _request.since = signum, time.monotonic()
+    if _request.raising:
+        _raise(_request.signum, frame)
 
 
-def _remind(_: int, __: FrameType | None) -> None:
+def _remind(_: int, frame: FrameType | None) -> None:
     """Raise a signal again that is not taken, or send it to the handler that has come instead."""
     if not _request.raising or _request.signum is None:
         return
     if signal.getsignal(_request.signum) is not _receive:
         take()
         signal.raise_signal(_request.signum)
-    elif _is_handled():
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     else:
-        _raise(_request.signum)
+        _raise(_request.signum, frame)
 
 
-def _raise(signum: int) -> NoReturn:
+def _raise(signum: int, frame: FrameType | None) -> None:
+    """Raise a signal where it interrupts ``frame``, unless that has to wait; try again later."""
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-    raise Cancelled(signum)
+    if not _is_handled() and not _is_importing(frame):
+        raise Cancelled(signum)
 
 
 def _is_handled() -> bool:
@@ -130,3 +135,11 @@ def _is_handled() -> bool:
             break
         error = error.__context__
     return isinstance(error, KeyboardInterrupt)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    if time.monotonic() > _request.since + _IMPORT_SECONDS:
+        return False
+    while frame and frame.f_code.co_filename != _IMPORT_SYSTEM:
+        frame = frame.f_back
+    return frame is not None

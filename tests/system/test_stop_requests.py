@@ -41,6 +41,16 @@ def send(signum: int) -> None:
     os.kill(os.getpid(), signum)
 
 
+def import_source(directory: Path, source: str) -> None:
+    (directory / "imported_meanwhile.py").write_text(source)
+    sys.path.insert(0, str(directory))
+    try:
+        import_module("imported_meanwhile")
+    finally:
+        sys.path.remove(str(directory))
+        sys.modules.pop("imported_meanwhile", None)
+
+
 def in_an_import(signum: int, directory: Path) -> None:
     """Send a signal while the import system runs the callback of a weak reference."""
 
@@ -49,15 +59,26 @@ def in_an_import(signum: int, directory: Path) -> None:
             sys.setprofile(None)
             send(signum)
 
-    (directory / "imported_meanwhile.py").touch()
-    sys.path.insert(0, str(directory))
     sys.setprofile(watch)
     try:
-        import_module("imported_meanwhile")
+        import_source(directory, "")
     finally:
         sys.setprofile(None)
-        sys.path.remove(str(directory))
-        del sys.modules["imported_meanwhile"]
+
+
+def in_a_class(signum: int, directory: Path) -> None:
+    """Send a signal where Python 3.11 raises RuntimeError from the exception."""
+    source = f"""
+import os
+
+class Field:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), {int(signum)})
+
+class Owner:
+    field = Field()
+"""
+    import_source(directory, source)
 
 
 def in_a_destructor(signum: int, _: Path) -> None:
@@ -79,9 +100,18 @@ def in_a_weak_reference(signum: int, _: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", STOPPING)
-@pytest.mark.parametrize("lose", [in_an_import, in_a_destructor, in_a_weak_reference])
-def test_a_signal_whose_exception_python_drops_is_raised_again(
+@pytest.mark.parametrize(
+    ("lose", "dropped"),
+    [
+        (in_an_import, []),
+        (in_a_class, []),
+        (in_a_destructor, [Cancelled]),
+        (in_a_weak_reference, [Cancelled]),
+    ],
+)
+def test_a_signal_whose_exception_python_would_lose_is_raised_later(
     lose: Callable[[int, Path], None],
+    dropped: list[type],
     signum: int,
     unraisable: list[BaseException | None],
     tmp_path: Path,
@@ -94,7 +124,20 @@ def test_a_signal_whose_exception_python_drops_is_raised_again(
         stop_requests.take()
 
     assert stopped.value.signum == signum
-    assert [type(error) for error in unraisable] == [Cancelled]
+    assert [type(error) for error in unraisable] == dropped
+
+
+def test_an_import_that_takes_too_long_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stop_requests, "_IMPORT_SECONDS", 0.3)
+    source = f"import os, time\nos.kill(os.getpid(), 15)\ntime.sleep({SOON})"
+
+    with stop_requests.handled():
+        stop_requests.begin()
+        with pytest.raises(Cancelled, match="SIGTERM"):
+            import_source(tmp_path, source)
+        stop_requests.take()
 
 
 def test_a_signal_that_a_library_catches_is_raised_again() -> None:
