@@ -102,18 +102,18 @@ class Client(CellOutputs):
                     if message["parent_header"].get("msg_id") in asked:
                         return reply["content"].get("language_info", {})
 
-    async def execute_in_place(self, cell: Any, index: int, *, number: int) -> None:
-        """Execute one cell as ``In [number]``; 0 is for one that the kernel does not count.
+    async def execute_in_place(self, cell: Any, index: int, *, number: int | None) -> None:
+        """Execute one cell as ``In [number]``; the kernel does not count a cell with the number 0.
 
-        Raises what nbclient raises.
+        None leaves counting to the kernel. Raises what nbclient raises.
         """
         assert self.kc is not None
-        self.kc.session.metadata = {"stepkit_cell": number}  # our launcher reads it
+        self.kc.session.metadata = {"stepkit_cell": number or 0}  # our launcher reads it
         try:
-            await self.async_execute_cell(cell, index, store_history=bool(number))
+            await self.async_execute_cell(cell, index, store_history=number != 0)
         finally:
             with self._lock:
-                if not number:
+                if number == 0:
                     cell["execution_count"] = None  # the kernel replied with the next cell's
                 self.end_cell(index)
 

@@ -151,7 +151,8 @@ class Session:
         return self.state.ending == Ending.FINISHED
 
     async def _execute(self, cell: Any, index: int) -> None:
-        await self.client.execute_in_place(cell, index, number=self.state.plan[index].number)
+        number = None if self.request.kernel_counts else self.state.plan[index].number
+        await self.client.execute_in_place(cell, index, number=number)
 
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""

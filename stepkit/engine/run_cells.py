@@ -33,6 +33,7 @@ class Request:
     """A notebook that is ready to run; times are in seconds, None is no limit.
 
     ``checkpoint_interval`` and ``heartbeat`` may be 0 for none, ``cell_output_limit`` is in bytes.
+    With ``kernel_counts``, ``In [n]`` counts injected cells, too, and not the skipped ones.
     """
 
     notebook: Any
@@ -46,6 +47,7 @@ class Request:
     checkpoint_interval: float = 5.0
     heartbeat: float = 30.0
     cell_output_limit: int | None = None
+    kernel_counts: bool = False
     stdout_file: IO[str] | None = None
     stderr_file: IO[str] | None = None
     tolerances: Tolerances | None = None
