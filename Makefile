@@ -21,13 +21,14 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
+.PHONY: help demo test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
     cluster-check cluster-logs
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
 	@echo '     DEMO_ARGS=--lite     the small variant; --help lists the rest'
 	@echo 'make test             run the fast tests'
+	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
 	@echo 'make check-long       what is too long for CI: slow tests on each Python, 200 kill points'
@@ -56,6 +57,10 @@ demo: $(READY)
 
 test: $(TESTABLE)
 	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
+
+# Root may enter every directory, so tests for those that it may not are skipped elsewhere.
+test-unprivileged: $(TESTABLE)
+	bash .ci/test-unprivileged $(RUN) -n $(JOBS) $(PYTEST_ARGS)
 
 # Branches count, what runs in child processes does not. The floor is in pyproject.toml.
 coverage: $(TESTABLE)

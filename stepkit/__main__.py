@@ -9,9 +9,13 @@ if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  #
     del sys.path[0]
 
 try:
-    from stepkit.cli.main import main
+    from stepkit.system import stop_requests
+except KeyboardInterrupt:  # before it could be noted
+    raise SystemExit(130) from None
 
-    code = main()
-except KeyboardInterrupt:  # before there was anything to save
-    code = 130
+stop_requests.note()
+from stepkit.cli.main import main  # noqa: E402 - an import that takes long
+
+code = main()
+stop_requests.ignore()
 raise SystemExit(code)

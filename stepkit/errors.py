@@ -96,6 +96,7 @@ class ToolError(StepError):
 
     exit_code = 4
     default_reason = Reason.TOOL_FAILED
+    retry_after: float | None = None  # seconds that the server asked to wait
 
 
 class Cancelled(KeyboardInterrupt):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MASK: Final = "***"
 SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would only garble the text
-_SHORTEST_BASE64: Final = 8  # characters; fewer may be in any text by chance
+_SHORTEST_PART: Final = 8  # characters, of one line or of base64; fewer may be there by chance
 
 # The user name of an ssh URL, mostly git, is useless without the key.
 _USERINFO: Final = re.compile(r"(?<=://)(?!(?<=ssh://)[^/@:\s\"']+@)[^/@\s\"']+@")
@@ -24,12 +24,25 @@ _SIGNATURE: Final = re.compile(
 )
 
 
+_registered: set[str] = set()
+
+
+def register(*secrets: str) -> None:
+    """Mask ``secrets`` in all that this process writes: for those that do not come from options.
+
+    Whoever reads a secret from a file registers it, before anything can show it.
+    """
+    _registered.update(secrets)
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask ``secrets`` in ``text``, and in each URL the user, the password and a signature.
 
-    A secret is also masked as it is spelled in JSON, Python, a shell, a URL or base64.
+    So are those that were registered. A secret is also masked as it is spelled in JSON, Python, a
+    shell, a URL, HTML or base64, and without the blanks and line breaks around it; each line of it
+    is a secret too.
     """
-    spelled = {form for secret in secrets for form in forms(secret)}
+    spelled = {form for secret in {*secrets, *_registered} for form in forms(secret)}
     for form in sorted(spelled, key=len, reverse=True):
         text = text.replace(form, MASK)
     return _SIGNATURE.sub(rf"\1{MASK}", _USERINFO.sub(f"{MASK}@", text))
@@ -38,32 +51,40 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 @lru_cache(maxsize=1024)  # each line of a log asks for the same few secrets
 def forms(secret: str) -> frozenset[str]:
     """Return the spellings of ``secret`` in a text; none if it is too short to be masked."""
-    if len(secret) < SHORTEST_SECRET:
-        return frozenset()
+    lines = (line.strip() for line in secret.splitlines())
+    parts = {secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_PART)}
+    return frozenset(
+        form for part in parts if len(part) >= SHORTEST_SECRET for form in _spellings(part)
+    )
+
+
+def _spellings(secret: str) -> set[str]:
     import base64
-    from urllib.parse import quote
+    import html
+    from urllib.parse import quote, quote_plus
 
     raw = secret.encode("utf-8", "surrogateescape")
     encoded = {base64.b64encode(raw).decode()}
     for before, first in enumerate((0, 2, 3)):  # bytes before it, and characters that they change
         last = (before + len(raw)) * 8 // 6  # the next character depends on what follows
         inner = base64.b64encode(bytes(before) + raw).decode()[first:last]
-        if len(inner) >= _SHORTEST_BASE64:
+        if len(inner) >= _SHORTEST_PART:
             encoded.add(inner)
-    return frozenset(
-        {
-            secret,
-            raw.decode(errors="replace"),  # how the output of a child shows bytes that are not text
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            repr(secret)[1:-1],
-            repr(f'"{secret}')[2:-1],  # as part of a text with the other quotes in it
-            ascii(secret)[1:-1],
-            repr(raw)[2:-1],
-            secret.replace("'", "'\"'\"'"),  # shlex.quote
-            quote(raw, safe=""),
-            quote(raw),
-            *encoded,
-            *(text.translate(str.maketrans("+/", "-_")) for text in encoded),
-        }
-    )
+    quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    return {
+        secret,
+        raw.decode(errors="replace"),  # how the output of a child shows bytes that are not text
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        repr(f'"{secret}')[2:-1],  # as part of a text with the other quotes in it
+        ascii(secret)[1:-1],
+        repr(raw)[2:-1],
+        secret.replace("'", "'\"'\"'"),  # shlex.quote
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        *quoted,
+        *(re.sub("%..", lambda found: found[0].lower(), text) for text in quoted),
+        *encoded,
+        *(text.translate(str.maketrans("+/", "-_")) for text in encoded),
+    }

@@ -25,6 +25,8 @@ class InReport:
       from them.
     - ``headline``: the step's message stands on top of the report of a run that passed.
     - ``except_with`` names an option: if it is true, the step has its row alone.
+    - ``saves`` names the option with the executed notebook that the step saves while it runs: of a
+      step that was killed, the report shows the cells in that file.
     - ``ends_run``: the step runs beside others that read the reports at the end of a run. Its
       report, unfinished at that time, counts only in a run that expects it.
     """
@@ -32,6 +34,7 @@ class InReport:
     section: Literal["", "notebook", "notebooks", "tests"] = ""
     headline: bool = False
     except_with: str = ""
+    saves: str = ""
     ends_run: bool = False
 
 
@@ -42,13 +45,18 @@ class Step(Protocol):
 
     @property
     def Options(self) -> type[DataclassInstance]:  # noqa: N802
-        """One field for each flag: ``Annotated[type, "help text"]``."""
+        """One field for each flag: ``Annotated[type, "help text"]``.
+
+        ``second_report``, a property, is a file that gets the step's report besides --report,
+        unless that is in the same directory.
+        """
 
     @property
     def Outputs(self) -> type[DataclassInstance]:  # noqa: N802
         """One field for each Tekton result; one marked ``DETAIL`` goes to the report only.
 
-        ``in_report``, a class variable, is an :class:`InReport`.
+        ``in_report``, a class variable, is an :class:`InReport`. With ``message_is_verdict``, the
+        last line of the log is the message alone: that of a step which says how others ended.
         """
 
     def run(self, options: Any, /) -> DataclassInstance:
@@ -65,7 +73,8 @@ class StepResult:
     """How one run of a step ended: what its report says.
 
     ``started`` is an ISO-8601 time in UTC, ``seconds`` wall-clock time; ``artifacts`` are the
-    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``.
+    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``; ``earlier``
+    is the run before, if the same step wrote the same report.
     """
 
     step: str
@@ -75,6 +84,7 @@ class StepResult:
     exit_code: int | None = 0
     started: str
     seconds: float
+    earlier: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Mapping[str, Any], ...] = ()

@@ -39,6 +39,12 @@ def log_as_it_was() -> Iterator[None]:
     root.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mask no word in a test because it was a secret in the one before."""
+    monkeypatch.setattr("stepkit.redaction._registered", set())
+
+
 @pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     (tmp_path / "server").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import ssl
 import struct
 import threading
@@ -165,3 +166,30 @@ def serving(content: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[Da
             yield state
         finally:
             state.released.set()
+
+
+@contextmanager
+def dripping(begin: bytes, drop: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """Answer each connection with ``begin``, then with ``drop`` for ever.
+
+    Yield the URL, and an event that is set when the client has closed the connection.
+    """
+    gone, over = threading.Event(), threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.recv(65536)
+                self.request.sendall(begin)
+                while not over.wait(0.02):
+                    self.request.sendall(drop)
+                return
+            gone.set()
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with loopback.running(server):
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", gone
+        finally:
+            over.set()

@@ -1,6 +1,7 @@
 """File systems that lack what others have."""
 
 import errno
+import fcntl
 import os
 from typing import Any
 
@@ -17,3 +18,12 @@ def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
         return really(path, flags, *more, **options)
 
     monkeypatch.setattr(os, "open", refused)
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse flock(2), as NFS without its lock service does."""
+
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)

@@ -15,7 +15,8 @@ import loopback
 class GitServer(ThreadingHTTPServer):
     """Serves the repositories below ``root`` by git's own CGI program.
 
-    ``login`` is the value of Authorization that it asks for. As a proxy, it hands requests on.
+    ``login`` is the value of Authorization that it asks for. As a proxy, it hands requests on. It
+    refuses a request for each entry of ``busy``, which is the value of Retry-After.
     """
 
     daemon_threads = True
@@ -25,6 +26,7 @@ class GitServer(ThreadingHTTPServer):
         self.root = root
         self.login = login
         self.proxy = proxy
+        self.busy: list[str] = []
         self.asked: list[tuple[str, str | None]] = []
 
     @property
@@ -54,6 +56,8 @@ class _Handler(loopback.Handler):
                 (407, "Proxy-Authenticate") if self.server.proxy else (401, "WWW-Authenticate")
             )
             self.answer(code, headers={ask: 'Basic realm="x"'})
+        elif self.server.busy:
+            self.answer(429, headers={"Retry-After": self.server.busy.pop()})
         elif self.server.proxy:
             self._hand_on(body)
         else:

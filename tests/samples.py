@@ -22,11 +22,11 @@ class Origin:
         """The commit that is checked out."""
         return self.git("rev-parse", "HEAD")
 
-    def git(self, *args: str, cwd: Path | None = None) -> str:
+    def git(self, *args: str, cwd: Path | None = None, input: str | None = None) -> str:  # noqa: A002
         identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
         command = ["git", *identity, *args]
         done = subprocess.run(
-            command, cwd=cwd or self.path, check=True, capture_output=True, text=True
+            command, cwd=cwd or self.path, check=True, capture_output=True, text=True, input=input
         )
         return done.stdout.strip()
 

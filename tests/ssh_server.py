@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,14 @@ import pytest
 from samples import Origin
 
 
+def skip_without_account() -> None:
+    """Skip the test for a uid that has no name: ssh and ssh-keygen do not run for it."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        pytest.skip("ssh does not run for a uid without a name in /etc/passwd")
+
+
 class SshServer:
     """A real sshd, for the user that runs the tests."""
 
@@ -19,6 +28,7 @@ class SshServer:
         program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
         if not program or not shutil.which("ssh"):
             pytest.skip("ssh or sshd is not installed")
+        skip_without_account()
         place.mkdir()
         self.keys = place / "keys"
         self.keys.mkdir()

@@ -62,7 +62,7 @@ def repository_of_tests(tmp_path: Path) -> Origin:
     (origin.path / "input/.gitkeep").touch()
     (origin.path / "test_page.py").write_text(
         "from pathlib import Path\n"
-        "def test_page(): assert Path('input/std_output_analysis.html').exists()\n"
+        "def test_page(): assert list(Path('input').glob('std_output_analysis*.html'))\n"
     )
     origin.commit("tests")
     return origin
@@ -163,6 +163,42 @@ def test_a_notification_that_cannot_be_sent_does_not_fail_a_run(tmp_path: Path) 
     report = json.loads((tmp_path / "work/run-1/reports/notify.json").read_text())
     assert (report["status"], report["exit_code"]) == ("failed", 4)
     assert "passed" in (tmp_path / "work/run-1/artifacts/STEP_SUMMARY.md").read_text()
+
+
+def test_a_step_that_was_killed_leaves_its_page_its_tests_and_its_cells(tmp_path: Path) -> None:
+    """As a container that is killed for memory: nothing of the step goes on, and no result."""
+    saved = "../../artifacts/output_analysis.ipynb"
+    origin = Origin(tmp_path / "notebooks")
+    kill = "os.kill(os.getppid(), 9); os.kill(os.getpid(), 9)"
+    wait = (
+        f"import os, pathlib, time\nwhile 'ke' 'pt' not in pathlib.Path({saved!r}).read_text():\n"
+    )
+    write_notebook(
+        origin.path / "nb/a.ipynb", "print('ke' + 'pt')", f"{wait}    time.sleep(0.1)\n{kill}", "3"
+    )
+    origin.commit("notebook")
+
+    ended, log = run_local(
+        tmp_path,
+        "notebook-ci",
+        notebooks_url=origin.url,
+        notebook="nb/a.ipynb",
+        tests_url=repository_of_tests(tmp_path).url,
+        marker="",
+        installer="none",
+    )
+
+    assert ended == 4, log
+    results = {task["task"]: task["results"] for task in report_of(tmp_path)["outputs"]["tasks"]}
+    assert results["summarize"]["verdict"] == "failed"
+    assert results["summarize"]["reason"] == "killed"
+    place = tmp_path / "work/run-1/artifacts"
+    listed = {one["path"] for one in json.loads((place / "manifest.json").read_text())["artifacts"]}
+    assert {"output_analysis.html", "output_analysis.ipynb", "pytest_results.xml"} <= listed
+    summary = (place / "STEP_SUMMARY.md").read_text()
+    assert "**execute-notebook failed** (killed)" in summary
+    assert "1 of 3 cells ran" in summary
+    assert "1 of 1 passed" in summary
 
 
 def test_notebooks_side_by_side_have_one_report(tmp_path: Path) -> None:

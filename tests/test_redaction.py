@@ -1,19 +1,21 @@
 """A secret stays hidden however it is spelled."""
 
 import base64
+import html
 import json
 import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
+from stepkit.cli import write_outcome
+from stepkit.cli.destinations import Destinations
 from stepkit.cli.step_report import write_report
-from stepkit.cli.tekton_results import write_results
-from stepkit.redaction import redact
+from stepkit.redaction import redact, register
 from stepkit.step import StepResult
 
 SECRET = "p@ss\"w\\o'rd/\u00e9+"
@@ -35,6 +37,9 @@ def result(**fields: Any) -> StepResult:
         lambda s: repr(s.encode()),
         shlex.quote,
         lambda s: quote(s, safe=""),
+        lambda s: re.sub("%..", lambda found: found[0].lower(), quote(s, safe="")),
+        quote_plus,
+        html.escape,
         lambda s: base64.b64encode(s.encode()).decode(),
         lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
     ],
@@ -55,6 +60,23 @@ def test_a_password_is_masked_in_a_basic_authorization_header(user: str) -> None
 
 def test_a_secret_that_is_not_text_is_masked_as_a_log_shows_it() -> None:
     assert redact("says p\ufffdssword", ["p\udcffssword"]) == "says ***"
+
+
+def test_a_secret_is_masked_without_the_line_break_that_its_file_ends_with() -> None:
+    assert redact("says s3cret, then", ["s3cret\n"]) == "says ***, then"
+
+
+def test_each_line_of_a_secret_is_masked_unless_it_is_short() -> None:
+    urls = "slack://t0ken/value\nshort\n  json://h/t0ken  \n"
+
+    assert redact("slack://t0ken/value json://h/t0ken short", [urls]) == "*** *** short"
+
+
+def test_a_registered_secret_is_masked_from_then_on() -> None:
+    before = redact("says s3cret")
+    register("s3cret", "")
+
+    assert (before, redact("says s3cret", ["other"])) == ("says s3cret", "says ***")
 
 
 def test_short_secrets_and_other_text_stay() -> None:
@@ -86,12 +108,12 @@ def test_a_report_with_a_name_that_is_not_text_can_be_read(tmp_path: Path) -> No
 def test_results_keep_bytes_that_are_not_text(tmp_path: Path) -> None:
     path, message = tmp_path / "path", tmp_path / "message"
     odd = result(outputs={"path": "a\udcff"}, message="odd \udcff\ud800")
-    write_results(odd, [("path", path), ("message", message)], [])
+    write_outcome.write(odd, Destinations(results=(("path", path), ("message", message))))
     assert path.read_bytes() == b"a\xff"
     assert message.read_bytes() == b"odd ??"
 
 
 def test_a_long_message_is_cut_after_the_secret_in_it_is_masked(tmp_path: Path) -> None:
-    to = [("message", tmp_path / "message")]
-    write_results(result(message="x" * 390 + "s3cret-value"), to, ["s3cret-value"])
+    to = Destinations(results=(("message", tmp_path / "message"),), secrets=("s3cret-value",))
+    write_outcome.write(result(message="x" * 390 + "s3cret-value"), to)
     assert (tmp_path / "message").read_text() == "x" * 390 + "***"

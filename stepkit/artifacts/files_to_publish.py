@@ -90,6 +90,7 @@ def _later_files(
             path
             for path in directory.iterdir()
             if any(fnmatchcase(path.name, pattern) for pattern in also)
+            and not artifact_manifest.is_unfinished(path.name)
         }
         root = Path(os.path.realpath(directory))  # Path.resolve raises for a link to itself
         for path in waited:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, removal, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,15 +92,23 @@ def describe(path: Path, directory: Path) -> Artifact:
 def regular_files(directory: Path) -> Iterator[Path]:
     """Yield the files below ``directory`` that can be artifacts: not the manifest, links or pipes.
 
-    A link could lead out of the directory, and a pipe would block its reader.
+    A link could lead out of the directory, and a pipe would block its reader. Scratch is a file
+    that another step is writing, or that a killed one left.
     """
     for path in sorted(directory.rglob("*")):
         if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
+            continue
+        if any(map(is_unfinished, path.relative_to(directory).parts)):
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             logger.warning("left out %s: it is not a regular file", path)
         elif path.is_file():
             yield path
+
+
+def is_unfinished(name: str) -> bool:
+    """Return whether a file or directory called ``name`` is on its way in or out of existence."""
+    return scratch.is_scratch(name) or removal.is_trash(Path(name))
 
 
 def write(directory: Path, found: tuple[Artifact, ...]) -> Path:

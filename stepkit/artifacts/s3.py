@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from stepkit.artifacts.directory import Stored
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.http import status_codes
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -152,7 +152,7 @@ class Bucket:
         except OSError as error:
             if _status(str(error)):  # obstore raises FileNotFoundError for HTTP 404
                 raise self._error(doing, str(error)) from error
-            raise atomic_files.os_error(doing, error) from error
+            raise os_errors.explain(doing, error) from error
         except ValueError as error:  # a name that no object can have
             raise ConfigurationError(f"{doing}: {_first_line(str(error))}") from error
 

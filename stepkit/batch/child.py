@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from dataclasses import dataclass, replace
-from signal import Signals
+from signal import SIGKILL, Signals
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.batch.child_arguments import arguments
@@ -15,7 +15,7 @@ from stepkit.errors import Reason, StepError
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.report import read_step_reports
 from stepkit.step import InReport
-from stepkit.system import atomic_files, stepkit_process
+from stepkit.system import atomic_files, cgroup, stepkit_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,7 @@ class Run:
             if missing := _missing(one, one.inputs):
                 message = f"its input {missing} is not there ({one.place(missing)})"
                 return _failed(one, Reason.BAD_INPUT, message, 2)
+            kills = cgroup.oom_kills()
             before = {file: _stamp(one.place(file)) for file in one.outputs}
             done = stepkit_process.run(
                 arguments(
@@ -63,7 +64,8 @@ class Run:
                 kill=self.kill,
                 grace=GRACE_SECONDS,
             )
-            ended = judge(one, done, self.places.report(one))
+            oom_killed = kills != cgroup.oom_kills()
+            ended = judge(one, done, self.places.report(one), oom_killed=oom_killed)
             if self.stop.is_set() and ended.status == "failed":
                 return replace(ended, status="cancelled", reason=Reason.CANCELLED)
             return _check_outputs(one, ended, before)
@@ -82,8 +84,11 @@ def _failed(one: Planned, reason: Reason, message: str, exit_code: int) -> Noteb
     )
 
 
-def judge(one: Planned, done: Completed, report: Path) -> NotebookRun:
-    """Return how ``one`` ended: a success only if its exit code and its ``report`` both say so."""
+def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = False) -> NotebookRun:
+    """Return how ``one`` ended: a success only if its exit code and its ``report`` both say so.
+
+    ``oom_killed`` says that the OOM killer ended a process meanwhile.
+    """
     run = NotebookRun(
         name=one.name,
         path=one.path,
@@ -94,7 +99,7 @@ def judge(one: Planned, done: Completed, report: Path) -> NotebookRun:
     )
     if not report.exists():
         return replace(run, **_without_report(done))
-    entry = read_step_reports.read(report, lambda _: InReport(section="notebook"))
+    entry = read_step_reports.read(report, lambda _: InReport(section="notebook", saves="output"))
     run = replace(run, report=report, message=entry.message)
     if not entry.data:  # it cannot be read
         return run
@@ -105,6 +110,9 @@ def judge(one: Planned, done: Completed, report: Path) -> NotebookRun:
         tolerated=entry.tolerated,
     )
     reason = Reason(entry.reason) if entry.reason in set(Reason) else Reason.TOOL_FAILED
+    if oom_killed and done.code == -SIGKILL:
+        message = "its process was killed for memory, by the OOM killer"
+        return replace(run, reason=Reason.OUT_OF_MEMORY, message=message)
     if done.code < 0:
         message = f"its process was killed by {_signal(done)}"
         return replace(run, reason=Reason.KILLED, message=message)

@@ -43,10 +43,12 @@ def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     plan, folder = document.value, path.parent
     defaults = plan.get("defaults", {})
     _check_env(defaults, _place(document, "defaults"))
+    _check_limits(defaults, _place(document, "defaults"))
     found = []
     for number, entry in enumerate(plan["notebooks"]):
         where = _place(document, "notebooks", number)
         _check_env(entry, where)
+        _check_limits(entry, where)
         notebook = folder / entry["path"]
         exempt, until = _exemption(entry, where, today)
         found.append(
@@ -95,6 +97,15 @@ def _settings(
 
 def _limit(entry: Mapping[str, Any], name: str) -> float | None:
     return durations.parse(str(entry[name])) if name in entry else None
+
+
+def _check_limits(entry: Mapping[str, Any], where: str) -> None:
+    """Refuse what JSON Schema takes for an integer and is not a duration, such as 1e20."""
+    for name in ("execution-timeout", "run-timeout"):
+        try:
+            _limit(entry, name)
+        except ValueError as error:
+            raise ConfigurationError(f"{where}.{name}: {error}") from error
 
 
 def _exemption(entry: Mapping[str, Any], where: str, today: date) -> tuple[str, str]:

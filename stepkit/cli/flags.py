@@ -8,6 +8,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, get_args, get_origin
 
 from stepkit.formats import durations
+from stepkit.formats.shorten import shorten
 from stepkit.options import (
     DURATION,
     POSITIONAL,
@@ -43,6 +44,8 @@ class _NotGiven:
 
 
 NOT_GIVEN: Final = _NotGiven()
+_LARGEST: Final = 2**53  # of whole numbers: more than any option means, and exact in JSON
+_SHOWN: Final = 40  # characters of a wrong value that a message shows
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
@@ -99,13 +102,13 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
         raise ValueError(f"--{kebab(option.field.name)} is empty: {option.help}")
     for note in option.notes:
         if isinstance(note, DefaultFromEnv) and env.get(note.variable):
-            return _converter(option.hint, option.notes)(env[note.variable])
+            return converter(option.hint, option.notes)(env[note.variable])
     return option.field.default
 
 
 def _add_flag(parser: _Flags, option: Declared) -> None:
     several = get_origin(option.hint) is tuple
-    convert = _converter(get_args(option.hint)[0] if several else option.hint, option.notes)
+    convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
@@ -180,7 +183,7 @@ def _shown_default(option: Declared) -> str:
     return f" (default: {shown})"
 
 
-def _converter(hint: Any, notes: Sequence[object]) -> Callable[[str], Any]:
+def converter(hint: Any, notes: Sequence[object] = ()) -> Callable[[str], Any]:
     """Return what argparse calls with the text of a flag: it makes a ``hint`` of it.
 
     It returns :data:`NOT_GIVEN` for "" and raises :class:`argparse.ArgumentTypeError` with a line
@@ -214,9 +217,12 @@ def _parse(text: str, hint: Any) -> Any:
             raise ValueError(f"{text!r} is none of {', '.join(get_args(hint))}")
         return text
     try:
-        return hint(text)
+        value = hint(text)
     except ValueError:
         wanted = {int: "a whole number", float: "a number"}.get(hint)
         if wanted is None:
             raise
         raise ValueError(f"{text!r} is not {wanted}") from None
+    if hint is int and abs(value) > _LARGEST:
+        raise ValueError(f"{shorten(text, _SHOWN)!r} is too large")
+    return value

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.redaction import redact
-from stepkit.system.logfile import StampedFormatter
+from stepkit.system.logfile import StampedFormatter, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
+
+logger = logging.getLogger(__name__)
 
 FORMATS: Final = ("auto", "plain", "ci", "json")
 
@@ -32,12 +35,23 @@ def configure(chosen: str, secrets: Iterable[str]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    sys.excepthook = _log_bug
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the traceback of a bug line by line: what it quotes may be a secret, or hold controls."""
+    import traceback
+
+    *lines, last = "".join(traceback.format_exception(kind, error, trace)).rstrip().split("\n")
+    for line in lines:
+        logger.info("%s", line)
+    logger.error("%s", last)
 
 
 def final_line(chosen: str, level: int, text: str) -> str:
     """Return a command's last line on stderr: ``text`` itself, or one object for ``json``."""
     if chosen != "json":
-        return text
+        return one_line(text)
     record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
     return _Formatter(chosen, ()).format(record)
 
@@ -50,16 +64,16 @@ class _Formatter(StampedFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = redact(super().format(record), self.secrets)
+        body = redact(record.getMessage(), self.secrets)
         if self.chosen == "json":
-            return json.dumps(
-                {
-                    "timestamp": self.formatTime(record, self.datefmt),
-                    "severity": record.levelname,
-                    "logger": record.name,
-                    "body": redact(record.getMessage(), self.secrets),
-                }
-            )
+            event = {
+                "timestamp": self.formatTime(record, self.datefmt),
+                "severity": record.levelname,
+                "logger": record.name,
+                "body": body,
+            }
+            return json.dumps(event).replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
         if self.chosen == "ci" and record.levelno >= logging.WARNING:
             kind = "error" if record.levelno >= logging.ERROR else "warning"
-            return f"::{kind}::{redact(record.getMessage(), self.secrets)}"
+            return f"::{kind}::{one_line(body)}"
         return text

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
 import platform
-import signal
 import sys
-from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import stepkit
 from stepkit.cli import (
     cache_dirs,
     commands,
+    destinations,
     flags,
     log,
     run_step,
     step_report,
     tekton_results,
     write_conflicts,
+    write_outcome,
 )
-from stepkit.cli.parser import build_parser
+from stepkit.cli.parser import UsageError, build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
-from stepkit.errors import STOPPING, Cancelled, StepError
+from stepkit.errors import ConfigurationError, StepError
+from stepkit.options import READS, WRITES, marked
 from stepkit.redaction import redact
-from stepkit.system import parent_death, signals
+from stepkit.report import earlier_run
+from stepkit.system import logfile, os_errors, parent_death, stop_requests
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
+    from stepkit.cli.destinations import Destinations
     from stepkit.step import Step, StepResult
 
 logger = logging.getLogger(__name__)
@@ -47,29 +50,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path need not be valid UTF-8
-    given = sys.argv[1:] if argv is None else argv
+    given = list(sys.argv[1:] if argv is None else argv)
     if sorted(given) == ["--json", "--version"]:
         _print_version()
         return 0
-    named = given[0] if given and given[0] in commands.COMMANDS else None
-    brief = given[:1] in (["--help"], ["-h"], ["--version"])
-    args = build_parser(named, brief=brief).parse_args(given)
+    if not given:
+        build_parser(brief=True).print_help(sys.stderr)
+        return 2
+    named = given[0] if given[0] in commands.COMMANDS else None
+    brief = given[0] in {"--help", "-h", "--version"}
+    try:
+        args = build_parser(named, brief=brief).parse_args(given)
+    except UsageError as error:
+        secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+        _refuse(given, error.message, secrets, "auto")
+        raise
     cache_dirs.provide(os.environ)
     step = commands.COMMANDS[args.step]
     secrets = flags.secrets(step.Options, os.environ)
     for variable in SECRET_VARIABLES | secrets.keys():  # no child inherits one
         os.environ.pop(variable, None)
-    log.configure(args.log_format, secrets.values())
     try:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
-        return _fail(args, str(error), 2)
-    with _signals_as_exceptions():
+        return _refuse(given, str(error), secrets, args.log_format)
+    log.configure(args.log_format, secrets.values())
+    to = destinations.parsed(args, options, secrets.values())
+    earlier = earlier_run.find(args.report, args.step) if args.report else None
+    started = dataclasses.replace(run_step.unfinished(args.step, options), earlier=earlier)
+    with stop_requests.handled():
         try:
-            return _run(args, step, options, tuple(secrets.values()))
+            stop_requests.begin()
+            return _run(args, step, options, started, to)
         except KeyboardInterrupt as stop:  # it came before the step began
-            result = run_step.stopped(args.step, options, stop)
-            return _finish(args, result, tuple(secrets.values()))
+            return _finish(run_step.stopped(started, stop), to, args.log_format)
+
+
+def _refuse(given: Sequence[str], why: str, secrets: Mapping[str, str], log_format: str) -> int:
+    """Report arguments that are wrong, as far as they say where."""
+    log.configure(log_format, secrets.values())
+    name = "" if given[0].startswith("-") else given[0]
+    result = run_step.refused(run_step.unfinished(name), ConfigurationError(why))
+    return _finish(result, destinations.find(given, secrets.values()), log_format)
 
 
 def _print_version() -> None:
@@ -83,89 +105,70 @@ def _print_version() -> None:
     _print(json.dumps(facts), sys.stdout)
 
 
-@contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into :class:`Cancelled`, as Python does with SIGINT.
-
-    A second one changes nothing: saving has begun, and Kubernetes follows with SIGKILL.
-    """
-
-    def stop(signum: int, _: FrameType | None) -> None:
-        for taken in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(taken, signal.SIG_IGN)
-        raise Cancelled(signum)
-
-    with signals.handle(stop, signal.SIGTERM, signal.SIGHUP):
-        yield
-
-
 def _run(
-    args: argparse.Namespace, step: Step, options: DataclassInstance, secrets: tuple[str, ...]
+    args: argparse.Namespace,
+    step: Step,
+    options: DataclassInstance,
+    started: StepResult,
+    to: Destinations,
 ) -> int:
-    written = [(f"--result {name}", path) for name, path in args.results]
-    if args.report:
-        written.append(("--report", args.report))
-    unfinished = run_step.unfinished(args.step, options)
+    if started.earlier and args.no_rerun is True:
+        why = f"--no-rerun: {earlier_run.ending(started.earlier)}; {args.report} is its report"
+        kept = to.without([args.report])
+        return _finish(run_step.refused(started, ConfigurationError(why)), kept, args.log_format)
+    if started.earlier:
+        logger.warning("%s", earlier_run.sentence(args.step, started.earlier))
     try:
-        write_conflicts.check(options, written)
-        _write_interim(args, unfinished, secrets)
-        result = step_report.complete(run_step.execute(args.step, step, options), options)
-    except StepError as error:  # report or results cannot be written
-        return _fail(args, str(error), error.exit_code)
+        with os_errors.explaining_the_rest():
+            write_conflicts.check(options, to.by_flag)
+            write_outcome.begin(started, to)
+    except StepError as error:
+        used = [path for mark in (READS, WRITES) for _, path in marked(options, mark)]
+        return _finish(run_step.refused(started, error), to.without(used), args.log_format)
+    try:
+        with os_errors.explaining_the_rest():
+            ended = dataclasses.replace(
+                run_step.execute(args.step, step, options), earlier=started.earlier
+            )
+            result = step_report.complete(ended, options)
+    except StepError as error:
+        result = run_step.refused(started, error)
     except Exception as error:
-        _write_interim(args, run_step.bug(unfinished, error), secrets)
+        stop_requests.take()
+        write_outcome.write(run_step.bug(started, error), to)
         raise
-    return _finish(args, result, secrets)
+    return _finish(result, to, args.log_format)
 
 
-def _write_interim(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> None:
-    """Write what is true until the step ends: a step that is killed leaves it behind.
+def _finish(result: StepResult, to: Destinations, log_format: str) -> int:
+    """Write results and report, say how the step ended, and return its exit code."""
+    stop_requests.take()
+    result = write_outcome.write(result, to)
+    for name, value in _outputs(result).items():
+        text = redact(tekton_results.as_text(value), to.secrets)
+        _print(logfile.one_line(f"{name}={text}"), sys.stdout)
+    level, verdict = _last_words(result)
+    line = f"stepkit {result.step}".rstrip() + f": {redact(verdict, to.secrets)}"
+    _print(log.final_line(log_format, level, line), sys.stderr)
+    return result.exit_code or 0
 
-    A result that is a pipe or a device gets its final value only. Raises :class:`StepError` when
-    results or report cannot be written.
-    """
-    plain = [(name, path) for name, path in args.results if path.is_file() or not path.exists()]
-    tekton_results.write_results(result, plain, secrets)
-    if args.report:
-        step_report.write_report(result, args.report, secrets)
 
-
-def _finish(args: argparse.Namespace, result: StepResult, secrets: tuple[str, ...]) -> int:
-    """Write results and report; neither may hide how the step itself ended, nor may a signal."""
-    for signum in STOPPING:
-        signal.signal(signum, signal.SIG_IGN)
-    problem: StepError | None = None
-    writers: list[Callable[[], None]] = [
-        lambda: tekton_results.write_results(result, args.results, secrets)
-    ]
-    if args.report:
-        writers.append(lambda: step_report.write_report(result, args.report, secrets))
-    for write in writers:
-        try:
-            write()
-        except StepError as error:
-            problem = error
-            logger.error("%s", error)  # noqa: TRY400 - not a bug of ours
-    shown = tekton_results.output_names(commands.COMMANDS[args.step])
-    for name, value in result.outputs.items():
-        if name in shown and name not in tekton_results.COMMON_OUTPUTS:
-            _print(f"{name}={redact(tekton_results.as_text(value), secrets)}", sys.stdout)
+def _last_words(result: StepResult) -> tuple[int, str]:
     if result.exit_code:
-        message = redact(f"{result.message} [{result.reason}]", secrets)
-        return _fail(args, message, result.exit_code)
-    verdict = f"{result.status} in {result.seconds:.1f} s: {redact(result.message, secrets)}"
-    _say(args, logging.INFO, verdict.rstrip(": "))
-    return problem.exit_code if problem else 0
+        return logging.ERROR, f"error: {result.message} [{result.reason}]"
+    if getattr(commands.COMMANDS[result.step].Outputs, "message_is_verdict", False):
+        return logging.INFO, result.message
+    how = f"{result.status} in {result.seconds:.1f} s"
+    return logging.INFO, f"{how}: {result.message}" if result.message else how
 
 
-def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:
-    _say(args, logging.ERROR, f"error: {message}")
-    return exit_code
-
-
-def _say(args: argparse.Namespace, level: int, text: str) -> None:
-    line = log.final_line(args.log_format, level, f"stepkit {args.step}: {text}")
-    _print(line, sys.stderr)
+def _outputs(result: StepResult) -> Mapping[str, Any]:
+    """Return what is printed on stdout: what --result may ask for."""
+    common = {"status": result.status, "reason": result.reason, "message": result.message}
+    command = commands.COMMANDS.get(result.step)
+    shown = tekton_results.output_names(command) if command else ()
+    found = {n: v for n, v in result.outputs.items() if n in shown and n not in common}
+    return found | common
 
 
 def _print(line: str, stream: TextIO | None) -> None:

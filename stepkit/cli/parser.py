@@ -36,13 +36,20 @@ _COMMON_HELP: Final = {
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
-_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--log-format")
+_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--no-rerun", "--log-format")
+
+
+class UsageError(SystemExit):
+    """The arguments are wrong: ``message`` says what, and where the help is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line, and where the help is."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        raise UsageError(f"{message}; see {self.prog} --help")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, and name the flag or command that an unknown one may have meant."""
@@ -122,6 +129,15 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         type=lambda text: Path(text) if text else None,
         metavar="FILE",
         help="write a JSON report of the step",
+    )
+    common.add_argument(
+        "--no-rerun",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        type=flags.converter(bool),
+        help="refuse to run if an earlier run of this command left its report in --report",
     )
     common.add_argument(
         "--log-format",

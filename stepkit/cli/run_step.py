@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stepkit.cli import step_report
 from stepkit.errors import Cancelled, Reason, StepError
 from stepkit.step import Status, Step, StepResult, kebab
+from stepkit.system import os_errors, stop_requests
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,25 +23,30 @@ logger = logging.getLogger(__name__)
 def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     """Run ``step`` once.
 
-    A :class:`StepError` becomes a failed result and a signal a cancelled one; an exception that
-    is neither is a bug, and is not caught.
+    A :class:`StepError` becomes a failed result, as does what the machine refused, and a signal a
+    cancelled one; another exception is a bug, and is not caught. No signal is raised after it.
     """
     logger.info("%s: started", name)
     started, clock = datetime.now(UTC), time.monotonic()
-    outputs: DataclassInstance | None
+    outputs: DataclassInstance | None = None
     status: Status = "succeeded"
     reason, message, exit_code = Reason.OK, "", 0
     try:
-        outputs = step.run(options)
-        status = getattr(outputs, "status", status)
-        message = getattr(outputs, "message", message)
-    except StepError as error:
-        status, reason, message = "failed", error.reason, str(error)
-        exit_code, outputs = error.exit_code, error.outputs
+        try:
+            with os_errors.explaining_the_rest():
+                outputs = step.run(options)
+        except StepError as error:
+            status, reason, message = "failed", error.reason, str(error)
+            exit_code, outputs = error.exit_code, error.outputs
+        else:
+            status = getattr(outputs, "status", status)
+            message = getattr(outputs, "message", message)
+        stop_requests.take()
     except KeyboardInterrupt as stop:
+        stop_requests.take()
         cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
         status, reason, message = "cancelled", Reason.CANCELLED, str(cancelled)
-        exit_code, outputs = cancelled.exit_code, cancelled.outputs
+        exit_code, outputs = cancelled.exit_code, cancelled.outputs or outputs
     own = get_annotations(type(outputs)) if outputs else {}  # those it inherits come after them
     fields = dataclasses.fields(outputs) if outputs else ()
     names = sorted((field.name for field in fields), key=lambda name: name not in own)
@@ -56,7 +62,7 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     )
 
 
-def unfinished(name: str, options: DataclassInstance) -> StepResult:
+def unfinished(name: str, options: DataclassInstance | None = None) -> StepResult:
     """Return what is true if this process never gets to say anything else.
 
     It is written before the step starts, and replaced at its end; what stays of it belongs to a
@@ -76,11 +82,18 @@ def unfinished(name: str, options: DataclassInstance) -> StepResult:
     return step_report.complete(result, options)
 
 
-def stopped(name: str, options: DataclassInstance, stop: KeyboardInterrupt) -> StepResult:
+def refused(started: StepResult, why: StepError) -> StepResult:
+    """Return the result of a step that does not begin: nothing was done."""
+    return dataclasses.replace(
+        started, reason=why.reason, message=str(why), exit_code=why.exit_code
+    )
+
+
+def stopped(started: StepResult, stop: KeyboardInterrupt) -> StepResult:
     """Return the result of a step that a signal stopped before it began: nothing was done."""
     cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
     return dataclasses.replace(
-        unfinished(name, options),
+        started,
         status="cancelled",
         reason=Reason.CANCELLED,
         message=f"{cancelled} before it began",

@@ -39,11 +39,11 @@ _TOOLS: Final = {
 }
 
 
-def complete(result: StepResult, options: DataclassInstance) -> StepResult:
+def complete(result: StepResult, options: DataclassInstance | None) -> StepResult:
     """Add what the report says beyond the outcome: options, artifacts, versions."""
     shown = {
         kebab(option.field.name): getattr(options, option.field.name)
-        for option in declared(type(options))
+        for option in (declared(type(options)) if options else ())
         if not option.secret
     }
     artifacts = [

@@ -59,14 +59,14 @@ def jsonable(value: Any) -> Any:
     return str(value)
 
 
-def write_results(
+def encode(
     result: StepResult, paths: Collection[tuple[str, Path]], secrets: Collection[str]
-) -> None:
-    """Write each output to its path, or to several, exactly: no newline is added.
+) -> list[tuple[Path, bytes]]:
+    """Return what each path gets, exactly: no newline is added.
 
-    An output that a failed step does not have is written empty, so that a ``finally`` task that
-    reads it is not skipped. A long message is cut, to leave all of them below 1 KiB if it can.
-    Raises :class:`ConfigurationError` when Tekton has no room.
+    An output that a failed step does not have is empty, so that a ``finally`` task that reads it
+    is not skipped. A long message is cut, to leave all of them below 1 KiB if it can. Raises
+    :class:`ConfigurationError` when Tekton has no room.
     """
     common = {"status": result.status, "reason": result.reason, "message": result.message}
     values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
@@ -81,10 +81,14 @@ def write_results(
             f"results take {size} bytes, Tekton has room for {MAX_RESULT_BYTES}: "
             "write a file to the workspace and return its path"
         )
-    for _, path, value in chosen:
-        with atomic_files.explaining(f"cannot write the result {path}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(value)
+    return [(path, value) for _, path, value in chosen]
+
+
+def write(path: Path, value: bytes) -> None:
+    """Write one result. Raises :class:`~stepkit.errors.StepError` when it cannot be written."""
+    with atomic_files.explaining(f"cannot write the result {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(value)
 
 
 def _encode(text: str) -> bytes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Final, Literal, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from stepkit.errors import ConfigurationError
 
@@ -31,6 +31,7 @@ SUFFIXES: Final[dict[str, Kind]] = {
 _LONGEST_NAME: Final = 255  # bytes, of a file on Linux
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _CHUNK: Final = 2**20  # bytes
+_LARGEST_HEADER: Final = 2**20  # bytes, of one member in a tar file, with all of its extensions
 _ENCRYPTED: Final = 0x1  # of a zip member's flags (APPNOTE, 4.4.4)
 
 
@@ -64,7 +65,7 @@ def kind_by_content(path: Path) -> Kind:
     import tarfile
     import zipfile
 
-    if tarfile.is_tarfile(path):
+    with suppress(tarfile.TarError), _opened(path):
         return "tar"
     if zipfile.is_zipfile(path):
         return "zip"
@@ -96,7 +97,8 @@ def explaining_damage() -> Iterator[None]:
     try:
         yield
     except (*broken, NotImplementedError, ValueError) as error:
-        raise ConfigurationError(f"the archive is broken: {error}") from error
+        why = " ".join(str(error).split())  # tarfile has a line for each kind of compression
+        raise ConfigurationError(f"the archive is broken: {why}") from error
     except OSError as error:
         if error.errno is not None:
             raise
@@ -104,9 +106,7 @@ def explaining_damage() -> Iterator[None]:
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
-    import tarfile
-
-    with tarfile.open(path, "r:*", tarinfo=_strict_header()) as tar:
+    with _opened(path) as tar:
         for found in tar:
             if not (found.isreg() or found.isdir()):
                 kind = "a device" if found.ischr() or found.isblk() else "not a regular file"
@@ -125,10 +125,11 @@ def _tar_members(path: Path) -> Iterator[Member]:
             pass
 
 
-def _strict_header() -> type[tarfile.TarInfo]:
-    """Return a reader of headers that raises for a broken one.
+def _opened(path: Path) -> tarfile.TarFile:
+    """Open a tar file whose broken header raises, and whose header is not read without a limit.
 
-    The standard library's reader takes a broken header for the end of the archive.
+    The standard library takes a broken header for the end of the archive, and reads a long name, a
+    pax header or the map of a sparse file into memory whatever its size.
     """
     import tarfile
 
@@ -138,14 +139,37 @@ def _strict_header() -> type[tarfile.TarInfo]:
     class Header(tarfile.TarInfo):
         @classmethod
         def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+            file: Any = tarfile.fileobj
+            limited: Any = file if isinstance(file, _HeaderFile) else _HeaderFile(file)
+            tarfile.fileobj = limited  # also for the headers that an extension leads to
             try:
                 return super().fromtarfile(tarfile)
             except ends:
                 raise
-            except broken as error:
+            except (broken, RecursionError) as error:  # of a long row of extensions
                 raise unreadable(str(error)) from error
+            finally:
+                tarfile.fileobj = file
 
-    return Header
+    return tarfile.open(path, "r:*", tarinfo=Header)
+
+
+class _HeaderFile:
+    """An open tar file while the header of one member is read."""
+
+    def __init__(self, file: Any) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._file, self._left = file, _LARGEST_HEADER
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self._left:
+            raise ConfigurationError(
+                f"the archive holds a header of more than {_LARGEST_HEADER} bytes: it looks like a "
+                "bomb; unpack it where you can watch"
+            )
+        self._left -= size
+        data: bytes = self._file.read(size)
+        return data
 
 
 def _zip_members(path: Path) -> Iterator[Member]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError, ToolError
-from stepkit.system import atomic_files, locks
+from stepkit.system import atomic_files, locks, permissions, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ _TAG_TEXT: Final = (
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _POLL_SECONDS: Final = 0.2
+_LOCK_MODE: Final = 0o664  # for the other users of the group, whatever the umask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +88,13 @@ class Entry:
 
 
 def prepare(cache: Path) -> None:
-    """Create the directory of a cache and its tag.
+    """Create the directory of a cache and its tag; on a shared volume, for its whole group.
 
     Raises :class:`stepkit.errors.StepError` when it cannot be written to.
     """
-    atomic_files.check_writable(cache)
+    permissions.make_open_as_above(cache)
+    with permissions.explaining(cache, "cannot write in"), scratch.file(cache / "probe"):
+        pass
     if not (cache / TAG).exists():
         atomic_files.write_atomically(cache / TAG, _TAG_TEXT, durable=False)
 
@@ -111,21 +114,30 @@ def entries(cache: Path) -> Iterator[Entry]:
 
 
 def find(cache: Path, key: str) -> Entry | None:
-    """Return the entry of ``key``, None if there is none."""
+    """Return the entry of ``key``, None if there is none.
+
+    The sidecar that is left of a file which is gone is an entry too: it can be removed.
+    """
     found = Entry(path=cache / key)
-    sizes, times = [], []
-    for file in (found.path, found.part):
-        with suppress(OSError):
-            stat = file.lstat()
-            sizes.append(stat.st_size)
-            times.append(datetime.fromtimestamp(stat.st_mtime, UTC))
-    if not sizes:
+    files = _stats(found.path, found.part)
+    seen = files or _stats(found.sidecar, found.part_sidecar)
+    if not seen:
         return None
+    times = [datetime.fromtimestamp(stat.st_mtime, UTC) for stat in seen]
+    size = sum(stat.st_size for stat in files)
     sidecar = read_sidecar(found.sidecar) if found.path.is_file() else None
     if sidecar:
         times.append(_time(sidecar.used))
     sha256 = sidecar.sha256 if sidecar else None
-    return replace(found, size=sum(sizes), used=max(times), sha256=sha256)
+    return replace(found, size=size, used=max(times), sha256=sha256)
+
+
+def _stats(*paths: Path) -> list[os.stat_result]:
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append(path.lstat())
+    return found
 
 
 def remove(entry: Entry) -> bool:
@@ -182,9 +194,12 @@ def _try_lock(path: Path) -> int | None:
     """Return an open, locked file, or None if another process has it."""
     with suppress(BlockingIOError):
         try:
-            return locks.acquire(path, wait=False)
-        except PermissionError:  # another user's file can be locked all the same
+            lock = locks.acquire(path, wait=False)
+        except PermissionError:  # another user's file can be locked all the same, but not on NFS
             return locks.acquire(path, wait=False, create=False)
+        with suppress(OSError):
+            os.fchmod(lock, _LOCK_MODE)
+        return lock
     return None
 
 

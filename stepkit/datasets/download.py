@@ -15,9 +15,8 @@ from stepkit.datasets.cache import Sidecar
 from stepkit.datasets.partial_file import MismatchError
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.http import safe_urls
-from stepkit.http.status_codes import BusyError
 from stepkit.system import atomic_files
-from stepkit.system.retry import retrying
+from stepkit.system.retry import asked_for, retrying
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 _PROGRESS: Final = 65536  # bytes: an attempt that brought fewer counts as one that brought none
 _LONGEST_WAIT: Final = 60.0  # seconds, between two attempts
-_LONGEST_RETRY_AFTER: Final = 300.0  # seconds
 _MOST_MISMATCHES: Final = 2  # of one source: after that it is not asked again
 _LOCAL: Final = {Reason.DISK_FULL, Reason.TIMEOUT}  # another source does not help
 
@@ -74,6 +72,8 @@ class _Attempts:
             except StepError as error:
                 if error.reason in _LOCAL:
                     raise
+                if error.reason is Reason.NETWORK:  # the time limit may have cut the connection
+                    self.request.pace.check(safe_urls.masked(source.url))
                 errors.append(error)
                 if len(self.request.sources) > 1:
                     logger.warning("%s", error)
@@ -141,7 +141,5 @@ class _Attempts:
         """
         longest = min(_LONGEST_WAIT, 2.0 ** max(self.fruitless, 1))
         pause = random.uniform(0, longest)  # noqa: S311 - not a secret
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, BusyError) and error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, _LONGEST_RETRY_AFTER))
+        pause = max(pause, asked_for(state))
         return max(0.0, min(pause, self.request.pace.until - time.monotonic()))

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import shutil
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.datasets import free_space
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,34 +35,32 @@ def put_file(source: Path, target: Path, how: How) -> None:
     Only the holder of a lock of ``target`` may call this. Raises
     :class:`stepkit.errors.StepError`.
     """
-    # A fixed name, so that the next run removes what a killed one left.
-    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    scratch = target.with_name(f".{digest}.stepkit-new")
     with atomic_files.explaining(f"cannot write {target}"):
         atomic_files.check_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.unlink(missing_ok=True)
-        try:
-            if how == "copy" or not _link_or_move(source, scratch, how):
-                with source.open("rb") as old, scratch.open("xb") as new:
+        scratch.remove_of(target)
+        with scratch.directory(target) as beside:
+            new = beside / "new"
+            if how == "copy" or not _link_or_move(source, new, how):
+                with source.open("rb") as old, new.open("xb") as file:
                     try:
-                        fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+                        fcntl.ioctl(file.fileno(), _FICLONE, old.fileno())
                     except OSError:
-                        free_space.check(scratch.parent, source.stat().st_size, "a copy")
-                        shutil.copyfile(source, scratch)
-                    os.fsync(new.fileno())
-            scratch.replace(target)
-        finally:
-            scratch.unlink(missing_ok=True)
+                        free_space.check(target.parent, source.stat().st_size, "a copy")
+                        shutil.copyfile(source, new)
+                    os.fsync(file.fileno())
+            new.replace(target)
 
 
-def _link_or_move(source: Path, scratch: Path, how: How) -> bool:
-    """Whether a link or a move was possible; it is not between two file systems."""
+def _link_or_move(source: Path, new: Path, how: How) -> bool:
+    """Whether a link or a move was possible; it is not between two file systems or users."""
     try:
         if how == "link":
-            scratch.hardlink_to(source)
+            new.hardlink_to(source)
+        elif source.stat().st_uid != os.geteuid():
+            return False  # the file would stay the other user's, and read-only
         else:
-            source.replace(scratch)
+            source.replace(new)
     except OSError as error:
         if error.errno not in _NOT_POSSIBLE:
             raise
@@ -71,5 +68,5 @@ def _link_or_move(source: Path, scratch: Path, how: How) -> bool:
             logger.warning("no hard link from the cache is possible (%s): copying", error.strerror)
         return False
     if how == "move":
-        scratch.chmod(0o666 & ~atomic_files.umask())
+        new.chmod(0o666 & ~atomic_files.umask())
     return True

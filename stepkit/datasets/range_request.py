@@ -61,7 +61,8 @@ def complete(source: Source, partial: PartialFile, request: Request, known: str 
     elif known:
         is_tag = known.startswith(('"', "W/"))
         conditions["If-None-Match" if is_tag else "If-Modified-Since"] = known
-    with closing(get(source, conditions, stall=request.pace.stall)) as answer:
+    pace = request.pace
+    with closing(get(source, conditions, stall=pace.stall, until=pace.until)) as answer:
         if known and answer.status == _NOT_MODIFIED:
             return None
         version = _answered_version(answer, version, request)

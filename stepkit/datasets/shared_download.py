@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,7 +60,8 @@ def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
         assert sidecar
         return _hit(entry, sidecar, request)
     with atomic_files.explaining(f"cannot put {request.name} into the cache"):
-        partial.path.chmod(_READ_ONLY)
+        with suppress(PermissionError):  # another user began it
+            partial.path.chmod(_READ_ONLY)
         partial.path.replace(entry.path)
         atomic_files.sync(entry.path.parent)
     partial.discard()
@@ -96,6 +97,7 @@ def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, request: Request) -> Cach
             reason=Reason.CHECKSUM,
         )
     try:
+        PartialFile(path=entry.part, sidecar=entry.part_sidecar).discard()  # left by a killed run
         dataset_cache.write_sidecar(entry.sidecar, replace(sidecar, used=dataset_cache.now()))
     except StepError as error:  # a full disk does not keep the file from being used
         logger.warning("cannot note that %s was used: %s", entry.path, error)

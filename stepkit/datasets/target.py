@@ -12,7 +12,7 @@ from stepkit.datasets import archive_members, unpack
 from stepkit.datasets.link_or_copy import put_file
 from stepkit.datasets.manifest import Dataset
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files, backups
+from stepkit.system import atomic_files, backups, scratch
 
 if TYPE_CHECKING:
     from stepkit.datasets.link_or_copy import How
@@ -79,7 +79,7 @@ class Target:
 
     def _unpack(self, cached: CachedFile) -> None:
         if self.path.parent.is_dir():
-            atomic_files.remove_scratch(self.path)
+            scratch.remove_of(self.path)
         backup = backups.path_for(self.path)
         asked = self.dataset.unpack
         with (

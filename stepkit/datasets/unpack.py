@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.datasets import archive_members, free_space
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, os_errors
 
 if TYPE_CHECKING:
     from stepkit.datasets.archive_members import Kind, Member
@@ -78,7 +78,7 @@ def unpack(
                 f"the archive holds {name!a} twice, or as a file and as a directory"
             ) from error
         except OSError as error:
-            raise atomic_files.os_error(f"cannot unpack {name!a}", error) from error
+            raise os_errors.explain(f"cannot unpack {name!a}", error) from error
         states[name] = [stat.st_size, stat.st_mtime_ns]
     marker = {"schema": _SCHEMA, "sha256": sha256, "size": archive_size, "files": states}
     atomic_files.write_atomically(into / MARKER, json.dumps(marker) + "\n")
@@ -121,10 +121,10 @@ def _read_marker(directory: Path) -> dict[str, Any] | None:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return the size and time by which a changed file is recognised."""
+    """Return the size and time by which a changed file is recognised; None if it is not there."""
     try:
         stat = path.lstat()
-    except OSError:
+    except (OSError, ValueError):  # a damaged marker may have names that no file has
         return None
     return [stat.st_size, stat.st_mtime_ns]
 

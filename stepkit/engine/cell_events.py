@@ -6,15 +6,12 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from stepkit.notebook import ipynb
+from stepkit.notebook import cell_numbers, ipynb
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending
 
 progress = logging.getLogger("stepkit.progress")
-
-# Tags of cells that are not the notebook's own: papermill's, and the rules'.
-INJECTED: Final = frozenset({"injected-parameters", "injected-by-stepkit"})
 
 
 class Tolerance(Protocol):
@@ -37,8 +34,8 @@ class RunState:
     """What happened so far in a run; times are in seconds, None means no limit.
 
     ``plan`` holds the cells that the kernel is asked to run, by their index in the notebook,
-    ``total`` is the number of the notebook's own ones. ``running`` is the index of the cell that
-    runs since ``clock``.
+    ``total`` is the number of the notebook's last cell, which may be skipped. ``running`` is the
+    index of the cell that runs since ``clock``.
     """
 
     execution_timeout: float | None
@@ -54,19 +51,22 @@ class RunState:
     clock: float = 0.0
 
     def begin(self, nb: Any) -> None:
-        """Plan the cells that the kernel is asked to run, as nbclient chooses them."""
-        for index, cell in enumerate(nb.cells):
-            tags = cell.metadata.get("tags", [])
-            if cell.cell_type != "code" or not cell.source.strip() or "skip-execution" in tags:
-                continue
-            injected = not INJECTED.isdisjoint(tags)
-            self.total += not injected
-            self.plan[index] = CellRun(
-                number=0 if injected else self.total,
-                index=index,
-                id=cell.get("id", ""),
-                first_line=ipynb.first_line(cell.source),
-            )
+        """Plan the cells that the kernel is asked to run."""
+        numbers = cell_numbers.number_cells(nb)
+        self.total = max(numbers, default=0)
+        for index, (cell, number) in enumerate(zip(nb.cells, numbers, strict=True)):
+            if cell_numbers.is_run(cell):
+                self.plan[index] = CellRun(
+                    number=number,
+                    index=index,
+                    id=cell.get("id", ""),
+                    first_line=ipynb.first_line(cell.source),
+                )
+
+    @property
+    def skipped(self) -> int:
+        """How many cells of the notebook rules took out of the run."""
+        return self.total - sum(1 for cell in self.plan.values() if cell.number)
 
     def cell_execute(self, cell: Any, cell_index: int) -> None:  # noqa: ARG002 - nbclient's names
         """Note that a cell was sent to the kernel."""

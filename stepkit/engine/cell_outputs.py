@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from nbclient import NotebookClient
 
+from stepkit.engine import repair_message
 from stepkit.engine.stream_text import Text
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from stepkit.engine.cell_log import CellLog
     from stepkit.engine.output_limit import OutputLimit
+
+logger = logging.getLogger(__name__)
 
 
 class CellOutputs(NotebookClient):
@@ -54,9 +58,19 @@ class CellOutputs(NotebookClient):
         self._end_limit(index)
 
     def take(self, message: Any, cell: Any, index: int) -> None:
-        """Put what a message shows into the cell that runs; the lock must be held."""
-        shown = message["content"].get("transient") or {}
-        if message["msg_type"] == "update_display_data":
+        """Put what a message shows into the cell that runs; the lock must be held.
+
+        A message that breaks Jupyter's protocol, as any library in the kernel may send it, is
+        repaired and logged.
+        """
+        kind = message["msg_type"]
+        content, faults = repair_message.repair(kind, message["content"])
+        if faults:
+            named = ", ".join(faults)
+            logger.warning("the kernel sent a message %s without a valid %s", kind, named)
+        message = {**message, "content": content}
+        shown = content.get("transient") or {}
+        if kind == "update_display_data":
             message = self._limited(message, index, replaces=True)
         # One display may stand in several cells: an update changes all of them.
         for other in self._displays.get(str(shown.get("display_id")), set()) - {index}:

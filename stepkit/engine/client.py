@@ -30,7 +30,6 @@ OUTPUT_SECONDS: Final = 120
 _ASK_SECONDS: Final = 0.25  # between two requests to a kernel that is starting
 _QUIET_SECONDS: Final = 0.05
 _QUIET_TIMES: Final = 3  # in a row without a message: a dead kernel's last outputs have arrived
-_ANSWER_SECONDS: Final = 5.0  # for a kernel whose interpreter is free
 
 
 class Client(CellOutputs):
@@ -55,7 +54,6 @@ class Client(CellOutputs):
         self._kernel = kernel
         self._lock = lock
         self._cells: dict[str, int] = {}  # execute request: index of its cell
-        self._unanswered = 0  # requests on the control channel
 
     @contextmanager
     def channels(self) -> Iterator[None]:
@@ -104,12 +102,19 @@ class Client(CellOutputs):
                     if message["parent_header"].get("msg_id") in asked:
                         return reply["content"].get("language_info", {})
 
-    async def execute_in_place(self, cell: Any, index: int) -> None:
-        """Execute one cell. Raises what nbclient raises."""
+    async def execute_in_place(self, cell: Any, index: int, *, number: int | None) -> None:
+        """Execute one cell as ``In [number]``; the kernel does not count a cell with the number 0.
+
+        None leaves counting to the kernel. Raises what nbclient raises.
+        """
+        assert self.kc is not None
+        self.kc.session.metadata = {"stepkit_cell": number or 0}  # our launcher reads it
         try:
-            await self.async_execute_cell(cell, index)
+            await self.async_execute_cell(cell, index, store_history=number != 0)
         finally:
             with self._lock:
+                if number == 0:
+                    cell["execution_count"] = None  # the kernel replied with the next cell's
                 self.end_cell(index)
 
     def give_up(self) -> None:
@@ -117,22 +122,19 @@ class Client(CellOutputs):
         if self.task_poll_for_reply:
             self.task_poll_for_reply.cancel()
 
-    async def answers(self) -> bool:
-        """Return whether the kernel's interpreter is free to answer on its control channel."""
+    async def _next_output(self) -> Any:
+        """Return the next message on the outputs' channel, None for a broken one."""
         assert self.kc is not None
-        self.kc.control_channel.send(self.kc.session.msg("kernel_info_request"))
-        self._unanswered += 1
-        return await self.take_answers(_ANSWER_SECONDS)
-
-    async def take_answers(self, seconds: float = _QUIET_SECONDS) -> bool:
-        """Take the answers that are due, which would count as lost, and return whether all came."""
-        assert self.kc is not None
-        with suppress(Empty):
-            while self._unanswered:
-                reply = await self.kc.control_channel.get_msg(timeout=seconds)
-                self._unanswered -= 1
-                self.received.add(reply)
-        return not self._unanswered
+        try:
+            message = await self.kc.iopub_channel.get_msg(timeout=None)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            # A kernel that ends may tear what it still sends, and its libraries may send anything.
+            logger.warning("a message of the kernel arrived broken: %s", error)
+            return None
+        if isinstance(message["parent_header"], dict) and isinstance(message["msg_id"], str):
+            return message
+        logger.warning("a message of the kernel arrived without a valid header")
+        return None
 
     async def _async_poll_kernel_alive(self) -> None:
         await self._kernel.wait_for_end()
@@ -147,10 +149,8 @@ class Client(CellOutputs):
         assert self.kc is not None
         self._cells[parent_msg_id] = cell_index
         while True:
-            try:
-                message = await self.kc.iopub_channel.get_msg(timeout=None)
-            except ValueError as error:  # a kernel that ends may tear what it still sends
-                logger.warning("a message of the kernel arrived broken: %s", error)
+            message = await self._next_output()
+            if message is None:
                 continue
             self.last_message = time.monotonic()
             parent = message["parent_header"].get("msg_id")

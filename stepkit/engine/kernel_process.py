@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import resource
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
 from stepkit.errors import ConfigurationError
+from stepkit.system import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +30,8 @@ NUDGE: Final = SIGRTMIN + 5  # the launcher ignores it; the C library uses the f
 _TERM_SECONDS: Final = 2.0
 _SILENT_SECONDS: Final = 3.0  # after which the wait for a kernel's end is logged
 _STACK_SECONDS: Final = 0.2
+_LEAST_FILES: Final = 64  # that a kernel opens
+_OWN_FILES: Final = 48  # that its client opens, besides those that this process has open
 _SOCKET_DIRECTORY: Final = 90  # characters of its path: that of a socket may have 107 (unix(7))
 
 # Without a history file, for which runs at the same time would wait. Large messages are copied into
@@ -34,6 +39,8 @@ _SOCKET_DIRECTORY: Final = 90  # characters of its path: that of a socket may ha
 _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_threshold={1 << 62}")
 
 _REPLACED: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules; the launcher does their work
+
+_OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself signal (\d+):")  # the launcher's
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -75,6 +82,15 @@ class Kernel:
         """The process's exit code, negative for a signal; None while it runs."""
         code: int | None = self.process.poll()
         return code
+
+    @property
+    def killed_itself(self) -> bool:
+        """Whether its code sent it the signal that ended it, as far as the launcher saw."""
+        code = self.exit_code or 0
+        if code >= 0:
+            return False
+        noted = (_OWN_SIGNAL.match(line) for line in _lines(self.log))
+        return -code in {int(found[1]) for found in noted if found}
 
     async def wait_for_end(self) -> None:
         """Wait until the process has ended."""
@@ -169,21 +185,37 @@ def start(name: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterato
     """Start kernel ``name`` in ``cwd``, and end it with the block.
 
     ``env`` is added to the environment that it inherits. What its process prints is logged
-    afterwards. Raises :class:`ConfigurationError` when its program cannot be started.
+    afterwards. Raises :class:`~stepkit.errors.StepError` when its program cannot be started.
     """
-    with asyncio.Runner() as runner, tempfile.TemporaryFile("w+", errors="replace") as log:
+    _check_open_files()
+    with ExitStack() as stack:
         try:
+            log = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            runner = stack.enter_context(asyncio.Runner())
             kernel = Kernel(name, cwd, env or {}, log, runner)
         except OSError as error:
-            raise ConfigurationError(
-                f"kernel {name!r} cannot be started: {error.strerror}: {error.filename}"
-            ) from error
+            what = f"kernel {name!r} cannot be started"
+            if error.filename:
+                what += f": {error.filename}"
+            raise os_errors.explain(what, error) from error
         try:
             yield kernel
         finally:
             runner.run(kernel.end(patience=0))
             kernel.log_lines()
             kernel.close()
+
+
+def _check_open_files() -> None:
+    """Refuse to start where ZeroMQ would abort the process for want of file descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with os_errors.explaining_the_rest():
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is needed
+    if limit < max(_LEAST_FILES, used + _OWN_FILES):
+        raise ConfigurationError(
+            f"this process may open {limit} files, and a notebook needs {_LEAST_FILES} or more: "
+            "raise the limit (ulimit -n)"
+        )
 
 
 def is_noise(line: str) -> bool:

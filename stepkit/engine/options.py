@@ -28,7 +28,9 @@ class EngineOptions:
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
     hang_timeout: Annotated[
-        float | None, "end a kernel that neither answers, prints nor works for so long", DURATION
+        float | None,
+        "end a cell that prints nothing and uses neither CPU nor GPU for so long",
+        DURATION,
     ] = None
     heartbeat: Annotated[float, "time between lines on a running cell; 0 is none", DURATION] = 30.0
     autosave_cell_every: Annotated[int, "seconds between saves; 0 is none", AtLeast(0)] = 5

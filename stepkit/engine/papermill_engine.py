@@ -42,7 +42,8 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
         from stepkit.errors import ConfigurationError
 
         options.pop("input_path", None)
-        known = {field.name for field in fields(run_cells.Request)} - {"notebook", "output"}
+        known = {field.name for field in fields(run_cells.Request)}
+        known -= {"notebook", "output", "kernel_counts"}
         for name in options.keys() - known:
             raise ConfigurationError(
                 f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"
@@ -55,6 +56,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
                 progress_bar=progress_bar,
                 log_output=log_output,
                 checkpoint_interval=autosave_cell_every,
+                kernel_counts=True,  # the same numbers as without this engine
                 **options,
             )
             outcome = run_cells.execute(request, running)

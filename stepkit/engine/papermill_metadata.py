@@ -124,7 +124,9 @@ def mark_notebook(nb: Any, plan: Mapping[int, CellRun], ending: Ending) -> None:
     bad = next((run for run in plan.values() if run.status in _BAD), None)
     if bad is None:
         return
-    message = ERROR_MESSAGE_TEMPLATE % nb.cells[bad.index].execution_count
+    number = nb.cells[bad.index].execution_count or bad.number
+    name = f"In [{number}]" if number else "the injected cell"
+    message = ERROR_MESSAGE_TEMPLATE.replace("In [%s]", name)
     if bad.status == "stopped":
         message = message.replace("An Exception was encountered at", _STOPPED[ending])
     for index, text in ((bad.index, ERROR_ANCHOR_MSG), (0, message)):

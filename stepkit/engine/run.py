@@ -98,7 +98,6 @@ class Session:
                             break
                 finally:
                     beating.cancel()
-                    await self.client.take_answers()
             finally:
                 await self._close()
 
@@ -128,7 +127,7 @@ class Session:
         try:
             if index in self.state.plan:
                 limit, ending = self.state.time_left()
-                executing = asyncio.ensure_future(self.client.execute_in_place(cell, index))
+                executing = asyncio.ensure_future(self._execute(cell, index))
                 stopping = asyncio.ensure_future(self._stopped.wait())
                 done, _ = await asyncio.wait(
                     {executing, stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
@@ -151,9 +150,15 @@ class Session:
                 papermill_metadata.mark_cell(cell, self.state.plan.get(index))
         return self.state.ending == Ending.FINISHED
 
+    async def _execute(self, cell: Any, index: int) -> None:
+        number = None if self.request.kernel_counts else self.state.plan[index].number
+        await self.client.execute_in_place(cell, index, number=number)
+
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""
         self._interrupted = True
+        if self.state.ending == Ending.HUNG:
+            await self.kernel.show_stack()  # where it waits: the interrupt may end that
         await self.kernel.interrupt()
         for _ in range(_INTERRUPT_SECONDS):
             await asyncio.wait({executing}, timeout=1)
@@ -161,7 +166,8 @@ class Session:
                 break
             self.kernel.nudge()
         else:
-            await self.kernel.show_stack()
+            if self.state.ending != Ending.HUNG:
+                await self.kernel.show_stack()
             self.client.give_up()
             await asyncio.wait({executing})
 

@@ -14,7 +14,7 @@ from stepkit.engine.cell_events import Tolerances
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import Execution
-from stepkit.system import cgroup, nvml
+from stepkit.system import cgroup, nvml, stop_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +33,7 @@ class Request:
     """A notebook that is ready to run; times are in seconds, None means no limit.
 
     ``checkpoint_interval`` and ``heartbeat`` may be 0 for none, ``cell_output_limit`` is in bytes.
+    With ``kernel_counts``, ``In [n]`` counts injected cells, too, and not the skipped ones.
     """
 
     notebook: Any
@@ -46,6 +47,7 @@ class Request:
     checkpoint_interval: float = 5.0
     heartbeat: float = 30.0
     cell_output_limit: int | None = None
+    kernel_counts: bool = False
     stdout_file: IO[str] | None = None
     stderr_file: IO[str] | None = None
     tolerances: Tolerances | None = None
@@ -79,7 +81,7 @@ def start_kernel(
     """Start a kernel that boots while its notebook is prepared, and end all it started.
 
     ``env`` is added to the environment that it inherits.
-    Raises :class:`ConfigurationError` when the kernel's program cannot be started.
+    Raises :class:`~stepkit.errors.StepError` when the kernel's program cannot be started.
     """
     from stepkit.engine import kernel_process
     from stepkit.system.process_tree import Descendants
@@ -153,16 +155,19 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         ending=state.ending,
         cancelled_by=state.cancelled_by,
         exit_code=kernel.exit_code,
+        killed_itself=kernel.killed_itself,
         limit=state.limit,
         oom_kills=(cgroup.oom_kills() or 0) - kills,
         memory_limit=cgroup.memory_limit(),
         messages_lost=session.client.received.lost,
+        skipped=state.skipped,
         started=state.started,
     )
     try:
         running.descendants.end()
         _warn_of_gpu_memory(running.gpu_before)
     except KeyboardInterrupt as stop:  # the notebook is saved: what is known of it is not lost
+        stop_requests.take()
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
         execution = replace(execution, cancelled_by=signum)
     strays = tuple(running.descendants.strays)

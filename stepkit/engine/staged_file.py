@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from secrets import token_hex
-from tempfile import mkstemp
 from typing import TYPE_CHECKING, Final
 
-from stepkit.system import atomic_files
+from stepkit.system import scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +23,14 @@ class StagedFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._prefix = f".{target.name[:60]}-"
         self._named: str | None = None
         target.parent.mkdir(parents=True, exist_ok=True)  # a notebook may have removed it
         try:
             self.fd = os.open(target.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
         except OSError:  # NFS and some FUSE file systems
-            self.fd, self._named = mkstemp(prefix=self._prefix, dir=target.parent)
-            os.fchmod(self.fd, 0o666 & ~atomic_files.umask())
+            self._named = self._scratch_name()
+            self.fd = os.open(self._named, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        scratch.hold(self.fd)
         self.size = 0
         self._flushed = 0
 
@@ -68,7 +66,7 @@ class StagedFile:
         try:
             name = self._named
             if not name:
-                name = str(self._target.with_name(self._prefix + token_hex(8)))
+                name = self._scratch_name()
                 # With a directory descriptor os.link follows the link to the file (open(2)).
                 link = f"/proc/self/fd/{self.fd}"
                 os.link(link, name, src_dir_fd=directory, follow_symlinks=True)
@@ -78,6 +76,7 @@ class StagedFile:
                 os.unlink(name)  # noqa: PTH108
                 raise
             self._named = None
+            scratch.release(self.fd)
             os.fsync(directory)
         finally:
             os.close(directory)
@@ -88,6 +87,9 @@ class StagedFile:
         if self._named:
             with suppress(FileNotFoundError):
                 os.unlink(self._named)  # noqa: PTH108
+
+    def _scratch_name(self) -> str:
+        return str(self._target.with_name(scratch.name_for(self._target.name)))
 
     def _flush(self) -> None:
         if self.size - self._flushed >= _FLUSH_EVERY:

@@ -9,6 +9,7 @@ DAY: Final = 86400  # seconds
 
 # The units of Go's time.ParseDuration, as in Tekton, and days.
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY}
+_LONGEST: Final = 36500 * DAY  # clocks and timers of the system overflow at 292 years
 
 
 def parse(text: str) -> float:
@@ -16,12 +17,15 @@ def parse(text: str) -> float:
 
     Returns seconds. Raises :class:`ValueError` whose message a user can read.
     """
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        parts = [(text, "s")]
+    elif not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration: write 90, 90s, 5m or 1h30m, or 14d for days")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than a hundred years")
+    return seconds
 
 
 def spell(length: float) -> str:

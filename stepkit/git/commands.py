@@ -7,14 +7,16 @@ by :mod:`stepkit.system.process`.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shlex
 import shutil
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.git import server_answer
 from stepkit.git.environment import environment, without_server
-from stepkit.git.errors import translate
+from stepkit.git.errors import translate, web_page
 from stepkit.system import process
 
 if TYPE_CHECKING:
@@ -116,6 +118,12 @@ def read_settings(file: Path, *, cwd: Path, timeout: float) -> list[tuple[str, s
     return [(name, value) for name, _, value in pairs]
 
 
+def _read_trace(env: GitEnvironment) -> str:
+    if env.trace is None:
+        return ""
+    return os.pread(env.trace, os.fstat(env.trace).st_size, 0).decode(errors="replace")
+
+
 def _run(
     *args: str, where: str, env: GitEnvironment, timeout: float, cwd: Path | None, show: bool
 ) -> str:
@@ -132,8 +140,12 @@ def _run(
         pass_fds=env.descriptors,
         keep=None,  # a large repository has megabytes of refs, and all of them are needed
     )
+    answer = server_answer.read(_read_trace(env))
     if done.timed_out:
         raise ToolError(f"git {args[0]} of {where} took over {timeout:g} s", reason=Reason.NETWORK)
     if done.code:
-        raise translate(done.output, f"git {args[0]} of {where} failed", cwd)
+        raise translate(done.output, f"git {args[0]} of {where} failed", cwd, answer)
+    if answer.is_web_page and args[0] == "ls-remote" and not done.output:
+        # git takes a page for an empty repository.
+        raise web_page(f"git {args[0]} of {where} failed")
     return done.output

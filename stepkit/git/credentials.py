@@ -7,10 +7,11 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.git import urls
 from stepkit.git.environment import Credential, origin
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +20,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_READ: Final = 60.0  # seconds, for a mounted Secret
 
 
-def from_token(username: str, token: str | None, token_file: Path | None) -> Credential | None:
+def from_token(
+    username: str, token: str | None, token_file: Path | None, *, timeout: float
+) -> Credential | None:
     """Return the credential for the repository's own host, or None without a token.
 
-    ``token_file`` takes precedence over ``token``. Raises :class:`ConfigurationError`.
+    ``token_file`` takes precedence over ``token``; it may be a pipe, for which ``timeout`` is in
+    seconds. Raises :class:`ConfigurationError`.
     """
-    text = (_read_text(token_file, f"the token file {token_file}") if token_file else token) or ""
+    text = token or ""
+    if token_file:
+        text = _read_text(token_file, f"the token file {token_file}", timeout)
     return _credential(username, text.strip()) if text.strip() else None
 
 
@@ -79,18 +86,29 @@ def _parse_stored(text: str, path: Path) -> Iterator[Credential]:
             continue
         if place not in seen:  # the first line for a host counts, as in git
             seen.add(place)
+            redaction.register(parts.password)  # as it is written here
             yield _credential(unquote(parts.username or ""), unquote(parts.password), place)
 
 
 def _credential(username: str, token: str, place: str = "") -> Credential:
+    redaction.register(token, f"{username}:{token}")  # a server may quote a header of either
     if _CONTROL.search(token + username):
         raise ConfigurationError("the token or user name holds a line break or control character")
+    try:
+        (token + username).encode()
+    except UnicodeEncodeError as error:
+        message = "the token or user name holds bytes that are not UTF-8 text"
+        raise ConfigurationError(message) from error
     return Credential(username=username, token=token, origin=place)
 
 
-def _read_text(path: Path, what: str) -> str:
+def _read_text(path: Path, what: str, timeout: float = _LONGEST_READ) -> str:
     with atomic_files.explaining(f"cannot read {what}"):
-        content = path.read_bytes()
+        try:
+            content = time_limit.within(timeout, path.read_bytes)
+        except TimeoutError as error:
+            message = f"cannot read {what}: nothing came within {timeout:g} s: is it a pipe?"
+            raise ConfigurationError(message) from error
     try:
         return content.decode()
     except UnicodeDecodeError as error:

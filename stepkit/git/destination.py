@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
 from stepkit.git import local_changes, plan_moves, swap_contents
-from stepkit.system import atomic_files, backups, locks
+from stepkit.system import atomic_files, backups, locks, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,13 +85,13 @@ def fill(place: Place, fetch: Callable[[Path, Path | None], str]) -> tuple[str, 
             plan = plan_moves.keep_other_files if keep_files else plan_moves.replace_all
             swap_contents.move(destination, new, plan(destination, new, backup))
     else:
-        atomic_files.remove_scratch(destination)
+        scratch.remove_of(destination)
         # It is examined again after the exchange, because the fetch takes a while.
         keep = local_changes.has_changes
         with atomic_files.replacing(destination, backup=backup, keep=keep) as new:
             commit = fetch(new, None)
             _check_names(new)
-        if rest := list(destination.parent.glob(f".{destination.name}.stepkit-*")):
+        if rest := scratch.of(destination):
             owner = rest[0].stat().st_uid
             logger.warning("cannot remove %s, or files in it (of uid %d)", rest[0], owner)
     kept = backup if os.path.lexists(backup) else None

@@ -40,6 +40,7 @@ LFS_SETTINGS: Final = {  # what `git lfs install` writes
     "filter.lfs.smudge": "git-lfs smudge -- %f",
     "filter.lfs.process": "git-lfs filter-process",
     "filter.lfs.required": "true",
+    "lfs.transfer.maxRetries": "3",  # of one file; stepkit tries all again after that
 }
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "https_proxy", "HTTPS_PROXY", "http_proxy",
                           "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "GIT_SSL_CAINFO")  # fmt: skip
@@ -80,10 +81,14 @@ class Access:
 
 @dataclass(frozen=True, kw_only=True)
 class GitEnvironment:
-    """The whole environment of a git program, and the open files that it inherits."""
+    """The whole environment of a git program, and the open files that it inherits.
+
+    ``trace`` is the one of these to which git writes what a server answers.
+    """
 
     variables: Mapping[str, str]
     descriptors: tuple[int, ...] = ()
+    trace: int | None = None
 
 
 @contextmanager
@@ -97,7 +102,9 @@ def environment(access: Access) -> Iterator[GitEnvironment]:
     settings = _SETTINGS | (LFS_SETTINGS if access.lfs else {})
     settings |= {} if access.verify else {"http.sslVerify": "false"}
     with ExitStack() as stack:
-        descriptors = []
+        trace = os.memfd_create("stepkit-trace")
+        stack.callback(os.close, trace)
+        descriptors = [trace]
         if access.credentials:
             settings["credential.helper"] = ""  # removes any other helper
         for credential in access.credentials:
@@ -109,8 +116,9 @@ def environment(access: Access) -> Iterator[GitEnvironment]:
             settings[f"credential.{credential.origin or origin(access.url)}.helper"] = helper
             descriptors.append(secret)
         yield GitEnvironment(
-            variables=_variables(settings) | _network_variables(access),
+            variables=_variables(settings) | _network_variables(access) | _trace_variables(trace),
             descriptors=tuple(descriptors),
+            trace=trace,
         )
 
 
@@ -123,6 +131,12 @@ def origin(url: str) -> str:
     """Return the scheme, host and port of ``url``, for which a credential is valid."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def uses_proxy(access: Access) -> bool:
+    """Return whether requests may go through a proxy, which then looks up the names of servers."""
+    inherited = (os.environ.get(name) for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"))
+    return any((access.http_proxy, access.https_proxy, *inherited))
 
 
 def _network_variables(access: Access) -> dict[str, str]:
@@ -146,6 +160,10 @@ def _network_variables(access: Access) -> dict[str, str]:
         "GIT_HTTP_LOW_SPEED_TIME": "30",  # for so many seconds has stalled
         **{name: value for name, value in given.items() if value},
     }
+
+
+def _trace_variables(trace: int) -> dict[str, str]:
+    return {"GIT_TRACE_CURL": f"/dev/fd/{trace}", "GIT_TRACE_CURL_NO_DATA": "1"}
 
 
 def _variables(settings: Mapping[str, str]) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.http import status_codes
+from stepkit.system import disk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stepkit.git.server_answer import Answer
 
 # Messages of git 2.39, git-lfs 3.3 and OpenSSH 9.2. An unknown message counts as permanent, because
 # useless retries only hide the cause.
@@ -70,40 +73,103 @@ _TRANSIENT: Final = re.compile(
     r"|HTTP (408|425|429|5\d\d)\b",
     re.IGNORECASE,
 )
+# git-lfs says "LFS: Error" after its retries of a request that the server limits (429).
+_LFS: Final = re.compile(
+    r"^Error downloading object: (.*) \([0-9a-f]+\): Smudge error: Error downloading .*?"
+    r" \([0-9a-f]{64}\): (.*)",
+    re.MULTILINE,
+)
+_LFS_TRANSIENT: Final = re.compile(
+    r"batch response: LFS: Error|Rate limit exceeded|: EOF\b|Expected JSON type, got", re.IGNORECASE
+)
+_LFS_CHECKSUM: Final = re.compile(r"expected OID [0-9a-f]+, got [0-9a-f]+")
+_FSCK: Final = re.compile(r"^(?:remote: )?error: (object [0-9a-f]+: \w+: .*)", re.MULTILINE)
 _SAYS_NOTHING: Final = re.compile(
     r"Could not read from remote|clone of '.*' into submodule path|Failed to (clone|recurse)"
     r"|external filter|smudge filter|Unable to fetch in submodule"
 )
 
 
-def translate(output: str, what: str, cwd: Path | None) -> StepError:
+def web_page(what: str) -> ToolError:
+    """Return the error for a server that sent a page for people; ``what`` begins its message."""
+    return ToolError(
+        f"{what}: the server sent a web page instead of a repository: is it the login page of a "
+        "proxy or of single sign-on? check the URL and the token",
+        reason=Reason.NETWORK,
+    )
+
+
+def translate(output: str, what: str, cwd: Path | None, answer: Answer) -> StepError:
     """Return the error for a git command that printed ``output`` and failed.
 
-    ``what`` begins its message. ``cwd`` is where git ran; its disk may be full.
+    ``what`` begins its message. ``cwd`` is where git ran; its disk may be full. ``answer`` is the
+    server's last one.
     """
     message = f"{what}: {_find_cause(output).rstrip('.')}"
-    if _LOCAL.search(output) or (cwd and shutil.disk_usage(cwd).free == 0):
-        message += f": free space beside {cwd} and run again"
-        return ToolError(message, reason=Reason.DISK_FULL)
+    return (
+        _full_disk(output, message, cwd)
+        or (web_page(what) if answer.is_web_page else None)
+        or _damage(output, message)
+        or _denial(output, message)
+        or _missing(output, message, local="file://" in what)
+        or _other(output, message, answer)
+    )
+
+
+def _full_disk(output: str, message: str, cwd: Path | None) -> StepError | None:
+    lacking = disk.what_is_full(cwd) if cwd else ""
+    if not lacking and not _LOCAL.search(output):
+        return None
+    room = "inodes" if lacking == "inodes" else "space"
+    message += f": free {room} beside {cwd} and run again"
+    return ToolError(message, reason=Reason.DISK_FULL)
+
+
+def _damage(output: str, message: str) -> StepError | None:
+    if _FSCK.search(output):
+        return ConfigurationError(f"{message}: git takes this repository for damaged or hostile")
+    if _LFS_CHECKSUM.search(output):
+        return ToolError(message, reason=Reason.CHECKSUM)
+    return None
+
+
+def _denial(output: str, message: str) -> StepError | None:
     for pattern, hint in (*_SSH_HINTS, _AUTH_HINT):
         if found := pattern.search(output):
             return ConfigurationError(f"{message}: {found.expand(hint)}", reason=Reason.AUTH)
-    if _MISSING.search(output):
-        message += ": check the URL"
-        if "file://" not in what:
-            message += "; a private repository without a valid token looks the same"
-        return ConfigurationError(message, reason=Reason.NOT_FOUND)
+    return None
+
+
+def _missing(output: str, message: str, *, local: bool) -> StepError | None:
+    if not _MISSING.search(output):
+        return None
+    message += ": check the URL"
+    if not local:
+        message += "; a private repository without a valid token looks the same"
+    return ConfigurationError(message, reason=Reason.NOT_FOUND)
+
+
+def _other(output: str, message: str, answer: Answer) -> StepError:
     if _CERTIFICATE.search(output):
         message += ": is the server's CA in --ca-file or --ca-directory?"
     elif _PROXY.search(output):
         message += ": check the proxy's address and its login"
-    elif _TRANSIENT.search(output):
-        return ToolError(message, reason=Reason.NETWORK)
+    elif _TRANSIENT.search(output) or (_LFS.search(output) and _LFS_TRANSIENT.search(output)):
+        error = ToolError(message, reason=Reason.NETWORK)
+        error.retry_after = status_codes.retry_after_seconds(answer.retry_after)
+        return error
     return ConfigurationError(message)
 
 
 def _find_cause(output: str) -> str:
-    """Return the line that says why git failed: ssh's, or the last one that means something."""
+    """Return the line that says why git failed: ssh's, or the last one that means something.
+
+    git-lfs names the file and its cause, git the object that it refuses.
+    """
+    if lfs := _LFS.search(output):
+        return f"Git LFS cannot get {lfs[1]}: {lfs[2]}"
+    if fsck := _FSCK.search(output):
+        return fsck[1]
     lines = output.strip().splitlines() or ["no message"]
     for line in lines:
         if any(pattern.search(line) for pattern, _ in _SSH_HINTS):

@@ -11,7 +11,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.git import commands, extra_refs
+from stepkit.git import commands, extra_refs, staged_files
 from stepkit.git import lfs as git_lfs
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _FRESH_SETTINGS: Final = re.compile(
 )
 _FRESH_FILES: Final = {"HEAD", "config", "description", "hooks", "info", "objects", "refs",
                        "index", "logs", "shallow", "FETCH_HEAD", "branches", "packed-refs",
-                       "modules", "lfs"}  # fmt: skip
+                       "modules", "lfs", staged_files.RECORD}  # fmt: skip
 _FRESH_INFO: Final = {"exclude", "sparse-checkout"}
 
 
@@ -49,21 +49,25 @@ def has_changes(checkout: Path, *, ignore: Collection[str] = (), untracked: bool
     """Return whether a checkout may hold more than its commit; a doubt counts as a change.
 
     Edits, new files (ignored ones too), commits, branches, stashes and settings are changes. New
-    files do not count if ``untracked`` is false. Entries named in ``ignore`` do not count, and an
-    empty directory has no changes.
+    files do not count if ``untracked`` is false. Entries named in ``ignore`` do not count, nor do
+    files that a step copied there and that are still the same. An empty directory has no changes.
     """
-    status = ["status", "--porcelain", "-z"]
-    status += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
-    status += ["--ignore-submodules=all"]  # in a submodule, git would apply the settings there
+    command = ["status", "--porcelain", "-z"]
+    command += ["--ignored", "--untracked-files=all"] if untracked else ["--untracked-files=no"]
+    command += ["--ignore-submodules=all"]  # in a submodule, git would apply the settings there
     try:
         if checkout.is_dir() and not checkout.is_symlink() and not any(checkout.iterdir()):
             return False
         if not _has_fresh_repository(checkout) or not _is_examined_whole(checkout):
             return True
         lfs = (checkout / ".git/lfs").is_dir() and git_lfs.installed()
-        entries = commands.run(*status, cwd=checkout, timeout=extra_refs.TIMEOUT, lfs=lfs)
-        names = [entry[3:] for entry in entries.split("\0") if entry]
-        return any(name.partition("/")[0] not in ignore for name in names)
+        entries = commands.run(*command, cwd=checkout, timeout=extra_refs.TIMEOUT, lfs=lfs)
+        changes = [(entry[:2], entry[3:]) for entry in entries.split("\0") if entry]
+        return any(
+            name.partition("/")[0] not in ignore
+            and not staged_files.is_as_staged(checkout, status, name)
+            for status, name in changes
+        )
     except (StepError, OSError, ValueError):  # a broken repository may still have valuable files
         return True
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.git import commands
+from stepkit.git import commands, urls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 def fetch(access: Access, checkout: Path, *, paths: tuple[str, ...], depth: int) -> None:
     """Check out the submodules at ``paths`` (all, for none) and theirs, at their commits.
 
-    A credential is sent to its own host alone, as for the repository itself. Raises a StepError.
+    A credential is sent to its own host alone, as for the repository itself. Each level is fetched
+    by itself, because git itself checks no address. Raises a StepError.
     """
     known = _read_submodules(access, checkout)
     for path in paths:
@@ -34,9 +36,20 @@ def fetch(access: Access, checkout: Path, *, paths: tuple[str, ...], depth: int)
     wanted = [path for path in paths or known if known[path]]
     if not wanted:
         return
-    update = ["submodule", "--quiet", "update", "--init", "--recursive", "--force"]
+    local = partial(commands.run, cwd=checkout, timeout=access.timeout, show=access.verbose)
+    local("submodule", "--quiet", "init", "--", *wanted)
+    for url in _urls(local("config", "--null", "--get-regexp", r"^submodule\..*\.url$")):
+        urls.check_host(access, url)
+    update = ["submodule", "--quiet", "update", "--force"]
     update += [f"--depth={depth}"] if depth else []
     commands.run_remote(access, *update, "--", *wanted, cwd=checkout)
+    for path in wanted:
+        fetch(access, checkout / path, paths=(), depth=depth)
+
+
+def _urls(listed: str) -> list[str]:
+    """Return the values in a listing of settings; a relative URL is whole there."""
+    return [entry.partition("\n")[2] for entry in listed.split("\0") if entry]
 
 
 def _read_submodules(access: Access, checkout: Path) -> dict[str, bool]:

@@ -19,7 +19,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, ToolError
-from stepkit.system import atomic_files, backups, locks, removal
+from stepkit.system import atomic_files, backups, locks, os_errors, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,7 +218,7 @@ def _rename(source: Path, target: Path) -> None:
                 f"and this is uid {os.getuid()}: run all tasks with one uid or fsGroup, "
                 "or name another directory"
             ) from error
-        raise atomic_files.os_error(what, error) from error
+        raise os_errors.explain(what, error) from error
 
 
 def _remove(run: Path) -> None:

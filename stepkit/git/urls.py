@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stepkit.errors import ConfigurationError
-from stepkit.git.environment import PROTOCOLS, origin
+from stepkit.git.environment import PROTOCOLS, origin, uses_proxy
+from stepkit.http import addresses
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from stepkit.git.environment import Access
 
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
-_SCP: Final = re.compile(r"(?:[\w.][\w.-]*@)?[\w.][\w.-]+:(?!:)")  # git@host:path
+_SCP: Final = re.compile(r"(?:[\w.][\w.-]*@)?(?P<host>[\w.][\w.-]+):(?!:)")  # git@host:path
 _INVALID_REF: Final = re.compile(
     r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$"
 )
@@ -43,6 +44,9 @@ def check_url(access: Access) -> None:
         )
     if re.search(r"[\x00-\x20\x7f]|%0[ad]", url, re.IGNORECASE):
         raise ConfigurationError(f"{_shown(url)!r} holds a blank or control character")
+    if "://" in url and parts.scheme != "file" and not parts.hostname:
+        raise ConfigurationError(f"{_shown(url)!r} is not a repository URL: it names no host")
+    check_host(access, url)
     if ssh:
         _check_ssh(access, parts)
         return
@@ -54,6 +58,19 @@ def check_url(access: Access) -> None:
     ours = any(one.origin in {"", origin(url)} for one in access.credentials)
     if ours and parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"a token must not travel unencrypted: use https:// for {url}")
+
+
+def check_host(access: Access, url: str) -> None:
+    """Refuse a server where clouds keep credentials, by whatever spelling or name of its address.
+
+    A name is looked up unless a proxy does that. Raises :class:`ConfigurationError`.
+    """
+    if "://" in url:
+        host = urlsplit(url).hostname
+    else:
+        host = found["host"] if (found := _SCP.match(url)) else None
+    if host:  # curl decodes it
+        addresses.check(unquote(host), _shown(url), look_up=not uses_proxy(access))
 
 
 def is_loopback(url: str) -> bool:

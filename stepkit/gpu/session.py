@@ -19,6 +19,7 @@ from stepkit.notebook import kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.verdict import Execution
 from stepkit.options import DETAIL
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def begin(options: GpuOptions, *, kernel: str, cwd: Path) -> Iterator[GpuSession
     If ``options`` ask for a check, it begins at once in a thread. Raises
     :class:`ConfigurationError` for options that contradict each other.
     """
-    scratch = tempfile.TemporaryDirectory(prefix="sk-gpu-", ignore_cleanup_errors=True)
+    with atomic_files.explaining("cannot make a temporary directory"):
+        scratch = tempfile.TemporaryDirectory(prefix="sk-gpu-", ignore_cleanup_errors=True)
     with ExitStack() as stack:
         guard_log = Path(stack.enter_context(scratch), "guard.jsonl")
         settings = guard_request.settings(options, guard_log)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.html import ansi, outputs
+from stepkit.notebook import cell_numbers
+from stepkit.notebook.cell_numbers import is_run, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY: Final = outputs.KEY
 FIRST_ERROR: Final = "first-error"  # the anchor of the first cell that failed
-_INJECTED: Final = {"injected-parameters", "injected-by-stepkit"}
 
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?!#)[ \t]*(.*)")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
@@ -35,15 +36,12 @@ def prepare(nb: Any, *, name: str, trusted: bool) -> Page:
     copy["metadata"] = type(nb)(nb["metadata"])
     copy["metadata"].pop("widgets", None)
     copy["cells"] = []
-    number = 0
-    for cell in nb["cells"]:
-        counted = _is_run(cell) and not _INJECTED & set(_tags(cell))
-        number += counted
-        copy["cells"].append(_prepare_cell(cell, number if counted else 0, trusted=trusted))
+    for cell, number in zip(nb["cells"], cell_numbers.number_cells(nb), strict=True):
+        copy["cells"].append(_prepare_cell(cell, number, trusted=trusted))
     headings = [
         heading
         for cell in nb["cells"]
-        if cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in _tags(cell)
+        if cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in tags(cell)
         for heading in _find_headings(cell["source"])
     ]
     title = nb["metadata"].get("title") or (headings[0][1] if headings else "") or name
@@ -51,16 +49,6 @@ def prepare(nb: Any, *, name: str, trusted: bool) -> Page:
     has_h1 = any(level == 1 for level, _ in headings)
     top = "" if has_h1 else f'<h1 class="stepkit-title">{html.escape(str(title))}</h1>\n'
     return Page(notebook=copy, top=top + _make_banner(copy["cells"]))
-
-
-def _is_run(cell: Any) -> bool:
-    runs = cell["cell_type"] == "code" and cell["source"].strip()
-    return bool(runs) and "skip-execution" not in _tags(cell)
-
-
-def _tags(cell: Any) -> list[str]:
-    tags: list[str] = cell["metadata"].get("tags", [])
-    return tags
 
 
 def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
@@ -74,6 +62,7 @@ def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
     copy[KEY] = {
         "anchor": f"cell-{number}" if number else "",
         "number": number,
+        "label": _label(cell, number),
         "tolerated": html.escape(_why_tolerated(cell) or ""),
     }
     copy.pop("type", None)  # templates do not escape it, nor the execution count
@@ -88,6 +77,17 @@ def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
             for place, output in enumerate(ansi.join_streams(cell["outputs"]), 1)
         ]
     return copy
+
+
+def _label(cell: Any, number: int) -> str:
+    """Name a code cell as messages about the run do."""
+    found = tags(cell) if cell["cell_type"] == "code" else []
+    if cell_numbers.INJECTED_PARAMETERS in found:
+        return "injected parameters"
+    if cell_numbers.INJECTED_BY_RULE in found:
+        return "injected by a rule"
+    skipped = ", skipped by a rule" if cell_numbers.SKIPPED_BY_RULE in found else ""
+    return f"cell {number}{skipped}" if number else ""
 
 
 def _find_headings(source: str) -> Iterator[tuple[int, str]]:
@@ -122,7 +122,7 @@ def _make_banner(cells: list[Any]) -> str:
         return _make_tolerated_banner([cell for cell in cells if _why_tolerated(cell) is not None])
     failed[0][KEY]["error_anchor"] = FIRST_ERROR
     number = failed[0][KEY]["number"]
-    not_run = sum(1 for cell in cells if _is_run(cell) and _status(cell) == "pending")
+    not_run = sum(1 for cell in cells if is_run(cell) and _status(cell) == "pending")
     name = f"cell {number}" if number else "a cell without a number"
     count = f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed"
     rest = f", {not_run} did not run" if not_run else ""
@@ -164,7 +164,7 @@ def _has_failed(cell: Any) -> bool:
     if (status := _status(cell)) is not None:
         return status == "failed"
     errors = any(output["output_type"] == "error" for output in cell["outputs"])
-    return errors and "raises-exception" not in _tags(cell)
+    return errors and "raises-exception" not in tags(cell)
 
 
 def _status(cell: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.http import safe_urls
@@ -33,6 +34,7 @@ def find(name: str, directory: Path | None, given: Mapping[str, str | None]) -> 
                     message = f"cannot read the token in {path}: it is not text"
                     raise ConfigurationError(message) from error
     token = found.get(name, "").strip()
+    redaction.register(token)
     if not token:
         near = did_you_mean(name, found.keys() - {name})
         raise ConfigurationError(

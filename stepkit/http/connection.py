@@ -3,29 +3,87 @@
 from __future__ import annotations
 
 import re
+import socket
+import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.http import safe_urls
+from stepkit.http import addresses, safe_urls
+from stepkit.system.time_limit import Caller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import urllib3
+    from urllib3.connection import HTTPConnection
+
+T = TypeVar("T")
 
 _LONGEST_CONNECT: Final = 30.0  # seconds
 _CHUNK: Final = 2**20  # bytes, at most: what has arrived is returned at once
 _REPR: Final = re.compile(r"^<?\w*Connection(Pool)?\(.*?\)>?: ")  # of the object that failed
 
 
+class _Link:
+    """The connection of one request, and how long the server may take.
+
+    ``stall`` is in seconds, for each piece of what the server sends; ``until`` is a time of
+    :func:`time.monotonic`, for all of it. Every wait is limited, whatever it is for: a name, a
+    connection, a proxy, TLS, headers that come byte by byte, the length of a chunk.
+    """
+
+    def __init__(self, where: str, stall: float, until: float) -> None:
+        self.where, self.stall, self.until = where, stall, until
+        self._caller = Caller()
+        self._connections: list[HTTPConnection] = []
+        self._is_cut = False
+
+    def wait_for(self, function: Callable[[], T]) -> T:
+        """Return what ``function``, which uses the connection, returns.
+
+        Raises :class:`TimeoutError` when the server takes too long; that cuts the connection.
+        """
+        try:
+            return self._caller.call(function, min(self.stall, self.until - time.monotonic()))
+        except BaseException:  # a signal too
+            self.cut()
+            raise
+
+    def cut(self) -> None:
+        """End the connection, and with it whatever still waits for the server."""
+        self._is_cut = True
+        self._caller.end()
+        for connection in self._connections:
+            with suppress(OSError, AttributeError):  # it has no socket, or none any more
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        self._connections.clear()
+
+    def watch(self, pool: urllib3.HTTPConnectionPool) -> None:
+        """Let the connections of ``pool`` be cut, and refuse those to a metadata server."""
+        link = self
+
+        class Connection(pool.ConnectionCls):  # type: ignore[name-defined, misc]
+            def connect(self) -> None:
+                link._connections.append(self)
+                super().connect()
+                if link._is_cut:  # nothing is sent once the caller has gone
+                    raise TimeoutError
+                if not self.proxy:
+                    peer = self.sock.getpeername()[0]
+                    addresses.check(peer, f"{link.where} leads to {peer}, which")
+
+        pool.ConnectionCls = Connection
+
+
 class Answer:
     """What a server answered: ``status``, headers, and its body in pieces."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, timeout: float) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, link: _Link) -> None:
         self._response = response
-        self._timeout = timeout
+        self._link = link
         self.url = url
         self.status = response.status
 
@@ -35,12 +93,13 @@ class Answer:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it arrives. Raises :class:`ToolError` when the connection breaks."""
-        with _explaining(safe_urls.masked(self.url), self._timeout, quoting=True):
-            while chunk := self._response.read1(_CHUNK):
+        with _explaining(safe_urls.masked(self.url), self._link.stall, quoting=True):
+            while chunk := self._link.wait_for(lambda: self._response.read1(_CHUNK)):
                 yield chunk
 
     def close(self) -> None:
         """Close the connection, at once."""
+        self._link.cut()
         self._response.close()
 
 
@@ -49,36 +108,43 @@ def request(
     url: str,
     headers: Mapping[str, str],
     *,
-    timeout: float,
+    stall: float,
+    until: float,
     name: str = "",
     body: bytes | None = None,
     certificates: Path | None = None,
 ) -> Answer:
-    """Send one request and return the answer, redirects included.
+    """Send one request and return the answer; a redirect is an answer.
 
-    ``timeout`` is how many seconds may pass without anything from the server. ``certificates`` is
-    a file or directory of trusted authorities, instead of the system's or ``SSL_CERT_FILE``. A
+    ``stall`` is how many seconds the server may take for the head of its answer, and then for each
+    piece of the body; ``until``, a time of :func:`time.monotonic`, ends them all. ``certificates``
+    is a file or directory of trusted authorities, instead of the system's or ``SSL_CERT_FILE``. A
     ``name`` stands for a secret URL in messages, which then quote nothing that may hold it.
 
-    Raises :class:`ToolError` when the server cannot be reached, and :class:`ConfigurationError`
-    when the URL, the proxy or the certificates are wrong.
+    Raises :class:`ToolError` when the server cannot be reached or takes too long, and
+    :class:`ConfigurationError` when the URL, the proxy or the certificates are wrong.
     """
     import urllib3
 
-    with _explaining(name or safe_urls.masked(url), timeout, quoting=not name):
+    where = name or safe_urls.masked(url)
+    with _explaining(where, stall, quoting=not name):
         target = urllib3.util.parse_url(url)._replace(auth=None)  # a proxy would see it
-        response = _pool(target, certificates).request(
-            method,
-            target.url,
-            body=body,
-            headers={"Accept-Encoding": "identity", "User-Agent": "stepkit", **headers},
-            timeout=urllib3.Timeout(connect=min(timeout, _LONGEST_CONNECT), read=timeout),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
+        manager, link = _pool(target, certificates), _Link(where, stall, until)
+        link.watch(manager.connection_from_url(target.url))
+        response = link.wait_for(
+            lambda: manager.request(
+                method,
+                target.url,
+                body=body,
+                headers={"Accept-Encoding": "identity", "User-Agent": "stepkit", **headers},
+                timeout=urllib3.Timeout(connect=min(stall, _LONGEST_CONNECT), read=stall),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
         )
-    return Answer(response, url, timeout)
+    return Answer(response, url, link)
 
 
 def _pool(url: urllib3.util.Url, certificates: Path | None) -> urllib3.PoolManager:
@@ -103,6 +169,7 @@ def _pool(url: urllib3.util.Url, certificates: Path | None) -> urllib3.PoolManag
     except ConfigurationError as error:
         raise ConfigurationError(f"the proxy that the environment names: {error}") from error
     user = unquote_to_bytes(f"{parts.username}:{parts.password or ''}") if parts.username else b""
+    redaction.register(parts.password or "", user.partition(b":")[2].decode(errors="replace"))
     return urllib3.ProxyManager(
         f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         proxy_headers={"Proxy-Authorization": f"Basic {b64encode(user).decode()}"} if user else {},
@@ -141,6 +208,8 @@ def _explaining(where: str, timeout: float, *, quoting: bool) -> Iterator[None]:
     except exceptions.LocationValueError:
         message = f"{where}: this is not an https:// or http:// address"
         raise ConfigurationError(message) from None
+    except TimeoutError:
+        raise ToolError(f"{where}: no answer within {timeout:g} s", reason=Reason.NETWORK) from None
     except (exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
         text = str(error.args[0]) if len(error.args) > 1 else str(error)
         text = " ".join(_REPR.sub("", text).split())[:300] or type(error).__name__

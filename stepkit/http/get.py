@@ -30,8 +30,11 @@ class Source:
     token: str | None = None
 
 
-def get(source: Source, headers: Mapping[str, str], *, stall: float) -> Answer:
-    """Ask for ``source`` and follow redirects; ``stall`` is the most seconds without an answer.
+def get(source: Source, headers: Mapping[str, str], *, stall: float, until: float) -> Answer:
+    """Ask for ``source`` and follow redirects.
+
+    ``stall`` is the most seconds without an answer, ``until`` the time of :func:`time.monotonic`
+    at which all of it ends.
 
     Raises :class:`ToolError` when the server cannot be reached, and :class:`ConfigurationError`
     when a URL on the way is not allowed.
@@ -40,7 +43,7 @@ def get(source: Source, headers: Mapping[str, str], *, stall: float) -> Answer:
     for _ in range(_MOST_REDIRECTS):
         safe_urls.check_url(url, token=bool(token))
         sent = {**headers, "Authorization": f"Bearer {token}"} if token else headers
-        answer = connection.request("GET", url, sent, timeout=stall)
+        answer = connection.request("GET", url, sent, stall=stall, until=until)
         location = answer.header("Location")
         if answer.status not in _REDIRECTS or not location:
             return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def post(
         {"Content-Type": "application/json", **(headers or {})},
         body=json.dumps(payload).encode(),
         name=name,
-        timeout=timeout,
+        stall=timeout,
+        until=time.monotonic() + timeout,
         certificates=Path(bundle) if bundle else None,
     )
     answer.close()  # the body is not needed, and may never end

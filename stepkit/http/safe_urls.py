@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
+from stepkit.http import addresses
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -14,7 +15,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _PORTS: Final = {"http": 80, "https": 443}
 _INVALID: Final = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
-_GOOGLE_METADATA: Final = "metadata.google.internal"
 
 
 def masked(url: str) -> str:
@@ -43,8 +43,6 @@ def check_url(url: str, *, token: bool = False) -> None:
 
     Raises :class:`ConfigurationError`.
     """
-    import ipaddress
-
     parts = split(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ConfigurationError(f"{masked(url)!a} is not an https:// or http:// address of a file")
@@ -52,15 +50,7 @@ def check_url(url: str, *, token: bool = False) -> None:
         raise ConfigurationError(
             f"{masked(url)}: this URL holds a user name or password: name a token by auth instead"
         )
-    try:
-        link_local = ipaddress.ip_address(parts.hostname.partition("%")[0]).is_link_local
-    except ValueError:
-        link_local = parts.hostname == _GOOGLE_METADATA
-    if link_local:
-        raise ConfigurationError(
-            f"{masked(url)} is an address of the machine's own network, where clouds keep "
-            "credentials: datasets do not come from there"
-        )
+    addresses.check(parts.hostname, masked(url))
     if token and parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise ConfigurationError(f"{masked(url)}: a token is sent over https:// only")
 

@@ -23,13 +23,6 @@ _BUSY: Final = frozenset({408, 425, 429})
 _SERVER_ERROR: Final = 500
 
 
-class BusyError(ToolError):
-    """The server cannot answer now; ``retry_after`` is how many seconds it asked to wait."""
-
-    default_reason = Reason.NETWORK
-    retry_after: float | None = None
-
-
 def worth_retrying(status: int) -> bool:
     """Whether the same request may succeed later."""
     return status in _BUSY or status >= _SERVER_ERROR
@@ -44,7 +37,7 @@ def refusal(
     added for a client without access and for a missing resource. ``retry_after`` is the header.
     """
     if worth_retrying(status):
-        busy = BusyError(message)
+        busy = ToolError(message, reason=Reason.NETWORK)
         busy.retry_after = retry_after_seconds(retry_after)
         return busy
     if status in DENIED:

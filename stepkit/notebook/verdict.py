@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Cancelled, Reason, StepError, ToolError, UserCodeError
@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run"]
 
-# A kernel that crashes by itself ends with another signal.
-_FROM_OUTSIDE: Final[dict[int, str]] = {
-    SIGKILL: "most often a sign that the machine ran out of memory",
-    SIGTERM: "from outside",
-}
+# What others send to end a process. Its own crashes and timers end it with another signal.
+_SENT: Final = {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM}
 _EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
 
 
@@ -42,11 +39,11 @@ class Ending(StrEnum):
 class CellRun:
     """One code cell, and the kernel's reply to it.
 
-    ``number`` counts the notebook's own code cells from 1; a cell that was injected, by papermill
-    for the parameters or by a rule, is 0. ``index`` is the position among all cells of the
-    executed notebook. ``tolerance`` is the reason why a tolerated error was declared so. ``began``
-    and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and ``rss_peak``
-    are bytes, None when they were not sampled.
+    ``number`` is that of :mod:`stepkit.notebook.cell_numbers`; a cell that was injected, by
+    papermill for the parameters or by a rule, is 0. ``index`` is the position among all cells of
+    the executed notebook. ``tolerance`` is the reason why a tolerated error was declared so.
+    ``began`` and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and
+    ``rss_peak`` are bytes, None when they were not sampled.
     """
 
     number: int
@@ -67,18 +64,19 @@ class CellRun:
 class Execution:
     """What a verdict is made from: the cells in order, and how the kernel ended.
 
-    ``cancelled_by`` is the signal that ended a cancelled run,
-    ``exit_code`` is the kernel process's (negative for a signal), ``limit`` the time limit in
-    seconds that was hit, ``oom_kills`` how many processes the OOM killer ended meanwhile,
-    ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages of the
-    kernel never arrived, and ``skipped`` how many cells rules took out of the run. ``started`` is
-    when the run began, by :func:`time.monotonic`.
+    ``cancelled_by`` is the signal that ended a cancelled run, ``exit_code`` is the kernel process's
+    (negative for a signal), ``killed_itself`` whether it sent itself that signal, ``limit`` the
+    time limit in seconds that was hit, ``oom_kills`` how many processes the OOM killer ended
+    meanwhile, ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages
+    of the kernel never arrived, and ``skipped`` how many cells rules took out of the run.
+    ``started`` is when the run began, by :func:`time.monotonic`.
     """
 
     cells: Sequence[CellRun]
     ending: Ending
     cancelled_by: int | None = None
     exit_code: int | None = None
+    killed_itself: bool = False
     limit: float | None = None
     oom_kills: int = 0
     memory_limit: int | None = None
@@ -88,8 +86,8 @@ class Execution:
 
     @property
     def total(self) -> int:
-        """How many code cells the notebook itself has."""
-        return sum(1 for cell in self.cells if cell.number)
+        """How many code cells the notebook itself has, also those that rules skip."""
+        return self.skipped + sum(1 for cell in self.cells if cell.number)
 
     @property
     def ran(self) -> int:
@@ -115,9 +113,7 @@ def judge(execution: Execution) -> str:
             call = f"sys.exit({failed.evalue if failed.evalue not in {'', 'None'} else ''})"
             message = f"{cell} ended the notebook early with {call}{rest}"
             raise UserCodeError(message, reason=Reason.EARLY_EXIT)
-        evalue = " ".join(failed.evalue.split())[:_EVALUE_LENGTH]
-        error = f"{failed.ename}: {evalue}" if evalue else failed.ename
-        raise UserCodeError(f"{cell} raised {error}{rest}", reason=Reason.CELL_ERROR)
+        raise UserCodeError(f"{_raised(execution, failed)}{rest}", reason=Reason.CELL_ERROR)
     if stopped := _first(execution.cells, "stopped") or _first(execution.cells, "not-run"):
         raise _unfinished(execution, stopped)
     if not execution.cells:
@@ -134,6 +130,20 @@ def judge(execution: Execution) -> str:
         were = "message of the kernel was" if lost == 1 else "messages of the kernel were"
         message += f"; {lost} {were} lost: outputs are incomplete"
     return message
+
+
+def describe_tolerated(execution: Execution) -> list[str]:
+    """Say of each tolerated error where it was raised, and why it is tolerated."""
+    return [
+        f"tolerated: {_raised(execution, cell)}: {cell.tolerance or 'no reason is given'}"
+        for cell in execution.tolerated
+    ]
+
+
+def _raised(execution: Execution, cell: CellRun) -> str:
+    evalue = " ".join(cell.evalue.split())[:_EVALUE_LENGTH]
+    error = f"{cell.ename}: {evalue}" if evalue else cell.ename
+    return f"{_cell(execution, cell)} raised {error}"
 
 
 @contextmanager
@@ -165,7 +175,7 @@ def _unfinished(execution: Execution, cell: CellRun) -> StepError:
             )
         case Ending.HUNG:
             return ToolError(
-                f"the kernel hung in {where}: no answer, no output and no work for "
+                f"the kernel hung in {where}: no output and no work of CPU or GPU for "
                 f"{_seconds(execution)} (--hang-timeout){_not_run(execution)}",
                 reason=Reason.KERNEL_HUNG,
             )
@@ -186,6 +196,9 @@ def _unfinished(execution: Execution, cell: CellRun) -> StepError:
 
 def _kernel_died(execution: Execution, where: str) -> StepError:
     code, rest = execution.exit_code, _not_run(execution)
+    if execution.killed_itself and code:
+        text = f"the kernel killed itself with {_signal_name(-code)} in {where}"
+        return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     if execution.oom_kills and code == -SIGKILL:
         limit = execution.memory_limit
         size = f" of {limit / 2**30:.1f} GiB" if limit else ""
@@ -195,13 +208,16 @@ def _kernel_died(execution: Execution, where: str) -> StepError:
             reason=Reason.OUT_OF_MEMORY,
         )
     if code is not None and code < 0:
-        name = Signals(-code).name
-        text = f"the kernel was killed by {name} in {where}"
-        if why := _FROM_OUTSIDE.get(-code):
-            return ToolError(f"{text}, {why}{rest}", reason=Reason.KERNEL_DIED)
+        text = f"the kernel was killed by {_signal_name(-code)} in {where}"
+        if -code in _SENT:
+            return ToolError(f"{text}, sender unknown{rest}", reason=Reason.KERNEL_DIED)
         return UserCodeError(text + rest, reason=Reason.KERNEL_DIED)
     how = "died" if code is None else f"exited by itself with code {code}"
     return UserCodeError(f"the kernel {how} in {where}{rest}", reason=Reason.KERNEL_DIED)
+
+
+def _signal_name(number: int) -> str:
+    return Signals(number).name if number in set(Signals) else f"signal {number}"
 
 
 def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import status_codes
+from stepkit.system import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from apprise import NotifyBase
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
@@ -30,20 +29,25 @@ def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: flo
     ``good`` chooses between the icons of success and failure. Raises :class:`ToolError` for a
     failure that may pass and :class:`ConfigurationError` for the rest.
     """
-    with _captured_log() as lines:
-        channel = _channel(url, name)
-        name = f"{name} ({channel.service_name})"
-        channel.socket_connect_timeout = max(channel.socket_connect_timeout, timeout)
-        channel.socket_read_timeout = max(channel.socket_read_timeout, timeout)
-        from apprise import NotifyFormat, NotifyType
+    lines = _captured_log()
+    channel = _channel(url, name)
+    name = f"{name} ({channel.service_name})"
+    channel.socket_connect_timeout = max(channel.socket_connect_timeout, timeout)
+    channel.socket_read_timeout = max(channel.socket_read_timeout, timeout)
+    from apprise import NotifyFormat, NotifyType
 
-        kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
-        try:
-            done = channel.notify(
-                title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT
-            )
-        except Exception as error:  # noqa: BLE001 - of any plugin, and its text may hold a token
-            raise ToolError(f"{name}: {type(error).__name__} in apprise") from None
+    kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
+    notify = partial(
+        channel.notify,
+        title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT,
+    )  # fmt: skip
+    try:
+        done = time_limit.within(timeout, notify)
+    except TimeoutError:
+        message = f"{name}: no answer within {timeout:g} s"
+        raise ToolError(message, reason=Reason.NETWORK) from None
+    except Exception as error:  # noqa: BLE001 - of any plugin, and its text may hold a token
+        raise ToolError(f"{name}: {type(error).__name__} in apprise") from None
     if done:
         return
     status = next((int(found[1]) for line in lines if (found := _STATUS.search(line))), 0)
@@ -82,21 +86,18 @@ def _channel(url: str, name: str) -> NotifyBase:
     return channel
 
 
-@contextmanager
-def _captured_log() -> Iterator[list[str]]:
-    """Keep apprise's log from being written, and yield the list of its lines."""
+def _captured_log() -> list[str]:
+    """Keep apprise's log from being written, and return the list of its lines.
+
+    It is kept for good, because a call that took too long may still write.
+    """
     lines: list[str] = []
 
     class Capture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())
 
-    logger, handler = logging.getLogger("apprise"), Capture()
-    before = logger.propagate
+    logger = logging.getLogger("apprise")
     logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
+    logger.handlers = [Capture()]
+    return lines

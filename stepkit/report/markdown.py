@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
-from stepkit.report import notebooks
+from stepkit.report import earlier_run, notebooks
 from stepkit.report.markdown_escape import escape, folded, heading, table
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def _steps(run: Run) -> Iterator[str]:
         time = elapsed(entry.seconds) if entry.data else ""
         rows.append((escape(entry.name), status, time, escape(what)))
     yield from table(("step", "status", "time", "what"), rows)
+    for entry in run.entries:
+        if entry.earlier:
+            yield ""
+            yield f"{escape(earlier_run.sentence(entry.name, entry.earlier))}."
 
 
 def _tests(entry: Entry) -> Iterator[str]:

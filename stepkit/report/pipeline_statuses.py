@@ -11,12 +11,21 @@ from stepkit.report.run_record import Entry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Reasons of Tekton for a task whose containers have ended: its report knows more.
-ENDED_BY_ITSELF: Final = {"Failed", "FailureIgnored"}
-
 _STATUSES: Final = ("Succeeded", "Failed", "None", "Completed")  # Tekton's
-# Tekton's reasons for what it ended itself: the status, the reason and the message of the step.
+# Tekton's reasons for a task that exited by itself: its report knows more. 1.12 made StepFailed of
+# Failed, and gave reasons for the containers that the cluster ended.
+_EXITED: Final = ("Failed", "StepFailed", "FailureIgnored")
+_KILLED: Final = {
+    **dict.fromkeys(
+        ("StepOOM", "SidecarOOM", "InitContainerOOM", "OOMKilled"),
+        ("failed", "out-of-memory", "the pipeline says that its container was killed for memory"),
+    ),
+    "PodEvicted": ("failed", "killed", "the pipeline says that its pod was evicted"),
+}
+OVER: Final = {*_EXITED, *_KILLED}  # the container has ended, and its report stays as it is
+# Tekton's reasons for what was ended: the status, the reason and the message of the step.
 _STOPPED: Final = {
+    **_KILLED,
     "TaskRunCancelled": ("cancelled", "cancelled", "the pipeline says that it was cancelled"),
     "TaskRunTimeout": ("failed", "timeout", "the pipeline says that it took too long"),
 }
@@ -53,7 +62,7 @@ def reconcile(entry: Entry | None, name: str, status: str | None) -> Entry:
     if status != "Failed":
         return entry or Entry(name=name, status="not run")
     ended, reason, message = _STOPPED.get(why, _FAILED)
-    if why not in {*_STOPPED, *ENDED_BY_ITSELF, ""}:  # no pod, no image, no room for its results
+    if why not in {*_STOPPED, *_EXITED, ""}:  # no pod, no image, no room for its results
         message += f" ({why})"
     if entry is None:
         message += "; it left no report"

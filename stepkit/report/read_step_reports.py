@@ -15,6 +15,7 @@ from typing import Any, Final
 from stepkit.formats import json_schema
 from stepkit.report import pipeline_statuses
 from stepkit.report.run_record import Entry, Run
+from stepkit.report.saved_outputs import saved_outputs
 from stepkit.step import InReport
 
 Declarations = Callable[[str], InReport]  # by the name of a step
@@ -34,13 +35,13 @@ def load_ended(
 ) -> Run:
     """Read like :func:`load`, once every report is finished, at most ``grace`` seconds later.
 
-    A step that is stopped still saves while the last tasks of its pipeline begin; one that failed
-    by itself is over.
+    A step that is stopped still saves while the last tasks of its pipeline begin; one whose
+    container has ended is over.
     """
     over = {
         name
         for name, status in statuses.items()
-        if status.partition("/")[2] in pipeline_statuses.ENDED_BY_ITSELF
+        if status.partition("/")[2] in pipeline_statuses.OVER
     }
     deadline = time.monotonic() + grace
     while True:
@@ -116,6 +117,13 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
         return _unreadable(name, path, "it nests too deep")
     except ValueError as error:
         return _unreadable(name, path, str(error))
+    entry = _entry(name, data, declared)
+    if entry.unfinished and declared.saves:
+        data["outputs"] = data["outputs"] | saved_outputs(entry)
+    return entry
+
+
+def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
     status, code = data["status"], data["exit_code"]
     reason, message = (" ".join(data[key].split()) for key in ("reason", "message"))
     if status in {"succeeded", "tolerated"} and code != 0:  # a pipeline acts on the exit code

@@ -42,6 +42,12 @@ class Entry:
         """Return one output of the step, None if it has none of that name."""
         return self.data.get("outputs", {}).get(name)
 
+    @property
+    def earlier(self) -> Mapping[str, Any] | None:
+        """The run of the same step before this one, None if this is the first."""
+        found: Mapping[str, Any] | None = self.data.get("earlier")
+        return found
+
     def option(self, name: str) -> Any:
         """Return one option that the step was given, None if the report does not have it."""
         options = self.data.get("options")

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.shorten import shorten
+from stepkit.report import earlier_run
 from stepkit.report.markdown_escape import one_line
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def render(run: Run, *, link: str) -> Message:
         total = entry.output("total")
         count = "totals unknown" if total is None else f"{entry.output('passed')} of {total} passed"
         lines.append(f"tests: {count}")
+    lines += [_plain(earlier_run.sentence(e.name, e.earlier)) for e in run.entries if e.earlier]
     title = f"{_plain(run.title)}: {run.headline}"
     return Message(title=title, body="\n".join(line for line in [*lines, link] if line))
 

@@ -48,8 +48,7 @@ _LAZY: Final = {
 class Change:
     """What a rule did to a cell; with ``applied`` False, what it left undone and why.
 
-    ``cell`` is the cell's number in the original notebook, as messages count: from 1, without
-    blank cells and those tagged skip-execution. It is 0 for those and for an injected cell.
+    ``cell`` is the cell's number (:mod:`stepkit.notebook.cell_numbers`), 0 for one without.
     """
 
     rule: str

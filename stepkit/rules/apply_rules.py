@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 class Patched:
     """A changed copy of a notebook, and the parameters and suffix of the variant.
 
-    ``numbers`` maps a cell's id to its number in the original notebook, so that skipping one cell
-    does not renumber the next ones. ``names_set`` are the names that rules set in the cell tagged
-    parameters, where a parameter would win. ``skipped`` counts the code cells that rules took out
-    of the run. ``runnable`` counts the remaining ones and the cells injected in place of one;
-    other injected cells and blank cells are not counted.
+    ``names_set`` are the names that rules set in the cell tagged parameters, where a parameter
+    would win. ``skipped`` counts the code cells that rules took out of the run. ``runnable`` counts
+    the remaining ones and the cells injected in place of one; other injected cells and blank cells
+    are not counted.
     """
 
     notebook: Any
@@ -32,7 +31,6 @@ class Patched:
     tolerances: Tolerances
     parameters: Mapping[str, Any]
     suffix: str
-    numbers: Mapping[str, int]
     names_set: frozenset[str] = frozenset()
     skipped: int = 0
     runnable: int = 0
@@ -76,6 +74,7 @@ def apply(
     if strip_shutdown and python:
         _strip_shutdown(copy)
     declared = (*book.tolerate, *chosen.tolerate, *extra_tolerances)
+    skipped, runnable = copy.count_skipped(), copy.count_runnable()  # finish() moves the cells
     return Patched(
         notebook=copy.finish(),
         changes=tuple(copy.changes),
@@ -83,26 +82,30 @@ def apply(
         parameters=dict(chosen.parameters),
         suffix=chosen.suffix,
         names_set=frozenset(copy.names_set),
-        skipped=copy.count_skipped(),
-        runnable=copy.count_runnable(),
-        numbers={cell.id: cell.number for cell in copy.cells if cell.number},
+        skipped=skipped,
+        runnable=runnable,
     )
 
 
 def _strip_shutdown(copy: WorkingCopy) -> None:
-    """Skip the cells that only shut the kernel down; report the others that shut it down."""
-    for cell in copy.running(copy.cells):
-        found = shutdown_cells.find(copy.source(cell))
-        if found and copy.changed_by(cell):
-            what = f"{cell} shuts the kernel down, but a rule changed it: it was left as it is"
-            copy.record(shutdown_cells.RULE, cell, what, applied=False)
-        elif found == "alone":
+    """Skip the last cells if they only shut the kernel down; report others that shut it down."""
+    running = copy.running(copy.cells)
+    found = {c: how for c in running if (how := shutdown_cells.find(copy.source(c)))}
+    alone = [c for c, how in found.items() if how == "alone" and not copy.changed_by(c)]
+    last = copy.ends_with(alone)
+    for cell in found:
+        if cell in last:
             copy.skip(cell)
             what = f"{cell} is skipped: it only shuts the kernel down"
             copy.record(shutdown_cells.RULE, cell, what)
-        elif found:
-            what = f"{cell} shuts the kernel down and does other things: it was left as it is"
-            copy.record(shutdown_cells.RULE, cell, what, applied=False)
+            continue
+        why = "and does other things"
+        if copy.changed_by(cell):
+            why = "and a rule changed it"
+        elif cell in alone:
+            why = "before the last cell"
+        what = f"{cell} shuts the kernel down {why}: it was left as it is"
+        copy.record(shutdown_cells.RULE, cell, what, applied=False)
 
 
 def _tolerant_cells(copy: WorkingCopy, declared: Tolerance) -> frozenset[str] | None:

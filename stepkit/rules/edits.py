@@ -56,14 +56,16 @@ def _set(copy: WorkingCopy, rule: Set, *, python: bool) -> None:
     for name, value in rule.values.items():
         found = []
         chosen = selectors.choose(copy.cells, rule.cells, rule.where)
-        for cell in copy.running(chosen):
+        running = copy.running(chosen)
+        for cell in running:
             parsed = python_source.parse(copy.source(cell))
             found += [(cell, place) for place in (assignments.find(parsed, name) if parsed else ())]
         if len(found) != rule.expect:
             hint = mismatch.find_similar_assignment(copy, chosen, name)
             matched = [cell for cell, _ in found]
+            unit = "top-level assignment"
             raise mismatch.error(
-                rule, f"set {name}", unit="top-level assignment", found=matched, hint=hint
+                rule, f"set {name}", unit=unit, found=matched, hint=hint, searched=running
             )
         for cell in dict.fromkeys(cell for cell, _ in found):
             _put_value(copy, rule, cell, name, value)
@@ -108,7 +110,9 @@ def _replace(copy: WorkingCopy, rule: Replace, *, python: bool) -> None:
     found = [cell for cell, (_, number) in zip(running, made, strict=True) for _ in range(number)]
     if len(found) != rule.expect:
         hint = mismatch.find_similar_text(copy, chosen, rule)
-        raise mismatch.error(rule, rule.title, unit="place", found=found, hint=hint)
+        raise mismatch.error(
+            rule, rule.title, unit="place", found=found, hint=hint, searched=running
+        )
     for cell, (source, number) in zip(running, made, strict=True):
         if not number:
             continue

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 
 def error(
-    rule: Rule, title: str, *, unit: str, found: Sequence[Cell], hint: str
+    rule: Rule,
+    title: str,
+    *,
+    unit: str,
+    found: Sequence[Cell],
+    hint: str,
+    searched: Sequence[Cell] | None = None,
 ) -> ConfigurationError:
     """Return the error for a rule that matched more or fewer times than it expects.
 
-    ``found`` holds a cell once for each match in it; ``hint`` is shown when it is empty.
+    ``found`` holds a cell once for each match in it; ``hint`` is shown when it is empty, with the
+    cells that were ``searched``, if the rule changes what is in them.
     """
     number, times = len(found), Counter(found)
     todo = "correct the rule" if found else "correct the rule or take it out"
@@ -34,11 +41,18 @@ def error(
     if found:
         todo += f", or give expect: {number} if that is meant"
     plural = "" if rule.expect == 1 else "s"
+    where = "" if found or searched is None else f" in {_name_searched(searched)}"
     cells = selectors.name_cells(list(times), list(times.values())) if found else hint
     return ConfigurationError(
-        f"{rule.where} ({title}) expects {rule.expect} {unit}{plural} and found {number}: "
+        f"{rule.where} ({title}) expects {rule.expect} {unit}{plural} and found {number}{where}: "
         f"{cells}; {todo}; nothing was run"
     )
+
+
+def _name_searched(cells: Sequence[Cell]) -> str:
+    if len(cells) == 1:
+        return str(cells[0])
+    return f"{len(cells)} cells"
 
 
 def find_similar_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str) -> str:

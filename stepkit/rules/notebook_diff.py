@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from stepkit.notebook import ipynb
-from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, code_cells
+from stepkit.notebook import cell_numbers, ipynb
+from stepkit.rules.selectors import code_cells
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def diff(original_nb: Any, patched_nb: Any, name: str) -> str:
     own = {cell.get("id") for cell in original_nb.cells}
     lines: list[str] = []
     for cell in patched_nb.cells:
-        if INJECTED_TAG in _tags(cell) and cell.get("id") not in own:
+        if cell_numbers.INJECTED_BY_RULE in cell_numbers.tags(cell) and cell.get("id") not in own:
             source = cell.source.split("\n")
             lines += [
                 "--- /dev/null",
@@ -62,17 +62,14 @@ def diff(original_nb: Any, patched_nb: Any, name: str) -> str:
 def _diff_cell(before: Any, after: Any, heading: str) -> Iterator[str]:
     """Yield the diff of one cell; a cell that is only skipped is shown whole."""
     old, new = before.source.split("\n"), after.source.split("\n")
-    skipped = SKIP_TAG in _tags(after) and SKIP_TAG not in _tags(before)
+    tag = cell_numbers.SKIP_TAG
+    skipped = tag in cell_numbers.tags(after) and tag not in cell_numbers.tags(before)
     if old != new:
         yield from difflib.unified_diff(
             old, new, heading, f"{heading}{', skipped' if skipped else ''}", lineterm=""
         )
     elif skipped:
         yield f"--- {heading}"
-        yield f"+++ {heading}, skipped: source unchanged, tagged {SKIP_TAG}"
+        yield f"+++ {heading}, skipped: source unchanged, tagged {tag}"
         yield f"@@ -1,{len(old)} +1,{len(new)} @@"
         yield from (f" {line}" for line in new)
-
-
-def _tags(cell: Any) -> list[str]:
-    return list(cell.metadata.get("tags", ()))

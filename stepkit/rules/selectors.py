@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
-from stepkit.notebook import ipynb
+from stepkit.notebook import cell_numbers, ipynb
 from stepkit.rules import patterns
 from stepkit.rules.rule import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SKIP_TAG: Final = "skip-execution"  # nbclient leaves such cells out
-INJECTED_TAG: Final = "injected-by-stepkit"
-_PARAMETERS_TAG: Final = "injected-parameters"  # papermill's
 _SHOWN: Final = 10  # cells that a message lists
 _LONGEST_LINE: Final = 1000  # of those that are compared; a longer one is data
 _CUTOFF: Final = 0.6  # how alike two texts must be for a hint
@@ -42,22 +39,14 @@ class Cell:
 
 
 def code_cells(nb: Any) -> list[Cell]:
-    """Return the code cells, numbered as messages about a run number them.
-
-    Blank cells, cells that the notebook itself tags skip-execution and cells that papermill or
-    stepkit injected are not counted: their number is 0.
-    """
-    found, number = [], 0
-    for position, cell in enumerate(nb.cells):
-        if cell.cell_type != "code":
-            continue
-        tags = tuple(cell.metadata.get("tags", ()))
-        counted = cell.source.strip() and not {SKIP_TAG, _PARAMETERS_TAG, INJECTED_TAG} & {*tags}
-        number += bool(counted)
-        found.append(
-            Cell(position, number if counted else 0, str(cell.get("id", "")), tags, cell.source)
+    """Return the code cells, numbered as everywhere else."""
+    return [
+        Cell(position, number, str(cell.get("id", "")), tuple(cell_numbers.tags(cell)), cell.source)
+        for position, (cell, number) in enumerate(
+            zip(nb.cells, cell_numbers.number_cells(nb), strict=True)
         )
-    return found
+        if cell.cell_type == "code"
+    ]
 
 
 def choose(cells: Iterable[Cell], selector: Selector, where: str = "") -> list[Cell]:

@@ -1,7 +1,7 @@
 """Find the cells that only shut their own kernel down.
 
 Notebooks written for a person often end with such a cell, to free the GPU. An unattended run does
-not need it, as the kernel ends with the run, and older kernels die of it in the middle of the run.
+not need it there, as the kernel ends with the run. In front of other cells it ends the run early.
 """
 
 from __future__ import annotations

@@ -42,10 +42,14 @@ class Tolerances:
                 return tolerance
         return None
 
-    def unused(self) -> tuple[Tolerance, ...]:
-        """Return the declarations that no error needed."""
+    def unused(self) -> list[str]:
+        """Say which declarations no error needed."""
         pairs = zip(self._declared, self._used, strict=True)
-        return tuple(tolerance for (tolerance, _), used in pairs if not used)
+        return [
+            f"tolerance for {tolerance.ename} was not needed: {tolerance.reason}"
+            for (tolerance, _), used in pairs
+            if not used
+        ]
 
     def __bool__(self) -> bool:
         """Return whether anything was declared."""

@@ -7,11 +7,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.notebook import ipynb
+from stepkit.notebook.cell_numbers import INJECTED_BY_RULE, SKIP_TAG, SKIPPED_BY_RULE, tags
 from stepkit.rules import Change
-from stepkit.rules.selectors import INJECTED_TAG, SKIP_TAG, Cell, code_cells
+from stepkit.rules.selectors import Cell, code_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _IDS_SINCE: Final = 5  # nbformat 4.5
 
@@ -38,20 +39,33 @@ class WorkingCopy:
 
     def skipped(self, cell: Cell) -> bool:
         """Return whether the cell is left out of the run."""
-        return SKIP_TAG in self.notebook.cells[cell.position].metadata.get("tags", ())
+        return SKIP_TAG in tags(self.notebook.cells[cell.position])
 
     def running(self, cells: Iterable[Cell]) -> list[Cell]:
         """Return those of ``cells`` that run: a change of the others would have no effect."""
         return [cell for cell in cells if not self.skipped(cell)]
 
     def set_source(self, cell: Cell, source: str, rule: str) -> None:
-        """Replace the cell's source; ``rule`` names the rule that says so."""
+        """Replace the cell's source; ``rule`` names the rule that says so.
+
+        A cell that becomes blank is left out of the run.
+        """
         self.notebook.cells[cell.position].source = source
+        if not source.strip():
+            self.skip(cell)
         self._changed[cell.position] = rule
 
     def changed_by(self, cell: Cell) -> str:
         """Return the name of the last rule that changed the cell's source, or ``""``."""
         return self._changed.get(cell.position, "")
+
+    def ends_with(self, cells: Collection[Cell]) -> list[Cell]:
+        """Return those of ``cells`` after which no other code runs."""
+        added = (at if side == "after" else at - 1 for at, side in self._beside)
+        running = (cell for cell in self.running(self.cells) if self.source(cell).strip())
+        own = (cell.position for cell in running if cell not in cells)
+        last = max((*added, *own), default=-1)
+        return [cell for cell in cells if cell.position > last]
 
     def count_skipped(self) -> int:
         """Count the cells that rules took out of the run."""
@@ -65,8 +79,8 @@ class WorkingCopy:
     def skip(self, cell: Cell) -> None:
         """Leave the cell out of the run."""
         if not self.skipped(cell):
-            metadata = self.notebook.cells[cell.position].metadata
-            metadata["tags"] = [*metadata.get("tags", ()), SKIP_TAG]
+            node = self.notebook.cells[cell.position]
+            node.metadata["tags"] = [*tags(node), SKIP_TAG, SKIPPED_BY_RULE]
 
     def inject(self, source: str, position: int, side: Literal["before", "after"]) -> str:
         """Add a code cell beside the cell at ``position`` and return its id.
@@ -80,7 +94,7 @@ class WorkingCopy:
             number += 1
         name = f"stepkit-injected-{number}"
         self._ids.add(name)
-        new = nbformat.v4.new_code_cell(source, id=name, metadata={"tags": [INJECTED_TAG]})
+        new = nbformat.v4.new_code_cell(source, id=name, metadata={"tags": [INJECTED_BY_RULE]})
         if (self.notebook.nbformat, self.notebook.nbformat_minor) < (4, _IDS_SINCE):
             del new["id"]
         self._beside[position, side].append(new)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local.secret_files import Secrets
+from stepkit.tekton import variables
 from stepkit.tekton.param_values import check_type, with_defaults
 from stepkit.tekton.yaml_documents import Node
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from stepkit.tekton.objects import Param, Pipeline
     from stepkit.tekton.variables import Names
     from stepkit.tekton.yaml_documents import Value
+
+_HOME: Final = re.compile(r"(?<!\$)(?:\$\$)*\$\(HOME\)")  # the kubelet reads $$ as a plain $
 
 
 def params(given: Sequence[str], pipeline: Pipeline) -> Names:
@@ -37,6 +41,8 @@ def params(given: Sequence[str], pipeline: Pipeline) -> Names:
     if lacking:
         raise error
     values = {name: _param_value(pipeline.params[name], text) for name, text in texts.items()}
+    for name, value in values.items():
+        _refuse_replaced(Node(value, f"--param {name}"))
     return with_defaults(pipeline.params, values, lambda _: error)
 
 
@@ -82,6 +88,21 @@ def _pairs(flag: str, what: str, given: Sequence[str]) -> dict[str, str]:
             raise ConfigurationError(f"{flag} {name} is given twice")
         found[name] = value
     return found
+
+
+def _refuse_replaced(value: Node) -> None:
+    """Raise an error for a value in which a cluster replaces what run-local would leave."""
+    for part in value.texts():
+        if found := variables.REFERENCE.search(part.value):
+            raise value.error(
+                f"Tekton replaces {found[0]} in a value, in some tasks and not in others: "
+                "write what it stands for"
+            )
+        if _HOME.search(part.value):
+            raise value.error(
+                "on a cluster $(HOME) in a value becomes another directory than here: "
+                "write $$(HOME) for the text itself"
+            )
 
 
 def _param_value(param: Param, text: str) -> Value:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.run_local.secret_files import SecretUse
 from stepkit.run_local.step_command import TEKTON_HOME
+from stepkit.system.logfile import one_line
 from stepkit.tekton import variables
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def plan_text(
         lines += ["", "finally, whatever happened before"]
         lines += [line for task in last for line in _task_lines(task)]
     lines += ["", *(f"result {n} = {_shown(v.value)}" for n, v in plan.pipeline.results.items())]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(map(one_line, lines)).rstrip() + "\n"
 
 
 def _task_lines(planned: PlannedTask) -> Iterator[str]:

@@ -77,13 +77,17 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
 def _pipeline_results(
     plan: Plan, ended: list[EndedTask]
 ) -> tuple[dict[str, Any], StepError | None]:
-    """Return the Pipeline's results, and why one is missing although its task succeeded."""
-    succeeded = {task.task.name: task.results for task in ended if task.status == "Succeeded"}
+    """Return the Pipeline's results, and why one is missing although its task succeeded.
+
+    As in Tekton from 1.12 on, a task that failed passes on what it wrote before.
+    """
+    written = {task.task.name: task.results for task in ended}
+    succeeded = {task.task.name for task in ended if task.status == "Succeeded"}
     scope = Names()
     for group, tasks in (("tasks", plan.pipeline.tasks), ("finally", plan.pipeline.final)):
         scope[group] = Names()
         for task in tasks:
-            known = succeeded.get(task.name, Names())
+            known = written.get(task.name, Names())
             declared = task.task.results
             results = {name: known.get(name, Missing(task.name, name)) for name in declared}
             scope[group][task.name] = Names(results=Names(results))

@@ -13,7 +13,7 @@ from stepkit.errors import ConfigurationError, StepError
 from stepkit.run_local import progress
 from stepkit.run_local.dag import dependencies, waves
 from stepkit.run_local.plan import task_runs, when_holds
-from stepkit.run_local.task_run import Outcome, Status, run_steps
+from stepkit.run_local.task_run import STEP_FAILED, STEP_OOM, Outcome, Status, run_steps
 from stepkit.tekton import variables
 from stepkit.tekton.objects import PipelineTask
 from stepkit.tekton.variables import Missing, MissingResult, Names
@@ -183,7 +183,7 @@ class Scheduler:
             return
         failed = [ended for ended in outcomes if ended.status == "Failed"]
         worst = failed[0] if failed else outcomes[0]
-        tolerated = run.ignored and worst.reason == "Failed"
+        tolerated = run.ignored and worst.reason in {STEP_FAILED, STEP_OOM}
         results = Names()
         for name in task.task.results:
             values: list[Any] = [o.results[name] for o in outcomes if name in o.results]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats.did_you_mean import did_you_mean
-from stepkit.redaction import redact
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stepkit.errors import StepError
-
-_SHORTEST_SECRET_LINE: Final = 8  # characters; a shorter line of a key file is not masked alone
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,11 @@ class SecretUse:
 
 
 class Secrets:
-    """The directories of the Secrets, by name. It remembers what it read, to mask it."""
+    """The directories of the Secrets, by name. What is read from them is masked."""
 
     def __init__(self, directories: Mapping[str, Path]) -> None:
         """Raise :class:`ConfigurationError` for a missing directory."""
         self.directories = directories
-        self._seen: frozenset[str] = frozenset()
-        self._lock = threading.Lock()
         for name, directory in self.directories.items():
             if not directory.is_dir():
                 raise ConfigurationError(f"--secret {name}: there is no directory {directory}")
@@ -70,14 +65,12 @@ class Secrets:
             value = os.fsdecode(path.read_bytes())
         if "\0" in value:
             raise ConfigurationError(f"{use} holds a NUL byte: no environment variable can")
-        lines = {line for line in value.splitlines() if len(line) >= _SHORTEST_SECRET_LINE}
-        with self._lock:  # other threads read the whole set while this one makes a new one
-            self._seen |= {value, value.strip(), *lines}
+        redaction.register(value)
         return value
 
     def redact(self, text: str) -> str:
         """Mask every secret that was read so far."""
-        return redact(text, self._seen)
+        return redaction.redact(text)
 
     def redacted(self, error: StepError) -> StepError:
         """Return ``error`` with every secret in its message masked."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import ConfigurationError, StepError
+from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.run_local import task_results, verdict
 from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
-from stepkit.system import atomic_files, process
+from stepkit.system import atomic_files, cgroup, process
 from stepkit.tekton.yaml_documents import Value
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
 
+STEP_FAILED: Final = "StepFailed"  # Tekton's reasons, from 1.12 on; before, both were "Failed"
+STEP_OOM: Final = "StepOOM"
 GRACE_SECONDS: Final = 30.0  # a pod's terminationGracePeriodSeconds, between SIGTERM and SIGKILL
 _KILLED: Final = 255  # Tekton's exit code of a step that a signal ended
 
@@ -74,7 +76,7 @@ def run_steps(run: TaskRun, machine: Machine) -> Outcome:
         except StepError as error:
             shown = machine.secrets.redact(str(error))
             failure = type(error)(f"task {run.label}: {shown}", reason=error.reason)
-            outcome = Outcome(status="Failed", reason="Failed", error=failure)
+            outcome = Outcome(status="Failed", reason=STEP_FAILED, error=failure)
         if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
             break
         logger.warning(
@@ -132,6 +134,7 @@ class _Attempt:
         named = {name for name, _ in command.env}  # an optional secret may be missing from env
         inherited = {name: value for name, value in os.environ.items() if name not in named}
         limit, own = self._limit(command)
+        kills = cgroup.oom_kills()
         done = process.run(
             argv,
             cwd=command.directory,
@@ -147,7 +150,7 @@ class _Attempt:
             return self._cancelled()
         if done.timed_out:
             return self._timed_out(command, own=own)
-        return self._ended(command, done)
+        return self._ended(command, done, oom_killed=kills != cgroup.oom_kills())
 
     def _limit(self, command: Command) -> tuple[float | None, bool]:
         """Return the seconds that are left, and whether the limit is the step's own."""
@@ -157,17 +160,27 @@ class _Attempt:
             return own, True
         return left, False
 
-    def _ended(self, command: Command, done: process.Completed) -> Outcome | None:
+    def _ended(
+        self, command: Command, done: process.Completed, *, oom_killed: bool
+    ) -> Outcome | None:
+        """Return how the Task ended if it ends here; ``oom_killed``: any process was."""
         code = _KILLED if done.code < 0 else done.code
         left = self._written()
         size = left.size()
         if size > (limit := verdict.room_for_results(len(self.commands))):
             error = verdict.results_too_large(self.run.label, size, limit)
-            return Outcome(status="Failed", reason="Failed", error=error)
+            return Outcome(status="Failed", reason=STEP_FAILED, error=error)
         if code and not command.tolerant:
-            error = verdict.failure(self.run.label, done, left.texts, self.machine.secrets.redact)
+            error = verdict.failure(
+                self.run.label,
+                done,
+                left.texts,
+                self.machine.secrets.redact,
+                oom_killed=oom_killed,
+            )
             found = self._read(strict=False)
-            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+            reason = STEP_OOM if error.reason is Reason.OUT_OF_MEMORY else STEP_FAILED
+            return Outcome(status="Failed", reason=reason, results=found, error=error)
         if code:
             logger.warning("%s: step %s failed with exit code %d: the Task goes on (onError)",
                            self.run.label, command.step.name, code)  # fmt: skip
@@ -183,7 +196,7 @@ class _Attempt:
         error = verdict.timed_out(self.run.label, what, limit or 0)
         if own:  # the container ends, the pod reports what it has
             found = self._read(strict=False)
-            return Outcome(status="Failed", reason="Failed", results=found, error=error)
+            return Outcome(status="Failed", reason=STEP_FAILED, results=found, error=error)
         return Outcome(status="Failed", reason="TaskRunTimeout", error=error)
 
     def _cancelled(self) -> Outcome:

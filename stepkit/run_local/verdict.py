@@ -16,6 +16,7 @@ _MESSAGE: Final = 4096  # bytes: a container's termination message, where Tekton
 _MESSAGES: Final = 12288  # bytes: what the kubelet keeps of all containers of a pod
 _INIT_CONTAINERS: Final = 2  # Tekton's own: prepare, and one for a workingDir
 
+_SIGKILLED: Final = (-9, 137)  # by itself, or below a shell or a container's runtime
 _ERROR_LINE: Final = re.compile(r"(?:^|[\s:])error:+\s*(\S.*)")
 _CLASSES: Final[Mapping[int, type[StepError]]] = {
     kind.exit_code: kind for kind in (ConfigurationError, UserCodeError)
@@ -23,13 +24,22 @@ _CLASSES: Final[Mapping[int, type[StepError]]] = {
 
 
 def failure(
-    label: str, done: Completed, results: Mapping[str, str], redact: Callable[[str], str]
+    label: str,
+    done: Completed,
+    results: Mapping[str, str],
+    redact: Callable[[str], str],
+    *,
+    oom_killed: bool = False,
 ) -> StepError:
     """Return the error of a step that failed, from its exit code and from what it wrote.
 
     A stepkit command writes the results ``reason`` and ``message``; any other program may print a
-    line with ``error:``, and the last one counts.
+    line with ``error:``, and the last one counts. ``oom_killed`` says that the OOM killer ended a
+    process while the step ran: one that SIGKILL ended is then out of memory.
     """
+    if oom_killed and done.code in _SIGKILLED:
+        message = f"task {label} was killed for memory: the OOM killer ended a process of it"
+        return ToolError(message, reason=Reason.OUT_OF_MEMORY)
     errors = [match[1] for line in done.output.splitlines() if (match := _ERROR_LINE.search(line))]
     said = (results.get("message", "").strip() or (errors or [""])[-1]).strip()
     what, usual = f"failed with exit code {done.code}", Reason.TASK_FAILED

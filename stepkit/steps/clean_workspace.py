@@ -185,7 +185,7 @@ def _check(options: Options) -> Path:
     real, root = Path(os.path.realpath(cache)), os.path.realpath(directory)
     if cache.is_relative_to(directory) and not real.is_relative_to(root):
         raise ConfigurationError(f"{cache} leads out of {directory}, through a link")
-    if not os.path.isdir(directory):  # noqa: PTH112 - as above
+    if not directory.is_dir():
         raise ConfigurationError(f"there is no directory {directory} to clean")
     ages = (options.runs_older_than, options.backups_older_than, options.scratch_older_than)
     of_cache = (options.cache_older_than, options.cache_size)

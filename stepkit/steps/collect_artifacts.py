@@ -28,7 +28,7 @@ from stepkit.artifacts.manifest import Artifact
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.options import DETAIL
 from stepkit.step import InReport
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, locks
 
 logger = logging.getLogger(__name__)
 
@@ -64,14 +64,15 @@ def run(options: Options) -> Outputs:
     directory = options.artifacts.absolute()
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
-    _copy(options.files, directory)
-    found = tuple(
-        artifact_manifest.describe(path, directory)
-        for path in artifact_manifest.regular_files(directory)
-        if not any(fnmatchcase(path.name, pattern) for pattern in options.exclude)
-        and not _is_own_report(path)
-    )
-    listed = artifact_manifest.write(directory, found)
+    with locks.locked_directory(directory):  # the last one of several lists the files of all
+        _copy(options.files, directory)
+        found = tuple(
+            artifact_manifest.describe(path, directory)
+            for path in artifact_manifest.regular_files(directory)
+            if not any(fnmatchcase(path.name, pattern) for pattern in options.exclude)
+            and not _is_own_report(path)
+        )
+        listed = artifact_manifest.write(directory, found)
     outputs = Outputs(
         manifest=listed,
         count=len(found),

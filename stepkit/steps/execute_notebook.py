@@ -93,7 +93,7 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
 class Outputs(GpuOutputs):
     """What was written, and how far the notebook came."""
 
-    in_report: ClassVar[InReport] = InReport(section="notebook", headline=True)
+    in_report: ClassVar[InReport] = InReport(section="notebook", headline=True, saves="output")
 
     notebook: Annotated[Path, "absolute path of the executed notebook"]
     log: Annotated[Path, "absolute path of the log file"]
@@ -209,10 +209,9 @@ def execute(prepared: Prepared) -> Executed:
         if options.page:
             stack.enter_context(nbconvert.preloading())
         outcome = engine.execute(request, prepared.running)
-    for declared in tolerances.unused():
-        logger.info("tolerance for %s was not needed: %s", declared.ename, declared.reason)
-    execution = replace(outcome.execution, skipped=prepared.patched.skipped)
-    return Executed(prepared, replace(outcome, execution=execution))
+    for line in (*notebook_verdict.describe_tolerated(outcome.execution), *tolerances.unused()):
+        logger.info("%s", line)
+    return Executed(prepared, outcome)
 
 
 def judge(executed: Executed) -> Outputs:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,17 @@ class Options(GpuOptions):
     run_timeout: Annotated[float | None, "limit for each notebook; 0 is none", DURATION] = None
     page: Annotated[bool, "convert each notebook to a page too"] = False
     log_output: Annotated[bool, "log what cells print, as it comes"] = False
+
+    @property
+    def reports_directory(self) -> Path:
+        """Where the reports of the notebooks go."""
+        return (self.reports or self.directory / "reports").absolute()
+
+    @property
+    def second_report(self) -> Path:
+        """A report beside those of the notebooks: only it names those that did not run."""
+        suffix = re.sub(r"[^\w.-]", "_", self.suffix)  # one that cannot end a name is refused later
+        return self.reports_directory / f"execute-notebooks{suffix}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +149,7 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
     if "/" in options.suffix or not options.suffix.isprintable():
         raise ConfigurationError(f"--suffix {options.suffix!a} cannot end the name of a file")
     directory = options.directory.absolute()
-    reports = options.reports.absolute() if options.reports else directory / "reports"
-    places = Places(directory=directory, reports=reports, suffix=options.suffix)
+    places = Places(directory=directory, reports=options.reports_directory, suffix=options.suffix)
     guard_request.settings(options, Path())  # wrong GPU options are refused once, not per notebook
     oom_retry.rungs(options, variant=options.variant)
     plan = _find_notebooks(options)

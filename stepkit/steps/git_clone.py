@@ -40,7 +40,13 @@ logger = logging.getLogger(__name__)
 
 # The cause of these is the server or the disk. Another error may come from a broken object of the
 # older checkout, and may not occur again when all objects are fetched anew.
-_SERVER_REASONS = {Reason.AUTH, Reason.NOT_FOUND, Reason.NETWORK, Reason.DISK_FULL}
+_SERVER_REASONS = {
+    Reason.AUTH,
+    Reason.NOT_FOUND,
+    Reason.NETWORK,
+    Reason.CHECKSUM,
+    Reason.DISK_FULL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +186,9 @@ def _separate(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _access(options: Options, stack: ExitStack) -> Access:
     """Gather what is needed to reach the server; ssh keys are removed when ``stack`` ends."""
-    token = git_credentials.from_token(options.username, options.token, options.token_file)
+    token = git_credentials.from_token(
+        options.username, options.token, options.token_file, timeout=options.timeout
+    )
     credentials: tuple[Credential, ...] = (token,) if token else ()
     if options.basic_auth:
         stored = git_credentials.from_directory(options.basic_auth, options.url)

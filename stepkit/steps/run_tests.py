@@ -2,9 +2,10 @@ r"""Run a test repository's pytest suite against the files that earlier steps ma
 
 The input files are copied into the checkout's input directory, which is emptied first. The
 tests' packages are installed into a separate environment, and pytest runs with its Python.
-Whether the tests passed is read from pytest's exit code and its JUnit report together; a report
-that is missing or broken fails the step. The log, the JUnit and coverage reports and the HTML
-page are left in the artifacts directory, however the tests end.
+Whether the tests passed is read from pytest's exit code, its JUnit report and what a plugin of
+stepkit counted; a report that is missing, broken or contradicts the run fails the step. The log,
+the JUnit and coverage reports and the HTML page are left in the artifacts directory, however the
+tests end.
 
 For example:
 
@@ -16,12 +17,14 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
+from stepkit.git import staged_files
 from stepkit.options import DETAIL, DURATION
 from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, locks
@@ -151,6 +154,7 @@ def run(options: Options) -> Outputs:
         python, choice = _prepare(options, checkout, environment, choice)
         if planned:
             stage_inputs.stage(checkout, options.input_directory, planned)
+            staged_files.record(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
         return _run_pytest(options, checkout, python, reports, choice)
 
@@ -209,11 +213,17 @@ def _run_pytest(
     allowances = [Allowance.parse(text) for text in options.allow_failures]
     _warn_of_unused(allowances, cases)
     counts = count_outcomes(cases, allowances)
+    for test in counts.failures:
+        if test.allowed:
+            why = test.reason or "no reason is given"
+            logger.info("allowed: %s: %s: %s", test.name, test.message, why)
     outputs = _outputs(counts, reports, choice)
     out_of_memory = kills != cgroup.oom_kills()
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
     if failure is None:
         return outputs
+    places = (checkout, reports.log.parent, Path(tempfile.gettempdir()))
+    failure = verdict.blame_full_disk(failure, places)
     if failure.reason is Reason.NO_TESTS and options.marker:
         declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"

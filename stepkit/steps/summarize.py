@@ -2,9 +2,10 @@ r"""Write STEP_SUMMARY.md: how a run went, from the reports of its steps alone.
 
 Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
 steps, the cells, the tests, the artifacts. Nothing is estimated: an expected step without a
-report is shown as "not run". On GitHub the page also goes to the job's summary. The step itself
-succeeds whatever the verdict is. With --enforce it fails as the step that decided the verdict
-did; use it at the end of a pipeline that goes on after a task has failed.
+report is shown as "not run". On GitHub the page also goes to the job's summary. The last line says
+how the run went. The step itself succeeds whatever the verdict is: its exit code is 0. With
+--enforce it fails as the step that decided the verdict did; use it at the end of a pipeline that
+goes on after a task has failed.
 
 For example:
 
@@ -48,6 +49,7 @@ class Outputs:
     """The page, and the verdict on the whole run."""
 
     in_report: ClassVar[InReport] = InReport(ends_run=True)
+    message_is_verdict: ClassVar[bool] = True
 
     summary: Annotated[Path, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
@@ -64,12 +66,11 @@ def run(options: Options) -> Outputs:
     if options.github_summary:
         with atomic_files.explaining(f"cannot append to {options.github_summary}"):
             atomic_files.append(options.github_summary, page)
-    cause = found.cause
     outputs = Outputs(
         summary=summary,
         verdict=found.verdict,
         tolerated=found.tolerated,
-        message=f"{found.verdict}: {cause.name}: {cause.message}" if cause else found.headline,
+        message=_sentence(found),
     )
     if not any(entry.data or entry.reason == Reason.BAD_INPUT for entry in found.entries):
         raise ConfigurationError(
@@ -81,6 +82,17 @@ def run(options: Options) -> Outputs:
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
     return outputs
+
+
+def _sentence(found: run_record.Run) -> str:
+    begin = {
+        "failed": "the run failed",
+        "cancelled": "the run was cancelled",
+        "incomplete": "the run is incomplete",
+    }.get(found.verdict, f"the run {found.headline}")
+    if found.cause:
+        return f"{begin}: {found.cause.name}: {found.cause.message}"
+    return f"{begin}: not run: {', '.join(found.not_run)}" if found.not_run else begin
 
 
 def _error(found: run_record.Run, outputs: Outputs) -> StepError:

@@ -6,33 +6,18 @@ used.
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.errors import ConfigurationError
+from stepkit.system import os_errors, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import ExitStack
     from typing import IO
-
-_NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
-_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def os_error(what: str, error: OSError) -> StepError:
-    """Return ``error`` as ToolError for a full disk, which may be emptied, else as our user's."""
-    why = error.strerror or str(error)
-    if error.errno in _NO_SPACE:
-        return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
-    if error.errno in _DENIED:
-        return ConfigurationError(f"{what}: {why} for uid {os.getuid()}: choose a writable path")
-    return ConfigurationError(f"{what}: {why}")
 
 
 @contextmanager
@@ -41,7 +26,7 @@ def explaining(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise os_error(what, error) from error
+        raise os_errors.explain(what, error) from error
 
 
 def read(path: Path) -> bytes:
@@ -64,29 +49,18 @@ def write_atomically(
     until the disk has the file, which then outlives a power cut. Raises :class:`StepError` when
     the file cannot be written.
     """
-    import secrets
-
     pieces = [content] if isinstance(content, str | bytes) else content
-    # mkstemp would make the file private, and where the directory has a default ACL, the umask does
-    # not say which permissions to add again.
-    scratch = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with explaining(f"cannot write {path}"):
         check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(scratch, flags, 0o666)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for text in pieces:
-                    data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
-                    file.write(data)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            scratch.replace(path)
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
+        with scratch.file(path) as (new, handle), os.fdopen(handle, "wb", closefd=False) as file:
+            for text in pieces:
+                data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+                file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(handle)
+            new.replace(path)
 
 
 def sync(directory: Path) -> None:
@@ -140,25 +114,24 @@ def _close(file: IO[str]) -> None:
 
 def copy_atomically(source: Path, target: Path) -> None:
     """Copy one file so that ``target`` is the old file or the whole new one."""
-    from tempfile import TemporaryDirectory
-
     with explaining(f"cannot copy {source} to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name[:40]}-", dir=target.parent) as scratch:
-            new = Path(scratch, "new")
-            shutil.copyfile(source, new)
+        with (
+            source.open("rb") as old,
+            scratch.file(target) as (new, handle),
+            os.fdopen(handle, "wb", closefd=False) as copy,
+        ):
+            shutil.copyfileobj(old, copy)
+            copy.flush()
             new.replace(target)
 
 
 def check_writable(directory: Path) -> None:
     """Make ``directory`` and a file in it, before any work depends on it."""
-    from tempfile import mkstemp
-
     with explaining(f"cannot write to {directory}"):
         directory.mkdir(parents=True, exist_ok=True)
-        handle, scratch = mkstemp(prefix=".stepkit-", dir=directory)
-        os.close(handle)
-        Path(scratch).unlink()
+        with scratch.file(directory / "probe"):
+            pass
 
 
 def sha256(path: Path) -> str:
@@ -223,39 +196,23 @@ def replacing(
 
     Raises :class:`StepError` when the directory cannot be replaced.
     """
-    from tempfile import mkdtemp
-
     from stepkit.system.rename_exchange import exchange
 
-    with explaining(f"cannot make a directory beside {destination}"):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{destination.name}.stepkit-"
-        scratch = Path(mkdtemp(prefix=prefix, dir=destination.parent))
-    try:
-        new = scratch / "new"
-        new.mkdir()
+    with ExitStack() as held:
+        with explaining(f"cannot make a directory beside {destination}"):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            beside = held.enter_context(scratch.directory(destination))
+            new = beside / "new"
+            new.mkdir()
         yield new
         with explaining(f"cannot move the new {destination.name} to {destination}"):
             if not os.path.lexists(destination):
                 new.rename(destination)
                 return
-            old = backup or scratch / "old"
+            old = backup or beside / "old"
             exchange(new, destination, old)
             if backup and keep and not keep(backup):
-                backup.rename(scratch / "old")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def remove_scratch(destination: Path) -> None:
-    """Remove what a killed run of :func:`replacing` left beside ``destination``.
-
-    The caller must hold the destination's lock, because another run's scratch may be in use.
-    """
-    ours = re.compile(rf"\.{re.escape(destination.name)}\.stepkit-[a-z0-9_]{{8}}")
-    for path in destination.parent.iterdir():
-        if ours.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+                backup.rename(beside / "old")
 
 
 def umask() -> int:

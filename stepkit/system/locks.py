@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from stepkit.system import atomic_files
@@ -55,6 +55,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+@contextmanager
+def locked_directory(directory: Path) -> Iterator[None]:
+    """Let one process at a time into the block, by a lock of the directory itself.
+
+    Nothing is written for it. NFS and file systems without locks do not lock a directory: others
+    are not kept out there.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.callback(os.close, acquire(directory, create=False))
+        yield
 
 
 def is_held(path: Path) -> bool:

@@ -1,12 +1,13 @@
-"""Write what a step logs to a file, too."""
+"""Write what a step logs to a file, too, each event as one line."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.system import atomic_files
 
@@ -16,14 +17,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+# Control characters but the tab, what else ends a line, and what reverses the text after it.
+_CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: str) -> str:
+    r"""Return ``text`` as one line that no terminal and no CI service takes for a command.
+
+    Control characters are escaped, as in ``\n`` and ``\x1b``, and colours are left out. GitHub
+    reads a command wherever a line has ``##[``.
+    """
+    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], _COLOUR.sub("", text))
+    return plain.replace("##[", r"#\x23[")
+
 
 class StampedFormatter(logging.Formatter):
-    """A line for each event: time in UTC, level, message."""
+    """One line for each event, without control characters: time in UTC, level, message."""
 
     converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return one_line(super().format(record))
 
 
 class _File(logging.FileHandler):

@@ -6,10 +6,12 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 # A large node without persistence mode takes seconds to answer the first query.
 ANSWER_SECONDS: Final = 10.0
@@ -52,11 +54,27 @@ class Device:
 def read_memory() -> tuple[int, int] | None:
     """Return bytes used and bytes in all, over all GPUs; None without a GPU or a driver.
 
-    Also None when the driver does not answer within :data:`ANSWER_SECONDS`. A separate thread
-    waits for it, because a thread that waits for a driver does not handle signals.
+    Also None when the driver does not answer within :data:`ANSWER_SECONDS`.
     """
-    answers: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
-    thread = threading.Thread(target=lambda: answers.put(_query_memory()), daemon=True)
+    return _answer(_query_memory)
+
+
+def read_utilisation() -> int | None:
+    """Return the percentage of time in which the busiest GPU worked lately.
+
+    None if the driver does not say so of each GPU, as for MIG instances, or does not answer within
+    :data:`ANSWER_SECONDS`.
+    """
+    return _answer(_query_utilisation)
+
+
+def _answer(ask: Callable[[], T]) -> T | None:
+    """Return the answer of ``ask``, None if it takes longer than :data:`ANSWER_SECONDS`.
+
+    A separate thread waits for it: one that waits for a driver does not handle signals.
+    """
+    answers: SimpleQueue[T] = SimpleQueue()
+    thread = threading.Thread(target=lambda: answers.put(ask()), daemon=True)
     with suppress(Empty, RuntimeError):  # too late, or the container allows no more threads
         thread.start()
         return answers.get(timeout=ANSWER_SECONDS)
@@ -78,6 +96,17 @@ def _query_memory() -> tuple[int, int] | None:
     if not infos:
         return None
     return sum(int(info.used) for info in infos), sum(int(info.total) for info in infos)
+
+
+def _query_utilisation() -> int | None:
+    import pynvml
+
+    with initialised() as ready:
+        found = handles() if ready else ()
+        rates = [query(pynvml.nvmlDeviceGetUtilizationRates, handle) for _, handle in found]
+    if not rates or None in rates:
+        return None
+    return max(int(rate.gpu) for rate in rates)
 
 
 def devices() -> tuple[Device, ...]:

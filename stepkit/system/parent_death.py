@@ -35,6 +35,7 @@ def end_with_parent(environment: MutableMapping[str, str]) -> None:
         return
     _prctl(_SET_PDEATHSIG, signal.SIGTERM)
     if str(os.getppid()) != wanted:  # it died before this process could ask
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # there is nothing to save, or to report to
         signal.raise_signal(signal.SIGTERM)
 
 

@@ -11,15 +11,15 @@ import logging
 import os
 import struct
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from stat import S_IMODE, S_IROTH, S_IRWXG, S_IRWXU, S_ISGID, S_IWGRP, S_IWOTH, S_IXOTH
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files
+from stepkit.system import os_errors, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,22 @@ _ACL_VERSION: Final = 2
 _USER, _GROUP, _OTHER = 0x01, 0x04, 0x20
 _NO_ID: Final = 0xFFFFFFFF
 _READ_AND_SEARCH: Final = S_IROTH | S_IXOTH
+
+
+def make_open_as_above(directory: Path) -> None:
+    """Make ``directory`` and what is missing above it, each shared if the one above it is.
+
+    A directory is shared if its group may write in it, as on a volume with ``fsGroup``.
+
+    Raises :class:`stepkit.errors.StepError`.
+    """
+    with explaining(directory, "cannot make"):
+        missing = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+        for path in reversed(missing):
+            with suppress(FileExistsError):  # another process makes it, and shares it
+                path.mkdir()
+                if path.parent.stat().st_mode & S_IWGRP:
+                    share(path)
 
 
 def share(directory: Path) -> None:
@@ -84,16 +100,12 @@ def check_writable(directory: Path) -> None:
     Raises :class:`ConfigurationError` that names owner, group and mode when this user may not, and
     :class:`stepkit.errors.ToolError` (``disk-full``) when there is no room.
     """
-    from tempfile import mkstemp
-
-    with explaining(directory, "cannot write in"):
-        handle, probe = mkstemp(prefix=".stepkit-", dir=directory)
-        try:
-            os.write(handle, bytes(_PROBE_BYTES))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-            Path(probe).unlink()
+    with (
+        explaining(directory, "cannot write in"),
+        scratch.file(directory / "probe") as (_, handle),
+    ):
+        os.write(handle, bytes(_PROBE_BYTES))
+        os.fsync(handle)
 
 
 @contextmanager
@@ -107,7 +119,7 @@ def explaining(path: Path, what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _DENIED:
             raise denied(f"{what} {path}", error, path) from error
-        raise atomic_files.os_error(f"{what} {path}", error) from error
+        raise os_errors.explain(f"{what} {path}", error) from error
 
 
 def denied(what: str, error: OSError, path: Path) -> ConfigurationError:

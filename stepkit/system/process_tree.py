@@ -57,11 +57,14 @@ class ProcessTree:
     Reading is cheap enough to go on all the time: five times a second for fifty processes must cost
     less than half a hundredth of a core. Each process has one small file that stays open, the
     larger file with the CPU time is read on demand, and the table of processes is listed only when
-    a process was started since. psutil opens each file anew and always lists the whole table.
+    a process was started since, in at most ``listing_share`` of a core's time: on a large machine,
+    a new process counts some seconds later. psutil opens each file anew and always lists the whole
+    table.
     """
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, *, listing_share: float = _LISTING_SHARE) -> None:
         self.root = root
+        self._listing_share = listing_share
         self._files: dict[int, int | None] = {}
         self._elsewhere: set[str] = set()
         self._newest = b""
@@ -119,7 +122,7 @@ class ProcessTree:
 
         A sandbox may hide the number of the newest process: then there may always be a new one.
         """
-        pause = self._listing_cost / _LISTING_SHARE
+        pause = self._listing_cost / self._listing_share
         if time.monotonic() - self._listed_at < pause:
             return False
         newest = _contents("/proc/loadavg").rpartition(b" ")[2].strip()

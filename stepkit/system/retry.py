@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ToolError
 
@@ -12,22 +12,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_RETRY_AFTER: Final = 300.0  # seconds
+
 
 def retrying(attempts: int) -> Retrying:
     """Retry after a :class:`ToolError` alone, with at most ``attempts`` calls in all.
 
     Waits between attempts are random, up to 2, 4, 8 ... 60 seconds ("full jitter", so that many
-    pods that failed together do not retry together).
+    pods that failed together do not retry together). A server that asks for a longer wait gets it,
+    up to five minutes.
     """
     import tenacity
 
+    random_wait = tenacity.wait_random_exponential(multiplier=1, max=60)
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(ToolError),
         stop=tenacity.stop_after_attempt(attempts),
-        wait=tenacity.wait_random_exponential(multiplier=1, max=60),
+        wait=lambda state: max(random_wait(state), asked_for(state)),
         before_sleep=_log,
         reraise=True,
     )
+
+
+def asked_for(state: RetryCallState) -> float:
+    """Return how many seconds the server asked to wait after the failed attempt, within limits."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, ToolError) else None
+    return min(asked or 0.0, _LONGEST_RETRY_AFTER)
 
 
 def _log(state: RetryCallState) -> None:

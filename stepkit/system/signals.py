@@ -1,4 +1,4 @@
-"""Handle the signals that ask to stop, around work that must not be interrupted half-way."""
+"""Run work that a signal must not interrupt half-way in another thread, and ask it to end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import STOPPING
+from stepkit.system import stop_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from signal import Signals
     from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -22,21 +22,17 @@ _POLL_SECONDS: Final = 0.2
 
 
 @contextmanager
-def handle(by: Callable[[int, FrameType | None], None], *signals: Signals) -> Iterator[None]:
-    """Have ``signals`` handled ``by`` a function while the block runs.
+def _handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have the signals that ask to stop handled ``by`` a function while the block runs.
 
-    At its end the handlers of all :data:`STOPPING` signals are restored, also those that the block
-    changed. An ignored SIGHUP stays ignored, as nohup wants it. Outside of the main thread, which
-    alone can handle signals, this does nothing.
+    Outside of the main thread, which alone can handle signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {signum: signal.getsignal(signum) for signum in STOPPING}
     try:
-        for signum in signals:
-            if signum != signal.SIGHUP or before[signum] != signal.SIG_IGN:
-                signal.signal(signum, by)
+        stop_requests.install(by)
         yield
     finally:
         for signum, action in before.items():
@@ -58,7 +54,7 @@ def run_stoppable(
     first: int | None = None
     with ThreadPoolExecutor(1) as pool:
         try:
-            with handle(lambda signum, _: received.put(signum), *STOPPING):
+            with _handled(lambda signum, _: received.put(signum)):
                 future = pool.submit(work)
                 future.add_done_callback(lambda _: received.put(None))
                 for signum in _until_none(received):

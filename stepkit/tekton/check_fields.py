@@ -28,6 +28,19 @@ _WORDS: Final = {
         re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"),
         "is not a valid name: use lower-case letters, digits and '-'",
     ),
+    "labelValue": (
+        re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?"),
+        "is not the value of a label: use letters, digits, '-', '_' and '.', 63 at most",
+    ),
+    "name": (
+        re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
+        "is not a valid name: use lower-case letters, digits, '-' and '.'",
+    ),
+    # A variable passes: Tekton replaces none there, which another check says.
+    "quantity": (
+        re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?|.*\$\(.*"),
+        "is not a quantity such as 500m or 4Gi",
+    ),
     "string": (re.compile(r".*", re.DOTALL), ""),
 }
 
@@ -93,7 +106,8 @@ def _mapping_problems(
 
 def _scalar_problem(value: Any, kind: str) -> str:
     """Say why ``value`` is not of the scalar type ``kind``; ``""`` where it is."""
-    if kind in {"any", "value"}:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in {"any", "value"} or (kind == "quantity" and number):
         return ""
     if kind == "boolean":
         return "" if isinstance(value, bool) else f"must be true or false, not {_kind_of(value)}"

@@ -178,7 +178,8 @@ def _inside(here: Any, part: str, before: list[str], reference: str, node: Node)
     if isinstance(here, list) and part.isdigit():
         if int(part) < len(here):
             return here[int(part)]
-        raise node.error(f"$({reference}): there are only {len(here)} items")
+        count = f"there are only {len(here)} items" if here else "the list is empty"
+        raise node.error(f"$({reference}): {count}")
     if isinstance(here, dict) and part in here:
         return here[part]
     hint = did_you_mean(part, here) if isinstance(here, dict) else ""

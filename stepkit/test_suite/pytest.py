@@ -39,6 +39,9 @@ _BUILT_IN_MARKERS: Final = frozenset(
      "tryfirst", "trylast", "usefixtures", "xdist_group", "xfail"}
 )  # fmt: skip
 
+# How pytest names the empty configuration that it gets here, as seen from the checkout.
+_NO_CONFIGURATION: Final = re.compile(r"((?:config|ini)file: )\S*/dev/null")
+
 _PROBE: Final = """
 import importlib, json, sys
 errors = {}
@@ -99,7 +102,10 @@ def check(python: Path, installer: str) -> None:
 
     Raises a :class:`ConfigurationError` that names what is missing and the remedy.
     """
-    with TemporaryDirectory(prefix="stepkit-pytest-") as empty:  # no file of the checkout shadows
+    with (
+        atomic_files.explaining("cannot make a temporary directory"),
+        TemporaryDirectory(prefix="stepkit-pytest-") as empty,  # no file of the checkout shadows
+    ):
         done = process.run(
             [python, "-P", "-c", _PROBE, *PLUGINS],
             cwd=Path(empty),
@@ -156,6 +162,7 @@ def run(
 
         def keep(line: str) -> None:
             nonlocal failed_to_write
+            line = _NO_CONFIGURATION.sub(r"\1none", line)
             logger.info("pytest: %s", line)
             try:
                 log.write(f"{line}\n")

@@ -1,8 +1,8 @@
-"""A pytest plugin that records which tests were collected and which were run.
+"""A pytest plugin that records which tests were collected, which were run and which failed.
 
-pytest's printed output can be imitated or switched off, and neither its exit code nor its JUnit
-report shows that it stopped before the last test. The plugin is loaded from a directory outside
-the checkout.
+pytest's printed output can be imitated or switched off, a conftest can change its exit code and its
+JUnit report, and neither shows that it stopped before the last test. The plugin is loaded from a
+directory outside the checkout.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Recorder:
     def __init__(self):
         self.collected = None
         self.ran = set()
+        self.passed = set()
+        self.failed = set()
         self.failures = 0
         self.stopped = ""
         self.overruled = False
@@ -56,14 +58,17 @@ class Recorder:
         self.collected = (self.collected or set()) | set(names)
 
     def pytest_runtest_logreport(self, report):
-        if report.outcome in ("failed", "skipped") or (
-            report.when == "call" and report.outcome == "passed"
-        ):
+        passed = report.when == "call" and report.outcome == "passed"
+        if passed:
+            self.passed.add(report.nodeid)
+        if passed or report.outcome in ("failed", "skipped"):
             self.ran.add(report.nodeid)
         self.pytest_collectreport(report)
 
     def pytest_collectreport(self, report):
-        self.failures += report.failed and not hasattr(report, "wasxfail")
+        if report.failed and not hasattr(report, "wasxfail"):
+            self.failures += 1
+            self.failed.add(report.nodeid)
 
     def pytest_keyboard_interrupt(self, excinfo):
         self.stopped = "%s: %s" % (excinfo.type.__name__, excinfo.value)
@@ -81,6 +86,8 @@ class Recorder:
         recorded = {
             "collected": None if self.collected is None else sorted(self.collected),
             "ran": sorted(self.ran),
+            "passed": sorted(self.passed),
+            "failed": sorted(self.failed),
             "interrupted": bool(self.stopped) and self.stopped != stop,
             "stopped": self.stopped,
             "overruled": bool(self.overruled),
@@ -99,11 +106,15 @@ def pytest_configure(config):
 class Recorded:
     """What the plugin recorded of one pytest session.
 
-    ``missing`` names the collected tests that did not run; ``complete`` is false when pytest was
-    interrupted, did not finish collecting, or left out a test; ``stopped`` gives the reason in one
-    line, if known. ``overruled`` means that something besides a failed test set the exit code.
+    ``failed`` names the tests that failed in any phase, and the files that could not be collected;
+    ``passed`` counts the tests whose call passed. ``missing`` names the collected tests that did
+    not run; ``complete`` is false when pytest was interrupted, did not finish collecting, or left
+    out a test; ``stopped`` gives the reason in one line, if known. ``overruled`` means that
+    something besides a failed test set the exit code.
     """
 
+    failed: tuple[str, ...] = ()
+    passed: int = 0
     missing: tuple[str, ...] = ()
     collected: int = 0
     complete: bool = True
@@ -125,6 +136,8 @@ def read(directory: Path) -> Recorded | None:
     collected = recorded["collected"]  # None if pytest did not finish collecting
     missing = tuple(sorted(set(collected or ()) - set(recorded["ran"])))
     return Recorded(
+        failed=tuple(recorded["failed"]),
+        passed=len(recorded["passed"]),
         missing=missing,
         collected=len(collected or ()),
         complete=collected is not None and not missing and not recorded["interrupted"],

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -154,13 +153,14 @@ def _open_directory(checkout: Path, directory: str) -> Iterator[int]:
 
 
 def _copy(source: Path, name: str, handle: int) -> None:
-    scratch = f".stepkit-{secrets.token_hex(8)}"
-    new = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
+    beside = scratch.name_for(name)
+    new = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=handle)
     try:
         with os.fdopen(new, "wb") as target, source.open("rb") as content:
+            scratch.hold(new)
             shutil.copyfileobj(content, target)
-        os.rename(scratch, name, src_dir_fd=handle, dst_dir_fd=handle)
+        os.rename(beside, name, src_dir_fd=handle, dst_dir_fd=handle)
     except BaseException:
         with suppress(FileNotFoundError):
-            os.unlink(scratch, dir_fd=handle)
+            os.unlink(beside, dir_fd=handle)
         raise

@@ -7,10 +7,12 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
+from stepkit.system import disk
 from stepkit.test_suite.counts import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from stepkit.system.process import Completed
     from stepkit.test_suite.counts import Counts
@@ -45,10 +47,26 @@ def judge(
         return type(unread)(message, reason=unread.reason)
     return (
         error
+        or _find_contradiction(counts, recorded)
         or _find_failures(counts, recorded)
         or _find_tests_that_did_not_run(counts, recorded)
         or _find_other_failure(done, counts, recorded)
     )
+
+
+def blame_full_disk(failure: StepError, places: Sequence[Path]) -> StepError:
+    """Return ``failure``, or a :class:`ToolError` if the disk of one of ``places`` is full.
+
+    A test that cannot write fails whether or not what it tests is right.
+    """
+    for place in places:
+        if lacking := disk.what_is_full(place):
+            return ToolError(
+                f"the disk of {place} has no {lacking} left, so that the tests say nothing: "
+                f"{failure}: free some and run again",
+                reason=Reason.DISK_FULL,
+            )
+    return failure
 
 
 def _find_abnormal_end(
@@ -109,6 +127,26 @@ def _explain_exit_code(done: Completed, counts: Counts, recorded: Recorded | Non
         internal = re.findall(r"^INTERNALERROR> (\w.*)$", done.output, re.MULTILINE)
         return f"pytest or one of its plugins broke: {internal[-1] if internal else why}"
     return f"pytest ended with exit code {done.code}: {(recorded and recorded.stopped) or why}"
+
+
+def _find_contradiction(counts: Counts, recorded: Recorded | None) -> StepError | None:
+    """Find what the JUnit report, which a conftest can rewrite, says and pytest's hooks did not."""
+    if recorded is None:
+        return None
+    failed, reported = len(recorded.failed), len(counts.failures)
+    if failed > reported:
+        names = _join_some([name.rpartition("::")[2] for name in recorded.failed], ", ")
+        what = f"{pluralize(failed, 'test')} failed ({names}), and the report lists {reported}"
+    elif counts.passed and not recorded.passed:
+        passed = f"{counts.passed} of {pluralize(counts.total, 'test')}"
+        what = f"the report lists {passed} as passed, and none did"
+    else:
+        return None
+    return UserCodeError(
+        f"the test report contradicts the run: {what}: look in conftest.py and in pytest's plugins "
+        "for what rewrites it",
+        reason=Reason.TESTS_BROKEN,
+    )
 
 
 def _find_failures(counts: Counts, recorded: Recorded | None) -> StepError | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.formats import durations
 from stepkit.git import local_changes
-from stepkit.system import atomic_files, backups, locks, removal
+from stepkit.system import atomic_files, backups, locks, removal, scratch
 from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 _LOCK: Final = ".stepkit-clean.lock"
 _LOCK_MODE: Final = 0o660
-_SCRATCH: Final = re.compile(r"\.(?P<name>.+)\.stepkit-[a-z0-9_]{8}", re.ASCII | re.DOTALL)
 _SCRATCH_CONTENT: Final = {"new", "old"}  # of atomic_files.replacing
 
 _SKEW: Final = 300.0  # seconds by which the clock of a file server may be ahead of ours
@@ -71,8 +69,7 @@ def lock_cleaning(directory: Path) -> Iterator[None]:
         except StepError as error:
             if error.reason != Reason.DISK_FULL:
                 raise
-            with suppress(OSError):  # NFS does not lock what is open for reading alone
-                held.callback(os.close, locks.acquire(directory, create=False))
+            held.enter_context(locks.locked_directory(directory))
         yield
 
 
@@ -171,23 +168,28 @@ def find_trash(places: Iterable[Path]) -> Iterator[Candidate]:
 
 
 def find_scratch(places: Iterable[Path], *, older_than: float, now: float) -> Iterator[Candidate]:
-    """Yield the scratch directories of killed commands, unchanged for ``older_than`` seconds.
+    """Yield the scratch of killed commands, unchanged for ``older_than`` seconds.
 
-    A scratch directory whose lock is held is in use, and one without a lock file may be in use
-    for an hour. The content of another user's may be unreadable: its name counts then.
+    Scratch that a process holds is in use, or whose target one has locked; without a lock file it
+    may be in use for an hour. The content of another user's may be unreadable: its name counts
+    then.
     """
     for path in (child for place in places for child in _children(place)):
-        found = _SCRATCH.fullmatch(path.name)
-        if not found or not path.is_dir():
+        target = scratch.target_of(path)
+        if target is None:
             continue
-        target, lock = path.with_name(found["name"]), path.with_name(f".{found['name']}.lock")
+        lock = path.with_name(f".{target.name}.lock")
         least = older_than if os.path.lexists(lock) else max(older_than, _QUIET)
         measured = removal.measure(path)
         in_future = measured.changed > now + _SKEW
-        if (now - measured.changed < least and not in_future) or locks.is_held(lock):
+        if now - measured.changed < least and not in_future:
+            continue
+        if locks.is_held(lock) or scratch.in_use(path):
             continue
         try:
             content = set(os.listdir(path))  # noqa: PTH208 - names alone are wanted
+        except NotADirectoryError:
+            content = set()
         except OSError:
             content = _SCRATCH_CONTENT
         if not content <= _SCRATCH_CONTENT:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files, permissions
+from stepkit.system import atomic_files, permissions, scratch
 
 NAME: Final = ".stepkit-run.json"
 SCHEMA: Final = "stepkit.run/1"
@@ -23,7 +22,6 @@ SCHEMA: Final = "stepkit.run/1"
 _LARGEST: Final = 1 << 16  # bytes; a larger file is not a marker
 _LARGEST_REPORT: Final = 50 << 20  # bytes; a larger file is not a report
 # What a killed prepare-workspace leaves: a half-written report or marker, or its test file.
-_SCRATCH: Final = re.compile(r"\.(.+\.json|stepkit)-[a-z0-9_]{8}")
 _LOST_AND_FOUND: Final = "lost+found"  # made by mkfs
 
 
@@ -100,7 +98,7 @@ def check_unused(directory: Path) -> None:
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in sorted([*names, *links]):
                 path = Path(folder, name)
-                if not (_SCRATCH.fullmatch(name) or read_report(path)):
+                if not (scratch.is_scratch(name) or read_report(path)):
                     raise ConfigurationError(
                         f"{directory} holds files that no step made, such as "
                         f"{path.relative_to(directory)}: give the run its own directory, "

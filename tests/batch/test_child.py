@@ -82,6 +82,17 @@ def test_anything_else_is_a_failure(
     assert run.exit_code == code
 
 
+def test_a_process_that_the_oom_killer_ended_is_out_of_memory(tmp_path: Path) -> None:
+    report = tmp_path / "a.json"
+    report.write_text(json.dumps(REPORT))
+    done = Completed(code=-9, output="", seconds=1.5)
+
+    run = batch_child.judge(ONE, done, report, oom_killed=True)
+
+    assert (run.status, run.reason, run.exit_code) == ("failed", Reason.OUT_OF_MEMORY, -9)
+    assert run.message == "its process was killed for memory, by the OOM killer"
+
+
 def test_a_success_with_another_exit_code_in_the_report_is_a_failure(tmp_path: Path) -> None:
     run = ended(tmp_path, {**REPORT, "exit_code": 3}, 3)
 

@@ -72,6 +72,7 @@ def test_numbers_below_the_least_are_refused(
         (["--name="], "--name is empty: whom to greet"),
         (["--name=x", "--loud=yes"], "'yes' is neither true nor false"),
         (["--name=x", "--limit=many"], "'many' is not a whole number"),
+        (["--name=x", "--limit=1" + "0" * 400], "0...' is too large"),
         (["--name=x", "--limit=0"], "argument --limit/-l: '0' is too low: at least 1; see"),
         (["--name=x", "--limit", "-3"], "argument --limit/-l: '-3' is too low: at least 1; see"),
         (["--name=x", "--wait=soon"], "'soon' is not a duration: write 90, 90s, 5m or 1h30m"),

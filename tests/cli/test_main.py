@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import python, run
+from commands import stepkit as stepkit_
 from greeting import Options, Outputs, Register, greet, raising
 from waiting import until
 
@@ -43,7 +44,8 @@ def test_writes_results_and_report(
     digest = "04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00"
     assert report["artifacts"] == [{"path": str(made), "size": 4, "sha256": digest}]
     assert report["versions"]["stepkit"]
-    assert capsys.readouterr().out == f"said-words=hello\nfile={made}\n"
+    written = f"said-words=hello\nfile={made}\nstatus=succeeded\nreason=ok\nmessage=\n"
+    assert capsys.readouterr().out == written
 
 
 @pytest.mark.parametrize(
@@ -261,3 +263,27 @@ def test_a_signal_before_the_step_begins_is_reported_too(
     assert report["exit_code"] == 143
     assert report["message"] == "stopped by SIGTERM before it began"
     assert status.read_text() == "cancelled"
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_first_imports_is_reported_too(
+    tmp_path: Path, signum: int, code: int
+) -> None:
+    """In the place of argparse stands a module that sends the signal and imports argparse."""
+    (tmp_path / "argparse.py").write_text(
+        "import os, sys\n"
+        "sys.path.remove(os.path.dirname(__file__))\n"
+        "del sys.modules[__name__]\n"
+        f"os.kill(os.getpid(), {int(signum)})\n"
+        "import argparse\n"
+    )
+    (tmp_path / "artifacts").mkdir()
+    flags = [f"--artifacts={tmp_path}/artifacts", f"--report={tmp_path}/r.json"]
+
+    done = stepkit_("collect-artifacts", *flags, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["status"], report["exit_code"]) == ("cancelled", code)
+    assert not (tmp_path / "artifacts/manifest.json").exists()

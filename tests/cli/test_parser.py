@@ -69,6 +69,14 @@ finally:
     assert there.partition("exit codes:")[0] == here.partition("exit codes:")[0]
 
 
+def test_stepkit_without_arguments_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == build_parser(brief=True).format_help()
+
+
 def test_commands_that_are_not_a_step_are_listed_apart() -> None:
     listed, _, apart = build_parser().format_help().partition("other commands:\n")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import waiting
+from file_systems import without_locks
 
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets.cache import Sidecar
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 
 KEY, OTHER = "a" * 64, "b" * 64
 HOLDING = """
@@ -71,6 +72,18 @@ def test_an_entry_is_removed_with_all_its_files(cache: Path) -> None:
     assert sorted(path.name for path in cache.iterdir()) == ["CACHEDIR.TAG", "README"]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".part.json"])
+def test_a_sidecar_whose_file_is_gone_is_removed_too(cache: Path, suffix: str) -> None:
+    lone = "c" * 64
+    (cache / f"{lone}{suffix}").write_text("{}")
+
+    found = {entry.path.name: entry for entry in dataset_cache.entries(cache)}
+    assert (found[lone].size, found[lone].sha256) == (0, None)
+    assert dataset_cache.remove(found[lone])
+
+    assert not list(cache.glob(f"{lone}*"))
+
+
 def test_an_entry_that_was_used_since_it_was_listed_stays(cache: Path) -> None:
     entry = next(dataset_cache.entries(cache))
     write_sidecar(cache, used=timedelta(seconds=-60))
@@ -106,3 +119,18 @@ def test_a_lock_that_was_removed_is_made_anew(cache: Path) -> None:
         (cache / f"{KEY}.lock").unlink()
         with dataset_cache.locked(cache, KEY, until=soon()):
             assert (cache / f"{KEY}.lock").exists()
+
+
+def test_a_file_system_without_locks_is_an_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+
+    with (
+        pytest.raises(ConfigurationError) as caught,
+        dataset_cache.locked(cache, KEY, until=soon()),
+    ):
+        pass
+
+    assert str(caught.value).startswith(f"cannot lock {cache / KEY}.lock: No locks available: ")
+    assert (cache / KEY).read_bytes() == b"content"

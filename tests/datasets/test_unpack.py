@@ -2,14 +2,17 @@
 
 import gzip
 import io
+import json
 import random
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 
 from stepkit.datasets import archive_members
 from stepkit.datasets import unpack as dataset_unpack
@@ -195,6 +198,67 @@ def _zeros() -> bytes:
     return buffer.getvalue()
 
 
+def extended(kind: bytes, content: bytes) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(content)
+    return info.tobuf(tarfile.GNU_FORMAT) + content
+
+
+def without_end() -> bytes:
+    """Return a header whose negative size reads to the end."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, -1000
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse(blocks: int) -> bytes:
+    """Return the header of a sparse file whose map has that many blocks more."""
+    header = bytearray(extended(tarfile.GNUTYPE_SPARSE, b""))
+    header[482] = 1  # isextended, and so at 504 in each block
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * ord(" ") + sum(header[156:]))
+    return bytes(header) + (b"%011o\0" % 0 * 42 + b"\1" + bytes(7)) * blocks
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        extended(tarfile.GNUTYPE_LONGNAME, bytes(2**20 + 512)),
+        extended(tarfile.GNUTYPE_LONGLINK, bytes(2**20 + 512)),
+        extended(tarfile.XHDTYPE, bytes(2**20 + 512)),
+        extended(tarfile.XGLTYPE, bytes(2**20 + 512)),
+        extended(tarfile.GNUTYPE_LONGNAME, bytes(2**19)) * 3,
+        without_end(),
+        sparse(2100),
+    ],
+    ids=["long name", "long link", "pax", "global pax", "several", "negative", "sparse"],
+)
+def test_a_header_is_not_read_into_memory_whatever_its_size(tmp_path: Path, header: bytes) -> None:
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(header + member("a").tobuf()))
+    (tmp_path / "out").mkdir()
+
+    for read in (
+        lambda: archive_members.kind_by_content(archive),
+        lambda: dataset_unpack.unpack(archive, tmp_path / "out", sha256=KEY, kind="tar"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            read()
+        assert str(caught.value) == (
+            "the archive holds a header of more than 1048576 bytes: it looks like a bomb; unpack "
+            "it where you can watch"
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_extensions_of_extensions_make_an_archive_broken(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(extended(tarfile.GNUTYPE_LONGNAME, b"") * 1000 + member("a").tobuf())
+    (tmp_path / "out").mkdir()
+
+    unpacking = partial(dataset_unpack.unpack, sha256=KEY, kind="tar")
+    assert "the archive is broken: " in refusal(unpacking, archive, tmp_path / "out")
+
+
 def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk: Path) -> None:
     archive = tmp_path / "a"
     archive.write_bytes(gzip.compress(_zeros()))
@@ -206,11 +270,38 @@ def test_a_full_disk_fails_before_the_file_is_written(tmp_path: Path, small_disk
     assert caught.value.reason is Reason.DISK_FULL
 
 
-@pytest.mark.parametrize("marker", ["", "[]", "{}", '{"schema": "stepkit.unpacked/1"}'])
-def test_a_malformed_marker_is_ignored(tmp_path: Path, marker: str) -> None:
-    (tmp_path / MARKER).write_text(marker)
+def marker(**changed: object) -> str:
+    whole = {"schema": "stepkit.unpacked/1", "sha256": KEY, "size": 5, "files": {"f": [1, 2]}}
+    return json.dumps({key: value for key, value in (whole | changed).items() if value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": "stepkit.unpacked/1"}',
+        marker(sha256=None),
+        marker(size="5"),
+        marker(files=[]),
+        marker(files={"f": 5}),
+        marker(files={"f": "ab"}),
+        marker(files={"a\0": [1, 2]}),
+        marker(files={"\ud800": [1, 2]}),
+        marker(files={"f" * 300: [1, 2]}),
+        "\xff" + marker(),
+        "[" * 100_000,
+    ],
+)
+def test_a_malformed_marker_is_ignored_and_what_lies_beside_it_is_kept(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / MARKER).write_bytes(text.encode("latin-1"))
+    (tmp_path / "f").write_text("work")
 
     assert dataset_unpack.intact(tmp_path, KEY) is None
+    assert dataset_unpack.holds_work(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from file_systems import without_nameless_files
 
 from stepkit.engine.staged_file import StagedFile
+from stepkit.system import scratch
 
 
 def test_a_staged_file_that_is_not_published_leaves_nothing(target: Path) -> None:
@@ -48,3 +49,22 @@ def test_a_published_file_that_was_truncated_is_detected(target: Path) -> None:
 
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_staged_file_is_locked_until_it_is_published(
+    target: Path, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    if named:
+        without_nameless_files(monkeypatch)
+    staged = StagedFile(target)
+    staged.write(b"x")
+    for path in target.parent.iterdir():
+        assert scratch.is_scratch(path.name)
+        assert scratch.in_use(path)
+
+    staged.publish()
+
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert not scratch.in_use(target)
+    staged.close()

@@ -24,6 +24,12 @@ def test_refuses_a_text_that_is_not_a_duration(text: str) -> None:
         durations.parse(text)
 
 
+@pytest.mark.parametrize("text", ["99999999999999999999", "36500d1s", "1" + "0" * 400])
+def test_refuses_a_duration_that_no_timer_takes(text: str) -> None:
+    with pytest.raises(ValueError, match="is longer than a hundred years"):
+        durations.parse(text)
+
+
 @pytest.mark.parametrize(
     ("length", "text"),
     [(86400, "1 day"), (1209600, "14 days"), (600, "600 seconds"), (0, "0 seconds")],

@@ -19,8 +19,17 @@ def test_cells_have_the_numbers_that_a_verdict_uses() -> None:
 
     anchors = [tag for tag in found.select("[id]") if re.fullmatch(r"cell-\d+", str(tag["id"]))]
     assert [tag["id"] for tag in anchors] == ["cell-1", "cell-2"]
-    followers = [tag.find_next("div") for tag in anchors]
+    followers = [tag.find_next("div", id=True) for tag in anchors]
     assert [tag and tag["id"] for tag in followers] == ["cell-id=first", "cell-id=second"]
+    labels = [tag.get_text() for tag in found.select(".stepkit-number")]
+    assert labels == ["cell 1", "injected parameters", "cell 2"]
+
+
+def test_cells_whose_code_is_hidden_show_no_number() -> None:
+    hidden = new_code_cell("a", metadata={"jupyter": {"source_hidden": True}})
+
+    assert soup(hidden).select(".stepkit-number") == []
+    assert soup(new_code_cell("a"), hide_input=True).select(".stepkit-number") == []
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,13 @@ def test_cells_that_never_ran_are_a_failure_with_its_own_reason() -> None:
     ("exit_code", "oom_kills", "kind", "reason", "said"),
     [
         (-9, 0, ToolError, Reason.KERNEL_DIED,
-         "by SIGKILL in cell 2 of 3 (`step_2()`), most often a sign that the machine ran out of"),
-        (-15, 0, ToolError, Reason.KERNEL_DIED,
-         "was killed by SIGTERM in cell 2 of 3 (`step_2()`), from outside; 1 cell"),
+         "the kernel was killed by SIGKILL in cell 2 of 3 (`step_2()`), sender unknown; 1 cell"),
+        (-15, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGTERM"),
+        (-1, 0, ToolError, Reason.KERNEL_DIED, "was killed by SIGHUP"),
+        (-40, 0, UserCodeError, Reason.KERNEL_DIED, "was killed by signal 40 in cell 2"),
         (-9, 1, ToolError, Reason.OUT_OF_MEMORY, "at the container's limit of 2.0 GiB"),
-        (-11, 0, UserCodeError, Reason.KERNEL_DIED, "was killed by SIGSEGV"),
+        (-11, 0, UserCodeError, Reason.KERNEL_DIED,
+         "was killed by SIGSEGV in cell 2 of 3 (`step_2()`); 1 cell"),
         (7, 0, UserCodeError, Reason.KERNEL_DIED, "exited by itself with code 7"),
         (None, 0, UserCodeError, Reason.KERNEL_DIED, "the kernel died"),
     ],
@@ -125,6 +127,22 @@ def test_the_verdict_on_a_dead_kernel_depends_on_who_ended_it(
     assert said in str(error)
     assert "cell 2 of 3 (`step_2()`)" in str(error)
     assert str(error).endswith("; 1 cell after it did not run")
+
+
+@pytest.mark.parametrize("oom_kills", [0, 1])
+def test_a_kernel_that_killed_itself_is_not_worth_a_second_try(oom_kills: int) -> None:
+    error = failure(
+        Execution(
+            cells=cells("stopped"),
+            ending=Ending.KERNEL_DIED,
+            exit_code=-9,
+            killed_itself=True,
+            oom_kills=oom_kills,
+        )
+    )
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.KERNEL_DIED)
+    assert str(error) == "the kernel killed itself with SIGKILL in cell 1 of 1 (`step_1()`)"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +191,6 @@ def test_a_hung_kernel_may_work_the_next_time() -> None:
 
     assert (type(error), error.reason) == (ToolError, Reason.KERNEL_HUNG)
     assert str(error) == (
-        "the kernel hung in cell 2 of 2 (`step_2()`): no answer, no output and no work for 600 s "
-        "(--hang-timeout)"
+        "the kernel hung in cell 2 of 2 (`step_2()`): no output and no work of CPU or GPU for "
+        "600 s (--hang-timeout)"
     )

@@ -11,6 +11,7 @@ from rule_books import Changed, Written, cell_sources, notebook
 
 from stepkit import rules
 from stepkit.errors import ConfigurationError
+from stepkit.notebook.cell_numbers import number_cells
 from stepkit.rules import notebook_diff
 
 SET = [
@@ -91,15 +92,18 @@ MISMATCHES = [
     ("set: {total: 1}", "in cell 3 (`total += 1`), line 1 only adds to it"),
     ("set: {left: 1}", "in cell 4 (`left, right = pair`), line 1 assigns it as one of several"),
     ("set: {OUT: 1}", "and found 2: cell 5 (`OUT = 1; OUT = 2`) 2 times; narrow it with cells"),
-    ("set: {zzzzzz: 1}", "found 0: no Python was found in cell 6 (`%%bash`)"),
+    ("set: {zzzzzz: 1}", "found 0 in 7 cells: no Python was found in cell 6 (`%%bash`)"),
     ("{set: {DATA: 1}, cells: {index: 2}}", "cell 1 (`DATA = 1`) assigns it and is not among"),
     ("{set: {KEPT: 1}}", "the uncounted cell with id c7 assigns it and is skipped"),
     ("{set: {DATA: 1}, expect: 2}", "expects 2 top-level assignments and found 1: cell 1 (`DATA"),
     ("{replace: DATA, with: x}", "(replace 'DATA') expects 1 place and found 2: cell 1"),
     ("{replace: 'total  += 1', with: x}", "the nearest line is `total += 1` in cell 3"),
-    ("{replace: 'n+m', with: x, regex: true}", "found 0: no cell matches 'n+m'"),
+    ("{replace: 'n+m', with: x, regex: true}", "found 0 in 7 cells: no cell matches 'n+m'"),
     ("{replace: KEPT, with: x}", "the uncounted cell with id c7 has it and is skipped"),
-    ("{replace: total, with: x, cells: {index: 1}}", "cell 3 (`total += 1`) has it and is not"),
+    (
+        "{replace: total, with: x, cells: {index: 1}}",
+        "found 0 in cell 1 (`DATA = 1`): cell 3 (`total += 1`) has it and is not",
+    ),
     ("skip: {index: 9}", "(skip {index: 9}) expects 1 cell and found 0: the notebook has 6 such"),
     ("skip: {id: c99}", "the nearest id is c9; correct the rule or take it out; nothing was run"),
     ("skip: {tag: plots}", "the nearest tag is plot;"),
@@ -219,7 +223,7 @@ def test_skipped_and_remaining_cells_are_counted(changed: Changed) -> None:
         "rules:\n- skip: {text: a}\n- {inject: {instead-of: {text: b}}, source: x}\n"
         "- {inject: {before: start}, source: y}\n- skip: {id: c6}\n"
     )
-    sources = ("a", "b", "os._exit(0)", "", "kept", "d")
+    sources = ("a", "b", "", "kept", "os._exit(0)", "d")
 
     patched = changed(book, *sources, tags={6: ["skip-execution"]})
 
@@ -234,7 +238,11 @@ def test_skip_tags_the_cell_and_keeps_its_source_and_tags(changed: Changed) -> N
     patched = changed(book, "a", "b", "c", tags={1: ["slow", "x"], 3: ["skip-execution", "slow"]})
 
     tags = [cell.metadata.get("tags") for cell in patched.notebook.cells]
-    assert tags == [["slow", "x", "skip-execution"], None, ["skip-execution", "slow"]]
+    assert tags == [
+        ["slow", "x", "skip-execution", "skipped-by-stepkit"],
+        None,
+        ["skip-execution", "slow"],
+    ]
     assert patched.changes[0].what == "cell 1 (`a`) is skipped: takes an hour"
     assert cell_sources(patched) == ["a", "b", "c"]
 
@@ -263,7 +271,7 @@ def test_injected_cells_are_in_their_places_in_the_order_of_the_rules(written: W
     tagged = {"tags": ["injected-by-stepkit"]}
     injected = [c.source for c in patched.notebook.cells if c.metadata == tagged]
     assert injected == ["s1", "s2", "b1", "b2", "a1", "i", "e1", "e2"]
-    assert patched.notebook.cells[7].metadata.tags == ["skip-execution"]
+    assert patched.notebook.cells[7].metadata.tags == ["skip-execution", "skipped-by-stepkit"]
     changes = {change.what for change in patched.changes}
     assert "a cell `i` was added instead of cell 2 (`two`)" in changes
     assert "a cell `s1` was added at the notebook's start" in changes
@@ -302,7 +310,13 @@ def test_cells_are_numbered_as_in_messages(changed: Changed) -> None:
     patched = changed("rules: [{skip: {index: 2}}]", *sources, tags={3: ["skip-execution"]})
 
     assert patched.changes[0].id == "c4"
-    assert patched.numbers == {"c2": 1, "c4": 2}
+
+
+def test_a_cell_that_a_rule_empties_is_skipped_and_keeps_its_number(changed: Changed) -> None:
+    patched = changed("rules: [{replace: plot(), with: ''}]", "a", "plot()", "b")
+
+    assert number_cells(patched.notebook) == [1, 2, 3]
+    assert (patched.skipped, patched.runnable) == (1, 2)
 
 
 def test_an_error_is_tolerated_only_as_often_as_declared(changed: Changed) -> None:
@@ -321,7 +335,7 @@ def test_an_error_is_tolerated_only_as_often_as_declared(changed: Changed) -> No
         assert accepted
         assert accepted.reason == "no PCA on few"
     assert tolerances.accept("c2", "KeyError", "'X_pca'") is None
-    assert [item.evalue for item in tolerances.unused()] == ["umap"]
+    assert tolerances.unused() == ["tolerance for KeyError was not needed: nor UMAP"]
     assert tolerances.accept("c1", "KeyError", "no umap here")
     assert tolerances.accept("c1", "KeyError", "no umap here") is None
 

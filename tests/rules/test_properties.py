@@ -179,7 +179,7 @@ def test_set_changes_only_the_value_and_is_idempotent(source: str, name: str, va
 
 @given(notebooks(), anything)
 def test_an_unexpected_number_of_matches_is_an_error(nb: Any, rule: AnyRule) -> None:
-    with pytest.raises(ConfigurationError, match=r"expects 10000 .* and found \d+: "):
+    with pytest.raises(ConfigurationError, match=r"expects 10000 .* and found \d+( in .*)?: "):
         rules.apply(nb, Book(rules=(replace(rule, expect=10_000),)))
 
 

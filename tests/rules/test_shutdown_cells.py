@@ -35,10 +35,38 @@ NONE = [
 def test_a_cell_that_only_shuts_the_kernel_down_is_skipped(source: str) -> None:
     patched = rules.apply(notebook("x = 1", source, ""), rules.EMPTY)
 
-    assert patched.notebook.cells[1].metadata["tags"] == ["skip-execution"]
+    assert patched.notebook.cells[1].metadata["tags"] == ["skip-execution", "skipped-by-stepkit"]
     assert patched.notebook.cells[1].source == source
     (change,) = patched.changes
     assert (change.rule, change.cell, change.applied) == ("strip-kernel-shutdown", 2, True)
+
+
+def test_only_the_last_cells_are_skipped() -> None:
+    stop = "import os\nos._exit(0)"
+    nb = notebook(stop, "x = 1", stop, "", ALONE[0])
+
+    patched = rules.apply(nb, rules.EMPTY)
+
+    tagged = [cell.id for cell in patched.notebook.cells if cell.metadata.get("tags")]
+    assert tagged == ["c3", "c5"]
+    kept, *skipped = patched.changes
+    assert "cell 1 (`import os`) shuts the kernel down before the last cell" in kept.what
+    assert [kept.applied, *(change.applied for change in skipped)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("place", "skipped"),
+    [("{before: start}", True), ("{before: {id: c2}}", True), ("{after: {id: c2}}", False),
+     ("{after: end}", False)],
+)  # fmt: skip
+def test_a_cell_before_injected_code_is_not_skipped(
+    changed: Changed, place: str, *, skipped: bool
+) -> None:
+    book = f"rules: [{{inject: {place}, source: save()}}]"
+
+    patched = changed(book, "x = 1", "os._exit(0)")
+
+    assert (patched.skipped == 1) is skipped
 
 
 @pytest.mark.parametrize("source", AMONG_OTHERS)
@@ -72,5 +100,5 @@ def test_a_cell_that_a_rule_changed_is_not_skipped(changed: Changed) -> None:
     patched = changed(book, "get_ipython().kernel.do_shutdown(True)")
 
     assert "tags" not in patched.notebook.cells[0].metadata
-    assert "but a rule changed it: it was left" in patched.changes[1].what
+    assert "and a rule changed it: it was left" in patched.changes[1].what
     assert not patched.changes[1].applied

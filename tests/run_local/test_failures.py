@@ -6,6 +6,7 @@ import pytest
 from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.system import cgroup
 
 W = "$(workspaces.shared.path)"
 NEVER = [{"input": "a", "operator": "in", "values": ["b"]}]
@@ -173,7 +174,7 @@ def test_finally_runs_after_a_failure_and_knows_how_tasks_ended(on_machine: Loca
             ]
         },
     )
-    assert on_machine.read("f") == "Succeeded Failed-Failed None <> Failed"
+    assert on_machine.read("f") == "Succeeded Failed-StepFailed None <> Failed"
     assert str(caught) == "task bad failed with exit code 3"
     assert statuses == {"good": "Succeeded", "bad": "Failed", "never": "Skipped", "f": "Succeeded"}
 
@@ -330,21 +331,46 @@ def test_background_processes_end_with_their_step(on_machine: Local) -> None:
     assert not (on_machine.shared / "late").exists()
 
 
-def test_pipeline_results_of_failed_and_skipped_tasks_are_left_out(on_machine: Local) -> None:
-    with pytest.raises(StepError) as caught:
-        on_machine.run(
-            on_machine.task("good", "printf g > $(results.r.path)", _results=["r"]),
-            on_machine.task("bad", "printf b > $(results.r.path); exit 1", _results=["r"]),
-            results=[
-                {"name": "good", "value": "$(tasks.good.results.r)"},
-                {"name": "bad", "value": "$(tasks.bad.results.r)"},
-                {"name": "last", "value": "$(finally.last.results.r)"},
-            ],
-            **{
-                "finally": [on_machine.task("last", "printf l > $(results.r.path)", _results=["r"])]
-            },
-        )
-    assert caught.value.outputs.results == {"good": "g", "last": "l"}  # type: ignore[union-attr]
+def test_a_failed_pipeline_has_the_results_that_its_tasks_wrote(on_machine: Local) -> None:
+    caught, statuses = ended(
+        on_machine,
+        on_machine.task("good", "printf g > $(results.r.path)", _results=["r"]),
+        on_machine.task("bad", "printf b > $(results.r.path); exit 1", _results=["r", "late"]),
+        on_machine.task("never", "true", _results=["r"], runAfter=["bad"]),
+        results=[
+            {"name": "good", "value": "$(tasks.good.results.r)"},
+            {"name": "bad", "value": "$(tasks.bad.results.r)"},
+            {"name": "unwritten", "value": "$(tasks.bad.results.late)"},
+            {"name": "skipped", "value": "$(tasks.never.results.r)"},
+            {"name": "last", "value": "$(finally.last.results.r)"},
+        ],
+        **{
+            "finally": [
+                on_machine.task("last", "printf l > $(results.r.path); exit 3", _results=["r"])
+            ]
+        },
+    )
+    assert str(caught) == "task bad failed with exit code 1"
+    assert statuses["never"] == "Skipped"
+    assert caught.outputs.results == {"good": "g", "bad": "b", "last": "l"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("command", ["kill -9 $$$$", "exit 137"])
+def test_a_step_that_the_oom_killer_ended_is_out_of_memory(
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    counts = iter((2, 3, 3, 3))  # before and after each step, since a test cannot cause an OOM kill
+    monkeypatch.setattr(cgroup, "oom_kills", lambda: next(counts))
+    caught, _ = ended(
+        on_machine,
+        on_machine.task("t", f"printf killed > $(results.reason.path); {command}",
+                        _results=["reason"]),
+        **{"finally": [given(writer(on_machine, "f"), x="$(tasks.t.reason)")]},
+    )  # fmt: skip
+    assert type(caught) is ToolError
+    assert str(caught) == "task t was killed for memory: the OOM killer ended a process of it"
+    assert caught.reason is Reason.OUT_OF_MEMORY
+    assert on_machine.read("f") == "StepOOM"
 
 
 def test_a_pipeline_result_that_a_good_task_did_not_write_fails_the_run(

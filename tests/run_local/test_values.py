@@ -264,9 +264,14 @@ def test_the_kubelet_expands_variables_after_tekton(on_machine: Local) -> None:
     on_machine.run(
         on_machine.task("t", _steps=[step]),
         params=[{"name": "p"}],
-        options={"param": ("p=https://x/$(A)/y",)},
+        options={"param": ("p=https://x/$(A)/y $$(HOME)",)},
     )
-    assert args(on_machine) == ["ab $(LATER) $(A)", "https://x/a/y", "$(NOT_THERE)", "$(date)"]
+    assert args(on_machine) == [
+        "ab $(LATER) $(A)",
+        "https://x/a/y $(HOME)",
+        "$(NOT_THERE)",
+        "$(date)",
+    ]
 
 
 def test_python_is_this_python_and_home_is_the_callers(
@@ -343,6 +348,19 @@ def test_a_secret_that_is_needed_and_not_given_is_an_error(on_machine: Local) ->
         ({"param": ("name=a", "list=[1]")}, "write strings as JSON"),
         ({"param": ("name=a", "list=[oops")}, "write strings as JSON"),
         ({"param": ("name=a", "o=text")}, "is of type object"),
+        (
+            {"param": ("name=a/$(params.list)/b",)},
+            r"--param name: Tekton replaces \$\(params.list\)",
+        ),
+        (
+            {"param": ("name=$$(context.pipelineRun.name)",)},
+            r"replaces \$\(context.pipelineRun.name\)",
+        ),
+        (
+            {"param": ("name=a", 'list=["b", "$(tasks.t.results.r)"]')},
+            "--param list: Tekton replaces",
+        ),
+        ({"param": ("name=a", 'o={"k": "$(HOME)/b"}')}, r"--param o: .* write \$\$\(HOME\)"),
         ({"param": ("name=a",), "workspace": ("share=x",)}, "did you mean shared"),
         ({"param": ("name=a",), "workspace": ()}, "needs --workspace shared=DIR"),
         ({"param": ("name=a",), "workspace": ("shared=",)}, "the directory is empty"),

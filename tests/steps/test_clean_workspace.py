@@ -311,8 +311,10 @@ def test_removes_what_killed_commands_left(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     scratch(tmp_path / "there", "new", "old", days=2)
     scratch(tmp_path / "other", "somebodys", days=2)
+    (tmp_path / ".report.json.stepkit-a1b2c3d4").touch()
+    set_times(tmp_path / ".report.json.stepkit-a1b2c3d4", time.time() - 2 * DAY)
 
-    assert clean(tmp_path, scratch_older_than=DAY).scratch == 2
+    assert clean(tmp_path, scratch_older_than=DAY).scratch == 3
     assert names(tmp_path) == [".other.stepkit-a1b2c3_4", ".young.stepkit-a1b2c3_4", "run", "there"]
     assert names(run) == [run_marker.NAME, "artifacts"]
 

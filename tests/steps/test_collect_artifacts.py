@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.steps import collect_artifacts
 from stepkit.steps.collect_artifacts import Options, Outputs
+from stepkit.system import locks
 
 
 @pytest.fixture
@@ -182,3 +184,37 @@ def test_expected_paths_may_be_spelled_otherwise(artifacts: Path) -> None:
     expect = ("./output_analysis.ipynb", "plots//umap.png", str(artifacts / "plots/umap.png"))
 
     assert collect_artifacts.run(Options(artifacts=artifacts, expect=expect)).count == 3
+
+
+def test_what_another_step_is_writing_or_left_is_not_listed(artifacts: Path) -> None:
+    (artifacts / ".report.json.stepkit-a1b2c3d4").write_text("{")
+    (artifacts / "plots/.umap.png.stepkit-a1b2c3d4").write_text("half")
+    (artifacts / ".source.stepkit-a1b2c3_4/new").mkdir(parents=True)
+    (artifacts / ".source.stepkit-a1b2c3_4/new/half.bin").write_text("half")
+    (artifacts / f".stepkit-trash-{'0' * 16}").mkdir()
+    (artifacts / f".stepkit-trash-{'0' * 16}/old").write_text("old")
+    (artifacts / ".config-abcdefgh").write_text("a user's")
+
+    outputs = collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert outputs.count == 4
+    assert ".config-abcdefgh" in listed(artifacts)
+
+
+def test_a_step_waits_until_another_one_has_listed_the_same_directory(artifacts: Path) -> None:
+    command = [sys.executable, "-P", "-m", "stepkit", "collect-artifacts"]
+    command += ["--artifacts", str(artifacts)]
+    with locks.locked_directory(artifacts):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until(lambda: process.poll() is not None or is_waiting(process.pid))
+        assert process.poll() is None
+        (artifacts / "late.txt").write_text("x")
+
+    assert process.wait() == 0
+    assert "late.txt" in listed(artifacts)
+
+
+def is_waiting(pid: int) -> bool:
+    """Return whether a process waits for a lock."""
+    waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return any(f" {pid} " in line for line in waiting)

@@ -239,6 +239,16 @@ def test_a_file_of_unknown_length_is_refused(place: Place) -> None:
     assert place.file.read_bytes() == CONTENT
 
 
+def test_what_a_run_left_that_was_killed_at_its_end_is_removed(place: Place) -> None:
+    place.run()
+    place.begun(CONTENT[:5])  # its sidecar too
+    place.file.unlink()
+
+    place.run()
+
+    assert place.left() == ["KEY", "KEY.json", "census.bin"]
+
+
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_size_other_than_the_manifests_is_refused(
@@ -277,6 +287,20 @@ def test_the_time_limit_ends_a_download_and_keeps_the_partial_file(place: Place)
 
     assert (error.exit_code, error.reason) == (4, Reason.TIMEOUT)
     assert "give --timeout more" in str(error)
+
+
+def test_the_time_limit_counts_over_redirects(place: Place) -> None:
+    def redirected_late(reply: Reply) -> Reply:
+        place.server.released.wait(0.1)
+        return status(302, Location="/census.bin")(reply)
+
+    place.server.always = redirected_late
+
+    error = place.failed(timeout=0.3, attempts=1)
+
+    assert (error.exit_code, error.reason) == (4, Reason.TIMEOUT)
+    assert "give --timeout more" in str(error)
+    assert place.left() == []
 
 
 def test_a_truncated_hdf5_file_is_noticed_without_a_checksum(place: Place) -> None:

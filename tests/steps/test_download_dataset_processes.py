@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import random
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from pathlib import Path
 import pytest
 import waiting
 from data_server import DataServer, cut, fine, serving, status
+from users import RANDOM, stepkit_as
 
 from stepkit.datasets import cache as dataset_cache
 
@@ -138,3 +142,76 @@ def test_the_pipeline_fails_when_the_cache_is_not_filled(
     assert "HTTP 404" in summary
     assert len(server.requests) == 3
     assert (tmp_path / "cache/CACHEDIR.TAG").exists()
+
+
+def download_as(uid: int, server: DataServer, volume: Path, *more: str) -> tuple[int, str]:
+    flags = [f"--url={server.url}/big.bin", f"--sha256={SHA256}", f"--directory={volume}/run-{uid}"]
+    done = stepkit_as(uid, "download-dataset", *flags, *more)
+    return done.returncode, done.stderr
+
+
+def test_a_cache_on_a_shared_volume_is_for_every_user_of_its_group(
+    server: DataServer, volume: Path
+) -> None:
+    cache = volume / "cache/datasets"
+    before = os.umask(0o077)
+    try:
+        server.faults = [cut(2), status(404)]
+        first = download_as(RANDOM, server, volume, f"--cache={cache}")
+        second = download_as(RANDOM + 1, server, volume, f"--cache={cache}")
+        third = download_as(RANDOM, server, volume, f"--cache={cache}")
+    finally:
+        os.umask(before)
+
+    assert (first[0], second[0], third[0]) == (2, 0, 0), (first, second, third)
+    assert len(server.requests) == 3
+    assert (cache / SHA256).read_bytes() == CONTENT
+    for path in (cache, cache.parent):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o7772 == 0o2770, path
+
+
+def test_a_file_that_another_user_downloaded_is_put_into_place_without_a_cache(
+    server: DataServer, volume: Path
+) -> None:
+    (volume / f"run-{RANDOM}").mkdir()
+    (volume / f"run-{RANDOM}").chmod(0o2775)
+    server.faults = [cut(2), status(404)]
+
+    first = download_as(
+        RANDOM,
+        server,
+        volume,
+    )
+    shutil.move(volume / f"run-{RANDOM}", volume / f"run-{RANDOM + 1}")
+    second = download_as(RANDOM + 1, server, volume)
+
+    assert (first[0], second[0]) == (2, 0), (first, second)
+    path = volume / f"run-{RANDOM + 1}/big.bin"
+    assert path.read_bytes() == CONTENT
+    assert stat.S_IMODE(path.stat().st_mode) & stat.S_IWUSR
+    assert path.stat().st_uid == RANDOM + 1
+
+
+def test_a_cache_in_a_directory_of_one_user_is_not_opened(
+    server: DataServer, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+
+    code, log = ended(start(server, tmp_path / "pod", tmp_path / "cache"))
+
+    assert code == 0, log
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) & stat.S_IWGRP == 0
+
+
+def test_a_cache_that_another_user_has_closed_is_an_error_that_names_its_owner(
+    server: DataServer, volume: Path
+) -> None:
+    cache = volume / "cache"
+    cache.mkdir(mode=0o755)
+
+    code, log = download_as(RANDOM, server, volume, f"--cache={cache}")
+
+    assert code == 2
+    assert f"cannot write in {cache}: Permission denied: {cache} has uid 0, gid 0, mode 2755" in log
+    assert "give the pod's securityContext an fsGroup" in log
+    assert server.requests == []

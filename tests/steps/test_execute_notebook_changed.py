@@ -1,10 +1,12 @@
 """Rules, variants, tolerance and the page, through the step: each test runs a kernel."""
 
+import logging
 from pathlib import Path
 
 import blueprint_notebooks
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from samples import write_notebook
 from step_runs import failed, printed, refused, run
 
@@ -40,14 +42,21 @@ def rules(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: Path) -> None:
+def test_a_variant_changes_the_run_and_not_the_notebook(
+    notebook: Path, rules: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = notebook.read_bytes()
+    caplog.set_level("INFO")
 
     outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
 
     assert (outputs.status, outputs.tolerated, outputs.variant) == ("tolerated", 1, "lite")
-    passed = "passed with 1 tolerated error: 4 of 4 cells ran, 1 skipped by rules"
+    passed = "passed with 1 tolerated error: 4 of 5 cells ran, 1 skipped by rules"
     assert outputs.message == passed
+    assert caplog.messages[-2:] == [
+        "tolerated: cell 4 of 5 (`{}['pca']`) raised KeyError: 'pca': no PCA upstream",
+        f"verdict: {outputs.message}",
+    ]
     assert outputs.notebook.name == "executed_lite.ipynb"
     assert printed(outputs.notebook) == "4 /data/x\n"
     assert outputs.page == notebook.parent / "out/page_lite.html"
@@ -55,6 +64,48 @@ def test_a_variant_changes_the_run_and_not_the_notebook(notebook: Path, rules: P
     assert notebook.read_bytes() == before
     rules_used = [change.rule for change in outputs.changes]
     assert rules_used == ["set path", "replace", "strip-kernel-shutdown"]
+
+
+def test_a_cell_that_ends_the_kernel_before_the_last_cell_fails_the_run(tmp_path: Path) -> None:
+    sources = ("print('begun')", "import os; os._exit(0)", "1/0")
+    notebook = write_notebook(tmp_path / "a.ipynb", *sources)
+
+    error = failed(notebook)
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.KERNEL_DIED)
+    assert str(error) == (
+        "the kernel exited by itself with code 0 in cell 2 of 3 (`import os; os._exit(0)`); "
+        "1 cell after it did not run"
+    )
+
+
+def test_a_cell_has_one_number_in_log_verdict_page_and_prompt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sources = ("n = 1", "slow()", "n + 1", "1/0", "never()")
+    notebook = write_notebook(tmp_path / "a.ipynb", *sources, tags={0: ["parameters"]})
+    (tmp_path / "rules.yaml").write_text("rules: [{skip: {text: slow}}]")
+    given = {"rules": tmp_path / "rules.yaml", "page": tmp_path / "page.html"}
+
+    error = failed(notebook, parameters=("n=5",), **given)
+
+    assert str(error).startswith("cell 4 of 5 (`1/0`) raised ZeroDivisionError")
+    assert "rule skip: cell 2 (`slow()`) is skipped" in caplog.messages
+    assert "cell 4/5: 1/0" in caplog.messages
+    cells = nbformat.read(tmp_path / "out/executed.ipynb", as_version=4).cells
+    counts = {cell.source: cell.get("execution_count") for cell in cells}
+    assert counts.pop("# Parameters\nn = 5\n") is None
+    assert [counts[source] for source in sources] == [1, None, 3, 4, None]
+    assert "In [4]" in cells[0].source  # papermill's marker
+    page = BeautifulSoup((tmp_path / "page.html").read_text(), "html.parser")
+    labels = [tag.get_text() for tag in page.select(".stepkit-number")]
+    assert labels == ["cell 1", "injected parameters", "cell 2, skipped by a rule", "cell 3",
+                      "cell 4", "cell 5"]  # fmt: skip
+    text = page.get_text()
+    assert "First error: cell 4" in text
+    assert "Cell In[4], line 1" in text  # the traceback
+    assert "Out[3]:" in text
 
 
 def test_the_changes_are_written_beside_the_output(notebook: Path, rules: Path) -> None:

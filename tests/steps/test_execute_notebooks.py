@@ -19,6 +19,7 @@ from waiting import until
 from stepkit import steps
 from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun
+from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.report import markdown, read_step_reports
 from stepkit.steps import execute_notebooks
@@ -426,3 +427,36 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(several: Run) -> N
     assert process.returncode == 130
     assert "stopped by SIGINT: 0 of 1 notebooks passed, 1 stopped" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("report", ["elsewhere.json", "out/reports/named.json"])
+def test_a_summary_of_the_reports_shows_notebooks_that_did_not_run(
+    several: Run, report: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "needs-first", "needs-second", "left-out"):
+        several.notebook(name, "1 / 0")
+    plan = several.plan(
+        {"path": "first.ipynb"},
+        {"path": "needs-first.ipynb", "needs": ["first"]},
+        {"path": "needs-second.ipynb", "needs": ["needs-first"]},
+        {"path": "left-out.ipynb", "enabled": False, "reason": "slow"},
+    )
+    command = ["execute-notebooks", f"--plan={plan}", f"--directory={several.out}"]
+    flags = ["--sampling=false", f"--report={several.directory / report}"]
+    assert cli.main([*command, *flags]) == 3
+
+    summary = several.directory / "SUMMARY.md"
+    words = ["summarize", f"--reports={several.out}/reports", f"--summary={summary}"]
+    assert cli.main(words) == 0
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("stepkit summarize: the run failed: ")
+    page = summary.read_text()
+    assert page.count(": 0 of 4 passed\n") == 1
+    for row in (
+        "| first | **failed** |",
+        "| needs-first | not run |",
+        "| needs-second | not run |",
+        "| left-out | skipped |",
+    ):
+        assert row in page

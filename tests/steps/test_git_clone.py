@@ -380,6 +380,8 @@ def test_a_revision_is_never_a_git_option(origin: Origin, source: Path, revision
         ("https://user:pa55w0rd@[x", "is not a repository URL: its host is wrong"),
         ("x" * 5000, "is not a repository URL"),
         ("https://host/a%0ab", "blank or control character"),
+        ("http://", "is not a repository URL: it names no host"),
+        ("https:///you/x.git", "is not a repository URL: it names no host"),
     ],
 )
 def test_refuses_a_dangerous_or_invalid_url(source: Path, url: str, said: str) -> None:

@@ -1,20 +1,25 @@
 """Access to a server: logins of a mounted Secret, certificates, proxies, ssh."""
 
 import logging
+import os
 import shutil
 import socket
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import loopback
 import pytest
 from certificates import make_certificate
 from clones import clone, failed, read_files, refused
 from git_server import GitServer, serving
 from samples import Origin
-from ssh_server import SshServer, make_key
+from ssh_server import SshServer, make_key, skip_without_account
 
+from stepkit.cli import main as cli
 from stepkit.errors import Reason, ToolError
 from stepkit.git import ssh as git_ssh
 
@@ -126,6 +131,80 @@ def test_the_error_for_a_broken_git_credentials_file_does_not_show_its_secrets(
 
     assert said in message
     assert "s3cret" not in message
+
+
+class Quoting(loopback.Handler):
+    """A git server that asks for a login, and quotes it in its error."""
+
+    def do_GET(self) -> None:
+        header = self.headers.get("Authorization")
+        if header is None:
+            self.answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+            return
+        login = b64decode(header.split()[1]).decode()
+        said = f"ERR {login} ({quote(login, safe='')}, {header}) has expired\n".encode()
+        body = b"001e# service=git-upload-pack\n0000%04x%s" % (len(said) + 4, said)
+        self.answer(200, body, {"Content-Type": "application/x-git-upload-pack-advertisement"})
+
+
+@pytest.mark.parametrize("kind", ["variable", "token file", "stored", "kubernetes"])
+def test_a_token_that_the_server_quotes_is_masked_wherever_it_came_from(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), Quoting)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        line = url.replace("//", f"//me:{quote(TOKEN, safe='')}@")
+        if kind == "variable":
+            monkeypatch.setenv("GIT_TOKEN", f"{TOKEN}\n")
+        (tmp_path / "token").write_text(f"{TOKEN}\n")
+        flags = {
+            "variable": (),
+            "token file": ("--token-file", tmp_path / "token"),
+            "stored": ("--basic-auth", stored(tmp_path / "stored", line)),
+            "kubernetes": ("--basic-auth", kubernetes(tmp_path / "kubernetes")),
+        }[kind]
+        files = ("--report", tmp_path / "report", "--result", f"message={tmp_path / 'message'}")
+        args = ("--url", f"{url}/r", "--destination", tmp_path / "source", "--attempts", 1)
+
+        code = cli.main(["git-clone", *map(str, (*args, *flags, *files))])
+
+    printed = capfd.readouterr()
+    shown = [*printed, (tmp_path / "report").read_text(), (tmp_path / "message").read_text()]
+    assert code == 2
+    assert all("*** (***, Basic ***) has expired" in text for text in shown[1:])
+    encoded = (b64encode(f"{user}:{TOKEN}".encode()).decode() for user in ("me", "x-access-token"))
+    for form in (TOKEN, quote(TOKEN, safe=""), *encoded):
+        assert not any(form in text for text in shown)
+
+
+def test_a_token_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    message = refused("https://127.0.0.1:1/x", tmp_path / "source", token="s3cret\udcff")
+
+    assert message == "the token or user name holds bytes that are not UTF-8 text"
+
+
+def test_a_token_file_may_be_a_pipe(private: GitServer, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, f"{TOKEN}\n".encode())
+    os.close(writing)
+    url, pipe = f"{private.url}/origin/.git", Path(f"/dev/fd/{reading}")
+
+    clone(url, tmp_path / "source", username="me", token_file=pipe)
+
+    os.close(reading)
+    assert (tmp_path / "source/file.txt").read_text() == "first"
+
+
+def test_a_pipe_that_no_process_writes_to_is_an_error(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    message = refused("https://127.0.0.1:1/x", tmp_path / "source", token_file=pipe, timeout=0.1)
+
+    assert message == (
+        f"cannot read the token file {pipe}: nothing came within 0.1 s: is it a pipe?"
+    )
+    assert not (tmp_path / "source").exists()
 
 
 def test_a_directory_without_a_login_is_an_error(tmp_path: Path) -> None:
@@ -271,6 +350,7 @@ def test_an_ssh_server_that_does_not_answer_is_a_tool_error(tmp_path: Path) -> N
     keys = directory_of(tmp_path / "keys", id=KEY)
     if not shutil.which("ssh"):
         pytest.skip("ssh is not installed")
+    skip_without_account()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 

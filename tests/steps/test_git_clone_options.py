@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from clones import add_submodule_without_url, clone, failed, refused
+from git_server import GitServer, serving
 from refusals import refusal
 from samples import Origin
 
@@ -395,3 +396,45 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
     assert git_commands.head_commit(new) == commit
     assert origin.git("for-each-ref", cwd=new) == ""
     origin.git("cat-file", "-e", older, cwd=new)  # which a fetch of depth 1 does not include
+
+
+METADATA = "is an address of the machine's own network, where clouds keep credentials"
+
+
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [
+        ("http://169.254.169.254/latest", 1),
+        ("http://0xA9FEA9FE/x", 2),
+        ("../../../169.254.169.254/x", 1),
+        pytest.param("https://2852039166/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://[::ffff:169.254.169.254]/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://%31%36%39.254.169.254/x", 1, marks=pytest.mark.slow),
+        pytest.param("http://user@metadata.google.internal./x", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_submodule_at_an_address_where_clouds_keep_credentials_is_refused(
+    origin: Origin, source: Path, url: str, level: int
+) -> None:
+    inner = Origin(origin.path.parent / "inner")
+    inner.commit("inner")
+    hostile = inner if level > 1 else origin
+    (hostile.path / ".gitmodules").write_text(f'[submodule "m"]\n\tpath = m\n\turl = {url}\n')
+    hostile.git("add", ".gitmodules")
+    hostile.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},m")
+    hostile.git("commit", "-m", "hostile")
+    if level > 1:
+        origin.git("-c", "protocol.file.allow=always", "submodule", "add", "../inner", "inner")
+        origin.commit("outer")
+    with serving(GitServer(origin.path.parent)) as server:
+        message = refused(f"{server.url}/origin/.git", source, submodules=True, timeout=5)
+
+    assert METADATA in message
+    assert not source.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/x", "ssh://0xA9FEA9FE/x", "g@2852039166:x"]
+)
+def test_a_repository_at_such_an_address_is_refused(source: Path, url: str) -> None:
+    assert METADATA in refused(url, source)

@@ -8,6 +8,7 @@ from typing import Any
 
 import commands
 import pytest
+from data_server import dripping
 from message_servers import Web, mail, web
 from step_reports import write_report
 
@@ -108,7 +109,7 @@ def test_the_verdict_is_the_one_of_summarize(failed: Path, tmp_path: Path, serve
 
     assert outputs.verdict == page.verdict
     assert server.requests[0].json["cause"].startswith("convert-notebook failed (killed)")
-    assert page.message.startswith("failed: convert-notebook")
+    assert page.message.startswith("the run failed: convert-notebook")
 
 
 @pytest.mark.parametrize(
@@ -299,6 +300,15 @@ def test_a_server_that_does_not_answer_fails_after_the_timeout(passed: Path, ser
 
     assert isinstance(error, ToolError)
     assert str(error).endswith("NOTIFY_WEBHOOK: no answer within 0.5 s")
+
+
+def test_a_chat_that_answers_byte_by_byte_fails_after_the_timeout(passed: Path) -> None:
+    with dripping(b"HTTP/1.1 200 ", b"a") as (url, _):
+        chat = url.replace("http", "json") + "/token"
+        error = error_of(passed, urls=chat, attempts=1, timeout=0.5)
+
+    assert (type(error), error.reason) == (ToolError, Reason.NETWORK)
+    assert str(error).endswith("line 1 of NOTIFY_URLS (JSON): no answer within 0.5 s")
 
 
 @pytest.mark.usefixtures("no_waiting")

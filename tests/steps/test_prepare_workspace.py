@@ -147,9 +147,9 @@ def test_half_written_files_of_a_killed_attempt_are_ignored(tmp_path: Path) -> N
     reports.mkdir(parents=True)
     report = {"schema": "stepkit.report/1", "step": "prepare-workspace"}
     (reports / "prepare-workspace.json").write_text(json.dumps(report))
-    (reports / ".prepare-workspace.json-a1b2c3_4").write_text("{")
-    (tmp_path / "run-1/.stepkit-run.json-a1b2c3_4").touch()
-    (tmp_path / "run-1/.stepkit-a1b2c3_4").touch()
+    (reports / ".prepare-workspace.json.stepkit-a1b2c3d4").write_text("{")
+    (tmp_path / "run-1/.stepkit-run.json.stepkit-a1b2c3d4").touch()
+    (tmp_path / "run-1/.probe.stepkit-a1b2c3d4").touch()
 
     prepare(tmp_path / "run-1", directories=("reports",))
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from stepkit.artifacts import manifest as artifact_manifest
+from stepkit.artifacts.manifest import MANIFEST
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import collect_artifacts, publish_artifacts
 from stepkit.steps.publish_artifacts import Options, Outputs
@@ -466,3 +467,14 @@ def test_the_manifest_is_read_as_collect_artifacts_writes_it(site: Site) -> None
     assert read["output_analysis.html"].sha256 == hashlib.sha256(PAGE).hexdigest()
     for path, artifact in read.items():
         assert artifact_manifest.describe(site.artifacts / path, site.artifacts) == artifact
+
+
+def test_scratch_is_neither_published_nor_left_at_the_destination(site: Site) -> None:
+    (site.artifacts / ".STEP_SUMMARY.md.stepkit-a1b2c3d4").write_text("half")
+    site.run.mkdir()
+    (site.run / f".{MANIFEST}.stepkit-a1b2c3d4").write_text("half of a killed publication")
+
+    site.publish(also=("*STEP_SUMMARY*",))
+
+    assert [path.name for path in site.run.rglob(".*")] == []
+    assert (site.run / MANIFEST).exists()

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from waiting import until
 
@@ -182,6 +183,7 @@ def test_failures_are_counted_and_named(repository: Repository) -> None:
 def test_allowed_failures_are_tolerated_and_shown(
     repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     repository.write_tests(MIXED)
     outputs = repository.run(
         allow_failures=(
@@ -200,6 +202,8 @@ def test_allowed_failures_are_tolerated_and_shown(
     reasons = [failure.reason for failure in outputs.failures]
     assert reasons == ["known, see issue=7", "known, see issue=7", "no fixture yet"]
     assert all(failure.allowed for failure in outputs.failures)
+    failed = "tests/test_x.py::test_setup: failed on setup with"
+    assert f'allowed: {failed} "RuntimeError: no fixture": no fixture yet' in caplog.messages
     assert "--allow-failures *::test_gone matches no test that ran" in caplog.text
     assert "--allow-failures *::test_good is not needed: it passed" in caplog.text
 
@@ -413,6 +417,74 @@ def test_a_report_that_was_overwritten_is_not_trusted(repository: Repository) ->
     assert outputs.total == 0
 
 
+# Each puts FORGED, a report, in the place of pytest's own, and makes pytest's exit code 0.
+FORGERS = {
+    "pytest_unconfigure": """
+        def pytest_sessionfinish(session):
+            session.exitstatus = 0
+        def pytest_unconfigure(config):
+            open(config.option.xmlpath, "w").write(FORGED)
+    """,
+    "atexit": """
+        import atexit, os
+        def pytest_configure(config):
+            @atexit.register
+            def forge():
+                with open(config.option.xmlpath, "w") as file:
+                    file.write(FORGED)
+                os._exit(0)
+    """,
+}
+FAILED_AND_PASSED = (
+    "def test_ok(): pass\ndef test_bad(): assert False\ndef test_worse(): assert 0\n"
+)
+SKIPPED = "import pytest\n@pytest.mark.skip(reason='no gpu')\ndef test_ok(): pass\n"
+PASSED = '<testcase classname="tests.test_x" name="test_ok"/>'
+
+
+@pytest.mark.parametrize(
+    ("forger", "tests", "forged", "what"),
+    [
+        (
+            "pytest_unconfigure",
+            FAILED_AND_PASSED,
+            PASSED + '<testcase name="test_bad"><failure/></testcase>',
+            "2 tests failed (test_bad, test_worse), and the report lists 1",
+        ),
+        pytest.param(
+            "atexit",
+            FAILED_AND_PASSED,
+            PASSED,
+            "2 tests failed (test_bad, test_worse), and the report lists 0",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "pytest_unconfigure",
+            SKIPPED,
+            PASSED,
+            "the report lists 1 of 1 test as passed, and none did",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["only an allowed failure", "no failure", "a skipped test"],
+)
+def test_a_report_that_contradicts_the_run_breaks_it(
+    repository: Repository, forger: str, tests: str, forged: str, what: str
+) -> None:
+    repository.write("tests/test_x.py", tests)
+    forged = f"<testsuites><testsuite>{forged}</testsuite></testsuites>"
+    repository.write("conftest.py", FORGERS[forger].replace("FORGED", repr(forged)))
+
+    message, outputs = repository.fail_as_broken(allow_failures=("test_bad",))
+
+    assert message == (
+        f"the test report contradicts the run: {what}: look in conftest.py and in pytest's plugins "
+        "for what rewrites it"
+    )
+    assert outputs.junit
+    assert outputs.junit.read_text() == forged
+
+
 @pytest.mark.slow
 def test_a_failure_that_a_plugin_hides_is_found_in_the_report(repository: Repository) -> None:
     repository.write_tests("def test_a(): assert 0\n")
@@ -501,7 +573,12 @@ def test_a_configuration_above_the_checkout_is_ignored(
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
     repository.write_tests("def test_a(): pass\n")
-    assert repository.run().passed == 1
+    outputs = repository.run()
+    assert outputs.passed == 1
+    assert outputs.log
+    log = outputs.log.read_text()
+    assert "configfile: none" in log
+    assert "/dev/null" not in log
 
 
 def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alone(
@@ -676,3 +753,26 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         wheel.writestr(info + "RECORD", "".join(listed))
     return name
 """
+
+
+@pytest.mark.parametrize(
+    "options", [pytest.param("size=1m", marks=pytest.mark.slow), "size=50m,nr_inodes=60"]
+)
+def test_tests_that_cannot_write_say_nothing_about_what_they_test(
+    repository: Repository, options: str
+) -> None:
+    code = """
+        from pathlib import Path
+
+        def test_a():
+            for number in range(1000):
+                Path(f"file-{number}").write_bytes(bytes(5000))
+    """
+    with commands.mounted(repository.path, "-t", "tmpfs", "-o", options, "tmpfs"):
+        (repository.path / "test_a.py").write_text(textwrap.dedent(code))
+        message, outputs = repository.fail(ToolError, Reason.DISK_FULL)
+
+    lacking = "inodes" if "inodes" in options else "space"
+    assert f"the disk of {repository.path} has no {lacking} left" in message
+    assert ": 1 of 1 test failed: test_a: free some and run again" in message
+    assert outputs.failed == 1

@@ -45,7 +45,7 @@ def run(reports: Path, **more: Any) -> Outputs:
 def test_a_run_whose_steps_all_succeeded_passed(reports: Path) -> None:
     outputs = run(reports, title="Analysis")
 
-    assert outputs.verdict == outputs.message == "passed"
+    assert (outputs.verdict, outputs.message) == ("passed", "the run passed")
     text = page(reports)
     assert text.startswith("# Analysis: passed\n")
     assert "| git-clone | succeeded | 1.5 s | commit 1234567890ab |" in text
@@ -73,7 +73,7 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(reports:
 
     outputs = run(reports, expect=("git-clone", *names))
 
-    assert outputs.message == "failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
+    assert outputs.message == "the run failed: notebooks/deep/b.ipynb: 2 of 2 cells ran"
     shown = page(reports)
     assert "| notebooks/a.ipynb | succeeded |" in shown
     assert "| notebooks/c.ipynb | not run |" in shown
@@ -126,7 +126,7 @@ def test_the_first_failure_decides_and_stands_on_top(reports: Path) -> None:
 
     outputs = run(reports, expect=("git-clone", "execute-notebook", "run-tests"))
 
-    assert outputs.message == "failed: execute-notebook: KeyError"
+    assert outputs.message == "the run failed: execute-notebook: KeyError"
     third = page(reports).splitlines()[2]
     assert third == "**execute-notebook failed** (cell-error, exit code 3): KeyError"
 
@@ -169,7 +169,7 @@ def test_tolerated_errors_are_part_of_the_verdict(reports: Path) -> None:
     write_report(reports, "run-tests", status="tolerated", outputs={"allowed": 2})
     outputs = run(reports, enforce=True)
     assert (outputs.verdict, outputs.tolerated) == ("passed with tolerated errors", 2)
-    assert outputs.message == "passed with 2 tolerated errors"
+    assert outputs.message == "the run passed with 2 tolerated errors"
 
 
 def test_what_the_pipeline_saw_outranks_a_report(reports: Path) -> None:
@@ -200,15 +200,16 @@ def test_a_step_that_never_finishes_its_report_was_killed(reports: Path) -> None
     assert run(reports, grace=0.2).verdict == "failed"
 
 
-def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
+@pytest.mark.parametrize("why", ["FailureIgnored", "StepFailed"])
+def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path, why: str) -> None:
     write_report(reports, "a", **UNFINISHED)
     later = threading.Timer(20.0, write_report, (reports, "a"))
     later.start()
 
-    outputs = run(reports, statuses=("a=Failed/FailureIgnored",), grace=60.0)
+    outputs = run(reports, statuses=(f"a=Failed/{why}",), grace=60.0)
 
     later.cancel()
-    assert outputs.message == "failed: a: never ended"
+    assert outputs.message == "the run failed: a: never ended"
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,26 @@ def test_a_step_that_was_killed_alone_is_not_waited_for(reports: Path) -> None:
             FAILED, "FailureIgnored", "failed", "(cell-error, exit code 3): KeyError",
             id="failed by itself",
         ),
+        pytest.param(
+            FAILED, "StepFailed", "failed", "(cell-error, exit code 3): KeyError",
+            id="failed by itself, in the words of Tekton 1.12",
+        ),
+        pytest.param(
+            UNFINISHED, "StepOOM", "failed",
+            "(out-of-memory): the pipeline says that its container was killed for memory",
+            id="killed for memory",
+        ),
+        pytest.param(
+            None, "OOMKilled", "failed",
+            "(out-of-memory): the pipeline says that its container was killed for memory; "
+            "it left no report",
+            id="killed for memory before it began",
+        ),
+        pytest.param(
+            UNFINISHED, "PodEvicted", "failed",
+            "(killed): the pipeline says that its pod was evicted",
+            id="evicted",
+        ),
     ],
 )  # fmt: skip
 def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
@@ -269,6 +290,23 @@ def test_the_reason_of_the_pipeline_distinguishes_a_cancel_from_a_failure(
 
     assert outputs.verdict == verdict
     assert f"**a {verdict}** {line}" in page(reports).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"status": "failed", "reason": "killed", "ended": False}, "never ended"),
+        ({"status": "failed", "reason": "cell-error", "ended": True}, "ended: failed (cell-error)"),
+    ],
+)
+def test_a_step_that_ran_twice_is_named_although_it_passed(
+    reports: Path, how: dict[str, Any], said: str
+) -> None:
+    write_report(reports, "a", earlier={"runs": 1, "started": "2026-11-22T07:00:00+00:00", **how})
+
+    assert run(reports).verdict == "passed"
+    line = f"a ran 2 times: the run that began at 2026-11-22T07:00:00+00:00 {said}."
+    assert line in page(reports).splitlines()
 
 
 def test_a_task_that_did_not_run_has_no_reason(reports: Path) -> None:

@@ -1,4 +1,3 @@
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -63,16 +62,6 @@ def test_a_full_disk_keeps_the_older_file(small_disk: Path) -> None:
     assert caught.value.exit_code == 4
     assert path.read_text() == "older"
     assert list(small_disk.iterdir()) == [path]
-
-
-def test_a_denied_write_names_the_path_and_the_user() -> None:
-    denied = PermissionError(errno.EACCES, "Permission denied")
-    error = atomic_files.os_error("cannot write /x", denied)
-
-    assert type(error) is ConfigurationError
-    assert str(error) == (
-        f"cannot write /x: Permission denied for uid {os.getuid()}: choose a writable path"
-    )
 
 
 def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
@@ -171,16 +160,6 @@ def test_keep_is_called_after_the_exchange(place: Path) -> None:
 
     assert asked == [["late", "old"]]
     assert names(place.parent) == ["place"]
-
-
-def test_removes_the_scratch_of_this_destination_alone(tmp_path: Path) -> None:
-    others = {".place.stepkit-other.stepkit-abcdefgh", ".place.stepkit-notes.txt", "place"}
-    for name in (".place.stepkit-abc_1234", *others):
-        (tmp_path / name / "new").mkdir(parents=True)
-
-    atomic_files.remove_scratch(tmp_path / "place")
-
-    assert {*names(tmp_path)} == others
 
 
 def test_an_error_in_the_block_leaves_the_directory_as_it_was(place: Path) -> None:

@@ -98,3 +98,15 @@ def test_a_run_logs_gpu_memory_and_what_is_left(tmp_path: Path, driver: dict[str
     assert "cell 2/2 running 1s" in done.stderr
     assert ", GPU 32.2 of 80 GiB" in done.stderr
     assert "GPU memory: 1.0 GiB more in use than before the run" in done.stderr
+
+
+def test_utilisation_is_that_of_the_busiest_gpu(fake: FakeDriver) -> None:
+    fake.set(devices=2, gpu0_utilisation=0, gpu1_utilisation=40)
+
+    assert system_nvml.read_utilisation() == 40
+
+
+def test_utilisation_is_none_unless_each_gpu_says_it(fake: FakeDriver) -> None:
+    fake.set(devices=2, gpu1_error=3)
+
+    assert system_nvml.read_utilisation() is None

@@ -112,7 +112,7 @@ def _arguments(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
             written[match[2]] = match[1]
             if match[1] not in outputs:
                 yield f"--result={value}: the step has no such output"
-        elif flag not in known | {"report", "log-format"}:
+        elif flag not in known | {"report", "no-rerun", "log-format"}:
             yield f"--{flag}: the step has no such flag"
         elif not unit.inline:
             yield from _param_names(unit.label, flag, value)

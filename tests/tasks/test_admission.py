@@ -19,7 +19,7 @@ def with_volume(volume: dict[str, Any], *mounts: str) -> dict[str, Any]:
 
 
 TASKS = {
-    "no name": ("metadata/name", "", "needs name or generateName"),
+    "no name": ("metadata/name", "", "'' is not a valid name"),
     "no version": (
         "metadata/annotations",
         {"tekton.dev/pipelines.minVersion": "1.0"},
@@ -44,7 +44,7 @@ TASKS = {
     "no quantity": (
         f"{STEP}/computeResources",
         {"limits": {"memory": "4 GB"}},
-        "memory: 4 GB is not a quantity",
+        "memory: '4 GB' is not a quantity",
     ),
     "more than the limit": (
         f"{STEP}/computeResources",

@@ -1,10 +1,21 @@
 """The Pipelines pass on their params, and their summaries expect every task."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks.manifests import Manifest, library, manifests, named, pipeline_tasks
+from tasks.manifests import (
+    ROOT,
+    Manifest,
+    library,
+    manifests,
+    named,
+    pipeline_tasks,
+    used_names,
+)
 
+from stepkit.cli.commands import run_local
+from stepkit.errors import ConfigurationError
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import declared
 from stepkit.step import kebab
@@ -77,3 +88,38 @@ def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest)
     assert passed(summary)["statuses"] == [
         f"{name}=$(tasks.{name}.status)/$(tasks.{name}.reason)" for name in known
     ]
+
+
+def test_an_empty_list_of_notebooks_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    options = run_local.Options(
+        pipeline=ROOT / "pipelines/notebook-matrix.yaml",
+        param=("notebooks-url=/origin", "notebooks=[]"),
+        workspace=(f"shared={tmp_path}/work",),
+    )
+
+    with pytest.raises(ConfigurationError, match=r"\$\(params.notebooks\[0\]\): the list is empty"):
+        run_local.run(options)
+    assert not list(tmp_path.iterdir())
+
+
+@PIPELINES
+def test_a_list_that_a_matrix_runs_over_is_read_by_its_first_item(pipeline: Manifest) -> None:
+    """Tekton refuses an index that does not exist, and waits for ever for an empty matrix."""
+    for used in pipeline.spec["tasks"]:
+        for value in passed(used.get("matrix", {})).values():
+            for name in used_names(value, "params"):
+                indexed = f"$(params.{name.removesuffix('[*]')}[0])"
+                values = [v for other in pipeline.spec["tasks"] for v in passed(other).values()]
+                assert indexed in values
+
+
+@pytest.mark.parametrize("name", ["hang-timeout", "cell-output-limit"])
+@pytest.mark.parametrize("pipeline", ["notebook-ci", "notebook-matrix"])
+def test_a_pipeline_limits_cells_that_do_nothing_or_print_without_end(
+    pipeline: str, name: str
+) -> None:
+    (manifest,) = (one for one in manifests("Pipeline") if one.name == pipeline)
+    (execute,) = (u for u in pipeline_tasks(manifest.spec) if runs(u, "execute-notebook"))
+
+    assert passed(execute)[name] == f"$(params.{name})"
+    assert named(manifest.spec["params"])[name]["default"]
