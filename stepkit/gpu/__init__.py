@@ -9,6 +9,4 @@ own process: that would take GPU memory, and CUDA does not work after a fork.
 
 from typing import Final
 
-TIMELINE: Final = (
-    ".timeline.json.gz"  # suffix of the file of samples
-)
+TIMELINE: Final = ".timeline.json.gz"  # suffix of the file of samples

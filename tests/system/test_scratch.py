@@ -68,7 +68,8 @@ def test_scratch_that_is_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replaced lock function removes the file, as another process would."""
-    hold, removed = scratch.hold, []
+    hold = scratch.hold
+    removed: list[Path] = []
 
     def remove_first(handle: int) -> None:
         hold(handle)
