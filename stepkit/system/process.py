@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
+from stepkit.system import os_errors
 from stepkit.system.output_buffer import OutputBuffer
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _start(
         what = f"no directory {cwd}" if cwd and not cwd.is_dir() else f"no program {command[0]!s}"
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error
     except OSError as error:
-        raise ConfigurationError(f"cannot run {_shown(command[0])}: {error.strerror}") from error
+        raise os_errors.explain(f"cannot run {_shown(command[0])}", error) from error
     except ValueError as error:
         what = _find_invalid(command, cwd, env) or str(error)
         raise ConfigurationError(f"cannot run {_shown(command[0])}: {what}") from error

@@ -1,4 +1,5 @@
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -110,6 +111,17 @@ def test_names_the_program_or_directory_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no directory .*gone"):
         process.run(["true"], cwd=tmp_path / "gone")
     assert "Permission denied" in refusal(process.run, [tmp_path / "data"])
+
+
+def test_says_which_limit_keeps_a_program_from_starting() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        message = refusal(process.run, ["true"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert message.endswith("Too many open files: let the process open more files (ulimit -n)")
 
 
 @pytest.mark.parametrize(
