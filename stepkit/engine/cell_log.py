@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import IO, TYPE_CHECKING
 
-from stepkit.engine.stream_text import Lines
+from stepkit.engine.carriage_returns import Lines
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbclient import NotebookClient
 
 from stepkit.engine import repair_message
-from stepkit.engine.stream_text import Text
+from stepkit.engine.carriage_returns import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

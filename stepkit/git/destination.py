@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError
 from stepkit.git import local_changes, plan_moves, swap_contents
-from stepkit.system import atomic_files, backups, locks, scratch
+from stepkit.system import atomic_files, backup_names, locks, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def fill(place: Place, fetch: Callable[[Path, Path | None], str]) -> tuple[str, 
     the commit. If it raises, the destination stays as it was. Returns the commit, and the backup
     of older work if there was any. Raises a :class:`StepError` for what cannot be moved.
     """
-    destination, backup = place.destination, backups.path_for(place.destination)
+    destination, backup = place.destination, backup_names.path_for(place.destination)
     if place.inside_only:
         backup = destination / backup.name
     keep_files = not place.delete_existing and _is_filled(destination)

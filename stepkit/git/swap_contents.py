@@ -19,7 +19,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, ToolError
-from stepkit.system import atomic_files, backups, locks, os_errors, removal
+from stepkit.system import atomic_files, backup_names, locks, os_errors, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def permanent(directory: Path) -> frozenset[str]:
         return frozenset(
             path.name
             for path in directory.iterdir()
-            if path.name in {PLACE, *_OF_THE_FILE_SYSTEM} or backups.is_backup(path)
+            if path.name in {PLACE, *_OF_THE_FILE_SYSTEM} or backup_names.is_backup(path)
         )
 
 

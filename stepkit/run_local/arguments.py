@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.errors import ConfigurationError
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local.secret_files import Secrets
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.param_values import check_type, with_defaults
 from stepkit.tekton.yaml_documents import Node
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stepkit.tekton.objects import Param, Pipeline
-    from stepkit.tekton.variables import Names
+    from stepkit.tekton.substitute_variables import Names
     from stepkit.tekton.yaml_documents import Value
 
 _HOME: Final = re.compile(r"(?<!\$)(?:\$\$)*\$\(HOME\)")  # the kubelet reads $$ as a plain $
@@ -93,7 +93,7 @@ def _pairs(flag: str, what: str, given: Sequence[str]) -> dict[str, str]:
 def _refuse_replaced(value: Node) -> None:
     """Raise an error for a value in which a cluster replaces what run-local would leave."""
     for part in value.texts():
-        if found := variables.REFERENCE.search(part.value):
+        if found := substitute_variables.REFERENCE.search(part.value):
             raise value.error(
                 f"Tekton replaces {found[0]} in a value, in some tasks and not in others: "
                 "write what it stands for"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from stepkit.tekton import variables
-from stepkit.tekton.variables import Unknown
+from stepkit.tekton import substitute_variables
+from stepkit.tekton.substitute_variables import Unknown
 
 if TYPE_CHECKING:
     from stepkit.tekton.objects import Matrix
-    from stepkit.tekton.variables import Names
+    from stepkit.tekton.substitute_variables import Names
     from stepkit.tekton.yaml_documents import Node
 
 MAX_COMBINATIONS: Final = 256  # Tekton's default-max-matrix-combinations-count
@@ -24,14 +24,14 @@ def combinations(matrix: Matrix, scope: Names, node: Node) -> list[dict[str, str
     """
     lists: dict[str, list[str]] = {}
     for name, template in matrix.params.items():
-        given = variables.value(template, scope)
+        given = substitute_variables.value(template, scope)
         if isinstance(given, Unknown) and given.type == "array":
             given = [f"$({given.reference}[*])"]
         if not isinstance(given, list):
             raise template.error("a param of a matrix must be a list")
         lists[name] = given
     included = [
-        {name: variables.text(template, scope) for name, template in entry.items()}
+        {name: substitute_variables.text(template, scope) for name, template in entry.items()}
         for entry in matrix.include
     ]
     if math.prod(len(values) for values in lists.values()) > MAX_COMBINATIONS:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local import matrix
 from stepkit.run_local.secret_files import Secrets
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.objects import Pipeline, PipelineTask
 from stepkit.tekton.param_values import check_type, with_defaults
-from stepkit.tekton.variables import Names, Unknown
+from stepkit.tekton.substitute_variables import Names, Unknown
 
 if TYPE_CHECKING:
     from stepkit.errors import ConfigurationError
@@ -65,16 +65,19 @@ class TaskRun:
 def task_runs(plan: Plan, task: PipelineTask, scope: Names) -> list[TaskRun]:
     """Return the TaskRuns of ``task``: one, or as many as its matrix makes.
 
-    Raises :class:`~stepkit.errors.ConfigurationError` when task and Task do not fit together,
-    :class:`~stepkit.tekton.variables.MissingResult` when a result it needs was not written.
+    Raises :class:`~stepkit.errors.ConfigurationError` when task and Task do not fit together, and
+    :class:`~stepkit.tekton.substitute_variables.MissingResult` when a result that it needs was not
+    written.
     """
     scope = _with_retries(task, scope)
-    passed = {name: variables.value(node, scope) for name, node in task.params.items()}
+    passed = {name: substitute_variables.value(node, scope) for name, node in task.params.items()}
     bound = _bind_workspaces(plan, task, scope)
     combined: list[dict[str, str]] = [{}]
     if task.matrix:
         combined = matrix.combinations(task.matrix, scope, task.node)
-    ignored = task.on_error is not None and variables.text(task.on_error, scope) == "continue"
+    ignored = (
+        task.on_error is not None and substitute_variables.text(task.on_error, scope) == "continue"
+    )
     found = []
     for number, combination in enumerate(combined):
         label = f"{task.name}-{number}" if task.matrix else task.name
@@ -96,7 +99,10 @@ def when_holds(task: PipelineTask, scope: Names) -> bool:
     """Return whether the ``when`` conditions of ``task`` let it run."""
     scope = _with_retries(task, scope)
     return all(
-        (variables.text(when.input, scope) in variables.items(when.values.items(), scope))
+        (
+            substitute_variables.text(when.input, scope)
+            in substitute_variables.items(when.values.items(), scope)
+        )
         != when.negated
         for when in task.when
     )
@@ -167,7 +173,7 @@ def _bound_directory(plan: Plan, task: PipelineTask, name: str, scope: Names) ->
     path = plan.workspaces.get(binding.workspace)
     if path is None or binding.sub_path is None:
         return path
-    below = Path(variables.text(binding.sub_path, scope))
+    below = Path(substitute_variables.text(binding.sub_path, scope))
     if below.is_absolute() or ".." in below.parts:
         raise binding.sub_path.error(f"{str(below)!r} leads out of the workspace")
     return path / below

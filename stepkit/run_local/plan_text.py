@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.run_local.secret_files import SecretUse
 from stepkit.run_local.step_command import TEKTON_HOME
 from stepkit.system.logfile import one_line
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from stepkit.run_local.dag import PlannedTask
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.step_command import Command
+    from stepkit.run_local.task_dependencies import PlannedTask
     from stepkit.tekton.objects import Task
 
 _NOT_APPLIED: Final = ("image", "imagePullPolicy", "securityContext", "computeResources")
@@ -89,7 +89,7 @@ def _needs(planned: PlannedTask) -> list[str]:
     results = {
         f"{parts[1]}.{parts[3]}"
         for node in task.templates()
-        for parts in variables.references(node)
+        for parts in substitute_variables.references(node)
         if parts[0] == "tasks" and parts[2:3] == ["results"] and parts[3:]
     }
     if results:

@@ -14,8 +14,8 @@ from stepkit.run_local.progress import table
 from stepkit.run_local.scheduler import EndedTask, Scheduler
 from stepkit.run_local.task_run import Machine
 from stepkit.system import atomic_files, signals
-from stepkit.tekton import variables
-from stepkit.tekton.variables import Missing, MissingResult, Names
+from stepkit.tekton import substitute_variables
+from stepkit.tekton.substitute_variables import Missing, MissingResult, Names
 
 if TYPE_CHECKING:
     from stepkit.run_local.plan import Plan
@@ -95,7 +95,7 @@ def _pipeline_results(
     error: StepError | None = None
     for name, node in plan.pipeline.results.items():
         try:
-            found[name] = _redacted(variables.value(node, scope), plan)
+            found[name] = _redacted(substitute_variables.value(node, scope), plan)
         except MissingResult as missing:
             if missing.task in succeeded:
                 error = error or ConfigurationError(f"{node.source}: result {name}: {missing}")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.run_local import progress
-from stepkit.run_local.dag import dependencies, waves
 from stepkit.run_local.plan import task_runs, when_holds
+from stepkit.run_local.task_dependencies import dependencies, waves
 from stepkit.run_local.task_run import STEP_FAILED, STEP_OOM, Outcome, Status, run_steps
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.objects import PipelineTask
-from stepkit.tekton.variables import Missing, MissingResult, Names
+from stepkit.tekton.substitute_variables import Missing, MissingResult, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,7 @@ class Scheduler:
         scope = self.scope(final=task.final)
         try:
             for node in task.templates():
-                variables.value(node, scope)
+                substitute_variables.value(node, scope)
             if not when_holds(task, scope):
                 return self._skip(task, "its when conditions do not hold", "when")
             runs = task_runs(self.plan, task, scope)

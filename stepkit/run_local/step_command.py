@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.run_local.plan import NAMESPACE
 from stepkit.run_local.secret_files import SecretUse
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.objects import Step
-from stepkit.tekton.variables import Names, Unknown
+from stepkit.tekton.substitute_variables import Names, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +42,10 @@ class Command:
         env: dict[str, str] = {}
         for name, value in self.env:
             if isinstance(value, str):
-                env[name] = variables.expand(value, env)
+                env[name] = substitute_variables.expand(value, env)
             elif read and (secret := read(value)) is not None:
                 env[name] = secret
-        argv = [variables.expand(part, env) for part in self.argv]
+        argv = [substitute_variables.expand(part, env) for part in self.argv]
         if argv[0] in {"python", "python3"}:
             argv[0] = sys.executable
         return argv, env
@@ -68,16 +68,16 @@ def commands(run: TaskRun, directory: Path | None, attempt: int = 0) -> list[Com
         unused += [field for mount in step.mounts for field in mount.fields().values()]
         for node in unused:  # a cluster would fail at a variable that does not exist
             if isinstance(node.value, str):
-                variables.text(node, scope)
-        argv = variables.items([*step.command, *step.args], scope)
+                substitute_variables.text(node, scope)
+        argv = substitute_variables.items([*step.command, *step.args], scope)
         if not argv:
             raise step.node.error("the command is empty")
-        place = variables.text(step.directory, scope) if step.directory else ""
+        place = substitute_variables.text(step.directory, scope) if step.directory else ""
         if place and not place.startswith(("/", "$(")):
             raise step.node.error(
                 f"the workingDir {place!r} is relative: begin it with a workspace"
             )
-        on_error = variables.text(step.on_error, scope) if step.on_error else ""
+        on_error = substitute_variables.text(step.on_error, scope) if step.on_error else ""
         if on_error not in {"", "continue", "stopAndFail"}:
             raise step.node.error(f"onError {on_error!r} is none of continue, stopAndFail")
         found.append(
@@ -96,15 +96,15 @@ def _environment(step: Step, scope: Names) -> list[tuple[str, str | SecretUse]]:
     found: list[tuple[str, str | SecretUse]] = []
     for variable in step.variables:
         if variable.secret:
-            name = variables.text(variable.secret.name, scope)
-            key = variables.text(variable.secret.key, scope)
+            name = substitute_variables.text(variable.secret.name, scope)
+            key = substitute_variables.text(variable.secret.key, scope)
             if "/" in name or "/" in key or {name, key} & {"", ".", ".."}:
                 raise variable.secret.key.error(
                     f"{name!r}, {key!r} are not name and key of a Secret"
                 )
             found.append((variable.name, SecretUse(name, key, variable.secret.optional)))
             continue
-        text = variables.text(variable.value, scope) if variable.value else ""
+        text = substitute_variables.text(variable.value, scope) if variable.value else ""
         if (variable.name, text) == ("HOME", TEKTON_HOME):
             text = str(Path.home())
         found.append((variable.name, text))

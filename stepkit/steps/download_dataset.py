@@ -26,7 +26,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import manifest as dataset_manifest
 from stepkit.datasets import shared_download
 from stepkit.datasets.partial_file import Pace, Request
-from stepkit.datasets.target import Target
+from stepkit.datasets.target_path import Target
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source

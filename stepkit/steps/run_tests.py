@@ -29,8 +29,8 @@ from stepkit.options import DETAIL, DURATION
 from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, locks
 from stepkit.test_suite import coverage, installers, junit, pytest, stage_inputs, verdict
-from stepkit.test_suite.counts import Allowance, Counts, Failure, count_outcomes
 from stepkit.test_suite.coverage import UNKNOWN
+from stepkit.test_suite.outcome_totals import Allowance, Counts, Failure, count_outcomes
 from stepkit.test_suite.pytest import Reports
 
 if TYPE_CHECKING:

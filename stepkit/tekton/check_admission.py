@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.tekton.read_task import read_params
-from stepkit.tekton.variables import type_of
+from stepkit.tekton.substitute_variables import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

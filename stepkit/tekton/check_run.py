@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.tekton.check_admission import resource_problems
 from stepkit.tekton.check_task import repeated_names
-from stepkit.tekton.variables import type_of
+from stepkit.tekton.substitute_variables import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

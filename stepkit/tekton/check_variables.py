@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.read_task import read_params
-from stepkit.tekton.variables import Names, Unknown
+from stepkit.tekton.substitute_variables import Names, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,7 +113,7 @@ def variable_problems(document: Node) -> Iterator[ConfigurationError]:
         params = Names()
         for item in spec.child("params").items():
             name, value = item.value["name"], item.child("value").param_value()
-            params[name] = Unknown(f"params.{name}", variables.type_of(value))
+            params[name] = Unknown(f"params.{name}", substitute_variables.type_of(value))
         scope = Names(params=params, context=_RUN_CONTEXT)
         yield from _problems(spec, _IN_RUN, scope)
 
@@ -129,7 +129,7 @@ def _problems(base: Node, fields: Fields, scope: Names) -> Iterator[Configuratio
         heads = set()
         for match in _REFERENCE.finditer(node.value):
             heads.add(head := re.split(r"[.\[]", match[1])[0])
-            if allowed and not variables.REFERENCE.fullmatch(match[0]):
+            if allowed and not substitute_variables.REFERENCE.fullmatch(match[0]):
                 problem = f"there is no variable {match[0]}"
             elif head not in allowed:
                 what = f"no {head}" if allowed else "nothing"
@@ -140,7 +140,11 @@ def _problems(base: Node, fields: Fields, scope: Names) -> Iterator[Configuratio
             yield node.error(problem)
         if wrong or not heads <= scope.keys():
             continue
-        replace = variables.value if _WHOLE_VALUES.fullmatch(field) else variables.text
+        replace = (
+            substitute_variables.value
+            if _WHOLE_VALUES.fullmatch(field)
+            else substitute_variables.text
+        )
         try:
             replace(node, scope)
         except ConfigurationError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from stepkit.tekton import variables
-from stepkit.tekton.variables import Names, Unknown, type_of
+from stepkit.tekton import substitute_variables
+from stepkit.tekton.substitute_variables import Names, Unknown, type_of
 from stepkit.tekton.yaml_documents import Node
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def with_defaults(
             path = f"{param.node.path}.default"
             defaults[param.name] = Node(param.default, param.node.source, path)
     needed = {
-        name: {parts[1] for parts in variables.references(node) if parts[0] == "params"}
+        name: {parts[1] for parts in substitute_variables.references(node) if parts[0] == "params"}
         & defaults.keys()
         for name, node in defaults.items()
     }
@@ -62,7 +62,7 @@ def with_defaults(
         first = declared[error.args[1][0]].node
         raise first.error("these defaults name each other in a circle") from error
     for name in order:
-        value = variables.value(defaults[name], Names(params=values))
+        value = substitute_variables.value(defaults[name], Names(params=values))
         values[name] = _complete(declared[name], value)
     return values
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.system import disk
-from stepkit.test_suite.counts import pluralize
+from stepkit.test_suite.outcome_totals import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from stepkit.system.process import Completed
-    from stepkit.test_suite.counts import Counts
+    from stepkit.test_suite.outcome_totals import Counts
     from stepkit.test_suite.record_outcomes import Recorded
 
 _MAX_NAMES: Final = 5  # shown in a message

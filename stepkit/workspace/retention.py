@@ -19,7 +19,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.formats import durations
 from stepkit.git import local_changes
-from stepkit.system import atomic_files, backups, locks, removal, scratch
+from stepkit.system import atomic_files, backup_names, locks, removal, scratch
 from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def find_backups(places: Iterable[Path], *, older_than: float, now: float) -> It
     which anything in the backup changed.
     """
     for path in (child for place in places for child in _children(place)):
-        backup = backups.parse(path)
+        backup = backup_names.parse(path)
         if not backup or not path.is_dir():
             continue
         checkout, made = backup[0], backup[1].timestamp()

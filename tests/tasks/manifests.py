@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stepkit.formats import yaml_files
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.check_task import task_problems
 from stepkit.tekton.objects import Pipeline, Task
 from stepkit.tekton.read_pipeline import read_pipeline
@@ -118,7 +118,7 @@ def used_names(value: Any, head: str) -> set[str]:
         parts[1]
         for node in Node(value, "").texts()
         if not node.path.endswith("description")
-        for parts in variables.references(node)
+        for parts in substitute_variables.references(node)
         if parts[0] == head and len(parts) > 1
     }
 

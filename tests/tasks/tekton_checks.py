@@ -7,8 +7,8 @@ from tasks.manifests import Library, Manifest
 
 from stepkit.errors import ConfigurationError
 from stepkit.run_local import arguments
-from stepkit.run_local.dag import plan_tasks
 from stepkit.run_local.plan import Plan
+from stepkit.run_local.task_dependencies import plan_tasks
 from stepkit.tekton.check_admission import admission_problems
 from stepkit.tekton.check_pipeline import pipeline_problems
 from stepkit.tekton.check_run import run_problems

@@ -19,7 +19,7 @@ from tasks.test_tekton_schemas import faults
 from tasks.trigger_checks import Triggers
 
 from stepkit.formats import durations
-from stepkit.run_local.dag import dependencies
+from stepkit.run_local.task_dependencies import dependencies
 
 DIRECTORY = ROOT / "triggers"
 DOCS = ROOT.parent / "docs/triggers.md"

@@ -75,11 +75,11 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Run the Pipeline, or show how it would run."""
     from stepkit.run_local import arguments
-    from stepkit.run_local.dag import plan_tasks
     from stepkit.run_local.find_tasks import load_pipeline
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.plan_text import plan_text
     from stepkit.run_local.run import run_pipeline
+    from stepkit.run_local.task_dependencies import plan_tasks
 
     if options.jobs is not None and options.jobs < 1:
         raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")

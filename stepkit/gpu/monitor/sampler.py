@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from stepkit.gpu.health import visible_devices
-from stepkit.gpu.monitor.nvml_session import NvmlSession
+from stepkit.gpu.monitor.nvml_readings import NvmlSession
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
 from stepkit.system.process_tree import ProcessTree

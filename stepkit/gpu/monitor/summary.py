@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stepkit.gpu.monitor.nvml_session import reason_words
+from stepkit.gpu.monitor.nvml_readings import reason_words
 
 if TYPE_CHECKING:
     from stepkit.gpu.monitor.timeline import Extent, Timeline

@@ -70,7 +70,7 @@ class Timeline:
     ``columns`` has a column of the same length for each quantity, None in its gaps:
     ``cpu_seconds``, ``rss`` (bytes), ``processes``, and ``gpuN.QUANTITY`` for the N-th of
     ``devices`` with the quantities and units of
-    :class:`~stepkit.gpu.monitor.nvml_session.NvmlSession`. ``extents`` has the same names, without
+    :class:`~stepkit.gpu.monitor.nvml_readings.NvmlSession`. ``extents`` has the same names, without
     those that were never known. ``longest_pause`` is in seconds between two samples,
     ``own_cpu_seconds`` is what sampling cost, ``errors`` are those of sampling.
     """

@@ -7,7 +7,7 @@ import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import allocators, cuda_device, error_causes
+from . import allocators, cuda_device, cuda_errors
 from .allocators import Allocator
 from .write_guard_log import spell_error
 
@@ -75,9 +75,9 @@ def set_up(request: Request, settings: Settings) -> Outcome:
         tried = [asked.described(spell_error(error))]
         refused = "not supported" if asked.kind == "async" else "multiple of 256"
         has_lower = asked.kind == "async" or asked.pooled
-        if has_lower and (error_causes.is_full(error) or refused in str(error)):
+        if has_lower and (cuda_errors.is_full(error) or refused in str(error)):
             return _descend(request, Outcome(asked, None, tried, error), before)
-        return Outcome(asked, None, tried, error_causes.missing(error) or error)
+        return Outcome(asked, None, tried, cuda_errors.missing(error) or error)
     return Outcome(asked, asked, [])
 
 

@@ -134,7 +134,7 @@ class Guard:
         return outcome.error
 
     def _log_outcome(self, request: Request, outcome: Outcome) -> None:
-        from . import error_causes
+        from . import cuda_errors
 
         error = outcome.error
         self.log.write(
@@ -145,13 +145,13 @@ class Guard:
             served=outcome.served and outcome.served.described(),
             tried=outcome.tried,
             error=error and spell_error(error),
-            cuda=error_causes.cuda_error(error)[0] or None,
+            cuda=cuda_errors.cuda_error(error)[0] or None,
             devices=request.devices,
         )
 
     def _deliver(self, error: BaseException | None) -> None:
         """Raise the error in the notebook, or warn once where a missing GPU is accepted."""
-        from .error_causes import GpuMissing
+        from .cuda_errors import GpuMissing
 
         if error is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import cuda_device, error_causes
+from . import cuda_device, cuda_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class HostOverflow:
         try:
             return int(self._gpu.allocate(size, stream))
         except MemoryError as error:
-            if not error_causes.is_full(error):
+            if not cuda_errors.is_full(error):
                 raise
         pointer = int(self._host.allocate(size, stream))
         with self._lock:

@@ -7,7 +7,7 @@ from cuda_driver import fake_cuda
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.gpu.health import remedies
-from stepkit.kernel.gpu_memory import error_causes
+from stepkit.kernel.gpu_memory import cuda_errors
 
 # What a notebook may do first: each prints the class and the text of its error, as a kernel does.
 CALLS = """
@@ -96,7 +96,7 @@ def test_an_old_driver_is_recognised_by_its_version(tmp_path: Path) -> None:
         assert remedies.find(ename, text, driver_version=11040) is remedies.DRIVER_TOO_OLD
 
 
-@pytest.mark.parametrize("name", sorted(error_causes._MISSING))
+@pytest.mark.parametrize("name", sorted(cuda_errors._MISSING))
 def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> None:
     assert remedies.find("GpuMissing", f"no GPU can be used: {name}: ...") is not None
 

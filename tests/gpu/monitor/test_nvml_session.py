@@ -8,7 +8,7 @@ import nvml
 import pytest
 from nvml import FakeDriver
 
-from stepkit.gpu.monitor.nvml_session import NvmlSession, reason_words
+from stepkit.gpu.monitor.nvml_readings import NvmlSession, reason_words
 from stepkit.system import nvml as system_nvml
 
 

@@ -13,7 +13,7 @@ from children import answer, child
 from nvml import FakeDriver
 from waiting import until
 
-from stepkit.gpu.monitor import nvml_session, timeline
+from stepkit.gpu.monitor import nvml_readings, timeline
 from stepkit.gpu.monitor.sampler import Sampler
 
 MIB = 2**20
@@ -169,11 +169,11 @@ def test_a_driver_that_hangs_from_the_start_leaves_a_timeline_without_rows(
 def test_an_error_of_the_sampler_is_noted_not_raised(
     fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> list[nvml_session.Values]:
+    def broken(*_: object, **__: object) -> list[nvml_readings.Values]:
         raise ZeroDivisionError("ours")
 
     fake.set(devices=1)
-    monkeypatch.setattr(nvml_session.NvmlSession, "read", broken)
+    monkeypatch.setattr(nvml_readings.NvmlSession, "read", broken)
     with Sampler(0.01) as sampler:
         until(lambda: sampler.timeline().errors != ())
 

@@ -30,7 +30,7 @@ def test_children_are_not_guarded_by_default(without_gpu: Guarded) -> None:
 def test_children_are_guarded_with_the_option(without_gpu: Guarded) -> None:
     done = without_gpu(START.format(CHILD), children=True)
 
-    error = "stepkit_guard.error_causes.GpuMissing: no GPU can be used"
+    error = "stepkit_guard.cuda_errors.GpuMissing: no GPU can be used"
     assert done.stdout.startswith(f"False True {error}")
     assert done.log.children == 1
     assert done.log.calls[0].pid != done.events[0]["pid"]

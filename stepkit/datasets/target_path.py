@@ -12,7 +12,7 @@ from stepkit.datasets import archive_members, unpack
 from stepkit.datasets.link_or_copy import put_file
 from stepkit.datasets.manifest import Dataset
 from stepkit.errors import ConfigurationError
-from stepkit.system import atomic_files, backups, scratch
+from stepkit.system import atomic_files, backup_names, scratch
 
 if TYPE_CHECKING:
     from stepkit.datasets.link_or_copy import How
@@ -80,7 +80,7 @@ class Target:
     def _unpack(self, cached: CachedFile) -> None:
         if self.path.parent.is_dir():
             scratch.remove_of(self.path)
-        backup = backups.path_for(self.path)
+        backup = backup_names.path_for(self.path)
         asked = self.dataset.unpack
         with (
             atomic_files.replacing(self.path, backup=backup, keep=unpack.holds_work) as new,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepkit.engine.stream_text import Lines, Text
+from stepkit.engine.carriage_returns import Lines, Text
 
 printed = st.text(st.sampled_from("ab\r\n\u2028\x85é"), max_size=30)
 cuts = st.lists(st.integers(0, 30), max_size=6)

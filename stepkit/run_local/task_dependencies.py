@@ -10,9 +10,9 @@ from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local.plan import TaskRun, task_runs, when_holds
 from stepkit.run_local.secret_files import SecretUse
 from stepkit.run_local.step_command import Command, commands
-from stepkit.tekton import variables
+from stepkit.tekton import substitute_variables
 from stepkit.tekton.objects import PipelineTask
-from stepkit.tekton.variables import Names, Unknown
+from stepkit.tekton.substitute_variables import Names, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +52,7 @@ def dependencies(pipeline: Pipeline) -> dict[str, set[str]]:
         results = {
             parts[1]
             for node in task.templates()
-            for parts in variables.references(node)
+            for parts in substitute_variables.references(node)
             if parts[0] == "tasks" and parts[1] in names
         }
         found[task.name] = {node.value for node in task.run_after} | results
@@ -109,10 +109,12 @@ def plan_tasks(plan: Plan) -> tuple[list[list[PlannedTask]], list[PlannedTask]]:
     last = [planned(task, last_scope, ()) for task in pipeline.final]
     groups = {"tasks": results, "finally": expected_results(pipeline.final, "finally")}
     used = [node for task in (*pipeline.tasks, *pipeline.final) for node in task.templates()]
-    consumed = {tuple(parts[:4]) for node in used for parts in variables.references(node)}
+    consumed = {
+        tuple(parts[:4]) for node in used for parts in substitute_variables.references(node)
+    }
     for node in pipeline.results.values():
-        variables.value(node, Names(groups))
-        for parts in variables.references(node):
+        substitute_variables.value(node, Names(groups))
+        for parts in substitute_variables.references(node):
             matrix = pipeline.task(parts[1]).matrix if parts[0] == "tasks" else None
             if matrix and tuple(parts[:4]) not in consumed:  # CouldntGetPipelineResult in 1.15
                 raise node.error(
