@@ -42,7 +42,13 @@ def python() -> str | None:
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         return None
     for name in (sys.executable, "/usr/bin/python3"):
-        command = [*_as(RANDOM, 0), name, "-P", "-c", "import git, tenacity, stepkit.cli.main"]
+        command = [
+            *_as(RANDOM, 0),
+            name,
+            "-P",
+            "-c",
+            "import git, jsonschema, tenacity, stepkit.cli.main",
+        ]
         if not commands.run(*command, env=_ENVIRONMENT, cwd="/").returncode:
             return name
     return None

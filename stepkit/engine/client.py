@@ -105,7 +105,8 @@ class Client(CellOutputs):
     async def execute_in_place(self, cell: Any, index: int, *, number: int | None) -> None:
         """Execute one cell as ``In [number]``; the kernel does not count a cell with the number 0.
 
-        None leaves counting to the kernel. Raises what nbclient raises.
+        Such a cell ran as ``In [0]``: without a count it would look as if it had never run. None
+        leaves counting to the kernel. Raises what nbclient raises.
         """
         assert self.kc is not None
         self.kc.session.metadata = {"stepkit_cell": number or 0}  # our launcher reads it
@@ -113,8 +114,8 @@ class Client(CellOutputs):
             await self.async_execute_cell(cell, index, store_history=number != 0)
         finally:
             with self._lock:
-                if number == 0:
-                    cell["execution_count"] = None  # the kernel replied with the next cell's
+                if number == 0 and cell["execution_count"] is not None:
+                    cell["execution_count"] = 0  # the kernel replied with the next cell's
                 self.end_cell(index)
 
     def give_up(self) -> None:

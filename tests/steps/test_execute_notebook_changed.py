@@ -95,7 +95,7 @@ def test_a_cell_has_one_number_in_log_verdict_page_and_prompt(
     assert "cell 4/5: 1/0" in caplog.messages
     cells = nbformat.read(tmp_path / "out/executed.ipynb", as_version=4).cells
     counts = {cell.source: cell.get("execution_count") for cell in cells}
-    assert counts.pop("# Parameters\nn = 5\n") is None
+    assert counts.pop("# Parameters\nn = 5\n") == 0
     assert [counts[source] for source in sources] == [1, None, 3, 4, None]
     assert "In [4]" in cells[0].source  # papermill's marker
     page = BeautifulSoup((tmp_path / "page.html").read_text(), "html.parser")
