@@ -137,7 +137,7 @@ def _find_contradiction(counts: Counts, recorded: Recorded | None) -> StepError 
     if failed > reported:
         names = _join_some([name.rpartition("::")[2] for name in recorded.failed], ", ")
         what = f"{pluralize(failed, 'test')} failed ({names}), and the report lists {reported}"
-    elif counts.passed and not recorded.passed:
+    elif recorded.complete and counts.passed and not recorded.passed:
         passed = f"{counts.passed} of {pluralize(counts.total, 'test')}"
         what = f"the report lists {passed} as passed, and none did"
     else:

@@ -28,9 +28,10 @@ LOCKED = (
     "import threading\nlock = threading.Lock()\ndef stuck(): [lock.acquire() for _ in (1, 2)]\n"
 )
 # Python is not left while this waits for what it holds itself: no signal handler runs, no thread.
+# It leaves Python to the thread that sends what was printed, and then never again.
 HOLDS_PYTHON = (
-    "import ctypes; libc = ctypes.PyDLL(None); mutex = ctypes.create_string_buffer(64)\n"
-    "def stuck(): [libc.pthread_mutex_lock(mutex) for _ in (1, 2)]\n"
+    "import ctypes, time; libc = ctypes.PyDLL(None); mutex = ctypes.create_string_buffer(64)\n"
+    "def stuck(): time.sleep(0.5); [libc.pthread_mutex_lock(mutex) for _ in (1, 2)]\n"
 )
 
 
