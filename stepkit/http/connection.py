@@ -39,6 +39,7 @@ class _Link:
         self.where, self.stall, self.until = where, stall, until
         self._caller = Caller()
         self._connections: list[HTTPConnection] = []
+        self._sockets: list[socket.socket] = []
         self._is_cut = False
 
     def wait_for(self, function: Callable[[], T]) -> T:
@@ -56,10 +57,12 @@ class _Link:
         """End the connection, and with it whatever still waits for the server."""
         self._is_cut = True
         self._caller.end()
-        for connection in self._connections:
-            with suppress(OSError, AttributeError):  # it has no socket, or none any more
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        # A connection forgets its socket once the head of the last answer is there.
+        for end in (*self._sockets, *(connection.sock for connection in self._connections)):
+            with suppress(OSError, AttributeError):  # it is closed, or not made yet
+                end.shutdown(socket.SHUT_RDWR)
         self._connections.clear()
+        self._sockets.clear()
 
     def watch(self, pool: urllib3.HTTPConnectionPool) -> None:
         """Let the connections of ``pool`` be cut, and refuse those to a metadata server."""
@@ -69,6 +72,7 @@ class _Link:
             def connect(self) -> None:
                 link._connections.append(self)
                 super().connect()
+                link._sockets.append(self.sock)
                 if link._is_cut:  # nothing is sent once the caller has gone
                     raise TimeoutError
                 if not self.proxy:

@@ -36,6 +36,7 @@ def server() -> Iterator[DataServer]:
 def start(server: DataServer, directory: Path, cache: Path) -> subprocess.Popen[str]:
     flags = [f"--url={server.url}/big.bin", f"--sha256={SHA256}", f"--directory={directory}"]
     flags += [f"--cache={cache}", f"--report={directory.parent}/{directory.name}.json"]
+    flags.append("--stall-timeout=10m")  # whoever is asked to stop does not wait for the server
     command = [*STEPKIT, "download-dataset", *flags]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
