@@ -170,8 +170,8 @@ print(len(sources) > 100, sorted(map(str, sources - compiled)))
 def test_caches_go_where_a_user_without_a_home_can_write(images: Images) -> None:
     code = """
 import os, pathlib
-from stepkit import caches
-caches.provide(os.environ)
+from stepkit.cli import cache_dirs
+cache_dirs.provide(os.environ)
 import IPython.paths, matplotlib, numba.core.caching
 from jupyter_core.paths import jupyter_runtime_dir
 print(matplotlib.get_cachedir(), IPython.paths.get_ipython_dir(), jupyter_runtime_dir(),
