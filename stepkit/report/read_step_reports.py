@@ -73,7 +73,9 @@ def load(
     it failed: a matrix leaves one report for each of its notebooks.
     A report that cannot be read counts as a failed step.
     """
-    paths = {path.name.removesuffix(".json"): path for path in sorted(directory.glob("*.json"))}
+    # Not glob, which from Python 3.13 on takes a directory that it cannot read for an empty one.
+    there = sorted(directory.iterdir()) if directory.is_dir() else []
+    paths = {path.stem: path for path in there if path.suffix == ".json"}
     below = {name: directory / f"{name.lstrip('/')}.json" for name in expected}
     paths |= {name: path for name, path in below.items() if path.exists()}
     by_name = {name: read(path, in_report, name) for name, path in paths.items()}
