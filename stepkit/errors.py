@@ -6,6 +6,7 @@ code 1 is Python's own, for any other exception: a bug in stepkit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+MOST_TRACEBACK: Final = 40  # lines of a traceback that evidence keeps
 STOPPING: Final = (SIGINT, SIGTERM, SIGHUP)  # signals that ask a step to save its work and end
 
 
@@ -52,10 +54,32 @@ class Reason(StrEnum):
     BUG = "bug"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What shows why a cell, a test or a step failed.
+
+    ``source`` is the code that failed, and ``line`` the number in it, from 1, of the line that did;
+    None if that is unknown. ``traceback`` keeps its ANSI colours; it has the last
+    :data:`MOST_TRACEBACK` lines, and ``left_out`` says how many came before them. ``output`` are
+    the last lines that were printed, and ``stack`` is where all threads were when a kernel hung or
+    died, in the words of Python's faulthandler.
+    """
+
+    ename: str = ""
+    evalue: str = ""
+    source: str = ""
+    line: int | None = None
+    traceback: str = ""
+    left_out: int = 0
+    output: tuple[str, ...] = ()
+    stack: str = ""
+
+
 class StepError(Exception):
     """The step failed; its message is shown to the user as it is.
 
     ``outputs`` is what the step has produced all the same; it is reported as after a success.
+    ``evidence`` shows why it failed, where more than the message is known.
     """
 
     exit_code: ClassVar[int]
@@ -67,14 +91,18 @@ class StepError(Exception):
         *,
         reason: Reason | None = None,
         outputs: DataclassInstance | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.outputs = outputs
+        self.evidence = evidence
 
     def leaving(self, outputs: DataclassInstance | None, *, prefix: str = "") -> StepError:
         """Return the same error with ``outputs``, and ``prefix`` before its message."""
-        return type(self)(prefix + str(self), reason=self.reason, outputs=outputs)
+        return type(self)(
+            prefix + str(self), reason=self.reason, outputs=outputs, evidence=self.evidence
+        )
 
 
 class ConfigurationError(StepError):

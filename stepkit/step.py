@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from stepkit.errors import Reason
+from stepkit.errors import Evidence, Reason
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -72,9 +72,10 @@ def kebab(name: str) -> str:
 class StepResult:
     """How one run of a step ended: what its report says.
 
-    ``started`` is an ISO-8601 time in UTC, ``seconds`` wall-clock time; ``artifacts`` are the
-    files that the outputs name, each with ``path``, ``size`` in bytes and ``sha256``; ``earlier``
-    is the run before, if the same step wrote the same report.
+    ``started`` is an ISO-8601 time in UTC with milliseconds, ``seconds`` wall-clock time; ``error``
+    shows why it failed, where more than the message is known; ``artifacts`` are the files that the
+    outputs name, each with ``path``, ``size`` in bytes and ``sha256``; ``earlier`` is the run
+    before, if the same step wrote the same report.
     """
 
     step: str
@@ -84,6 +85,7 @@ class StepResult:
     exit_code: int | None = 0
     started: str
     seconds: float
+    error: Evidence | None = None
     earlier: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)

@@ -30,14 +30,14 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     started, clock = datetime.now(UTC), time.monotonic()
     outputs: DataclassInstance | None = None
     status: Status = "succeeded"
-    reason, message, exit_code = Reason.OK, "", 0
+    reason, message, exit_code, evidence = Reason.OK, "", 0, None
     try:
         try:
             with os_errors.explaining_the_rest():
                 outputs = step.run(options)
         except StepError as error:
             status, reason, message = "failed", error.reason, str(error)
-            exit_code, outputs = error.exit_code, error.outputs
+            exit_code, outputs, evidence = error.exit_code, error.outputs, error.evidence
         else:
             status = getattr(outputs, "status", status)
             message = getattr(outputs, "message", message)
@@ -56,8 +56,9 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
         reason=reason,
         message=message,
         exit_code=exit_code,
-        started=started.isoformat(timespec="seconds"),
+        started=started.isoformat(timespec="milliseconds"),
         seconds=round(time.monotonic() - clock, 3),
+        error=evidence,
         outputs={kebab(name): getattr(outputs, name) for name in names},
     )
 
@@ -68,7 +69,7 @@ def unfinished(name: str, options: DataclassInstance | None = None) -> StepResul
     It is written before the step starts, and replaced at its end; what stays of it belongs to a
     step that was killed at once: by the kernel's OOM killer, an eviction or a hard timeout.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
     result = StepResult(
         step=name,
         status="failed",
@@ -85,7 +86,11 @@ def unfinished(name: str, options: DataclassInstance | None = None) -> StepResul
 def refused(started: StepResult, why: StepError) -> StepResult:
     """Return the result of a step that does not begin: nothing was done."""
     return dataclasses.replace(
-        started, reason=why.reason, message=str(why), exit_code=why.exit_code
+        started,
+        reason=why.reason,
+        message=str(why),
+        exit_code=why.exit_code,
+        error=why.evidence,
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stepkit.step import StepResult
 
-SCHEMA: Final = "stepkit.report/1"
+SCHEMA: Final = "stepkit.report/2"
 
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 # Import name and distribution of the tools whose version a report names once a step used them.
@@ -66,7 +66,7 @@ def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None
     report = {"schema": SCHEMA, **jsonable(dataclasses.asdict(result))}
     report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
     hidden = tuple(secrets)
-    for field in ("message", "options", "outputs", "artifacts"):
+    for field in ("message", "error", "options", "outputs", "artifacts"):
         report[field] = _masked(report[field], hidden)
     atomic_files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 

@@ -36,7 +36,7 @@ def test_writes_results_and_report(
     assert (tmp_path / "r/said-words").read_text() == "hello"
     assert (tmp_path / "r/reason").read_text() == "ok"
     report = json.loads((tmp_path / "reports/g.json").read_text())
-    assert report["schema"] == "stepkit.report/1"
+    assert report["schema"] == "stepkit.report/2"
     assert (report["step"], report["exit_code"]) == ("greet", 0)
     assert (report["status"], report["reason"]) == ("succeeded", "ok")
     assert report["options"]["name"] == "you"

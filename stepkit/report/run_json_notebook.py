@@ -1,0 +1,135 @@
+"""What run.json holds of a notebook: its cells, and the evidence of what failed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+NotebookStatus = Literal[
+    "passed", "tolerated", "failed", "cancelled", "skipped", "not-run", "flaky", "reused"
+]
+CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "not-run", "skipped"]
+
+
+class ErrorJson(TypedDict):
+    """Why a cell, a test or a step failed: the evidence.
+
+    ``source`` is the code of the cell, ``line`` the number in it (from 1) of the line that failed,
+    None if that is unknown. ``traceback`` has at most 40 lines, the last ones, and ``left_out``
+    says how many came before. ``output`` are the last lines that it printed. ``stack`` is where
+    all threads of the kernel were, in the words of Python's faulthandler, when it hung or died.
+    """
+
+    ename: str
+    evalue: str
+    source: str
+    line: int | None
+    traceback: str
+    left_out: int
+    output: list[str]
+    stack: str
+
+
+class CellJson(TypedDict):
+    """One code cell. ``number`` counts as on the page, where its anchor is ``#cell-NUMBER``.
+
+    A cell that was injected has the number 0, and ``injected`` says by what. ``title`` is its
+    telling line. ``gpu_change`` is by how much the GPU memory in use grew while it ran.
+    """
+
+    number: int
+    index: int
+    id: str
+    title: str
+    injected: Literal["", "parameters", "rule"]
+    status: CellStatus
+    start_ms: int | None
+    duration_ms: int | None
+    gpu_peak: int | None
+    gpu_change: int | None
+    rss_peak: int | None
+    energy: float | None
+    cpu_fallback: float | None
+    tolerance: str
+    error: ErrorJson | None
+
+
+class ChangeJson(TypedDict):
+    """What a rule did to a cell, or could not do."""
+
+    rule: str
+    cell: int | None
+    id: str
+    what: str
+    applied: bool
+
+
+class AttemptJson(TypedDict):
+    """One try of a notebook that was run more than once."""
+
+    number: int
+    allocator: str
+    status: str
+    reason: str
+    message: str
+    duration_ms: int
+    gpu_peak: int | None
+
+
+class KernelJson(TypedDict):
+    """What the kernel had: ``packages`` are those that the notebook imported, by distribution."""
+
+    name: str
+    python: str
+    cuda_runtime: str
+    cuda_driver: str
+    packages: dict[str, str]
+
+
+class NotebookJson(TypedDict):
+    """One notebook that ran, or did not.
+
+    ``path`` is the notebook as given; ``executed``, ``page``, ``log``, ``timeline``, ``patched``,
+    ``diff`` and ``junit`` are files, None where there is none. ``gpu`` and ``guard`` are the
+    outputs of execute-notebook as they are. ``timeline_start_ms`` is the zero of the timeline's
+    ``seconds`` on the run's clock. ``skipped`` counts cells that rules took out.
+    """
+
+    name: str
+    path: str
+    step: str
+    status: NotebookStatus
+    reason: str
+    message: str
+    exit_code: int | None
+    variant: str
+    until: str
+    start_ms: int | None
+    duration_ms: int | None
+    timeline_start_ms: int | None
+    cells_total: int | None
+    cells_run: int | None
+    skipped: int
+    tolerated: int
+    cells: list[CellJson]
+    changes: list[ChangeJson]
+    diff_text: str
+    attempts: list[AttemptJson]
+    strays: list[str]
+    messages_lost: int
+    allocator: str
+    gpu_peak: int | None
+    rss_peak: int | None
+    energy: float | None
+    cpu_fallback: float | None
+    gpu: dict[str, Any] | None
+    guard: dict[str, Any] | None
+    kernel: KernelJson | None
+    memory_limit: int | None
+    reused_from: str | None
+    executed: str | None
+    page: str | None
+    log: str | None
+    timeline: str | None
+    patched: str | None
+    diff: str | None
+    junit: str | None
