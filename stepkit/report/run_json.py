@@ -15,9 +15,10 @@ Every renderer (STEP_SUMMARY.md, report.html, the index, a comparison, a termina
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
-from stepkit.report.run_json_notebook import ErrorJson, NotebookJson
+if TYPE_CHECKING:
+    from stepkit.report.run_json_notebook import ErrorJson, NotebookJson
 
 SCHEMA: Final = "stepkit.run/1"
 
