@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from stepkit.report.run_json_comparison import ComparisonJson
     from stepkit.report.run_json_notebook import ErrorJson, NotebookJson
 
 SCHEMA: Final = "stepkit.run/1"
@@ -208,4 +209,4 @@ class RunJson(TypedDict):
     artifacts: list[ArtifactJson]
     versions: dict[str, str]
     published: str | None
-    comparison: dict[str, Any] | None
+    comparison: ComparisonJson | None
