@@ -1,0 +1,58 @@
+"""What each reason of a failure means, what usually causes it, and what to try.
+
+The texts are in ``reason_texts.toml``. The summary, report.html, `stepkit explain` and
+docs/explain.md show them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILE: Final = Path(__file__).with_name("reason_texts.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasonText:
+    """The texts of one reason: plain, with code in backticks.
+
+    ``means`` is a sentence; ``causes`` are halves of one, ``remedies`` begin with a verb and end
+    without a full stop. ``exit_codes`` are those with which a step ends for this reason. ``more``
+    is a page below docs/, perhaps with an anchor, or ``""``.
+    """
+
+    reason: str
+    exit_codes: tuple[int, ...]
+    means: str
+    causes: tuple[str, ...]
+    remedies: tuple[str, ...]
+    more: str = ""
+
+
+def find(reason: str) -> ReasonText | None:
+    """Return the texts of ``reason``, None for ``ok`` and for a word that is not a reason."""
+    return every().get(reason)
+
+
+@cache
+def every() -> Mapping[str, ReasonText]:
+    """Return the texts of all reasons, by their name."""
+    with _FILE.open("rb") as file:
+        read = tomllib.load(file)
+    return {
+        reason: ReasonText(
+            reason=reason,
+            exit_codes=tuple(entry["exit_codes"]),
+            means=entry["means"],
+            causes=tuple(entry["causes"]),
+            remedies=tuple(entry["remedies"]),
+            more=entry.get("more", ""),
+        )
+        for reason, entry in read.items()
+    }
