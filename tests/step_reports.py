@@ -6,7 +6,7 @@ from typing import Any
 
 from stepkit import steps
 from stepkit.report import read_step_reports
-from stepkit.report.run_record import Run
+from stepkit.report.steps_of_run import Run
 
 
 def write_report(directory: Path, name: str, **values: Any) -> None:

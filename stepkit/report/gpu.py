@@ -11,7 +11,7 @@ from stepkit.report.markdown_escape import bold_if_bad, escape, table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from stepkit.report.run_record import Entry
+    from stepkit.report.steps_of_run import Entry
 
 # Reasons for lower clocks that belong to a GPU at work: its power limit, or a setting.
 _EXPECTED: Final = frozenset({"software power cap", "sync boost", "display clock setting"})

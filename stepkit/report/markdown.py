@@ -14,7 +14,7 @@ from stepkit.report.markdown_escape import escape, folded, heading, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.report.run_record import Entry, Run
+    from stepkit.report.steps_of_run import Entry, Run
 
 _COUNTS: Final = ("total", "passed", "failed", "errors", "skipped", "allowed", "coverage")
 _MOST_FAILURES: Final = 20

@@ -11,7 +11,7 @@ from stepkit.formats.shorten import shorten
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from stepkit.report.run_record import Entry
+    from stepkit.report.steps_of_run import Entry
 
 _MOST_TEXT: Final = 400  # characters of a message in a table
 

@@ -11,7 +11,7 @@ from stepkit.report.markdown_escape import bold_if_bad, escape, folded, heading,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from stepkit.report.run_record import Entry
+    from stepkit.report.steps_of_run import Entry
 
     Cell = dict[str, Any]
 

@@ -10,7 +10,7 @@ from stepkit.options import DURATION
 from stepkit.report import pipeline_statuses, read_step_reports
 
 if TYPE_CHECKING:
-    from stepkit.report.run_record import Run
+    from stepkit.report.steps_of_run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.report.run_record import Entry
+from stepkit.report.steps_of_run import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

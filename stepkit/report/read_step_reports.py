@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from stepkit.formats import json_schema
 from stepkit.report import pipeline_statuses
-from stepkit.report.run_record import Entry, Run
+from stepkit.report.steps_of_run import Entry, Run
 from stepkit.report.saved_outputs import saved_outputs
 from stepkit.step import InReport
 

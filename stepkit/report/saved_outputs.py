@@ -12,7 +12,7 @@ from stepkit.notebook.saved_cells import read_cells
 from stepkit.notebook.verdict import Ending, Execution
 
 if TYPE_CHECKING:
-    from stepkit.report.run_record import Entry
+    from stepkit.report.steps_of_run import Entry
 
 
 def saved_outputs(entry: Entry) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from stepkit.report.markdown_escape import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.report.run_record import Run
+    from stepkit.report.steps_of_run import Run
 
 _MOST_CAUSE: Final = 400  # characters
 _MOST_NOTEBOOKS: Final = 10

@@ -26,7 +26,7 @@ from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.http.post import post
 from stepkit.notify import apprise, github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
-from stepkit.report import run_record, short_message
+from stepkit.report import short_message, steps_of_run
 from stepkit.report.options import RunOptions
 from stepkit.step import InReport
 from stepkit.system.retry import retrying
@@ -129,7 +129,7 @@ def _notify(options: Options, verdict: str, channels: list[_Channel]) -> Outputs
     return outputs
 
 
-def _messages(options: Options, found: run_record.Run, *, passed: bool) -> list[_Channel]:
+def _messages(options: Options, found: steps_of_run.Run, *, passed: bool) -> list[_Channel]:
     """Return a channel for each line of NOTIFY_URLS, and one for NOTIFY_WEBHOOK."""
     text = short_message.render(found, link=options.link)
     channels = []

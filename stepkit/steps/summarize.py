@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
-from stepkit.report import markdown, run_record
+from stepkit.report import markdown, steps_of_run
 from stepkit.report.options import RunOptions
 from stepkit.step import InReport
 from stepkit.system import atomic_files
@@ -84,7 +84,7 @@ def run(options: Options) -> Outputs:
     return outputs
 
 
-def _sentence(found: run_record.Run) -> str:
+def _sentence(found: steps_of_run.Run) -> str:
     begin = {
         "failed": "the run failed",
         "cancelled": "the run was cancelled",
@@ -95,7 +95,7 @@ def _sentence(found: run_record.Run) -> str:
     return f"{begin}: not run: {', '.join(found.not_run)}" if found.not_run else begin
 
 
-def _error(found: run_record.Run, outputs: Outputs) -> StepError:
+def _error(found: steps_of_run.Run, outputs: Outputs) -> StepError:
     """Return an error with the exit code and the reason of the step that decided the verdict."""
     cause = found.cause
     if cause is None:
