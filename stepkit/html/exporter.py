@@ -12,7 +12,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.strings import clean_html
 from nbconvert.utils.iso639_1 import iso639_1
 
-from stepkit.html import ansi
+from stepkit.formats import ansi_html
 from stepkit.html.highlight import Highlighted, Highlighter
 from stepkit.html.markdown import Markdown
 from stepkit.html.outputs import KEY
@@ -77,7 +77,7 @@ class PageExporter(HTMLExporter):
         """Yield nbconvert's filters, with replacements for the slow ones."""
         theirs: Any = super().default_filters
         yield from theirs()
-        yield "ansi2html", ansi.to_html
+        yield "ansi2html", ansi_html.to_html
         yield "clean_html", _clean_html
         yield "strip_files_prefix", _strip_files_prefix
         yield "filter_data_type", _list_formats

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.html import ansi, outputs
+from stepkit.html import outputs
+from stepkit.html.join_streams import join_streams
 from stepkit.notebook import cell_numbers
 from stepkit.notebook.cell_numbers import is_run, tags
 
@@ -74,7 +75,7 @@ def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
             outputs.prepare_output(
                 output, outputs.Place(cell=name, output=place, alt=alt, trusted=trusted)
             )
-            for place, output in enumerate(ansi.join_streams(cell["outputs"]), 1)
+            for place, output in enumerate(join_streams(cell["outputs"]), 1)
         ]
     return copy
 

@@ -1,45 +1,39 @@
-"""Terminal output as HTML: streams joined, overwritten lines removed, ANSI colours kept."""
+"""Terminal output as HTML: ANSI colours become spans, other control sequences are left out."""
 
 from __future__ import annotations
 
 import html
+import math
 import re
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 # A colour code, another control sequence, or an operating system command (a hyperlink's target).
 _CODE: Final = re.compile(
     r"\x1b\[([\d;:]*)m|\x1b\[[^@-~\n]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)"
 )
 
+_XTERM: Final = (
+    (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
+    (0, 0, 238), (205, 0, 205), (0, 205, 205), (229, 229, 229),
+    (127, 127, 127), (255, 0, 0), (0, 255, 0), (255, 255, 0),
+    (92, 92, 255), (255, 0, 255), (0, 255, 255), (255, 255, 255),
+)  # fmt: skip
 _NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _COLOURS: Final = (*_NAMES, *(f"{name}-intense" for name in _NAMES))
 
 Colour = int | tuple[int, int, int] | None
 
 
-def join_streams(outputs: Sequence[Any]) -> Iterator[Any]:
-    """Yield the outputs; consecutive chunks of one stream become one output."""
-    for stream, run in groupby(
-        outputs, lambda output: output["name"] if output["output_type"] == "stream" else None
-    ):
-        if stream is None:
-            yield from run
-            continue
-        chunks = list(run)
-        text = "".join(chunk["text"] for chunk in chunks)
-        if "\r" in text:  # a progress bar overwrites its line: only the last state is kept
-            lines = text.split("\n")
-            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-        yield type(chunks[0])(output_type="stream", name=stream, text=text)
+def to_html(text: str, *, classes_only: bool = False) -> str:
+    """Escape the text, and turn ANSI colours into spans with nbconvert's classes.
 
-
-def to_html(text: str) -> str:
-    """Escape the text, and turn ANSI colours into spans with nbconvert's classes."""
+    Colours beyond the 16 that have a class become styles; with ``classes_only``, the nearest of
+    those 16, for a page whose theme chooses colours that can be read on its background.
+    """
     if "\x1b" not in text:
         return html.escape(text)
     spans, style, end = [], _Style(), 0
@@ -47,7 +41,9 @@ def to_html(text: str) -> str:
         spans.append(style.wrap(text[end : code.start()]))
         end = code.end()
         if code[1] is not None:
-            style = style.after([int(n or 0) for n in re.split("[;:]", code[1])])
+            style = style.after([int(n[:4] or 0) for n in re.split("[;:]", code[1])])
+            if classes_only:
+                style = replace(style, fore=_nearest(style.fore), back=_nearest(style.back))
     spans.append(style.wrap(text[end:]))
     return "".join(spans)
 
@@ -97,6 +93,14 @@ class _Style:
         attributes = f' class="{" ".join(classes)}"' if classes else ""
         attributes += f' style="{"; ".join(rules)}"' if rules else ""
         return f"<span{attributes}>{html.escape(text)}</span>"
+
+
+def _nearest(colour: Colour) -> Colour:
+    """Return the number of the nearest of xterm's first 16 colours."""
+    if not isinstance(colour, tuple):
+        return colour
+    distances = [math.dist(colour, known) for known in _XTERM]
+    return distances.index(min(distances))
 
 
 _PLAIN: Final = _Style()
