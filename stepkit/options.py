@@ -5,7 +5,7 @@ A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--n
 ``str``, ``int``, ``float``, ``bool``, ``Path``, a ``Literal`` of strings, ``X | None``, and
 ``tuple[X, ...]`` for a flag that takes several values. Further annotations refine it:
 :class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :class:`AtLeast`,
-:data:`POSITIONAL`, :data:`DURATION`.
+:data:`POSITIONAL`, :data:`DURATION`. An output that is the answer itself is marked :data:`PRINTED`.
 
 Every value may be a string and ``""`` means "not given", because that is all a Tekton Task
 can pass.
@@ -71,10 +71,12 @@ class AtLeast:
     least: int
 
 
-POSITIONAL: Final = "\0positional"  # the option is an argument without a flag
+# The option is an argument without a flag, required unless it has a default; a tuple takes several.
+POSITIONAL: Final = "\0positional"
 DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m, 1h30m or 14d
 READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
 WRITES: Final = "\0writes"  # a file that the step writes
+PRINTED: Final = "\0printed"  # an output, a text, that is printed on stdout as it is
 DETAIL: Final = "\0detail"  # an output for the report alone, too large for a Tekton result
 
 
@@ -91,6 +93,13 @@ class Declared:
     def secret(self) -> FromEnv | None:
         """Where a secret comes from, or None for an option that has a flag."""
         return next((note for note in self.notes if isinstance(note, FromEnv)), None)
+
+    @property
+    def shown(self) -> str:
+        """How a message names the option: its flag, or the argument in capitals."""
+        if POSITIONAL in self.notes:
+            return self.field.name.upper()
+        return "--" + kebab(self.field.name)
 
     @property
     def required(self) -> bool:
@@ -116,4 +125,4 @@ def marked(options: DataclassInstance, mark: str) -> Iterator[tuple[str, Path]]:
         if mark in option.notes:
             for path in value if isinstance(value, tuple) else (value,):
                 if path:
-                    yield "--" + kebab(option.field.name), path
+                    yield option.shown, path

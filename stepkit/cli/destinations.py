@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.cli import commands, tekton_results
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+STDOUT: Final = Path("-")  # what --report calls stdout
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Destinations:
-    """Files for results, by the name of an output, and for the report; ``secrets`` are masked."""
+    """Files for results, by the name of an output, and for the report; ``secrets`` are masked.
+
+    With ``stdout``, stdout gets the report and nothing else.
+    """
 
     results: tuple[tuple[str, Path], ...] = ()
     reports: tuple[Path, ...] = ()
+    stdout: bool = False
     secrets: tuple[str, ...] = ()
 
     @property
@@ -51,13 +57,18 @@ def parsed(
     A step whose options have a ``second_report`` leaves its report there, too, unless --report is
     in the same directory.
     """
-    reports = [args.report] if args.report else []
+    reports = [args.report] if args.report and args.report != STDOUT else []
     second: Path | None = getattr(options, "second_report", None)
     if second and os.path.realpath(second.parent) not in {
         os.path.realpath(report.parent) for report in reports
     }:
         reports.append(second)
-    return Destinations(results=tuple(args.results), reports=tuple(reports), secrets=tuple(secrets))
+    return Destinations(
+        results=tuple(args.results),
+        reports=tuple(reports),
+        stdout=args.json or args.report == STDOUT,
+        secrets=tuple(secrets),
+    )
 
 
 def find(words: Sequence[str], secrets: Iterable[str]) -> Destinations:
@@ -68,6 +79,7 @@ def find(words: Sequence[str], secrets: Iterable[str]) -> Destinations:
     command = commands.COMMANDS.get(words[0])
     names = tekton_results.output_names(command) if command else tekton_results.COMMON_OUTPUTS
     results, reports, others = [], [], []
+    stdout = "--json" in words
     left = list(words)
     while left:
         word = left.pop(0)
@@ -75,12 +87,18 @@ def find(words: Sequence[str], secrets: Iterable[str]) -> Destinations:
         if flag not in {"--report", "--result"}:
             others += [word, value]
             continue
-        if not equals and left and not left[0].startswith("-"):
+        if not equals and left and (left[0] == "-" or not left[0].startswith("-")):
             value = left.pop(0)
         name, _, path = value.partition("=")
         if flag == "--report" and value:
             reports = [Path(value)]
+            stdout = stdout or reports == [STDOUT]
         elif name in names and path:
             results.append((name, Path(path)))
-    found = Destinations(results=tuple(results), reports=tuple(reports), secrets=tuple(secrets))
+    found = Destinations(
+        results=tuple(results),
+        reports=tuple(path for path in reports if path != STDOUT),
+        stdout=stdout,
+        secrets=tuple(secrets),
+    )
     return found.without(others)

@@ -99,7 +99,7 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     if given is not NOT_GIVEN:
         return given
     if option.required:
-        raise ValueError(f"--{kebab(option.field.name)} is empty: {option.help}")
+        raise ValueError(f"{option.shown} is empty: {option.help}")
     for note in option.notes:
         if isinstance(note, DefaultFromEnv) and env.get(note.variable):
             return converter(option.hint, option.notes)(env[note.variable])
@@ -109,15 +109,18 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
 def _add_flag(parser: _Flags, option: Declared) -> None:
     several = get_origin(option.hint) is tuple
     convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
+    text = f"{option.help}{_shown_default(option)}".replace("%", "%%")
+    if POSITIONAL in option.notes:
+        number: dict[str, Any] = {} if option.required else {"nargs": "?", "default": NOT_GIVEN}
+        if several:
+            number = {"nargs": "+"} if option.required else {"nargs": "*", "default": []}
+        parser.add_argument(
+            option.field.name, type=convert, metavar=option.shown, help=text, **number
+        )
+        return
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
-    text = f"{option.help}{_shown_default(option)}"
-    if POSITIONAL in option.notes:
-        parser.add_argument(
-            option.field.name, type=convert, metavar=option.field.name.upper(), help=text
-        )
-        return
     also = [s for note in option.notes if isinstance(note, Also) for s in note.spellings]
     parser.add_argument(
         "--" + kebab(option.field.name),
@@ -127,7 +130,7 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
         required=option.required,
         default=NOT_GIVEN if not several else None,
         metavar=_metavar(option),
-        help=text.replace("%", "%%"),
+        help=text,
         **extra,
     )
     if several:

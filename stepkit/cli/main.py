@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import stepkit
 from stepkit.cli import (
@@ -19,8 +19,8 @@ from stepkit.cli import (
     flags,
     log,
     run_step,
+    standard_output,
     step_report,
-    tekton_results,
     write_conflicts,
     write_outcome,
 )
@@ -30,7 +30,7 @@ from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import READS, WRITES, marked
 from stepkit.redaction import redact
 from stepkit.report import earlier_run
-from stepkit.system import logfile, os_errors, parent_death, stop_requests
+from stepkit.system import os_errors, parent_death, stop_requests
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(given, str(error), secrets, args.log_format)
     log.configure(args.log_format, secrets.values())
     to = destinations.parsed(args, options, secrets.values())
-    earlier = earlier_run.find(args.report, args.step) if args.report else None
+    kept = next((path for path in to.reports if path == args.report), None)
+    earlier = earlier_run.find(kept, args.step) if kept else None
     started = dataclasses.replace(run_step.unfinished(args.step, options), earlier=earlier)
     with stop_requests.handled():
         try:
@@ -135,7 +136,9 @@ def _run(
         result = run_step.refused(started, error)
     except Exception as error:
         stop_requests.take()
-        write_outcome.write(run_step.bug(started, error), to)
+        result = write_outcome.write(run_step.bug(started, error), to)
+        if to.stdout:
+            _print(standard_output.text(result, to), sys.stdout)
         raise
     return _finish(result, to, args.log_format)
 
@@ -144,12 +147,13 @@ def _finish(result: StepResult, to: Destinations, log_format: str) -> int:
     """Write results and report, say how the step ended, and return its exit code."""
     stop_requests.take()
     result = write_outcome.write(result, to)
-    for name, value in _outputs(result).items():
-        text = redact(tekton_results.as_text(value), to.secrets)
-        _print(logfile.one_line(f"{name}={text}"), sys.stdout)
-    level, verdict = _last_words(result)
-    line = f"stepkit {result.step}".rstrip() + f": {redact(verdict, to.secrets)}"
-    _print(log.final_line(log_format, level, line), sys.stderr)
+    if printed := standard_output.text(result, to):
+        _print(printed, sys.stdout)
+    command = commands.COMMANDS.get(result.step)
+    if result.exit_code or command is None or not run_step.answers(command):
+        level, verdict = _last_words(result)
+        line = f"stepkit {result.step}".rstrip() + f": {redact(verdict, to.secrets)}"
+        _print(log.final_line(log_format, level, line), sys.stderr)
     return result.exit_code or 0
 
 
@@ -160,15 +164,6 @@ def _last_words(result: StepResult) -> tuple[int, str]:
         return logging.INFO, result.message
     how = f"{result.status} in {result.seconds:.1f} s"
     return logging.INFO, f"{how}: {result.message}" if result.message else how
-
-
-def _outputs(result: StepResult) -> Mapping[str, Any]:
-    """Return what is printed on stdout: what --result may ask for."""
-    common = {"status": result.status, "reason": result.reason, "message": result.message}
-    command = commands.COMMANDS.get(result.step)
-    shown = tekton_results.output_names(command) if command else ()
-    found = {n: v for n, v in result.outputs.items() if n in shown and n not in common}
-    return found | common
 
 
 def _print(line: str, stream: TextIO | None) -> None:

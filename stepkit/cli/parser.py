@@ -36,7 +36,7 @@ _COMMON_HELP: Final = {
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
-_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--no-rerun", "--log-format")
+_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--json", "--no-rerun", "--log-format")
 
 
 class UsageError(SystemExit):
@@ -128,7 +128,10 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         "--report",
         type=lambda text: Path(text) if text else None,
         metavar="FILE",
-        help="write a JSON report of the step",
+        help="write a JSON report of the step; - is stdout, as with --json",
+    )
+    common.add_argument(
+        "--json", action="store_true", help="print the report on stdout, and nothing else"
     )
     common.add_argument(
         "--no-rerun",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stepkit.cli import step_report
 from stepkit.errors import Cancelled, Reason, StepError
+from stepkit.options import PRINTED, declared
 from stepkit.step import Status, Step, StepResult, kebab
 from stepkit.system import os_errors, stop_requests
 
@@ -26,7 +27,7 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     A :class:`StepError` becomes a failed result, as does what the machine refused, and a signal a
     cancelled one; another exception is a bug, and is not caught. No signal is raised after it.
     """
-    logger.info("%s: started", name)
+    logger.log(logging.DEBUG if answers(step) else logging.INFO, "%s: started", name)
     started, clock = datetime.now(UTC), time.monotonic()
     outputs: DataclassInstance | None = None
     status: Status = "succeeded"
@@ -61,6 +62,11 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
         error=evidence,
         outputs={kebab(name): getattr(outputs, name) for name in names},
     )
+
+
+def answers(step: Step) -> bool:
+    """Return whether a command only prints an answer: a success says nothing besides."""
+    return any(PRINTED in o.notes and o.required for o in declared(step.Outputs))
 
 
 def unfinished(name: str, options: DataclassInstance | None = None) -> StepResult:

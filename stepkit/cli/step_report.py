@@ -58,17 +58,23 @@ def complete(result: StepResult, options: DataclassInstance | None) -> StepResul
 
 
 def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None:
-    """Write ``result`` as JSON, for the summary step and for people.
+    """Write ``result`` as JSON, for the summary step and for people."""
+    report = as_json(result, secrets)
+    atomic_files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def as_json(result: StepResult, secrets: Iterable[str]) -> dict[str, Any]:
+    """Return the report of ``result``.
 
     Secrets are masked in texts alone, so that one such as ``null`` leaves valid JSON behind, and
     not in the words that stepkit itself chose: step, status, reason.
     """
-    report = {"schema": SCHEMA, **jsonable(dataclasses.asdict(result))}
+    report: dict[str, Any] = {"schema": SCHEMA, **jsonable(dataclasses.asdict(result))}
     report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
     hidden = tuple(secrets)
     for field in ("message", "error", "options", "outputs", "artifacts"):
         report[field] = _masked(report[field], hidden)
-    atomic_files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return report
 
 
 def _masked(value: Any, secrets: tuple[str, ...]) -> Any:

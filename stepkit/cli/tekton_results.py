@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.options import DETAIL, declared
+from stepkit.options import DETAIL, PRINTED, declared
 from stepkit.redaction import redact
 from stepkit.step import kebab
 from stepkit.system import atomic_files
@@ -31,7 +31,8 @@ COMMON_OUTPUTS: Final = ("status", "reason", "message")
 
 def output_names(step: Step) -> list[str]:
     """Name what ``--result`` may ask for: the outputs of ``step`` and what every step has."""
-    small = [kebab(o.field.name) for o in declared(step.Outputs) if DETAIL not in o.notes]
+    large = {DETAIL, PRINTED}
+    small = [kebab(o.field.name) for o in declared(step.Outputs) if not large & set(o.notes)]
     return [*COMMON_OUTPUTS, *(name for name in small if name not in COMMON_OUTPUTS)]
 
 

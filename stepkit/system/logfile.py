@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+_PARTS: Final = re.compile(r"(\x1b\[[0-9;:]*m)")  # colours, and what is between them
+_COMMAND: Final = re.compile(r"^(\s*):(?=:)")
 # Control characters but the tab, what else ends a line, and what reverses the text after it.
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -26,9 +28,25 @@ def one_line(text: str) -> str:
     r"""Return ``text`` as one line that no terminal and no CI service takes for a command.
 
     Control characters are escaped, as in ``\n`` and ``\x1b``, and colours are left out. GitHub
-    reads a command wherever a line has ``##[``.
+    reads a command wherever a line has ``##[``. Only the caller knows what the line begins with:
+    see :func:`whole_line`.
     """
-    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], _COLOUR.sub("", text))
+    return _escaped(_COLOUR.sub("", text))
+
+
+def whole_line(text: str) -> str:
+    r"""Return ``text`` as :func:`one_line` does, with its colours, for a line of its own.
+
+    What begins with ``::``, which is a command for GitHub and Tekton, begins with ``\x3a``.
+    """
+    shown = "".join(
+        part if _COLOUR.fullmatch(part) else _escaped(part) for part in _PARTS.split(text)
+    )
+    return _COMMAND.sub(r"\1\\x3a", shown)
+
+
+def _escaped(text: str) -> str:
+    plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     return plain.replace("##[", r"#\x23[")
 
 

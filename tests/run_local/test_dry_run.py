@@ -75,7 +75,7 @@ def snapshot(directory: Path) -> dict[str, int]:
 
 
 def test_the_plan_shows_commands_needs_and_results_and_no_secret(
-    on_machine: Local, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything(on_machine)
     keys = on_machine.directory / "keys"
@@ -92,7 +92,7 @@ def test_the_plan_shows_commands_needs_and_results_and_no_secret(
             "dry_run": True,
         }
     )
-    plan = capsys.readouterr().out
+    plan = outputs.plan
     home, shared = str(Path.home()), on_machine.shared
     for line in (
         "Pipeline p, run r",
@@ -134,19 +134,17 @@ def test_a_dry_run_refuses_what_a_run_refuses(on_machine: Local) -> None:
         on_machine.run(options={"param": ("url=x",), "dry_run": True})
 
 
-def test_the_plan_names_each_combination_of_a_matrix(
-    on_machine: Local, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_plan_names_each_combination_of_a_matrix(on_machine: Local) -> None:
     matrix = {"params": [{"name": "a", "value": ["1", "2"]}]}
     listed = {"params": [{"name": "a", "value": "$(tasks.l.results.r[*])"}]}
     params = [{"name": "a"}]
-    on_machine.run(
+    outputs = on_machine.run(
         on_machine.task("l", "true", _results=[{"name": "r", "type": "array"}]),
         on_machine.task("m", "echo $(params.a)", _params=params, matrix=matrix),
         on_machine.task("of-list", "echo $(params.a)", _params=params, matrix=listed),
         options={"dry_run": True},
     )
-    plan = capsys.readouterr().out
+    plan = outputs.plan
     assert "    m-1: a=2\n    step only: sh -c 'echo 2'" in plan
     assert "    of-list-0: a=$(tasks.l.results.r[*])\n" in plan
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stepkit.errors import Cancelled, ConfigurationError
-from stepkit.options import DETAIL, POSITIONAL
+from stepkit.options import DETAIL, POSITIONAL, PRINTED
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +66,7 @@ class Outputs:
     results: Annotated[Mapping[str, Any], "the Pipeline's results, as JSON"] = field(
         default_factory=dict
     )
+    plan: Annotated[str, "what would run, with --dry-run", PRINTED] = ""
     tasks: Annotated[tuple[Mapping[str, Any], ...], "how each task ended", DETAIL] = ()
     status: Annotated[str, "succeeded, or tolerated if a failure was ignored"] = "succeeded"
     message: Annotated[str, "how many tasks succeeded"] = ""
@@ -97,9 +97,12 @@ def run(options: Options) -> Outputs:
     )
     waves, last = plan_tasks(plan)
     if options.dry_run:
-        sys.stdout.write(plan_text(plan, waves, last))
         count = sum(len(wave) for wave in waves) + len(last)
-        return Outputs(run=name, message=f"a plan of {count} tasks: nothing was run")
+        return Outputs(
+            run=name,
+            plan=plan_text(plan, waves, last),
+            message=f"a plan of {count} tasks: nothing was run",
+        )
     done = run_pipeline(plan, options.jobs or len(os.sched_getaffinity(0)))
     outputs = Outputs(
         run=name,

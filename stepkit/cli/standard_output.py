@@ -1,0 +1,56 @@
+"""What a command prints on stdout: its report, its answer, or a line for each output."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from stepkit.cli import commands, run_step, step_report, tekton_results
+from stepkit.options import PRINTED, declared
+from stepkit.redaction import redact
+from stepkit.step import kebab
+from stepkit.system import logfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stepkit.cli.destinations import Destinations
+    from stepkit.step import StepResult
+
+
+def text(result: StepResult, to: Destinations) -> str:
+    """Return what stdout gets, without its last newline.
+
+    With ``to.stdout`` it is the report. Otherwise it is a text that is marked :data:`PRINTED`, and
+    a line NAME=VALUE for each output, as ``$GITHUB_OUTPUT`` wants it, of a command that does more
+    than answer.
+    """
+    if to.stdout:
+        return as_json(step_report.as_json(result, to.secrets))
+    command = commands.COMMANDS.get(result.step)
+    fields = declared(command.Outputs) if command else ()
+    printed = [kebab(option.field.name) for option in fields if PRINTED in option.notes]
+    answer = "".join(result.outputs.get(name, "") for name in printed)
+    lines = redact(answer, to.secrets).rstrip("\n").split("\n") if answer else []
+    lines = [logfile.whole_line(line) for line in lines]
+    if command is None or not run_step.answers(command):
+        lines += [
+            logfile.one_line(f"{name}={redact(tekton_results.as_text(value), to.secrets)}")
+            for name, value in _outputs(result).items()
+        ]
+    return "\n".join(lines)
+
+
+def as_json(document: Any) -> str:
+    """Spell ``document`` as JSON that no terminal and no CI service takes for a command."""
+    spelled = json.dumps(document, indent=2)
+    return spelled.replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
+
+
+def _outputs(result: StepResult) -> Mapping[str, Any]:
+    """Return what --result may ask for."""
+    common = {"status": result.status, "reason": result.reason, "message": result.message}
+    command = commands.COMMANDS.get(result.step)
+    shown = tekton_results.output_names(command) if command else ()
+    found = {n: v for n, v in result.outputs.items() if n in shown and n not in common}
+    return found | common
