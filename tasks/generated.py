@@ -1,7 +1,8 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
-These are the table of commands in README.md, tasks/kustomization.yaml, tasks/stepactions/ and the
-variables of secrets in stepkit/cli/secret_variables.py.
+These are the table of commands in README.md, the tables of reasons in docs/,
+tasks/kustomization.yaml, tasks/stepactions/ and the variables of secrets in
+stepkit/cli/secret_variables.py.
 
 For example:
 
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.cli import commands
+from stepkit.errors import Reason
 from stepkit.options import declared
+from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
 from tasks import stepactions
 
@@ -31,7 +34,8 @@ WITHOUT_STEP_ACTION: Final = frozenset(
     {"prepare-workspace", "execute-notebooks", "clean-workspace"}
 )
 
-_BEGIN: Final = "<!-- made by `make generated` from the first line of each command's help -->\n"
+_FROM_HELP: Final = "<!-- made by `make generated` from the first line of each command's help -->\n"
+_FROM_REASONS: Final = "<!-- made by `make generated` from stepkit/report/reason_texts.toml -->\n"
 _END: Final = "<!-- end of what is made -->\n"
 
 _KUSTOMIZATION: Final = """\
@@ -80,7 +84,15 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         root / "stepkit/cli/secret_variables.py": f"{_VARIABLES_MODULE}{variables}    }}\n)\n",
-        root / "README.md": _readme(root),
+        root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),
+        **{
+            path: _with_table(path, _FROM_REASONS, table)
+            for path, table in (
+                (root / "docs/explain.md", _reasons_in_full()),
+                (root / "docs/reports.md", _reasons_by_exit_code()),
+                (root / "docs/tekton.md", _reasons_in_short()),
+            )
+        },
     }
 
 
@@ -113,13 +125,48 @@ def main(root: Path = ROOT) -> int:
     return int(check and bool(found))
 
 
-def _readme(root: Path) -> str:
-    before, begin, rest = (root / "README.md").read_text(encoding="utf-8").partition(_BEGIN)
+def _with_table(path: Path, begin: str, table: str) -> str:
+    """Return the text of ``path`` with ``table`` between its lines ``begin`` and the end's."""
+    before, begun, rest = path.read_text(encoding="utf-8").partition(begin)
     _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError(f"README.md needs the lines {_BEGIN!r} and {_END!r}")
-    table = _table(root, "step", MODULES) + "\n" + _table(root, "other command", commands.MODULES)
+    if not (begun and end):
+        raise ValueError(f"{path} needs the lines {begin!r} and {_END!r}")
     return f"{before}{begin}{table}{end}{after}"
+
+
+def _commands(root: Path) -> str:
+    return _table(root, "step", MODULES) + "\n" + _table(root, "other command", commands.MODULES)
+
+
+def _reasons_in_full() -> str:
+    lines = ["| reason | means | usual causes | try |", "|---|---|---|---|"]
+    for one in reason_texts.every().values():
+        causes = "<br>".join(f"· {cause}" for cause in one.causes)
+        remedies = "<br>".join(f"· {remedy}" for remedy in one.remedies)
+        more = f"<br>[more]({one.more})" if one.more else ""
+        lines.append(f"| `{one.reason}` | {one.means} | {causes} | {remedies}{more} |")
+    return "\n".join(lines) + "\n"
+
+
+def _reasons_in_short() -> str:
+    lines = ["| reason of a step | means | try |", "|---|---|---|"]
+    for one in reason_texts.every().values():
+        more = f" ([more]({one.more.removeprefix('tekton.md')}))" if one.more else ""
+        lines.append(f"| `{one.reason}` | {one.means} | {'; '.join(one.remedies)}{more} |")
+    return "\n".join(lines) + "\n"
+
+
+def _reasons_by_exit_code() -> str:
+    by_code: dict[int, list[str]] = {0: [Reason.OK]}
+    for one in reason_texts.every().values():
+        for code in one.exit_codes:
+            by_code.setdefault(code, []).append(one.reason)
+    codes: dict[str, list[str]] = {}
+    for code, reasons in sorted(by_code.items()):
+        codes.setdefault(", ".join(f"`{reason}`" for reason in reasons), []).append(str(code))
+    lines = ["| exit code | reasons |", "|---|---|"]
+    lines += [f"| {', '.join(found)} | {reasons} |" for reasons, found in codes.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _table(root: Path, title: str, names: Iterable[str]) -> str:

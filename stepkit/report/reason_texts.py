@@ -6,6 +6,7 @@ docs/explain.md show them.
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -56,3 +57,40 @@ def every() -> Mapping[str, ReasonText]:
         )
         for reason, entry in read.items()
     }
+
+
+def explanation(text: ReasonText, width: int) -> str:
+    """Return ``text`` in paragraphs of at most ``width`` columns."""
+    codes = ", ".join(map(str, text.exit_codes))
+    parts = [
+        f"{text.reason} (exit code {codes})",
+        _wrapped(text.means, width),
+        "Usual causes\n" + "\n".join(_wrapped(line, width, "- ") for line in text.causes),
+        "What to try\n" + "\n".join(_wrapped(line, width, "- ") for line in text.remedies),
+    ]
+    if text.more:
+        parts.append(f"More: docs/{text.more}")
+    return "\n\n".join(parts)
+
+
+def listing(width: int) -> str:
+    """Return all reasons with their exit codes and meanings, in lines of at most ``width``."""
+    widest = max(map(len, every()))
+    lines = []
+    for text in every().values():
+        codes = "/".join(map(str, text.exit_codes))
+        lines.append(_wrapped(text.means, width, f"{text.reason:<{widest}}  {codes:<11}  "))
+    lines += ["", "`stepkit explain REASON` says what causes it, and what to try"]
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int, first: str = "") -> str:
+    blanks = " " * len(first)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=blanks,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

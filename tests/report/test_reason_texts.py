@@ -31,6 +31,7 @@ def test_a_text_says_what_it_means_why_and_what_to_try(reason: str) -> None:
     assert text.remedies
     assert not any(line.endswith(".") for line in (*text.causes, *text.remedies))
     assert all(line.count("`") % 2 == 0 for line in (text.means, *text.causes, *text.remedies))
+    assert "|" not in "".join((text.means, *text.causes, *text.remedies))  # it ends a cell in docs/
     assert len({*text.causes, *text.remedies}) == len(text.causes) + len(text.remedies)
 
 

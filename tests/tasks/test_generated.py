@@ -41,6 +41,8 @@ def test_check_names_what_is_stale_and_writes_nothing(
     (copy / "tasks/kustomization.yaml").unlink()
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
+    guide = copy / "docs/tekton.md"
+    guide.write_text(guide.read_text().replace("A cell asked for more", "A cell wanted more"))
 
     assert run(copy, monkeypatch, "--check") == 1
 
@@ -48,6 +50,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
         f"{name} is stale: run `make generated`"
         for name in (
             "README.md",
+            "docs/tekton.md",
             "stepkit/cli/secret_variables.py",
             "tasks/kustomization.yaml",
             "tasks/stepactions/git-clone.yaml",

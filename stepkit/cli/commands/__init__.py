@@ -12,6 +12,7 @@ from stepkit import steps
 
 MODULES: Final = {
     "run-local": "stepkit.cli.commands.run_local",
+    "explain": "stepkit.cli.commands.explain",
 }
 
 COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers
