@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+CellChange = Literal["slower", "faster", "status", "new", "gone"]
+
 
 class BaselineJson(TypedDict):
     """The run compared with; ``source`` is where its run.json was read: a path or a URL."""
@@ -41,7 +43,7 @@ class CellComparisonJson(TypedDict):
     number: int
     id: str
     title: str
-    change: Literal["slower", "faster", "status", "new", "gone"]
+    change: CellChange
     before: str | None
     now: str | None
     duration: NumberJson
