@@ -21,16 +21,30 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.git import staged_files
 from stepkit.options import DETAIL, DURATION
 from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, locks
-from stepkit.test_suite import coverage, installers, junit, pytest, stage_inputs, verdict
-from stepkit.test_suite.coverage import UNKNOWN
-from stepkit.test_suite.outcome_totals import Allowance, Counts, Failure, count_outcomes
+from stepkit.test_suite import (
+    coverage,
+    failure_evidence,
+    installers,
+    junit,
+    pytest,
+    stage_inputs,
+    verdict,
+)
+from stepkit.test_suite.outcome_totals import (
+    Allowance,
+    Counts,
+    Failure,
+    Skip,
+    Timing,
+    count_outcomes,
+)
 from stepkit.test_suite.pytest import Reports
 
 if TYPE_CHECKING:
@@ -40,6 +54,8 @@ if TYPE_CHECKING:
     from stepkit.test_suite.junit import Case
 
 logger = logging.getLogger(__name__)
+
+_MOST_SHOWN: Final = 5  # failures in the last lines of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +120,7 @@ class Outputs:
     errors: Annotated[int, "tests whose setup, teardown or collection failed"] = 0
     skipped: Annotated[int, "tests that were skipped, or failed as expected (xfail)"] = 0
     allowed: Annotated[int, "tests that failed and were allowed to"] = 0
-    coverage: Annotated[str, "lines covered, such as 87.5 %; n/a or unknown"] = UNKNOWN
+    coverage: Annotated[float | None, "percent of lines covered, such as 87.5"] = None
     junit: Annotated[Path | None, "JUnit report"] = None
     coverage_report: Annotated[Path | None, "coverage report (Cobertura XML)"] = None
     html_report: Annotated[Path | None, "report as one HTML page"] = None
@@ -112,6 +128,8 @@ class Outputs:
     installer: Annotated[str, "what installed the tests' packages"] = ""
     installer_reason: Annotated[str, "why that one"] = ""
     failures: Annotated[tuple[Failure, ...], "each failed test, and why", DETAIL] = ()
+    slowest: Annotated[tuple[Timing, ...], "the ten tests that took longest", DETAIL] = ()
+    skips: Annotated[tuple[Skip, ...], "each skipped test, and why", DETAIL] = ()
     status: Annotated[str, "succeeded, or tolerated if only allowed failures were found"] = (
         "succeeded"
     )
@@ -227,8 +245,19 @@ def _run_pytest(
     if failure.reason is Reason.NO_TESTS and options.marker:
         declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
-        failure = type(failure)(hint, reason=failure.reason)
+        failure = type(failure)(hint, reason=failure.reason, evidence=failure.evidence)
+    _show_failures(counts)
     raise failure.leaving(replace(outputs, status="failed", message=str(failure)))
+
+
+def _show_failures(counts: Counts) -> None:
+    """Log the failures again below all that pytest printed."""
+    failures = [failure for failure in counts.failures if not failure.allowed]
+    for failure in failures[:_MOST_SHOWN]:
+        for line in failure_evidence.summary_lines(failure):
+            logger.info("%s", line)
+    if more := failures[_MOST_SHOWN:]:
+        logger.info("and %d more", len(more))
 
 
 def _warn_of_unused(allowances: Sequence[Allowance], cases: Sequence[Case]) -> None:
@@ -259,6 +288,8 @@ def _outputs(counts: Counts, reports: Reports, choice: Choice) -> Outputs:
         installer=choice.installer,
         installer_reason=choice.reason,
         failures=counts.failures,
+        slowest=counts.slowest,
+        skips=counts.skips,
         status="tolerated" if counts.allowed else "succeeded",
         message=str(counts),
     )

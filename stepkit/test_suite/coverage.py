@@ -10,25 +10,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN: Final = "unknown"
-NOT_APPLICABLE: Final = "n/a"  # there were no lines to cover
 MAX_BYTES: Final = 200 * 2**20
 
 
-def read(path: Path) -> str:
-    """Return ``"87.5 %"`` (rounded down), or ``"n/a"`` if there are no lines to cover.
+def read(path: Path) -> float | None:
+    """Return percent with one decimal, rounded down: 87.5; None if there are no lines to cover.
 
-    A report that is missing or broken is logged and gives ``"unknown"``.
+    So does a report that is missing or broken, which is logged: the coverage is unknown.
     """
     try:
         valid, covered = _count_lines(path)
     except (OSError, ValueError) as error:
         logger.warning("the coverage is unknown: %s: %s", path, error)
-        return UNKNOWN
-    if not valid:
-        return NOT_APPLICABLE
-    permille = covered * 1000 // valid  # rounded down, so that only all lines make 100.0 %
-    return f"{permille // 10}.{permille % 10} %"
+        return None
+    # Rounded down, so that only all lines make 100.0.
+    return covered * 1000 // valid / 10 if valid else None
 
 
 def _count_lines(path: Path) -> tuple[int, int]:

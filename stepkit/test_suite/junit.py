@@ -6,11 +6,14 @@ twice. A report is untrusted input.
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import Reason, UserCodeError
+from stepkit.errors import MOST_TRACEBACK, Reason, UserCodeError
+from stepkit.formats.last_lines import last_lines, without_escapes
 from stepkit.formats.shorten import shorten
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ class Case:
     """One test: ``error`` is a failure of its setup, its teardown or its collection.
 
     ``message`` is one line; ``file`` may be empty. A test that was expected to fail and did is
-    ``skipped`` and ``expected``.
+    ``skipped`` and ``expected``. ``text`` is pytest's text of a failure, its last
+    :data:`~stepkit.errors.MOST_TRACEBACK` lines, and ``left_out`` counts those before them.
+    ``seconds`` is None where the report does not say it.
     """
 
     name: str
@@ -39,6 +44,9 @@ class Case:
     file: str = ""
     outcome: Outcome = "passed"
     message: str = ""
+    text: str = ""
+    left_out: int = 0
+    seconds: float | None = None
     expected: bool = False
 
     @property
@@ -111,21 +119,33 @@ def _read_case(element: Element) -> Case:
             found.setdefault(tags[child.tag], child)
     outcome: Outcome = max(("passed", *found), key=_WORSE.__getitem__)
     detail = found.get(outcome)
-    message = ""
+    message, text, left_out = "", "", 0
     if detail is not None:
-        message = detail.get("message", "").strip()
+        message = without_escapes(detail.get("message", "")).strip()
         raised = re.findall(r"^E {2,}(\S.*)$", detail.text or "", re.MULTILINE)
         if raised and message in {"", "collection failure"}:  # the error is in the text alone
             message = raised[-1]
         message = shorten(message.partition("\n")[0].strip(), _MAX_MESSAGE)
+        if outcome != "skipped":
+            text, left_out = last_lines(without_escapes(detail.text or ""), MOST_TRACEBACK)
     return Case(
         name=element.get("name", ""),
         classname=element.get("classname", ""),
         file=element.get("file", ""),
         outcome=outcome,
         message=message,
+        text=text,
+        left_out=left_out,
+        seconds=_seconds(element.get("time", "")),
         expected=detail is not None and detail.get("type") == "pytest.xfail",
     )
+
+
+def _seconds(text: str) -> float | None:
+    with suppress(ValueError):
+        seconds = float(text.replace(",", ""))
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return None
 
 
 def _broken(path: Path, why: str) -> UserCodeError:

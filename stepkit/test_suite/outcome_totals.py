@@ -5,12 +5,14 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from stepkit.test_suite.junit import Case
+from stepkit.test_suite.junit import Case, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_MOST_SLOW: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +37,35 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One test that failed (or whose setup or teardown did): ``message`` is one line."""
+    """One test that failed (or whose setup or teardown did).
+
+    ``message`` is one line, as in pytest's short test summary; ``text`` has pytest's last lines on
+    the failure. ``reason`` says why it is ``allowed``.
+    """
 
     name: str
     message: str
+    text: str = ""
+    seconds: float | None = None
     allowed: bool = False
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How long one test took, with its setup and teardown."""
+
+    name: str
+    seconds: float
+    status: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """One test that was skipped, and pytest's reason; ``xfail: …`` if it failed as expected."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +93,28 @@ class Counts:
         """Tests that passed."""
         return sum(case.outcome == "passed" for case in self.cases)
 
+    @property
+    def slowest(self) -> tuple[Timing, ...]:
+        """The ten tests that took longest, the longest first."""
+        timed = [
+            Timing(name=case.node, seconds=case.seconds, status=case.outcome)
+            for case in self.cases
+            if case.seconds is not None and case.outcome != "skipped"
+        ]
+        return tuple(sorted(timed, key=lambda test: -test.seconds)[:_MOST_SLOW])
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        """The tests that did not run, or were expected to fail and did."""
+        return tuple(
+            Skip(
+                name=case.node,
+                reason=f"xfail: {case.message}".rstrip(": ") if case.expected else case.message,
+            )
+            for case in self.cases
+            if case.outcome == "skipped"
+        )
+
     def __str__(self) -> str:
         parts = [f"{self.passed} passed"]
         parts += [f"{self.failed} failed"] if self.failed else []
@@ -93,6 +140,8 @@ def count_outcomes(cases: Sequence[Case], allowances: Sequence[Allowance]) -> Co
             Failure(
                 name=case.node,
                 message=case.message,
+                text=case.text,
+                seconds=case.seconds,
                 allowed=allowance is not None,
                 reason=allowance.reason if allowance else "",
             )

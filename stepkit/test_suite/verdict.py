@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.system import disk
+from stepkit.test_suite import failure_evidence
 from stepkit.test_suite.outcome_totals import pluralize
 
 if TYPE_CHECKING:
@@ -41,6 +42,20 @@ def judge(
     ``unread`` says why the JUnit report could not be read; ``recorded`` is None if pytest did not
     end normally; ``out_of_memory`` means that the OOM killer was active during the run.
     """
+    error = _find_error(done, counts, unread, recorded, out_of_memory=out_of_memory)
+    if error:
+        error.evidence = failure_evidence.find(counts, done.output)
+    return error
+
+
+def _find_error(
+    done: Completed,
+    counts: Counts,
+    unread: StepError | None,
+    recorded: Recorded | None,
+    *,
+    out_of_memory: bool,
+) -> StepError | None:
     error = _find_abnormal_end(done, counts, recorded, out_of_memory=out_of_memory)
     if error is None and unread is not None:
         message = f"{unread}; pytest's last line: {_last_line(done.output)}"
@@ -65,6 +80,7 @@ def blame_full_disk(failure: StepError, places: Sequence[Path]) -> StepError:
                 f"the disk of {place} has no {lacking} left, so that the tests say nothing: "
                 f"{failure}: free some and run again",
                 reason=Reason.DISK_FULL,
+                evidence=failure.evidence,
             )
     return failure
 

@@ -1,7 +1,6 @@
 """run-tests, with a real pytest in a separate repository for each test."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from waiting import until
 from stepkit.errors import (
     Cancelled,
     ConfigurationError,
+    Evidence,
     Reason,
     StepError,
     ToolError,
@@ -34,6 +34,7 @@ class Repository:
     def __init__(self, tmp_path: Path) -> None:
         self.path = tmp_path / "repository"
         self.artifacts = tmp_path / "artifacts"
+        self.evidence = Evidence()
         (self.path / "tests").mkdir(parents=True)
 
     def write(self, name: str, text: str) -> Path:
@@ -50,7 +51,10 @@ class Repository:
         return run_tests.run(chosen)
 
     def fail(self, kind: type[StepError], reason: Reason, **options: Any) -> tuple[str, Outputs]:
-        """Run the tests, which must fail with ``reason``; return the message and the outputs."""
+        """Run the tests, which must fail with ``reason``; return the message and the outputs.
+
+        ``evidence`` is what shows why.
+        """
         with pytest.raises(kind) as caught:
             self.run(**options)
         assert caught.value.reason is reason
@@ -59,6 +63,8 @@ class Repository:
         assert outputs.log == self.artifacts / "pytest_output.log"
         assert outputs.message == str(caught.value)
         assert outputs.status == "failed"
+        assert caught.value.evidence
+        self.evidence = caught.value.evidence
         return str(caught.value), outputs
 
     def time_out_after(self, reached: str) -> tuple[str, Outputs, float]:
@@ -145,7 +151,11 @@ def test_the_tests_of_a_marker_pass_on_the_staged_page(
         )
     assert (outputs.total, outputs.passed, outputs.failed, outputs.skipped) == (1, 1, 0, 0)
     assert (outputs.status, outputs.message) == ("succeeded", "1 test: 1 passed")
-    assert re.fullmatch(r"\d\d\.\d %", outputs.coverage)
+    assert outputs.coverage is not None
+    assert 50 < outputs.coverage < 100
+    assert [(test.name, test.status) for test in outputs.slowest] == [
+        ("tests/test_page.py::test_page", "passed")
+    ]
     assert outputs.junit == repository.artifacts / "pytest_results_lite.xml"
     assert outputs.coverage_report == repository.artifacts / "coverage_lite.xml"
     assert outputs.html_report == repository.artifacts / "pytest_report_lite.html"
@@ -159,7 +169,10 @@ def test_the_tests_of_a_marker_pass_on_the_staged_page(
     assert left == {"tests", "tests/test_page.py", "input", "input/std_output_analysis.html"}
 
 
-def test_failures_are_counted_and_named(repository: Repository) -> None:
+def test_failures_are_counted_named_and_shown(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     repository.write_tests(MIXED)
     message, outputs = repository.fail(
         UserCodeError, Reason.TESTS_FAILED, marker="single_cell", pytest_args=("-W", "ignore")
@@ -170,11 +183,28 @@ def test_failures_are_counted_and_named(repository: Repository) -> None:
     )
     assert (outputs.total, outputs.passed, outputs.failed, outputs.errors) == (6, 1, 2, 1)
     assert (outputs.skipped, outputs.allowed) == (2, 0)
+    bad = "tests/test_x.py::TestGroup::test_bad["
     assert [(failure.name, failure.message) for failure in outputs.failures] == [
-        ("tests/test_x.py::TestGroup::test_bad[<a>]", "AssertionError: wrong"),
-        ("tests/test_x.py::TestGroup::test_bad[x=1]", "AssertionError: wrong"),
+        (f"{bad}<a>]", "AssertionError: wrong"),
+        (f"{bad}x=1]", "AssertionError: wrong"),
         ("tests/test_x.py::test_setup", 'failed on setup with "RuntimeError: no fixture"'),
     ]
+    assert [(skip.name, skip.reason) for skip in outputs.skips] == [
+        ("tests/test_x.py::test_skipped", "no gpu"),
+        ("tests/test_x.py::test_expected", "xfail"),
+    ]
+    assert all(failure.seconds is not None for failure in outputs.failures)
+    assert "AssertionError: wrong" in outputs.failures[0].text
+    assert "E         - right" in outputs.failures[0].text
+    evidence = repository.evidence
+    assert (evidence.ename, evidence.evalue) == ("AssertionError", "wrong")
+    assert evidence.traceback == outputs.failures[0].text
+    shown = caplog.messages[caplog.messages.index(f"FAILED {bad}<a>] - AssertionError: wrong") :]
+    assert '    >       assert value == "right", "wrong\\nsecond line"' in shown
+    assert "    E         - right" in shown
+    assert f"FAILED {bad}x=1] - AssertionError: wrong" in shown
+    setup = 'failed on setup with "RuntimeError: no fixture"'
+    assert f"FAILED tests/test_x.py::test_setup - {setup}" in shown
     for path in (outputs.junit, outputs.coverage_report, outputs.html_report):
         assert path
         assert path.stat().st_size
@@ -216,6 +246,8 @@ def test_one_failure_too_many_is_not_tolerated(repository: Repository) -> None:
     assert message.startswith("1 of 6 tests failed: test_setup")
     assert message.endswith("2 more failures allowed")
     assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 1, 2)
+    evidence = repository.evidence
+    assert (evidence.ename, evidence.evalue) == ("RuntimeError", "no fixture")
 
 
 @pytest.mark.slow
@@ -235,6 +267,7 @@ def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> No
         "tests/test_bad.py: ModuleNotFoundError: No module named 'no_such_module'"
     )
     assert outputs.passed == 0
+    assert "import no_such_module" in repository.evidence.traceback
 
 
 def test_a_broken_conftest_is_named(repository: Repository) -> None:
@@ -243,7 +276,8 @@ def test_a_broken_conftest_is_named(repository: Repository) -> None:
     message, outputs = repository.fail_as_broken()
     assert "could not be collected" in message
     assert "conftest.py: ModuleNotFoundError: No module named 'no_such_module'" in message
-    assert (outputs.total, outputs.coverage, outputs.junit) == (0, "unknown", None)
+    assert (outputs.total, outputs.coverage, outputs.junit) == (0, None, None)
+    assert "E   ModuleNotFoundError: No module named 'no_such_module'" in repository.evidence.output
 
 
 def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
@@ -313,7 +347,7 @@ def test_a_test_that_exits_python_fails_the_run_and_no_older_report_is_used(
     message, outputs = repository.fail_as_broken()
     assert "is missing: pytest ended without writing it" in message
     assert (outputs.total, outputs.junit, outputs.html_report) == (0, None, None)
-    assert outputs.coverage == "unknown"
+    assert outputs.coverage is None
 
 
 STOPS_AT_B = """
@@ -515,7 +549,7 @@ def test_too_low_a_coverage_fails_the_run(repository: Repository, allow: tuple[s
 def test_the_coverage_is_unknown_without_a_coverage_report(repository: Repository) -> None:
     repository.write_tests("def test_a(): pass\n")
     outputs = repository.run(pytest_args=("--no-cov",))
-    assert (outputs.coverage, outputs.coverage_report) == ("unknown", None)
+    assert (outputs.coverage, outputs.coverage_report) == (None, None)
 
 
 @pytest.mark.slow
@@ -524,6 +558,7 @@ def test_a_test_that_hangs_is_named_when_time_is_up(repository: Repository) -> N
     message, outputs, limit = repository.time_out_after("test_hangs")
     assert f"did not end within {limit:g} s; its last line: tests/test_x.py::test_hangs" in message
     assert outputs.junit is None
+    assert "test_hangs" in repository.evidence.output[-1]
 
 
 @pytest.mark.slow

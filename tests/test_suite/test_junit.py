@@ -146,3 +146,26 @@ def test_a_missing_report_means_a_broken_run(tmp_path: Path) -> None:
 def test_a_directory_instead_of_a_report_means_a_broken_run(tmp_path: Path) -> None:
     with pytest.raises(UserCodeError, match="cannot be read"):
         junit.read(tmp_path)
+
+
+def test_a_failure_keeps_the_end_of_its_text_without_colours(tmp_path: Path) -> None:
+    text = "".join(f"line {number}&#10;" for number in range(100)) + "E   #x1B[31mred#x1B[0m"
+    inside = f'<failure message="#x1B[1mbold#x1B[0m">{text}</failure>'
+    (case,) = _read(tmp_path, _suite(_case("a", inside)))
+
+    assert case.message == "bold"
+    assert case.left_out == 61
+    assert case.text.split("\n")[0] == "line 61"
+    assert case.text.split("\n")[-1] == "E   red"
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("1.5", 1.5), ("1,234.5", 1234.5), ("", None), ("nan", None), ("-1", None), ("1e999", None),
+     ("soon", None)],
+)  # fmt: skip
+def test_a_time_that_is_not_a_length_is_unknown(
+    tmp_path: Path, time: str, seconds: float | None
+) -> None:
+    (case,) = _read(tmp_path, _suite(f'<testcase classname="t" name="a" time="{time}"/>'))
+    assert case.seconds == seconds

@@ -1,0 +1,55 @@
+"""What shows why a test suite failed: the first failed test, or the last lines of pytest."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import Evidence
+from stepkit.formats.last_lines import last_lines, without_escapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stepkit.test_suite.outcome_totals import Counts, Failure
+
+_MOST_OUTPUT: Final = 20  # lines of pytest
+_MOST_ASSERTION: Final = 8  # lines of one failure in the log
+_IN_FIXTURE: Final = re.compile(r'failed on (?:setup|teardown) with "(.*)"?', re.DOTALL)
+_RAISED: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
+
+
+def find(counts: Counts, output: str) -> Evidence:
+    """Return the evidence of a failed run: its first failure that is not allowed.
+
+    Without one, as after a time limit, it is the end of pytest's ``output``. No allowance covers a
+    file that could not be collected.
+    """
+    allowed = {failure.name for failure in counts.failures if failure.allowed}
+    for case in counts.cases:
+        decides = case.node not in allowed or not case.classname  # a file that was not collected
+        if case.outcome in {"failed", "error"} and decides:
+            ename, evalue = split_exception(case.message)
+            return Evidence(ename=ename, evalue=evalue, traceback=case.text, left_out=case.left_out)
+    text, _ = last_lines(without_escapes(output), _MOST_OUTPUT)
+    return Evidence(output=tuple(line for line in text.split("\n") if line.strip()))
+
+
+def split_exception(message: str) -> tuple[str, str]:
+    """Return name and text of the exception in pytest's message on a failure.
+
+    An assertion without a text is shown as the expression alone.
+    """
+    if in_fixture := _IN_FIXTURE.fullmatch(message):
+        message = in_fixture[1].removesuffix('"')
+    if message.startswith("assert "):
+        return "AssertionError", message
+    raised = _RAISED.fullmatch(message)
+    return (raised[1], raised[2] or "") if raised else ("", message)
+
+
+def summary_lines(failure: Failure) -> Iterator[str]:
+    """Yield a failure as pytest's short test summary shows it, then its assertion."""
+    yield f"FAILED {failure.name} - {failure.message}"
+    raised = [line for line in failure.text.split("\n") if re.match(r"(>|E) {2,}\S", line)]
+    yield from (f"    {line}" for line in raised[:_MOST_ASSERTION])

@@ -1,0 +1,48 @@
+import pytest
+
+from stepkit.errors import Evidence
+from stepkit.test_suite import failure_evidence
+from stepkit.test_suite.junit import Case
+from stepkit.test_suite.outcome_totals import Allowance, count_outcomes
+
+
+@pytest.mark.parametrize(
+    ("message", "exception"),
+    [
+        ("KeyError: 'pca'", ("KeyError", "'pca'")),
+        ("pkg.errors.Odd: a: b", ("pkg.errors.Odd", "a: b")),
+        ("assert [1] == [2]", ("AssertionError", "assert [1] == [2]")),
+        ("StopIteration", ("StopIteration", "")),
+        ('failed on setup with "RuntimeError: no"', ("RuntimeError", "no")),
+        ('failed on teardown with "assert 1', ("AssertionError", "assert 1")),
+        ("Failed: DID NOT RAISE <class 'E'>", ("Failed", "DID NOT RAISE <class 'E'>")),
+        ("collection failure", ("", "collection failure")),
+        ("", ("", "")),
+    ],
+)
+def test_pytests_message_is_split_into_name_and_text(
+    message: str, exception: tuple[str, str]
+) -> None:
+    assert failure_evidence.split_exception(message) == exception
+
+
+def test_the_first_failure_that_is_not_allowed_is_the_evidence() -> None:
+    cases = [
+        Case(name="test_a", classname="t", outcome="failed", message="A: 1", text="of a"),
+        Case(name="test_b", classname="t", outcome="passed"),
+        Case(name="test_c", classname="t", outcome="error", message="C: 3", text="of c"),
+    ]
+    counts = count_outcomes(cases, [Allowance(pattern="t::test_a")])
+
+    found = failure_evidence.find(counts, "printed")
+
+    assert found == Evidence(ename="C", evalue="3", traceback="of c")
+
+
+def test_without_a_failure_the_last_lines_of_pytest_are_the_evidence() -> None:
+    printed = "".join(f"line {number}\n\n" for number in range(30)) + "\x1b[31mlast\x1b[0m\n"
+
+    found = failure_evidence.find(count_outcomes([], []), printed)
+
+    assert found.output[0] == "line 21"
+    assert found.output[-1] == "last"
