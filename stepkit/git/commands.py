@@ -17,7 +17,7 @@ from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.git import server_answer
 from stepkit.git.environment import environment, without_server
 from stepkit.git.errors import translate, web_page
-from stepkit.system import process
+from stepkit.system import process, tool_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +142,9 @@ def _run(
     )
     answer = server_answer.read(_read_trace(env))
     if done.timed_out:
-        raise ToolError(f"git {args[0]} of {where} took over {timeout:g} s", reason=Reason.NETWORK)
+        message = f"git {args[0]} of {where} took over {timeout:g} s"
+        evidence = tool_evidence.of_output(done.output, message=message)
+        raise ToolError(message, reason=Reason.NETWORK, evidence=evidence)
     if done.code:
         raise translate(done.output, f"git {args[0]} of {where} failed", cwd, answer)
     if answer.is_web_page and args[0] == "ls-remote" and not done.output:

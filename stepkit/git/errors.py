@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.http import status_codes
-from stepkit.system import disk
+from stepkit.system import disk, tool_evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,12 @@ _SAYS_NOTHING: Final = re.compile(
     r"Could not read from remote|clone of '.*' into submodule path|Failed to (clone|recurse)"
     r"|external filter|smudge filter|Unable to fetch in submodule"
 )
+# Lines of git's own advice, whatever went wrong.
+_ADVICE: Final = re.compile(
+    r"^(?:fatal: Could not read from remote repository\."
+    r"|Please make sure you have the correct access rights|and the repository exists\.)$",
+    re.MULTILINE,
+)
 
 
 def web_page(what: str) -> ToolError:
@@ -103,10 +109,10 @@ def translate(output: str, what: str, cwd: Path | None, answer: Answer) -> StepE
     """Return the error for a git command that printed ``output`` and failed.
 
     ``what`` begins its message. ``cwd`` is where git ran; its disk may be full. ``answer`` is the
-    server's last one.
+    server's last one. Its evidence are git's last lines, where they say more.
     """
     message = f"{what}: {_find_cause(output).rstrip('.')}"
-    return (
+    error = (
         _full_disk(output, message, cwd)
         or (web_page(what) if answer.is_web_page else None)
         or _damage(output, message)
@@ -114,6 +120,8 @@ def translate(output: str, what: str, cwd: Path | None, answer: Answer) -> StepE
         or _missing(output, message, local="file://" in what)
         or _other(output, message, answer)
     )
+    error.evidence = tool_evidence.of_output(_ADVICE.sub("", output), message=str(error))
+    return error
 
 
 def _full_disk(output: str, message: str, cwd: Path | None) -> StepError | None:

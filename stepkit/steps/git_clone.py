@@ -124,7 +124,12 @@ def run(options: Options) -> Outputs:
         def fetch(checkout: Path, have: Path | None) -> str:
             return retrying(options.attempts)(_fetch, options, checkout, access, have)
 
-        commit, backup = git_destination.fill(place, fetch)
+        try:
+            commit, backup = git_destination.fill(place, fetch)
+        except StepError as error:
+            for line in error.evidence.output if error.evidence else ():
+                logger.info("git: %s", line)
+            raise
     logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
     return Outputs(
         commit=commit,

@@ -300,6 +300,22 @@ def test_failure_leaves_the_older_checkout_alone(origin: Origin, checkout: Path)
     assert names(checkout.parent) == ["server", "source"]
 
 
+def test_what_the_server_says_is_evidence_and_stands_in_the_log(
+    origin: Origin, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    reference = origin.path / ".git/refs/heads/main"
+    reference.write_text("0123456789" * 4 + "\n")
+
+    error = failed(origin, source)
+
+    assert error.evidence
+    assert len(error.evidence.output) > 1
+    for line in error.evidence.output:
+        assert f"git: {line}" in caplog.messages
+    assert names(source.parent) == ["server"]
+
+
 def test_a_commit_that_the_server_does_not_have_is_refused(origin: Origin, source: Path) -> None:
     assert "not our ref" in refused(origin, source, revision="1" * 40)
     assert names(source.parent) == ["server"]

@@ -116,6 +116,8 @@ def test_what_a_server_of_git_lfs_does_wrong_is_named(
     assert error.exit_code == (2 if reason is Reason.NOT_FOUND else 4)
     assert "Git LFS cannot get data/a.bin: " in str(error)
     assert cause in str(error)
+    assert error.evidence
+    assert any(line.startswith("Error downloading object") for line in error.evidence.output)
     assert not source.exists()
 
 

@@ -204,7 +204,11 @@ def test_a_submodule_without_a_url_is_left_empty(
 def test_a_submodule_that_is_gone_fails_the_step(family: Origin, source: Path) -> None:
     shutil.rmtree(family.path.parent / "inner")
 
-    assert refused(family, source, Reason.NOT_FOUND, submodules=True)
+    error = failed(family, source, submodules=True)
+
+    assert error.reason is Reason.NOT_FOUND
+    assert error.evidence
+    assert any("into submodule path" in line for line in error.evidence.output)
     assert not source.exists()
 
 
