@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from stepkit.engine import read_kernel_facts
 from stepkit.engine.cell_events import Tolerances
+from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import Execution
@@ -57,12 +59,14 @@ class Request:
 class Outcome:
     """How a run ended; ``notebook`` is the executed one, with papermill's metadata.
 
-    ``strays`` describes the processes that it left running.
+    ``strays`` describes the processes that it left running; ``kernel_facts`` is None for a kernel
+    that stepkit's launcher did not start, or that died in its first cell.
     """
 
     execution: Execution
     notebook: Any
     strays: tuple[str, ...] = ()
+    kernel_facts: KernelFacts | None = None
 
 
 class RunningKernel:
@@ -171,7 +175,8 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
         execution = replace(execution, cancelled_by=signum)
     strays = tuple(running.descendants.strays)
-    return Outcome(execution=execution, notebook=session.nb, strays=strays)
+    facts = read_kernel_facts.read(kernel.facts_file)
+    return Outcome(execution=execution, notebook=session.nb, strays=strays, kernel_facts=facts)
 
 
 def _warn_of_gpu_memory(before: tuple[int, int] | None) -> None:

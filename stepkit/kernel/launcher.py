@@ -26,6 +26,7 @@ from ipykernel.kernelapp import IPKernelApp
 _JOIN_SECONDS = 5.0
 
 _GUARD: Any = None  # the guard of RMM, where the runner asks for one
+_FACTS_FILE = os.environ.pop("STEPKIT_KERNEL_FACTS", "")  # where the runner wants to read them
 
 
 class Kernel(IPythonKernel):
@@ -79,6 +80,10 @@ class LosslessKernelApp(IPKernelApp):
         atexit.register(self.end_control)  # the last one registered runs first
         if _GUARD and self.shell:
             self.shell.events.register("post_run_cell", _GUARD.cell_ended)
+        if _FACTS_FILE and self.shell:
+            kernel_facts = _load("stepkit_kernel_facts", "kernel_facts.py")
+            facts = kernel_facts.KernelFactsWriter(_FACTS_FILE, self.shell.user_ns)
+            self.shell.events.register("post_run_cell", facts.cell_ended)
 
     def end_control(self) -> None:
         """End the thread that answers the shutdown request."""
@@ -87,21 +92,25 @@ class LosslessKernelApp(IPKernelApp):
             self.control_thread.join(_JOIN_SECONDS)
 
 
+def _load(name: str, *path: str) -> Any:
+    """Import a file beside this one as ``name``: nothing is added to sys.path."""
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), *path)  # noqa: PTH100, PTH118, PTH120 - starts at once
+    inside = [os.path.dirname(file)] if path[-1] == "__init__.py" else None  # noqa: PTH120
+    spec: Any = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=inside
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def _install_guard() -> Any:
     """Guard RMM as the environment asks; if that fails, the notebook runs without the guard."""
     if not os.environ.get("STEPKIT_GUARD"):
         return None
-    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gpu_memory")  # noqa: PTH100, PTH118, PTH120 - starts at once
     try:
-        spec: Any = importlib.util.spec_from_file_location(
-            "stepkit_guard",
-            os.path.join(directory, "__init__.py"),  # noqa: PTH118
-            submodule_search_locations=[directory],
-        )
-        guard = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = guard  # under a separate name: nothing is added to sys.path
-        spec.loader.exec_module(guard)
-        return guard.install()
+        return _load("stepkit_guard", "gpu_memory", "__init__.py").install()
     except Exception as error:  # noqa: BLE001
         print(f"stepkit: the guard of RMM is not active: {error}", file=sys.stderr)  # noqa: T201
         return None
