@@ -46,6 +46,7 @@ class PageExporter(HTMLExporter):
             exclude_input=hide_input,
         )
         self._markdown = Markdown(images, trusted=trusted)
+        self.rendering: Any = None  # the cell that is rendered now
 
     def render(self, notebook: Any, *, name: str, top: str, trusted: bool) -> Iterator[str]:
         """Yield the page's HTML. ``notebook`` must be a copy: it is changed."""
@@ -62,6 +63,7 @@ class PageExporter(HTMLExporter):
         resources = resources_of({"metadata": {"name": name, "path": ""}})
         for preprocessor in self._preprocessors:
             notebook, resources = preprocessor(notebook, resources)
+        notebook["cells"] = _Watched(notebook["cells"], self)
         resources["global_content_filter"] = self._content_filter()
         resources["raw_mimetypes"] = self.raw_mimetypes
         resources["output_mimetype"] = self.output_mimetype
@@ -96,6 +98,21 @@ class PageExporter(HTMLExporter):
             "include_output_prompt": not self.exclude_output_prompt,
             "no_prompt": self.exclude_input_prompt and self.exclude_output_prompt,
         }
+
+
+class _Watched(list[Any]):
+    """The cells of a notebook; the exporter notes each as the template comes to it."""
+
+    def __init__(self, cells: Any, exporter: PageExporter) -> None:
+        super().__init__(cells)
+        self._exporter = exporter
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the cells."""
+        for cell in super().__iter__():
+            self._exporter.rendering = cell
+            yield cell
+        self._exporter.rendering = None
 
 
 class _Compiled(BytecodeCache):

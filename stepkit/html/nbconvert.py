@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Reason, StepError, UserCodeError
+from stepkit.errors import MOST_TRACEBACK, Evidence, Reason, StepError, UserCodeError
 from stepkit.notebook import ipynb
 from stepkit.system import atomic_files
 
@@ -72,6 +72,7 @@ def render(
     from stepkit.html.images import Images
 
     known = (ConversionException, TemplateError, LookupError, ValueError)
+    exporter: PageExporter | None = None
     try:
         page = prepare_notebook.prepare(nb, name=name, trusted=trust_scripts)
         exporter = PageExporter(
@@ -86,10 +87,34 @@ def render(
         fault = ipynb.first_fault(nb)
         if not fault and not isinstance(error, known):
             raise  # a bug of stepkit
-        why = f"the notebook is not valid: {fault}" if fault else f"{type(error).__name__}: {error}"
-        raise UserCodeError(
-            f"nbconvert cannot render {name}: {why}", reason=Reason.TOOL_FAILED
-        ) from error
+        if fault:
+            message = f"nbconvert cannot render {name}: the notebook is not valid: {fault}"
+            raise UserCodeError(message, reason=Reason.TOOL_FAILED) from error
+        raise _explain(error, name, exporter.rendering if exporter else None) from error
+
+
+def _explain(error: Exception, name: str, cell: Any) -> UserCodeError:
+    """Return the error for an exception of nbconvert, with the cell that it came from."""
+    import traceback
+
+    from stepkit.html.prepare_notebook import KEY
+
+    number = cell[KEY]["number"] if cell else 0
+    where = f"cell {number}" if number else "a cell without a number" if cell else ""
+    why = f"{type(error).__name__}: {error}"
+    lines = "".join(traceback.format_exception(error)).rstrip().split("\n")
+    evidence = Evidence(
+        ename=type(error).__name__,
+        evalue=str(error),
+        source=cell["source"] if cell else "",
+        traceback="\n".join(lines[-MOST_TRACEBACK:]),
+        left_out=max(0, len(lines) - MOST_TRACEBACK),
+    )
+    at = f" in {where}" if where else ""
+    message = f"nbconvert cannot render {name}{at}: {why}"
+    for line in evidence.traceback.split("\n"):
+        logger.info("%s", line)
+    return UserCodeError(message, reason=Reason.TOOL_FAILED, evidence=evidence)
 
 
 def try_to_write(nb: Any, page: Path, directory: Path) -> StepError | None:

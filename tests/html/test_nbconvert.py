@@ -108,6 +108,38 @@ def test_the_error_for_a_broken_template_names_its_cause(
         render(new_code_cell("x"), template="own")
 
 
+def test_the_cell_on_which_a_template_fails_is_named_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    add_template(
+        tmp_path,
+        "{% extends 'lab/index.html.j2' %}"
+        "{% block input %}{{ 1 // (cell.source | length - 3) }}{{ cell.a.b.c }}{% endblock %}",
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    cells = [
+        new_code_cell("x = 1", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("y = 2"),
+    ]
+
+    with pytest.raises(UserCodeError, match="in a cell without a number: Undefined") as found:
+        render(*cells, template="own")
+    with pytest.raises(
+        UserCodeError, match="render analysis in cell 1: UndefinedError: "
+    ) as second:
+        render(*cells[1:], template="own")
+
+    assert found.value.evidence
+    assert second.value.evidence
+    assert (found.value.evidence.source, second.value.evidence.source) == ("x = 1", "y = 2")
+    assert second.value.evidence.ename == "UndefinedError"
+    assert second.value.evidence.evalue.endswith("has no attribute 'a'")
+    assert "index.html.j2" in second.value.evidence.traceback
+    assert len(second.value.evidence.traceback.splitlines()) <= 40
+    assert second.value.evidence.traceback.splitlines()[-1] in caplog.messages
+
+
 def test_a_template_in_the_working_directory_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
