@@ -39,6 +39,7 @@ class Reason(StrEnum):
     TESTS_BROKEN = "tests-broken"
     ARTIFACT_MISSING = "artifact-missing"
     TASK_FAILED = "task-failed"
+    REGRESSION = "regression"
 
     KERNEL_HUNG = "kernel-hung"
     GPU_OUT_OF_MEMORY = "gpu-out-of-memory"
@@ -75,11 +76,24 @@ class Evidence:
     stack: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a step failed, for the annotation of a CI service.
+
+    ``title`` says it in a few words, such as ``cell 12 of 40``; ``file`` is a path as the user gave
+    it, and ``line`` a number in that file, from 1.
+    """
+
+    title: str
+    file: str = ""
+    line: int | None = None
+
+
 class StepError(Exception):
     """The step failed; its message is shown to the user as it is.
 
     ``outputs`` is what the step has produced all the same; it is reported as after a success.
-    ``evidence`` shows why it failed, where more than the message is known.
+    ``evidence`` shows why it failed, where more than the message is known, and ``place`` where.
     """
 
     exit_code: ClassVar[int]
@@ -92,16 +106,22 @@ class StepError(Exception):
         reason: Reason | None = None,
         outputs: DataclassInstance | None = None,
         evidence: Evidence | None = None,
+        place: Place | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.outputs = outputs
         self.evidence = evidence
+        self.place = place
 
     def leaving(self, outputs: DataclassInstance | None, *, prefix: str = "") -> StepError:
         """Return the same error with ``outputs``, and ``prefix`` before its message."""
         return type(self)(
-            prefix + str(self), reason=self.reason, outputs=outputs, evidence=self.evidence
+            prefix + str(self),
+            reason=self.reason,
+            outputs=outputs,
+            evidence=self.evidence,
+            place=self.place,
         )
 
 

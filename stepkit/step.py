@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from stepkit.errors import Evidence, Reason
+from stepkit.errors import Evidence, Place, Reason
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
+Section = Literal[
+    "", "notebook", "notebooks", "tests", "workspace", "environment", "checkout", "datasets",
+    "page", "artifacts", "published",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +25,8 @@ class InReport:
     A step declares it as ``Outputs.in_report``; the default is the row alone.
 
     - ``section`` says what the outputs describe: one notebook with its cells, several notebooks,
-      or tests. Their shape is ``stepkit/report/SECTION.schema.json``; tolerated errors are counted
-      from them.
+      tests, or something else that run.json holds. Their shape is
+      ``stepkit/report/SECTION.schema.json``; tolerated errors are counted from them.
     - ``headline``: the step's message stands on top of the report of a run that passed.
     - ``except_with`` names an option: if it is true, the step has its row alone.
     - ``saves`` names the option with the executed notebook that the step saves while it runs: of a
@@ -31,11 +35,24 @@ class InReport:
       report, unfinished at that time, counts only in a run that expects it.
     """
 
-    section: Literal["", "notebook", "notebooks", "tests"] = ""
+    section: Section = ""
     headline: bool = False
     except_with: str = ""
     saves: str = ""
     ends_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """How many checks a step made: cells of a notebook, notebooks, or tests.
+
+    ``warnings`` are failures that were declared beforehand. A step that tests something has them as
+    its output ``test_output``; the command line spells that as Konflux reads it.
+    """
+
+    successes: int = 0
+    failures: int = 0
+    warnings: int = 0
 
 
 class Step(Protocol):
@@ -73,9 +90,9 @@ class StepResult:
     """How one run of a step ended: what its report says.
 
     ``started`` is an ISO-8601 time in UTC with milliseconds, ``seconds`` wall-clock time; ``error``
-    shows why it failed, where more than the message is known; ``artifacts`` are the files that the
-    outputs name, each with ``path``, ``size`` in bytes and ``sha256``; ``earlier`` is the run
-    before, if the same step wrote the same report.
+    shows why it failed, where more than the message is known, and ``place`` says where;
+    ``artifacts`` are the files that the outputs name, each with ``path``, ``size`` in bytes and
+    ``sha256``; ``earlier`` is the run before, if the same step wrote the same report.
     """
 
     step: str
@@ -86,6 +103,7 @@ class StepResult:
     started: str
     seconds: float
     error: Evidence | None = None
+    place: Place | None = None
     earlier: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)

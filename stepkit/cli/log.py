@@ -6,9 +6,11 @@ import json
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.cli import annotations
 from stepkit.redaction import redact
 from stepkit.system.logfile import StampedFormatter, one_line
 
@@ -16,26 +18,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from stepkit.errors import Place
+
 logger = logging.getLogger(__name__)
 
 FORMATS: Final = ("auto", "plain", "ci", "json")
+FORMAT_VARIABLE: Final = "STEPKIT_LOG_FORMAT"  # what auto means, for the children of a command
+_GITHUB: Final = "github"
 
 
 def configure(chosen: str, secrets: Iterable[str]) -> None:
     """Send the log to stderr as ``plain`` lines, ``json`` lines, or ``ci`` annotations.
 
-    ``auto`` is ``ci`` on GitHub Actions and in a Tekton step, whose viewers both fold and
-    colour ``::error::`` lines, and ``plain`` everywhere else.
+    ``auto`` is what the environment variable STEPKIT_LOG_FORMAT says, else ``ci`` on GitHub Actions
+    and in a Tekton step, and ``plain`` everywhere else.
     """
-    if chosen == "auto":
-        in_ci = os.environ.get("GITHUB_ACTIONS") == "true" or Path("/tekton/steps").is_dir()
-        chosen = "ci" if in_ci else "plain"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(chosen, secrets))
+    handler.setFormatter(_Formatter(resolve(chosen), secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)  # their text may be that of a notebook
     sys.excepthook = _log_bug
+    threading.excepthook = lambda lost: _log_bug(
+        lost.exc_type, lost.exc_value or lost.exc_type(), lost.exc_traceback
+    )
+
+
+def resolve(chosen: str) -> str:
+    """Return plain, json, github, or ci, which is what Tekton reads."""
+    on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+    if chosen == "auto":
+        chosen = os.environ.get(FORMAT_VARIABLE, "")
+    if chosen not in FORMATS[1:]:
+        chosen = "ci" if on_github or Path("/tekton/steps").is_dir() else "plain"
+    return _GITHUB if chosen == "ci" and on_github else chosen
 
 
 def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -48,32 +65,50 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
     logger.error("%s", last)
 
 
-def final_line(chosen: str, level: int, text: str) -> str:
-    """Return a command's last line on stderr: ``text`` itself, or one object for ``json``."""
-    if chosen != "json":
-        return one_line(text)
-    record = logging.LogRecord("stepkit", level, "", 0, text, None, None)
-    return _Formatter(chosen, ()).format(record)
+def final_line(how: str, level: int, plain: str, text: str, place: Place) -> str:
+    """Return a command's last line on stderr, in a format that :func:`resolve` returned.
+
+    It is ``plain``; for ``ci`` and above the level INFO it is an annotation with ``text`` at
+    ``place``.
+    """
+    if how == "json":
+        record = logging.LogRecord("stepkit", level, "", 0, plain, None, None)
+        return _Formatter(how, ()).format(record)
+    if how == "plain" or level < logging.WARNING:
+        return one_line(plain)
+    return _annotation(how, level, text, place)
+
+
+def _annotation(how: str, level: int, text: str, place: Place | None = None) -> str:
+    kind: annotations.Kind = "error" if level >= logging.ERROR else "warning"
+    spell = annotations.on_github if how == _GITHUB else annotations.in_tekton
+    return spell(kind, text, place)
 
 
 class _Formatter(StampedFormatter):
-    def __init__(self, chosen: str, secrets: Iterable[str]) -> None:
+    def __init__(self, how: str, secrets: Iterable[str]) -> None:
         super().__init__()
-        self.chosen = chosen
+        self.how = how
         self.secrets = tuple(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         text = redact(super().format(record), self.secrets)
         body = redact(record.getMessage(), self.secrets)
-        if self.chosen == "json":
-            event = {
+        block = getattr(record, "block", "")
+        if self.how == "json":
+            event: dict[str, Any] = {
                 "timestamp": self.formatTime(record, self.datefmt),
                 "severity": record.levelname,
                 "logger": record.name,
                 "body": body,
             }
+            if block:
+                event["block"] = block
             return json.dumps(event).replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
-        if self.chosen == "ci" and record.levelno >= logging.WARNING:
-            kind = "error" if record.levelno >= logging.ERROR else "warning"
-            return f"::{kind}::{one_line(body)}"
+        if block and self.how == _GITHUB:
+            if block == "begin":
+                return annotations.group(body)
+            return f"{text}\n{annotations.END_GROUP}" if block == "end" else text
+        if not block and self.how in {"ci", _GITHUB} and record.levelno >= logging.WARNING:
+            return _annotation(self.how, record.levelno, body)
         return text

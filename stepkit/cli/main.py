@@ -21,6 +21,7 @@ from stepkit.cli import (
     run_step,
     standard_output,
     step_report,
+    verdict_line,
     write_conflicts,
     write_outcome,
 )
@@ -28,7 +29,6 @@ from stepkit.cli.parser import UsageError, build_parser
 from stepkit.cli.secret_variables import SECRET_VARIABLES
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import READS, WRITES, marked
-from stepkit.redaction import redact
 from stepkit.report import earlier_run
 from stepkit.system import os_errors, parent_death, stop_requests
 
@@ -151,19 +151,8 @@ def _finish(result: StepResult, to: Destinations, log_format: str) -> int:
         _print(printed, sys.stdout)
     command = commands.COMMANDS.get(result.step)
     if result.exit_code or command is None or not run_step.answers(command):
-        level, verdict = _last_words(result)
-        line = f"stepkit {result.step}".rstrip() + f": {redact(verdict, to.secrets)}"
-        _print(log.final_line(log_format, level, line), sys.stderr)
+        _print(verdict_line.spell(result, log_format, to.secrets), sys.stderr)
     return result.exit_code or 0
-
-
-def _last_words(result: StepResult) -> tuple[int, str]:
-    if result.exit_code:
-        return logging.ERROR, f"error: {result.message} [{result.reason}]"
-    if getattr(commands.COMMANDS[result.step].Outputs, "message_is_verdict", False):
-        return logging.INFO, result.message
-    how = f"{result.status} in {result.seconds:.1f} s"
-    return logging.INFO, f"{how}: {result.message}" if result.message else how
 
 
 def _print(line: str, stream: TextIO | None) -> None:

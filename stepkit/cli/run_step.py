@@ -31,14 +31,15 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
     started, clock = datetime.now(UTC), time.monotonic()
     outputs: DataclassInstance | None = None
     status: Status = "succeeded"
-    reason, message, exit_code, evidence = Reason.OK, "", 0, None
+    reason, message, exit_code, evidence, place = Reason.OK, "", 0, None, None
     try:
         try:
             with os_errors.explaining_the_rest():
                 outputs = step.run(options)
         except StepError as error:
             status, reason, message = "failed", error.reason, str(error)
-            exit_code, outputs, evidence = error.exit_code, error.outputs, error.evidence
+            exit_code, outputs = error.exit_code, error.outputs
+            evidence, place = error.evidence, error.place
         else:
             status = getattr(outputs, "status", status)
             message = getattr(outputs, "message", message)
@@ -60,6 +61,7 @@ def execute(name: str, step: Step, options: DataclassInstance) -> StepResult:
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(time.monotonic() - clock, 3),
         error=evidence,
+        place=place,
         outputs={kebab(name): getattr(outputs, name) for name in names},
     )
 
@@ -97,6 +99,7 @@ def refused(started: StepResult, why: StepError) -> StepResult:
         message=str(why),
         exit_code=why.exit_code,
         error=why.evidence,
+        place=why.place,
     )
 
 

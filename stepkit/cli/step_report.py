@@ -72,7 +72,7 @@ def as_json(result: StepResult, secrets: Iterable[str]) -> dict[str, Any]:
     report: dict[str, Any] = {"schema": SCHEMA, **jsonable(dataclasses.asdict(result))}
     report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
     hidden = tuple(secrets)
-    for field in ("message", "error", "options", "outputs", "artifacts"):
+    for field in ("message", "error", "place", "options", "outputs", "artifacts"):
         report[field] = _masked(report[field], hidden)
     return report
 

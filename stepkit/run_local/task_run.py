@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Its output comes at once, and its log, which this process logs again, is plain text.
+_OF_EACH_STEP: Final = {"PYTHONUNBUFFERED": "1", "STEPKIT_LOG_FORMAT": "plain"}
 _STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
 
 STEP_FAILED: Final = "StepFailed"  # Tekton's reasons, from 1.12 on; before, both were "Failed"
@@ -138,7 +140,7 @@ class _Attempt:
         done = process.run(
             argv,
             cwd=command.directory,
-            env={**inherited, "PYTHONUNBUFFERED": "1", **env},
+            env={**inherited, **_OF_EACH_STEP, **env},
             timeout=limit,
             on_line=self._log,
             stop=self.machine.stop,
@@ -208,8 +210,9 @@ class _Attempt:
         stamp = _STAMP.match(line)
         level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
         text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
-        if text.strip():
-            logger.log(level, "[%s] %s", self.run.label, text)
+        if text.strip():  # only the end of the task is an error that a CI service points out
+            extra = {"block": "inside"} if level == logging.ERROR else None
+            logger.log(level, "[%s] %s", self.run.label, text, extra=extra)
 
     def _written(self) -> task_results.Written:
         limit = verdict.room_for_results(len(self.commands))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,22 @@ def whole_line(text: str) -> str:
 def _escaped(text: str) -> str:
     plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     return plain.replace("##[", r"#\x23[")
+
+
+# Parts of what belongs together in the log, as the attribute `block` of a record.
+BLOCK: Final = ("begin", "inside", "end")
+
+
+def log_block(logger: logging.Logger, level: int, title: str, lines: Sequence[str]) -> None:
+    """Log ``title`` and ``lines``, which belong together, each as one event of ``level``.
+
+    GitHub folds the lines below the title, and none of them becomes an annotation.
+    """
+    last = len(lines) - 1
+    logger.log(level, "%s", title, extra={"block": "begin" if lines else "inside"})
+    for number, line in enumerate(lines):
+        block = "end" if number == last else "inside"
+        logger.log(level, "%s", line, extra={"block": block})
 
 
 class StampedFormatter(logging.Formatter):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from stepkit.system import parent_death, process
+from stepkit.system import logfile, parent_death, process
 
 if TYPE_CHECKING:
     import threading
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LEVELS: Final = {"WARNING": logging.WARNING, "ERROR": logging.ERROR, "CRITICAL": logging.CRITICAL}
+_LEVELS: Final = {
+    "DEBUG": logging.DEBUG,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "CRITICAL": logging.CRITICAL,
+}
 _RESULT: Final = re.compile(r"[a-z][a-z0-9-]*=")  # how stepkit prints an output on stdout
 
 
@@ -52,12 +57,14 @@ def run(
 
 def _relay(prefix: str, line: str) -> None:
     """Log a line of the child at its level; outputs, which are in its report too, at DEBUG."""
-    level, text = logging.INFO, line
+    level, text, extra = logging.INFO, line, None
     if line.startswith("{"):
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             record = json.loads(line)
             level, text = _LEVELS.get(record["severity"], logging.INFO), str(record["body"])
+            block = record.get("block")
+            extra = {"block": block} if block in logfile.BLOCK else None
     elif _RESULT.match(line):
         level = logging.DEBUG
     for part in text.splitlines():
-        logger.log(level, "%s | %s", prefix, part)
+        logger.log(level, "%s | %s", prefix, part, extra=extra)

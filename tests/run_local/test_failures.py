@@ -1,9 +1,11 @@
 """A run ends as its tasks did: true verdicts, ``finally``, retries, timeouts, ignored failures."""
 
+import sys
 from typing import Any
 
+import github_commands
 import pytest
-from run_local.conftest import Local
+from run_local.conftest import Command, Local
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.system import cgroup
@@ -401,3 +403,29 @@ def test_the_table_at_the_end_names_every_task(on_machine: Local) -> None:
     ]
     assert table[2].endswith("task bad failed with exit code 3")
     assert table[3].endswith("bad failed")
+
+
+def test_the_lines_of_a_task_are_no_annotations_on_github_but_its_end_is(
+    on_machine: Local, command: type[Command]
+) -> None:
+    program = "echo ::stop-commands::x; echo 2026Z ERROR why; env; exit 3"
+    stepkit = f"{sys.executable} -P -m stepkit collect-artifacts --artifacts /missing"
+    on_machine.write(
+        on_machine.task("bad", program), **{"finally": [on_machine.task("real", stepkit)]}
+    )
+
+    args = [str(on_machine.file), "--workspace", f"shared={on_machine.shared}", "--jobs=1"]
+    code, stdout, stderr = command(
+        on_machine.directory, *args, env={"GITHUB_ACTIONS": "true"}
+    ).end()
+
+    assert (code, github_commands.commands(stdout)) == (3, [])
+    found = github_commands.commands(stderr)
+    assert [each.name for each in found] == ["error", "error", "error"]
+    assert found[0].text.startswith("bad: failed in ")
+    assert found[1].text.startswith("real: failed in ")
+    assert found[2].properties == {"title": "stepkit run-local"}
+    assert "INFO [bad] ::stop-commands::x\n" in stderr
+    assert "ERROR [bad] why\n" in stderr
+    assert "INFO [bad] STEPKIT_LOG_FORMAT=plain\n" in stderr
+    assert "INFO [real] stepkit collect-artifacts: error: " in stderr

@@ -1,0 +1,39 @@
+"""The last line of a command on stderr: how it ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from stepkit.cli import commands, log
+from stepkit.errors import Place
+from stepkit.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from stepkit.step import StepResult
+
+
+def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
+    """Return the line: for a CI service, an annotation of a failure or of tolerated errors."""
+    level, verdict, text = _verdict(result)
+    command = f"stepkit {result.step}".rstrip()
+    place = result.place or Place(title=command)
+    shown = Place(
+        title=redact(place.title, secrets), file=redact(place.file, secrets), line=place.line
+    )
+    plain = f"{command}: {redact(verdict, secrets)}"
+    return log.final_line(log.resolve(log_format), level, plain, redact(text, secrets), shown)
+
+
+def _verdict(result: StepResult) -> tuple[int, str, str]:
+    """Return level and words of the verdict, and those of its annotation."""
+    if result.exit_code:
+        text = f"{result.message} [{result.reason}]"
+        return logging.ERROR, f"error: {text}", text
+    if getattr(commands.COMMANDS[result.step].Outputs, "message_is_verdict", False):
+        return logging.INFO, result.message, result.message
+    how = f"{result.status} in {result.seconds:.1f} s"
+    text = f"{how}: {result.message}" if result.message else how
+    return logging.WARNING if result.status == "tolerated" else logging.INFO, text, text
