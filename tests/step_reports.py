@@ -12,7 +12,7 @@ from stepkit.report.steps_of_run import Run
 def write_report(directory: Path, name: str, **values: Any) -> None:
     """Write ``NAME.json`` of a step of that name that succeeded, changed by ``values``."""
     usual: dict[str, Any] = {
-        "schema": "stepkit.report/1", "step": name, "status": "succeeded", "reason": "ok",
+        "schema": "stepkit.report/2", "step": name, "status": "succeeded", "reason": "ok",
         "message": "", "exit_code": 0, "started": "2026-11-22T08:00:00+00:00", "seconds": 1.5,
         "options": {}, "outputs": {}, "artifacts": [], "versions": {"stepkit": "0.1.0"},
     }  # fmt: skip

@@ -6,12 +6,15 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
-from stepkit.notebook import cell_numbers, ipynb
+from stepkit.notebook import cell_evidence, cell_numbers, cell_title
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending
 
 progress = logging.getLogger("stepkit.progress")
+
+_EXPLAINED: Final = {"error", "expected-error", "tolerated", "stopped"}
 
 
 class Tolerance(Protocol):
@@ -35,13 +38,15 @@ class RunState:
 
     ``plan`` holds the cells that the kernel is asked to run, by their index in the notebook,
     ``total`` is the number of the notebook's last cell, which may be skipped. ``running`` is the
-    index of the cell that runs since ``clock``.
+    index of the cell that runs since ``clock``, ``raised`` are the name and the text of the error
+    that the last one ended with.
     """
 
     execution_timeout: float | None
     run_timeout: float | None
     tolerances: Tolerances | None = None
     started: float = field(default_factory=time.monotonic)
+    zero: datetime = field(default_factory=lambda: datetime.now(UTC))
     plan: dict[int, CellRun] = field(default_factory=dict)
     total: int = 0
     ending: Ending = Ending.FINISHED
@@ -49,6 +54,7 @@ class RunState:
     cancelled_by: int | None = None
     running: int | None = None
     clock: float = 0.0
+    raised: tuple[str, str] = ("", "")
 
     def begin(self, nb: Any) -> None:
         """Plan the cells that the kernel is asked to run."""
@@ -60,7 +66,8 @@ class RunState:
                     number=number,
                     index=index,
                     id=cell.get("id", ""),
-                    first_line=ipynb.first_line(cell.source),
+                    title=cell_title.title(cell.source),
+                    injected=cell_numbers.injected_by(cell),
                 )
 
     @property
@@ -71,7 +78,7 @@ class RunState:
     def cell_execute(self, cell: Any, cell_index: int) -> None:  # noqa: ARG002 - nbclient's names
         """Note that a cell was sent to the kernel."""
         self.running, self.clock = cell_index, time.monotonic()
-        progress.info("%s: %s", self.place(cell_index), self.plan[cell_index].first_line)
+        progress.info("%s: %s", self.place(cell_index), self.plan[cell_index].title)
 
     def cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         """Note the kernel's reply."""
@@ -82,7 +89,8 @@ class RunState:
         content = _reply_or_error(cell, execute_reply["content"])
         ename, evalue = str(content.get("ename", "")), str(content.get("evalue", ""))
         status, tolerance = self._status(cell, content["status"], ename, evalue)
-        self._end(cell_index, status=status, ename=ename, evalue=evalue, tolerance=tolerance)
+        self.raised = ename, evalue
+        self._end(cell_index, status=status, tolerance=tolerance)
 
     def time_left(self) -> tuple[float | None, Ending]:
         """Return how many seconds the next cell may take, and the ending when they have passed."""
@@ -109,10 +117,21 @@ class RunState:
             self._end(self.running, status="stopped")
             self.running = None
 
+    def explain(self, cell: Any, index: int, *, stack: str = "") -> None:
+        """Keep what shows why a cell failed or was stopped, once its outputs are complete."""
+        run, (ename, evalue) = self.plan.get(index), self.raised
+        self.raised = "", ""
+        if run and run.status in _EXPLAINED:
+            error = cell_evidence.gather(
+                cell.source, cell.outputs, ename=ename, evalue=evalue, stack=stack
+            )
+            title = cell_title.title(cell.source, error.line) if error.line else run.title
+            self.plan[index] = replace(run, title=title, error=error)
+
     def place(self, index: int) -> str:
         """Name a cell for people: ``cell 3/17``."""
-        number = self.plan[index].number
-        return f"cell {number}/{self.total}" if number else "injected cell"
+        cell = self.plan[index]
+        return f"{cell.name}/{self.total}" if cell.number else cell.name
 
     def _status(self, cell: Any, replied: str, ename: str, evalue: str) -> tuple[CellStatus, str]:
         if replied == "ok":

@@ -146,6 +146,7 @@ class Session:
         finally:
             self.state.abandon()
             with self._lock:
+                self.state.explain(cell, index)
                 self.record.cell_complete(cell, index)
                 papermill_metadata.mark_cell(cell, self.state.plan.get(index))
         return self.state.ending == Ending.FINISHED

@@ -8,14 +8,15 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 from stepkit.engine import read_kernel_facts
 from stepkit.engine.cell_events import Tolerances
 from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
-from stepkit.notebook.verdict import Execution
+from stepkit.notebook.verdict import CellRun, Execution
+from stepkit.options import DETAIL
 from stepkit.system import cgroup, nvml, stop_requests
 
 if TYPE_CHECKING:
@@ -67,6 +68,31 @@ class Outcome:
     notebook: Any
     strays: tuple[str, ...] = ()
     kernel_facts: KernelFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutputs:
+    """Outputs of a step that runs a notebook: the cells, and what the kernel left."""
+
+    cells: Annotated[tuple[CellRun, ...], "each code cell", DETAIL] = ()
+    strays: Annotated[tuple[str, ...], "processes that the notebook left running", DETAIL] = ()
+    messages_lost: Annotated[int, "messages of the kernel that never arrived", DETAIL] = 0
+    zero: Annotated[str, "when the run began: cells and timeline count from it", DETAIL] = ""
+    memory_limit: Annotated[int | None, "the container's limit in bytes", DETAIL] = None
+    kernel_facts: Annotated[KernelFacts | None, "packages, Python and CUDA in it", DETAIL] = None
+
+
+def run_outputs(outcome: Outcome) -> dict[str, Any]:
+    """Return the fields of :class:`RunOutputs` of a run that has ended."""
+    execution = outcome.execution
+    return {
+        "cells": tuple(execution.cells),
+        "strays": outcome.strays,
+        "messages_lost": execution.messages_lost,
+        "zero": execution.zero,
+        "memory_limit": execution.memory_limit,
+        "kernel_facts": outcome.kernel_facts,
+    }
 
 
 class RunningKernel:
@@ -166,6 +192,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         messages_lost=session.client.received.lost,
         skipped=state.skipped,
         started=state.started,
+        zero=state.zero.isoformat(timespec="milliseconds"),
     )
     try:
         running.descendants.end()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+Injected = Literal["", "parameters", "rule"]
 
 SKIP_TAG: Final = "skip-execution"  # nbclient leaves such cells out
 SKIPPED_BY_RULE: Final = "skipped-by-stepkit"
@@ -37,5 +39,13 @@ def tags(cell: Any) -> list[str]:
     return found
 
 
+def injected_by(cell: Any) -> Injected:
+    """Return what put a cell into the notebook: papermill, for its parameters, or a rule."""
+    found = tags(cell)
+    if INJECTED_PARAMETERS in found:
+        return "parameters"
+    return "rule" if INJECTED_BY_RULE in found else ""
+
+
 def _is_own(cell: Any) -> bool:
-    return {INJECTED_PARAMETERS, INJECTED_BY_RULE}.isdisjoint(tags(cell))
+    return not injected_by(cell)

@@ -9,7 +9,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.formats.shorten import shorten
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LARGE = 2**20  # bytes of a file whose memory matters
-FIRST_LINE_LENGTH = 80  # characters of a cell's first line that messages show
 
 
 def check(path: Path) -> None:
@@ -185,13 +183,6 @@ def write(notebook: Any, path: Path) -> None:
     with ignoring_missing_ids():
         text = nbformat.writes(notebook)
     atomic_files.write_atomically(path, text if text.endswith("\n") else text + "\n")
-
-
-def first_line(source: str) -> str:
-    """Return the first line of code in a cell, shortened, by which a person recognises it."""
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    code = [line for line in lines if not line.startswith("#")] or lines or [""]
-    return shorten(re.sub(r"\s+", " ", code[0]), FIRST_LINE_LENGTH)
 
 
 def ignoring_missing_ids() -> warnings.catch_warnings[None]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.notebook import cell_numbers, ipynb
+from stepkit.notebook import cell_evidence, cell_numbers, cell_title, ipynb
 from stepkit.notebook.verdict import CellRun
 
 if TYPE_CHECKING:
@@ -51,16 +51,17 @@ def _cell(index: int, number: int, cell: dict[str, Any]) -> CellRun:
     tolerance = metadata.get("stepkit", {}).get("tolerated", "")
     if status == "ok" and record.get("exception"):
         status = "tolerated" if tolerance else "expected-error"
-    errors = [o for o in cell.get("outputs", ()) if o["output_type"] == "error"]
-    error = errors[-1] if errors and status != "stopped" else {}
+    outputs = cell.get("outputs", ())
+    failed = status == "stopped" or any(output["output_type"] == "error" for output in outputs)
+    error = cell_evidence.gather(cell["source"], outputs) if failed else None
     return CellRun(
         number=number,
         index=index,
         id=str(cell.get("id", "")),
-        first_line=ipynb.first_line(cell["source"]),
+        title=cell_title.title(cell["source"], error.line if error else None),
+        injected=cell_numbers.injected_by(cell),
         status=status,
         seconds=record.get("duration"),
-        ename=str(error.get("ename", "")),
-        evalue=str(error.get("evalue", "")),
         tolerance=tolerance,
+        error=error,
     )

@@ -9,7 +9,8 @@ from enum import StrEnum
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Final, Literal
 
-from stepkit.errors import Cancelled, Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import Cancelled, Evidence, Reason, StepError, ToolError, UserCodeError
+from stepkit.notebook.cell_numbers import Injected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,11 @@ CellStatus = Literal["ok", "expected-error", "tolerated", "error", "stopped", "n
 
 # What others send to end a process. Its own crashes and timers end it with another signal.
 _SENT: Final = {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM}
+_INJECTED: Final[dict[Injected, str]] = {
+    "": "the injected cell",
+    "parameters": "the cell with the injected parameters",
+    "rule": "a cell that a rule injected",
+}
 _EVALUE_LENGTH: Final = 300  # characters of an exception's text that a message shows
 
 
@@ -40,24 +46,32 @@ class CellRun:
     """One code cell, and the kernel's reply to it.
 
     ``number`` is that of :mod:`stepkit.notebook.cell_numbers`; a cell that was injected, by
-    papermill for the parameters or by a rule, is 0. ``index`` is the position among all cells of
-    the executed notebook. ``tolerance`` is the reason why a tolerated error was declared so.
-    ``began`` and ``seconds`` count from the start of the run and of the cell; ``gpu_peak`` and
-    ``rss_peak`` are bytes, None when they were not sampled.
+    papermill for the ``parameters`` or by a ``rule``, is 0. ``index`` is the position among all
+    cells of the executed notebook, ``title`` its telling line: see
+    :func:`stepkit.notebook.cell_title.title`. ``began`` and ``seconds`` count from the start of
+    the run and of the cell. ``gpu_peak``, ``gpu_change`` (by how much the GPU memory in use grew)
+    and ``rss_peak`` are bytes, None when they were not sampled. ``tolerance`` is the reason why a
+    tolerated error was declared so, ``error`` what shows why the cell failed or was stopped.
     """
 
     number: int
     index: int
     id: str
-    first_line: str
+    title: str
+    injected: Injected = ""
     status: CellStatus = "not-run"
     began: float | None = None
     seconds: float | None = None
     gpu_peak: int | None = None
+    gpu_change: int | None = None
     rss_peak: int | None = None
-    ename: str = ""
-    evalue: str = ""
     tolerance: str = ""
+    error: Evidence | None = None
+
+    @property
+    def name(self) -> str:
+        """What the cell is called in a sentence."""
+        return f"cell {self.number}" if self.number else _INJECTED[self.injected]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +83,8 @@ class Execution:
     time limit in seconds that was hit, ``oom_kills`` how many processes the OOM killer ended
     meanwhile, ``memory_limit`` the container's limit in bytes, ``messages_lost`` how many messages
     of the kernel never arrived, and ``skipped`` how many cells rules took out of the run.
-    ``started`` is when the run began, by :func:`time.monotonic`.
+    ``started`` is when the run began, by :func:`time.monotonic`, and ``zero`` the same moment as an
+    ISO-8601 time in UTC with milliseconds.
     """
 
     cells: Sequence[CellRun]
@@ -83,6 +98,7 @@ class Execution:
     messages_lost: int = 0
     skipped: int = 0
     started: float = 0.0
+    zero: str = ""
 
     @property
     def total(self) -> int:
@@ -109,13 +125,17 @@ def judge(execution: Execution) -> str:
     """
     if failed := _first(execution.cells, "error"):
         cell, rest = _cell(execution, failed), _not_run(execution)
-        if failed.ename == "SystemExit":  # even exit code 0 in the last cell may have cut it short
-            call = f"sys.exit({failed.evalue if failed.evalue not in {'', 'None'} else ''})"
+        error = failed.error or Evidence()
+        if error.ename == "SystemExit":  # even exit code 0 in the last cell may have cut it short
+            call = f"sys.exit({error.evalue if error.evalue not in {'', 'None'} else ''})"
             message = f"{cell} ended the notebook early with {call}{rest}"
-            raise UserCodeError(message, reason=Reason.EARLY_EXIT)
-        raise UserCodeError(f"{_raised(execution, failed)}{rest}", reason=Reason.CELL_ERROR)
+            raise UserCodeError(message, reason=Reason.EARLY_EXIT, evidence=error)
+        message = f"{_raised(execution, failed)}{rest}"
+        raise UserCodeError(message, reason=Reason.CELL_ERROR, evidence=error)
     if stopped := _first(execution.cells, "stopped") or _first(execution.cells, "not-run"):
-        raise _unfinished(execution, stopped)
+        unfinished = _unfinished(execution, stopped)
+        unfinished.evidence = stopped.error
+        raise unfinished
     if not execution.cells:
         return "the notebook has no code cells"
     message = f"{execution.ran} of {execution.total} cells ran"
@@ -141,9 +161,10 @@ def describe_tolerated(execution: Execution) -> list[str]:
 
 
 def _raised(execution: Execution, cell: CellRun) -> str:
-    evalue = " ".join(cell.evalue.split())[:_EVALUE_LENGTH]
-    error = f"{cell.ename}: {evalue}" if evalue else cell.ename
-    return f"{_cell(execution, cell)} raised {error}"
+    error = cell.error or Evidence()
+    evalue = " ".join(error.evalue.split())[:_EVALUE_LENGTH]
+    raised = f"{error.ename}: {evalue}" if evalue else error.ename
+    return f"{_cell(execution, cell)} raised {raised}"
 
 
 @contextmanager
@@ -225,8 +246,8 @@ def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
 
 
 def _cell(execution: Execution, cell: CellRun) -> str:
-    name = f"cell {cell.number} of {execution.total}" if cell.number else "the injected cell"
-    return f"{name} (`{cell.first_line}`)"
+    name = f"{cell.name} of {execution.total}" if cell.number else cell.name
+    return f"{name} (`{cell.title}`)"
 
 
 def _not_run(execution: Execution) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _SLOWEST: Final = 5
 _MOST_UNFOLDED: Final = 3  # notebooks; a page of more is not read in a minute
 _MOST_CHANGES: Final = 20  # more than these are folded away
-_INJECTED_BY_RULE: Final = "stepkit-injected-"  # how the id of such a cell begins
 
 
 def several(entry: Entry) -> Iterator[str]:
@@ -70,12 +69,12 @@ def _cells(entry: Entry, cells: list[Cell]) -> Iterator[str]:
     title = heading("Notebook", entry)
     yield f"## {title}: {escape(str(ran))} of {escape(str(total))} cells ran"
     if failed := [cell for cell in cells if cell["status"] in {"error", "stopped"}]:
-        error = _error(failed[0])
+        error = _error(failed[0]) if failed[0]["status"] == "error" else ""
         what = f"raised {escape(error)}" if error else "was running when the execution ended"
         yield ""
         yield f"{_name(failed[0])} {what}:"
         yield ""
-        yield f"    {one_line(failed[0]['first_line'])}"
+        yield f"    {one_line(failed[0]['title'])}"
     if tolerated := [cell for cell in cells if cell["status"] == "tolerated"]:
         yield ""
         yield "Tolerated errors:"
@@ -83,7 +82,7 @@ def _cells(entry: Entry, cells: list[Cell]) -> Iterator[str]:
         for cell in tolerated:
             reason = escape(cell.get("tolerance", "")) or "no reason is given"
             raised = escape(_error(cell)) or "an error"
-            yield f"- {_name(cell)} ({_first_line(cell)}) raised {raised}: {reason}"
+            yield f"- {_name(cell)} ({_title(cell)}) raised {raised}: {reason}"
     yield from gpu.lines(entry)
     yield ""
     yield from _slowest(cells)
@@ -92,33 +91,30 @@ def _cells(entry: Entry, cells: list[Cell]) -> Iterator[str]:
 def _slowest(cells: list[Cell]) -> Iterator[str]:
     timed = sorted((c for c in cells if c["seconds"]), key=lambda c: -c["seconds"])[:_SLOWEST]
     with_peak = any(cell.get("gpu_peak") for cell in timed)
-    head = ("slowest cells", "time", *(["GPU peak"] if with_peak else []), "status", "first line")
+    head = ("slowest cells", "time", *(["GPU peak"] if with_peak else []), "status", "cell")
     rows = []
     for cell in timed:
-        number = cell["number"] or ("injected" if _by_rule(cell) else "parameters")
+        number = cell["number"] or ("injected" if cell["injected"] == "rule" else "parameters")
         peak = [gpu.peak(cell)] if with_peak else []
         time, status = elapsed(cell["seconds"]), escape(cell["status"])
-        rows.append((str(number), time, *peak, status, _first_line(cell)))
+        rows.append((str(number), time, *peak, status, _title(cell)))
     yield from table(head, rows)
-
-
-def _by_rule(cell: Cell) -> bool:
-    """Return whether a rule injected the cell; papermill's with the parameters is number 0, too."""
-    return str(cell.get("id", "")).startswith(_INJECTED_BY_RULE)
 
 
 def _name(cell: Cell) -> str:
     if cell["number"]:
         return f"Cell {cell['number']}"
-    return "A cell injected by a rule" if _by_rule(cell) else "The cell of injected parameters"
+    by_rule = cell["injected"] == "rule"
+    return "A cell injected by a rule" if by_rule else "The cell of injected parameters"
 
 
 def _error(cell: Cell) -> str:
-    return f"{cell['ename']}: {cell['evalue']}".strip(": ")
+    error = cell["error"] or {}
+    return f"{error.get('ename', '')}: {error.get('evalue', '')}".strip(": ")
 
 
-def _first_line(cell: Cell) -> str:
-    return escape(f"`{cell['first_line']}`")
+def _title(cell: Cell) -> str:
+    return escape(f"`{cell['title']}`")
 
 
 def _changes(entry: Entry) -> Iterator[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from stepkit.formats import json_schema
-from stepkit.report import pipeline_statuses
-from stepkit.report.steps_of_run import Entry, Run
+from stepkit.report import older_reports, pipeline_statuses
 from stepkit.report.saved_outputs import saved_outputs
+from stepkit.report.steps_of_run import Entry, Run
 from stepkit.step import InReport
 
 Declarations = Callable[[str], InReport]  # by the name of a step
@@ -111,6 +112,9 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
         data = json.loads(path.read_bytes(), parse_constant=str)
         _check(data, "step_report")
         declared = in_report(data["step"])
+        if older_reports.is_newer(data):
+            return _newer(name, data, declared)
+        data = older_reports.upgrade(data)
         if declared.section:
             _check(data, declared.section)
     except OSError as error:
@@ -142,6 +146,14 @@ def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
         data=data,
         in_report=declared,
     )
+
+
+def _newer(name: str, data: dict[str, Any], declared: InReport) -> Entry:
+    """Return the row of a report whose sections this version cannot know."""
+    known = {key: value for key, value in data.items() if key != "outputs"}
+    entry = _entry(name, known, InReport(ends_run=declared.ends_run))
+    note = f"of its report only this row is shown: {data['schema']} is newer than this stepkit"
+    return replace(entry, message="; ".join(filter(None, (entry.message, note))))
 
 
 def _unreadable(name: str, path: Path, why: str) -> Entry:

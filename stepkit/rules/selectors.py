@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
-from stepkit.notebook import cell_numbers, ipynb
+from stepkit.notebook import cell_numbers
+from stepkit.notebook.cell_title import title
 from stepkit.rules import patterns
 from stepkit.rules.rule import Selector
 
@@ -34,7 +35,7 @@ class Cell:
     def __str__(self) -> str:
         """Name the cell for people."""
         if self.number:
-            return f"cell {self.number} (`{ipynb.first_line(self.source)}`)"
+            return f"cell {self.number} (`{title(self.source)}`)"
         return f"the uncounted cell with id {self.id}"
 
 
@@ -122,13 +123,13 @@ def find_similar_line(cells: Iterable[Cell], text: str) -> str:
             if len(line) > _LONGEST_LINE:
                 continue
             if _bare(wanted) in _bare(line):  # equal except for spaces and capitals
-                return f"the nearest line is `{ipynb.first_line(line)}` in {cell}"
+                return f"the nearest line is `{title(line)}` in {cell}"
             matcher = difflib.SequenceMatcher(None, wanted, line.strip(), autojunk=False)
             if matcher.real_quick_ratio() > best[0] and matcher.quick_ratio() > best[0]:
                 best = max(best, (matcher.ratio(), cell, line), key=lambda item: item[0])
     if best[1] is None:
         return "no cell holds such text"
-    return f"the nearest line is `{ipynb.first_line(best[2])}` in {best[1]}"
+    return f"the nearest line is `{title(best[2])}` in {best[1]}"
 
 
 def _bare(text: str) -> str:

@@ -6,8 +6,8 @@ import copy
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stepkit.notebook import ipynb
 from stepkit.notebook.cell_numbers import INJECTED_BY_RULE, SKIP_TAG, SKIPPED_BY_RULE, tags
+from stepkit.notebook.cell_title import title
 from stepkit.rules import Change
 from stepkit.rules.selectors import Cell, code_cells
 
@@ -108,7 +108,7 @@ class WorkingCopy:
 
     def record_injected(self, rule: str, name: str, source: str, where: str) -> None:
         """Record a cell that was added."""
-        what = f"a cell `{ipynb.first_line(source)}` was added {where}"
+        what = f"a cell `{title(source)}` was added {where}"
         self.changes.append(Change(rule=rule, cell=0, id=name, what=what))
 
     def finish(self) -> Any:

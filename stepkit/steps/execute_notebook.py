@@ -46,6 +46,7 @@ from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
 from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
+from stepkit.engine.run_cells import RunOutputs
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu import session as gpu_session
 from stepkit.gpu.memory import attempt_files, oom_retry
@@ -55,7 +56,6 @@ from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
 from stepkit.notebook import ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
-from stepkit.notebook.verdict import CellRun
 from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import InReport, Status
@@ -90,7 +90,7 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs(GpuOutputs):
+class Outputs(GpuOutputs, RunOutputs):
     """What was written, and how far the notebook came."""
 
     in_report: ClassVar[InReport] = InReport(section="notebook", headline=True, saves="output")
@@ -105,10 +105,7 @@ class Outputs(GpuOutputs):
     page: Annotated[Path | None, "absolute path of the page"] = None
     patched: Annotated[Path | None, "the notebook as the rules changed it"] = None
     diff: Annotated[Path | None, "what the rules changed, as a unified diff"] = None
-    cells: Annotated[tuple[CellRun, ...], "each code cell", DETAIL] = ()
     changes: Annotated[tuple[Change, ...], "what the rules did to each cell", DETAIL] = ()
-    strays: Annotated[tuple[str, ...], "processes that the notebook left running", DETAIL] = ()
-    messages_lost: Annotated[int, "messages of the kernel that never arrived", DETAIL] = 0
     status: Annotated[Status, "succeeded, tolerated, failed or cancelled"] = "succeeded"
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
@@ -232,11 +229,9 @@ def judge(executed: Executed) -> Outputs:
         variant=options.variant or "",
         patched=patched,
         diff=diff,
-        cells=tuple(execution.cells),
         changes=prepared.patched.changes,
-        strays=outcome.strays,
-        messages_lost=execution.messages_lost,
         status="tolerated" if execution.tolerated else "succeeded",
+        **engine.run_outputs(outcome),
     )
     with notebook_verdict.cancelling(execution, outputs):
         verdict = prepared.gpu.judge(execution)

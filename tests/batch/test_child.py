@@ -17,7 +17,7 @@ from stepkit.system.process import Completed
 
 ONE = Planned(name="a", path=Path("a.ipynb"))
 REPORT: dict[str, Any] = {
-    "schema": "stepkit.report/1", "step": "execute-notebook", "status": "succeeded",
+    "schema": "stepkit.report/2", "step": "execute-notebook", "status": "succeeded",
     "reason": "ok", "message": "2 of 2 cells ran", "exit_code": 0, "seconds": 1.0,
     "started": "2026-11-22T08:00:00+00:00",
     "outputs": {"cells-run": 2, "cells-total": 2, "cells": []},
@@ -40,8 +40,8 @@ def test_exit_code_and_report_together_are_a_success(tmp_path: Path) -> None:
 
 
 def test_tolerated_errors_are_counted(tmp_path: Path) -> None:
-    cell = {"number": 1, "seconds": 1, "first_line": "x", "status": "tolerated", "ename": "E",
-            "evalue": "v", "tolerance": "r"}  # fmt: skip
+    cell = {"number": 1, "seconds": 1, "title": "x", "injected": "", "status": "tolerated",
+            "error": {"ename": "E", "evalue": "v"}, "tolerance": "r"}  # fmt: skip
     outputs = {**REPORT["outputs"], "cells": [cell, cell]}
 
     run = ended(tmp_path, {**REPORT, "status": "tolerated", "outputs": outputs}, 0)

@@ -254,7 +254,7 @@ def test_the_log_gets_complete_lines_and_no_images(
         "print('unended', end='')",
         "from IPython.display import Image, display\n"
         "display(Image(b'\\x89PNG' + b'x' * 3000, format='png'))\n"
-        "display({'text/plain': 'one\\ntwo', 'text/html': '<b>three</b>'}, raw=True)",
+        "display({'text/plain': 'one\\ntwo', 'text/html': '<b>thr' 'ee</b>'}, raw=True)",
         log_output=True,
     ).notebook
 

@@ -53,6 +53,7 @@ def test_a_cell_that_fills_the_gpu_is_an_out_of_memory_error(tmp_path: Path) -> 
 
     failed = outcome.execution.cells[1]
     assert statuses(outcome) == ["ok", "error", "not-run"]
-    cause = remedies.find(failed.ename, failed.evalue)
+    assert failed.error is not None
+    cause = remedies.find(failed.error.ename, failed.error.evalue)
     assert cause is not None
     assert cause.reason == Reason.GPU_OUT_OF_MEMORY

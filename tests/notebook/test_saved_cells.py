@@ -45,7 +45,7 @@ def test_each_cell_has_the_status_that_papermill_noted(tmp_path: Path) -> None:
 
     cells = read_cells(path, since=BEGAN)
 
-    assert [(one.number, one.status, one.first_line) for one in cells] == [
+    assert [(one.number, one.status, one.title) for one in cells] == [
         (0, "ok", "n = 5"),
         (1, "ok", "load()"),
         (2, "expected-error", "expected"),
@@ -56,7 +56,8 @@ def test_each_cell_has_the_status_that_papermill_noted(tmp_path: Path) -> None:
     ]
     assert (cells[1].index, cells[1].seconds) == (2, 1.5)
     assert cells[3].tolerance == "known"
-    assert (cells[4].ename, cells[4].evalue, cells[5].ename) == ("KeyError", "'pca'", "")
+    enames = [one.error.ename if one.error else "" for one in cells]
+    assert enames == ["", "", *["KeyError"] * 4, ""]
 
 
 def test_the_file_of_an_earlier_run_says_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stepkit.errors import Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import Evidence, Reason, StepError, ToolError, UserCodeError
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending, Execution, judge
 
 
@@ -15,10 +15,9 @@ def cells(
             number=number,
             index=number,
             id=f"c{number}",
-            first_line=f"step_{number}()",
+            title=f"step_{number}()",
             status=status,
-            ename=ename if failed else "",
-            evalue=evalue if failed else "",
+            error=Evidence(ename=ename, evalue=evalue) if failed else None,
         )
 
     return [cell(number, status) for number, status in enumerate(statuses, 1)]
@@ -49,13 +48,13 @@ def test_counts_an_expected_error_as_run_and_says_so() -> None:
 
 
 def test_the_injected_parameters_do_not_count_as_a_cell_of_the_notebook() -> None:
-    injected = CellRun(number=0, index=0, id="p", first_line="n = 1", status="ok")
+    injected = CellRun(number=0, index=0, id="p", title="n = 1", status="ok")
     execution = Execution(cells=[injected, *cells("ok")], ending=Ending.FINISHED)
 
     assert judge(execution) == "1 of 1 cells ran"
 
 
-def test_a_cell_error_names_the_cell_its_first_line_and_the_error() -> None:
+def test_a_cell_error_names_the_cell_its_telling_line_and_the_error() -> None:
     error = failure(Execution(cells=cells("ok", "error", "not-run"), ending=Ending.FINISHED))
 
     assert type(error) is UserCodeError

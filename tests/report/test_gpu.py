@@ -20,8 +20,8 @@ GIB = 2**30
 
 def page(directory: Path, options: Any = None, **outputs: Any) -> str:
     cells = [
-        {"number": number, "id": f"c{number}", "seconds": number, "first_line": f"step_{number}()",
-         "status": "ok", "ename": "", "evalue": ""}
+        {"number": number, "id": f"c{number}", "seconds": number, "title": f"step_{number}()",
+         "injected": "", "status": "ok", "error": None}
         for number in (1, 2)
     ]  # fmt: skip
     outputs = {"cells-run": 2, "cells-total": 2, "cells": cells, **outputs}
@@ -116,15 +116,15 @@ def test_at_most_eight_warnings_are_shown(tmp_path: Path) -> None:
 def test_cells_have_a_column_of_gpu_peaks_only_if_one_used_a_gpu(tmp_path: Path) -> None:
     def cell(number: int, **more: Any) -> dict[str, Any]:
         return {"number": number, "id": f"c{number}", "seconds": 3.0 - number, "status": "ok",
-                "first_line": "x", "ename": "", "evalue": "", **more}  # fmt: skip
+                "title": "x", "injected": "", "error": None, **more}  # fmt: skip
 
     used = page(tmp_path, cells=[cell(1, gpu_peak=2 * GIB), cell(2, gpu_peak=None)])
-    assert "| slowest cells | time | GPU peak | status | first line |" in used
+    assert "| slowest cells | time | GPU peak | status | cell |" in used
     assert "| 1 | 2.0 s | 2.0 GiB | ok | `x` |" in used
     assert "| 2 | 1.0 s |  | ok | `x` |" in used
 
     unused = page(tmp_path, cells=[cell(1, gpu_peak=0), cell(2, gpu_peak=None)])
-    assert "| slowest cells | time | status | first line |" in unused
+    assert "| slowest cells | time | status | cell |" in unused
 
 
 def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:

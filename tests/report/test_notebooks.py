@@ -14,8 +14,8 @@ def write(directory: Path, name: str, step: str = "execute-notebook", **values: 
 
 
 def cell(number: int, status: str = "ok", **more: Any) -> dict[str, Any]:
-    usual = {"number": number, "seconds": 1.0, "first_line": f"step_{number}()",
-             "status": status, "ename": "", "evalue": ""}  # fmt: skip
+    usual = {"number": number, "seconds": 1.0, "title": f"step_{number}()",
+             "injected": "", "status": status, "error": None}  # fmt: skip
     return {**usual, **more}
 
 
@@ -23,7 +23,8 @@ def cells(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"cells-run": len(items), "cells-total": len(items), "cells": list(items), **more}
 
 
-TOLERATED = cell(5, "tolerated", ename="KeyError", evalue="'pca' | x", tolerance="see <issue> 7")
+TOLERATED = cell(5, "tolerated", error={"ename": "KeyError", "evalue": "'pca' | x"},
+                 tolerance="see <issue> 7")  # fmt: skip
 
 
 def item(name: str, status: str, **more: Any) -> dict[str, Any]:
@@ -48,8 +49,8 @@ def test_a_tolerated_error_is_counted_in_the_verdict_and_listed_with_its_reason(
 
 
 def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: Path) -> None:
-    parameters = cell(0, first_line="n = 1", id="4c6d")
-    injected = cell(0, "error", first_line="seed()", id="stepkit-injected-1", ename="E")
+    parameters = cell(0, title="n = 1", injected="parameters")
+    injected = cell(0, "error", title="seed()", injected="rule", error={"ename": "E"})
     write(tmp_path, "execute-notebook", outputs=cells(parameters, injected, cell(1)))
 
     text = page(tmp_path)
@@ -60,7 +61,7 @@ def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: P
 
 
 def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None:
-    failed = cell(6, "error", ename="E", evalue="v")
+    failed = cell(6, "error", error={"ename": "E", "evalue": "v"})
     write(tmp_path, "execute-notebook", status="failed", exit_code=3,
           outputs=cells(TOLERATED, failed))  # fmt: skip
 

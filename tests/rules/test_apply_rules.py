@@ -92,7 +92,7 @@ MISMATCHES = [
     ("set: {total: 1}", "in cell 3 (`total += 1`), line 1 only adds to it"),
     ("set: {left: 1}", "in cell 4 (`left, right = pair`), line 1 assigns it as one of several"),
     ("set: {OUT: 1}", "and found 2: cell 5 (`OUT = 1; OUT = 2`) 2 times; narrow it with cells"),
-    ("set: {zzzzzz: 1}", "found 0 in 7 cells: no Python was found in cell 6 (`%%bash`)"),
+    ("set: {zzzzzz: 1}", "found 0 in 7 cells: no Python was found in cell 6 (`echo hello`)"),
     ("{set: {DATA: 1}, cells: {index: 2}}", "cell 1 (`DATA = 1`) assigns it and is not among"),
     ("{set: {KEPT: 1}}", "the uncounted cell with id c7 assigns it and is skipped"),
     ("{set: {DATA: 1}, expect: 2}", "expects 2 top-level assignments and found 1: cell 1 (`DATA"),

@@ -126,8 +126,8 @@ def test_a_run_without_reports_is_incomplete(
 
 
 def test_the_message_counts_tolerated_errors(passed: Path, server: Web) -> None:
-    cell = {"number": 1, "seconds": 1.0, "first_line": "x", "status": "tolerated",
-            "ename": "KeyError", "evalue": "pca"}  # fmt: skip
+    cell = {"number": 1, "seconds": 1.0, "title": "x", "injected": "",
+            "status": "tolerated", "error": {"ename": "KeyError", "evalue": "pca"}}  # fmt: skip
     outputs = {**PASSED, "cells": [cell]}
     write_report(passed, "execute-notebook", status="tolerated", outputs=outputs)
 

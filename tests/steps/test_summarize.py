@@ -23,10 +23,10 @@ FAILED = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message":
 def reports(tmp_path: Path) -> Path:
     directory = tmp_path / "reports"
     write_report(directory, "git-clone", outputs={"commit": "1234567890abcdef"})
-    fast = {"status": "ok", "ename": "", "evalue": ""}
+    fast = {"status": "ok", "injected": "", "error": None}
     cells = [
-        {"number": 1, "seconds": 75.0, "first_line": "load()", **fast},
-        {"number": 2, "seconds": 0.5, "first_line": "a | b", **fast},
+        {"number": 1, "seconds": 75.0, "title": "load()", **fast},
+        {"number": 2, "seconds": 0.5, "title": "a | b", **fast},
     ]
     outputs = {"cells-run": 2, "cells-total": 2, "cells": cells}
     write_report(directory, "execute-notebook", outputs=outputs, message="2 of 2 cells ran")
@@ -81,7 +81,7 @@ def test_notebooks_side_by_side_have_a_report_each_below_their_own_path(reports:
 
 
 def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path) -> None:
-    cell = {"number": 1, "seconds": 1.0, "first_line": "load()", "ename": "", "evalue": ""}
+    cell = {"number": 1, "seconds": 1.0, "title": "load()", "injected": "", "error": None}
     fine = {"cells-run": 1, "cells-total": 1, "cells": [{**cell, "status": "ok"}]}
     bad = {"cells-run": 0, "cells-total": 1, "cells": [{**cell, "status": "error"}]}
     ran = {"step": "execute-notebook", "message": "1 of 1 cells ran"}
@@ -469,8 +469,8 @@ def test_a_status_without_the_name_of_its_task_is_refused(reports: Path) -> None
         run(reports, statuses=("Failed",))
 
 
-CELL = {"number": 1, "seconds": 7.5, "first_line": "x", "status": "error", "ename": "E",
-        "evalue": "v"}  # fmt: skip
+CELL = {"number": 1, "seconds": 7.5, "title": "x", "injected": "", "status": "error",
+        "error": {"ename": "E", "evalue": "v"}}  # fmt: skip
 TOLERATED = {**CELL, "status": "tolerated", "tolerance": "r"}
 CHANGE = {"rule": "set", "cell": 1, "id": "i", "what": "w", "applied": False}
 NOTEBOOK = {"name": "n", "status": "tolerated", "message": "m", "until": "u", "seconds": 1.5,

@@ -82,16 +82,19 @@ class ConcurrentCheck:
         one.
         """
         failed = next((cell for cell in execution.cells if cell.status == "error"), None)
-        cause = failed and remedies.find(failed.ename, failed.evalue)
-        if not failed or not cause:
+        raised = failed and failed.error
+        cause = raised and remedies.find(raised.ename, raised.evalue)
+        if not raised or not cause:
             return error
         found = self._trouble_behind(cause)
         full = found.cause.reason == Reason.GPU_OUT_OF_MEMORY
         remedy = _LESS if full and retried else found.remedy
         line = str(error)
-        if name := re.search(r"cudaError\w+|CUDA_ERROR_\w+", failed.evalue):
-            line = line.replace(" ".join(failed.evalue.split()), name[0])  # CUDA's text misleads
-        return found.cause.error(f"{found.text}: {line}; {remedy}", reason=found.cause.reason)
+        if name := re.search(r"cudaError\w+|CUDA_ERROR_\w+", raised.evalue):
+            line = line.replace(" ".join(raised.evalue.split()), name[0])  # CUDA's text misleads
+        explained = found.cause.error(f"{found.text}: {line}; {remedy}", reason=found.cause.reason)
+        explained.evidence = error.evidence
+        return explained
 
     def _trouble_behind(self, cause: Cause) -> Trouble:
         """Return what a check finds wrong, or the ``cause`` that the error names."""

@@ -54,7 +54,7 @@ class Notebook:
         self.output.write_text(rung.phrase)
         self.log.write_text(f"log {rung.phrase}")
         cells = tuple(
-            CellRun(number=n, index=n, id="", first_line="", gpu_peak=peak)
+            CellRun(number=n, index=n, id="", title="", gpu_peak=peak)
             for n, peak in enumerate((None, 7 * len(self.rungs), 5), start=1)
         )
         outputs = Outputs(notebook=self.output, cells=cells)

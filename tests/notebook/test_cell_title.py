@@ -1,0 +1,38 @@
+"""A cell is named by the line by which a person recognises it."""
+
+import pytest
+
+from stepkit.notebook.cell_title import title
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("import scanpy as sc\nadata = sc.read(path)\nsc.pp.pca(adata)", "sc.pp.pca(adata)"),
+        ("# load\n\nload()  # now", "load() # now"),
+        ("run()\n\ndef later(x):\n    return x", "run()"),
+        ("plot(\n    adata,\n    color='leiden',\n)", "plot( adata, color='leiden', )"),
+        ("for name in names:\n    print(name)", "for name in names:"),
+        ("    indented = 1\n    show(indented)", "show(indented)"),
+        ("%%time\nimport os\nfit(model)", "fit(model)"),
+        ("x = 1\n!nvidia-smi", "!nvidia-smi"),
+        ("from a import b\nimport c\n@cached\ndef load(path):\n    pass", "def load(path):"),
+        ("import os\nimport sys", "import os"),
+        ("%%bash\n# list\nls -l", "ls -l"),
+        ("library(ggplot2)\nx <- read.csv(1)\n", "x <- read.csv(1)"),
+        ("x = 1\ndef (:", "x = 1"),
+        ("# only a comment", "# only a comment"),
+        ("", ""),
+        ("data = [" + "1, " * 40_000 + "]", "data = [" + "1, " * 23 + "..."),
+    ],
+)  # fmt: skip
+def test_the_title_is_the_last_statement_that_does_something(source: str, shown: str) -> None:
+    assert title(source) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [(2, "return {}[x]"), (4, "deep('pca')"), (3, "deep('pca')"), (9, "deep('pca')")],
+)
+def test_the_line_that_failed_is_the_title_unless_it_is_blank(line: int, shown: str) -> None:
+    assert title("def deep(x):\n    return {}[x]\n\ndeep('pca')", line) == shown
