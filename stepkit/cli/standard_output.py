@@ -12,7 +12,7 @@ from stepkit.step import kebab
 from stepkit.system import logfile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from stepkit.cli.destinations import Destinations
     from stepkit.step import StepResult
@@ -35,8 +35,8 @@ def text(result: StepResult, to: Destinations) -> str:
     lines = [logfile.whole_line(line) for line in lines]
     if command is None or not run_step.answers(command):
         lines += [
-            logfile.one_line(f"{name}={redact(tekton_results.as_text(value), to.secrets)}")
-            for name, value in _outputs(result).items()
+            logfile.one_line(f"{name}={value}")
+            for name, value in _outputs(result, to.secrets).items()
         ]
     return "\n".join(lines)
 
@@ -47,10 +47,11 @@ def as_json(document: Any) -> str:
     return spelled.replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
 
 
-def _outputs(result: StepResult) -> Mapping[str, Any]:
+def _outputs(result: StepResult, secrets: Collection[str]) -> Mapping[str, str]:
     """Return what --result may ask for."""
-    common = {"status": result.status, "reason": result.reason, "message": result.message}
     command = commands.COMMANDS.get(result.step)
-    shown = tekton_results.output_names(command) if command else ()
-    found = {n: v for n, v in result.outputs.items() if n in shown and n not in common}
-    return found | common
+    common = tekton_results.COMMON_OUTPUTS
+    shown = tekton_results.output_names(command) if command else common
+    values = tekton_results.texts(result, secrets)
+    own = {name: value for name, value in values.items() if name in shown and name not in common}
+    return own | {name: values[name] for name in common}

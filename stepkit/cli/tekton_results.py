@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.cli import konflux_test_output
 from stepkit.errors import ConfigurationError
 from stepkit.options import DETAIL, PRINTED, declared
 from stepkit.redaction import redact
@@ -60,6 +61,16 @@ def jsonable(value: Any) -> Any:
     return str(value)
 
 
+def texts(result: StepResult, secrets: Collection[str]) -> dict[str, str]:
+    """Return each output of ``result`` as Tekton and stdout get it, secrets masked."""
+    common = {"status": result.status, "reason": result.reason, "message": result.message}
+    values = {**result.outputs, **common}
+    spelled = {name: redact(as_text(value), secrets) for name, value in values.items()}
+    if konflux_test_output.NAME in spelled:
+        spelled[konflux_test_output.NAME] = konflux_test_output.spell(result, secrets)
+    return spelled
+
+
 def encode(
     result: StepResult, paths: Collection[tuple[str, Path]], secrets: Collection[str]
 ) -> list[tuple[Path, bytes]]:
@@ -69,9 +80,10 @@ def encode(
     is not skipped. A long message is cut, to leave all of them below 1 KiB if it can. Raises
     :class:`ConfigurationError` when Tekton has no room.
     """
-    common = {"status": result.status, "reason": result.reason, "message": result.message}
-    values = {name: as_text(value) for name, value in {**result.outputs, **common}.items()}
-    chosen = [(name, path, _encode(redact(values.get(name, ""), secrets))) for name, path in paths]
+    values = texts(result, secrets)
+    if any(name == konflux_test_output.NAME for name, _ in paths):  # a step without outputs, too
+        values[konflux_test_output.NAME] = konflux_test_output.spell(result, secrets)
+    chosen = [(name, path, _encode(values.get(name, ""))) for name, path in paths]
     rest = sum(len(value) for name, _, value in chosen if name != "message")
     room = max(_MIN_MESSAGE_BYTES, min(MAX_MESSAGE_BYTES, USUAL_RESULT_BYTES - rest))
     # Cut after redaction: a secret that was cut would not be recognised.

@@ -37,7 +37,7 @@ from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
-from stepkit.step import InReport
+from stepkit.step import Checks, InReport
 from stepkit.system import atomic_files, signals
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Outputs:
     not_run: Annotated[int, "notebooks that did not run because of a failure or a signal"]
     directory: Annotated[Path, "absolute path of the directory with the executed notebooks"]
     reports: Annotated[Path, "absolute path of the directory with their reports"]
+    test_output: Annotated[Checks | None, "the counts as Konflux reads them, JSON"] = None
     notebooks: Annotated[tuple[NotebookRun, ...], "how each notebook ended", DETAIL] = ()
     status: Annotated[
         Literal["succeeded", "tolerated"], "succeeded, tolerated, failed or cancelled"
@@ -192,6 +193,9 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         not_run=found["not-run"],
         directory=places.directory,
         reports=places.reports,
+        test_output=Checks(
+            successes=found["passed"], failures=found["failed"], warnings=found["tolerated"]
+        ),
         notebooks=tuple(runs),
         status="tolerated" if found["tolerated"] else "succeeded",
         message=verdict.sentence(runs),

@@ -21,12 +21,12 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.git import staged_files
 from stepkit.options import DETAIL, DURATION
-from stepkit.step import InReport
+from stepkit.step import Checks, InReport
 from stepkit.system import atomic_files, cgroup, locks
 from stepkit.test_suite import (
     coverage,
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from stepkit.test_suite.junit import Case
 
 logger = logging.getLogger(__name__)
-
-_MOST_SHOWN: Final = 5  # failures in the last lines of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +125,7 @@ class Outputs:
     log: Annotated[Path | None, "all that pytest printed"] = None
     installer: Annotated[str, "what installed the tests' packages"] = ""
     installer_reason: Annotated[str, "why that one"] = ""
+    test_output: Annotated[Checks | None, "the totals as Konflux reads them, JSON"] = None
     failures: Annotated[tuple[Failure, ...], "each failed test, and why", DETAIL] = ()
     slowest: Annotated[tuple[Timing, ...], "the ten tests that took longest", DETAIL] = ()
     skips: Annotated[tuple[Skip, ...], "each skipped test, and why", DETAIL] = ()
@@ -246,18 +245,8 @@ def _run_pytest(
         declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
         failure = type(failure)(hint, reason=failure.reason, evidence=failure.evidence)
-    _show_failures(counts)
+    failure_evidence.log_failures(counts)
     raise failure.leaving(replace(outputs, status="failed", message=str(failure)))
-
-
-def _show_failures(counts: Counts) -> None:
-    """Log the failures again below all that pytest printed."""
-    failures = [failure for failure in counts.failures if not failure.allowed]
-    for failure in failures[:_MOST_SHOWN]:
-        for line in failure_evidence.summary_lines(failure):
-            logger.info("%s", line)
-    if more := failures[_MOST_SHOWN:]:
-        logger.info("and %d more", len(more))
 
 
 def _warn_of_unused(allowances: Sequence[Allowance], cases: Sequence[Case]) -> None:
@@ -287,6 +276,7 @@ def _outputs(counts: Counts, reports: Reports, choice: Choice) -> Outputs:
         log=existing(reports.log),
         installer=choice.installer,
         installer_reason=choice.reason,
+        test_output=counts.checks,
         failures=counts.failures,
         slowest=counts.slowest,
         skips=counts.skips,

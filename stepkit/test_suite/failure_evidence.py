@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,11 @@ from stepkit.errors import Evidence
 from stepkit.formats.last_lines import last_lines, without_escapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from stepkit.test_suite.outcome_totals import Counts
 
-    from stepkit.test_suite.outcome_totals import Counts, Failure
+logger = logging.getLogger(__name__)
 
+_MOST_FAILURES: Final = 5  # in the last lines of the log
 _MOST_OUTPUT: Final = 20  # lines of pytest
 _MOST_ASSERTION: Final = 8  # lines of one failure in the log
 _IN_FIXTURE: Final = re.compile(r'failed on (?:setup|teardown) with "(.*)"?', re.DOTALL)
@@ -48,8 +50,16 @@ def split_exception(message: str) -> tuple[str, str]:
     return (raised[1], raised[2] or "") if raised else ("", message)
 
 
-def summary_lines(failure: Failure) -> Iterator[str]:
-    """Yield a failure as pytest's short test summary shows it, then its assertion."""
-    yield f"FAILED {failure.name} - {failure.message}"
-    raised = [line for line in failure.text.split("\n") if re.match(r"(>|E) {2,}\S", line)]
-    yield from (f"    {line}" for line in raised[:_MOST_ASSERTION])
+def log_failures(counts: Counts) -> None:
+    """Log the failures that are not allowed, below all that pytest printed.
+
+    Each is one line, as in pytest's short test summary, and its assertion; five at most.
+    """
+    failures = [failure for failure in counts.failures if not failure.allowed]
+    for failure in failures[:_MOST_FAILURES]:
+        logger.info("FAILED %s - %s", failure.name, failure.message)
+        raised = re.findall(r"^(?:>|E) {2,}\S.*$", failure.text, re.MULTILINE)
+        for line in raised[:_MOST_ASSERTION]:
+            logger.info("    %s", line)
+    if more := failures[_MOST_FAILURES:]:
+        logger.info("and %d more", len(more))

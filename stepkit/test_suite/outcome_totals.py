@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stepkit.step import Checks
 from stepkit.test_suite.junit import Case, Outcome
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ class Counts:
             for case in self.cases
             if case.outcome == "skipped"
         )
+
+    @property
+    def checks(self) -> Checks:
+        """The numbers in the form that all steps have."""
+        failures = self.failed + self.errors
+        return Checks(successes=self.passed, failures=failures, warnings=self.allowed)
 
     def __str__(self) -> str:
         parts = [f"{self.passed} passed"]

@@ -25,10 +25,11 @@ FLAGS = {
         "subdirectory": "destination",
     },
 }
-# Results beside the outputs' own names: the predecessor's, and what Tekton Chains looks for.
+# Results beside the outputs' own names: the predecessor's, and what Tekton Chains and Konflux read.
 ALIASES = {
     "convert-notebook": {"nbconvert-log-path": "log", "output-html-path": "page"},
-    "execute-notebook": {"output-notebook-path": "notebook"},
+    "execute-notebook": {"TEST_OUTPUT": "test-output", "output-notebook-path": "notebook"},
+    "execute-notebooks": {"TEST_OUTPUT": "test-output"},
     "git-clone": {
         "CHAINS-GIT_COMMIT": "commit",
         "CHAINS-GIT_URL": "url",
@@ -36,6 +37,7 @@ ALIASES = {
         "commit-sha": "commit",
     },
     "run-tests": {
+        "TEST_OUTPUT": "test-output",
         "coverage-xml-path": "coverage-report",
         "pytest-xml-path": "junit",
         "report-html-path": "html-report",

@@ -1,0 +1,57 @@
+"""The result TEST_OUTPUT, which Konflux reads of a Task that tests something.
+
+Its form is that of Konflux' ADR 30, "Tekton Results Naming Convention": one JSON object with
+``result``, ``timestamp`` (RFC 3339), ``namespace``, ``note``, and the numbers of ``successes``,
+``failures`` and ``warnings``.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from stepkit.errors import UserCodeError
+from stepkit.formats.shorten import shorten
+from stepkit.redaction import redact
+from stepkit.step import Checks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from stepkit.step import StepResult
+
+NAME: Final = "test-output"
+_MOST_NOTE: Final = 100  # characters
+
+
+def spell(result: StepResult, secrets: Collection[str]) -> str:
+    """Return the object for ``result``, whose output of that name has the numbers, if it has one.
+
+    A failure is what the step tested and found bad, an error is why it could not test.
+    """
+    checks = result.outputs.get(NAME)
+    if not isinstance(checks, Checks):
+        checks = Checks()
+    ended = datetime.fromisoformat(result.started) + timedelta(seconds=result.seconds)
+    said = " ".join(redact(result.message, secrets).split())
+    document = {
+        "result": _outcome(result, checks),
+        "timestamp": ended.isoformat(timespec="seconds"),
+        "note": shorten(f"{result.step}: {said}", _MOST_NOTE),
+        "namespace": "default",
+        "successes": checks.successes,
+        "failures": checks.failures,
+        "warnings": checks.warnings,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _outcome(result: StepResult, checks: Checks) -> str:
+    if result.exit_code == UserCodeError.exit_code:
+        return "FAILURE"
+    if result.exit_code != 0:
+        return "ERROR"
+    if checks == Checks():
+        return "SKIPPED"
+    return "WARNING" if checks.warnings else "SUCCESS"
