@@ -198,3 +198,12 @@ def table(found: Sequence[Row]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def page(comparison: ComparisonJson) -> list[str]:
+    """Return the whole comparison as lines of plain text."""
+    found = rows(comparison)
+    notes = [f"note: {note}" for note in comparison["notes"]]
+    regressed = [f"regression: {sentence}" for sentence in comparison["regressions"]]
+    parts = [[comparison["message"]], table(found) if found else [], [*notes, *regressed]]
+    return "\n\n".join("\n".join(part) for part in parts if part).split("\n")

@@ -13,6 +13,7 @@ from stepkit import steps
 MODULES: Final = {
     "run-local": "stepkit.cli.commands.run_local",
     "explain": "stepkit.cli.commands.explain",
+    "compare": "stepkit.cli.commands.compare",
 }
 
 COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers

@@ -1,0 +1,114 @@
+"""Read the run that another one is compared with: from a file, a directory or a web address."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.http import safe_urls
+from stepkit.http.get import Source, get, refusal
+from stepkit.report import compare_notebooks, find_runs, load_run
+from stepkit.report.run_json import RunJson
+from stepkit.system.retry import retrying
+
+logger = logging.getLogger(__name__)
+
+_LARGEST: Final = 50 << 20  # bytes of a run.json
+_SECONDS: Final = 60.0  # for one attempt at a web address
+_STALL: Final = 20.0
+_ATTEMPTS: Final = 3
+_MOST_EARLIER: Final = 20  # runs that the limits come from
+_MOST_READ: Final = 60  # records of a directory, the latest ones
+_OK: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A run, where it was read, without a secret, and the ``earlier`` ones beside it."""
+
+    run: RunJson
+    source: str
+    earlier: tuple[RunJson, ...] = ()
+
+
+def read(where: str, run: RunJson | None = None) -> Baseline:
+    """Return the baseline that ``where`` names: run.json, a directory, or an http(s) URL.
+
+    In a directory of many runs it is the latest one that passed and ran a notebook of ``run``, but
+    not ``run`` itself. Raises :class:`~stepkit.errors.StepError` when it cannot be read.
+    """
+    if where.startswith(("https://", "http://")):
+        content = retrying(_ATTEMPTS)(_download, where)
+        source = safe_urls.masked(where)
+        return Baseline(run=load_run.parse_run(content, source), source=source)
+    path = Path(where)
+    if "://" in where:
+        raise ConfigurationError(
+            f"cannot read a baseline from {where.partition('://')[0]}://: "
+            "name a file, a directory or an https:// address"
+        )
+    try:
+        return Baseline(run=load_run.load_run(path), source=where)
+    except ConfigurationError as error:
+        if error.reason != Reason.NOT_FOUND or not path.is_dir():
+            raise
+    return _latest(path, run)
+
+
+def _download(url: str) -> bytes:
+    answer = get(Source(url), {}, stall=_STALL, until=time.monotonic() + _SECONDS)
+    try:
+        if answer.status != _OK:
+            raise refusal(answer)
+        content = b""
+        for chunk in answer.chunks():
+            content += chunk
+            if len(content) > _LARGEST:
+                shown = f"{safe_urls.masked(url)} has more than {_LARGEST >> 20} MiB"
+                raise ConfigurationError(f"{shown}: it is not run.json")
+        return content
+    finally:
+        answer.close()
+
+
+def _latest(directory: Path, run: RunJson | None) -> Baseline:
+    found = []
+    paths = sorted(find_runs.find_runs(directory), key=_modified, reverse=True)
+    for path in paths[:_MOST_READ]:
+        try:
+            other = load_run.load_run(path)
+        except StepError as error:
+            logger.warning("left out: %s", error)
+            continue
+        if _is_earlier(other, run):
+            found.append((other["started"] or "", str(path), other))
+    if not found:
+        raise ConfigurationError(
+            f"there is no earlier run in {directory} that passed and ran the same notebook: "
+            f"{len(paths)} records were found",
+            reason=Reason.NOT_FOUND,
+        )
+    (_, source, latest), *rest = sorted(found, key=lambda each: each[:2], reverse=True)
+    earlier = tuple(other for _, _, other in rest[:_MOST_EARLIER])
+    return Baseline(run=latest, source=source, earlier=earlier)
+
+
+def _is_earlier(other: RunJson, run: RunJson | None) -> bool:
+    if not other["verdict"].startswith("passed"):
+        return False
+    if run is None:
+        return True
+    if run["started"] and (other["started"] or "") >= run["started"]:
+        return False
+    return any(compare_notebooks.find(other["notebooks"], each) for each in run["notebooks"])
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
