@@ -40,7 +40,6 @@ class Reason(StrEnum):
     ARTIFACT_MISSING = "artifact-missing"
     TASK_FAILED = "task-failed"
     REGRESSION = "regression"
-    REGRESSION = "regression"
 
     KERNEL_HUNG = "kernel-hung"
     GPU_OUT_OF_MEMORY = "gpu-out-of-memory"
