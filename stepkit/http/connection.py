@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepkit import redaction
-from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.http import addresses, safe_urls
 from stepkit.system.time_limit import Caller
 
@@ -100,6 +100,14 @@ class Answer:
         with _explaining(safe_urls.masked(self.url), self._link.stall, quoting=True):
             while chunk := self._link.wait_for(lambda: self._response.read1(_CHUNK)):
                 yield chunk
+
+    def beginning(self, *, seconds: float) -> bytes:
+        """Return the first piece of the body, b"" if it does not come within ``seconds``."""
+        self._link.stall = min(self._link.stall, seconds)
+        try:
+            return next(self.chunks(), b"")
+        except StepError:
+            return b""
 
     def close(self) -> None:
         """Close the connection, at once."""

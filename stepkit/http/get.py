@@ -6,11 +6,13 @@ followed without it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.http import connection, safe_urls, status_codes
+from stepkit.system import tool_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _MOST_REDIRECTS: Final = 10
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
+_MOST_BODY: Final = 2048  # bytes of a refusal that are shown
+_BODY_SECONDS: Final = 2.0
+_S3_ERROR: Final = re.compile(r"<(Code|Message)>([^<]*)</")
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,11 @@ def get(source: Source, headers: Mapping[str, str], *, stall: float, until: floa
 
 
 def refusal(answer: Answer) -> StepError:
-    """Return the error for an answer without the file: its class says whether waiting helps."""
-    return status_codes.refusal(
+    """Return the error for an answer without the file: its class says whether waiting helps.
+
+    Its evidence is what the server said in the body, if that is plain text, JSON or XML.
+    """
+    error = status_codes.refusal(
         answer.status,
         f"{safe_urls.masked(answer.url)}: the server answered HTTP {answer.status}",
         if_denied=(
@@ -68,6 +76,18 @@ def refusal(answer: Answer) -> StepError:
         if_missing="check the URL",
         retry_after=answer.header("Retry-After"),
     )
+    error.evidence = tool_evidence.of_output(_said(answer), message=str(error))
+    return error
+
+
+def _said(answer: Answer) -> str:
+    kind = answer.header("Content-Type").partition(";")[0].strip().lower()
+    if not re.fullmatch(r"text/plain|(?:application|text)/(?:[\w.-]+\+)?(?:json|xml)", kind):
+        return ""  # a page for people says little to them as text
+    body = answer.beginning(seconds=_BODY_SECONDS)[:_MOST_BODY].decode(errors="replace")
+    if kind.endswith("xml"):  # that of S3 repeats what was signed
+        return "\n".join(": ".join(found) for found in _S3_ERROR.findall(body))
+    return body
 
 
 def _redirect_target(url: str, location: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from certificates import make_certificate
-from data_server import cut, flip, serving, status
+from data_server import Reply, cut, flip, serving, status
 from download_places import CONTENT, SHA256, Place
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
@@ -110,6 +110,47 @@ def test_a_signature_in_a_url_is_in_no_output(
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     return make_certificate(tmp_path / "certificate.pem")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        ("text/plain", b"accept the licence\n\x1b[2J", ["accept the licence", r"\x1b[2J"]),
+        ("application/problem+json", b'{"detail": "no quota"}', ['{"detail": "no quota"}']),
+        (
+            "application/xml",
+            b"<Error><Code>Expired</Code><Message>too old</Message><Sign>s3cret</Sign></Error>",
+            ["Code: Expired", "Message: too old"],
+        ),
+        ("text/html", b"<h1>Forbidden</h1>", None),
+        ("text/plain", b"x" * 100_000, ["x" * 497 + "..."]),
+        ("text/plain", b"", None),
+    ],
+)  # fmt: skip
+def test_what_the_server_says_of_a_refusal_is_evidence(
+    place: Place, kind: str, body: bytes, said: list[str] | None
+) -> None:
+    place.server.always = lambda _: Reply(status=403, body=body).having(Content_Type=kind)
+
+    error = place.failed()
+
+    assert "HTTP 403" in str(error)
+    assert (list(error.evidence.output) if error.evidence else None) == said
+    assert not place.file.exists()
+
+
+def test_a_server_that_holds_back_the_body_of_a_refusal_is_not_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.http.get._BODY_SECONDS", 0.1)
+    place.server.always = lambda _: Reply(status=403, body=b"x", hangs=True, cut=0).having(
+        Content_Type="text/plain"
+    )
+
+    error = place.failed()
+
+    assert error.reason is Reason.AUTH
+    assert error.evidence is None
 
 
 def test_a_certificate_is_checked_and_a_redirect_to_http_refused(
