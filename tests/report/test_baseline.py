@@ -33,11 +33,11 @@ def test_of_many_runs_the_latest_that_passed_and_ran_the_notebook_is_taken(
     write(tmp_path / "c/run_lite.json", began(8))
     write(tmp_path / "failed/run.json", began(10, verdict="failed"))
     write(tmp_path / "other/run.json", began(10, notebooks=other))
-    itself = write(tmp_path / "now/run.json", began(11))
+    write(tmp_path / "now/run.json", began(11))
     write(tmp_path / "later/run.json", began(12))
     write(tmp_path / ".hidden/run.json", began(10))
     (tmp_path / "linked.d").mkdir()
-    (tmp_path / "linked.d/run.json").symlink_to(itself)
+    (tmp_path / "linked.d/run.json").symlink_to(tmp_path / "a/run.json")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/run.json").write_text('{"schema": "stepkit.run/1", ')
 
