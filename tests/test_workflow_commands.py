@@ -80,7 +80,7 @@ def test_a_notebook_starts_none_in_the_log_of_its_batch(tmp_path: Path, how: str
 def test_a_notebook_starts_none_in_its_log(tmp_path: Path, how: str) -> None:
     notebook = write_notebook(tmp_path / f"{HOSTILE}.ipynb", *CELLS)
 
-    args = [f"--output={tmp_path}/out.ipynb", "--log-output", "--page", tmp_path / "page.html"]
+    args = [f"--output={tmp_path}/out.ipynb", "--log-output", f"--page={tmp_path}/page.html"]
     said = check(how, 3, "execute-notebook", f"--notebook={notebook}", *args)
 
     assert said.count("stop-commands") > 20

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.cli import annotations
+from stepkit.cli import ci_annotations
 from stepkit.redaction import redact
 from stepkit.system.logfile import StampedFormatter, one_line
 
@@ -80,8 +80,8 @@ def final_line(how: str, level: int, plain: str, text: str, place: Place) -> str
 
 
 def _annotation(how: str, level: int, text: str, place: Place | None = None) -> str:
-    kind: annotations.Kind = "error" if level >= logging.ERROR else "warning"
-    spell = annotations.on_github if how == _GITHUB else annotations.in_tekton
+    kind: ci_annotations.Kind = "error" if level >= logging.ERROR else "warning"
+    spell = ci_annotations.on_github if how == _GITHUB else ci_annotations.in_tekton
     return spell(kind, text, place)
 
 
@@ -107,8 +107,8 @@ class _Formatter(StampedFormatter):
             return json.dumps(event).replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
         if block and self.how == _GITHUB:
             if block == "begin":
-                return annotations.group(body)
-            return f"{text}\n{annotations.END_GROUP}" if block == "end" else text
+                return ci_annotations.group(body)
+            return f"{text}\n{ci_annotations.END_GROUP}" if block == "end" else text
         if not block and self.how in {"ci", _GITHUB} and record.levelno >= logging.WARNING:
             return _annotation(self.how, record.levelno, body)
         return text

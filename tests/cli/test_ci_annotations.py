@@ -7,7 +7,7 @@ from github_commands import Command, commands
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepkit.cli import annotations
+from stepkit.cli import ci_annotations
 from stepkit.errors import Place
 from stepkit.system.logfile import one_line
 
@@ -23,7 +23,7 @@ def test_github_reads_one_command_with_the_text_as_it_was(
 ) -> None:
     place = Place(title=title, file=file, line=line)
 
-    read = commands(annotations.on_github("error", text, place))
+    read = commands(ci_annotations.on_github("error", text, place))
 
     shown = {"title": title, "file": file, "line": line and str(line)}
     properties = {name: one_line(value) for name, value in shown.items() if value}
@@ -33,7 +33,7 @@ def test_github_reads_one_command_with_the_text_as_it_was(
 def test_github_gets_title_file_and_line_as_parameters() -> None:
     place = Place(title="cell 12 of 40", file="a,b: c/100%.ipynb", line=7)
 
-    line = annotations.on_github("error", "it's 100 %", place)
+    line = ci_annotations.on_github("error", "it's 100 %", place)
 
     where = "title=cell 12 of 40,file=a%2Cb%3A c/100%25.ipynb,line=7"
     assert line == f"::error {where}::it's 100 %25"
@@ -48,7 +48,7 @@ def test_github_gets_title_file_and_line_as_parameters() -> None:
     ],
 )
 def test_the_dashboard_gets_no_parameters_and_nothing_to_decode(text: str, message: str) -> None:
-    line = annotations.in_tekton("error", text, Place(title="cell 2 of 4", file="a.ipynb"))
+    line = ci_annotations.in_tekton("error", text, Place(title="cell 2 of 4", file="a.ipynb"))
 
     read = DASHBOARD.fullmatch(line)
     assert read
@@ -56,6 +56,6 @@ def test_the_dashboard_gets_no_parameters_and_nothing_to_decode(text: str, messa
 
 
 def test_the_title_of_a_group_is_one_line() -> None:
-    assert commands(annotations.group("cell\n::error::2 %")) == [
+    assert commands(ci_annotations.group("cell\n::error::2 %")) == [
         Command(name="group", text=r"cell\n::error::2 %")
     ]

@@ -8,7 +8,7 @@ beginning of a line and decodes nothing; some releases fold groups, others show 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.system.logfile import one_line
 
@@ -37,7 +37,7 @@ def group(title: str) -> str:
     return f"::group::{_text(title)}"
 
 
-END_GROUP = "::endgroup::"
+END_GROUP: Final = "::endgroup::"
 
 
 def _text(text: str) -> str:
