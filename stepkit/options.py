@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import get_annotations
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
 
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from _typeshed import DataclassInstance
@@ -42,9 +43,23 @@ class FromEnv:
 
 @dataclass(frozen=True)
 class DefaultFromEnv:
-    """Takes an option's default from an environment variable that a CI system sets."""
+    """Takes an option's default from an environment variable that a CI system sets.
+
+    With ``value``, the default is that text, in which ``{NAME}`` is another variable. Of several
+    annotations, the first whose variables are all set counts.
+    """
 
     variable: str
+    value: str = ""
+
+    def find(self, env: Mapping[str, str]) -> str:
+        """Return the default, ``""`` where a variable is not set or is empty."""
+        if not env.get(self.variable):
+            return ""
+        if not self.value:
+            return env[self.variable]
+        names = [name for _, name, _, _ in Formatter().parse(self.value) if name]
+        return self.value.format_map(env) if all(map(env.get, names)) else ""
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,8 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     if option.required:
         raise ValueError(f"{option.shown} is empty: {option.help}")
     for note in option.notes:
-        if isinstance(note, DefaultFromEnv) and env.get(note.variable):
-            return converter(option.hint, option.notes)(env[note.variable])
+        if isinstance(note, DefaultFromEnv) and (found := note.find(env)):
+            return converter(option.hint, option.notes)(found)
     return option.field.default
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from stepkit.step import InReport, Step
+from stepkit.options import declared
+from stepkit.step import InReport, Step, kebab
 
 MODULES: Final = {
     "prepare-workspace": "stepkit.steps.prepare_workspace",
@@ -62,3 +63,25 @@ def in_report(name: str) -> InReport:
     outputs = STEPS[name].Outputs if name in STEPS else None
     declared: InReport = getattr(outputs, "in_report", InReport())
     return declared
+
+
+def command_line(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Return the arguments that run a step again; ``options`` are those in its report.
+
+    Secrets and defaults are left out. Of an unknown step, nothing is returned.
+    """
+    words = ["stepkit", name] if name in STEPS else []
+    for option in declared(STEPS[name].Options) if words else ():
+        flag, default = kebab(option.field.name), option.field.default
+        value = options.get(flag)
+        if option.secret or value in (None, "", [], default, str(default)):
+            continue
+        several = value if isinstance(value, list) else [value]
+        if isinstance(default, tuple) and several == list(default):
+            continue
+        shown = [str(v).lower() if isinstance(v, bool) else str(v) for v in several]
+        if any(text.startswith("-") for text in shown):
+            words += [f"--{flag}={text}" for text in shown]
+        else:
+            words += [f"--{flag}", *shown]
+    return words

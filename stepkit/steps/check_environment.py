@@ -24,13 +24,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.gpu.health import preflight, run_rapids_doctor
 from stepkit.gpu.health.findings import Device, Finding
 from stepkit.gpu.memory import memory_size
 from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
+from stepkit.step import InReport
 from stepkit.system import atomic_files
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The GPU that a notebook gets, and everything that was checked."""
+
+    in_report: ClassVar[InReport] = InReport(section="environment")
 
     gpu_count: Annotated[int | None, "how many GPUs a notebook sees, empty if not checked"] = None
     gpu_name: Annotated[str, "name of the first GPU, empty without one"] = ""

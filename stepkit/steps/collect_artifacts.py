@@ -50,7 +50,7 @@ class Options:
 class Outputs:
     """The artifacts that were listed."""
 
-    in_report: ClassVar[InReport] = InReport(headline=True)
+    in_report: ClassVar[InReport] = InReport(section="artifacts", headline=True)
 
     manifest: Annotated[Path, "absolute path of manifest.json"]
     count: Annotated[int, "number of artifacts"]

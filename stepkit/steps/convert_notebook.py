@@ -19,12 +19,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from stepkit.errors import ConfigurationError
 from stepkit.html import nbconvert
 from stepkit.notebook import ipynb
 from stepkit.options import READS, WRITES, Also
+from stepkit.step import InReport
 from stepkit.system import atomic_files, logfile
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The page that was written."""
+
+    in_report: ClassVar[InReport] = InReport(section="page")
 
     page: Annotated[Path, "absolute path of the page"]
     size: Annotated[int, "size of the page in bytes"]

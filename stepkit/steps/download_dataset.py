@@ -20,7 +20,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import manifest as dataset_manifest
@@ -31,6 +31,7 @@ from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source
 from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
+from stepkit.step import InReport
 
 if TYPE_CHECKING:
     from stepkit.datasets.link_or_copy import How
@@ -98,6 +99,8 @@ class Loaded:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The datasets that are there, and how they got there."""
+
+    in_report: ClassVar[InReport] = InReport(section="datasets")
 
     count: Annotated[int, "number of datasets that are there"]
     downloaded: Annotated[int, "bytes that were downloaded, also in vain"]

@@ -19,7 +19,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.git import credentials as git_credentials
@@ -33,6 +33,7 @@ from stepkit.git.destination import Place
 from stepkit.git.environment import Access, Credential, origin
 from stepkit.git.fetch import Wanted
 from stepkit.options import DURATION, AtLeast, FromEnv
+from stepkit.step import InReport
 from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
 
@@ -103,6 +104,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """What was checked out."""
+
+    in_report: ClassVar[InReport] = InReport(section="checkout")
 
     commit: Annotated[str, "full commit that was checked out"]
     checkout: Annotated[Path, "absolute path of the checkout"]

@@ -24,11 +24,12 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.formats import sizes
 from stepkit.options import AtLeast
+from stepkit.step import InReport
 from stepkit.system import mounts, permissions, removal
 from stepkit.workspace import run_marker
 
@@ -56,6 +57,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The directory, and what was measured; what cannot be measured is empty."""
+
+    in_report: ClassVar[InReport] = InReport(section="workspace")
 
     directory: Annotated[Path, "absolute path of the run's directory"]
     free: Annotated[int, "bytes that are free on its disk"]

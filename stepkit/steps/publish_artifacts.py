@@ -44,7 +44,9 @@ class Options:
     volume: Annotated[Path | None, "volume that a destination directory is relative to"] = None
     prefix: Annotated[str, "directory below the destination, such as the name of the run"] = ""
     also: Annotated[tuple[str, ...], "files that came after the manifest, * and ? for anything"] = (
+        "report*.html",
         "STEP_SUMMARY*.md",
+        "run*.json",
     )
     unlisted: Annotated[
         bool,
@@ -90,7 +92,7 @@ class Options:
 class Outputs:
     """What is at the destination."""
 
-    in_report: ClassVar[InReport] = InReport(ends_run=True)
+    in_report: ClassVar[InReport] = InReport(section="published", ends_run=True)
 
     location: Annotated[str, "where the artifacts are: a directory or an s3:// URL"]
     url: Annotated[str, "link to the summary or page; empty without --url-base"] = ""

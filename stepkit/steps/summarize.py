@@ -1,11 +1,11 @@
-r"""Write STEP_SUMMARY.md: how a run went, from the reports of its steps alone.
+r"""Write STEP_SUMMARY.md and run.json: how a run went, from the reports of its steps alone.
 
 Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
-steps, the cells, the tests, the artifacts. Nothing is estimated: an expected step without a
-report is shown as "not run". On GitHub the page also goes to the job's summary. The last line says
-how the run went. The step itself succeeds whatever the verdict is: its exit code is 0. With
---enforce it fails as the step that decided the verdict did; use it at the end of a pipeline that
-goes on after a task has failed.
+steps, the cells, the tests, the artifacts. run.json beside it holds all of that for machines.
+Nothing is estimated: an expected step without a report is shown as "not run". On GitHub the page
+also goes to the job's summary. The last line says how the run went. The step itself succeeds
+whatever the verdict is: its exit code is 0. With --enforce it fails as the step that decided the
+verdict did; use it at the end of a pipeline that goes on after a task has failed.
 
 For example:
 
@@ -16,26 +16,38 @@ For example:
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
 from stepkit.report import markdown, steps_of_run
 from stepkit.report.options import RunOptions
+from stepkit.report.record_run import record_run
+from stepkit.report.run_identity import IdentityOptions
+from stepkit.report.run_paths import RunPaths, directory_of_run
+from stepkit.report.write_run_json import write_run_json
 from stepkit.step import InReport
 from stepkit.system import atomic_files
+from stepkit.workspace import run_marker
+
+if TYPE_CHECKING:
+    from stepkit.report.run_json import RunJson
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(RunOptions):
+class Options(RunOptions, IdentityOptions):
     """Where the reports are, and where the summary goes."""
 
     summary: Annotated[Path, "Markdown file to write"]
+    run: Annotated[
+        Path | None, "JSON file for the record of the run; by default run.json beside the summary"
+    ] = None
     enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
         Path | None,
@@ -53,21 +65,33 @@ class Outputs:
 
     summary: Annotated[Path, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
+    run: Annotated[Path | None, "absolute path of run.json, the record of the run"] = None
     tolerated: Annotated[int, "tolerated errors and allowed test failures of the whole run"] = 0
     message: Annotated[str, "the verdict and its cause, in one sentence"] = ""
 
 
 def run(options: Options) -> Outputs:
-    """Read the reports, write the page, and return the verdict."""
+    """Read the reports, write record and page, the page last, and return the verdict."""
     summary = options.summary.absolute()
+    path = (options.run or _beside(summary)).absolute()
     found = options.load(steps.in_report)
+    record = _record(options, found, path.parent)
+    failed: StepError | None = None
+    try:
+        write_run_json(path, record)
+    except StepError as error:  # the summary is worth having all the same
+        failed = error
+        logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
+        with suppress(OSError):
+            path.unlink()  # an earlier run's
     page = markdown.render(found, beside=summary.parent)
-    atomic_files.write_atomically(summary, page)
+    atomic_files.write_atomically(summary, page)  # the last one: other tasks wait for it
     if options.github_summary:
         with atomic_files.explaining(f"cannot append to {options.github_summary}"):
             atomic_files.append(options.github_summary, page)
     outputs = Outputs(
         summary=summary,
+        run=None if failed else path,
         verdict=found.verdict,
         tolerated=found.tolerated,
         message=_sentence(found),
@@ -81,7 +105,30 @@ def run(options: Options) -> Outputs:
         )
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
+    if failed:
+        raise failed.leaving(outputs)
     return outputs
+
+
+def _beside(summary: Path) -> Path:
+    """Return the path of the record: ``STEP_SUMMARY_lite.md`` has ``run_lite.json`` beside it."""
+    name, begin = summary.stem, "STEP_SUMMARY"
+    suffix = name.removeprefix(begin) if name.startswith(begin) else ""
+    return summary.with_name(f"run{suffix}.json")
+
+
+def _record(options: Options, found: steps_of_run.Run, beside: Path) -> RunJson:
+    """Return the record of the run, with paths relative to the directory ``beside``."""
+    reports = options.reports.absolute()
+    marked = ((path, run_marker.read(path)) for path in (reports, *reports.parents))
+    directory, marker = next(
+        ((path, marker) for path, marker in marked if marker),
+        (directory_of_run(reports, beside), None),
+    )
+    name, created = (marker.run, marker.created) if marker else (None, None)
+    identity = options.identity(name, created)
+    paths = RunPaths.of(found, record=beside, directory=directory, reports=reports)
+    return record_run(found, paths, identity=identity, command_line=steps.command_line)
 
 
 def _sentence(found: steps_of_run.Run) -> str:

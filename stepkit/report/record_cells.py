@@ -1,0 +1,51 @@
+"""The cells of a notebook as run.json holds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from stepkit.report import unchecked_values
+from stepkit.report.record_error import record_error
+from stepkit.report.run_json_notebook import CellStatus
+
+if TYPE_CHECKING:
+    from stepkit.report.run_clock import RunClock
+    from stepkit.report.run_json_notebook import CellJson
+    from stepkit.report.steps_of_run import Entry
+
+_STATUSES: Final = frozenset(get_args(CellStatus))
+_MOST_TITLE: Final = 200  # characters
+
+
+def record_cells(entry: Entry, clock: RunClock) -> list[CellJson]:
+    """Return the cells in the report of a notebook, on the run's clock."""
+    zero = clock.at(entry.output("zero"))
+    return [_cell(cell, place, zero) for place, cell in enumerate(entry.output("cells") or ())]
+
+
+def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
+    began = unchecked_values.milliseconds(cell.get("began"))
+    index = unchecked_values.whole(cell.get("index"))
+    status: CellStatus = cell["status"] if cell["status"] in _STATUSES else "error"
+    return {
+        "number": cell["number"] or 0,
+        "index": place if index is None else index,
+        "id": unchecked_values.line(cell.get("id")),
+        "title": unchecked_values.line(cell.get("title", cell.get("first_line")))[:_MOST_TITLE],
+        "injected": _injected(cell),
+        "status": status,
+        "start_ms": None if zero is None or began is None else zero + began,
+        "duration_ms": unchecked_values.milliseconds(cell["seconds"]),
+        "gpu_peak": unchecked_values.whole(cell.get("gpu_peak")),
+        "gpu_change": unchecked_values.whole(cell.get("gpu_change")),
+        "rss_peak": unchecked_values.whole(cell.get("rss_peak")),
+        "energy": unchecked_values.number(cell.get("energy")),
+        "cpu_fallback": unchecked_values.number(cell.get("cpu_fallback")),
+        "tolerance": unchecked_values.line(cell.get("tolerance")),
+        "error": record_error(cell.get("error", cell)),
+    }
+
+
+def _injected(cell: dict[str, Any]) -> Literal["", "parameters", "rule"]:
+    found = cell.get("injected")
+    return found if found in {"parameters", "rule"} else ""
