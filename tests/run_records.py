@@ -277,7 +277,7 @@ def run(**values: Any) -> RunJson:
         },
         "artifacts": ARTIFACTS,
         "versions": {"stepkit": "0.9.0", "python": "3.12.11", "papermill": "2.7.0", "nbclient": "0.11.0"},
-        "published": None, "comparison": None,
+        "published": None, "comparison": None, "left_out": {},
     }  # fmt: skip
     return cast("RunJson", {**usual, **values})
 

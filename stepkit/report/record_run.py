@@ -80,6 +80,7 @@ def record_run(
         "versions": _versions(run),
         "published": _published(run),
         "comparison": None,
+        "left_out": {},
     }
 
 

@@ -188,7 +188,12 @@ class ArtifactJson(TypedDict):
 
 
 class RunJson(TypedDict):
-    """The whole run. ``headline`` is the verdict with the number of tolerated errors in words."""
+    """The whole run. ``headline`` is the verdict with the number of tolerated errors in words.
+
+    ``left_out`` counts what was cut to keep the file below 2 MB, by the name of the list:
+    ``cells``, ``artifacts``, ``failures``; ``evidence`` are errors without source and traceback.
+    It is empty of almost every run.
+    """
 
     schema: str
     title: str
@@ -210,3 +215,4 @@ class RunJson(TypedDict):
     versions: dict[str, str]
     published: str | None
     comparison: ComparisonJson | None
+    left_out: dict[str, int]
