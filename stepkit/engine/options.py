@@ -39,6 +39,7 @@ class EngineOptions:
     ] = None
     stdout_file: Annotated[Path | None, "file for what cells print to stdout", WRITES] = None
     stderr_file: Annotated[Path | None, "file for what cells print to stderr", WRITES] = None
+    junit: Annotated[Path | None, "JUnit file with a test case for each cell", WRITES] = None
 
 
 def open_request(

@@ -17,6 +17,7 @@ from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import CellRun, Execution
 from stepkit.options import DETAIL
+from stepkit.step import Checks
 from stepkit.system import cgroup, nvml, stop_requests
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Outcome:
 class RunOutputs:
     """Outputs of a step that runs a notebook: the cells, and what the kernel left."""
 
+    junit: Annotated[Path | None, "absolute path of the JUnit file"] = None
+    test_output: Annotated[Checks | None, "counts of cells as Konflux reads them, JSON"] = None
     cells: Annotated[tuple[CellRun, ...], "each code cell", DETAIL] = ()
     strays: Annotated[tuple[str, ...], "processes that the notebook left running", DETAIL] = ()
     messages_lost: Annotated[int, "messages of the kernel that never arrived", DETAIL] = 0
@@ -87,6 +90,7 @@ def run_outputs(outcome: Outcome) -> dict[str, Any]:
     execution = outcome.execution
     return {
         "cells": tuple(execution.cells),
+        "test_output": execution.checks,
         "strays": outcome.strays,
         "messages_lost": execution.messages_lost,
         "zero": execution.zero,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Cancelled, Evidence, Reason, StepError, ToolError, UserCodeError
 from stepkit.notebook.cell_numbers import Injected
+from stepkit.step import Checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +116,14 @@ class Execution:
     def tolerated(self) -> Sequence[CellRun]:
         """The cells with a tolerated error."""
         return [cell for cell in self.cells if cell.status == "tolerated"]
+
+    @property
+    def checks(self) -> Checks:
+        """How many cells passed, failed, or had a tolerated error."""
+        failures = sum(cell.status in {"error", "stopped"} for cell in self.cells)
+        warnings = len(self.tolerated)
+        passed = sum(cell.status in {"ok", "expected-error"} for cell in self.cells)
+        return Checks(successes=passed, failures=failures, warnings=warnings)
 
 
 def judge(execution: Execution) -> str:

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from stepkit import rules
-from stepkit.engine import parameter_flags
+from stepkit.engine import parameter_flags, run_junit
 from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
 from stepkit.engine.options import EngineOptions, open_request
@@ -134,6 +134,11 @@ class Executed:
 
 
 def run(options: Options) -> Outputs:
+    """Execute the notebook, and write its cells as test cases, however it ends."""
+    return run_junit.around(options.junit, options.notebook, partial(_run, options))
+
+
+def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules.load(options.rules) if options.rules else rules.EMPTY
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
