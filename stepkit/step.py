@@ -55,19 +55,6 @@ class Checks:
     warnings: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checks:
-    """How many checks a step made: cells of a notebook, notebooks, or tests.
-
-    ``warnings`` are failures that were declared beforehand. A step that tests something has them as
-    its output ``test_output``; the command line spells that as Konflux reads it.
-    """
-
-    successes: int = 0
-    failures: int = 0
-    warnings: int = 0
-
-
 class Step(Protocol):
     """A module in :mod:`stepkit.steps`. Its docstring is the command's help text."""
 
