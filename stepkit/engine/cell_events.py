@@ -7,10 +7,13 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from stepkit.notebook import cell_evidence, cell_numbers, cell_title
+from stepkit.notebook import cell_evidence, cell_numbers, cell_title, traceback_text
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending
+
+if TYPE_CHECKING:
+    from stepkit.engine.kernel_stack import Stack
 
 progress = logging.getLogger("stepkit.progress")
 
@@ -117,13 +120,19 @@ class RunState:
             self._end(self.running, status="stopped")
             self.running = None
 
-    def explain(self, cell: Any, index: int, *, stack: str = "") -> None:
-        """Keep what shows why a cell failed or was stopped, once its outputs are complete."""
+    def explain(self, cell: Any, index: int, stack: Stack) -> None:
+        """Keep what shows why a cell failed or was stopped, once its outputs are complete.
+
+        ``stack`` is where the kernel's threads were, if it hung or died.
+        """
         run, (ename, evalue) = self.plan.get(index), self.raised
         self.raised = "", ""
         if run and run.status in _EXPLAINED:
+            line = stack.line and traceback_text.line_in_source(
+                cell.source, stack.line, timed=stack.timed
+            )
             error = cell_evidence.gather(
-                cell.source, cell.outputs, ename=ename, evalue=evalue, stack=stack
+                cell.source, cell.outputs, ename=ename, evalue=evalue, stack=stack.text, line=line
             )
             title = cell_title.title(cell.source, error.line) if error.line else run.title
             self.plan[index] = replace(run, title=title, error=error)

@@ -14,12 +14,14 @@ from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
-from stepkit.engine import read_kernel_facts
+from stepkit.engine import kernel_stack, read_kernel_facts
 from stepkit.errors import ConfigurationError
 from stepkit.system import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from stepkit.engine.kernel_stack import Stack
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Kernel:
         self.pidfd = os.pidfd_open(self.process.pid)
         self.ended = False
         self._logged = 0  # lines of its log
+        self._taken: set[int] = set()  # lines of its log that are shown elsewhere
 
     @property
     def pid(self) -> int:
@@ -118,11 +121,24 @@ class Kernel:
                 os.kill(self.pid, NUDGE)
 
     async def show_stack(self) -> None:
-        """Make the kernel print the stacks of its threads to its log, even when it hangs."""
+        """Make the kernel print the stacks of its threads to its log, even when it hangs.
+
+        :meth:`take_stack` returns what it printed.
+        """
         if self.lossless and self.exit_code is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, SIGUSR1)
             await asyncio.sleep(_STACK_SECONDS)
+
+    def take_stack(self, where: str) -> Stack:
+        """Return where the threads were when the kernel hung or died, and keep that from the log.
+
+        ``where`` is what the running cell is called.
+        """
+        lines = _lines(self.log)
+        found = kernel_stack.find(lines, fatal=(self.exit_code or 0) < 0)
+        self._taken.update(found)
+        return kernel_stack.read([lines[number] for number in found], where)
 
     async def end(self, *, patience: float) -> None:
         """End the process by request, and after ``patience`` seconds by force."""
@@ -155,8 +171,8 @@ class Kernel:
     def log_lines(self) -> None:
         """Log what the process printed since the last call, outside of the outputs of cells."""
         lines = _lines(self.log)
-        for line in lines[self._logged :]:
-            if not is_noise(line):
+        for number, line in enumerate(lines[self._logged :], self._logged):
+            if number not in self._taken and not is_noise(line):
                 logger.warning("kernel: %s", line)
         self._logged = len(lines)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from papermill.engines import Engine
+
+logger = logging.getLogger(__name__)
 
 
 class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
@@ -91,6 +94,8 @@ def _raise_for(outcome: Any) -> None:
     try:
         notebook_verdict.judge(outcome.execution)
     except StepError as error:
+        for line in notebook_verdict.describe_failure(outcome.execution):
+            logger.info("%s", line)
         if error.reason == Reason.TIMEOUT:
             raise CellTimeoutError(str(error)) from error
         if error.reason not in {Reason.CELL_ERROR, Reason.EARLY_EXIT}:

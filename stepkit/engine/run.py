@@ -17,6 +17,7 @@ from stepkit.engine.client import OUTPUT_SECONDS, Client
 from stepkit.engine.heartbeat import Heartbeat
 from stepkit.engine.kernel_process import GRACEFUL_SECONDS
 from stepkit.engine.output_limit import OutputLimit
+from stepkit.engine.kernel_stack import Stack
 from stepkit.engine.papermill_metadata import Record
 from stepkit.errors import STOPPING, Reason, ToolError
 from stepkit.notebook.verdict import Ending
@@ -74,6 +75,7 @@ class Session:
         self._interrupted = False
 
     async def run(self) -> None:
+        self._shown_stack = False
         """Execute all cells and save. How it ended is in ``state``.
 
         Raises :class:`ToolError` when the kernel does not start, and what saving raises.
@@ -146,7 +148,7 @@ class Session:
         finally:
             self.state.abandon()
             with self._lock:
-                self.state.explain(cell, index)
+                self.state.explain(cell, index, self._stack(index))
                 self.record.cell_complete(cell, index)
                 papermill_metadata.mark_cell(cell, self.state.plan.get(index))
         return self.state.ending == Ending.FINISHED
@@ -159,7 +161,7 @@ class Session:
         """Interrupt the running cell, and give the kernel some seconds to reply."""
         self._interrupted = True
         if self.state.ending == Ending.HUNG:
-            await self.kernel.show_stack()  # where it waits: the interrupt may end that
+            await self._show_stack()  # where it waits: the interrupt may end that
         await self.kernel.interrupt()
         for _ in range(_INTERRUPT_SECONDS):
             await asyncio.wait({executing}, timeout=1)
@@ -168,13 +170,23 @@ class Session:
             self.kernel.nudge()
         else:
             if self.state.ending != Ending.HUNG:
-                await self.kernel.show_stack()
+                await self._show_stack()
             self.client.give_up()
             await asyncio.wait({executing})
 
     async def _close(self) -> None:
         """End the kernel while the last state is saved; a signal ends it at once."""
         patience = _LAST_SECONDS if self._interrupted else GRACEFUL_SECONDS
+    async def _show_stack(self) -> None:
+        self._shown_stack = True
+        await self.kernel.show_stack()
+
+    def _stack(self, index: int) -> Stack:
+        """Return where the kernel's threads were when it hung or died in a cell."""
+        if not self._shown_stack and self.state.ending != Ending.KERNEL_DIED:
+            return Stack()
+        return self.kernel.take_stack(self.state.plan[index].name)
+
         ending = asyncio.ensure_future(self.kernel.end(patience=patience))
         try:
             self.client.set_widgets_metadata()

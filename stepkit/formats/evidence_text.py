@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Evidence
 from stepkit.formats.plain_text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _WIDTH: Final = 75  # characters of a headline, as in IPython's tracebacks
 _BEFORE: Final = 4  # lines of source before the one that failed
@@ -39,11 +41,11 @@ def lines(evidence: Evidence, *, where: str) -> list[str]:
 
 def _source(evidence: Evidence) -> Iterator[str]:
     """Yield the lines around the one that failed, unless the traceback shows that one."""
-    source = evidence.source.split("\n") if evidence.source else []
+    source = evidence.source.split("\n") if evidence.source.strip() else []
     failed = evidence.line
     first, last = (failed - _BEFORE, failed + _AFTER) if failed else (1, _MOST_SOURCE)
     shown = range(max(first, 1), min(last, len(source)) + 1)
-    if failed in shown and _shows(evidence, failed, source[failed - 1]):
+    if failed and failed in shown and _shows(evidence, failed, source[failed - 1]):
         return
     for number in shown:
         arrow = f"{'-' * (5 - len(str(number)))}> " if number == failed else ""

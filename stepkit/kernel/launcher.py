@@ -1,4 +1,4 @@
-"""Start ipykernel so that it drops no output, and prints its stacks when it hangs.
+"""Start ipykernel so that it drops no output, and prints its stacks when it hangs or crashes.
 
 Run as a script, by the kernel's own Python: that may belong to another environment, so only
 ipykernel and its dependencies are imported.
@@ -158,6 +158,7 @@ def main() -> None:
     """Serve one notebook, until the client ends the kernel."""
     global _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
     stderr = os.dup(2)  # ipykernel captures file descriptor 2
+    faulthandler.enable(file=stderr, all_threads=True)
     faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
     _note_own_signals(stderr)
     # Python checks for an interrupt before it enters a system call; an interrupt between the two

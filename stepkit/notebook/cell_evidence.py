@@ -21,19 +21,26 @@ Output = Mapping[str, Any]  # as in a notebook's file
 
 
 def gather(
-    source: str, outputs: Sequence[Output], *, ename: str = "", evalue: str = "", stack: str = ""
+    source: str,
+    outputs: Sequence[Output],
+    *,
+    ename: str = "",
+    evalue: str = "",
+    stack: str = "",
+    line: int | None = None,
 ) -> Evidence:
     """Return what is known of a cell that failed.
 
     ``outputs`` are the cell's, in which texts may be lists of lines. ``ename`` and ``evalue`` are
     those of the kernel's reply; without them, those of the last error in ``outputs``. ``stack`` is
-    where the kernel's threads were. The result is limited in size, whatever the cell did.
+    where the kernel's threads were, and ``line`` the line of ``source`` in it; that of a traceback
+    goes before it. The result is limited in size, whatever the cell did.
     """
     errors = [output for output in outputs if output["output_type"] == "error"]
     same = [error for error in errors if not ename or error.get("ename") == ename]
     error = same[-1] if same else {}
     items = [item for item in error.get("traceback", ()) if isinstance(item, str)]
-    line = traceback_text.failed_line(source, items)
+    line = traceback_text.failed_line(source, items) or line
     traceback, left_out = traceback_text.last_lines(items)
     shown, line = _around(source, line)
     return Evidence(

@@ -50,18 +50,21 @@ def failed_line(source: str, traceback: Sequence[str]) -> int | None:
     lines = item.splitlines()
     code = arrow[2] if arrow else lines[1] if len(lines) > 1 else ""
     timed = [int(time[1]) for frame in frames if (time := _TIMED.match(frame))]
-    return _in_source(source.split("\n"), number, code.strip(), timed)
+    return line_in_source(source, number, code.strip(), timed=timed[-1] if timed else None)
 
 
-def _in_source(lines: list[str], number: int, code: str, timed: list[int]) -> int | None:
+def line_in_source(
+    source: str, number: int, code: str = "", *, timed: int | None = None
+) -> int | None:
     """Return the line of a cell that IPython means by ``number``, where it read ``code``.
 
-    IPython drops blank lines at the start, and a cell magic runs the lines below it.
+    IPython drops blank lines at the start, and a cell magic runs the lines below it; ``timed`` is
+    the line among those below ``%%time``. None if no line of ``source`` is that one.
     """
+    lines = source.split("\n")
     blank = next((n for n, line in enumerate(lines) if line.strip()), 0)
-    if code.startswith(f"{_TRANSFORMED}run_cell_magic("):
-        number = number + timed[-1] if timed else number
-        code = ""
+    if timed and lines[blank].lstrip().startswith("%%"):
+        number, code = number + timed, ""
     places = [blank + number, number, blank + number + 1]
     there = [place for place in places if 1 <= place <= len(lines)]
     if not code or _TRANSFORMED in code:

@@ -10,6 +10,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Cancelled, Evidence, Reason, StepError, ToolError, UserCodeError
+from stepkit.formats import evidence_text
 from stepkit.notebook.cell_numbers import Injected
 from stepkit.step import Checks
 
@@ -169,6 +170,14 @@ def describe_tolerated(execution: Execution) -> list[str]:
     ]
 
 
+def describe_failure(execution: Execution) -> list[str]:
+    """Return the evidence of the cell that decided against a run, as lines; none if none did."""
+    failed = _first(execution.cells, "error") or _first(execution.cells, "stopped")
+    if not failed or not failed.error:
+        return []
+    return evidence_text.lines(failed.error, where=_place(execution, failed))
+
+
 def _raised(execution: Execution, cell: CellRun) -> str:
     error = cell.error or Evidence()
     evalue = " ".join(error.evalue.split())[:_EVALUE_LENGTH]
@@ -255,8 +264,11 @@ def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
 
 
 def _cell(execution: Execution, cell: CellRun) -> str:
-    name = f"{cell.name} of {execution.total}" if cell.number else cell.name
-    return f"{name} (`{cell.title}`)"
+    return f"{_place(execution, cell)} (`{cell.title}`)"
+
+
+def _place(execution: Execution, cell: CellRun) -> str:
+    return f"{cell.name} of {execution.total}" if cell.number else cell.name
 
 
 def _not_run(execution: Execution) -> str:

@@ -249,6 +249,8 @@ def judge(executed: Executed) -> Outputs:
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
+        for line in notebook_verdict.describe_failure(verdict.execution):
+            logger.info("%s", line)
         logger.info("verdict: %s", verdict.error or verdict.message)
         if verdict.error:
             raise verdict.error.leaving(outputs)
