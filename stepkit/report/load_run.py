@@ -77,7 +77,21 @@ def parse_run(content: bytes, where: str) -> RunJson:
     for keys, problem in json_schema.find_problems(data, _SCHEMA_FILE):
         place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
         raise ConfigurationError(f"{where}: {place.removeprefix('.') or 'the record'} {problem}")
-    return cast("RunJson", data)
+    run = cast("RunJson", data)
+    _check_cause(run, where)
+    return run
+
+
+def _check_cause(run: RunJson, where: str) -> None:
+    """Refuse a cause that names a notebook or a cell which the record does not have."""
+    cause = run["cause"]
+    if cause is None or cause["notebook"] is None:
+        return
+    if cause["notebook"] not in range(len(run["notebooks"])):
+        raise ConfigurationError(f"{where}: cause.notebook {cause['notebook']} is not in notebooks")
+    cells = run["notebooks"][cause["notebook"]]["cells"]
+    if cause["cell"] is not None and cause["cell"] not in range(len(cells)):
+        raise ConfigurationError(f"{where}: cause.cell {cause['cell']} is not in its notebook")
 
 
 def _check_schema(schema: Any, where: str) -> None:

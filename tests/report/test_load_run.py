@@ -84,3 +84,21 @@ def test_a_field_of_the_wrong_shape_is_named(
 
     with pytest.raises(ConfigurationError, match=message):
         load_run(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "place", "message"),
+    [
+        ("notebook", 1, r"cause\.notebook 1 is not in notebooks"),
+        ("notebook", -1, r"cause\.notebook -1 is not in notebooks"),
+        ("cell", 99, r"cause\.cell 99 is not in its notebook"),
+    ],
+)
+def test_a_cause_must_be_in_the_record(
+    tmp_path: Path, field: str, place: int, message: str
+) -> None:
+    cause: dict[str, object] = {**(run_records.failed()["cause"] or {})}
+    path = written(tmp_path / "run.json", cause={**cause, field: place})
+
+    with pytest.raises(ConfigurationError, match=message):
+        load_run(path)
