@@ -17,8 +17,10 @@ OWNERS = {
     "coverage": {"test_suite.coverage"},
     "defusedxml": {"test_suite.coverage", "test_suite.junit"},
     "git": {"git.commands"},
+    "jinja2": {"html.exporter", "html.nbconvert", "report.page.page_template"},
     "jsonschema": {"formats.json_schema"},
     "jupyter_client": {"engine.kernel_process", "notebook.kernelspecs"},
+    "markupsafe": {"report.page.page_template"},
     "nbclient": {
         "engine.cell_outputs",
         "engine.client",
@@ -50,6 +52,7 @@ OWNERS = {
 READ_THE_ENVIRONMENT = {
     "cli/log.py",
     "cli/main.py",
+    "cli/terminal.py",
     "engine/kernel_process.py",
     "git/environment.py",
     "http/post.py",

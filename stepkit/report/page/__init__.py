@@ -1,0 +1,1 @@
+"""report.html: the page that shows a run, made of its record alone."""

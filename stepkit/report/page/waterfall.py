@@ -1,0 +1,43 @@
+"""The steps of a run as bars on its clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stepkit.report.page.time_axis import Tick, TimeAxis
+from stepkit.report.run_json import StepJson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A step, and its bar in percent of the width; ``width`` is None where times are unknown."""
+
+    step: StepJson
+    left: float
+    width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waterfall:
+    """The bars in order, and the ticks of their common axis."""
+
+    bars: list[Bar]
+    ticks: list[Tick]
+
+
+def draw(steps: Sequence[StepJson]) -> Waterfall:
+    """Return the bars of steps; parallel ones overlap."""
+    ends = [s["start_ms"] + (s["duration_ms"] or 0) for s in steps if s["start_ms"] is not None]
+    axis = TimeAxis(start=0, end=max(ends, default=0))
+    bars = []
+    for step in steps:
+        start, length = step["start_ms"], step["duration_ms"]
+        if start is None or length is None:
+            bars.append(Bar(step=step, left=0, width=None))
+        else:
+            bars.append(Bar(step=step, left=axis.at(start), width=axis.width(length)))
+    return Waterfall(bars=bars, ticks=axis.ticks() if any(ends) else [])

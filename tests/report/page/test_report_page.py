@@ -1,0 +1,321 @@
+"""report.html, read as a document: what it says, where it links to, and what it leaves out."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_records
+from bs4 import BeautifulSoup, Tag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stepkit.report.page import report_page
+from stepkit.report.run_json import RunJson
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\"'`{{ 7*7 }}\x00\ud800"
+
+
+def read(run: RunJson, timeline: dict[str, Any] | None = None, **options: Any) -> BeautifulSoup:
+    """Return the parsed page of ``run``."""
+    text = report_page.render(run, lambda _: timeline, **options)
+    return BeautifulSoup(text, "html.parser")
+
+
+def section(page: BeautifulSoup, name: str) -> Tag:
+    found = page.select_one(f"section#{name}")
+    assert found is not None, f"no section {name}"
+    return found
+
+
+def words(tag: Tag | BeautifulSoup) -> str:
+    return " ".join(tag.get_text(" ").split())
+
+
+def hostile(value: Any) -> Any:
+    """Return a record with hostile text after each text that is free to be anything."""
+    fixed = {
+        "schema",
+        "verdict",
+        "status",
+        "started",
+        "role",
+        "injected",
+        "level",
+        "host",
+        "change",
+    }
+    if isinstance(value, dict):
+        return {k: v if k in fixed else hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(entry) for entry in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_a_run_that_passed_says_so_with_its_figures() -> None:
+    page = read(run_records.run())
+
+    head = words(page.select_one(".head") or page)
+    assert "✓ Passed notebooks/scrna_preprocessing.ipynb" in head
+    for fact in (
+        "Duration 23.0 s",
+        "Cells 14 of 14",
+        "Tests 19 of 19",
+        "96.5 % coverage",
+        "97959ef",
+    ):
+        assert fact in head
+    assert page.select_one("#why") is None
+    assert page.title
+    assert page.title.get_text() == "✓ passed: notebooks/scrna_preprocessing.ipynb"
+
+
+def test_a_failure_is_shown_with_its_line_its_traceback_and_a_remedy() -> None:
+    page = read(run_records.failed())
+
+    why = section(page, "why")
+    assert words(why.select_one(".line.failed") or why) == '→ 7 scores(adata, "pca")'
+    assert "KeyError: 'pca'" in words(why)
+    assert "return summary(adata.obsm[key])" in words(why)
+    assert why.select("pre .ansi-red-fg"), "the colours of the traceback are kept"
+    assert "What to try" in words(why)
+    assert words(page.select_one(".cause") or page).endswith("cell 12 of 14 raised KeyError: 'pca'")
+
+
+def test_the_cause_links_to_the_cell_on_the_page_and_cells_have_anchors() -> None:
+    page = read(run_records.failed())
+
+    links = {a["href"] for a in page.select(".head a, #why a")}
+    assert "output_analysis.html#cell-12" in links
+    row = page.select_one("tr#c12")
+    assert row is not None
+    assert row.select_one("a[href='output_analysis.html#cell-12']")
+    assert page.select_one("#timeline a[href='#c12']")
+
+
+def test_a_file_that_is_not_among_the_artifacts_is_no_link() -> None:
+    record = run_records.failed()
+    record["artifacts"] = [
+        run_records.artifact("../secret.txt"),
+        run_records.artifact("/etc/passwd"),
+        run_records.artifact("javascript:alert(1)"),
+    ]
+
+    page = read(record)
+
+    targets = {str(a["href"]) for a in page.select("main a[href]") if a["href"][0] != "#"}
+    assert targets == {
+        "javascript%3Aalert%281%29",
+        f"https://github.com/example/notebooks/commit/{run_records.COMMIT}",
+        "https://github.com/example/notebooks",
+        "https://datasets.example.com/krasnow_hlca_10x.h5ad",
+    }
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "https://u:p@h/", "//h"]
+)
+def test_an_address_that_is_not_one_of_the_web_is_no_link(url: str) -> None:
+    record = run_records.run()
+    record["identity"]["url"] = record["repositories"][0]["url"] = url
+
+    page = read(record)
+
+    assert url in words(section(page, "environment"))
+    assert not [a for a in page.select("a") if url in str(a["href"])]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://github.com/a/b.git", "https://github.com/a/b/commit/"),
+        ("git@github.com:a/b.git", "https://github.com/a/b/commit/"),
+        ("https://gitlab.example.org/a/b/c", "https://gitlab.example.org/a/b/c/-/commit/"),
+        ("https://git.example.org/a/b", None),
+        ("http://127.0.0.1:8080/notebooks", None),
+    ],
+)
+def test_a_commit_links_to_a_forge_that_is_known(url: str, expected: str | None) -> None:
+    record = run_records.run()
+    record["repositories"][0]["url"] = url
+
+    link = read(record).select_one(".facts a")
+
+    assert (link and link["href"]) == (expected and expected + run_records.COMMIT)
+
+
+def test_the_record_is_embedded_and_reads_back() -> None:
+    record = run_records.failed()
+    record["title"] = "</script><script>alert(1)</script>"
+
+    data = read(record).select_one("script#run[type='application/json']")
+
+    assert data is not None
+    assert json.loads(data.get_text()) == record
+
+
+@pytest.mark.parametrize("name", sorted({*run_records.RUNS} - {"500_cells", "8_gpus", "matrix"}))
+def test_text_of_others_stays_text_in_each_field(name: str) -> None:
+    record = hostile(run_records.RUNS[name]())
+
+    for _, text in report_page.pages(record, lambda _: run_records.timeline(), "report.html"):
+        page = BeautifulSoup(text, "html.parser")
+        assert not page.select("img, iframe, [onerror], [onclick], [style]")
+        assert len(page.select("script")) <= 2
+        assert "49" not in words(page.select_one("h1") or page)
+        assert not re.search("[\x00-\x08\x0e-\x1f\ud800-\udfff]", text)
+
+
+def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
+    page = read(run_records.run())
+
+    policy = page.select_one("meta[http-equiv=Content-Security-Policy]")
+    assert policy is not None
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-\S+'; script-src 'sha256-\S+'; "
+        r"img-src data:; base-uri 'none'; form-action 'none'",
+        str(policy["content"]),
+    )
+    script = page.select_one("script:not([type])")
+    assert script is not None
+    assert len(script.get_text()) <= 2000
+
+
+def test_steps_that_did_not_run_are_named() -> None:
+    page = read(run_records.incomplete())
+
+    assert "convert-notebook not run" in words(section(page, "steps"))
+    assert "These steps left no report: convert-notebook, run-tests" in words(page)
+
+
+def test_a_run_that_left_nothing_has_a_page() -> None:
+    page = read(run_records.empty())
+
+    assert "… Incomplete" in words(page)
+    assert "no GPU" in words(page)
+    assert page.select_one("#cells") is None
+
+
+def test_rules_and_tolerated_errors_are_listed() -> None:
+    page = read(run_records.tolerated())
+
+    changed = words(section(page, "changed"))
+    assert "rules.yaml: known failure of regress_out" in changed
+    assert "old no cell matches ○ not applied" in changed
+    assert section(page, "changed").select(".minus")[0].get_text() == "--- cell 1\n"
+
+
+def test_failed_tests_are_open_and_allowed_ones_are_not() -> None:
+    failed = section(read(run_records.failed_tests()), "tests")
+    allowed = section(read(run_records.tolerated()), "tests")
+
+    assert "assert 11 == 12" in words(failed.select_one("details[open] pre") or failed)
+    assert "16 of 19 passed, 1 failed, 1 had an error, 1 skipped" in words(failed)
+    assert allowed.select("details")
+    assert not allowed.select("details[open]")
+    assert "allowed to fail tests/test_page.py::test_plot : issue 41" in words(allowed)
+
+
+def test_several_notebooks_have_a_table_and_a_page_each() -> None:
+    found = dict(report_page.pages(run_records.batch(), lambda _: None, "report_x.html"))
+
+    names = ["quality", "normalise", "cluster", "umap", "markers", "export"]
+    assert list(found) == ["report_x.html", *(f"report_x-{name}.html" for name in names)]
+    rows = BeautifulSoup(found["report_x.html"], "html.parser").select("#notebook-table tbody tr")
+    assert words(rows[0]).startswith("cluster cell 5 of 10 raised KeyError: 'pca' ✕ failed")
+    part = BeautifulSoup(found["report_x-cluster.html"], "html.parser")
+    assert part.select_one(".over a[href='report_x.html']")
+    assert "✕ Failed cluster" in words(part)
+    assert part.select_one("#why .line.failed")
+    passed = BeautifulSoup(found["report_x-umap.html"], "html.parser")
+    assert "✓ Passed umap" in words(passed)
+    assert passed.select_one("#why") is None
+
+
+def test_a_matrix_is_a_grid_of_notebooks_and_variants() -> None:
+    grid = section(read(run_records.matrix()), "notebooks").select_one(".grid-table")
+
+    assert grid is not None
+    assert [words(head) for head in grid.select("thead th")] == ["Notebook", "full", "lite"]
+    assert words(grid.select("tbody tr")[1]).startswith("cluster ✕ failed")
+
+
+def test_notebooks_of_one_name_have_different_pages() -> None:
+    same = [run_records.notebook(name=name) for name in ("a/b", "a b", "A-b", "..", "../..")]
+
+    found = [
+        name
+        for name, _ in report_page.pages(run_records.run(notebooks=same), lambda _: None, "r.html")
+    ]
+
+    assert found == [
+        "r.html",
+        "r-a-b.html",
+        "r-a-b-2.html",
+        "r-A-b-3.html",
+        "r-notebook.html",
+        "r-notebook-2.html",
+    ]
+
+
+def test_a_timeline_that_cannot_be_read_is_named() -> None:
+    assert "output_analysis.timeline.json.gz , cannot be read" in words(
+        section(read(run_records.run()), "timeline")
+    )
+
+
+def test_pages_are_written_beside_the_record(tmp_path: Path) -> None:
+    report_page.write(run_records.matrix(), tmp_path / "report.html")
+
+    assert sorted(path.name for path in tmp_path.iterdir())[:2] == [
+        "report-cluster_full.html",
+        "report-cluster_lite.html",
+    ]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_200_cells_and_two_gpus_stay_below_300_kilobytes() -> None:
+    record = run_records.run(
+        notebooks=[run_records.notebook(cells=run_records.cells(200), gpu=run_records.gpu(2))]
+    )
+
+    text = report_page.render(record, lambda _: run_records.timeline(2, 16_384, 3_300))
+
+    assert len(text.encode()) < 300_000
+
+
+def test_a_page_too_large_shows_less_and_says_so() -> None:
+    found = run_records.cells(2000)
+    for cell in found:
+        cell["error"] = run_records.error(evalue="x" * 900)
+    found[1900]["status"] = "error"
+    record = run_records.run(notebooks=[run_records.notebook(cells=found)])
+
+    text = report_page.render(record, lambda _: run_records.timeline(8))
+
+    assert len(text.encode()) <= report_page.MOST_BYTES
+    page = BeautifulSoup(text, "html.parser")
+    assert re.search(r"shortened; left out: .*\d+ cells", words(page.select_one("footer") or page))
+    assert page.select_one("tr#c1901"), "the cell that failed is shown"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=4,
+)
+devices = st.lists(
+    st.dictionaries(st.sampled_from(sorted(run_records.device())), json_values, max_size=4),
+    max_size=2,
+)
+
+
+@settings(max_examples=25)
+@given(st.fixed_dictionaries({"devices": devices | json_values}), json_values)
+def test_what_a_gpu_s_figures_hold_never_stops_the_page(gpu: Any, peak: Any) -> None:
+    record = run_records.run(
+        notebooks=[run_records.notebook(cells=[], gpu=gpu, guard={"peak": peak})]
+    )
+
+    assert "<h1>" in report_page.render(record, lambda _: run_records.timeline(1, 5))
