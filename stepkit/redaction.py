@@ -23,6 +23,8 @@ _SIGNATURE: Final = re.compile(
     r"|(?:access_|private_)?token)=)[^&#\s\"']+"
 )
 
+# Colours and other control sequences of a terminal.
+_TERMINAL: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 _registered: set[str] = set()
 
@@ -40,10 +42,20 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
     So are those that were registered. A secret is also masked as it is spelled in JSON, Python, a
     shell, a URL, HTML or base64, and without the blanks and line breaks around it; each line of it
-    is a secret too.
+    is a secret too. Where colours of a terminal stand inside of one, ``text`` loses its colours.
     """
     spelled = {form for secret in {*secrets, *_registered} for form in forms(secret)}
-    for form in sorted(spelled, key=len, reverse=True):
+    ordered = sorted(spelled, key=len, reverse=True)
+    masked = _masked(text, ordered)
+    if "\x1b" in masked:
+        plain = _TERMINAL.sub("", masked)
+        if (found := _masked(plain, ordered)) != plain:
+            return found
+    return masked
+
+
+def _masked(text: str, spelled: Iterable[str]) -> str:
+    for form in spelled:
         text = text.replace(form, MASK)
     return _SIGNATURE.sub(rf"\1{MASK}", _USERINFO.sub(f"{MASK}@", text))
 

@@ -50,6 +50,19 @@ def test_a_secret_is_masked_in_every_spelling(spell: Callable[[str], str]) -> No
     assert re.fullmatch(r"""before [b\['"]*(a )?\*\*\*( b)?['"\]]* after""", shown)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31ma\x1b[0m long-\x1b[33msecret\x1b[0m b", "a *** b"),
+        ("\x1b[31ma\x1b[0m long-secret b", "\x1b[31ma\x1b[0m *** b"),
+        ("https://u:\x1b[1mpass\x1b[0m@host/", "https://***@host/"),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+    ],
+)
+def test_colours_inside_of_a_secret_do_not_hide_it(text: str, shown: str) -> None:
+    assert redact(text, ["long-secret"]) == shown
+
+
 @pytest.mark.parametrize("user", ["", "u", "us", "use"])
 def test_a_password_is_masked_in_a_basic_authorization_header(user: str) -> None:
     header = base64.b64encode(f"{user}:long-s3cret-value!".encode()).decode()
