@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from stepkit.batch.planned_notebook import NotebookRun
+from stepkit.formats import durations
+from stepkit.system import status_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,12 +41,13 @@ class Schedule:
         self.fail_fast = fail_fast
         self.stop = stop
         self.ended: dict[str, NotebookRun] = {}
+        self.began: dict[str, float] = {}  # when each notebook began that runs now
         self.running: dict[Future[NotebookRun], Planned] = {}
 
     def run(self) -> None:
         """Run all notebooks that can run, and record for the others why they cannot."""
         waiting = list(self.plan)
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with status_line.showing(self._status), ThreadPoolExecutor(self.jobs) as pool:
             try:
                 while True:
                     while any(self._settle(one, waiting, pool) for one in list(waiting)):
@@ -52,6 +56,7 @@ class Schedule:
                         return
                     for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                         one = self.running.pop(future)
+                        del self.began[one.name]
                         self._end(one, future.result())
             except BaseException:
                 self.stop.set()  # so that an error here leaves no process behind
@@ -72,8 +77,18 @@ class Schedule:
             return False
         waiting.remove(one)
         logger.info("%s: started", self._label(one))
+        self.began[one.name] = time.monotonic()
         self.running[pool.submit(self.execute, one)] = one
         return True
+
+    def _status(self) -> str:
+        now = time.monotonic()
+        running = [
+            f"{name} {durations.elapsed(now - began, tenths=False)}"
+            for name, began in self.began.copy().items()
+        ]
+        ended = f"{len(self.ended)} of {len(self.plan)} notebooks ended"
+        return f"{ended}; running: {', '.join(running)}"
 
     def _fate(self, one: Planned) -> NotebookRun | None:
         """Return how ``one`` ends without running, or None if it runs."""

@@ -10,9 +10,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.cli import ci_annotations
+from stepkit.cli import ci_annotations, terminal
 from stepkit.redaction import redact
 from stepkit.system.logfile import StampedFormatter, one_line
+from stepkit.system.status_line import TerminalHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,17 +28,27 @@ FORMAT_VARIABLE: Final = "STEPKIT_LOG_FORMAT"  # what auto means, for the childr
 _GITHUB: Final = "github"
 
 
-def configure(chosen: str, secrets: Iterable[str]) -> None:
+def configure(
+    chosen: str, secrets: Iterable[str], *, quiet: bool = False, verbose: bool = False
+) -> None:
     """Send the log to stderr as ``plain`` lines, ``json`` lines, or ``ci`` annotations.
 
     ``auto`` is what the environment variable STEPKIT_LOG_FORMAT says, else ``ci`` on GitHub Actions
-    and in a Tekton step, and ``plain`` everywhere else.
+    and in a Tekton step, and ``plain`` everywhere else. A ``quiet`` log has warnings and errors, a
+    ``verbose`` one also what stepkit notes for the search of a fault. Plain lines on a terminal
+    have the status line below them, unless ``quiet``.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(resolve(chosen), secrets))
+    how = resolve(chosen)
+    hidden = tuple(secrets)
+    handler: logging.StreamHandler[Any] = logging.StreamHandler(sys.stderr)
+    if how == "plain" and not quiet and terminal.is_terminal(sys.stderr):
+        handler = TerminalHandler(sys.stderr, hidden)
+    handler.setFormatter(_Formatter(how, hidden))
+    handler.setLevel(logging.WARNING if quiet else logging.NOTSET)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    logging.getLogger("stepkit").setLevel(logging.DEBUG if verbose else logging.NOTSET)
     logging.captureWarnings(capture=True)  # their text may be that of a notebook
     sys.excepthook = _log_bug
     threading.excepthook = lambda lost: _log_bug(
@@ -68,12 +79,15 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
 def final_line(how: str, level: int, plain: str, text: str, place: Place) -> str:
     """Return a command's last line on stderr, in a format that :func:`resolve` returned.
 
-    It is ``plain``; for ``ci`` and above the level INFO it is an annotation with ``text`` at
-    ``place``.
+    It is ``plain``, in colours where stderr has them; for ``ci`` and above the level INFO it is an
+    annotation with ``text`` at ``place``.
     """
     if how == "json":
         record = logging.LogRecord("stepkit", level, "", 0, plain, None, None)
         return _Formatter(how, ()).format(record)
+    if how == "plain" and terminal.has_colours(sys.stderr):
+        colour = {logging.ERROR: "red", logging.WARNING: "yellow"}.get(level, "green")
+        return terminal.coloured(one_line(plain), colour)
     if how == "plain" or level < logging.WARNING:
         return one_line(plain)
     return _annotation(how, level, text, place)

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
         return _refuse(given, str(error), secrets, args.log_format)
-    log.configure(args.log_format, secrets.values())
+    log.configure(args.log_format, secrets.values(), quiet=args.quiet, verbose=args.debug)
     to = destinations.parsed(args, options, secrets.values())
     kept = next((path for path in to.reports if path == args.report), None)
     earlier = earlier_run.find(kept, args.step) if kept else None

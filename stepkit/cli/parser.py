@@ -36,7 +36,16 @@ _COMMON_HELP: Final = {
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
-_COMMON_FLAGS: Final = ("--help", "--result", "--report", "--json", "--no-rerun", "--log-format")
+_COMMON_FLAGS: Final = (
+    "--help",
+    "--result",
+    "--report",
+    "--json",
+    "--no-rerun",
+    "--log-format",
+    "--quiet",
+    "--verbose",
+)
 
 
 class UsageError(SystemExit):
@@ -147,6 +156,17 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         choices=log.FORMATS,
         default="auto",
         help="how the log on stderr looks (default: auto, ci on GitHub and Tekton, else plain)",
+    )
+    amount = common.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--quiet", "-q", action="store_true", help="log warnings, errors and the last line alone"
+    )
+    own = flags.spellings(step.Options)  # git-clone has --verbose for git's commands
+    amount.add_argument(
+        *(flag for flag in ("--verbose", "-v") if flag not in own),
+        action="store_true",
+        dest="debug",
+        help="log what helps to find a fault, too",
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError, ToolError
 from stepkit.http.get import Source
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, status_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _SLOWEST: Final = 1000  # bytes per second, the same limit as git-clone's
 _PROGRESS_SECONDS: Final = 5.0  # between two lines of the log
+_SHORTEST: Final = 0.001  # seconds that a download took
 
 
 class MismatchError(ToolError):
@@ -144,7 +145,11 @@ class Receiver:
     def append(self, chunks: Iterable[bytes], partial: PartialFile) -> None:
         """Append ``chunks``. Raises :class:`ToolError`; what arrived until then is kept."""
         path = partial.path
-        with atomic_files.explaining(f"cannot write {path}"), path.open("ab", 0) as file:
+        with (
+            status_line.showing(self._progress),
+            atomic_files.explaining(f"cannot write {path}"),
+            path.open("ab", 0) as file,
+        ):
             for chunk in chunks:
                 view = memoryview(chunk)
                 while view:
@@ -176,7 +181,10 @@ class Receiver:
             self.window, self.in_window = now, 0
         if now - self.logged >= _PROGRESS_SECONDS:
             self.logged = now
-            end, done = self.end, self.done
-            share = f" of {end / 1e6:.0f} MB ({100 * done // end} %)" if end else ""
-            speed = self.received / (now - self.began) / 1e6
-            logger.info("%s: %.0f MB%s, %.1f MB/s", self.request.name, done / 1e6, share, speed)
+            logger.info("%s", self._progress())
+
+    def _progress(self) -> str:
+        end, done = self.end, self.done
+        share = f" of {end / 1e6:.0f} MB ({100 * done // end} %)" if end else ""
+        speed = self.received / max(time.monotonic() - self.began, _SHORTEST) / 1e6
+        return f"{self.request.name}: {done / 1e6:.0f} MB{share}, {speed:.1f} MB/s"

@@ -23,7 +23,7 @@ class EngineOptions:
     heading: ClassVar[str] = "limits, log and saves"
 
     log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
-    progress_bar: Annotated[bool | None, "show a bar; by default on a terminal only"] = None
+    progress_bar: Annotated[bool, "show papermill's bar instead of the status line"] = False
     start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
@@ -59,7 +59,7 @@ def open_request(
         notebook=notebook,
         output=output,
         log_output=options.log_output,
-        progress_bar=bool(options.progress_bar),
+        progress_bar=options.progress_bar,
         start_timeout=options.start_timeout,
         execution_timeout=options.execution_timeout or None,
         run_timeout=options.run_timeout or None,

@@ -13,14 +13,16 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from stepkit.engine import papermill_metadata
 from stepkit.engine.cell_events import RunState
 from stepkit.engine.cell_log import CellLog
+from stepkit.engine.cell_status import CellStatus
 from stepkit.engine.client import OUTPUT_SECONDS, Client
 from stepkit.engine.heartbeat import Heartbeat
 from stepkit.engine.kernel_process import GRACEFUL_SECONDS
-from stepkit.engine.output_limit import OutputLimit
 from stepkit.engine.kernel_stack import Stack
+from stepkit.engine.output_limit import OutputLimit
 from stepkit.engine.papermill_metadata import Record
 from stepkit.errors import STOPPING, Reason, ToolError
 from stepkit.notebook.verdict import Ending
+from stepkit.system import status_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,14 +75,15 @@ class Session:
         )
         self._stopped = asyncio.Event()
         self._interrupted = False
+        self._shown_stack = False
 
     async def run(self) -> None:
-        self._shown_stack = False
         """Execute all cells and save. How it ended is in ``state``.
 
         Raises :class:`ToolError` when the kernel does not start, and what saving raises.
         """
-        with self._signals(), self.client.channels():
+        text = CellStatus(self.state, hidden=self.request.progress_bar).text
+        with self._signals(), self.client.channels(), status_line.showing(text):
             await self._connect()
             self.state.begin(self.nb)
             self.record.notebook_start()
@@ -174,9 +177,6 @@ class Session:
             self.client.give_up()
             await asyncio.wait({executing})
 
-    async def _close(self) -> None:
-        """End the kernel while the last state is saved; a signal ends it at once."""
-        patience = _LAST_SECONDS if self._interrupted else GRACEFUL_SECONDS
     async def _show_stack(self) -> None:
         self._shown_stack = True
         await self.kernel.show_stack()
@@ -187,6 +187,9 @@ class Session:
             return Stack()
         return self.kernel.take_stack(self.state.plan[index].name)
 
+    async def _close(self) -> None:
+        """End the kernel while the last state is saved; a signal ends it at once."""
+        patience = _LAST_SECONDS if self._interrupted else GRACEFUL_SECONDS
         ending = asyncio.ensure_future(self.kernel.end(patience=patience))
         try:
             self.client.set_widgets_metadata()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.errors import ConfigurationError, StepError
+from stepkit.formats import durations
 from stepkit.run_local import progress
 from stepkit.run_local.plan import task_runs, when_holds
 from stepkit.run_local.task_dependencies import dependencies, waves
 from stepkit.run_local.task_run import STEP_FAILED, STEP_OOM, Outcome, Status, run_steps
+from stepkit.system import status_line
 from stepkit.tekton import substitute_variables
 from stepkit.tekton.objects import PipelineTask
 from stepkit.tekton.substitute_variables import Missing, MissingResult, Names
@@ -66,6 +69,7 @@ class Scheduler:
         self.machines = {False: tasks, True: final}
         self.parents = dependencies(plan.pipeline)
         self.ended: dict[str, EndedTask] = {}
+        self.began: dict[str, float] = {}  # when each TaskRun began that runs now
         self.runs: dict[str, list[tuple[TaskRun, Outcome | None]]] = {}
 
     def run(self) -> None:
@@ -95,17 +99,32 @@ class Scheduler:
     def _phase(self, waiting: list[PipelineTask]) -> None:
         queue: deque[TaskRun] = deque()
         running: dict[Future[Outcome], TaskRun] = {}
-        with ThreadPoolExecutor(self.jobs) as pool, self._killing_on_error():
+        with (
+            status_line.showing(self._status),
+            ThreadPoolExecutor(self.jobs) as pool,
+            self._killing_on_error(),
+        ):
             while True:
                 self._start_ready(waiting, queue)
                 while queue and len(running) < self.jobs:
                     run = queue.popleft()
                     machine = self.machines[run.task.final]
                     running[pool.submit(run_steps, run, machine)] = run
+                    self.began[run.label] = time.monotonic()
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    self._record(running.pop(future), future.result())
+                    run = running.pop(future)
+                    del self.began[run.label]
+                    self._record(run, future.result())
+
+    def _status(self) -> str:
+        now, total = time.monotonic(), len(self.plan.pipeline.tasks) + len(self.plan.pipeline.final)
+        running = [
+            f"{name} {durations.elapsed(now - began, tenths=False)}"
+            for name, began in self.began.copy().items()
+        ]
+        return f"{len(self.ended)} of {total} tasks ended; running: {', '.join(running)}"
 
     @contextmanager
     def _killing_on_error(self) -> Iterator[None]:

@@ -135,7 +135,7 @@ class Executed:
 
 def run(options: Options) -> Outputs:
     """Execute the notebook, and write its cells as test cases, however it ends."""
-    return run_junit.around(options.junit, options.notebook, partial(_run, options))
+    return run_junit.around(options.junit, str(options.notebook), partial(_run, options))
 
 
 def _run(options: Options) -> Outputs:
@@ -260,13 +260,12 @@ def judge(executed: Executed) -> Outputs:
 
 
 def _resolve(options: Options, book: rules.Book) -> Options:
-    """Give the files the suffix of the variant, unless they have it; a bar is for terminals."""
-    suffix, bar = book.variant(options.variant).suffix, options.progress_bar
+    """Give the files the suffix of the variant, unless they have it."""
+    suffix = book.variant(options.variant).suffix
     return replace(
         options,
         output=atomic_files.with_suffix(options.output, suffix),
         page=options.page and atomic_files.with_suffix(options.page, suffix),
-        progress_bar=logfile.on_terminal() if bar is None else bar,
     )
 
 

@@ -134,11 +134,6 @@ def recording(path: Path) -> Iterator[logging.Handler]:
         handler.close()
 
 
-def on_terminal() -> bool:
-    """Return whether the log goes to a terminal."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 @contextmanager
 def only_to(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
     """Send what ``logger`` logs during the block to ``handler`` alone."""

@@ -45,8 +45,9 @@ def run(
 
     Raises :class:`~stepkit.errors.ConfigurationError` when the child cannot be started.
     """
+    more = ["-v"] if logger.isEnabledFor(logging.DEBUG) else []
     return process.run(
-        [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json"],
+        [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json", *more],
         env={**os.environ, **env, **parent_death.child_environment()},
         on_line=partial(_relay, prefix),
         stop=stop,
