@@ -1,0 +1,283 @@
+"""A run on a terminal: verdict, why, steps, notebooks and cells, tests, machine, files."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.formats import evidence_text, sizes
+from stepkit.formats.durations import elapsed
+from stepkit.formats.plain_text import plain
+from stepkit.formats.shorten import shorten
+from stepkit.report import comparison_text, reason_texts
+from stepkit.report.terminal.cells import cell_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stepkit.report.run_json import RunJson, TestsJson
+    from stepkit.report.run_json_notebook import ErrorJson, NotebookJson
+    from stepkit.report.terminal.paint import Paint
+
+_COMMIT: Final = 12  # characters of a commit
+_BAR: Final = 30  # columns
+_LEAST_MESSAGE: Final = 12  # columns
+_MOST_NAMES: Final = 5
+_FIRST: Final = ("page", "notebook")  # roles of the files that people open
+_BAD: Final = {"failed", "cancelled", "flaky"}
+_FAILED_LINE: Final = re.compile(r"\s*-+> \d")  # as IPython and evidence_text point to it
+
+
+def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
+    """Return the page; nothing in ``run`` can act on the terminal.
+
+    All cells are shown with ``every``, and otherwise those of one notebook, of a long one the
+    slowest and the bad ones.
+    """
+    run = _harmless(run)
+    parts = [
+        _head(run, paint),
+        _why(run, paint),
+        _try(run, paint),
+        _tolerated(run, paint),
+        _steps(run, paint),
+        _notebooks(run, paint),
+        *(cells for cells in _cells(run, paint, every=every)),
+        *(_tests(tests, paint) for tests in run["tests"]),
+        _comparison(run, paint),
+        _machine(run, paint),
+        _files(run, paint),
+    ]
+    texts = ("\n".join(part).strip("\n") for part in parts)
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(text for text in texts if text))
+
+
+def _harmless(value: Any) -> Any:
+    """Return ``value`` with its texts made plain."""
+    if isinstance(value, dict):
+        return {plain(key): _harmless(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_harmless(item) for item in value]
+    return plain(value) if isinstance(value, str) else value
+
+
+def _head(run: RunJson, paint: Paint) -> Iterator[str]:
+    verdict = paint.state(run["verdict"], _line(run["headline"]))
+    yield f"{verdict}  {paint.strong(_line(run['title']))}"
+    identity = run["identity"]
+    took = elapsed(run["duration_ms"] / 1000) if run["duration_ms"] is not None else ""
+    started = (run["started"] or "")[:19].replace("T", " ")
+    parts = (identity["id"], identity["host"], started and f"{started} UTC", took)
+    yield ", ".join(_line(part) for part in parts if part)
+    for repository in run["repositories"]:
+        revision = f" ({repository['revision']})" if repository["revision"] else ""
+        yield _line(f"{repository['commit'][:_COMMIT]} of {repository['url']}{revision}")
+    for link in (identity["url"], run["published"]):
+        if link:
+            yield _line(link)
+
+
+def _why(run: RunJson, paint: Paint) -> Iterator[str]:
+    cause = run["cause"]
+    if cause:
+        codes = f", exit code {cause['exit_code']}" if cause["exit_code"] is not None else ""
+        said = _line(f"{cause['step']} {cause['status']}: {cause['message']}")
+        yield paint.strong(f"{said} [{_line(cause['reason'])}{codes}]")
+        if cause["notebook"] is not None:
+            yield from _place(run, run["notebooks"][cause["notebook"]], cause["cell"])
+        if cause["error"]:
+            yield ""
+            yield from _evidence(cause["error"], _where(run), paint)
+    if run["not_run"]:
+        yield ""
+        yield f"not run: {', '.join(map(_line, run['not_run']))}"
+
+
+def _evidence(error: ErrorJson, where: str, paint: Paint) -> Iterator[str]:
+    """Yield the evidence, with the lines that failed in bold."""
+    for line in evidence_text.lines(evidence_text.of_json(error), where=where):
+        yield paint.strong(line) if _FAILED_LINE.match(line) else line
+
+
+def _where(run: RunJson) -> str:
+    cause = run["cause"]
+    if cause and cause["notebook"] is not None and cause["cell"] is not None:
+        notebook = run["notebooks"][cause["notebook"]]
+        number = notebook["cells"][cause["cell"]]["number"]
+        return f"cell {number} of {notebook['cells_total']}" if number else "an injected cell"
+    return cause["step"] if cause else ""
+
+
+def _place(run: RunJson, notebook: NotebookJson, cell: int | None) -> Iterator[str]:
+    if len(run["notebooks"]) > 1:
+        yield _line(f"{_name(notebook)}: {notebook['message']}")
+    if cell is not None:
+        number = notebook["cells"][cell]["number"]
+        anchor = f"#cell-{number}" if number else ""
+        page = notebook["page"] or notebook["executed"]
+        if page:
+            yield _line(f"in {page}{anchor if page == notebook['page'] else ''}")
+
+
+def _try(run: RunJson, paint: Paint) -> Iterator[str]:
+    found = reason_texts.find(run["cause"]["reason"]) if run["cause"] else None
+    if found:
+        yield paint.strong("What to try")
+        for remedy in found.remedies:
+            yield textwrap.fill(
+                remedy,
+                paint.width,
+                initial_indent="- ",
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+
+def _tolerated(run: RunJson, paint: Paint) -> Iterator[str]:
+    lines = [*_declared(run)]
+    if lines:
+        yield paint.strong("Tolerated and changed")
+        yield from lines
+
+
+def _declared(run: RunJson) -> Iterator[str]:
+    for notebook in run["notebooks"]:
+        for cell in notebook["cells"]:
+            if cell["status"] == "tolerated":
+                error, name = cell["error"], f"cell {cell['number']}"
+                raised = _raised(error) if error else "an error"
+                yield _line(f"{notebook['name']}, {name}: {raised}: {cell['tolerance']}")
+        for change in notebook["changes"]:
+            where = f"cell {change['cell']}" if change["cell"] else "no cell"
+            done = "" if change["applied"] else " (not applied)"
+            yield _line(f"{notebook['name']}, {where}: {change['rule']}: {change['what']}{done}")
+    for tests in run["tests"]:
+        for test in tests["failures"]:
+            if test["allowed"]:
+                yield _line(f"{test['name']}: {test['message']}: {test['reason']}")
+
+
+def _raised(error: ErrorJson) -> str:
+    return f"{error['ename']}: {error['evalue']}" if error["evalue"] else error["ename"]
+
+
+def _steps(run: RunJson, paint: Paint) -> Iterator[str]:
+    """Yield each step with a bar on the run's clock."""
+    yield paint.strong("Steps")
+    total = run["duration_ms"] or 1
+    widest = max((len(_line(step["name"])) for step in run["steps"]), default=0)
+    columns = min(_BAR, paint.width // 4)
+    for step in run["steps"]:
+        begin, length, bar = step["start_ms"], step["duration_ms"], ""
+        if begin is not None and length is not None:
+            bar = paint.bar(begin / total, length / total, columns)
+        time = elapsed(length / 1000) if length is not None else "-"
+        rest = f"  {_line(step['name']):<{widest}}  {time:>7}  {bar.ljust(columns)}  "
+        status = f"{step['status'].replace('-', ' '):<9}"
+        room = max(paint.width - len(status + rest), _LEAST_MESSAGE)
+        message = shorten(_line(step["message"]), room)
+        yield f"{paint.state(step['status'], status)}{rest}{message}".rstrip()
+
+
+def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
+    """Yield a table of the notebooks, if there are several."""
+    if len(run["notebooks"]) <= 1:
+        return
+    passed = sum(n["status"] in {"passed", "tolerated", "reused"} for n in run["notebooks"])
+    yield paint.strong(f"Notebooks: {passed} of {len(run['notebooks'])} passed")
+    widest = max(len(_name(notebook)) for notebook in run["notebooks"])
+    for notebook in run["notebooks"]:
+        length = notebook["duration_ms"]
+        time = elapsed(length / 1000) if length is not None else "-"
+        cells = f"{notebook['cells_run']} of {notebook['cells_total']} cells"
+        if notebook["cells_total"] is None:
+            cells = "cells unknown"
+        status = paint.state(notebook["status"], f"{notebook['status'].replace('-', ' '):<9}")
+        line = f"{status}  {_name(notebook):<{widest}}  {time:>7}  {cells}{_peaks(notebook)}"
+        reason = f"  {_line(notebook['message'])}" if notebook["status"] in _BAD else ""
+        yield line + reason
+
+
+def _name(notebook: NotebookJson) -> str:
+    variant = f" [{notebook['variant']}]" if notebook["variant"] else ""
+    return _line(notebook["name"] + variant)
+
+
+def _peaks(notebook: NotebookJson) -> str:
+    peaks = {"GPU": notebook["gpu_peak"], "memory": notebook["rss_peak"]}
+    shown = (f", {name} {sizes.spell(size)}" for name, size in peaks.items() if size)
+    return "".join(shown)
+
+
+def _cells(run: RunJson, paint: Paint, *, every: bool) -> Iterator[Iterator[str]]:
+    """Yield the table of each notebook whose cells are shown: of several, the one that failed."""
+    cause = run["cause"]
+    for place, notebook in enumerate(run["notebooks"]):
+        failed = cause is not None and cause["notebook"] == place
+        if notebook["cells"] and (every or failed or len(run["notebooks"]) == 1):
+            yield _cells_of(notebook, paint, every=every)
+
+
+def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[str]:
+    limit = notebook["memory_limit"]
+    of = f" (limit {sizes.spell(limit)})" if limit else ""
+    ran = f"{notebook['cells_run']} of {notebook['cells_total']} cells ran"
+    yield paint.strong(f"{_name(notebook)}: {ran}") + f"{_peaks(notebook)}{of}"
+    yield from cell_table(notebook, paint, every=every)
+
+
+def _tests(tests: TestsJson, paint: Paint) -> Iterator[str]:
+    coverage = f", coverage {tests['coverage']:g} %" if tests["coverage"] is not None else ""
+    yield paint.strong(f"Tests: {_line(tests['message'])}") + coverage
+    for test in tests["failures"]:
+        how = "allowed" if test["allowed"] else test["status"]
+        state = paint.state("tolerated" if test["allowed"] else "failed", f"{how:<9}")
+        yield f"{state}  {_line(test['name'])}: {shorten(_line(test['message']), 200)}"
+    if tests["skips"]:
+        names = [f"{_line(test['name'])} ({_line(test['reason'])})" for test in tests["skips"]]
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        yield f"skipped: {', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _comparison(run: RunJson, paint: Paint) -> Iterator[str]:
+    comparison = run["comparison"]
+    if comparison:
+        yield paint.strong("Compared with an earlier run")
+        yield from comparison_text.page(comparison)
+
+
+def _machine(run: RunJson, paint: Paint) -> Iterator[str]:
+    machine = run["environment"]
+    names = [f"{gpu.get('name')}" for gpu in machine["gpus"]]
+    gpus = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "no GPU"
+    cuda = f"CUDA {machine['cuda']}" if machine["cuda"] else ""
+    driver = f"driver {machine['driver']}" if machine["driver"] else ""
+    limit = machine["memory_limit"]
+    memory = f"memory limit {sizes.spell(limit)}" if limit else ""
+    image = run["identity"]["image"] or ""
+    yield paint.strong("Machine")
+    yield _line(", ".join(part for part in (gpus, driver, cuda, memory, image) if part))
+    for notebook in run["notebooks"][:1]:
+        if notebook["kernel"]:
+            packages = notebook["kernel"]["packages"].items()
+            versions = [f"Python {notebook['kernel']['python']}", *(" ".join(p) for p in packages)]
+            yield textwrap.fill(_line(", ".join(versions)), paint.width, break_on_hyphens=False)
+    for finding in machine["findings"]:
+        if finding["level"] != "ok":
+            yield _line(f"{finding['level']}: {finding['name']}: {finding['message']}")
+
+
+def _files(run: RunJson, paint: Paint) -> Iterator[str]:
+    if run["artifacts"]:
+        yield paint.strong("Files")
+    ordered = sorted(run["artifacts"], key=lambda artifact: artifact["role"] not in _FIRST)
+    widest = max((len(_line(artifact["path"])) for artifact in ordered), default=0)
+    for artifact in ordered:
+        size = sizes.spell(artifact["size"], decimal=True)
+        yield f"{_line(artifact['path']):<{widest}}  {size:>9}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
