@@ -230,7 +230,9 @@ def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[
 
 def _tests(tests: TestsJson, paint: Paint) -> Iterator[str]:
     coverage = f", coverage {tests['coverage']:g} %" if tests["coverage"] is not None else ""
-    yield paint.strong(f"Tests: {_line(tests['message'])}") + coverage
+    counts = f"{tests['passed']} of {tests['total']} passed"
+    said = _line(tests["message"]) if tests["total"] is None else counts
+    yield paint.strong(f"Tests: {said}") + coverage
     for test in tests["failures"]:
         how = "allowed" if test["allowed"] else test["status"]
         state = paint.state("tolerated" if test["allowed"] else "failed", f"{how:<9}")
