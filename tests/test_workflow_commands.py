@@ -84,6 +84,12 @@ def test_a_notebook_starts_none_in_its_log(tmp_path: Path, how: str) -> None:
     said = check(how, 3, "execute-notebook", f"--notebook={notebook}", *args)
 
     assert said.count("stop-commands") > 20
+    if how == "ci":
+        *_, group, _, error = github_commands.commands(said)
+        assert (group.name, group.text) == ("group", "cell 5 of 5, line 1")
+        title, line = error.properties["title"], int(error.properties["line"])
+        assert (title, error.properties["file"]) == ("cell 5 of 5", str(notebook))
+        assert json.loads(notebook.read_text().splitlines()[line - 1]) == CELLS[4]
 
 
 @pytest.mark.slow

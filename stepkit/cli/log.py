@@ -121,7 +121,7 @@ class _Formatter(StampedFormatter):
             return json.dumps(event).replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
         if block and self.how == _GITHUB:
             if block == "begin":
-                return ci_annotations.group(body)
+                return ci_annotations.group(body.strip("- "))  # a headline has a rule
             return f"{text}\n{ci_annotations.END_GROUP}" if block == "end" else text
         if not block and self.how in {"ci", _GITHUB} and record.levelno >= logging.WARNING:
             return _annotation(self.how, record.levelno, body)

@@ -172,10 +172,20 @@ def describe_tolerated(execution: Execution) -> list[str]:
 
 def describe_failure(execution: Execution) -> list[str]:
     """Return the evidence of the cell that decided against a run, as lines; none if none did."""
-    failed = _first(execution.cells, "error") or _first(execution.cells, "stopped")
+    failed = deciding_cell(execution)
     if not failed or not failed.error:
         return []
-    return evidence_text.lines(failed.error, where=_place(execution, failed))
+    return evidence_text.lines(failed.error, where=place_of(execution, failed))
+
+
+def deciding_cell(execution: Execution) -> CellRun | None:
+    """Return the cell that failed or was stopped, None if none was."""
+    return _first(execution.cells, "error") or _first(execution.cells, "stopped")
+
+
+def place_of(execution: Execution, cell: CellRun) -> str:
+    """Name a cell for people: ``cell 2 of 4``."""
+    return f"{cell.name} of {execution.total}" if cell.number else cell.name
 
 
 def _raised(execution: Execution, cell: CellRun) -> str:
@@ -264,11 +274,7 @@ def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
 
 
 def _cell(execution: Execution, cell: CellRun) -> str:
-    return f"{_place(execution, cell)} (`{cell.title}`)"
-
-
-def _place(execution: Execution, cell: CellRun) -> str:
-    return f"{cell.name} of {execution.total}" if cell.number else cell.name
+    return f"{place_of(execution, cell)} (`{cell.title}`)"
 
 
 def _not_run(execution: Execution) -> str:

@@ -54,7 +54,7 @@ from stepkit.gpu.monitor import run_metrics
 from stepkit.gpu.session import GpuOutputs, GpuSession
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
-from stepkit.notebook import ipynb, kernelspecs
+from stepkit.notebook import failed_place, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.options import DETAIL, READS, WRITES, Also
 from stepkit.rules import Change
@@ -249,10 +249,11 @@ def judge(executed: Executed) -> Outputs:
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
-        for line in notebook_verdict.describe_failure(verdict.execution):
-            logger.info("%s", line)
+        if shown := notebook_verdict.describe_failure(verdict.execution):
+            logfile.log_block(logger, logging.ERROR, shown[0], shown[1:])
         logger.info("verdict: %s", verdict.error or verdict.message)
         if verdict.error:
+            verdict.error.place = failed_place.find(verdict.execution, options.notebook)
             raise verdict.error.leaving(outputs)
         if page_error:  # a page that cannot be made does not hide the verdict
             raise page_error.leaving(outputs, prefix=f"{verdict.message}, but there is no page: ")
