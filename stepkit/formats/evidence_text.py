@@ -32,7 +32,8 @@ def lines(evidence: Evidence, *, where: str) -> list[str]:
     ``where`` names what failed, such as ``cell 2 of 4``. The lines have no colours and no control
     characters. Evidence without anything to show has no lines.
     """
-    block = [*_source(evidence), *_error(evidence), *_output(evidence), *_stack(evidence)]
+    parts = (_source(evidence), _error(evidence), _output(evidence), _stack(evidence))
+    block = [line.rstrip() for part in parts for line in part]
     if not block:
         return []
     at = f"{where}, line {evidence.line}" if evidence.line else where
@@ -49,7 +50,7 @@ def _source(evidence: Evidence) -> Iterator[str]:
         return
     for number in shown:
         arrow = f"{'-' * (5 - len(str(number)))}> " if number == failed else ""
-        yield plain(f"{arrow}{number}".rjust(7) + f" {source[number - 1]}").rstrip()
+        yield plain(f"{arrow}{number}".rjust(7) + f" {source[number - 1]}")
     if not failed and len(source) > _MOST_SOURCE:
         yield f"    ... {len(source) - _MOST_SOURCE} more lines"
 

@@ -50,7 +50,7 @@ class GpuOutputs:
 class Verdict:
     """The verdict on a run: ``message`` of a success, or else ``error``.
 
-    ``execution`` has the peak memory of each cell.
+    ``execution`` has the memory of each cell.
     """
 
     execution: Execution
@@ -128,7 +128,7 @@ class GpuSession:
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
             self._timeline = self._sampler.timeline(execution.started)
-            execution = _with_peaks(execution, self._timeline)
+            execution = _with_memory(execution, self._timeline)
         message, error = "", None
         try:
             message = notebook_verdict.judge(execution)
@@ -182,17 +182,19 @@ class GpuSession:
         return GpuOutputs(guard=asdict(log), allocator=allocator if log.rmm else "")
 
 
-def _with_peaks(execution: Execution, samples: Timeline) -> Execution:
-    """Return ``execution`` with the most memory that was in use during each cell."""
+def _with_memory(execution: Execution, samples: Timeline) -> Execution:
+    """Return ``execution`` with what each cell did to the memory in use."""
     from stepkit.gpu.monitor import timeline
 
     ran = [cell for cell in execution.cells if cell.began is not None]
     windows = [(cell.began or 0.0, (cell.began or 0.0) + (cell.seconds or 0.0)) for cell in ran]
-    peaks = dict(zip((cell.index for cell in ran), timeline.peaks(samples, windows), strict=True))
-    cells = []
-    for cell in execution.cells:
-        gpu_peak, rss_peak = peaks.get(cell.index, (None, None))
-        cells.append(replace(cell, gpu_peak=gpu_peak, rss_peak=rss_peak))
+    found: dict[int, dict[str, Any]] = {
+        cell.index: {"gpu_peak": gpu_peak, "rss_peak": rss_peak, "gpu_change": change}
+        for cell, (gpu_peak, rss_peak), change in zip(
+            ran, timeline.peaks(samples, windows), timeline.changes(samples, windows), strict=True
+        )
+    }
+    cells = [replace(cell, **found.get(cell.index, {})) for cell in execution.cells]
     return replace(execution, cells=cells)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -16,6 +17,7 @@ _MOST_LINE: Final = 500  # characters of one of them
 _MOST_PRINTED: Final = 1 << 16  # characters, of which those lines are the last
 _MOST_SOURCE: Final = 200  # lines, around the one that failed
 _MOST_EVALUE: Final = 10_000  # characters; tolerances and remedies read no more
+_CELL_FILE: Final = re.compile(r"\(\d+\.py, (line \d+)\)\Z")
 
 Output = Mapping[str, Any]  # as in a notebook's file
 
@@ -56,8 +58,12 @@ def gather(
 
 
 def short_evalue(evalue: str) -> str:
-    """Return the text of an exception within the limit that evidence has for it."""
-    return plain(redact(evalue[: 2 * _MOST_EVALUE]))[:_MOST_EVALUE]
+    """Return the text of an exception within the limit that evidence has for it.
+
+    A syntax error says the line alone: the file that IPython names is not one that a reader has.
+    """
+    text = plain(redact(evalue[: 2 * _MOST_EVALUE]))[:_MOST_EVALUE]
+    return _CELL_FILE.sub(r"(\1)", text)
 
 
 def last_printed(outputs: Sequence[Output]) -> list[str]:

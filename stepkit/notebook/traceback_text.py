@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _MOST_READ: Final = 1 << 18  # characters, the last ones; the rest is only counted
-_MOST_LINE: Final = 1000  # characters of a line
+_MOST_READ_LINE: Final = 1 << 14  # characters of a line in it, and of a frame
+_MOST_LINE: Final = 1000  # characters of a line that are kept
 
 # The frame of a cell, of IPython since 8.7, of 8.0, and of 7.
 _CELL: Final = re.compile(
@@ -39,7 +40,7 @@ def failed_line(source: str, traceback: Sequence[str]) -> int | None:
 
     ``source`` is the cell that ran. Of its frames in the last error, the deepest one counts.
     """
-    frames = [plain(item) for item in _last_error(traceback)]
+    frames = _last_error([plain(item[:_MOST_READ_LINE]) for item in traceback])
     numbered = [(found, item) for item in frames if (found := _CELL.match(item))]
     if not numbered:
         return None
@@ -78,10 +79,10 @@ def _execution(found: re.Match[str]) -> str | None:
     return found[1] or found[3] or found[5]
 
 
-def _last_error(traceback: Sequence[str]) -> Sequence[str]:
+def _last_error(frames: Sequence[str]) -> Sequence[str]:
     """Return the part of the error that was raised last, of several that caused each other."""
-    starts = [n for n, item in enumerate(traceback) if _OTHER_ERROR.match(plain(item[:_MOST_LINE]))]
-    return traceback[starts[-1] + 1 :] if starts else traceback
+    starts = [number for number, frame in enumerate(frames) if _OTHER_ERROR.match(frame)]
+    return frames[starts[-1] + 1 :] if starts else frames
 
 
 def last_lines(traceback: Sequence[str]) -> tuple[str, int]:
@@ -91,7 +92,7 @@ def last_lines(traceback: Sequence[str]) -> tuple[str, int]:
     before a text is cut: half of one could not be recognised.
     """
     items, left_out = _last_part(traceback)
-    lines = [line for item in _folded(items) for line in item.rstrip("\n").split("\n")]
+    lines = [line for item in _folded(items) for line in item.split("\n")]
     while lines and not plain(lines[-1]).strip():
         lines.pop()
     shown = lines[-MOST_TRACEBACK:]
@@ -104,12 +105,25 @@ def _last_part(traceback: Sequence[str]) -> tuple[list[str], int]:
     items: list[str] = []
     room, left_out = _MOST_READ, 0
     for item in reversed(traceback):
-        kept = item[max(len(item) - room, 0) :] if room else ""
+        text = item.rstrip("\n")
+        kept, before = (text, 0) if len(text) <= room else _last_part_of(text, room)
         if kept:
             items.append(coloured(redact(kept)))
-        left_out += item.count("\n", 0, len(item) - len(kept)) + (0 if kept else 1)
         room -= len(kept)
+        left_out += before
     return items[::-1], left_out
+
+
+def _last_part_of(text: str, room: int) -> tuple[str, int]:
+    """Return the last lines of a text that is too long, of each the beginning."""
+    lines: list[str] = []
+    end = len(text)
+    while room > 0 and end >= 0:
+        begin = text.rfind("\n", 0, end) + 1
+        lines.append(text[begin : min(end, begin + _MOST_READ_LINE)])
+        room -= len(lines[-1]) + 1
+        end = begin - 1
+    return "\n".join(reversed(lines)), text.count("\n", 0, end) + 1 if end >= 0 else 0
 
 
 def _folded(items: Iterable[str]) -> Iterator[str]:
@@ -117,7 +131,7 @@ def _folded(items: Iterable[str]) -> Iterator[str]:
     for item in [*items, ""]:
         found = _owner(plain(item))
         if count and found != owner:
-            yield f"... {count} {'frame' if count == 1 else 'frames'} of {owner}\n"
+            yield f"... {count} {'frame' if count == 1 else 'frames'} of {owner}"
             count = 0
         owner = found
         if owner:

@@ -131,6 +131,8 @@ def test_full_gpu_memory_has_its_own_reason(tmp_path: Path) -> None:
     assert error.reason == Reason.GPU_OUT_OF_MEMORY
     assert "cell 2 of 2" in str(error)
     assert "Out of memory allocating 1,000 bytes" in str(error)
+    assert error.evidence is not None
+    assert error.evidence.ename == "OutOfMemoryError"
     assert outputs_of(error).attempts == ()
     assert not list((tmp_path / "out").glob("*attempt*"))
 

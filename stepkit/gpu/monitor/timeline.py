@@ -26,6 +26,7 @@ __all__ = [
     "Summary",
     "Timeline",
     "Xid",
+    "changes",
     "peaks",
     "read",
     "summary",
@@ -112,6 +113,21 @@ def peaks(
             first, end = first - 1, end + 1
         rows = range(max(first, 0), min(end, len(seconds)))
         found.append((_highest(gpu, rows), _highest(rss, rows)))
+    return found
+
+
+def changes(timeline: Timeline, windows: Sequence[tuple[float, float]]) -> list[int | None]:
+    """Return by how many bytes the GPU memory in use grew in each window, negative if it shrank.
+
+    ``windows`` are those of :func:`peaks`. It is the last sample in a window against the last one
+    before it; None for a window without a sample.
+    """
+    gpu, seconds, found = _gpu_in_use(timeline), timeline.seconds, []
+    for began, ended in windows:
+        first, end = bisect_right(seconds, began), bisect_right(seconds, ended)
+        before = _known(gpu[max(first - 1, 0) : first])
+        during = _known(gpu[first:end])
+        found.append(round(during[-1] - before[-1]) if before and during else None)
     return found
 
 

@@ -92,6 +92,15 @@ def test_thinning_keeps_all_reasons_of_lower_clocks() -> None:
     assert made.extents[name].highest == 0x44
 
 
+def test_the_change_in_a_window_is_of_its_last_sample_against_the_last_one_before() -> None:
+    used = [{"gpu0.memory_used": gib * GIB} for gib in (1, 3, 2, 2)] + [{}]
+    windows = [(0, 1), (1.5, 2.5), (0.5, 3), (1, 1.5), (-2, -1), (3.5, 9)]
+
+    found = timeline.changes(recorded(used), windows)
+
+    assert found == [2 * GIB, -GIB, GIB, None, None, None]
+
+
 def test_cells_have_the_peaks_of_their_own_samples() -> None:
     rows = [{"rss": 10 + n, "gpu0.memory_used": n * GIB} for n in (1, 2, 9, 4)]
     found = timeline.peaks(recorded(rows), [(0, 1), (1.5, 2.5), (2.9, 3.1)])
