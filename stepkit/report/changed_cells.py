@@ -24,7 +24,7 @@ def changes(entry: Entry) -> list[ChangeJson]:
     return [
         {
             "rule": unchecked_values.line(change["rule"]),
-            "cell": change["cell"],
+            "cell": unchecked_values.whole(change["cell"]),
             "id": unchecked_values.line(change["id"]),
             "what": unchecked_values.line(change["what"]),
             "applied": change.get("applied", True),

@@ -28,10 +28,10 @@ def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
     index = unchecked_values.whole(cell.get("index"))
     status: CellStatus = cell["status"] if cell["status"] in _STATUSES else "error"
     return {
-        "number": cell["number"] or 0,
+        "number": unchecked_values.whole(cell["number"]) or 0,
         "index": place if index is None else index,
         "id": unchecked_values.line(cell.get("id")),
-        "title": unchecked_values.line(cell.get("title", cell.get("first_line")))[:_MOST_TITLE],
+        "title": unchecked_values.line(cell["title"])[:_MOST_TITLE],
         "injected": _injected(cell),
         "status": status,
         "start_ms": None if zero is None or began is None else zero + began,
@@ -42,7 +42,7 @@ def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
         "energy": unchecked_values.number(cell.get("energy")),
         "cpu_fallback": unchecked_values.number(cell.get("cpu_fallback")),
         "tolerance": unchecked_values.line(cell.get("tolerance")),
-        "error": record_error(cell.get("error", cell)),
+        "error": record_error(cell["error"]),
     }
 
 

@@ -161,7 +161,7 @@ def _duration(item: Mapping[str, Any]) -> int | None:
 def _attempts(entry: Entry) -> list[AttemptJson]:
     return [
         {
-            "number": attempt["number"],
+            "number": unchecked_values.whole(attempt["number"]) or 0,
             "allocator": unchecked_values.line(attempt["rung"]),
             "status": unchecked_values.line(attempt["status"]),
             "reason": unchecked_values.line(attempt.get("reason")),

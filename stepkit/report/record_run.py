@@ -86,13 +86,14 @@ def record_run(
 
 def _step(entry: Entry, clock: RunClock, paths: RunPaths, command_line: CommandLine) -> StepJson:
     command, options = entry.data.get("step", ""), entry.data.get("options")
+    again = command_line(command, options) if isinstance(options, dict) else ()
     return {
         "name": unchecked_values.line(entry.name),
         "command": unchecked_values.line(command),
         "status": _STATUSES[entry.status],
         "reason": unchecked_values.line(entry.reason),
         "message": unchecked_values.line(entry.message),
-        "exit_code": entry.exit_code,
+        "exit_code": unchecked_values.whole(entry.exit_code),
         "start_ms": clock.at(entry.started),
         "duration_ms": length(entry),
         "report": paths.report(entry),
@@ -100,7 +101,7 @@ def _step(entry: Entry, clock: RunClock, paths: RunPaths, command_line: CommandL
         "headline": entry.in_report.headline,
         "row_alone": entry.row_alone,
         "earlier": _earlier(entry),
-        "again": command_line(command, options) if isinstance(options, dict) else [],
+        "again": [unchecked_values.text(word) for word in again],
         "error": record_error(entry.data.get("error")),
     }
 
@@ -143,13 +144,13 @@ def _cause(
         "step": unchecked_values.line(entry.name),
         "status": _STATUSES[entry.status],
         "reason": unchecked_values.line(entry.reason),
-        "exit_code": entry.exit_code,
+        "exit_code": unchecked_values.whole(entry.exit_code),
         "message": unchecked_values.line(entry.message),
         "notebook": notebook,
         "cell": cell,
         "error": (cells[cell]["error"] if cell is not None else None)
-        or (first_failure(suite) if suite else None)
-        or record_error(entry.data.get("error")),
+        or record_error(entry.data.get("error"))
+        or (first_failure(suite) if suite else None),
     }
 
 

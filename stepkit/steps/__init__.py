@@ -79,9 +79,15 @@ def command_line(name: str, options: Mapping[str, Any]) -> list[str]:
         several = value if isinstance(value, list) else [value]
         if isinstance(default, tuple) and several == list(default):
             continue
-        shown = [str(v).lower() if isinstance(v, bool) else str(v) for v in several]
+        shown = [_spelled(item) for item in several if isinstance(item, str | int | float)]
         if any(text.startswith("-") for text in shown):
             words += [f"--{flag}={text}" for text in shown]
         else:
             words += [f"--{flag}", *shown]
     return words
+
+
+def _spelled(value: str | float) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
