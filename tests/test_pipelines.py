@@ -11,6 +11,7 @@ import commands
 import data_server
 import message_servers
 import pytest
+from junit_files import cases, suites
 from message_servers import Web
 from samples import Origin, write_notebook
 
@@ -195,6 +196,9 @@ def test_a_step_that_was_killed_leaves_its_page_its_tests_and_its_cells(tmp_path
     place = tmp_path / "work/run-1/artifacts"
     listed = {one["path"] for one in json.loads((place / "manifest.json").read_text())["artifacts"]}
     assert {"output_analysis.html", "output_analysis.ipynb", "pytest_results.xml"} <= listed
+    (cells,) = suites(place / "notebook_cells.xml")
+    ended = "started and never ended: killed from outside"
+    assert cases(cells) == [("the whole run", "error", ended)]
     summary = (place / "STEP_SUMMARY.md").read_text()
     assert "**execute-notebook failed** (killed)" in summary
     assert "1 of 3 cells ran" in summary

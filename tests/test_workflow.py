@@ -7,6 +7,7 @@ from typing import Any
 
 import commands
 import pytest
+from junit_files import cases, suites
 from samples import Origin, write_notebook
 
 PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
@@ -15,6 +16,7 @@ ARTIFACTS = {
     "output_analysis.ipynb",
     "output_analysis.html",
     "output_analysis.timeline.json.gz",
+    "notebook_cells.xml",
     "papermill.log",
     "jupyter_nbconvert.log",
     "coverage.xml",
@@ -115,6 +117,7 @@ def test_a_variant_differs_only_by_parameters_and_suffix(tmp_path: Path) -> None
     assert done.exit_code == 0, done.log
     assert {"output_analysis_lite.ipynb", "output_analysis_lite.html"} <= done.artifacts
     assert {"coverage_lite.xml", "pytest_results_lite.xml"} <= done.artifacts
+    assert "notebook_cells_lite.xml" in done.artifacts
     assert {"papermill.log", "STEP_SUMMARY_lite.md"} <= done.artifacts
 
 
@@ -127,10 +130,16 @@ def test_a_run_uses_no_files_of_an_earlier_run_with_its_name(tmp_path: Path) -> 
     done.start()
 
     assert done.report("execute-notebook")["reason"] == "bad-input", done.log
-    assert done.artifacts == {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
+    assert done.artifacts == {
+        "notebook_cells.xml", "STEP_SUMMARY.md", "manifest.json", "SHA256SUMS",
+    }  # fmt: skip
     reasons = [done.report(task)["reason"] for task in ("convert-notebook", "run-tests")]
     assert reasons == ["not-found", "artifact-missing"]
-    assert done.report("collect-artifacts")["outputs"]["count"] == 0
+    assert done.report("collect-artifacts")["outputs"]["count"] == 1
+    (cells,) = suites(done.place / "artifacts/notebook_cells.xml")
+    ((name, kind, message),) = cases(cells)
+    assert (name, kind) == ("the whole run", "error")
+    assert "m" in message
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Write the JUnit file of one run of a notebook, however the run ends."""
+"""Write the JUnit file of a step that runs notebooks, however the step ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepkit.notebook.cells_junit import Suite
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -31,8 +31,23 @@ class Outputs(Protocol):
 T = TypeVar("T", bound=Outputs)
 
 
-def around(path: Path | None, notebook: Path, run: Callable[[], T]) -> T:
-    """Call ``run``, and write its cells to ``path``, if that is given.
+def of_one(outputs: Any, ended: Suite) -> list[Suite]:
+    """Return the suite of a notebook from the outputs of its step, None if it has none."""
+    known = asdict(outputs) if outputs else {}
+    return [cells_junit.with_outputs(ended, {kebab(name): known[name] for name in known})]
+
+
+def around(
+    path: Path | None,
+    name: str,
+    run: Callable[[], T],
+    *,
+    suites: Callable[[Any, Suite], Sequence[Suite]] = of_one,
+) -> T:
+    """Call ``run``, and write test cases to ``path``, if that is given.
+
+    ``suites`` gets the outputs of ``run``, or those of its error (which may be None), and a suite
+    called ``name`` that says how it ended.
 
     The file says that the run never ended until it does: a reader of it never takes a run that was
     killed for one without failures. Raises what ``run`` raises, and the :class:`StepError` of a
@@ -42,7 +57,7 @@ def around(path: Path | None, notebook: Path, run: Callable[[], T]) -> T:
         return run()
     clock = time.monotonic()
     begun = Suite(
-        notebook=str(notebook),
+        notebook=name,
         reason=Reason.KILLED,
         message="started and never ended: killed from outside",
         exit_code=None,
@@ -50,22 +65,21 @@ def around(path: Path | None, notebook: Path, run: Callable[[], T]) -> T:
     )
     cells_junit.write(path, [begun])
 
-    def suite(outputs: Any, reason: str, message: str, exit_code: int) -> Suite:
+    def write(outputs: Any, reason: Reason, message: str, exit_code: int) -> None:
         seconds = time.monotonic() - clock
         ended = replace(begun, reason=reason, message=message, exit_code=exit_code, seconds=seconds)
-        known = asdict(outputs) if outputs else {}
-        return cells_junit.with_outputs(ended, {kebab(name): known[name] for name in known})
+        cells_junit.write(path, suites(outputs, ended))
 
     try:
         outputs = run()
     except (StepError, Cancelled) as error:
         reason = error.reason if isinstance(error, StepError) else Reason.CANCELLED
         with suppress(StepError):
-            cells_junit.write(path, [suite(error.outputs, reason, str(error), error.exit_code)])
+            write(error.outputs, reason, str(error), error.exit_code)
             error.outputs = error.outputs and replace(error.outputs, junit=path.absolute())
         raise
     try:
-        cells_junit.write(path, [suite(outputs, Reason.OK, outputs.message, 0)])
+        write(outputs, Reason.OK, outputs.message, 0)
     except StepError as error:
         raise error.leaving(outputs, prefix=f"{outputs.message}, but: ") from error
     return replace(outputs, junit=path.absolute())

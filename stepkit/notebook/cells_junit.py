@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Evidence, UserCodeError
+from stepkit.errors import ConfigurationError, Evidence, UserCodeError
 from stepkit.formats import evidence_text, sizes
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_BYTES: Final = 10 * 2**20
+_MOST_HEAD: Final = 1024  # bytes in which a JUnit file says that it is one
 _MOST_MESSAGE: Final = 500  # characters of an attribute
 _SHORT_TEXT: Final = 500  # last characters of a failure's text in a file that would be too large
 _WHOLE: Final = "the whole run"  # the case of what is not about a cell
@@ -99,7 +100,18 @@ def _cell(data: Mapping[str, Any]) -> CellRun:
 
 
 def write(path: Path, suites: Sequence[Suite]) -> None:
-    """Write the file, whole or not at all. Raises :class:`~stepkit.errors.StepError`."""
+    """Write the file, whole or not at all; an earlier JUnit file is replaced.
+
+    Raises :class:`~stepkit.errors.StepError`, also for a path at which another file lies, such as
+    a notebook.
+    """
+    with atomic_files.explaining(f"cannot write {path}"):
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                if b"<testsuite" not in file.read(_MOST_HEAD):
+                    raise ConfigurationError(
+                        f"cannot write {path}: the file there is not a JUnit file: name another one"
+                    )
     atomic_files.write_atomically(path, render(suites))
 
 

@@ -27,16 +27,27 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from stepkit.batch import child, dry_run, plan_file, schedule, select, validate_plan, verdict
+from stepkit.batch import (
+    child,
+    dry_run,
+    notebook_suites,
+    plan_file,
+    schedule,
+    select,
+    validate_plan,
+    verdict,
+)
 from stepkit.batch.planned_notebook import NotebookRun, Places, Settings
+from stepkit.engine import run_junit
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
-from stepkit.options import DETAIL, DURATION, READS, AtLeast, Pair
+from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, Pair
 from stepkit.step import Checks, InReport
 from stepkit.system import atomic_files, signals
 
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stepkit.batch.planned_notebook import Planned
+    from stepkit.notebook.cells_junit import Suite
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +88,11 @@ class Options(GpuOptions):
     run_timeout: Annotated[float | None, "limit for each notebook; 0 is none", DURATION] = None
     page: Annotated[bool, "convert each notebook to a page too"] = False
     log_output: Annotated[bool, "log what cells print, as it comes"] = False
+    junit: Annotated[
+        Path | None,
+        "JUnit file with a suite for each notebook and a test case for each cell",
+        WRITES,
+    ] = None
 
     @property
     def reports_directory(self) -> Path:
@@ -104,6 +121,7 @@ class Outputs:
     not_run: Annotated[int, "notebooks that did not run because of a failure or a signal"]
     directory: Annotated[Path, "absolute path of the directory with the executed notebooks"]
     reports: Annotated[Path, "absolute path of the directory with their reports"]
+    junit: Annotated[Path | None, "absolute path of the JUnit file"] = None
     test_output: Annotated[Checks | None, "the counts as Konflux reads them, JSON"] = None
     notebooks: Annotated[tuple[NotebookRun, ...], "how each notebook ended", DETAIL] = ()
     status: Annotated[
@@ -113,6 +131,16 @@ class Outputs:
 
 
 def run(options: Options) -> Outputs:
+    """Execute the notebooks, and write their cells as test cases, however they end."""
+    name = str(options.plan or " ".join(options.notebooks))
+    return run_junit.around(options.junit, name, partial(_run, options), suites=_suites)
+
+
+def _suites(outputs: Outputs | None, ended: Suite) -> list[Suite]:
+    return notebook_suites.of_batch(outputs.notebooks, ended) if outputs else [ended]
+
+
+def _run(options: Options) -> Outputs:
     """Check the whole plan, execute what can be executed, and judge."""
     plan, places = _prepare(options)
     stop, kill = Event(), Event()

@@ -17,7 +17,7 @@ from stepkit.errors import (
 )
 from stepkit.notebook.verdict import CellRun, CellStatus
 
-NOTEBOOK = Path("source/a.ipynb")
+NOTEBOOK = "source/a.ipynb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def test_a_run_that_passes_names_the_file_that_it_wrote(tmp_path: Path) -> None:
 
 def test_while_it_runs_the_file_says_that_it_never_ended(tmp_path: Path) -> None:
     path = tmp_path / "cells.xml"
-    path.write_text("of an earlier run")
+    run_junit.around(path, NOTEBOOK, outputs)
 
     def run() -> Outputs:
         message = "started and never ended: killed from outside"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from junit_files import cases, properties, suites
 
 from stepkit import redaction
-from stepkit.errors import Evidence
+from stepkit.errors import ConfigurationError, Evidence
 from stepkit.notebook import cells_junit
 from stepkit.notebook.cells_junit import Suite
 from stepkit.notebook.verdict import CellRun, CellStatus
@@ -269,3 +269,24 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
     assert len(suites(path)) == 1
     assert [file.name for file in path.parent.iterdir()] == ["cells.xml"]
+
+
+def test_a_file_that_is_not_a_junit_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "analysis.ipynb"
+    path.write_text('{"cells": []}')
+
+    with pytest.raises(ConfigurationError, match="the file there is not a JUnit file"):
+        cells_junit.write(path, [suite(cell(1))])
+
+    assert path.read_text() == '{"cells": []}'
+
+
+def test_an_empty_file_and_an_earlier_junit_file_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "cells.xml"
+    path.touch()
+
+    for number in (1, 2):
+        cells_junit.write(path, [suite(cell(number))])
+
+        (found,) = suites(path)
+        assert cases(found) == [(f"cell {number}: step_{number}()", "", "")]

@@ -11,12 +11,14 @@ from typing import Any
 
 import nbformat
 import pytest
+from junit_files import cases, suites
 from kernels import Install
 from samples import write_notebook
 from step_runs import failed, printed, refused, run
 from waiting import until
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
+from stepkit.step import Checks
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
 
@@ -123,9 +125,16 @@ def test_a_kernel_killed_from_outside_is_distinguished_from_one_that_ended_itsel
     tmp_path: Path,
 ) -> None:
     kill = "import os, subprocess; subprocess.run(['kill', '-9', str(os.getpid())])"
-    error = failed(write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3"))
+    junit = tmp_path / "cells.xml"
+    error = failed(write_notebook(tmp_path / "a.ipynb", "print('kept')", kill, "3"), junit=junit)
 
     assert type(error) is ToolError
+    (suite,) = suites(junit)
+    assert [kind for _, kind, _ in cases(suite)] == ["", "error", "skipped"]
+    assert cases(suite)[1][2] == str(error)
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.junit == junit
+    assert error.outputs.test_output == Checks(successes=1, failures=1)
     assert error.reason in {Reason.KERNEL_DIED, Reason.OUT_OF_MEMORY}
     assert f"killed by SIGKILL in cell 2 of 3 (`{kill}`)" in str(error)
     assert "sender unknown" in str(error)
@@ -254,9 +263,12 @@ def test_a_kernel_that_does_not_start_says_why(tmp_path: Path, install_kernel: I
 def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
     write_notebook(tmp_path / "preprocessing.ipynb", "1")
 
-    message = refused(tmp_path / "preprocesing.ipynb", reason=Reason.NOT_FOUND)
+    junit = tmp_path / "cells.xml"
+    message = refused(tmp_path / "preprocesing.ipynb", reason=Reason.NOT_FOUND, junit=junit)
 
     assert "did you mean preprocessing.ipynb?" in message
+    (suite,) = suites(junit)
+    assert cases(suite) == [("the whole run", "error", message)]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ import blueprint_notebooks
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from junit_files import cases, suites
 from samples import write_notebook
 from step_runs import failed, printed, refused, run
 
 from stepkit.errors import Reason, UserCodeError
+from stepkit.step import Checks
 from stepkit.steps.execute_notebook import Outputs
 
 RULES = """\
@@ -48,7 +50,9 @@ def test_a_variant_changes_the_run_and_not_the_notebook(
     before = notebook.read_bytes()
     caplog.set_level("INFO")
 
-    outputs = run(notebook, rules=rules, variant="lite", page=notebook.parent / "out/page.html")
+    junit = notebook.parent / "cells.xml"
+    page = notebook.parent / "out/page.html"
+    outputs = run(notebook, rules=rules, variant="lite", page=page, junit=junit)
 
     assert (outputs.status, outputs.tolerated, outputs.variant) == ("tolerated", 1, "lite")
     passed = "passed with 1 tolerated error: 4 of 5 cells ran, 1 skipped by rules"
@@ -64,6 +68,17 @@ def test_a_variant_changes_the_run_and_not_the_notebook(
     assert notebook.read_bytes() == before
     rules_used = [change.rule for change in outputs.changes]
     assert rules_used == ["set path", "replace", "strip-kernel-shutdown"]
+    assert outputs.test_output == Checks(successes=4, warnings=1)
+    (suite,) = suites(junit)
+    shutdown = "cell 5 (`IPython.Application.instance().kernel.do_shutdown(True)`) is skipped: it"
+    assert cases(suite) == [
+        ("cell 1: n = 1", "", ""),
+        ("injected parameters: n = 2", "", ""),
+        ("cell 2: path = '/data/x' # mine", "", ""),
+        ("cell 3: print(n * 2, path)", "", ""),
+        ("cell 4: {}['pca']", "skipped", "tolerated: no PCA upstream"),
+        ("cell 5", "skipped", f"{shutdown} only shuts the kernel down"),
+    ]
 
 
 def test_a_cell_that_ends_the_kernel_before_the_last_cell_fails_the_run(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from junit_files import cases, suites
 from refusals import refusal
 from samples import write_notebook
 from waiting import until
@@ -22,6 +23,7 @@ from stepkit.batch.planned_notebook import NotebookRun
 from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.report import markdown, read_step_reports
+from stepkit.step import Checks
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
 
@@ -128,7 +130,8 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(several: Run)
         {"path": "gone.ipynb", "enabled": False, "reason": "UCX", "until": "2999-01-01"},
     )  # fmt: skip
 
-    error = several.failed(UserCodeError, Reason.CELL_ERROR, plan=plan)
+    junit = several.directory / "cells.xml"
+    error = several.failed(UserCodeError, Reason.CELL_ERROR, plan=plan, junit=junit)
 
     assert str(error) == (
         "01: cell 1 of 2 (`1/0`) raised ZeroDivisionError: division by zero; 1 cell after it did "
@@ -141,6 +144,16 @@ def test_a_failed_notebook_is_named_and_the_independent_ones_go_on(several: Run)
     assert (runs["01"].exit_code, runs["01"].reason) == (3, "cell-error")
     assert runs["02"].message == "needs 01, which failed"
     assert (runs["gone"].message, runs["gone"].until) == ("UCX", "2999-01-01")
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.junit == junit
+    assert error.outputs.test_output == Checks(successes=1, failures=1)
+    found = {Path(suite.name).name: cases(suite) for suite in suites(junit)}
+    assert [case[:2] for case in found["01.ipynb"]] == [
+        ("cell 1: 1/0", "failure"), ("cell 2: 2", "skipped"),
+    ]  # fmt: skip
+    assert found["02.ipynb"] == [("the whole run", "skipped", "not run: needs 01, which failed")]
+    assert [kind for _, kind, _ in found["03.ipynb"]] == ["", "", ""]
+    assert found["gone.ipynb"] == [("the whole run", "skipped", "skipped: UCX (until 2999-01-01)")]
     assert several.left() == files("01", "03")
     assert (several.directory / "source/new").read_text() == "quick7"
     assert "03 did not write old, which was there before" in several.log.text
