@@ -197,8 +197,8 @@ def test_a_step_that_was_killed_leaves_its_page_its_tests_and_its_cells(tmp_path
     listed = {one["path"] for one in json.loads((place / "manifest.json").read_text())["artifacts"]}
     assert {"output_analysis.html", "output_analysis.ipynb", "pytest_results.xml"} <= listed
     (cells,) = suites(place / "notebook_cells.xml")
-    ended = "started and never ended: killed from outside"
-    assert cases(cells) == [("the whole run", "error", ended)]
+    never = "started and never ended: killed from outside"
+    assert cases(cells) == [("the whole run", "error", never)]
     summary = (place / "STEP_SUMMARY.md").read_text()
     assert "**execute-notebook failed** (killed)" in summary
     assert "1 of 3 cells ran" in summary

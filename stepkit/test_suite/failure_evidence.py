@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Evidence
-from stepkit.formats.last_lines import last_lines, without_escapes
+from stepkit.formats.last_lines import last_lines
+from stepkit.formats.plain_text import plain
+from stepkit.redaction import redact
 
 if TYPE_CHECKING:
     from stepkit.test_suite.outcome_totals import Counts
@@ -33,7 +35,7 @@ def find(counts: Counts, output: str) -> Evidence:
         if case.outcome in {"failed", "error"} and decides:
             ename, evalue = split_exception(case.message)
             return Evidence(ename=ename, evalue=evalue, traceback=case.text, left_out=case.left_out)
-    text, _ = last_lines(without_escapes(output), _MOST_OUTPUT)
+    text, _ = last_lines(redact(plain(output)), _MOST_OUTPUT)
     return Evidence(output=tuple(line for line in text.split("\n") if line.strip()))
 
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import MOST_TRACEBACK, Reason, UserCodeError
-from stepkit.formats.last_lines import last_lines, without_escapes
+from stepkit.formats.last_lines import last_lines
+from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
+from stepkit.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,13 +123,13 @@ def _read_case(element: Element) -> Case:
     detail = found.get(outcome)
     message, text, left_out = "", "", 0
     if detail is not None:
-        message = without_escapes(detail.get("message", "")).strip()
+        message = _plain(detail.get("message", "")).strip()
         raised = re.findall(r"^E {2,}(\S.*)$", detail.text or "", re.MULTILINE)
         if raised and message in {"", "collection failure"}:  # the error is in the text alone
             message = raised[-1]
         message = shorten(message.partition("\n")[0].strip(), _MAX_MESSAGE)
         if outcome != "skipped":
-            text, left_out = last_lines(without_escapes(detail.text or ""), MOST_TRACEBACK)
+            text, left_out = last_lines(_plain(detail.text or ""), MOST_TRACEBACK)
     return Case(
         name=element.get("name", ""),
         classname=element.get("classname", ""),
@@ -139,6 +141,14 @@ def _read_case(element: Element) -> Case:
         seconds=_seconds(element.get("time", "")),
         expected=detail is not None and detail.get("type") == "pytest.xfail",
     )
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` without colours and known secrets, before it is cut.
+
+    pytest spells the character that begins a colour ``#x1B``.
+    """
+    return redact(plain(text.replace("#x1B", "\x1b")))
 
 
 def _seconds(text: str) -> float | None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from stepkit import redaction
 from stepkit.errors import Reason, UserCodeError
 from stepkit.test_suite import junit
 
@@ -169,3 +170,12 @@ def test_a_time_that_is_not_a_length_is_unknown(
 ) -> None:
     (case,) = _read(tmp_path, _suite(f'<testcase classname="t" name="a" time="{time}"/>'))
     assert case.seconds == seconds
+
+
+def test_a_secret_is_masked_before_a_text_is_cut(tmp_path: Path) -> None:
+    redaction.register("hush-1234567")
+    line = "x" * 1990 + "hush-1234567"
+    inside = f'<failure message="hush-1#x1B[0m234567">{line}</failure>'
+    (case,) = _read(tmp_path, _suite(_case("a", inside)))
+
+    assert (case.message, case.text) == ("***", "x" * 1990 + "***")
