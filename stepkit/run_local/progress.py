@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.shorten import shorten
+from stepkit.run_local import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,15 +20,21 @@ logger = logging.getLogger(__name__)
 
 _SHOWN_RESULTS: Final = 3
 _SHOWN_CHARACTERS: Final = 40
+_SHOWN_MESSAGE: Final = 120  # characters of why a task failed, in the table
 _SHOWN_HASH: Final = 7  # characters, as git does
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def log_end(run: TaskRun, outcome: Outcome, plan: Plan) -> None:
-    """Log how ``run`` ended: why it failed, or the first of its results."""
+    """Log how ``run`` ended: why it failed, its result ``message``, or the first of its results."""
     if outcome.error:
         level = logging.WARNING if run.ignored else logging.ERROR
-        logger.log(level, "%s: failed in %.1f s: %s", run.label, outcome.seconds, outcome.error)
+        why = verdict.brief(run.label, outcome.error)
+        logger.log(level, "%s: failed in %.1f s: %s", run.label, outcome.seconds, why)
+        return
+    if isinstance(message := outcome.results.get("message"), str) and message.strip():
+        said = " ".join(plan.secrets.redact(message).split())
+        logger.info("%s: succeeded in %.1f s: %s", run.label, outcome.seconds, said)
         return
     common = {"status", "reason", "message"}
     results = [(n, v) for n, v in outcome.results.items() if n not in common and v]
@@ -46,10 +53,16 @@ def table(ended: Iterable[EndedTask]) -> list[str]:
     rows = [("task", "status", "seconds", "reason")]
     for task in ended:
         status = "Skipped" if task.skipped else task.status
-        note = "failed, and the run went on (onError): " if task.error and task.ignored else ""
         seconds = "-" if task.skipped else f"{task.seconds:.1f}"
-        rows.append((task.task.name, status, seconds, note + (task.why or task.reason)))
+        rows.append((task.task.name, status, seconds, _why(task)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
     ]
+
+
+def _why(task: EndedTask) -> str:
+    if not task.error:
+        return task.why or ("" if task.reason == "Succeeded" else task.reason)
+    note = "failed, and the run went on (onError): " if task.ignored else ""
+    return note + shorten(verdict.brief(task.task.name, task.error), _SHOWN_MESSAGE)

@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, StepError
+from stepkit.run_local import last_words
 from stepkit.run_local.progress import table
 from stepkit.run_local.scheduler import EndedTask, Scheduler
 from stepkit.run_local.task_run import Machine
@@ -52,10 +53,10 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     ended = scheduler.in_order()
     for line in table(ended):
         logger.info("%s", plan.secrets.redact(line))
-    for path in (task.results["summary"] for task in ended if "summary" in task.results):
-        logger.info("summary: %s", plan.secrets.redact(str(path)))
     results, missing = _pipeline_results(plan, ended)
-    error = next((task.error for task in ended if task.failed), None) or missing
+    error = last_words.first_cause(ended) or missing
+    for line in last_words.lines(ended, error):
+        logger.info("%s", plan.secrets.redact(line))
     tolerated = sum(task.results.get("status") == "tolerated" for task in ended)
     ignored = sum(task.error is not None and task.ignored for task in ended)
     skipped = sum(bool(task.skipped) for task in ended)

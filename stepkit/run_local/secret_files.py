@@ -74,7 +74,13 @@ class Secrets:
 
     def redacted(self, error: StepError) -> StepError:
         """Return ``error`` with every secret in its message masked."""
-        return type(error)(self.redact(str(error)), reason=error.reason, outputs=error.outputs)
+        return type(error)(
+            self.redact(str(error)),
+            reason=error.reason,
+            outputs=error.outputs,
+            evidence=error.evidence,  # its report masked it
+            place=error.place,
+        )
 
     def _find(self, use: SecretUse) -> Path | None:
         """Return the file of a key, None for a missing one that is optional."""

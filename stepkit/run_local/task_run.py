@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import threading
 import time
@@ -15,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
-from stepkit.run_local import task_results, verdict
+from stepkit.run_local import task_evidence, task_results, verdict
+from stepkit.run_local.child_log import ChildLog
 from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
 from stepkit.system import atomic_files, cgroup, process
 from stepkit.tekton.yaml_documents import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stepkit.run_local.plan import TaskRun
     from stepkit.run_local.step_command import Command
 
@@ -29,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 # Its output comes at once, and its log, which this process logs again, is plain text.
 _OF_EACH_STEP: Final = {"PYTHONUNBUFFERED": "1", "STEPKIT_LOG_FORMAT": "plain"}
-_STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
 
 STEP_FAILED: Final = "StepFailed"  # Tekton's reasons, from 1.12 on; before, both were "Failed"
 STEP_OOM: Final = "StepOOM"
@@ -133,6 +134,12 @@ class _Attempt:
         if self.machine.stop.is_set():
             return self._cancelled()
         argv, env = command.process(self.machine.secrets.read)
+        log = ChildLog(
+            self.run.label,
+            argv,
+            alone=len(self.commands) == 1,
+            redact=self.machine.secrets.redact,
+        )
         named = {name for name, _ in command.env}  # an optional secret may be missing from env
         inherited = {name: value for name, value in os.environ.items() if name not in named}
         limit, own = self._limit(command)
@@ -142,7 +149,7 @@ class _Attempt:
             cwd=command.directory,
             env={**inherited, **_OF_EACH_STEP, **env},
             timeout=limit,
-            on_line=self._log,
+            on_line=log.log,
             stop=self.machine.stop,
             grace=GRACE_SECONDS,
             kill=self.machine.kill,
@@ -152,7 +159,7 @@ class _Attempt:
             return self._cancelled()
         if done.timed_out:
             return self._timed_out(command, own=own)
-        return self._ended(command, done, oom_killed=kills != cgroup.oom_kills())
+        return self._ended(command, argv, done, oom_killed=kills != cgroup.oom_kills())
 
     def _limit(self, command: Command) -> tuple[float | None, bool]:
         """Return the seconds that are left, and whether the limit is the step's own."""
@@ -163,7 +170,7 @@ class _Attempt:
         return left, False
 
     def _ended(
-        self, command: Command, done: process.Completed, *, oom_killed: bool
+        self, command: Command, argv: Sequence[str], done: process.Completed, *, oom_killed: bool
     ) -> Outcome | None:
         """Return how the Task ended if it ends here; ``oom_killed``: any process was."""
         code = _KILLED if done.code < 0 else done.code
@@ -179,6 +186,7 @@ class _Attempt:
                 left.texts,
                 self.machine.secrets.redact,
                 oom_killed=oom_killed,
+                evidence=task_evidence.find(argv, done.code, command.directory),
             )
             found = self._read(strict=False)
             reason = STEP_OOM if error.reason is Reason.OUT_OF_MEMORY else STEP_FAILED
@@ -204,15 +212,6 @@ class _Attempt:
     def _cancelled(self) -> Outcome:
         error = verdict.cancelled(self.run.label)
         return Outcome(status="Failed", reason="TaskRunCancelled", error=error)
-
-    def _log(self, line: str) -> None:
-        """Log a line of the child; a line with stepkit's time stamp keeps its level."""
-        stamp = _STAMP.match(line)
-        level = logging.getLevelNamesMapping()[stamp[1]] if stamp else logging.INFO
-        text = self.machine.secrets.redact(line[stamp.end() :] if stamp else line)
-        if text.strip():  # only the end of the task is an error that a CI service points out
-            extra = {"block": "inside"} if level == logging.ERROR else None
-            logger.log(level, "[%s] %s", self.run.label, text, extra=extra)
 
     def _written(self) -> task_results.Written:
         limit = verdict.room_for_results(len(self.commands))

@@ -10,6 +10,7 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, Use
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stepkit.errors import Evidence
     from stepkit.system.process import Completed
 
 _MESSAGE: Final = 4096  # bytes: a container's termination message, where Tekton keeps them all
@@ -30,6 +31,7 @@ def failure(
     redact: Callable[[str], str],
     *,
     oom_killed: bool = False,
+    evidence: Evidence | None = None,
 ) -> StepError:
     """Return the error of a step that failed, from its exit code and from what it wrote.
 
@@ -39,7 +41,7 @@ def failure(
     """
     if oom_killed and done.code in _SIGKILLED:
         message = f"task {label} was killed for memory: the OOM killer ended a process of it"
-        return ToolError(message, reason=Reason.OUT_OF_MEMORY)
+        return ToolError(message, reason=Reason.OUT_OF_MEMORY, evidence=evidence)
     errors = [match[1] for line in done.output.splitlines() if (match := _ERROR_LINE.search(line))]
     said = (results.get("message", "").strip() or (errors or [""])[-1]).strip()
     what, usual = f"failed with exit code {done.code}", Reason.TASK_FAILED
@@ -49,7 +51,12 @@ def failure(
     text = f"task {label} {what}" + (f": {said}" if said else "")
     word = results.get("reason", "").strip()
     reason = Reason(word) if word in set(Reason) and word != Reason.OK else usual
-    return kind(redact(text), reason=reason)
+    return kind(redact(text), reason=reason, evidence=evidence)
+
+
+def brief(label: str, error: StepError) -> str:
+    """Return the message of a task's error without the words that name the task."""
+    return str(error).removeprefix(f"task {label} ").removeprefix("failed with ")
 
 
 def timed_out(label: str, what: str, seconds: float) -> StepError:

@@ -1,0 +1,39 @@
+"""What shows why a task failed: the evidence in the report that its step wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepkit import steps
+from stepkit.formats import evidence_text
+from stepkit.report import read_step_reports
+from stepkit.report.record_error import record_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepkit.errors import Evidence
+
+
+def find(argv: Sequence[str], exit_code: int, directory: Path | None) -> Evidence | None:
+    """Return the evidence in the report of the command ``argv``, None if it has none.
+
+    A report with another exit code is that of an earlier run. Relative paths begin at
+    ``directory``.
+    """
+    path = _report(argv)
+    if path is None:
+        return None
+    entry = read_step_reports.read((directory or Path()) / path, steps.in_report)
+    error = record_error(entry.data.get("error"))
+    return evidence_text.of_json(error) if error and entry.exit_code == exit_code else None
+
+
+def _report(argv: Sequence[str]) -> Path | None:
+    for place, part in enumerate(argv):
+        flag, equals, value = part.partition("=")
+        if flag == "--report":
+            value = value if equals else next(iter(argv[place + 1 :]), "")
+            return Path(value) if value else None
+    return None
