@@ -1,0 +1,1 @@
+"""The index over many runs: runs.json and index.html, from the runs' records alone."""

@@ -1,0 +1,294 @@
+"""The index beside its runs: what is read, written, and kept when several write at once."""
+
+import json
+import multiprocessing
+import os
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_records
+
+from stepkit.errors import ToolError
+from stepkit.formats import json_schema
+from stepkit.report.index import index_page, keep_index, runs_json
+from stepkit.report.index.directory_store import DirectoryStore
+from stepkit.report.run_json import RunJson
+from stepkit.system import locks
+
+SCHEMA = Path(runs_json.__file__).with_name("runs.schema.json")
+
+
+def write(directory: Path, hour: int = 10, *, record: RunJson | None = None, **values: Any) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    started = f"2026-11-30T{hour:02}:00:00.000+00:00"
+    made = {**(record or run_records.run()), "started": started, **values}
+    (directory / "run.json").write_text(json.dumps(made))
+    (directory / "report.html").write_text("report")
+    return directory / "run.json"
+
+
+def keep(root: Path) -> keep_index.Kept:
+    return keep_index.keep(DirectoryStore(root))
+
+
+def read(root: Path) -> Any:
+    """Return runs.json, which must fit its schema."""
+    found = json.loads((root / "runs.json").read_text())
+    problems = json_schema.find_problems(found, SCHEMA)
+    assert not problems, problems
+    return found
+
+
+def test_the_index_links_each_report_and_the_pointers_lead_to_the_latest(tmp_path: Path) -> None:
+    write(tmp_path / "team/run 1", 9)
+    write(tmp_path / "run-2/artifacts", 10, record=run_records.failed())
+    (tmp_path / "run-3").mkdir()
+    (tmp_path / "run-3/run_lite.json").write_text(json.dumps(run_records.run(started=None)))
+
+    kept = keep(tmp_path)
+
+    assert (kept.read, kept.pages, len(kept.unreadable)) == (3, 1, 0)
+    found = read(tmp_path)
+    assert [(r["path"], r["report"]) for r in found["runs"]] == [
+        ("run-2/artifacts/run.json", "run-2/artifacts/report.html"),
+        ("team/run 1/run.json", "team/run 1/report.html"),
+        ("run-3/run_lite.json", ""),
+    ]
+    page = (tmp_path / "index.html").read_text()
+    assert '<a href="run-2/artifacts/report.html">' in page
+    assert '<a href="team/run%201/report.html">' in page
+    assert '<a href="run-3/run_lite.json">' in page
+    assert "passed 2 of the last 3" in page
+    assert 'url=../run-2/artifacts/report.html"' in (tmp_path / "latest/index.html").read_text()
+    passed = (tmp_path / "latest-passed/index.html").read_text()
+    assert 'url=../team/run%201/report.html"' in passed
+
+
+def test_only_new_and_changed_records_are_read_again(tmp_path: Path) -> None:
+    first = write(tmp_path / "1", 9)
+    write(tmp_path / "2", 10)
+    keep(tmp_path)
+    write(tmp_path / "3", 11)
+    first.write_text(json.dumps(run_records.failed()))
+
+    kept = keep(tmp_path)
+
+    assert kept.read == 2
+    assert {r["path"]: r["verdict"] for r in read(tmp_path)["runs"]} == {
+        "1/run.json": "failed",
+        "2/run.json": "passed",
+        "3/run.json": "passed",
+    }
+
+
+def test_a_run_that_was_removed_leaves_the_index_and_a_later_report_comes_in(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "1").mkdir()
+    write(tmp_path / "1").with_name("report.html").unlink()
+    removed = write(tmp_path / "2")
+    keep(tmp_path)
+    removed.unlink()
+    (tmp_path / "1/report.html").write_text("late")
+
+    kept = keep(tmp_path)
+
+    assert kept.read == 0
+    assert [r["report"] for r in read(tmp_path)["runs"]] == ["1/report.html"]
+
+
+def test_torn_hostile_and_unreadable_records_are_listed_as_such(tmp_path: Path) -> None:
+    write(tmp_path / "good")
+    for name, content in {"torn": '{"schema": ', "other": "[]", "empty": ""}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link/run.json").symlink_to("/dev/zero")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe/run.json")
+    huge = write(tmp_path / "huge")
+    os.truncate(huge, 51 << 20)  # sparse
+
+    kept = keep(tmp_path)
+
+    assert {row["path"]: row["unreadable"] for row in kept.unreadable} == {
+        "torn/run.json": "it is not whole",
+        "other/run.json": "it is not the record of a run (stepkit.run/1)",
+        "empty/run.json": "it is empty",
+        "huge/run.json": "it has more than 50 MiB",
+        "pipe/run.json": f"cannot read {tmp_path / 'pipe/run.json'}: it is not a regular file"[
+            :120
+        ],
+    }
+    read(tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "○ unreadable" in page
+    assert "it is not whole" in page
+
+
+def test_hostile_text_is_text_in_the_page(tmp_path: Path) -> None:
+    evil = "</style><script>alert(1)</script>\u202e\x1b[31m"
+    record = run_records.failed()
+    record["notebooks"][0].update({"name": evil, "variant": '"><img src=x>'})
+    assert record["cause"]
+    record["cause"]["message"] = evil
+    record["repositories"][0]["commit"] = evil
+    write(tmp_path / 'a"><script>', record=record, title=evil)
+
+    keep(tmp_path)
+
+    for name in ("index.html", "latest/index.html"):
+        page = (tmp_path / name).read_text()
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert 'a"><script>' not in page
+        assert "\u202e" not in page
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"schema": "stepkit.runs/9", "runs": []}',
+        '{"schema": "stepkit.runs/1", "runs": [{"path": "1/run.json", "version": "x"}]}',
+        '{"schema": "stepkit.runs/1", "runs": [], "targets": {"success": "all"}}',
+    ],
+)
+def test_a_runs_json_that_cannot_be_used_is_made_anew(tmp_path: Path, content: str) -> None:
+    write(tmp_path / "1")
+    (tmp_path / "runs.json").write_text(content)
+
+    keep(tmp_path)
+
+    assert [row["path"] for row in read(tmp_path)["runs"]] == ["1/run.json"]
+
+
+def test_targets_stay_until_others_are_given(tmp_path: Path) -> None:
+    targets: Any = {
+        "success": 80.0, "duration_ms": 1, "gpu_utilisation": 5.0, "recovery_ms": 2
+    }  # fmt: skip
+    keep_index.keep(DirectoryStore(tmp_path), targets=targets)
+
+    keep(tmp_path)
+
+    assert read(tmp_path)["targets"] == targets
+
+
+def test_an_empty_directory_has_an_index_without_runs(tmp_path: Path) -> None:
+    keep(tmp_path)
+
+    assert "No runs yet" in (tmp_path / "index.html").read_text()
+    assert "There is none yet" in (tmp_path / "latest/index.html").read_text()
+    assert read(tmp_path)["runs"] == []
+
+
+def test_pages_of_five_hundred_runs_link_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_page, "PER_PAGE", 2)
+    for hour in range(5):
+        write(tmp_path / str(hour), hour)
+
+    kept = keep(tmp_path)
+
+    assert kept.pages == 3
+    first, second, third = (
+        (tmp_path / name).read_text() for name in ("index.html", "index-2.html", "index-3.html")
+    )
+    assert 'href="4/report.html"' in first
+    assert 'href="2/report.html"' in second
+    assert 'href="0/report.html"' in third
+    assert '<a href="index-2.html">2</a>' in first
+    assert '<a href="index.html">1</a>' in third
+    assert 'id="figures"' in first
+    assert 'id="figures"' not in second
+
+
+class Contended(DirectoryStore):
+    """A store without locks, in which another run comes in between a few times."""
+
+    def __init__(self, root: Path, times: int) -> None:
+        super().__init__(root)
+        self.times = times
+        self.root = root
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def replace(self, key: str, content: bytes, media_type: str, *, version: str | None) -> bool:
+        if key == "index.html" and self.times:
+            self.times -= 1
+            write(self.root / f"other-{self.times}")
+            keep(self.root)
+        return super().replace(key, content, media_type, version=version)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_who_comes_in_between_is_in_the_index_afterwards(tmp_path: Path) -> None:
+    write(tmp_path / "mine")
+
+    keep_index.keep(Contended(tmp_path, 3))
+
+    page = (tmp_path / "index.html").read_text()
+    for name in ("mine", "other-0", "other-1", "other-2"):
+        assert f'href="{name}/report.html"' in page
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_store_that_never_rests_ends_the_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep_index, "_ATTEMPTS", 3)
+    monkeypatch.setattr(DirectoryStore, "replace", lambda *_, **__: False)
+
+    with pytest.raises(ToolError, match="other runs changed the index while it was made, 3 times"):
+        keep(tmp_path)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepkit.report.index.keep_index.time.sleep", lambda _: None)
+
+
+def _publish(root: str, number: int) -> None:
+    write(Path(root, f"run-{number}"))
+    keep(Path(root))
+
+
+def test_eight_runs_that_end_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_publish, args=(str(tmp_path), n)) for n in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert len(read(tmp_path)["runs"]) == 8
+    page = (tmp_path / "index.html").read_text()
+    assert all(f'href="run-{n}/report.html"' in page for n in range(8))
+
+
+def test_who_comes_while_the_index_is_written_waits(tmp_path: Path) -> None:
+    write(tmp_path / "1")
+    late = threading.Thread(target=keep, args=(tmp_path,))
+
+    with locks.locked_directory(tmp_path):
+        late.start()
+        late.join(0.2)
+        assert not (tmp_path / "runs.json").exists()
+
+    late.join(60)
+    assert len(read(tmp_path)["runs"]) == 1
+
+
+def test_the_time_of_the_index_is_now(tmp_path: Path) -> None:
+    keep(tmp_path)
+
+    updated = datetime.fromisoformat(read(tmp_path)["updated"])
+    assert abs((datetime.now(UTC) - updated).total_seconds()) < 600
