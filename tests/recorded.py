@@ -10,7 +10,7 @@ from stepkit.report.run_json import RunJson
 from stepkit.steps import summarize
 
 
-def summarized(run: Path, **options: Any) -> RunJson:
+def summarized(run: Path, /, **options: Any) -> RunJson:
     """Return run.json of the reports in ``run``/reports, which fits the published schema."""
     options = {"reports": run / "reports", "summary": run / "artifacts/STEP_SUMMARY.md", **options}
     outputs = summarize.run(summarize.Options(**options))

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import summarized
 
@@ -84,7 +84,7 @@ STEPS: dict[str, str] = {steps.in_report(name).section: name for name in steps.M
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", list(filter(None, get_args(Section))))
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_reports_of_a_section_make_a_record(section: str, data: st.DataObject) -> None:
     report = data.draw(reports(section, STEPS[section]))

@@ -1,0 +1,186 @@
+"""summarize writes run.json: where, in which order, and what it says of where the run was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_records
+from recorded import summarized
+from step_reports import write_report
+
+from stepkit.cli import main as cli
+from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
+from stepkit.steps import summarize
+
+FAILED = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Return the directory of a run with one report."""
+    write_report(tmp_path / "reports", "execute-notebook", message="2 of 2 cells ran")
+    return tmp_path
+
+
+def by_command_line(run: Path, *flags: str) -> dict[str, Any]:
+    """Return the identity of a run that a command in this environment summarized."""
+    words = [f"--reports={run}/reports", f"--summary={run}/artifacts/STEP_SUMMARY.md", *flags]
+    assert cli.main(["summarize", *words]) == 0
+    record = json.loads((run / "artifacts/run.json").read_bytes())
+    run_records.validate(record)
+    identity: dict[str, Any] = record["identity"]
+    return identity
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("summary", "name"),
+    [
+        ("STEP_SUMMARY.md", "run.json"),
+        ("STEP_SUMMARY_lite.md", "run_lite.json"),
+        ("page.md", "run.json"),
+    ],
+)
+def test_the_record_is_beside_the_summary_with_its_suffix(
+    run: Path, summary: str, name: str
+) -> None:
+    record = summarized(run, summary=run / "out" / summary)
+
+    assert record["verdict"] == "passed"
+    assert names(run / "out") == {name, summary}
+
+
+def test_the_record_goes_where_it_is_asked_to(run: Path) -> None:
+    record = summarized(run, run=run / "records/1.json")
+
+    assert record["steps"][0]["report"] == "../reports/execute-notebook.json"
+    assert names(run / "records") == {"1.json"}
+    assert names(run / "artifacts") == {"STEP_SUMMARY.md"}
+
+
+def test_the_summary_comes_after_the_record(run: Path) -> None:
+    summarized(run)
+
+    written = {path.stat().st_mtime_ns: path.name for path in (run / "artifacts").iterdir()}
+    assert written[max(written)] == "STEP_SUMMARY.md"
+    assert len(written) > 1
+
+
+def test_a_summary_of_nothing_has_a_record_of_nothing(tmp_path: Path) -> None:
+    options = summarize.Options(reports=tmp_path / "reports", summary=tmp_path / "STEP_SUMMARY.md")
+
+    with pytest.raises(ConfigurationError, match="there are no reports"):
+        summarize.run(options)
+
+    record = json.loads((tmp_path / "run.json").read_bytes())
+    run_records.validate(record)
+    assert (record["verdict"], record["steps"], record["started"]) == ("incomplete", [], None)
+
+
+def test_a_record_that_cannot_be_written_fails_the_step_and_leaves_the_summary(run: Path) -> None:
+    (run / "artifacts/run.json").mkdir(parents=True)
+
+    with pytest.raises(ConfigurationError, match=r"run\.json: it exists and is not a regular file"):
+        summarized(run)
+
+    assert (run / "artifacts/STEP_SUMMARY.md").read_text().startswith("# ")
+    assert (run / "artifacts/run.json").is_dir()
+
+
+def test_a_full_disk_leaves_no_record_of_an_earlier_run(run: Path, small_disk: Path) -> None:
+    earlier = small_disk / "run.json"
+    earlier.write_text("{}")
+    with pytest.raises(OSError, match="No space"), (small_disk / "filler").open("wb") as filler:
+        filler.write(b"x" * 10_000_000)
+
+    with pytest.raises(ToolError, match="No space left on device") as caught:
+        summarized(run, run=earlier)
+
+    assert caught.value.reason == Reason.DISK_FULL
+    assert not earlier.exists()
+    assert (run / "artifacts/STEP_SUMMARY.md").exists()
+
+
+def test_the_verdict_counts_more_than_a_record_that_cannot_be_written(run: Path) -> None:
+    write_report(run / "reports", "execute-notebook", **FAILED)
+    (run / "artifacts/run.json").mkdir(parents=True)
+
+    with pytest.raises(UserCodeError, match="execute-notebook: KeyError") as caught:
+        summarized(run, enforce=True)
+
+    assert isinstance(caught.value.outputs, summarize.Outputs)
+    assert caught.value.outputs.run is None
+
+
+GITHUB = {
+    "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "lab/notebooks", "GITHUB_RUN_ID": "77",
+}  # fmt: skip
+CI = {
+    "github": (GITHUB, "https://github.com/lab/notebooks/actions/runs/77"),
+    "gitlab": (
+        {"GITLAB_CI": "true", "CI_PIPELINE_URL": "https://me:pw@gitlab.com/a/-/pipelines/7"},
+        "https://***@gitlab.com/a/-/pipelines/7",
+    ),
+    "jenkins": (
+        {"JENKINS_URL": "https://ci.example.org", "BUILD_URL": "https://ci.example.org/job/7"},
+        "https://ci.example.org/job/7",
+    ),
+    "local": ({}, None),
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Empty the environment of what a CI system sets."""
+    for variables, _ in CI.values():
+        for name in variables:
+            monkeypatch.delenv(name, raising=False)
+    for name in ("GITHUB_STEP_SUMMARY", "STEPKIT_IMAGE", "STEPKIT_COMMIT"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("host", CI)
+def test_the_environment_says_what_ran_it_and_where_to_find_it(
+    run: Path, environment: pytest.MonkeyPatch, host: str
+) -> None:
+    variables, url = CI[host]
+    for name, value in variables.items():
+        environment.setenv(name, value)
+
+    identity = by_command_line(run)
+
+    assert (identity["host"], identity["url"]) == (host, url)
+    assert (identity["image"], identity["image_digest"]) == (None, None)
+
+
+def test_half_an_environment_gives_no_address(run: Path, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GITHUB_RUN_ID", "77")
+
+    assert by_command_line(run)["url"] is None
+
+
+def test_flags_say_it_before_the_environment_does(
+    run: Path, environment: pytest.MonkeyPatch
+) -> None:
+    for name, value in GITHUB.items():
+        environment.setenv(name, value)
+    environment.setenv("STEPKIT_COMMIT", "97959ef3")
+
+    identity = by_command_line(
+        run, "--host=tekton", "--run-url=https://dashboard/run-1",
+        f"--image=registry.example.org/stepkit:1@sha256:{SHA256}",
+    )  # fmt: skip
+
+    assert (identity["host"], identity["url"]) == ("tekton", "https://dashboard/run-1")
+    assert identity["image"] == "registry.example.org/stepkit:1"
+    assert (identity["image_digest"], identity["stepkit_commit"]) == (
+        f"sha256:{SHA256}",
+        "97959ef3",
+    )
