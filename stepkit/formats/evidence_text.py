@@ -16,7 +16,6 @@ _WIDTH: Final = 75  # characters of a headline, as in IPython's tracebacks
 _BEFORE: Final = 4  # lines of source before the one that failed
 _AFTER: Final = 2
 _MOST_SOURCE: Final = 10  # lines of source where it is unknown which one failed
-_RULE: Final = re.compile(r"-{20,}")
 
 
 def of_json(error: Mapping[str, Any]) -> Evidence:
@@ -67,10 +66,7 @@ def _error(evidence: Evidence) -> Iterator[str]:
         return
     if evidence.left_out:
         yield f"... {evidence.left_out} lines before"
-    first, *rest = plain(evidence.traceback).split("\n")
-    if not _RULE.fullmatch(first):
-        yield first
-    yield from rest
+    yield from plain(evidence.traceback).split("\n")
 
 
 def _output(evidence: Evidence) -> Iterator[str]:

@@ -104,4 +104,4 @@ def _around(source: str, line: int | None) -> tuple[str, int | None]:
         line = line and line - first + 1
     if rest := len(lines) - first - _MOST_SOURCE:
         shown += [f"... {rest} lines after"] if rest > 0 else []
-    return plain("\n".join(shown)), line
+    return plain(redact("\n".join(shown))), line

@@ -28,6 +28,7 @@ _ARROW: Final = re.compile(r"^-+> ?(\d+) ?(.*)$", re.MULTILINE)
 _TIMED: Final = re.compile(r"\s*(?:File )?<timed (?:exec|eval)>[:, line]*(\d+)")  # %%time's
 _OTHER_ERROR: Final = re.compile(r"\s*(?:The above exception was|During handling of the above)")
 _TRANSFORMED: Final = "get_ipython()."  # how IPython spells a magic and a shell command
+_RULE: Final = re.compile(r"-{20,}")  # above a traceback
 _FRAME: Final = re.compile(r"\s*(?:File )?(\S+\.py)\b")
 _OURS: Final = {
     "IPython": re.compile(r"/(?:IPython|ipykernel|traitlets|decorator)(?:/|\.py\Z)"),
@@ -93,6 +94,8 @@ def last_lines(traceback: Sequence[str]) -> tuple[str, int]:
     """
     items, left_out = _last_part(traceback)
     lines = [line for item in _folded(items) for line in item.split("\n")]
+    if lines and _RULE.fullmatch(plain(lines[0])):
+        del lines[0]
     while lines and not plain(lines[-1]).strip():
         lines.pop()
     shown = lines[-MOST_TRACEBACK:]

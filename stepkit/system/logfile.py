@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from stepkit.redaction import redact
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class StampedFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return one_line(super().format(record))
+        """Return the line; secrets that are registered, and those of URLs, are masked."""
+        return one_line(redact(super().format(record)))
 
 
 class _File(logging.FileHandler):

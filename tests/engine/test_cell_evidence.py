@@ -132,12 +132,12 @@ def test_what_is_not_text_is_escaped(raised: Mapping[str, CellRun]) -> None:
 
 
 CRASH = """\
-import ctypes
+import ctypes, time
 
 def crash(address):
     ctypes.string_at(address)
 
-print('begun', flush=True)
+print('begun', flush=True); time.sleep(0.5)  # it is sent by another thread
 crash(0)"""
 
 

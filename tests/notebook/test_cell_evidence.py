@@ -52,6 +52,7 @@ def test_tracebacks_of_other_kernels_are_read_as_far_as_they_say(
 
     assert (found.ename, found.evalue, found.line) == ("KeyError", "'pca'", line)
     assert found.source == "x = 1\nload()"
+    assert RULE not in plain(found.traceback)
     assert plain(found.traceback).endswith(plain(traceback[-1] if traceback else ""))
 
 
