@@ -16,20 +16,27 @@ For example:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit import steps
 from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.http.post import post
 from stepkit.notify import apprise, github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
-from stepkit.report import short_message, steps_of_run
+from stepkit.report import short_message
 from stepkit.report.options import RunOptions
+from stepkit.report.record_run import record_run
+from stepkit.report.run_identity import IdentityOptions
+from stepkit.report.run_paths import RunPaths
 from stepkit.step import InReport
 from stepkit.system.retry import retrying
+
+if TYPE_CHECKING:
+    from stepkit.report import steps_of_run
+    from stepkit.report.run_json import RunJson
 
 logger = logging.getLogger(__name__)
 
@@ -87,16 +94,26 @@ def run(options: Options) -> Outputs:
         channels = _commit_status(options, "pending", "the run has begun")
         return _notify(options, "pending", channels)
     found = options.load(steps.in_report)
+    record = _record(options, found)
     passed = found.verdict.startswith("passed")
     # GitHub's "error": whether the notebooks would have passed is unknown.
     ended: github_status.State = "failure" if found.verdict == "failed" else "error"
-    description = f"{found.headline}: {short_message.cause(found)}".rstrip(": ")
+    description = f"{found.headline}: {short_message.cause(record)}".rstrip(": ")
     channels = _commit_status(options, "success" if passed else ended, description)
     if options.when == "failure" and passed:
         logger.info("%s: messages are sent for failures only", found.headline)
     else:
-        channels += _messages(options, found, passed=passed)
+        statuses = {entry.name: entry.status for entry in found.entries}
+        channels += _messages(options, record, statuses, passed=passed)
     return _notify(options, found.verdict, channels)
+
+
+def _record(options: Options, found: steps_of_run.Run) -> RunJson:
+    """Return the record of the run, as summarize makes it."""
+    reports = options.reports.absolute()
+    paths = RunPaths.of(found, record=reports.parent, directory=reports.parent, reports=reports)
+    identity = IdentityOptions().identity(None, None)
+    return record_run(found, paths, identity=identity, command_line=steps.command_line)
 
 
 def _notify(options: Options, verdict: str, channels: list[_Channel]) -> Outputs:
@@ -129,9 +146,14 @@ def _notify(options: Options, verdict: str, channels: list[_Channel]) -> Outputs
     return outputs
 
 
-def _messages(options: Options, found: steps_of_run.Run, *, passed: bool) -> list[_Channel]:
-    """Return a channel for each line of NOTIFY_URLS, and one for NOTIFY_WEBHOOK."""
-    text = short_message.render(found, link=options.link)
+def _messages(
+    options: Options, record: RunJson, statuses: Mapping[str, str], *, passed: bool
+) -> list[_Channel]:
+    """Return a channel for each line of NOTIFY_URLS, and one for NOTIFY_WEBHOOK.
+
+    ``statuses`` are those of the steps, by their names.
+    """
+    text = short_message.render(record, link=options.link)
     channels = []
     for number, line in enumerate((options.urls or "").splitlines(), start=1):
         if url := line.strip():
@@ -146,10 +168,11 @@ def _messages(options: Options, found: steps_of_run.Run, *, passed: bool) -> lis
             "schema": _SCHEMA,
             "text": f"{text.title}\n{text.body}".strip(),
             "title": options.title,
-            "verdict": found.verdict,
-            "cause": short_message.cause(found),
+            "verdict": record["verdict"],
+            "cause": short_message.cause(record),
             "link": options.link,
-            "steps": {entry.name: entry.status for entry in found.entries},
+            "steps": statuses,
+            **short_message.fields(record),
         }
         name, url = "NOTIFY_WEBHOOK", options.webhook.strip()
         send = partial(post, url, payload, name=name, timeout=options.timeout)

@@ -25,7 +25,8 @@ PASSED = {"cells-run": 9, "cells-total": 9}
 @pytest.fixture
 def passed(tmp_path: Path) -> Path:
     directory = tmp_path / "reports"
-    write_report(directory, "git-clone", outputs={"commit": COMMIT})
+    url = {"url": "https://git.example.com/notebooks"}
+    write_report(directory, "git-clone", outputs={"commit": COMMIT, **url}, options=url)
     options = {"notebook": "source/analysis.ipynb"}
     write_report(directory, "execute-notebook", outputs=PASSED, options=options)
     write_report(directory, "run-tests", outputs={"total": 5, "passed": 5})
@@ -90,6 +91,7 @@ def test_a_webhook_gets_the_verdict_then_the_cause(failed: Path, server: Web) ->
         "execute-notebook failed (cell-error): cell 4: KeyError: 'pca'",
         "analysis.ipynb: 4 of 9 cells ran",
         "tests: 3 of 5 passed",
+        "took 1.5 s, 0123456789ab of https://git.example.com/notebooks",
         link,
     ]
     assert request.json["schema"] == "stepkit.notification/1"
@@ -154,12 +156,14 @@ def test_mentions_in_the_error_of_a_notebook_are_defused(passed: Path, server: W
 def test_several_notebooks_are_counted(passed: Path, server: Web) -> None:
     notebook = {"name": "a", "status": "passed", "message": "", "until": "", "seconds": 1.0,
                 "cells_run": 1, "cells_total": 1, "tolerated": 0, "report": None}  # fmt: skip
-    items = [notebook, {**notebook, "name": "b", "status": "failed"}]
+    failed = {"name": "b", "status": "failed", "message": "cell 2 raised KeyError"}
+    items = [notebook, {**notebook, **failed}]
     write_report(passed, "execute-notebooks", outputs={"notebooks": items})
 
     run(passed, webhook=server.url)
 
-    assert "1 of 2 notebooks passed" in server.requests[0].json["text"]
+    lines = server.requests[0].json["text"].splitlines()
+    assert lines[1:3] == ["2 of 3 notebooks passed", "b failed: cell 2 raised KeyError"]
 
 
 def test_a_chat_and_an_e_mail_address_get_the_message(failed: Path, server: Web) -> None:
