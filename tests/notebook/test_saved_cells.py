@@ -60,6 +60,27 @@ def test_each_cell_has_the_status_that_papermill_noted(tmp_path: Path) -> None:
     assert enames == ["", "", *["KeyError"] * 4, ""]
 
 
+def test_the_evidence_of_a_cell_is_read_from_its_outputs(tmp_path: Path) -> None:
+    trace = ["Cell In[1], line 2\n----> 2     return {}[name]\n", "KeyError: 'pca'"]
+    error = nbformat.v4.new_output("error", ename="KeyError", evalue="'pca'", traceback=trace)
+    printed = nbformat.v4.new_output("stream", name="stdout", text="loading\n10 %\r20 %\n")
+    path = save(
+        tmp_path / "a.ipynb",
+        cell("def load(name):\n    return {}[name]\nload('pca')", {"status": "failed"}, error),
+        cell("wait()\ndone()", {"status": "running"}, printed),
+    )
+
+    failed, running = read_cells(path, since=BEGAN)
+
+    assert failed.error is not None
+    assert running.error is not None
+    assert (failed.title, failed.error.line) == ("return {}[name]", 2)
+    assert failed.error.traceback.endswith("\nKeyError: 'pca'")
+    assert (running.status, running.title, running.error.line) == ("stopped", "done()", None)
+    assert running.error.output == ("loading", "20 %")
+    assert running.error.source == "wait()\ndone()"
+
+
 def test_the_file_of_an_earlier_run_says_nothing(tmp_path: Path) -> None:
     path = save(tmp_path / "a.ipynb", cell("1", {}), start_time="2026-11-30T07:59:59+00:00")
 
