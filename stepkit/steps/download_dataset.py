@@ -138,6 +138,8 @@ def run(options: Options) -> Outputs:
         try:
             loaded.append(_load(dataset, request, options, cache))
         except StepError as error:
+            for line in error.evidence.output if error.evidence else ():
+                logger.info("server: %s", line)
             outputs = _outputs(directory, loaded, pace.received)
             raise error.leaving(outputs, prefix=f"{dataset.path}: ") from error
     return _outputs(directory, loaded, pace.received)

@@ -127,15 +127,21 @@ def certificate(tmp_path: Path) -> Path:
         ("text/plain", b"", None),
     ],
 )  # fmt: skip
-def test_what_the_server_says_of_a_refusal_is_evidence(
-    place: Place, kind: str, body: bytes, said: list[str] | None
+def test_what_the_server_says_of_a_refusal_is_evidence_and_in_the_log(
+    place: Place,
+    kind: str,
+    body: bytes,
+    said: list[str] | None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     place.server.always = lambda _: Reply(status=403, body=body).having(Content_Type=kind)
 
     error = place.failed()
 
     assert "HTTP 403" in str(error)
     assert (list(error.evidence.output) if error.evidence else None) == said
+    assert all(f"server: {line}" in caplog.messages for line in said or ())
     assert not place.file.exists()
 
 
