@@ -11,6 +11,7 @@ import commands
 import data_server
 import message_servers
 import pytest
+import run_records
 from junit_files import cases, suites
 from message_servers import Web
 from samples import Origin, write_notebook
@@ -119,7 +120,12 @@ def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     published = {path.name for path in (tmp_path / "published/run-1").iterdir()}
     kept = {path.name for path in (tmp_path / "work/run-1/artifacts").iterdir()}
     assert published == kept
-    assert {"STEP_SUMMARY.md", "manifest.json", "output_analysis.html"} <= published
+    assert {"STEP_SUMMARY.md", "run.json", "manifest.json", "output_analysis.html"} <= published
+    record = json.loads((tmp_path / "published/run-1/run.json").read_text())
+    run_records.validate(record)
+    assert (record["verdict"], record["repositories"][0]["commit"]) == (verdict, commit)
+    assert record["identity"]["url"] == "https://dashboard.example.com/run-1"
+    assert "run.json" not in {artifact["path"] for artifact in record["artifacts"]}
     statuses = posts(server, f"/repos/lab/notebooks/statuses/{commit}")
     assert [status["state"] for status in statuses] == ["pending", state]
     (message,) = posts(server, "/hook")
@@ -224,6 +230,17 @@ def test_notebooks_side_by_side_have_one_report(tmp_path: Path) -> None:
     assert "| nb/other.ipynb | succeeded |" in summary
     listed = json.loads((place / "artifacts/manifest.json").read_text())["artifacts"]
     assert "nb/good.ipynb/output_analysis.html" in {artifact["path"] for artifact in listed}
+    record = json.loads((place / "artifacts/run.json").read_text())
+    run_records.validate(record)
+    assert [(notebook["path"], notebook["status"]) for notebook in record["notebooks"]] == [
+        ("../source/nb/good.ipynb", "passed"),
+        ("../source/nb/bad.ipynb", "failed"),
+        ("../source/nb/other.ipynb", "passed"),
+    ]
+    assert record["notebooks"][0]["page"] == "nb/good.ipynb/output_analysis.html"
+    assert (record["cause"]["notebook"], record["cause"]["cell"]) == (1, 0)
+    assert record["cause"]["error"]["evalue"] == "'pca'"
+    assert record["identity"]["id"] == "run-1"
 
 
 def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(tmp_path: Path) -> None:
