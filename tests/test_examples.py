@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import commands
 import nbformat
+import published_schemas
 import pytest
 
 from examples import demo
@@ -213,6 +214,7 @@ def test_a_failing_notebook_fails_before_its_end_with_its_reason(
     done = commands.stepkit("execute-notebook", *flags, cwd=tmp_path)
     assert done.returncode == code
     assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason
+    assert published_schemas.check_files(tmp_path) == {"report", "timeline"}
     cells = code_cells(tmp_path / "out.ipynb")
     silent = {cell.id for cell in cells if cell.execution_count is None}
     # The number of the last cell may be lost when the kernel is killed.
@@ -318,3 +320,12 @@ def test_the_lite_demo_passes_and_shows_its_files(tmp_path: Path) -> None:
     assert (run / "artifacts/output_analysis_lite.html").stat().st_size > 300_000
     assert "19 of 19 passed" in (run / "artifacts/STEP_SUMMARY_lite.md").read_text()
     assert f"artifacts in {run}/artifacts:\n" in done.stdout
+    assert published_schemas.check_files(tmp_path) == {"report", "run", "manifest", "timeline"}
+
+
+@pytest.mark.slow
+def test_a_failing_demo_writes_what_the_schemas_say(tmp_path: Path) -> None:
+    failing = "notebooks/failing/cell_error.ipynb"
+    done = run_demo("--notebook", failing, "--directory", str(tmp_path))
+    assert done.returncode == 3
+    assert published_schemas.check_files(tmp_path) == {"report", "run", "manifest", "timeline"}

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from inspect import get_annotations
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 from stepkit.formats import durations
 from stepkit.formats.shorten import shorten
@@ -45,6 +55,7 @@ class _NotGiven:
 
 NOT_GIVEN: Final = _NotGiven()
 _LARGEST: Final = 2**53  # of whole numbers: more than any option means, and exact in JSON
+_UNIONS: Final = (UnionType, Union)  # the second one with a Literal
 _SHOWN: Final = 40  # characters of a wrong value that a message shows
 
 
@@ -111,6 +122,8 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
     convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     text = f"{option.help}{_shown_default(option)}".replace("%", "%%")
     if POSITIONAL in option.notes:
+        if choices := _choices(option.hint):
+            text += f": {', '.join(choices)}"
         number: dict[str, Any] = {} if option.required else {"nargs": "?", "default": NOT_GIVEN}
         if several:
             number = {"nargs": "+"} if option.required else {"nargs": "*", "default": []}
@@ -161,15 +174,22 @@ class _AddPair(argparse.Action):
 
 def _metavar(option: Declared) -> str:
     hint = option.hint
-    if get_origin(hint) is tuple or isinstance(hint, UnionType):
+    if get_origin(hint) in {tuple, *_UNIONS}:
         hint = get_args(hint)[0]
     if hint is bool:
         return "true|false"
-    if get_origin(hint) is Literal:
-        return "|".join(get_args(hint))
+    if choices := _choices(option.hint):
+        return "|".join(choices)
     if DURATION in option.notes:
         return "DURATION"
     return {int: "N", float: "X"}.get(hint) or option.field.name.rpartition("_")[2].upper()
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """Return what a Literal of strings, which may be optional, consists of."""
+    if get_origin(hint) in _UNIONS:
+        hint = get_args(hint)[0]
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _shown_default(option: Declared) -> str:
@@ -209,15 +229,15 @@ def converter(hint: Any, notes: Sequence[object] = ()) -> Callable[[str], Any]:
 
 
 def _parse(text: str, hint: Any) -> Any:
-    if isinstance(hint, UnionType):  # X | None
+    if get_origin(hint) in _UNIONS:  # X | None
         hint = get_args(hint)[0]
     if hint is bool:
         if text.lower() not in {"true", "false"}:
             raise ValueError(f"{text!r} is neither true nor false")
         return text.lower() == "true"
-    if get_origin(hint) is Literal:
-        if text not in get_args(hint):
-            raise ValueError(f"{text!r} is none of {', '.join(get_args(hint))}")
+    if choices := _choices(hint):
+        if text not in choices:
+            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
         return text
     try:
         value = hint(text)

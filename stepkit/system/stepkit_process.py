@@ -25,6 +25,7 @@ _LEVELS: Final = {
     "ERROR": logging.ERROR,
     "CRITICAL": logging.CRITICAL,
 }
+_LAST_LINE: Final = "stepkit"  # the logger of a command's verdict, which its parent reports itself
 _RESULT: Final = re.compile(r"[a-z][a-z0-9-]*=")  # how stepkit prints an output on stdout
 
 
@@ -63,7 +64,7 @@ def _relay(prefix: str, line: str) -> None:
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             record = json.loads(line)
             level, text = _LEVELS.get(record["severity"], logging.INFO), str(record["body"])
-            block = record.get("block")
+            block = "inside" if record["logger"] == _LAST_LINE else record.get("block")
             extra = {"block": block} if block in logfile.BLOCK else None
     elif _RESULT.match(line):
         level = logging.DEBUG

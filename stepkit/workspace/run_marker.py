@@ -17,7 +17,8 @@ from stepkit.errors import ConfigurationError
 from stepkit.system import atomic_files, permissions, scratch
 
 NAME: Final = ".stepkit-run.json"
-SCHEMA: Final = "stepkit.run/1"
+SCHEMA: Final = "stepkit.run-directory/1"
+_READ: Final = {SCHEMA, "stepkit.run/1"}  # the second one is what 0.1.0 wrote
 
 _LARGEST: Final = 1 << 16  # bytes; a larger file is not a marker
 _LARGEST_REPORT: Final = 50 << 20  # bytes; a larger file is not a report
@@ -42,7 +43,7 @@ def read(directory: Path) -> Marker | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             fields: Any = json.loads(file.read(_LARGEST))
-        if fields["schema"] != SCHEMA:
+        if fields["schema"] not in _READ:
             return None
         created = datetime.fromisoformat(fields["created"])
         names = tuple(str(name) for name in fields["directories"])

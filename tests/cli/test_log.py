@@ -184,12 +184,14 @@ def test_a_block_is_plain_lines_elsewhere(
 
 
 def test_a_block_of_a_child_is_a_block_of_its_parent(caplog: pytest.LogCaptureFixture) -> None:
-    event = {"severity": "ERROR", "body": "why"}
+    event = {"severity": "ERROR", "body": "why", "logger": "stepkit.engine"}
     with caplog.at_level(logging.INFO):
         for block in ("begin", "end", "odd", ["x"]):
             stepkit_process._relay("a", json.dumps(event | {"block": block}))
+        stepkit_process._relay("a", json.dumps(event | {"logger": "stepkit"}))
 
-    assert [getattr(r, "block", None) for r in caplog.records] == ["begin", "end", None, None]
+    blocks = [getattr(record, "block", None) for record in caplog.records]
+    assert blocks == ["begin", "end", None, None, "inside"]
     assert {record.getMessage() for record in caplog.records} == {"a | why"}
 
 

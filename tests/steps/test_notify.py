@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import commands
+import published_schemas
 import pytest
 from data_server import dripping
 from message_servers import Web, mail, web
@@ -95,6 +96,7 @@ def test_a_webhook_gets_the_verdict_then_the_cause(failed: Path, server: Web) ->
         link,
     ]
     assert request.json["schema"] == "stepkit.notification/1"
+    assert published_schemas.problems(request.json) == []
     assert (request.json["verdict"], request.json["title"]) == ("failed", "Lab")
     assert request.json["steps"]["execute-notebook"] == "failed"
     assert (outputs.verdict, outputs.told) == ("failed", 1)

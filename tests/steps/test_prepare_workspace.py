@@ -97,13 +97,24 @@ def test_the_marker_names_run_directory_time_and_user(tmp_path: Path) -> None:
     marker = json.loads((tmp_path / "run-1" / run_marker.NAME).read_text())
     assert marker.pop("created").endswith("+00:00")
     assert marker == {
-        "schema": "stepkit.run/1",
+        "schema": "stepkit.run-directory/1",
         "run": "nightly",
         "directory": "run-1",
         "inode": (tmp_path / "run-1").stat().st_ino,
         "uid": os.geteuid(),
         "directories": ["artifacts"],
     }
+
+
+def test_the_marker_of_an_older_version_is_read(tmp_path: Path) -> None:
+    prepare(tmp_path / "run-1", run="nightly")
+    path = tmp_path / "run-1" / run_marker.NAME
+    path.write_text(path.read_text().replace("stepkit.run-directory/1", "stepkit.run/1"))
+
+    marker = run_marker.read(tmp_path / "run-1")
+
+    assert marker
+    assert (marker.run, marker.doubt) == ("nightly", "")
 
 
 def test_a_repeated_step_keeps_the_marker_and_what_the_run_made(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ MODULES: Final = {
     "show": "stepkit.cli.commands.show",
     "explain": "stepkit.cli.commands.explain",
     "compare": "stepkit.cli.commands.compare",
+    "schema": "stepkit.cli.commands.schema",
 }
 
 COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers
