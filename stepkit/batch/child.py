@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.batch.child_arguments import arguments
 from stepkit.batch.planned_notebook import NotebookRun, Places, Status
 from stepkit.errors import Reason, StepError
+from stepkit.formats import evidence_text
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.report import read_step_reports
 from stepkit.step import InReport
@@ -108,6 +109,7 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         cells_run=entry.output("cells-run"),
         cells_total=entry.output("cells-total"),
         tolerated=entry.tolerated,
+        error=evidence_text.of_json(error) if (error := entry.data.get("error")) else None,
     )
     reason = Reason(entry.reason) if entry.reason in set(Reason) else Reason.TOOL_FAILED
     if oom_killed and done.code == -SIGKILL:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stepkit.errors import Reason
+from stepkit.errors import Evidence, Reason
 
 Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run"]
 
@@ -112,7 +112,8 @@ class NotebookRun:
 
     ``reason`` is the reason in its report, and ``message`` explains it in a sentence. For a
     notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
-    its tolerated errors. ``report`` is the path of its own report, if it left one.
+    its tolerated errors. ``report`` is the path of its own report, if it left one, and ``error``
+    the evidence in it.
     """
 
     name: str
@@ -127,3 +128,4 @@ class NotebookRun:
     cells_total: int | None = None
     tolerated: int = 0
     report: Path | None = None
+    error: Evidence | None = None

@@ -165,8 +165,10 @@ class Kernel:
 
     def last_line(self) -> str:
         """Return the last line that the process printed after a colon, or ""."""
-        lines = [line for line in _lines(self.log) if not is_noise(line)]
-        return f": {lines[-1]}" if lines else ""
+        lines = _lines(self.log)
+        crash = kernel_stack.find(lines, fatal=True)
+        said = [line for line in lines[: crash[0] + 1 if crash else None] if not is_noise(line)]
+        return f": {said[-1]}" if said else ""
 
     def log_lines(self) -> None:
         """Log what the process printed since the last call, outside of the outputs of cells."""

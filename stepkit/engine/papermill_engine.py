@@ -94,9 +94,10 @@ def _raise_for(outcome: Any) -> None:
     try:
         notebook_verdict.judge(outcome.execution)
     except StepError as error:
+        if error.reason in {Reason.CELL_ERROR, Reason.EARLY_EXIT}:
+            return  # papermill shows the error that it finds
         for line in notebook_verdict.describe_failure(outcome.execution):
             logger.info("%s", line)
         if error.reason == Reason.TIMEOUT:
             raise CellTimeoutError(str(error)) from error
-        if error.reason not in {Reason.CELL_ERROR, Reason.EARLY_EXIT}:
-            raise DeadKernelError(str(error)) from error
+        raise DeadKernelError(str(error)) from error

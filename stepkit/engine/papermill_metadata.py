@@ -125,7 +125,7 @@ def mark_notebook(nb: Any, plan: Mapping[int, CellRun], ending: Ending) -> None:
     if bad is None:
         return
     number = nb.cells[bad.index].execution_count or bad.number
-    name = f"In [{number}]" if number else "the injected cell"
+    name = f"In [{number}]" if number else bad.name
     message = ERROR_MESSAGE_TEMPLATE.replace("In [%s]", name)
     if bad.status == "stopped":
         message = message.replace("An Exception was encountered at", _STOPPED[ending])

@@ -46,13 +46,15 @@ def failed_line(source: str, traceback: Sequence[str]) -> int | None:
     if not numbered:
         return None
     own = _execution(numbered[0][0])
-    found, item = next(pair for pair in reversed(numbered) if _execution(pair[0]) == own)
-    arrow = _ARROW.search(item)
-    number = int((arrow and arrow[1]) or found[2] or found[4] or 0)
-    lines = item.splitlines()
-    code = arrow[2] if arrow else lines[1] if len(lines) > 1 else ""
     timed = [int(time[1]) for frame in frames if (time := _TIMED.match(frame))]
-    return line_in_source(source, number, code.strip(), timed=timed[-1] if timed else None)
+    for found, item in reversed(numbered):
+        if _execution(found) == own:
+            arrow = _ARROW.search(item)
+            number = int((arrow and arrow[1]) or found[2] or found[4] or 0)
+            code = arrow[2] if arrow else item.partition("\n")[2].partition("\n")[0]
+            if line := line_in_source(source, number, code, timed=timed[-1] if timed else None):
+                return line
+    return None
 
 
 def line_in_source(
@@ -69,11 +71,12 @@ def line_in_source(
         number, code = number + timed, ""
     places = [blank + number, number, blank + number + 1]
     there = [place for place in places if 1 <= place <= len(lines)]
-    if not code or _TRANSFORMED in code:
+    if not code.strip() or _TRANSFORMED in code:
         return there[0] if there else None
-    same = [place for place in there if lines[place - 1].strip() == code]
-    same += [place for place, line in enumerate(lines, 1) if line.strip() == code]
-    return same[0] if same else None
+    anywhere = range(1, len(lines) + 1)
+    words = code.split()  # tabs of the source are blanks in a traceback
+    same = (place for place in [*there, *anywhere] if plain(lines[place - 1]).split() == words)
+    return next(same, None)
 
 
 def _execution(found: re.Match[str]) -> str | None:

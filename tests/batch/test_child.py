@@ -10,7 +10,7 @@ import pytest
 
 from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun, Places, Planned
-from stepkit.errors import Reason
+from stepkit.errors import Evidence, Reason
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.system import stepkit_process
 from stepkit.system.process import Completed
@@ -37,6 +37,17 @@ def test_exit_code_and_report_together_are_a_success(tmp_path: Path) -> None:
     assert (run.status, run.reason, run.message) == ("passed", "ok", "2 of 2 cells ran")
     assert (run.cells_run, run.cells_total, run.seconds) == (2, 2, 1.5)
     assert run.report == tmp_path / "a.json"
+
+
+def test_the_evidence_of_a_failed_notebook_is_that_of_its_report(tmp_path: Path) -> None:
+    shown = {"ename": "KeyError", "line": 2, "output": ["loading"]}
+    report = {**REPORT, "status": "failed", "exit_code": 3, "error": shown}
+
+    run = ended(tmp_path, report, 3)
+
+    assert run.error == Evidence(ename="KeyError", line=2, output=("loading",))
+    torn = ended(tmp_path, {**report, "error": {"output": 5}}, 3)
+    assert torn.message == "its report a.json cannot be read: error.output must be a list, not 5"
 
 
 def test_tolerated_errors_are_counted(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from stepkit.batch import verdict as batch_verdict
 from stepkit.batch.planned_notebook import NotebookRun
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import ConfigurationError, Evidence, Reason, StepError, ToolError, UserCodeError
 
 
 def run(name: str, status: Any, **more: Any) -> NotebookRun:
@@ -28,6 +28,13 @@ def error(*runs: NotebookRun) -> StepError:
 def test_a_run_in_which_all_passed_has_no_error() -> None:
     assert batch_verdict.error([GOOD, run("b", "passed")]) is None
     assert batch_verdict.sentence([GOOD, run("b", "passed")]) == "2 of 2 notebooks passed"
+
+
+def test_the_evidence_of_the_notebook_that_decided_is_kept() -> None:
+    shown = Evidence(ename="KeyError")
+    bad = run("b", "failed", exit_code=3, reason=Reason.CELL_ERROR, error=shown)
+
+    assert error(GOOD, failed("c", 4, Reason.NETWORK), bad).evidence is shown
 
 
 def test_tolerated_errors_are_counted_first() -> None:

@@ -29,6 +29,7 @@ RAISE: Mapping[str, tuple[int | None, str]] = {
     "column('umap')": (1, "column('umap')"),  # in a function of another cell
     "\n\n# first\n1/0": (4, "1/0"),  # IPython does not count blank lines at the start
     "    x = 1\n    1/0": (2, "1/0"),
+    "if True:\n\ty =\t1 / 0  # tabs": (2, "y = 1 / 0 # tabs"),
     "%%time\nx = 1\n1/0\ny = 2": (3, "1/0"),
     "%%capture\nx = 1\n\n1/0": (4, "1/0"),
     "%%bash\necho hello\nexit 3": (1, "%%bash"),
@@ -82,7 +83,7 @@ def test_a_cell_that_raised_is_named_by_the_line_that_failed(
     cell, error = raised[source], error_of(raised[source])
 
     assert (error.line, cell.title) == RAISE[source]
-    assert error.source == source.strip("\n") or error.source == source
+    assert error.source == plain(source)
 
 
 def test_the_evidence_of_an_error_three_calls_deep_is_complete(

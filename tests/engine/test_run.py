@@ -160,6 +160,10 @@ def test_a_kernel_that_never_answers_is_reported_with_its_last_line(
     [
         ("print('no driver', flush=True); os._exit(3)", "it exited with code 3: no driver"),
         ("os.kill(os.getpid(), 9)", "it exited with code -9"),
+        (
+            "import faulthandler; faulthandler.enable(); os.kill(os.getpid(), 11)",
+            "it exited with code -11: Fatal Python error: Segmentation fault",
+        ),
     ],
 )
 def test_a_kernel_that_dies_at_its_start_is_detected_at_once(

@@ -56,6 +56,16 @@ def test_tracebacks_of_other_kernels_are_read_as_far_as_they_say(
     assert plain(found.traceback).endswith(plain(traceback[-1] if traceback else ""))
 
 
+def test_a_function_of_an_injected_cell_is_not_taken_for_the_cell_that_called_it() -> None:
+    trace = [  # both ran as In [2]: the kernel counts none that is injected
+        "Cell In[2], line 3\n----> 3 load()\n",
+        "Cell In[2], line 2, in load()\n----> 2     return {}['pca']\n",
+        "KeyError: 'pca'",
+    ]
+
+    assert traceback_text.failed_line("x = 1\n\nload()", trace) == 3
+
+
 def test_frames_of_the_kernel_are_folded_to_a_line() -> None:
     lib = "/env/lib/python3.12/site-packages"
     frames = [
