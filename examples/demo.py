@@ -9,6 +9,7 @@ For example:
     make demo
     make demo DEMO_ARGS=--lite
     make demo DEMO_ARGS="--notebook notebooks/failing/cell_error.ipynb"
+    make demo DEMO_ARGS="--revision no-such-branch"
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ REPOSITORIES: Final = {
 }
 PIPELINE: Final = "tasks/pipelines/notebook-ci.yaml"
 NOTEBOOK: Final = "notebooks/scrna_preprocessing.ipynb"
+# Params of the Pipeline that a notebook needs to fail as it is meant to.
+PARAMS: Final = {"notebooks/failing/time_limit.ipynb": {"execution-timeout": "5s"}}
 LITE_SUFFIX: Final = "_lite"
 LITE_PARAMETERS: Final = ("max_cells=300", "n_top_genes=200")
 
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = shlex.join(command).replace(" --", " \\\n    --")  # one flag a line
         print(f"$ {shown}\n", flush=True)
         code = _run_pipeline(command)
-    _show_results(directory / run / "artifacts", "_lite" if arguments.lite else "")
+    _show_results(directory / run, LITE_SUFFIX if arguments.lite else "")
     return code
 
 
@@ -84,6 +87,11 @@ def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default=NOTEBOOK,
         metavar="PATH",
         help="a notebook in examples/notebooks-repository (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--revision",
+        default="",
+        help="branch, tag or commit of the notebooks (default: the only branch that there is)",
     )
     parser.add_argument(
         "--directory",
@@ -124,6 +132,9 @@ def _make_command(
         "marker": "single_cell",
         "token-secret": "git-token",  # the name that --secret gives the directory
     }
+    params |= PARAMS.get(arguments.notebook, {})
+    if arguments.revision:
+        params["notebooks-revision"] = arguments.revision
     if arguments.lite:
         params |= {"suffix": LITE_SUFFIX, "parameters": json.dumps(LITE_PARAMETERS)}
     command = [sys.executable, "-P", "-m", "stepkit", "run-local", PIPELINE]
@@ -155,19 +166,23 @@ def _run_pipeline(command: Sequence[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _show_results(artifacts: Path, suffix: str) -> None:
-    summary = artifacts / f"STEP_SUMMARY{suffix}.md"
-    if summary.is_file():
-        print(f"\n{summary.read_text(encoding='utf-8').rstrip()}")
-    found = sorted(path for path in artifacts.glob("*") if path.is_file())
-    if found:
-        print(f"\nartifacts in {artifacts}:")
-    for path in found:
-        print(f"  {path.name:<28} {path.stat().st_size / 1000:>8.1f} kB")
-    page = artifacts / f"output_analysis{suffix}.html"
-    for name, path in (("report", summary), ("page", page)):
+def _show_results(run: Path, suffix: str) -> None:
+    """Show the run on the terminal, and where to open its report."""
+    artifacts = run / "artifacts"
+    record = artifacts / f"run{suffix}.json"
+    if record.is_file():
+        show = [sys.executable, "-P", "-m", "stepkit", "show", str(record)]
+        print(flush=True)
+        subprocess.run(show, cwd=ROOT, check=False)  # noqa: S603 - an argument list, never a shell
+    print(f"\nartifacts in {artifacts}:")
+    names = (
+        ("report", f"report{suffix}.html"),
+        ("summary", f"STEP_SUMMARY{suffix}.md"),
+        ("page", f"output_analysis{suffix}.html"),
+    )
+    for what, path in ((what, artifacts / name) for what, name in names):
         if path.is_file():
-            print(f"{name}: {path.as_uri()}")
+            print(f"{what}: {path.as_uri()}")
     print(end="", flush=True)
 
 

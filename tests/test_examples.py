@@ -199,21 +199,36 @@ def test_a_notebook_ends_with_the_output_that_the_tests_look_for(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "reason"),
+    ("name", "code", "reason", "failed"),
     [
-        ("cell_error", 3, "cell-error"),
-        ("killed_kernel", 4, "kernel-died"),
-        ("early_exit", 3, "early-exit"),
+        ("cell_error", 3, "cell-error", 'return results["pca"]'),
+        pytest.param(
+            "magic_error", 3, "cell-error", 'share = counts[highest] / counts["mitochondrial"]',
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "syntax_error", 3, "cell-error", "shares = [count / sum(counts for count in counts]",
+            marks=pytest.mark.slow,
+        ),
+        ("killed_kernel", 4, "kernel-died", None),
+        pytest.param("time_limit", 3, "timeout", "time.sleep(60)", marks=pytest.mark.slow),
+        ("early_exit", 3, "early-exit", None),
     ],
-)
-def test_a_failing_notebook_fails_before_its_end_with_its_reason(
-    tmp_path: Path, name: str, code: int, reason: str
+)  # fmt: skip
+def test_a_failing_notebook_fails_before_its_end_with_its_reason_and_its_line(
+    tmp_path: Path, name: str, code: int, reason: str, failed: str | None
 ) -> None:
     flags = [f"--notebook={NOTEBOOKS}/failing/{name}.ipynb", f"--output={tmp_path}/out.ipynb"]
+    limit = demo.PARAMS.get(f"notebooks/failing/{name}.ipynb", {}).get("execution-timeout", "0")
+    flags += [f"--execution-timeout={min(limit, '1s')}"]
     flags += [f"--report={tmp_path}/report.json"]
     done = commands.stepkit("execute-notebook", *flags, cwd=tmp_path)
     assert done.returncode == code
-    assert json.loads((tmp_path / "report.json").read_text())["reason"] == reason
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["reason"] == reason
+    error = report["error"]
+    line = error["line"] and error["source"].split("\n")[error["line"] - 1].strip()
+    assert line == failed
     assert published_schemas.check_files(tmp_path) == {"report", "timeline"}
     cells = code_cells(tmp_path / "out.ipynb")
     silent = {cell.id for cell in cells if cell.execution_count is None}
