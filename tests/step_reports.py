@@ -7,6 +7,7 @@ from typing import Any
 from stepkit import steps
 from stepkit.report import read_step_reports
 from stepkit.report.steps_of_run import Run
+from stepkit.steps import summarize
 
 
 def write_report(directory: Path, name: str, **values: Any) -> None:
@@ -27,3 +28,11 @@ def load(directory: Path, *expected: str) -> Run:
     return read_step_reports.load(
         directory, steps.in_report, expected=expected, statuses={}, title="Run"
     )
+
+
+def summary(directory: Path, *expected: str, title: str = "Run") -> str:
+    """Return STEP_SUMMARY.md of the reports, which summarize writes in ``directory``/out."""
+    page = directory / "out/STEP_SUMMARY.md"
+    options = summarize.Options(reports=directory, summary=page, expect=expected, title=title)
+    summarize.run(options)
+    return page.read_text()

@@ -69,7 +69,7 @@ def record_notebook(
     entry, item = source.entry, source.item
     status = _status(source)
     given = entry.option("notebook") or item.get("path") or entry.name
-    path = paths.shown(given) or item.get("name", "")
+    path = paths.shown(given) or unchecked_values.line(item.get("name"))
     executed = paths.shown(entry.output("notebook"))
     cells = record_cells(entry, clock)
     total = unchecked_values.whole(_first(entry.output("cells-total"), item.get("cells_total")))

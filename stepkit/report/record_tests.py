@@ -23,7 +23,7 @@ def record_tests(entry: Entry, paths: RunPaths) -> TestsJson:
     """Return one run of a test suite."""
     return {
         "step": entry.name,
-        "message": entry.message,
+        "message": unchecked_values.line(entry.message),
         "total": unchecked_values.whole(entry.output("total")),
         "passed": unchecked_values.whole(entry.output("passed")),
         "failed": unchecked_values.whole(entry.output("failed")),

@@ -16,20 +16,22 @@ For example:
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
+from urllib.parse import quote
 
 from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
-from stepkit.report import markdown, steps_of_run
+from stepkit.report import shorten_record, steps_of_run
 from stepkit.report.options import RunOptions
 from stepkit.report.record_run import record_run
 from stepkit.report.run_identity import IdentityOptions
 from stepkit.report.run_paths import RunPaths, directory_of_run
-from stepkit.report.write_run_json import write_run_json
+from stepkit.report.summary import file_links, step_summary
 from stepkit.step import InReport
 from stepkit.system import atomic_files
 from stepkit.workspace import run_marker
@@ -54,6 +56,9 @@ class Options(RunOptions, IdentityOptions):
         "file to append the page to; by default $GITHUB_STEP_SUMMARY",
         DefaultFromEnv("GITHUB_STEP_SUMMARY"),
     ] = None
+    url_base: Annotated[
+        str, "web address of the directory with run.json, for links in GitHub's summary"
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +83,18 @@ def run(options: Options) -> Outputs:
     record = _record(options, found, path.parent)
     failed: StepError | None = None
     try:
-        write_run_json(path, record)
+        atomic_files.write_atomically(path, shorten_record.as_text(record))
     except StepError as error:  # the summary is worth having all the same
         failed = error
         logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
         with suppress(OSError):
             path.unlink()  # an earlier run's
-    page = markdown.render(found, beside=summary.parent)
+    page = step_summary.render(record, files_at=_relative(path.parent, summary.parent))
     atomic_files.write_atomically(summary, page)  # the last one: other tasks wait for it
     if options.github_summary:
+        # There is no file beside a job's summary: only what is published can be opened.
+        published = options.url_base or file_links.published_directory(record)
+        page = step_summary.render(record, files_at=published or None)
         with atomic_files.explaining(f"cannot append to {options.github_summary}"):
             atomic_files.append(options.github_summary, page)
     outputs = Outputs(
@@ -115,6 +123,15 @@ def _beside(summary: Path) -> Path:
     name, begin = summary.stem, "STEP_SUMMARY"
     suffix = name.removeprefix(begin) if name.startswith(begin) else ""
     return summary.with_name(f"run{suffix}.json")
+
+
+def _relative(directory: Path, start: Path) -> str:
+    """Return the relative address of ``directory`` for a page in ``start``."""
+    return (
+        ""
+        if directory == start
+        else quote(os.path.relpath(directory, start), errors="surrogateescape")
+    )
 
 
 def _record(options: Options, found: steps_of_run.Run, beside: Path) -> RunJson:

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from step_reports import load, write_report
+from step_reports import load, summary, write_report
 
-from stepkit.report import markdown
 
 OLD = {"number": 2, "index": 3, "id": "c", "seconds": 1.0, "status": "error",
        "first_line": "def deep(x):", "ename": "KeyError", "evalue": "'pca'"}  # fmt: skip
@@ -31,7 +30,7 @@ def test_the_cells_of_version_1_are_read_as_if_they_were_written_today(tmp_path:
         {"ename": "KeyError", "evalue": "'pca'"}, None, None,
     ]  # fmt: skip
     assert not {"first_line", "ename", "evalue"} & cells[0].keys()
-    assert "Cell 2 raised KeyError: 'pca':" in markdown.render(load(tmp_path), beside=tmp_path)
+    assert "Cell 2 (`def deep(x):`) raised KeyError: 'pca'\n" in summary(tmp_path)
 
 
 def test_a_cell_of_version_1_without_its_fields_is_refused(tmp_path: Path) -> None:
@@ -58,7 +57,7 @@ def test_of_a_newer_report_the_verdict_is_shown_and_nothing_else(tmp_path: Path)
         "3 of 4 cells ran; of its report only this row is shown: stepkit.report/3 is newer than "
         "this stepkit"
     )
-    assert "stepkit.report/3 is newer" in markdown.render(run, beside=tmp_path)
+    assert "stepkit.report/3 is newer" in summary(tmp_path)
 
 
 def test_a_newer_report_that_failed_fails_the_run(tmp_path: Path) -> None:

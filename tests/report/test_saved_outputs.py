@@ -5,9 +5,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from step_reports import load, write_report
+from step_reports import load, summary, write_report
 
-from stepkit.report import markdown
 
 KILLED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
 
@@ -28,7 +27,7 @@ def save(path: Path, *statuses: str, began: str = "2026-11-22T08:00:01+00:00") -
 def page(tmp_path: Path, **report: Any) -> str:
     values = {**KILLED, "options": {"output": str(tmp_path / "out.ipynb")}, **report}
     write_report(tmp_path / "reports", "execute-notebook", **values)
-    return markdown.render(load(tmp_path / "reports", "execute-notebook"), beside=tmp_path)
+    return summary(tmp_path / "reports", "execute-notebook")
 
 
 def test_a_killed_notebook_has_its_cells_in_the_summary(tmp_path: Path) -> None:
@@ -38,7 +37,7 @@ def test_a_killed_notebook_has_its_cells_in_the_summary(tmp_path: Path) -> None:
 
     assert "**execute-notebook failed** (killed): never ended" in shown
     assert "## Notebook: 1 of 3 cells ran" in shown
-    assert "Cell 2 was running when the execution ended:\n\n    cell(1)" in shown
+    assert "Cell 2 (`cell(1)`) was running when the execution ended\n" in shown
 
 
 def test_a_step_that_ended_has_the_cells_of_its_report(tmp_path: Path) -> None:

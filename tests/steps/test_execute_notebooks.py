@@ -12,17 +12,16 @@ from typing import Any
 
 import psutil
 import pytest
+import step_reports
 from junit_files import cases, suites
 from refusals import refusal
 from samples import write_notebook
 from waiting import until
 
-from stepkit import steps
 from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun
 from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
-from stepkit.report import markdown, read_step_reports
 from stepkit.step import Checks
 from stepkit.steps import execute_notebooks
 from stepkit.steps.execute_notebooks import Options, Outputs
@@ -242,10 +241,7 @@ def test_rules_variants_tolerance_and_pages_apply_to_notebooks_at_once(several: 
     assert "n is 7" in (several.out / "01_lite.html").read_text()
     assert "n is 1" in (several.out / "again.html").read_text()
     assert several.report("01_lite")["outputs"]["changes"][0]["what"]
-    run = read_step_reports.load(
-        several.out / "reports", steps.in_report, expected=(), statuses={}, title="Run"
-    )
-    page = markdown.render(run, beside=several.out)
+    page = step_reports.summary(several.out / "reports")
     assert page.startswith("# Run: passed with 2 tolerated errors")
     assert "### Changed by rules (variant lite)" in page
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from step_reports import load, write_report
+from step_reports import summary, write_report
 
 from stepkit import steps
 from stepkit.gpu.monitor import timeline
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Timeline, Xid
-from stepkit.report import markdown, read_step_reports
+from stepkit.report import read_step_reports
 from stepkit.system.nvml import Device
 
 GIB = 2**30
@@ -26,7 +26,7 @@ def page(directory: Path, options: Any = None, **outputs: Any) -> str:
     ]  # fmt: skip
     outputs = {"cells-run": 2, "cells-total": 2, "cells": cells, **outputs}
     write_report(directory, "execute-notebook", outputs=outputs, options=options)
-    return markdown.render(load(directory), beside=directory)
+    return summary(directory)
 
 
 def summarised(*rows: Mapping[str, float | None], name: str = "NVIDIA H200", **more: Any) -> Any:
@@ -72,7 +72,8 @@ def test_a_run_without_a_gpu_does_not_mention_one(tmp_path: Path) -> None:
 
     assert "GPU" not in before
     assert page(tmp_path, gpu=None, guard=None, allocator="", attempts=[]) == before
-    assert "GPU" not in page(tmp_path, gpu={"devices": [], "errors": []})
+    measured = page(tmp_path, gpu={"devices": [], "errors": []})
+    assert measured.replace(" · no GPU · ", " · ") == before
 
 
 def test_a_guard_that_was_asked_for_and_not_active_is_a_warning(tmp_path: Path) -> None:
@@ -80,8 +81,8 @@ def test_a_guard_that_was_asked_for_and_not_active_is_a_warning(tmp_path: Path) 
     warning = "**GPU warning:** the guard of GPU memory was not active\n"
 
     assert warning in page(tmp_path, guard=guard, gpu=summarised(QUIET))
-    assert warning in page(tmp_path, guard=guard, options={"rmm-mode": "pool"})
-    assert warning not in page(tmp_path, guard=guard, options={"rmm-mode": "respect"})
+    assert warning in page(tmp_path, guard=guard, gpu=None)  # without samples
+    assert warning not in page(tmp_path, guard=guard, gpu={"devices": [], "errors": []})
     assert "**GPU warning:** rmm is &lt;old&gt;\n" in page(tmp_path, guard=guard)
     assert "GPU warning" not in page(tmp_path, guard={"active": True, "peak": 5})
 
@@ -95,7 +96,7 @@ def test_each_fault_of_a_gpu_is_a_warning(tmp_path: Path) -> None:
     for warning in (
         "GPU 0: the driver reports XID 79",
         "GPU 0: 2 uncorrected memory errors during the run",
-        "GPU 0: 1 memory rows or pages were taken out of use during the run",
+        "GPU 0: 1 memory row or page was taken out of use during the run",
         "GPU 0 was slowed down: hardware thermal slowdown",
         "not all was measured: GPU 0: GPU is lost",
     ):
@@ -119,12 +120,12 @@ def test_cells_have_a_column_of_gpu_peaks_only_if_one_used_a_gpu(tmp_path: Path)
                 "title": "x", "injected": "", "error": None, **more}  # fmt: skip
 
     used = page(tmp_path, cells=[cell(1, gpu_peak=2 * GIB), cell(2, gpu_peak=None)])
-    assert "| slowest cells | time | GPU peak | status | cell |" in used
-    assert "| 1 | 2.0 s | 2.0 GiB | ok | `x` |" in used
-    assert "| 2 | 1.0 s |  | ok | `x` |" in used
+    assert "| slowest cells | time | share | GPU peak | code |" in used
+    assert "| 1 | 2.0 s | 67 % | 2.0 GiB | `x` |" in used
+    assert "| 2 | 1.0 s | 33 % |  | `x` |" in used
 
     unused = page(tmp_path, cells=[cell(1, gpu_peak=0), cell(2, gpu_peak=None)])
-    assert "| slowest cells | time | status | cell |" in unused
+    assert "| slowest cells | time | share | code |" in unused
 
 
 def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from step_reports import load, write_report
-
-from stepkit.report import markdown
+from step_reports import load, summary, write_report
 
 
 def write(directory: Path, name: str, step: str = "execute-notebook", **values: Any) -> None:
@@ -34,7 +32,7 @@ def item(name: str, status: str, **more: Any) -> dict[str, Any]:
 
 
 def page(directory: Path) -> str:
-    return markdown.render(load(directory), beside=directory)
+    return summary(directory)
 
 
 def test_a_tolerated_error_is_counted_in_the_verdict_and_listed_with_its_reason(
@@ -55,9 +53,9 @@ def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: P
 
     text = page(tmp_path)
 
-    assert "| parameters | 1.0 s | ok | `n = 1` |" in text
-    assert "| injected | 1.0 s | error | `seed()` |" in text
-    assert "A cell injected by a rule raised E:" in text
+    assert "| parameters | 1.0 s | 33 % |  | `n = 1` |" in text
+    assert "| injected | 1.0 s | 33 % | **error** | `seed()` |" in text
+    assert "A cell injected by a rule (`seed()`) raised E" in text
 
 
 def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None:
@@ -68,7 +66,7 @@ def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None
     text = page(tmp_path)
 
     assert text.startswith("# Run: failed\n")
-    assert "Cell 6 raised E: v:" in text
+    assert "## Why\n\nCell 6 (`step_6()`) raised **E: v**\n" in text
     assert "- Cell 5 (`step_5()`) raised" in text
 
 
@@ -107,7 +105,7 @@ def test_several_notebooks_have_a_row_each(several: Path) -> None:
     text = page(several)
 
     assert "## Notebooks: 3 of 4 passed" in text
-    assert "| 01 | passed | 2 of 2 | 1m15s | 2 of 2 cells ran |" in text
+    assert "| 01 | passed | 2 of 2 | 1.5 s | 2 of 2 cells ran |" in text
     assert r"| 03 | skipped |  |  | UCX \| dies (until 2027-01-01) |" in text
 
 
@@ -118,7 +116,7 @@ def test_nothing_is_counted_or_shown_as_a_step_twice(several: Path) -> None:
     assert text.splitlines()[2] == "execute-notebooks: all well"
     assert "| execute-notebooks | tolerated | 1.5 s | all well |" in text
     assert "| 01_lite |" not in text
-    assert r"## Notebook (01\_lite): 2 of 2 cells ran" in text
+    assert "<details><summary>01: 2 of 2 cells ran</summary>\n\n## 01: 2 of 2 cells ran\n" in text
     assert "- Cell 5 (`step_5()`)" in text
 
 
@@ -128,7 +126,7 @@ def test_a_notebook_whose_report_says_otherwise_stays_among_the_steps(several: P
     text = page(several)
 
     assert text.startswith("# Run: failed\n")
-    assert r"| 01\_lite | **failed** | 1.5 s | broke |" in text
+    assert "| `01_lite` | **failed** | 1.5 s | broke |" in text
 
 
 def test_notebooks_that_did_not_pass_stand_out(tmp_path: Path) -> None:
@@ -142,7 +140,7 @@ def test_notebooks_that_did_not_pass_stand_out(tmp_path: Path) -> None:
 
     text = page(tmp_path)
 
-    assert "## Notebooks (nightly): 0 of 3 passed" in text
+    assert "## Notebooks: 0 of 3 passed" in text
     assert "| a | **failed** |  |  | &lt;b&gt;boom&lt;/b&gt; |" in text
     assert "| b | **cancelled** |" in text
     assert "| c | not run |  |  | needs a, which failed |" in text
@@ -167,7 +165,7 @@ def test_what_rules_changed_is_listed(tmp_path: Path) -> None:
     assert r"- set: cell 3 (c3): OUT\_DIR = &lt;out&gt; \| x" in text
     assert "- set: N = 0" in text
     assert "- kernel-shutdown: cell 4 (c4): not applied: it is the last" in text
-    assert "<details>" not in text
+    assert "more</summary>" not in text
 
 
 def test_more_than_twenty_changes_are_folded(tmp_path: Path) -> None:
