@@ -34,7 +34,7 @@ OWNERS = {
         "notebook.ipynb",
         "rules.working_copy",
     },
-    "obstore": {"artifacts.s3"},
+    "obstore": {"artifacts.s3", "artifacts.s3_access"},
     "papermill": {
         "engine.papermill_engine",
         "engine.papermill_metadata",

@@ -7,55 +7,40 @@ Its asynchronous calls are used because only they can be interrupted by a signal
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
+from stepkit.artifacts import s3_access, s3_errors
 from stepkit.artifacts.directory import Stored
-from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.http import status_codes
-from stepkit.system import atomic_files, os_errors
+from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.system import os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from obstore.store import ClientConfig, S3Config, S3Store
+    from obstore import PutMode
 
     from stepkit.artifacts.manifest import Artifact
+    from stepkit.errors import StepError
 
 T = TypeVar("T")
 
-SCHEME: Final = "s3://"
-
 _DIGEST: Final = "sha256"  # our metadata of an object: x-amz-meta-sha256
-_CONNECT_SECONDS: Final = 15.0
+_READ_AT_ONCE: Final = 16
+_CONFLICT: Final = 409  # another write of the same object was under way
+_NOT_IMPLEMENTED: Final = 501
 _CAN_RUN_SCRIPTS: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
-
-_STATUS: Final = re.compile(r"status code: (\d{3})")
-_CODE: Final = re.compile(r"<Code>([^<]{1,80})</Code>")
-_MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})</Message>")
-# S3 API reference, "Error responses": those that may pass, and those about the credentials.
-_TEMPORARY: Final = {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"}
-_CREDENTIALS: Final = {
-    "ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"
-}  # fmt: skip
-# obstore distinguishes these errors by their text alone.
-_CERTIFICATE: Final = "InvalidCertificate"
-_PERMANENT: Final = re.compile(rf"{_CERTIFICATE}|builder error|Received redirect")
-_METADATA_SERVICE: Final = re.compile(r"/latest/(api/token|meta-data)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """The server and the credentials; without a key, the role of the pod or machine is used."""
+class Listed:
+    """An object of a listing: ``size`` is in bytes, ``version`` is its ETag."""
 
-    endpoint: str | None = None
-    region: str = "us-east-1"
-    key_id: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
-    ca_file: Path | None = None
+    size: int
+    version: str
 
 
 class Bucket:
@@ -66,24 +51,24 @@ class Bucket:
     """
 
     def __init__(
-        self, url: str, access: Access, *, timeout: float, download_pages: bool = False
+        self, url: str, access: s3_access.Access, *, timeout: float, download_pages: bool = False
     ) -> None:
         if "@" in url or "?" in url or "#" in url:  # it may hold a password: not shown
             raise ConfigurationError(
                 "an s3:// destination is s3://bucket/prefix, without credentials, ? and #"
             )
-        self._bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+        self._bucket, _, prefix = url.removeprefix(s3_access.SCHEME).partition("/")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", self._bucket):
             raise ConfigurationError(f"{url!r} names no bucket: write s3://bucket/prefix")
         self._prefix = prefix.strip("/")
         self._timeout = timeout
         self._download_pages = download_pages
         self._anonymous = access.key_id is None
-        self._store = _open_store(self._bucket, access, timeout)
+        self._store = s3_access.open_store(self._bucket, access, timeout)
 
     def location(self, key: str) -> str:
         """Return the object's ``s3://`` URL."""
-        return f"{SCHEME}{self._bucket}/{self._key(key)}"
+        return f"{s3_access.SCHEME}{self._bucket}/{self._key(key)}"
 
     def find(self, key: str) -> Stored | None:
         """Return the object's size, and the checksum that was stored with it."""
@@ -129,6 +114,91 @@ class Bucket:
 
         self._run("write", key, put)
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep nobody out: :meth:`replace` finds who came in between."""
+        return nullcontext()
+
+    def listing(self) -> Mapping[str, Listed]:
+        """Return all objects below the prefix, by key."""
+        import obstore
+
+        async def walk() -> dict[str, Listed]:
+            found = {}
+            async for chunk in obstore.list(self._store, prefix=self._prefix or None):
+                for meta in chunk:
+                    key = meta["path"].removeprefix(self._prefix).lstrip("/")
+                    found[key] = Listed(size=meta["size"], version=meta["e_tag"] or "")
+            return found
+
+        return self._run("list", "", walk)
+
+    def version(self, key: str) -> str | None:
+        """Return the object's ETag, None if there is no such object."""
+        import obstore
+
+        async def head() -> str | None:
+            try:
+                found = await obstore.head_async(self._store, self._key(key))
+            except FileNotFoundError:
+                return None
+            return found["e_tag"]
+
+        return self._run("look up", key, head)
+
+    def contents(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | StepError]]:
+        """Yield each object's content, or that it is gone; several are read at once."""
+        import asyncio
+
+        import obstore
+
+        async def read(key: str) -> bytes | StepError:
+            try:
+                found = await obstore.get_async(self._store, self._key(key))
+                return bytes(await found.bytes_async())
+            except FileNotFoundError:
+                message = f"there is no {self.location(key)}"
+                return ConfigurationError(message, reason=Reason.NOT_FOUND)
+
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+
+            async def read_some(some: Sequence[str] = some) -> list[bytes | StepError]:
+                return await asyncio.gather(*map(read, some))
+
+            yield from zip(some, self._run("read", some[0], read_some), strict=True)
+
+    def replace(self, key: str, content: bytes, media_type: str, *, version: str | None) -> bool:
+        """Write an object with If-Match, or If-None-Match for a new one; False if it has changed.
+
+        Raises :class:`ConfigurationError` if the server knows no conditional writes.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        attributes = {"Content-Type": media_type, "Cache-Control": "no-cache"}
+        mode: PutMode = "create" if version is None else {"e_tag": version}
+
+        async def put() -> bool:
+            try:
+                await obstore.put_async(
+                    self._store, self._key(key), content, attributes=attributes, mode=mode
+                )
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except BaseError as error:
+                status = s3_errors.http_status(str(error))
+                if status == _NOT_IMPLEMENTED:
+                    raise ConfigurationError(
+                        f"cannot write {self.location(key)}: the server knows no conditional "
+                        "writes (If-Match), without which runs would overwrite each other's index"
+                    ) from error
+                if status != _CONFLICT:
+                    raise
+                return False
+            return True
+
+        return self._run("write", key, put)
+
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key
 
@@ -148,120 +218,13 @@ class Bucket:
             message = f"{doing}: no answer within {self._timeout:g} s"
             raise ToolError(message, reason=Reason.NETWORK) from error
         except BaseError as error:
-            raise self._error(doing, str(error)) from error
+            raise self._error(doing, error) from error
         except OSError as error:
-            if _status(str(error)):  # obstore raises FileNotFoundError for HTTP 404
-                raise self._error(doing, str(error)) from error
+            if s3_errors.http_status(str(error)):  # obstore raises FileNotFoundError for HTTP 404
+                raise self._error(doing, error) from error
             raise os_errors.explain(doing, error) from error
         except ValueError as error:  # a name that no object can have
-            raise ConfigurationError(f"{doing}: {_first_line(str(error))}") from error
+            raise ConfigurationError(f"{doing}: {s3_errors.first_line(str(error))}") from error
 
-    def _error(self, doing: str, text: str) -> StepError:
-        """Return the error for obstore's ``text``; an unknown one is taken for temporary."""
-        if self._anonymous and _METADATA_SERVICE.search(text):
-            return ConfigurationError(
-                f"{doing}: there are no credentials: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or give the pod or machine a role",
-                reason=Reason.AUTH,
-            )
-        status, code = _status(text), _first_group(_CODE, text)
-        why = _reason(status, code, text)
-        if code in _TEMPORARY or not (status or code in _CREDENTIALS or _PERMANENT.search(text)):
-            return ToolError(f"{doing}: {why}", reason=Reason.NETWORK)
-        if code in _CREDENTIALS and not status_codes.worth_retrying(status):
-            status = 403
-        return status_codes.refusal(
-            status,
-            f"{doing}: {why}",
-            if_denied="check the credentials and their rights",
-            if_missing=f"is there a bucket {self._bucket}?",
-        )
-
-
-def _open_store(bucket: str, access: Access, timeout: float) -> S3Store:
-    from datetime import timedelta
-
-    try:
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise ConfigurationError(
-            "publishing to s3:// needs the package obstore, which is not installed here: "
-            "pip install 'stepkit[s3]', or take an image that has it"
-        ) from error
-    _check(access)
-    config: S3Config = {"region": access.region}
-    if access.endpoint:
-        config["endpoint"] = access.endpoint.rstrip("/")
-    if access.key_id and access.secret_key:
-        config |= {"access_key_id": access.key_id, "secret_access_key": access.secret_key}
-        if access.session_token:
-            config["session_token"] = access.session_token
-    client: ClientConfig = {
-        "timeout": timedelta(seconds=timeout),
-        "connect_timeout": timedelta(seconds=min(timeout, _CONNECT_SECONDS)),
-        "allow_http": (access.endpoint or "").startswith("http://"),
-    }
-    if access.ca_file:
-        client["root_certificate"] = atomic_files.read(access.ca_file)
-    try:
-        return S3Store(
-            bucket,
-            config=config,
-            client_options=client,
-            retry_config={"max_retries": 0},  # stepkit.system.retry tries again, and logs it
-        )
-    except Exception as error:  # obstore has several for a wrong endpoint or certificate
-        why = _first_line(str(error))
-        raise ConfigurationError(f"cannot use {SCHEME}{bucket}: {why}") from error
-
-
-def _check(access: Access) -> None:
-    """Raise :class:`ConfigurationError` for an unusable key or endpoint, without showing it."""
-    keys = {
-        "AWS_ACCESS_KEY_ID": access.key_id,
-        "AWS_SECRET_ACCESS_KEY": access.secret_key,
-        "AWS_SESSION_TOKEN": access.session_token,
-    }
-    for name, key in keys.items():
-        if key and re.search(r"[^\x21-\x7e]", key):  # obstore panics: it is not a valid header
-            raise ConfigurationError(
-                f"{name} holds a blank, a line break or another character that no key has",
-                reason=Reason.AUTH,
-            )
-    if bool(access.key_id) != bool(access.secret_key):
-        raise ConfigurationError(
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: one of them is empty",
-            reason=Reason.AUTH,
-        )
-    if not access.endpoint:
-        return
-    parts = urlsplit(access.endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in access.endpoint:
-        raise ConfigurationError(
-            "--endpoint-url must be https://HOST or http://HOST, without credentials"
-        )
-
-
-def _reason(status: int, code: str, text: str) -> str:
-    """Return the part of obstore's text that says what went wrong."""
-    if status:
-        said = _first_group(_MESSAGE, text)
-        return " ".join(filter(None, (f"HTTP {status}", code, f"({said})" if said else "")))
-    if _CERTIFICATE in text:
-        return "the server's certificate is not trusted: name its authority with --ca-file"
-    sources = re.findall(r'"([^"\n]{3,200})"', text)  # of its debug text: the innermost is last
-    return sources[-1] if sources else _first_line(text).rpartition(" - ")[2]
-
-
-def _status(text: str) -> int:
-    """Return the HTTP status in obstore's text, 0 if there is none."""
-    return int(_first_group(_STATUS, text) or 0)
-
-
-def _first_group(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
-    return match[1] if match else ""
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0].strip()
+    def _error(self, doing: str, error: Exception) -> StepError:
+        return s3_errors.explain(doing, str(error), bucket=self._bucket, anonymous=self._anonymous)

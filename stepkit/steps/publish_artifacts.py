@@ -5,7 +5,7 @@ match --also, and the manifest last: where it is, all files are. A file that dif
 manifest stops the step before anything is sent. --unlisted publishes a run that was stopped before
 its manifest was written, as it is. A file that is there already is not sent again; another file
 under the same name is replaced only with --overwrite. Every copy is read back and compared. Nothing
-is ever deleted.
+is ever deleted. With --index, a page of all runs is kept at the destination, beside them.
 
 For example:
 
@@ -19,7 +19,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from stepkit.artifacts import files_to_publish
 from stepkit.artifacts import links as artifact_links
@@ -27,16 +27,23 @@ from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.directory import Destination, Directory
 from stepkit.artifacts.manifest import MANIFEST, Artifact
 from stepkit.artifacts.publisher import Publisher
-from stepkit.artifacts.s3 import SCHEME, Access, Bucket
+from stepkit.artifacts.s3 import Bucket
+from stepkit.artifacts.s3_access import SCHEME
+from stepkit.artifacts.storage_options import StorageOptions
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION, AtLeast, DefaultFromEnv, FromEnv
+from stepkit.options import DETAIL, DURATION
 from stepkit.step import InReport
+from stepkit.system.retry import retrying
 
 logger = logging.getLogger(__name__)
 
+INDEX: Final = "index.html"
+
+_POINTERS: Final = {"latest", "latest-passed"}  # of the index
+
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(StorageOptions):
     """What to publish, where to, and with which credentials."""
 
     artifacts: Annotated[Path, "directory of the artifacts, with manifest.json in it"]
@@ -66,26 +73,9 @@ class Options:
     ] = "open"
     url_base: Annotated[str, "web address of the destination, to print links"] = ""
     page: Annotated[str, "artifact to link to; by default the summary, or a page"] = ""
-    endpoint_url: Annotated[
-        str | None,
-        "S3-compatible server, such as MinIO; by default $AWS_ENDPOINT_URL, else AWS",
-        DefaultFromEnv("AWS_ENDPOINT_URL"),
-    ] = None
-    region: Annotated[str, "region; by default $AWS_REGION", DefaultFromEnv("AWS_REGION")] = (
-        "us-east-1"
-    )
-    ca_file: Annotated[Path | None, "certificates (PEM) of the server's own authority"] = None
-    attempts: Annotated[
-        int, "how often to try each file when the server or network fails", AtLeast(1)
-    ] = 5
-    timeout: Annotated[float, "limit for each try of a file", DURATION, AtLeast(1)] = 300.0
-    access_key_id: Annotated[str | None, "S3 key", FromEnv("AWS_ACCESS_KEY_ID", shared=True)] = None
-    secret_access_key: Annotated[
-        str | None, "the key's secret", FromEnv("AWS_SECRET_ACCESS_KEY", shared=True)
-    ] = None
-    session_token: Annotated[
-        str | None, "token of a temporary key", FromEnv("AWS_SESSION_TOKEN", shared=True)
-    ] = None
+    index: Annotated[
+        bool, "also write an index of all runs beside them: index.html and runs.json"
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +90,7 @@ class Outputs:
     size: Annotated[int, "their size in bytes, together"] = 0
     sent: Annotated[int, "how many of them were sent"] = 0
     unchanged: Annotated[int, "how many were there already"] = 0
+    index: Annotated[str, "path or web address of the index of all runs; empty without one"] = ""
     missing: Annotated[tuple[str, ...], "files that were waited for in vain, or the manifest"] = ()
     published: Annotated[tuple[str, ...], "each file, by path in the directory", DETAIL] = ()
     status: Annotated[str, "succeeded, or tolerated when a file is missing"] = "succeeded"
@@ -113,6 +104,12 @@ def run(options: Options) -> Outputs:
     parts = prefix.split("/") if prefix else []
     if any(part in {"", ".", ".."} or not part.isprintable() for part in parts):
         raise ConfigurationError(f"--prefix {options.prefix!r} is not a path below the destination")
+    if options.index and not prefix:
+        raise ConfigurationError("--index needs --prefix: the index lies beside the runs")
+    if options.index and parts[0] in _POINTERS:
+        raise ConfigurationError(
+            f"--prefix {prefix!r} is where the index has a page: choose another"
+        )
     listed = _read_manifest(options, directory)
     publisher = Publisher(
         destination=_destination(options, directory, prefix),
@@ -146,6 +143,8 @@ def run(options: Options) -> Outputs:
     except StepError as error:
         done = f"{outputs.sent} of {len(unsent)} files sent, the manifest not: "
         raise error.leaving(outputs, prefix=done) from error
+    if options.index:
+        outputs = _with_index(options, outputs, publisher.destination)
     return _completed(options, outputs, prefix, artifacts)
 
 
@@ -158,24 +157,39 @@ def _read_manifest(options: Options, directory: Path) -> tuple[Artifact, ...] | 
 def _destination(options: Options, artifacts: Path, prefix: str) -> Destination:
     text = options.destination
     if text.startswith(SCHEME):
-        access = Access(
-            endpoint=options.endpoint_url,
-            region=options.region,
-            key_id=options.access_key_id,
-            secret_key=options.secret_access_key,
-            session_token=options.session_token,
-            ca_file=options.ca_file,
-        )
         pages = options.pages == "download"
-        return Bucket(text, access, timeout=options.timeout, download_pages=pages)
+        return Bucket(text, options.access, timeout=options.timeout, download_pages=pages)
     if "://" in text:
         scheme = text.partition("://")[0]
         raise ConfigurationError(f"cannot publish to {scheme}://: name a directory or {SCHEME}")
-    root = (options.volume or Path()) / text
+    root = _root(options)
     for path in (root, root / prefix):
         if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(artifacts)):
             raise ConfigurationError(f"{path} lies in the artifacts: publish to another directory")
     return Directory(root)
+
+
+def _root(options: Options) -> Path:
+    return (options.volume or Path()) / options.destination
+
+
+def _with_index(options: Options, outputs: Outputs, destination: Destination) -> Outputs:
+    """Write the index of all runs; what keeps it from being written does not lose this run."""
+    from stepkit.report.index import keep_index
+    from stepkit.report.index.directory_store import DirectoryStore
+
+    try:
+        store = destination if isinstance(destination, Bucket) else DirectoryStore(_root(options))
+        kept = retrying(options.attempts)(keep_index.keep, store)
+    except StepError as error:
+        logger.warning("no index: %s; the next run, or `stepkit index`, makes it", error)
+        return replace(outputs, missing=(*outputs.missing, INDEX))
+    for row in kept.unreadable:
+        logger.warning("%s: %s", destination.location(row["path"]), row["unreadable"])
+    base = options.url_base
+    where = artifact_links.address(base, "", INDEX) if base else destination.location(INDEX)
+    logger.info("index of %d runs: %s", len(kept.runs["runs"]), where)
+    return replace(outputs, index=where)
 
 
 def _completed(

@@ -15,6 +15,7 @@ MODULES: Final = {
     "show": "stepkit.cli.commands.show",
     "explain": "stepkit.cli.commands.explain",
     "compare": "stepkit.cli.commands.compare",
+    "index": "stepkit.cli.commands.index",
     "schema": "stepkit.cli.commands.schema",
 }
 

@@ -21,7 +21,7 @@ TARGETS: Final[TargetsJson] = {
 }
 
 
-def gather(rows: Sequence[RowJson], targets: TargetsJson | None, now: datetime) -> RunsJson:
+def gather(rows: Sequence[RowJson], targets: TargetsJson, now: datetime) -> RunsJson:
     """Return runs.json as of ``now``; records that could not be read come last."""
     ordered = sorted(rows, key=lambda row: row["path"])
     ordered.sort(key=lambda row: row["started"] or "", reverse=True)
@@ -32,7 +32,7 @@ def gather(rows: Sequence[RowJson], targets: TargetsJson | None, now: datetime) 
     return {
         "schema": SCHEMA,
         "updated": now.isoformat(timespec="milliseconds"),
-        "targets": targets or TARGETS,
+        "targets": targets,
         "figures": [
             index_figures.figures(readable, notebooks, days, now) for days in index_figures.DAYS
         ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stepkit.report.index.runs_json import RowJson, RunsJson
 
 RUNS: Final = "runs.json"
+MARK: Final = "stepkit.index/1"  # in a page: it may be replaced
 PER_PAGE: Final = 500
 POINTERS: Final = {"latest": "latest", "latest-passed": "latest_passed"}
 
@@ -108,6 +109,7 @@ def _page(runs: RunsJson, entries: Sequence[Any], pages: Sequence[str], number: 
     return page_template.render(
         "index.html.j2",
         rules=_rules([*filters.values(), *verdicts]),
+        mark=MARK,
         targets=[*filters.values(), *verdicts],
         runs=runs,
         entries=entries,
@@ -183,6 +185,7 @@ def _pointer(name: str, runs: RunsJson, path: str | None) -> str:
     return page_template.render(
         "pointer.html.j2",
         name=name,
+        mark=MARK,
         row=row,
         link=quote(str(PurePosixPath("..", target))) if target else "",
     )

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import StepError, ToolError
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.report import find_runs
 from stepkit.report.index import index_page, index_row
 from stepkit.report.index.gather_runs import TARGETS, gather
@@ -26,11 +26,12 @@ from stepkit.report.index.runs_json import SCHEMA, RunsJson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stepkit.report.index.runs_json import RowJson, TargetsJson
+    from stepkit.report.index.runs_json import RowJson
     from stepkit.report.index.store import Listed, Store
 
 logger = logging.getLogger(__name__)
 
+_POINTERS: Final = tuple(f"{name}/index.html" for name in index_page.POINTERS)
 _ATTEMPTS: Final = 40
 _LONGEST_PAUSE: Final = 2.0  # seconds between two attempts; they are random
 
@@ -49,15 +50,15 @@ class Kept:
         return [row for row in self.runs["runs"] if row["unreadable"]]
 
 
-def keep(store: Store, *, targets: TargetsJson | None = None) -> Kept:
+def keep(store: Store, *, targets: Mapping[str, float] | None = None) -> Kept:
     """Write runs.json, index.html and the pointers of ``store`` anew.
 
-    Without ``targets`` those of the index that is there stay. Raises
+    ``targets`` replace some of those of the index that is there. Raises
     :class:`~stepkit.errors.StepError`.
     """
     for attempt in range(_ATTEMPTS):
         with store.exclusive():
-            kept = _try(store, targets)
+            kept = _try(store, targets or {})
         if kept:
             return kept
         logger.info("another run wrote the index at the same time: again")
@@ -68,15 +69,17 @@ def keep(store: Store, *, targets: TargetsJson | None = None) -> Kept:
     )
 
 
-def _try(store: Store, targets: TargetsJson | None) -> Kept | None:
+def _try(store: Store, targets: Mapping[str, float]) -> Kept | None:
     """Make the index once; return None where another process wrote a file of it meanwhile."""
     before = _read_before(store)
+    if not before:
+        _check_free(store)
     known = {row["path"]: row for row in before.get("runs", ())}
-    fixed = [index_page.RUNS, *(f"{name}/index.html" for name in index_page.POINTERS)]
-    names = [*fixed, *index_page.names(len(known) + 1)]
+    names = [index_page.RUNS, *_POINTERS, *index_page.names(len(known) + 1)]
     versions = {name: store.version(name) for name in names}
     rows, read = _rows(store, store.listing(), known)
-    runs = gather(rows, targets or before.get("targets"), datetime.now(UTC))
+    aims: Any = {**TARGETS, **before.get("targets", {}), **targets}
+    runs = gather(rows, aims, datetime.now(UTC))
     files = index_page.render(runs)
     for name, content in files.items():
         kind = "application/json" if name == index_page.RUNS else "text/html; charset=utf-8"
@@ -99,8 +102,27 @@ def _read_before(store: Store) -> Any:
                 return before
     except (ValueError, RecursionError, TypeError, KeyError):
         pass
-    logger.warning("%s cannot be used and is made anew", store.location(index_page.RUNS))
     return {}
+
+
+def _check_free(store: Store) -> None:
+    """Raise :class:`ConfigurationError` if the index would replace a file that is not one.
+
+    A runs.json that cannot be used is made anew; one of a later version is left alone.
+    """
+    marks = dict.fromkeys(["index.html", *_POINTERS], index_page.MARK)
+    for name, mark in {index_page.RUNS: SCHEMA, **marks}.items():
+        (_, content), *_ = store.contents([name])
+        if isinstance(content, StepError):
+            if content.reason != Reason.NOT_FOUND and store.version(name):
+                raise content
+        elif mark.encode() not in content:
+            raise ConfigurationError(
+                f"{store.location(name)} is not the index of this stepkit: move it away, or name "
+                "another place"
+            )
+        else:
+            logger.warning("%s is made anew", store.location(name))
 
 
 def _rows(

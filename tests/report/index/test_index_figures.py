@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from stepkit.report.index import index_row
-from stepkit.report.index.gather_runs import gather
+from stepkit.report.index.gather_runs import TARGETS, gather
 from stepkit.report.index.runs_json import RowJson, RunsJson
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def row(hours_ago: float, verdict: str = "passed", name: str = "a", **values: An
 
 
 def gathered(*rows: RowJson) -> RunsJson:
-    return gather(rows, None, NOW)
+    return gather(rows, TARGETS, NOW)
 
 
 def test_success_counts_runs_that_passed_or_did_not_but_not_those_cancelled() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import run_records
 
-from stepkit.errors import ToolError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.formats import json_schema
 from stepkit.report.index import index_page, keep_index, runs_json
 from stepkit.report.index.directory_store import DirectoryStore
@@ -152,15 +152,14 @@ def test_hostile_text_is_text_in_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "",
-        "[]",
-        '{"schema": "stepkit.runs/9", "runs": []}',
+        '{"schema": "stepkit.runs/1", "runs": ',
         '{"schema": "stepkit.runs/1", "runs": [{"path": "1/run.json", "version": "x"}]}',
         '{"schema": "stepkit.runs/1", "runs": [], "targets": {"success": "all"}}',
     ],
 )
 def test_a_runs_json_that_cannot_be_used_is_made_anew(tmp_path: Path, content: str) -> None:
     write(tmp_path / "1")
+    keep(tmp_path)
     (tmp_path / "runs.json").write_text(content)
 
     keep(tmp_path)
@@ -168,15 +167,37 @@ def test_a_runs_json_that_cannot_be_used_is_made_anew(tmp_path: Path, content: s
     assert [row["path"] for row in read(tmp_path)["runs"]] == ["1/run.json"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("index.html", "<h1>my own page</h1>"),
+        ("latest/index.html", "<h1>my own page</h1>"),
+        ("runs.json", "[]"),
+        ("runs.json", '{"schema": "stepkit.runs/2", "runs": []}'),
+    ],
+)
+def test_a_file_that_is_not_an_index_is_not_replaced(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    write(tmp_path / "1")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+
+    with pytest.raises(ConfigurationError, match=f"{name} is not the index of this stepkit"):
+        keep(tmp_path)
+
+    assert (tmp_path / name).read_text() == content
+    assert {path.name for path in tmp_path.iterdir()} == {"1", Path(name).parts[0]}
+
+
 def test_targets_stay_until_others_are_given(tmp_path: Path) -> None:
-    targets: Any = {
-        "success": 80.0, "duration_ms": 1, "gpu_utilisation": 5.0, "recovery_ms": 2
+    keep_index.keep(DirectoryStore(tmp_path), targets={"success": 80.0, "recovery_ms": 2})
+
+    keep_index.keep(DirectoryStore(tmp_path), targets={"success": 70.0})
+
+    assert read(tmp_path)["targets"] == {
+        "success": 70.0, "duration_ms": 1_800_000, "gpu_utilisation": 70.0, "recovery_ms": 2
     }  # fmt: skip
-    keep_index.keep(DirectoryStore(tmp_path), targets=targets)
-
-    keep(tmp_path)
-
-    assert read(tmp_path)["targets"] == targets
 
 
 def test_an_empty_directory_has_an_index_without_runs(tmp_path: Path) -> None:
