@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _FILE: Final = Path(__file__).with_name("reason_texts.toml")
 
@@ -65,8 +65,8 @@ def explanation(text: ReasonText, width: int) -> str:
     parts = [
         f"{text.reason} (exit code {codes})",
         _wrapped(text.means, width),
-        "Usual causes\n" + "\n".join(_wrapped(line, width, "- ") for line in text.causes),
-        "What to try\n" + "\n".join(_wrapped(line, width, "- ") for line in text.remedies),
+        "\n".join(["Usual causes", *bullets(text.causes, width)]),
+        "\n".join(["What to try", *bullets(text.remedies, width)]),
     ]
     if text.more:
         parts.append(f"More: docs/{text.more}")
@@ -82,6 +82,11 @@ def listing(width: int) -> str:
         lines.append(_wrapped(text.means, width, f"{text.reason:<{widest}}  {codes:<11}  "))
     lines += ["", "`stepkit explain REASON` says what causes it, and what to try"]
     return "\n".join(lines)
+
+
+def bullets(items: Iterable[str], width: int) -> list[str]:
+    """Return each of ``items`` as a bullet, perhaps of several lines."""
+    return [_wrapped(item, width, "- ") for item in items]
 
 
 def _wrapped(text: str, width: int, first: str = "") -> str:

@@ -6,12 +6,14 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.formats import evidence_text, sizes
+from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
-from stepkit.report import comparison_text, reason_texts
+from stepkit.report import comparison_text
+from stepkit.report.terminal.cause import what_to_try, why
 from stepkit.report.terminal.cells import cell_table
+from stepkit.report.terminal.words import line_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,6 @@ _LEAST_MESSAGE: Final = 12  # columns
 _MOST_NAMES: Final = 5
 _FIRST: Final = ("page", "notebook")  # roles of the files that people open
 _BAD: Final = {"failed", "cancelled", "flaky"}
-_FAILED_LINE: Final = re.compile(r"\s*-+> \d")  # as IPython and evidence_text point to it
 
 
 def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
@@ -38,8 +39,8 @@ def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
     run = _harmless(run)
     parts = [
         _head(run, paint),
-        _why(run, paint),
-        _try(run, paint),
+        why(run, paint),
+        what_to_try(run, paint),
         _tolerated(run, paint),
         _steps(run, paint),
         _notebooks(run, paint),
@@ -63,76 +64,19 @@ def _harmless(value: Any) -> Any:
 
 
 def _head(run: RunJson, paint: Paint) -> Iterator[str]:
-    verdict = paint.state(run["verdict"], _line(run["headline"]))
-    yield f"{verdict}  {paint.strong(_line(run['title']))}"
+    verdict = paint.state(run["verdict"], line_of(run["headline"]))
+    yield f"{verdict}  {paint.strong(line_of(run['title']))}"
     identity = run["identity"]
     took = elapsed(run["duration_ms"] / 1000) if run["duration_ms"] is not None else ""
     started = (run["started"] or "")[:19].replace("T", " ")
     parts = (identity["id"], identity["host"], started and f"{started} UTC", took)
-    yield ", ".join(_line(part) for part in parts if part)
+    yield ", ".join(line_of(part) for part in parts if part)
     for repository in run["repositories"]:
         revision = f" ({repository['revision']})" if repository["revision"] else ""
-        yield _line(f"{repository['commit'][:_COMMIT]} of {repository['url']}{revision}")
+        yield line_of(f"{repository['commit'][:_COMMIT]} of {repository['url']}{revision}")
     for link in (identity["url"], run["published"]):
         if link:
-            yield _line(link)
-
-
-def _why(run: RunJson, paint: Paint) -> Iterator[str]:
-    cause = run["cause"]
-    if cause:
-        codes = f", exit code {cause['exit_code']}" if cause["exit_code"] is not None else ""
-        said = _line(f"{cause['step']} {cause['status']}: {cause['message']}")
-        yield paint.strong(f"{said} [{_line(cause['reason'])}{codes}]")
-        if cause["notebook"] is not None:
-            yield from _place(run, run["notebooks"][cause["notebook"]], cause["cell"])
-        if cause["error"]:
-            yield ""
-            yield from _evidence(cause["error"], _where(run), paint)
-    if run["not_run"]:
-        yield ""
-        yield f"not run: {', '.join(map(_line, run['not_run']))}"
-
-
-def _evidence(error: ErrorJson, where: str, paint: Paint) -> Iterator[str]:
-    """Yield the evidence, with the lines that failed in bold."""
-    for line in evidence_text.lines(evidence_text.of_json(error), where=where):
-        yield paint.strong(line) if _FAILED_LINE.match(line) else line
-
-
-def _where(run: RunJson) -> str:
-    cause = run["cause"]
-    if cause and cause["notebook"] is not None and cause["cell"] is not None:
-        notebook = run["notebooks"][cause["notebook"]]
-        number = notebook["cells"][cause["cell"]]["number"]
-        return f"cell {number} of {notebook['cells_total']}" if number else "an injected cell"
-    return cause["step"] if cause else ""
-
-
-def _place(run: RunJson, notebook: NotebookJson, cell: int | None) -> Iterator[str]:
-    if len(run["notebooks"]) > 1:
-        yield _line(f"{_name(notebook)}: {notebook['message']}")
-    if cell is not None:
-        number = notebook["cells"][cell]["number"]
-        anchor = f"#cell-{number}" if number else ""
-        page = notebook["page"] or notebook["executed"]
-        if page:
-            yield _line(f"in {page}{anchor if page == notebook['page'] else ''}")
-
-
-def _try(run: RunJson, paint: Paint) -> Iterator[str]:
-    found = reason_texts.find(run["cause"]["reason"]) if run["cause"] else None
-    if found:
-        yield paint.strong("What to try")
-        for remedy in found.remedies:
-            yield textwrap.fill(
-                remedy,
-                paint.width,
-                initial_indent="- ",
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            yield line_of(link)
 
 
 def _tolerated(run: RunJson, paint: Paint) -> Iterator[str]:
@@ -148,15 +92,15 @@ def _declared(run: RunJson) -> Iterator[str]:
             if cell["status"] == "tolerated":
                 error, name = cell["error"], f"cell {cell['number']}"
                 raised = _raised(error) if error else "an error"
-                yield _line(f"{notebook['name']}, {name}: {raised}: {cell['tolerance']}")
+                yield line_of(f"{notebook['name']}, {name}: {raised}: {cell['tolerance']}")
         for change in notebook["changes"]:
             where = f"cell {change['cell']}" if change["cell"] else "no cell"
             done = "" if change["applied"] else " (not applied)"
-            yield _line(f"{notebook['name']}, {where}: {change['rule']}: {change['what']}{done}")
+            yield line_of(f"{notebook['name']}, {where}: {change['rule']}: {change['what']}{done}")
     for tests in run["tests"]:
         for test in tests["failures"]:
             if test["allowed"]:
-                yield _line(f"{test['name']}: {test['message']}: {test['reason']}")
+                yield line_of(f"{test['name']}: {test['message']}: {test['reason']}")
 
 
 def _raised(error: ErrorJson) -> str:
@@ -167,17 +111,17 @@ def _steps(run: RunJson, paint: Paint) -> Iterator[str]:
     """Yield each step with a bar on the run's clock."""
     yield paint.strong("Steps")
     total = run["duration_ms"] or 1
-    widest = max((len(_line(step["name"])) for step in run["steps"]), default=0)
+    widest = max((len(line_of(step["name"])) for step in run["steps"]), default=0)
     columns = min(_BAR, paint.width // 4)
     for step in run["steps"]:
         begin, length, bar = step["start_ms"], step["duration_ms"], ""
         if begin is not None and length is not None:
             bar = paint.bar(begin / total, length / total, columns)
         time = elapsed(length / 1000) if length is not None else "-"
-        rest = f"  {_line(step['name']):<{widest}}  {time:>7}  {bar.ljust(columns)}  "
+        rest = f"  {line_of(step['name']):<{widest}}  {time:>7}  {bar.ljust(columns)}  "
         status = f"{step['status'].replace('-', ' '):<9}"
         room = max(paint.width - len(status + rest), _LEAST_MESSAGE)
-        message = shorten(_line(step["message"]), room)
+        message = shorten(line_of(step["message"]), room)
         yield f"{paint.state(step['status'], status)}{rest}{message}".rstrip()
 
 
@@ -187,7 +131,7 @@ def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
         return
     passed = sum(n["status"] in {"passed", "tolerated", "reused"} for n in run["notebooks"])
     yield paint.strong(f"Notebooks: {passed} of {len(run['notebooks'])} passed")
-    widest = max(len(_name(notebook)) for notebook in run["notebooks"])
+    widest = max(len(name_of(notebook)) for notebook in run["notebooks"])
     for notebook in run["notebooks"]:
         length = notebook["duration_ms"]
         time = elapsed(length / 1000) if length is not None else "-"
@@ -195,14 +139,9 @@ def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
         if notebook["cells_total"] is None:
             cells = "cells unknown"
         status = paint.state(notebook["status"], f"{notebook['status'].replace('-', ' '):<9}")
-        line = f"{status}  {_name(notebook):<{widest}}  {time:>7}  {cells}{_peaks(notebook)}"
-        reason = f"  {_line(notebook['message'])}" if notebook["status"] in _BAD else ""
+        line = f"{status}  {name_of(notebook):<{widest}}  {time:>7}  {cells}{_peaks(notebook)}"
+        reason = f"  {line_of(notebook['message'])}" if notebook["status"] in _BAD else ""
         yield line + reason
-
-
-def _name(notebook: NotebookJson) -> str:
-    variant = f" [{notebook['variant']}]" if notebook["variant"] else ""
-    return _line(notebook["name"] + variant)
 
 
 def _peaks(notebook: NotebookJson) -> str:
@@ -224,21 +163,21 @@ def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[
     limit = notebook["memory_limit"]
     of = f" (limit {sizes.spell(limit)})" if limit else ""
     ran = f"{notebook['cells_run']} of {notebook['cells_total']} cells ran"
-    yield paint.strong(f"{_name(notebook)}: {ran}") + f"{_peaks(notebook)}{of}"
+    yield paint.strong(f"{name_of(notebook)}: {ran}") + f"{_peaks(notebook)}{of}"
     yield from cell_table(notebook, paint, every=every)
 
 
 def _tests(tests: TestsJson, paint: Paint) -> Iterator[str]:
     coverage = f", coverage {tests['coverage']:g} %" if tests["coverage"] is not None else ""
     counts = f"{tests['passed']} of {tests['total']} passed"
-    said = _line(tests["message"]) if tests["total"] is None else counts
+    said = line_of(tests["message"]) if tests["total"] is None else counts
     yield paint.strong(f"Tests: {said}") + coverage
     for test in tests["failures"]:
         how = "allowed" if test["allowed"] else test["status"]
         state = paint.state("tolerated" if test["allowed"] else "failed", f"{how:<9}")
-        yield f"{state}  {_line(test['name'])}: {shorten(_line(test['message']), 200)}"
+        yield f"{state}  {line_of(test['name'])}: {shorten(line_of(test['message']), 200)}"
     if tests["skips"]:
-        names = [f"{_line(test['name'])} ({_line(test['reason'])})" for test in tests["skips"]]
+        names = [f"{line_of(test['name'])} ({line_of(test['reason'])})" for test in tests["skips"]]
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         yield f"skipped: {', '.join(names[:_MOST_NAMES])}{more}"
 
@@ -260,26 +199,22 @@ def _machine(run: RunJson, paint: Paint) -> Iterator[str]:
     memory = f"memory limit {sizes.spell(limit)}" if limit else ""
     image = run["identity"]["image"] or ""
     yield paint.strong("Machine")
-    yield _line(", ".join(part for part in (gpus, driver, cuda, memory, image) if part))
+    yield line_of(", ".join(part for part in (gpus, driver, cuda, memory, image) if part))
     for notebook in run["notebooks"][:1]:
         if notebook["kernel"]:
             packages = notebook["kernel"]["packages"].items()
             versions = [f"Python {notebook['kernel']['python']}", *(" ".join(p) for p in packages)]
-            yield textwrap.fill(_line(", ".join(versions)), paint.width, break_on_hyphens=False)
+            yield textwrap.fill(line_of(", ".join(versions)), paint.width, break_on_hyphens=False)
     for finding in machine["findings"]:
         if finding["level"] != "ok":
-            yield _line(f"{finding['level']}: {finding['name']}: {finding['message']}")
+            yield line_of(f"{finding['level']}: {finding['name']}: {finding['message']}")
 
 
 def _files(run: RunJson, paint: Paint) -> Iterator[str]:
     if run["artifacts"]:
         yield paint.strong("Files")
     ordered = sorted(run["artifacts"], key=lambda artifact: artifact["role"] not in _FIRST)
-    widest = max((len(_line(artifact["path"])) for artifact in ordered), default=0)
+    widest = max((len(line_of(artifact["path"])) for artifact in ordered), default=0)
     for artifact in ordered:
         size = sizes.spell(artifact["size"], decimal=True)
-        yield f"{_line(artifact['path']):<{widest}}  {size:>9}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
+        yield f"{line_of(artifact['path']):<{widest}}  {size:>9}"

@@ -62,6 +62,14 @@ def test_a_failed_cell_is_shown_with_its_line_traceback_last_output_and_remedies
     assert places == sorted(places)
 
 
+def test_the_evidence_of_a_failed_suite_is_that_of_the_first_test() -> None:
+    page = run_page(run_records.failed_tests(), PLAIN)
+
+    assert "--- tests/test_page.py::test_leiden ---" in page
+    assert "E       assert 11 == 12" in page
+    assert "error      tests/test_page.py::test_umap: fixture 'page' not found" in page
+
+
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("name", run_records.RUNS)
 def test_hostile_text_cannot_act_on_the_terminal(name: str, *, colour: bool) -> None:
