@@ -50,7 +50,8 @@ def _last_statement(source: str) -> str:
     parsed = python_source.parse(source)
     body = parsed.tree.body if parsed else []
     node = next((node for node in reversed(body) if not isinstance(node, _DEFINES)), None)
-    if node is None:
+    if not parsed or not node:
         return ""
-    last = node.lineno if isinstance(node, _HEADED) else node.end_lineno
-    return " ".join(source.split("\n")[node.lineno - 1 : last])
+    begin, end = parsed.span(node)
+    statement = source[source.rfind("\n", 0, begin) + 1 : end]  # and what is before it in its line
+    return statement.partition("\n")[0] if isinstance(node, _HEADED) else statement

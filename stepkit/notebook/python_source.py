@@ -40,7 +40,7 @@ class Parsed:
     tree: ast.Module
     text: str
 
-    def span(self, node: ast.expr) -> tuple[int, int]:
+    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         """Return where the source of ``node`` begins and ends in the cell."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None

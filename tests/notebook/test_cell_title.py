@@ -9,9 +9,10 @@ from stepkit.notebook.cell_title import title
     ("source", "shown"),
     [
         ("import scanpy as sc\nadata = sc.read(path)\nsc.pp.pca(adata)", "sc.pp.pca(adata)"),
-        ("# load\n\nload()  # now", "load() # now"),
+        ("# load\n\nload()  # now", "load()"),
         ("run()\n\ndef later(x):\n    return x", "run()"),
         ("plot(\n    adata,\n    color='leiden',\n)", "plot( adata, color='leiden', )"),
+        ("é = 'é'; plot(é)  # twice", "é = 'é'; plot(é)"),
         ("for name in names:\n    print(name)", "for name in names:"),
         ("    indented = 1\n    show(indented)", "show(indented)"),
         ("%%time\nimport os\nfit(model)", "fit(model)"),
