@@ -88,6 +88,7 @@ class AtLeast:
 
 # The option is an argument without a flag, required unless it has a default; a tuple takes several.
 POSITIONAL: Final = "\0positional"
+OR_ARGUMENT: Final = "\0or argument"  # the value of the flag may be an argument without it, too
 DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m, 1h30m or 14d
 READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
 WRITES: Final = "\0writes"  # a file that the step writes

@@ -21,6 +21,7 @@ from stepkit.formats import durations
 from stepkit.formats.shorten import shorten
 from stepkit.options import (
     DURATION,
+    OR_ARGUMENT,
     POSITIONAL,
     Also,
     AtLeast,
@@ -81,6 +82,27 @@ def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T
     return cls(**{option.field.name: _value(option, args, env) for option in declared(cls)})
 
 
+def take_arguments(
+    cls: type[DataclassInstance], args: argparse.Namespace, words: Sequence[str]
+) -> None:
+    """Give the arguments without a flag to the options of ``cls`` that take them, in their order.
+
+    Raises :class:`ValueError` with a line for people when one is too many, given twice or missing.
+    """
+    takers = [option for option in declared(cls) if OR_ARGUMENT in option.notes]
+    if len(words) > len(takers):
+        raise ValueError(f"unexpected argument {words[len(takers)]!r}")
+    for option, word in zip(takers, words, strict=False):
+        if getattr(args, option.field.name) is not None:
+            raise ValueError(
+                f"{option.shown} is given twice: as a flag and as the argument {word!r}"
+            )
+        setattr(args, option.field.name, converter(option.hint, option.notes)(word))
+    missing = [o.shown for o in takers if o.required and getattr(args, o.field.name) is None]
+    if missing:
+        raise ValueError(f"the following arguments are required: {', '.join(missing)}")
+
+
 def spellings(cls: type[DataclassInstance]) -> list[str]:
     """Return every spelling of the flags of ``cls``."""
     found = []
@@ -135,13 +157,15 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
     also = [s for note in option.notes if isinstance(note, Also) for s in note.spellings]
+    or_argument = OR_ARGUMENT in option.notes
+    text += ", also as an argument without the flag" if or_argument else ""
     parser.add_argument(
-        "--" + kebab(option.field.name),
+        option.shown,
         *also,
         dest=option.field.name,
         type=convert,
-        required=option.required,
-        default=NOT_GIVEN if not several else None,
+        required=option.required and not or_argument,
+        default=NOT_GIVEN if not several and not or_argument else None,
         metavar=_metavar(option),
         help=text,
         **extra,

@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sorted(given) == ["--json", "--version"]:
         _print_version()
         return 0
+    if given[:1] == ["help"]:
+        given = [*given[1:2], "--help"]
     if not given:
         build_parser(brief=True).print_help(sys.stderr)
         return 2

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import stepkit
-from stepkit.cli import commands, flags, log, tekton_results
-from stepkit.formats import did_you_mean
+from stepkit.cli import commands, flags, log, misspelt, tekton_results
 from stepkit.options import declared
 from stepkit.step import kebab
 from stepkit.steps import MODULES
@@ -36,16 +35,6 @@ _COMMON_HELP: Final = {
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
-_COMMON_FLAGS: Final = (
-    "--help",
-    "--result",
-    "--report",
-    "--json",
-    "--no-rerun",
-    "--log-format",
-    "--quiet",
-    "--verbose",
-)
 
 
 class UsageError(SystemExit):
@@ -62,19 +51,26 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, and name the flag or command that an unknown one may have meant."""
-        name = next((arg for arg in args or () if not arg.startswith("-")), None)
-        if name is not None and name not in commands.COMMANDS:
-            near = did_you_mean.nearest(name, commands.COMMANDS)
-            hint = f"did you mean {near}?" if near else ", ".join(commands.COMMANDS)
-            self.error(f"unknown command {name!r}: {hint}")
-        parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            flag = unknown[0].partition("=")[0]
-            known = flags.spellings(commands.COMMANDS[parsed.step].Options)
-            near = did_you_mean.nearest(flag, [*known, *_COMMON_FLAGS])
-            hint = f": did you mean {near}?" if near else ""
-            parsed.parser.error(f"unknown option {flag}{hint}")
+        words = list(args or ())
+        first = words[0] if words else ""
+        if first.startswith("-") and first not in {"-h", "--help", "--version"}:
+            self.error(misspelt.before_command(first.partition("=")[0]))
+        if first and not first.startswith("-") and first not in commands.COMMANDS:
+            self.error(misspelt.command(first))
+        try:
+            parsed, unknown = self.parse_known_args(words, namespace)
+        except UsageError:
+            if flag := misspelt.first_unknown(words[1:], first):  # why a required one is missing
+                see = f"see {self.prog} {first} --help"
+                raise UsageError(f"{misspelt.option(flag, first)}; {see}") from None
+            raise
         assert isinstance(parsed, argparse.Namespace)
+        if flag := next((word.partition("=")[0] for word in unknown if word.startswith("-")), ""):
+            parsed.parser.error(misspelt.option(flag, parsed.step))
+        try:
+            flags.take_arguments(commands.COMMANDS[parsed.step].Options, parsed, unknown)
+        except ValueError as error:
+            parsed.parser.error(str(error))
         return parsed
 
 

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the most similar word in ``known``, or ``""`` if none is similar."""
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """Return the most similar word in ``known``, or ``""`` if none is ``alike``: 1 is the same."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=alike)), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

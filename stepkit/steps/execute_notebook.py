@@ -6,9 +6,9 @@ up to the failure, and saved every few seconds during the run.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
--p NAME VALUE and -r NAME VALUE work too. A parameter that the notebook does not have is an
-error. Cells tagged skip-execution are skipped; an error in a cell tagged raises-exception is
-expected.
+-p NAME VALUE and -r NAME VALUE work too, as do IN and OUT without a flag. A parameter that the
+notebook does not have is an error. Cells tagged skip-execution are skipped; an error in a cell
+tagged raises-exception is expected.
 
 A notebook that you do not own is changed on its way to the kernel, never on disk: --rules names
 a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
@@ -21,7 +21,7 @@ another one). --on-gpu-oom retry-lower runs a notebook again that ran out of GPU
 
 For example:
 
-    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
+    stepkit execute-notebook source/analysis.ipynb out/analysis.ipynb \
         --parameters n_pcs=50 resolution=0.8 --execution-timeout 30m --run-timeout 2h
 
     stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
@@ -56,7 +56,7 @@ from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
 from stepkit.notebook import failed_place, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
-from stepkit.options import DETAIL, READS, WRITES, Also
+from stepkit.options import DETAIL, OR_ARGUMENT, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
@@ -68,8 +68,8 @@ logger = logging.getLogger(__name__)
 class Options(GpuOptions, ParameterOptions, EngineOptions):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
-    notebook: Annotated[Path, "notebook to execute (.ipynb); it is never changed", READS]
-    output: Annotated[Path, "where to write the executed notebook", WRITES]
+    notebook: Annotated[Path, "notebook to execute (.ipynb)", READS, OR_ARGUMENT]
+    output: Annotated[Path, "where to write the executed notebook", WRITES, OR_ARGUMENT]
     kernel: Annotated[str | None, "kernel to use instead of the notebook's own", Also("-k")] = None
     language: Annotated[str | None, "language of the notebook, if it does not say", Also("-l")] = (
         None

@@ -1,4 +1,4 @@
-"""The help of each command, and what is misspelt."""
+"""The help of each command."""
 
 import shlex
 
@@ -9,16 +9,6 @@ from stepkit import steps
 from stepkit.cli import commands
 from stepkit.cli import main as cli
 from stepkit.cli.parser import build_parser
-
-
-def test_an_unknown_command_is_answered_with_the_most_similar_one(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["git-clon"])
-
-    assert caught.value.code == 2
-    assert "unknown command 'git-clon': did you mean git-clone?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [*commands.COMMANDS])

@@ -6,7 +6,7 @@ that stepkit writes names its schema, in `schema`. Within a version, keys are on
 For example:
 
     stepkit schema
-    stepkit schema run > run.schema.json
+    stepkit schema run
 """
 
 from __future__ import annotations

@@ -1,0 +1,66 @@
+"""Name the command or the option that a wrong word may have meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stepkit.cli import commands, flags
+from stepkit.formats import did_you_mean
+from stepkit.options import declared
+from stepkit.step import kebab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+COMMON_FLAGS: Final = (
+    "--help", "--result", "--report", "--json", "--no-rerun", "--log-format", "--quiet",
+    "--verbose",
+)  # fmt: skip
+_ALIKE: Final = 0.85  # the likeness of a word to itself with a wrong, a missing or another letter
+
+
+def command(name: str) -> str:
+    """Return what is wrong with ``name``, which is not a command."""
+    near = did_you_mean.nearest(name, commands.COMMANDS)
+    hint = f"did you mean {near}?" if near else f"known commands: {', '.join(commands.COMMANDS)}"
+    return f"unknown command {name!r}: {hint}"
+
+
+def before_command(flag: str) -> str:
+    """Return what is wrong with ``flag``, which stands before a command."""
+    if flag in COMMON_FLAGS:
+        return f"{flag} stands before the command: write it after the command"
+    near = did_you_mean.nearest(flag, ["--help", "--version"])
+    return f"unknown option {flag}{f': did you mean {near}?' if near else ''}"
+
+
+def option(flag: str, name: str) -> str:
+    """Return what is wrong with ``flag``, which the command ``name`` does not have."""
+    options = commands.COMMANDS[name].Options
+    for each in declared(options):
+        if each.secret and flag == "--" + kebab(each.field.name):
+            return f"unknown option {flag}: a secret has no flag, set {each.secret.variable}"
+    helps = {"--" + kebab(each.field.name): each.help for each in declared(options)}
+    known = [*flags.spellings(options), *COMMON_FLAGS]
+    near = did_you_mean.nearest(flag, known, _ALIKE) or _by_words(flag, known, helps)
+    near = near or did_you_mean.nearest(flag, known)
+    return f"unknown option {flag}{f': did you mean {near}?' if near else ''}"
+
+
+def first_unknown(words: Sequence[str], name: str) -> str:
+    """Return the first long flag in ``words`` that the command does not have, or ``""``."""
+    known = {*flags.spellings(commands.COMMANDS[name].Options), *COMMON_FLAGS}
+    end = words.index("--") if "--" in words else len(words)
+    given = (word.partition("=")[0] for word in words[:end] if word.startswith("--"))
+    return next((flag for flag in given if flag not in known), "")
+
+
+def _by_words(flag: str, known: Iterable[str], helps: Mapping[str, str]) -> str:
+    """Return the option that shares a word with ``flag``, and has the rest in name or help."""
+    wanted = set(flag.strip("-").split("-"))
+    for each in known:
+        words = set(each.strip("-").split("-"))
+        described = words | set(helps.get(each, "").replace(",", " ").replace(";", " ").split())
+        if wanted & words and wanted <= described:
+            return each
+    return ""
