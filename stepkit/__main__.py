@@ -1,4 +1,4 @@
-"""Run ``python -m stepkit`` as ``stepkit``."""
+"""Run ``python -m stepkit``, and the program ``stepkit``."""
 
 import os
 import sys
@@ -8,14 +8,26 @@ import sys
 if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109
     del sys.path[0]
 
-try:
+import signal
+
+
+def run() -> int:
+    """Run a command and return its exit code; a signal that comes from now on is reported."""
+    early: list[int] = []  # signals that came before stop_requests could note them
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum == signal.SIGTERM or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, lambda number, _: early.append(number))
     from stepkit.system import stop_requests
-except KeyboardInterrupt:  # before it could be noted
-    raise SystemExit(130) from None
 
-stop_requests.note()
-from stepkit.cli.main import main  # noqa: E402 - an import that takes long
+    stop_requests.note()
+    for number in early:
+        signal.raise_signal(number)
+    from stepkit.cli.main import main
 
-code = main()
-stop_requests.ignore()
-raise SystemExit(code)
+    code = main()
+    stop_requests.ignore()
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())

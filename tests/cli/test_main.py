@@ -265,17 +265,19 @@ def test_a_signal_before_the_step_begins_is_reported_too(
     assert status.read_text() == "cancelled"
 
 
+@pytest.mark.parametrize("module", ["argparse", "dataclasses"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_first_imports_is_reported_too(
-    tmp_path: Path, signum: int, code: int
+    tmp_path: Path, signum: int, code: int, module: str
 ) -> None:
-    """In the place of argparse stands a module that sends the signal and imports argparse."""
-    (tmp_path / "argparse.py").write_text(
+    """In the place of ``module`` stands one that sends the signal and imports it."""
+    (tmp_path / f"{module}.py").write_text(
         "import os, sys\n"
         "sys.path.remove(os.path.dirname(__file__))\n"
         "del sys.modules[__name__]\n"
         f"os.kill(os.getpid(), {int(signum)})\n"
-        "import argparse\n"
+        f"import {module}\n"
+        f"sys.modules[__name__] = {module}\n"
     )
     (tmp_path / "artifacts").mkdir()
     flags = [f"--artifacts={tmp_path}/artifacts", f"--report={tmp_path}/r.json"]
