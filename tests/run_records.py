@@ -517,6 +517,19 @@ def timeline(devices: int = 1, rows: int = 520, seconds: float = 104.0) -> dict[
     }  # fmt: skip
 
 
+HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\"'`{{ 7*7 }}\x00\ud800"
+_CHOSEN = {"schema", "verdict", "status", "started", "role", "injected", "level", "host", "change"}
+
+
+def hostile(value: Any) -> Any:
+    """Return a record with hostile text after each text that is free to be anything."""
+    if isinstance(value, dict):
+        return {k: v if k in _CHOSEN else hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(entry) for entry in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
 RUNS: dict[str, Callable[[], RunJson]] = {
     "passed": run, "tolerated": tolerated, "failed": failed, "failed_tests": failed_tests,
     "killed_kernel": killed_kernel, "cancelled": cancelled, "incomplete": incomplete,
