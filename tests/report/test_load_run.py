@@ -74,6 +74,7 @@ def test_what_is_not_a_whole_record_is_refused(content: bytes, message: str) -> 
     [
         ({"verdict": "maybe"}, "verdict"),
         ({"duration_ms": float("nan")}, "duration_ms must be a whole number or null"),
+        ({"tests": [run_records.tests(coverage=float("inf"))]}, r"tests\[0\]\.coverage must be a"),
         ({"steps": [{"name": 3}]}, r"steps\[0\] needs command"),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_server_that_holds_back_the_body_of_a_refusal_is_not_waited_for(
         Content_Type="text/plain"
     )
 
-    error = place.failed()
+    error = place.failed(stall_timeout=3600.0)
 
     assert error.reason is Reason.AUTH
     assert error.evidence is None
