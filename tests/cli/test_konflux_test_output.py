@@ -81,7 +81,7 @@ def test_a_result_says_whether_what_was_tested_is_bad_or_it_could_not_be_tested(
 
 
 def test_a_note_is_one_short_line_without_secrets() -> None:
-    message = "the server said\n" + "x" * 70 + " token-1234567 and more"
+    message = "the server said\n" + "x" * 60 + " token-1234567 and a lot more"
 
     text = konflux_test_output.spell(ended(3, None, message=message), ["token-1234567"])
 

@@ -46,3 +46,19 @@ def test_without_a_failure_the_last_lines_of_pytest_are_the_evidence() -> None:
 
     assert found.output[0] == "line 21"
     assert found.output[-1] == "last"
+
+
+def test_no_allowance_covers_a_file_that_could_not_be_collected() -> None:
+    case = Case(name="tests.test_x", classname="", outcome="error", message="C: 1", text="of x")
+
+    found = failure_evidence.find(count_outcomes([case], [Allowance(pattern="*")]), "printed")
+
+    assert found == Evidence(ename="C", evalue="1", traceback="of x")
+
+
+def test_an_allowed_failure_is_not_the_evidence() -> None:
+    case = Case(name="test_a", classname="t", outcome="failed", message="A: 1", text="of a")
+
+    found = failure_evidence.find(count_outcomes([case], [Allowance(pattern="*")]), "printed")
+
+    assert found == Evidence(output=("printed",))
