@@ -66,6 +66,30 @@ def test_a_function_of_an_injected_cell_is_not_taken_for_the_cell_that_called_it
     assert traceback_text.failed_line("x = 1\n\nload()", trace) == 3
 
 
+def test_the_same_code_in_another_cell_is_not_taken_for_the_cell_that_ran() -> None:
+    trace = [
+        "Cell In[5], line 2\n----> 2 load()\n",
+        "Cell In[3], line 9, in load()\n----> 9 x = 1\n",
+    ]
+
+    assert traceback_text.failed_line("x = 1\nload()", trace) == 2
+
+
+def test_of_errors_that_caused_each_other_the_last_one_counts() -> None:
+    trace = [
+        "KeyError                Traceback (most recent call last)",
+        "Cell In[3], line 2, in load()\n----> 2     x = {}['pca']\n",
+        "KeyError: 'pca'",
+        "\nDuring handling of the above exception, another exception occurred:\n",
+        "ValueError              Traceback (most recent call last)",
+        "Cell In[5], line 1\n----> 1 load()\n",
+        "Cell In[3], line 4, in load()\n----> 4     raise ValueError\n",
+        "ValueError: ",
+    ]
+
+    assert traceback_text.failed_line("load()", trace) == 1
+
+
 def test_frames_of_the_kernel_are_folded_to_a_line() -> None:
     lib = "/env/lib/python3.12/site-packages"
     frames = [
@@ -138,7 +162,9 @@ def test_a_secret_is_masked_before_a_text_is_cut(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(redaction, "_registered", {"s3cret-value"})
     text = "x" * 9_994 + "s3cret-value"
 
-    found = cell_evidence.gather("", [printed(text[-506:]), error(text, evalue=text)])
+    trace = [text[-1006:], "E: no"]
+
+    found = cell_evidence.gather("", [printed(text[-506:]), error(*trace, evalue=text)])
 
     assert "s3cret" not in found.evalue + found.traceback + "".join(found.output)
     assert found.evalue.endswith("x***")
