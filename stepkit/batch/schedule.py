@@ -88,7 +88,7 @@ class Schedule:
             for name, began in self.began.copy().items()
         ]
         ended = f"{len(self.ended)} of {len(self.plan)} notebooks ended"
-        return f"{ended}; running: {', '.join(running)}"
+        return f"{ended}; running: {', '.join(running)}" if running else ended
 
     def _fate(self, one: Planned) -> NotebookRun | None:
         """Return how ``one`` ends without running, or None if it runs."""

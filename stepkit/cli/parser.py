@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import stepkit
-from stepkit.cli import commands, flags, log, misspelt, tekton_results
+from stepkit.cli import commands, flags, log, misspelt, run_step, tekton_results
 from stepkit.options import declared
 from stepkit.step import kebab
 from stepkit.steps import MODULES
@@ -182,7 +182,8 @@ def _result_of(step: Step) -> Callable[[str], tuple[str, Path]]:
 
 def _outputs_and_secrets(step: Step) -> str:
     helps = _COMMON_HELP | {kebab(o.field.name): o.help for o in declared(step.Outputs)}
-    lines = ["outputs (for --result, and on stdout):"]
+    where = "for --result" if run_step.answers(step) else "for --result, and on stdout"
+    lines = [f"outputs ({where}):"]
     lines += [f"  {name:<20} {helps[name]}" for name in tekton_results.output_names(step)]
     secrets = [(o.secret.variable, o.help) for o in declared(step.Options) if o.secret]
     if secrets:

@@ -124,7 +124,8 @@ class Scheduler:
             f"{name} {durations.elapsed(now - began, tenths=False)}"
             for name, began in self.began.copy().items()
         ]
-        return f"{len(self.ended)} of {total} tasks ended; running: {', '.join(running)}"
+        ended = f"{len(self.ended)} of {total} tasks ended"
+        return f"{ended}; running: {', '.join(running)}" if running else ended
 
     @contextmanager
     def _killing_on_error(self) -> Iterator[None]:
