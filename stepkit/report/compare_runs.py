@@ -39,7 +39,8 @@ def compare(
     baseline, ``earlier`` runs on the same GPU are what the limits come from once they are five:
     see :mod:`stepkit.report.compare_numbers`.
     """
-    notes = [note for note in (_other_gpu(run, baseline), _other_notebooks(run, baseline)) if note]
+    checks = (_other_gpu, _other_notebooks, _shortened)
+    notes = [note for check in checks if (note := check(run, baseline))]
     limits = Limits(slower=slower, memory=memory, same_gpu=_gpus(run) == _gpus(baseline))
     past = [baseline, *(other for other in earlier if _gpus(other) == _gpus(run))]
     past = [other for other in past if other["verdict"] in _PASSED]
@@ -107,6 +108,13 @@ def _other_notebooks(run: RunJson, baseline: RunJson) -> str:
     if any(compare_notebooks.find(baseline["notebooks"], each) for each in run["notebooks"]):
         return ""
     return "the two runs have no notebook in common"
+
+
+def _shortened(run: RunJson, baseline: RunJson) -> str:
+    cut = sorted({*run.get("left_out", {}), *baseline.get("left_out", {})})
+    if not cut:
+        return ""
+    return f"what was left out of a large record counts as new or gone: {', '.join(cut)}"
 
 
 def _notebooks(

@@ -42,7 +42,7 @@ class FailOn:
         return {**comparison, "regressions": found}
 
 
-def error(comparison: ComparisonJson, outputs: DataclassInstance) -> UserCodeError:
+def error(comparison: ComparisonJson, outputs: DataclassInstance | None = None) -> UserCodeError:
     """Return the error of a run with ``regressions``."""
     first, *more = comparison["regressions"]
     others = f"; and {len(more)} more" if more else ""

@@ -5,7 +5,8 @@ steps, the cells, the tests, the artifacts. run.json beside it holds all of that
 Nothing is estimated: an expected step without a report is shown as "not run". On GitHub the page
 also goes to the job's summary. The last line says how the run went. The step itself succeeds
 whatever the verdict is: its exit code is 0. With --enforce it fails as the step that decided the
-verdict did; use it at the end of a pipeline that goes on after a task has failed.
+verdict did; use it at the end of a pipeline that goes on after a task has failed. With --baseline
+the run is compared with an earlier one; --fail-on says which differences fail it.
 
 For example:
 
@@ -27,6 +28,7 @@ from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
 from stepkit.report import shorten_record, steps_of_run
+from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
 from stepkit.report.record_run import record_run
 from stepkit.report.run_identity import IdentityOptions
@@ -43,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, IdentityOptions):
+class Options(RunOptions, IdentityOptions, ComparisonOptions):
     """Where the reports are, and where the summary goes."""
 
     summary: Annotated[Path, "Markdown file to write"]
@@ -77,10 +79,12 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Read the reports, write record and page, the page last, and return the verdict."""
+    options.check()
     summary = options.summary.absolute()
     path = (options.run or _beside(summary)).absolute()
     found = options.load(steps.in_report)
     record = _record(options, found, path.parent)
+    regression = options.add_comparison(record)
     failed: StepError | None = None
     try:
         atomic_files.write_atomically(path, shorten_record.as_text(record))
@@ -113,8 +117,8 @@ def run(options: Options) -> Outputs:
         )
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
-    if failed:
-        raise failed.leaving(outputs)
+    if why := failed or regression:
+        raise why.leaving(outputs)
     return outputs
 
 

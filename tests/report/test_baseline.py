@@ -3,14 +3,19 @@
 import json
 import logging
 import os
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import data_server
+import loopback
 import pytest
 import run_records
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.report import baseline
+from stepkit.report.index import keep_index
+from stepkit.report.index.directory_store import DirectoryStore
 from stepkit.report.run_json import RunJson
 
 
@@ -120,6 +125,48 @@ def test_a_server_without_the_run_or_with_something_else_is_refused_in_one_line(
         monkeypatch.setattr(baseline, "_LARGEST", 10)
         with pytest.raises(ConfigurationError, match="it is not run"):
             baseline.read(server.url)
+
+
+class Site(loopback.Handler):
+    """A web server of the files in ``root``."""
+
+    root: Path
+
+    def do_GET(self) -> None:
+        path = self.root / unquote(self.path).lstrip("/")
+        if path.is_file():
+            self.answer(200, path.read_bytes())
+        else:
+            self.answer(404)
+
+
+def test_of_a_published_index_the_latest_runs_are_downloaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for hour in range(6):
+        write(tmp_path / f"run {hour}/run.json", began(hour))
+    write(tmp_path / "failed/run.json", began(7, verdict="failed"))
+    write(tmp_path / "other/run.json", began(7, notebooks=[run_records.notebook(name="other")]))
+    write(tmp_path / "later/run.json", began(9))
+    keep_index.keep(DirectoryStore(tmp_path))
+    (tmp_path / "run 4/run.json").unlink()
+    index = json.loads((tmp_path / "runs.json").read_text())
+    index["runs"].insert(0, {**index["runs"][0], "path": "../outside/run.json"})
+    index["runs"].insert(0, {**index["runs"][0], "path": "//127.0.0.1:1/run.json"})
+    (tmp_path / "runs.json").write_text(json.dumps(index))
+    handler = type("Handler", (Site,), {"root": tmp_path})
+
+    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        found = baseline.read(f"{url}/runs.json", began(8))
+
+    assert found.source == f"{url}/run%205/run.json"
+    assert [(run["started"] or "")[11:13] for run in (found.run, *found.earlier)] == [
+        "05", "03", "02", "01", "00"
+    ]  # fmt: skip
+    assert [
+        record.getMessage() for record in caplog.records if "left out" in record.getMessage()
+    ] == [f"left out: {url}/run%204/run.json: the server answered HTTP 404: check the URL"]
 
 
 @pytest.mark.parametrize("where", ["s3://bucket/run.json", "ftp://host/run.json"])

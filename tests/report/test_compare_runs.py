@@ -222,6 +222,14 @@ def test_notebooks_match_by_name_and_variant() -> None:
     ]
 
 
+def test_a_record_that_was_shortened_is_noted() -> None:
+    cut = run_records.run(left_out={"artifacts": 3, "evidence": 1})
+
+    assert checked(compare(run_records.run(), cut))["notes"] == [
+        "what was left out of a large record counts as new or gone: artifacts, evidence"
+    ]
+
+
 def test_runs_without_a_notebook_in_common_say_so() -> None:
     other = run_records.run()
     other["notebooks"][0]["name"] = "other"

@@ -81,10 +81,10 @@ def is_row(value: Any) -> bool:
 
 
 def _fits(value: Any, example: Mapping[str, Any], kinds: Mapping[str, Any]) -> bool:
-    """Return whether ``value`` has the keys of ``example``, with values of the same types."""
+    """Return whether ``value`` has the keys of ``example``, and perhaps more, of the same types."""
     return (
         isinstance(value, dict)
-        and value.keys() == example.keys()
+        and value.keys() >= example.keys()
         and all(
             (value[name] is None and name in kinds)
             or isinstance(value[name], kinds.get(name, type(usual)))
