@@ -37,9 +37,7 @@ def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
     """
     document = yaml_files.read(path)
     if wrong := json_schema.find_problems(document.value, SCHEMA):
-        keys, what = wrong[0]
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise ConfigurationError(f"{_place(document, *keys)} {what}{more}")
+        raise json_schema.refusal([f"{_place(document, *keys)} {what}" for keys, what in wrong])
     plan, folder = document.value, path.parent
     defaults = plan.get("defaults", {})
     _check_env(defaults, _place(document, "defaults"))

@@ -61,9 +61,7 @@ def read(path: Path) -> list[Dataset]:
     """
     document = yaml_files.read(path)
     if found := json_schema.find_problems(document.value, SCHEMA):
-        keys, wrong = found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise ConfigurationError(f"{_place(document, keys)} {wrong}{more}")
+        raise json_schema.refusal([f"{_place(document, keys)} {wrong}" for keys, wrong in found])
     datasets = [
         _dataset(entry, _place(document, ("datasets", number)))
         for number, entry in enumerate(document.value["datasets"])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.errors import ConfigurationError, Evidence
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.formats.shorten import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _KINDS: Final = {
     "array": "a list", "object": "a mapping", "string": "text", "boolean": "true or false",
@@ -19,6 +23,7 @@ _KINDS: Final = {
 }  # fmt: skip
 _SHOWN: Final = 40  # characters of a wrong value that a message shows
 
+_MOST_PROBLEMS: Final = 20  # that are shown besides the first
 _MORE: Final = "additionalProperties"
 
 Keys = tuple[str | int, ...]
@@ -37,6 +42,19 @@ def find_problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
     # An unknown key explains more than what is missing because of it.
     found.sort(key=lambda e: ([str(key).zfill(9) for key in e.absolute_path], e.validator != _MORE))
     return [(tuple(error.absolute_path), _describe(error)) for error in found]
+
+
+def refusal(problems: Sequence[str]) -> ConfigurationError:
+    """Return the error for a document with these ``problems``, each with its place.
+
+    The first one is its message, the others are its evidence, and are logged.
+    """
+    first, *others = problems
+    more = f" (and {len(others)} more)" if others else ""
+    shown = tuple(others[:_MOST_PROBLEMS])
+    for problem in shown:
+        logger.info("also wrong: %s", problem)
+    return ConfigurationError(first + more, evidence=Evidence(output=shown) if shown else None)
 
 
 def _innermost(error: Any) -> Any:

@@ -88,3 +88,19 @@ def test_an_error_names_its_line(tmp_path: Path, text: str, said: str) -> None:
 
     assert "m.yaml, line " in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_further_mistakes_are_evidence_and_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    with pytest.raises(ConfigurationError, match=r"line 2: .* \(and 2 more\)$") as found:
+        read(tmp_path, "datasets:\n- url: 5\n- url: https://h/a\n  size: x\n- {}\n")
+
+    path = tmp_path / "m.yaml"
+    assert found.value.evidence
+    first, second = found.value.evidence.output
+    assert first.startswith(f"{path}, line 4: ")
+    assert second.startswith(f"{path}, line 5: ")
+    assert [f"also wrong: {line}" for line in (first, second)] == caplog.messages
