@@ -12,20 +12,24 @@ _MADE = {"a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "li", "
 
 
 class Rendered(HTMLParser):
-    """The page: its ``text``, its ``links`` by their text, and ``foreign`` HTML elements."""
+    """The page: its ``text`` and that outside of code, ``links`` by text, ``foreign`` elements."""
 
     def __init__(self, markdown: str) -> None:
         super().__init__()
-        self.text = ""
+        self.text = self.prose = ""
         self.links: dict[str, str] = {}
         self.foreign: list[str] = []
         self.cells: list[int] = []  # of each row of a table
         self._link: tuple[str, str] | None = None
+        self._in_code = False
         self.feed(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in OURS | _MADE or any(name.startswith("on") for name, _ in attrs):
             self.foreign.append(tag)
+        if tag == "code":
+            self._in_code = True
+            self.prose += " "
         if tag == "tr":
             self.cells.append(0)
         if tag in {"td", "th"}:
@@ -34,6 +38,7 @@ class Rendered(HTMLParser):
             self._link = (dict(attrs).get("href") or "", self.text)
 
     def handle_endtag(self, tag: str) -> None:
+        self._in_code &= tag != "code"
         if tag == "a" and self._link:
             url, before = self._link
             self.links[self.text[len(before) :]] = url
@@ -41,3 +46,5 @@ class Rendered(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if not self._in_code:
+            self.prose += data

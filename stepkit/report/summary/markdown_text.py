@@ -29,16 +29,20 @@ def escape(text: str) -> str:
         parts = [line]
     for number, part in enumerate(parts):
         if number % 2:
-            parts[number] = f"`{part}`" if part.strip() else ""
+            parts[number] = f"`{part}`" if part.strip() else rf"\`{part}\`"
         else:
             parts[number] = _escape_plain(part)
     return "".join(parts)
 
 
 def _escape_plain(text: str) -> str:
-    plain_text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    escaped = re.sub(r"([\\|\[\]*_~#`])", r"\\\1", plain_text)
-    return _MENTION.sub("@\u200b", escaped)
+    return re.sub(r"([\\|\[\]*_~#`])", r"\\\1", _escape_html(text))
+
+
+def _escape_html(text: str) -> str:
+    """Escape text in an HTML block, where Markdown does not apply."""
+    silent = _MENTION.sub("@\u200b", text)
+    return silent.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code(text: str) -> str:
@@ -54,7 +58,7 @@ def code(text: str) -> str:
 def title(text: str) -> str:
     """Return a name: as it is where Markdown would not change it, else as code."""
     line = shorten(one_line(text), _MOST_TEXT)
-    return line if escape(line) == line else code(line)
+    return line if _escape_plain(line) == line else code(line)
 
 
 def block(text: str, language: str = "text") -> Iterator[str]:
@@ -81,8 +85,8 @@ def status(word: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table; cells are Markdown already."""
-    yield f"| {' | '.join(head)} |"
+    """Yield the lines of a table; head and cells are Markdown already."""
+    yield f"| {' | '.join(map(_in_table, head))} |"
     yield f"|{'|'.join(' --- ' for _ in head)}|"
     for row in rows:
         yield f"| {' | '.join(map(_in_table, row))} |"
@@ -102,19 +106,12 @@ def _in_table(cell: str) -> str:
 
 
 def folded(what: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield ``lines`` below ``what``, which a click opens; ``what`` is escaped."""
-    yield f"<details><summary>{_escape_html(what)}</summary>"
+    """Yield ``lines`` below ``what``, a text of others that a click opens."""
+    yield f"<details><summary>{_escape_html(shorten(one_line(what), _MOST_TEXT))}</summary>"
     yield ""
     yield from lines
     yield ""
     yield "</details>"
-
-
-def _escape_html(text: str) -> str:
-    """Escape text in an HTML block, where Markdown does not apply."""
-    line = shorten(one_line(text), _MOST_TEXT)
-    escaped = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MENTION.sub("@\u200b", escaped)
 
 
 def paragraphs(*parts: Iterable[str]) -> list[str]:
