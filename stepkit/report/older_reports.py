@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def upgrade(report: dict[str, Any]) -> dict[str, Any]:
     upgraded = dict(outputs)
     if isinstance(cells := outputs.get("cells"), list):
         upgraded["cells"] = [_cell(cell) if isinstance(cell, dict) else cell for cell in cells]
+    if isinstance(coverage := outputs.get("coverage"), str):
+        upgraded["coverage"] = _percent(coverage)
     return {**report, "outputs": upgraded}
 
 
@@ -45,3 +48,9 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
         "injected": "" if cell.get("number") else injected,
         "error": {"ename": ename, "evalue": evalue} if ename else None,
     }
+
+
+def _percent(text: str) -> float | None:
+    """Return the number in ``96.5 %``; None in ``n/a`` and ``unknown``."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
+    return float(found[1]) if found else None

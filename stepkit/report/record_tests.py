@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stepkit.report import unchecked_values
@@ -30,7 +29,7 @@ def record_tests(entry: Entry, paths: RunPaths) -> TestsJson:
         "errors": unchecked_values.whole(entry.output("errors")),
         "skipped": unchecked_values.whole(entry.output("skipped")),
         "allowed": unchecked_values.whole(entry.output("allowed")),
-        "coverage": _percent(entry.output("coverage")),
+        "coverage": unchecked_values.number(entry.output("coverage")),
         "installer": unchecked_values.line(entry.output("installer")),
         "installer_reason": unchecked_values.line(entry.output("installer-reason")),
         "failures": _cases(entry, "failures", "failed"),
@@ -75,10 +74,3 @@ def _case(case: dict[str, Any], status: Status) -> TestJson:
         "allowed": case.get("allowed") is True,
         "reason": unchecked_values.line(case.get("reason")),
     }
-
-
-def _percent(coverage: Any) -> float | None:
-    """Return a coverage in percent; older reports spell it as ``96.5 %``."""
-    if isinstance(coverage, str) and (found := re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", coverage)):
-        return float(found[1])
-    return unchecked_values.number(coverage)

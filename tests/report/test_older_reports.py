@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from step_reports import load, summary, write_report
-
 
 OLD = {"number": 2, "index": 3, "id": "c", "seconds": 1.0, "status": "error",
        "first_line": "def deep(x):", "ename": "KeyError", "evalue": "'pca'"}  # fmt: skip
@@ -31,6 +31,20 @@ def test_the_cells_of_version_1_are_read_as_if_they_were_written_today(tmp_path:
     ]  # fmt: skip
     assert not {"first_line", "ename", "evalue"} & cells[0].keys()
     assert "Cell 2 (`def deep(x):`) raised KeyError: 'pca'\n" in summary(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"), [("96.5 %", 96.5), ("100%", 100.0), ("n/a", None), ("unknown", None)]
+)
+def test_the_coverage_of_version_1_is_a_number(
+    tmp_path: Path, text: str, percent: float | None
+) -> None:
+    outputs = {"total": 1, "passed": 1, "coverage": text}
+    write_report(tmp_path, "run-tests", schema="stepkit.report/1", outputs=outputs)
+
+    (step,) = load(tmp_path).entries
+
+    assert (step.status, step.output("coverage")) == ("succeeded", percent)
 
 
 def test_a_cell_of_version_1_without_its_fields_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from commands import stepkit
 from samples import write_notebook
+from step_runs import failed
+
+from stepkit.steps.execute_notebook import Outputs
 
 DEEP = """\
 def load(name):
@@ -71,6 +74,7 @@ def test_the_failed_cell_is_shown_before_the_verdict_and_kept_in_the_report(tmp_
     assert "\x1b[" in error["traceback"]
 
 
+@pytest.mark.slow
 def test_each_line_of_the_evidence_is_one_object_in_json(tmp_path: Path) -> None:
     stderr, _ = execute(tmp_path, "1", "print('a\\x1b[2J', '::error::b', sep='\\n'); 1/0",
                         **{"log-format": "json"})  # fmt: skip
@@ -80,13 +84,16 @@ def test_each_line_of_the_evidence_is_one_object_in_json(tmp_path: Path) -> None
     assert bodies.count("  | a") == bodies.count("  | ::error::b") == 1
 
 
-def test_a_failing_cell_of_parameters_is_named_as_that(tmp_path: Path) -> None:
+def test_a_failing_cell_that_a_rule_injected_is_named_as_that(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text("rules:\n- inject: {before: start}\n  source: 1/0\n")
-    _, report = execute(tmp_path, "n = 1", rules=str(rules))
 
-    assert report["message"].startswith("a cell that a rule injected (`1/0`) raised ZeroDivision")
-    assert report["outputs"]["cells"][0]["injected"] == "rule"
+    error = failed(write_notebook(tmp_path / "a.ipynb", "n = 1"), rules=rules)
+
+    assert str(error).startswith("a cell that a rule injected (`1/0`) raised ZeroDivisionError")
+    assert isinstance(error.outputs, Outputs)
+    assert [cell.injected for cell in error.outputs.cells] == ["rule", ""]
+    assert error.evidence == error.outputs.cells[0].error
 
 
 @pytest.mark.slow

@@ -385,7 +385,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path) -> None:
         {"name": "test_a", "message": "<b>5 | 6</b>", "allowed": False, "reason": ""},
         {"name": "test_b", "message": "no", "allowed": True, "reason": "issue 5"},
     ]
-    outputs = {**counts, "coverage": "87.5 %", "failures": failures}
+    outputs = {**counts, "coverage": 87.5, "failures": failures}
     outputs |= {"installer": "pip", "installer-reason": "the repository has a pyproject.toml"}
     write_report(reports, "run-tests", status="failed", reason="tests-failed", outputs=outputs)
     write_report(reports, "other-tests", step="run-tests", status="failed", message="no JUnit file")
@@ -483,7 +483,7 @@ FULL: dict[str, dict[str, Any]] = {
     "execute-notebooks": {"total": 1, "notebooks": [NOTEBOOK]},
     "run-tests": {
         "total": 1, "passed": 0, "failed": 1, "errors": 0, "skipped": 0, "allowed": 0,
-        "coverage": "1 %", "installer": "pip", "installer-reason": "r",
+        "coverage": 1.0, "installer": "pip", "installer-reason": "r",
         "failures": [{"name": "t", "message": "m", "allowed": True, "reason": "r"}],
     },
     "git-clone": {"commit": "1234"},
