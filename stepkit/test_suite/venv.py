@@ -9,8 +9,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.system import atomic_files, process
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.system import atomic_files, process, tool_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,31 +101,41 @@ def run_installer(
 ) -> str:
     """Run an installer's command, called ``what`` in errors, and return what it printed.
 
-    Raises :class:`ToolError` for what may work the next time (the network, a full disk, the
-    limit of ``timeout`` seconds), and :class:`ConfigurationError` for other failures.
+    What it prints is logged at DEBUG, and after a failure its last lines again, which are the
+    evidence of the error. Raises :class:`ToolError` for what may work the next time (the network,
+    a full disk, the limit of ``timeout`` seconds), and :class:`ConfigurationError` for other
+    failures.
     """
     done = process.run(
         command,
         cwd=cwd,
         env=variables() if env is None else env,
         timeout=timeout,
-        on_line=lambda line: logger.info("install: %s", line),
+        on_line=lambda line: logger.debug("install: %s", line),
     )
-    if done.timed_out:
-        raise ToolError(f"{what} took over {timeout:.0f} s", reason=Reason.TIMEOUT)
-    if not done.code:
+    if not done.timed_out and not done.code:
         return done.output
+    error = _error(done, what, timeout)
+    error.evidence = tool_evidence.of_output(done.output, message=str(error))
+    for line in error.evidence.output if error.evidence else ():
+        logger.info("install: %s", line)
+    raise error
+
+
+def _error(done: process.Completed, what: str, timeout: float) -> StepError:
+    if done.timed_out:
+        return ToolError(f"{what} took over {timeout:.0f} s", reason=Reason.TIMEOUT)
     message = f"{what} failed: {find_error(done.output)}"
     if _DISK.search(done.output):
-        raise ToolError(f"{message}: free some space and run again", reason=Reason.DISK_FULL)
+        return ToolError(f"{message}: free some space and run again", reason=Reason.DISK_FULL)
     if _HASH.search(done.output):
-        raise ConfigurationError(
+        return ConfigurationError(
             f"{message}: a package is not the one that was locked; lock again if that is meant",
             reason=Reason.CHECKSUM,
         )
     if _NETWORK.search(done.output):
-        raise ToolError(message, reason=Reason.NETWORK)
-    raise ConfigurationError(message)
+        return ToolError(message, reason=Reason.NETWORK)
+    return ConfigurationError(message)
 
 
 def find_error(output: str) -> str:

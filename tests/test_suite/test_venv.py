@@ -1,8 +1,9 @@
+import sys
 from pathlib import Path
 
 import pytest
 
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.test_suite import venv
 
 
@@ -38,3 +39,23 @@ def test_the_error_of_an_installer_includes_a_path_on_its_next_line(
     output: str, shown: str
 ) -> None:
     assert venv.find_error(output) == shown
+
+
+def test_what_an_installer_prints_is_logged_after_a_failure_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    lines = "; ".join(f"print('line {number}')" for number in range(30))
+
+    assert venv.run_installer([sys.executable, "-c", lines], "it", timeout=60).startswith(
+        "line 0\n"
+    )
+    assert caplog.messages == []
+
+    with pytest.raises(ConfigurationError, match="it failed: line 29") as found:
+        venv.run_installer([sys.executable, "-c", f"{lines}; exit(1)"], "it", timeout=60)
+
+    shown = tuple(f"line {number}" for number in range(10, 30))
+    assert found.value.evidence
+    assert found.value.evidence.output == shown
+    assert caplog.messages == [f"install: {line}" for line in shown]
