@@ -64,6 +64,12 @@ def test_no_text_breaks_a_table(first: str, second: str) -> None:
     assert shown(page.text) == f"xyz{cells}abc"
 
 
+def test_a_bar_in_code_is_escaped_and_one_after_a_backslash_is_not_code() -> None:
+    _, _, row = table(("x", "y"), [(code("a | b"), code(r"a\|b"))])
+
+    assert row == r"| `a \| b` | a\\\|b |"
+
+
 @given(st.text(st.sampled_from(NASTY), max_size=60))
 @example("````\n</details>\n```\n<b>")
 def test_no_text_leaves_a_block_of_code_or_what_is_folded(text: str) -> None:
