@@ -1,6 +1,7 @@
 """The engine under papermill's own command and function."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -193,6 +194,21 @@ def remote() -> Iterator[Remote]:
     papermill_io.register("memory://", storage)
     yield storage
     papermill_io._handlers.remove(("memory://", storage))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ending", "shown"), [(KILL, 1), ("1/0", 0)])
+def test_what_papermill_does_not_show_itself_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ending: str, shown: int
+) -> None:
+    caplog.set_level(logging.INFO, logger="stepkit")
+    notebook = write_notebook(tmp_path / "a.ipynb", ending)
+
+    with pytest.raises((DeadKernelError, PapermillExecutionError)):
+        execute(notebook, str(tmp_path / "out.ipynb"))
+
+    heads = [message for message in caplog.messages if message.startswith("--- cell 1 of 1")]
+    assert len(heads) == shown
 
 
 @pytest.mark.usefixtures("_here")
