@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit import steps
@@ -28,6 +29,7 @@ from stepkit.notify import apprise, github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
 from stepkit.report import short_message
 from stepkit.report.options import RunOptions
+from stepkit.report.published_link import await_link
 from stepkit.report.record_run import record_run
 from stepkit.report.run_identity import IdentityOptions
 from stepkit.report.run_paths import RunPaths
@@ -48,6 +50,13 @@ class Options(RunOptions):
     """What to report, and through which channels."""
 
     link: Annotated[str, "web address of the run's page"] = ""
+    published_by: Annotated[
+        Path | None, "report of publish-artifacts, whose web address is sent instead of --link"
+    ] = None
+    published_to: Annotated[
+        str, "where it publishes to; it is waited for unless this is empty: then it does not run"
+    ] = ""
+    published_timeout: Annotated[float, "how long to wait for it", DURATION] = 300.0
     when: Annotated[
         Literal["always", "failure"], "when to send messages; a commit status is always set"
     ] = "always"
@@ -93,6 +102,7 @@ def run(options: Options) -> Outputs:
     if options.pending:
         channels = _commit_status(options, "pending", "the run has begun")
         return _notify(options, "pending", channels)
+    options = replace(options, link=_link(options))
     found = options.load(steps.in_report)
     record = _record(options, found)
     passed = found.verdict.startswith("passed")
@@ -106,6 +116,16 @@ def run(options: Options) -> Outputs:
         statuses = {entry.name: entry.status for entry in found.entries}
         channels += _messages(options, record, statuses, passed=passed)
     return _notify(options, found.verdict, channels)
+
+
+def _link(options: Options) -> str:
+    """Return the published address if there is one, else --link."""
+    report = options.published_by
+    is_sent = options.urls or options.webhook or options.token
+    if not report or not is_sent or not (options.published_to or report.exists()):
+        return options.link
+    timeout = options.published_timeout if options.published_to else 0.0
+    return await_link(report, steps.in_report, timeout=timeout) or options.link
 
 
 def _record(options: Options, found: steps_of_run.Run) -> RunJson:
