@@ -80,7 +80,10 @@ class KernelFactsWriter:
             for module in shown:
                 if found := self._distributions[module]:
                     (used if module in theirs else imported)[found[0]] = found[1]
-        return {**dict(sorted(used.items())), **dict(sorted(imported.items()))}
+        return {
+            **{name: used[name] for name in sorted(used, key=str.lower)},
+            **{name: imported[name] for name in sorted(imported, key=str.lower)},
+        }
 
 
 def _modules_named(namespace: Mapping[str, Any]) -> set[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from samples import write_notebook
 from step_runs import failed, printed, refused, run
 from waiting import until
 
+from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
 from stepkit.step import Checks
 from stepkit.steps import execute_notebook
@@ -46,6 +48,7 @@ def test_executes_every_cell_and_passes(tmp_path: Path) -> None:
 
     assert outputs.message == "2 of 2 cells ran"
     assert (outputs.cells_run, outputs.cells_total, outputs.kernel) == (2, 2, "python3")
+    assert outputs.kernel_facts == KernelFacts(python=platform.python_version())
     assert text_of(tmp_path) == "n is 1\n"
     assert notebook.read_bytes() == before
     log = (tmp_path / "out/papermill.log").read_text()

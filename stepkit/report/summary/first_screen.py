@@ -85,7 +85,8 @@ def _commit(repository: RepositoryJson) -> str:
     name = repository["url"].rstrip("/").rpartition("/")[2].removesuffix(".git")
     commit, revision = repository["commit"], repository["revision"]
     short = linked(code(commit[:_COMMIT]), web_links.commit_url(repository))
-    asked = f" ({escape(revision)})" if revision and not commit.startswith(revision) else ""
+    named = revision not in {"", "HEAD"} and not commit.startswith(revision)
+    asked = f" ({escape(revision)})" if named else ""
     return f"{title(name)} at {short}{asked}" if name else f"commit {short}{asked}"
 
 

@@ -32,7 +32,7 @@ _MOST_ROWS: Final = 100
 _SLOWEST: Final = 5
 _MOST_TOLERATED: Final = 50
 _MOST_CHANGES: Final = 20  # more than these are folded away
-_MOST_PACKAGES: Final = 12  # more than these are folded away
+_MOST_PACKAGES: Final = 8  # more than these are folded away
 
 
 def worst_first(notebooks: Sequence[NotebookJson]) -> list[NotebookJson]:
@@ -171,7 +171,7 @@ def _packages(notebook: NotebookJson) -> Iterator[str]:
     kernel = notebook["kernel"]
     if kernel is None:
         return
-    packages = [escape(f"{name} {version}") for name, version in kernel["packages"].items()]
+    packages = [title(f"{name} {version}") for name, version in kernel["packages"].items()]
     first, rest = packages[:_MOST_PACKAGES], packages[_MOST_PACKAGES:]
     said = {
         "packages": ", ".join(first) + (f" and {len(rest)} more" if rest else ""),

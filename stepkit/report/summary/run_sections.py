@@ -158,9 +158,9 @@ def versions(run: RunJson) -> list[str]:
     image = identity["image"] or ""
     if digest := identity["image_digest"]:
         image = f"{image}@{digest}" if "@" not in image else image
-    made = [f"{name} {version}" for name, version in run["versions"].items()]
+    made = [title(f"{name} {version}") for name, version in run["versions"].items()]
     sentences = [
-        f"Run by {', '.join(map(escape, made))}." if made else "",
+        f"Run by {', '.join(made)}." if made else "",
         f"Image {code(image)}." if image else "",
         f"Run {title(identity['id'])}." if identity["id"] else "",
     ]

@@ -150,13 +150,13 @@ def test_steps_are_folded_when_all_succeeded() -> None:
 def test_the_notebooks_packages_are_named_the_first_ones_at_once() -> None:
     notebook = run_records.notebook()
     assert notebook["kernel"]
-    notebook["kernel"]["packages"] = {f"package-{n}": f"{n}.0" for n in range(14)}
+    notebook["kernel"]["packages"] = {f"package-{n}": f"{n}.0" for n in range(10)}
 
     text = step_summary.render(run_records.run(notebooks=[notebook]))
 
     assert "In the notebook's kernel: packages package-0 0.0, package-1 1.0, " in text
-    assert "package-11 11.0 and 2 more; Python 3.12.11; CUDA runtime 13.0; the driver" in text
-    folded = "<details><summary>2 more packages</summary>\n\npackage-12 12.0, package-13 13.0\n"
+    assert "package-7 7.0 and 2 more; Python 3.12.11; CUDA runtime 13.0; the driver" in text
+    folded = "<details><summary>2 more packages</summary>\n\npackage-8 8.0, package-9 9.0\n"
     assert folded in text
 
 
