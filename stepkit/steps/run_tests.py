@@ -246,6 +246,7 @@ def _run_pytest(
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
         failure = type(failure)(hint, reason=failure.reason, evidence=failure.evidence)
     failure_evidence.log_failures(counts)
+    failure.place = failure_evidence.find_place(counts, checkout)
     raise failure.leaving(replace(outputs, status="failed", message=str(failure)))
 
 

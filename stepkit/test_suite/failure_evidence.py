@@ -6,12 +6,15 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import Evidence
+from stepkit.errors import Evidence, Place
 from stepkit.formats.last_lines import last_lines
 from stepkit.formats.plain_text import plain
 from stepkit.redaction import redact
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stepkit.test_suite.junit import Case
     from stepkit.test_suite.outcome_totals import Counts
 
 logger = logging.getLogger(__name__)
@@ -29,14 +32,33 @@ def find(counts: Counts, output: str) -> Evidence:
     Without one, as after a time limit, it is the end of pytest's ``output``. No allowance covers a
     file that could not be collected.
     """
+    if case := _deciding_case(counts):
+        ename, evalue = split_exception(case.message)
+        return Evidence(ename=ename, evalue=evalue, traceback=case.text, left_out=case.left_out)
+    text, _ = last_lines(redact(plain(output)), _MOST_OUTPUT)
+    return Evidence(output=tuple(line for line in text.split("\n") if line.strip()))
+
+
+def find_place(counts: Counts, checkout: Path) -> Place | None:
+    """Return where the first failure that is not allowed is in ``checkout``, None without one."""
+    case = _deciding_case(counts)
+    if case is None:
+        return None
+    file = case.node.partition("::")[0]
+    lines = re.findall(rf"^{re.escape(file)}:([1-9][0-9]{{0,8}}): ", case.text, re.MULTILINE)
+    if not (checkout / file).is_file():
+        return Place(title=case.node)
+    line = int(lines[-1]) if lines else None
+    return Place(title=case.node, file=str(checkout / file), line=line)
+
+
+def _deciding_case(counts: Counts) -> Case | None:
     allowed = {failure.name for failure in counts.failures if failure.allowed}
     for case in counts.cases:
         decides = case.node not in allowed or not case.classname  # a file that was not collected
         if case.outcome in {"failed", "error"} and decides:
-            ename, evalue = split_exception(case.message)
-            return Evidence(ename=ename, evalue=evalue, traceback=case.text, left_out=case.left_out)
-    text, _ = last_lines(redact(plain(output)), _MOST_OUTPUT)
-    return Evidence(output=tuple(line for line in text.split("\n") if line.strip()))
+            return case
+    return None
 
 
 def split_exception(message: str) -> tuple[str, str]:

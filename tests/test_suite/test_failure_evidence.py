@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from stepkit.errors import Evidence
+from stepkit.errors import Evidence, Place
 from stepkit.test_suite import failure_evidence
 from stepkit.test_suite.junit import Case
 from stepkit.test_suite.outcome_totals import Allowance, count_outcomes
@@ -62,3 +64,27 @@ def test_an_allowed_failure_is_not_the_evidence() -> None:
     found = failure_evidence.find(count_outcomes([case], [Allowance(pattern="*")]), "printed")
 
     assert found == Evidence(output=("printed",))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tests/test_x.py:4: \n_ _\nlib.py:9: in f\n_ _\ntests/test_x.py:7: AssertionError", 7),
+        ("tests/test_x.py:4: in test_a\nlib.py:9: KeyError", 4),
+        ("tests/test_x.py:0: x\nlib.py:9: KeyError", None),
+        ("", None),
+    ],
+)
+def test_the_place_is_the_line_of_the_test_that_decided(
+    tmp_path: Path, text: str, line: int | None
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_x.py").touch()
+    case = Case(name="test_a", classname="T", file="tests/test_x.py", outcome="failed", text=text)
+    counts = count_outcomes([case], [])
+
+    title, file = case.node, f"{tmp_path}/tests/test_x.py"
+    assert title.startswith("tests/test_x.py::")
+    assert failure_evidence.find_place(counts, tmp_path) == Place(title=title, file=file, line=line)
+    assert failure_evidence.find_place(counts, tmp_path / "other") == Place(title=title)
+    assert failure_evidence.find_place(count_outcomes([], []), tmp_path) is None
