@@ -25,7 +25,7 @@ def suites(document: bytes | Path) -> list[TestSuite]:
     file = JUnitXml.fromstring(data)
     found = list(file)
     for suite in found:
-        kinds = [kind for _, kind, _ in cases(suite)]
+        kinds = [how for _, how, _ in cases(suite)]
         counts = [len(kinds), *map(kinds.count, ("failure", "error", "skipped"))]
         assert [suite.tests, suite.failures, suite.errors, suite.skipped] == counts
     totals = [sum(getattr(s, name) for s in found) for name in ("tests", "failures", "errors")]
@@ -36,9 +36,14 @@ def suites(document: bytes | Path) -> list[TestSuite]:
 def cases(suite: TestSuite) -> list[Case]:
     """Return each case of a suite as its name, how it ended, and the message of that."""
     return [
-        (case.name, *next(((end._tag, end.message or "") for end in case.result), ("", "")))
+        (case.name, *next(((kind(end), end.message or "") for end in case.result), ("", "")))
         for case in suite
     ]
+
+
+def kind(end: object) -> str:
+    """Return how a case ended: failure, error or skipped."""
+    return type(end).__name__.lower()
 
 
 def properties(suite: TestSuite) -> dict[str, str]:
