@@ -51,9 +51,10 @@ def configure(
     logging.getLogger("stepkit").setLevel(logging.DEBUG if verbose else logging.NOTSET)
     logging.captureWarnings(capture=True)  # their text may be that of a notebook
     sys.excepthook = _log_bug
-    threading.excepthook = lambda lost: _log_bug(
-        lost.exc_type, lost.exc_value or lost.exc_type(), lost.exc_traceback
-    )
+    if threading.excepthook is threading.__excepthook__:  # else someone else reports them
+        threading.excepthook = _log_bug_of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _log_ignored
 
 
 def resolve(chosen: str) -> str:
@@ -72,8 +73,19 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
     *lines, last = "".join(traceback.format_exception(kind, error, trace)).rstrip().split("\n")
     for line in lines:
-        logger.info("%s", line)
+        logger.error("%s", line, extra={"block": "inside"})
     logger.error("%s", last)
+
+
+def _log_bug_of_thread(lost: threading.ExceptHookArgs) -> None:
+    if lost.exc_value and not isinstance(lost.exc_value, SystemExit):
+        _log_bug(lost.exc_type, lost.exc_value, lost.exc_traceback)
+
+
+def _log_ignored(lost: sys.UnraisableHookArgs) -> None:
+    """Log what Python itself ignores, such as an exception in a destructor."""
+    what = f"{lost.err_msg or 'Exception ignored in'}: {lost.object!r}"
+    logger.warning("%s: %s: %s", what, lost.exc_type.__name__, lost.exc_value)
 
 
 def final_line(how: str, level: int, plain: str, text: str, place: Place) -> str:

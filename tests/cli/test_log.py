@@ -228,15 +228,15 @@ def test_the_traceback_of_a_bug_is_masked_and_starts_no_command() -> None:
 
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[0].endswith(" INFO Traceback (most recent call last):")
+    assert lines[0].endswith(" ERROR Traceback (most recent call last):")
     assert lines[-2:] == [lines[-2], r"::error::\x1b[2J ***"]
-    assert lines[-2].endswith(" INFO ::stop-commands::t")
+    assert lines[-2].endswith(" ERROR ::stop-commands::t")
     assert [line for line in lines if line.startswith("::")] == lines[-1:]
     assert "s3cret" not in done.stderr
 
 
 STRAY = """
-import threading, warnings
+import sys, threading, warnings
 from stepkit.cli import log
 
 log.configure("ci", ["s3cret"])
@@ -246,13 +246,21 @@ warnings.warn("a\\n::stop-commands::t s3cret")
 def broken():
     raise LookupError("b\\n::add-mask::x s3cret")
 
-thread = threading.Thread(target=broken)
-thread.start()
-thread.join()
+for target in (broken, sys.exit):
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+
+class Broken:
+    def __del__(self):
+        raise ValueError("c\\n::debug::x s3cret")
+
+broken = Broken()
+del broken
 """
 
 
-def test_a_warning_of_a_library_and_a_broken_thread_start_no_command() -> None:
+def test_what_python_itself_prints_starts_no_command() -> None:
     done = commands.python("-c", STRAY)
 
     assert done.returncode == 0
@@ -260,6 +268,8 @@ def test_a_warning_of_a_library_and_a_broken_thread_start_no_command() -> None:
     assert [(command.name, command.text) for command in found] == [
         ("warning", found[0].text),
         ("error", "::add-mask::x ***"),
+        ("warning", found[2].text),
     ]
+    assert found[2].text.endswith(r": ValueError: c\n::debug::x ***")
     assert r"UserWarning: a\n::stop-commands::t ***" in found[0].text
     assert "s3cret" not in done.stderr
