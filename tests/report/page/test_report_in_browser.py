@@ -1,7 +1,6 @@
 """report.html in a real Chromium: what a reader sees, with scripts, without, and under policies."""
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +9,11 @@ from typing import Any
 
 import pytest
 import run_records
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsers import CHROMIUM, JENKINS, check_look, chromium, opened
+from playwright.sync_api import Browser
 
 from stepkit.report.page import report_page
 from stepkit.report.run_json import RunJson
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-# https://www.jenkins.io/doc/book/security/configuring-content-security-policy/
-JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self';"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,10 +23,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def write(directory: Path, record: RunJson, devices: int = 1) -> Path:
@@ -45,42 +35,6 @@ def write(directory: Path, record: RunJson, devices: int = 1) -> Path:
     for name, text in report_page.pages(record, lambda _: timeline, "report.html"):
         (directory / name).write_text(text, encoding="utf-8")
     return directory / "report.html"
-
-
-@contextmanager
-def opened(browser: Browser, address: str, **options: Any) -> Iterator[tuple[Page, list[str]]]:
-    """Open a page; the list is what it asked for besides itself, and what the console says."""
-    context = browser.new_context(**options)
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("request", lambda request: heard.append(request.url))
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("dialog", lambda dialog: heard.append(dialog.message))
-    page.goto(address)
-    assert heard.pop(0) == address
-    yield page, heard
-    context.close()
-
-
-def violations(page: Page) -> list[str]:
-    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]})
-    return [
-        f"{violation['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for violation in found.response["violations"]
-        for node in violation["nodes"][:3]
-    ]
-
-
-def check_look(browser: Browser, path: Path) -> None:
-    """Open a page: it is quiet, accessible in both schemes, and as wide as a phone."""
-    with opened(browser, path.as_uri()) as (page, heard):
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert violations(page) == [], scheme
-        page.set_viewport_size({"width": 360, "height": 780})
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
-        assert heard == []
 
 
 def test_a_failed_run_opens_quietly_and_is_accessible(browser: Browser, tmp_path: Path) -> None:
