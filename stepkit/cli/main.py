@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(named, brief=brief).parse_args(given)
     except UsageError as error:
         secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
-        _refuse(given, error.message, secrets, "auto")
+        asked = {word.removeprefix("--log-format=") for word in given}
+        known = [name for name in log.FORMATS if name in asked]
+        _refuse(given, error.message, secrets, (known or ["auto"])[0])
         raise
     cache_dirs.provide(os.environ)
     step = commands.COMMANDS[args.step]

@@ -137,6 +137,17 @@ def test_tolerated_errors_are_a_warning_and_a_success_is_none(
     assert github_commands.commands(capsys.readouterr().err) == []
 
 
+def test_wrong_arguments_are_said_in_the_format_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["collect-artifacts", "--typo", "--log-format=json"])
+
+    event = json.loads(capsys.readouterr().err)
+    assert event["severity"] == "ERROR"
+    assert "unknown option --typo" in event["body"]
+
+
 @pytest.mark.usefixtures("on_github")
 def test_wrong_arguments_are_an_error_on_github(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
