@@ -26,7 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("help zzz", "unknown command 'zzz': known commands: prepare-workspace, "),
         ("--frobnicate", "unknown option --frobnicate"),
         ("--versoin", "unknown option --versoin: did you mean --version?"),
-        ("--log-format=ci", "--log-format stands before the command: write it after the command"),
+        ("--no-rerun=true", "--no-rerun stands before the command: write it after the command"),
         ("--json git-clone", "--json stands before the command: write it after the command"),
         ("greet --name=x extra", "unexpected argument 'extra'"),
         ("greet --name=x -z", "unknown option -z"),
