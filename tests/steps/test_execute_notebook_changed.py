@@ -74,7 +74,7 @@ def test_a_variant_changes_the_run_and_not_the_notebook(
     assert cases(suite) == [
         ("cell 1: n = 1", "", ""),
         ("injected parameters: n = 2", "", ""),
-        ("cell 2: path = '/data/x' # mine", "", ""),
+        ("cell 2: path = '/data/x'", "", ""),
         ("cell 3: print(n * 2, path)", "", ""),
         ("cell 4: {}['pca']", "skipped", "tolerated: no PCA upstream"),
         ("cell 5", "skipped", f"{shutdown} only shuts the kernel down"),
