@@ -84,6 +84,7 @@ def with_outputs(suite: Suite, outputs: Mapping[str, Any]) -> Suite:
         "kernel": outputs.get("kernel"),
         "variant": outputs.get("variant"),
         "allocator": outputs.get("allocator"),
+        "attempts": len(outputs.get("attempts") or ()),
         "gpu": ", ".join(str(device.get("name") or "unknown") for device in devices),
         "gpu_peak": outputs.get("gpu-memory-peak"),
         "rss_peak": max((cell.rss_peak for cell in cells if cell.rss_peak), default=None),
@@ -162,7 +163,7 @@ def _case(suite: Suite, cell: CellRun) -> _Case:
         name=f"{name}: {cell.title}".removesuffix(": "),
         seconds=cell.seconds or 0.0,
         output="\n".join([*_in_words(cell), *error.output]),
-        properties={f"{name}.{key}": str(peak) for key, peak in peaks.items() if peak is not None},
+        properties={f"{name}.{key}": str(peak) for key, peak in peaks.items() if peak},
     )
     raised = f"{error.ename}: {error.evalue}".strip(": ")
     text = "\n".join(evidence_text.lines(error, where=cell.name))
@@ -188,9 +189,9 @@ def _in_words(cell: CellRun) -> Iterator[str]:
     """Yield what few readers of JUnit show of properties."""
     if cell.status == "expected-error":
         yield "raised an error that its tag raises-exception expects"
-    if cell.gpu_peak is not None:
+    if cell.gpu_peak:
         yield f"GPU memory peak: {sizes.spell(cell.gpu_peak)}"
-    if cell.rss_peak is not None:
+    if cell.rss_peak:
         yield f"memory peak: {sizes.spell(cell.rss_peak)}"
 
 

@@ -134,12 +134,16 @@ def test_a_cell_that_a_rule_skips_is_skipped_in_its_place_with_the_reason() -> N
 def test_memory_peaks_are_properties_and_words() -> None:
     peaks = cell(1, gpu_peak=3 << 30, rss_peak=1 << 30)
     gpu = {"devices": [{"name": "NVIDIA H200"}, {"name": None}]}
-    known = outputs(peaks, kernel="python3", gpu=gpu, **{"gpu-memory-peak": 3 << 30})
+    dead = cell(2, "stopped", gpu_peak=0, rss_peak=0)
+    known = outputs(
+        peaks, dead, kernel="python3", gpu=gpu, attempts=[{}, {}], **{"gpu-memory-peak": 3 << 30}
+    )
 
     (found,) = suites(cells_junit.render([cells_junit.with_outputs(suite(), known)]))
 
     assert properties(found) == {
         "kernel": "python3",
+        "attempts": "2",
         "gpu": "NVIDIA H200, unknown",
         "gpu_peak": str(3 << 30),
         "rss_peak": str(1 << 30),

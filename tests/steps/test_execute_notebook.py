@@ -442,8 +442,13 @@ def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     log = tmp_path / "out/papermill.log"
     command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook"]
     flags = [f"--notebook={notebook}", f"--output={tmp_path}/out/executed.ipynb", "--log-output"]
+    junit = tmp_path / "cells.xml"
+    flags.append(f"--junit={junit}")
     child = subprocess.Popen([*command, *flags, f"--report={tmp_path}/report.json"])
     until(lambda: log.exists() and re.search(r"\| \d", log.read_text()))
+    (suite,) = suites(junit)
+    never = "started and never ended: killed from outside"
+    assert cases(suite) == [("the whole run", "error", never)]
 
     child.send_signal(signum)
 
@@ -451,6 +456,11 @@ def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["status"], report["reason"]) == ("cancelled", "cancelled")
     assert "1 of 2 cells had run" in report["message"]
+    (suite,) = suites(junit)
+    assert cases(suite) == [
+        ("cell 1: print('kept')", "", ""),
+        (f"cell 2: {hang}", "error", report["message"]),
+    ]
     kept, pid = text_of(tmp_path).splitlines()
     assert kept == "kept"
     assert statuses(tmp_path) == ["completed", "failed"]
