@@ -36,7 +36,8 @@ def no_error(page: Page) -> str | None:
 
 def every_cell_ran(page: Page) -> str | None:
     """Every code cell has an execution count: cells after a kernel's end have none."""
-    return f"{page.unrun_cells} cells never ran" if page.unrun_cells else None
+    cells = "1 cell" if page.unrun_cells == 1 else f"{page.unrun_cells} cells"
+    return f"{cells} never ran" if page.unrun_cells else None
 
 
 def headings(page: Page) -> str | None:

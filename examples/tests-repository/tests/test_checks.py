@@ -50,7 +50,7 @@ def test_only_the_known_defect_is_found(name: str, expected: dict[str, str]) -> 
 def test_a_failed_notebook_fails_nearly_every_check() -> None:
     assert defects("failed_notebook") == {
         no_error.__name__: "papermill stopped at a cell that raised",
-        every_cell_ran.__name__: "1 cells never ran",
+        every_cell_ran.__name__: "1 cell never ran",
         headings.__name__: "the page lacks the headings ['Quality control', "
         "'Principal components', 'Neighbours, UMAP and clusters', 'Marker genes']",
         plots.__name__: "the page has 0 plots, needs at least 3",
@@ -60,7 +60,7 @@ def test_a_failed_notebook_fails_nearly_every_check() -> None:
 
 
 def test_a_notebook_that_exits_early_has_cells_that_never_ran() -> None:
-    assert defects("early_exit")[every_cell_ran.__name__] == "1 cells never ran"
+    assert defects("early_exit")[every_cell_ran.__name__] == "1 cell never ran"
 
 
 def test_source_that_looks_like_output_is_ignored() -> None:

@@ -41,10 +41,14 @@ def excerpt(error: ErrorJson) -> str:
     """Return the code around the line that failed, which an arrow marks, with line numbers."""
     source = error["source"].rstrip().split("\n")
     line = error["line"] or 0
+    line = line if line <= len(source) else 0
     if not any(source):
         return ""
     first, last = (line - _BEFORE, line + _AFTER) if line else (1, _MOST_SOURCE)
-    shown = range(max(first, 1), min(last, len(source)) + 1)
+    last = min(last, len(source))
+    while last > line and not source[last - 1].strip():
+        last -= 1
+    shown = range(max(first, 1), last + 1)
     width = len(str(shown[-1])) if shown else 0
     return "\n".join(_numbered(source, shown, line, width))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MOST_TEXT: Final = 400  # characters of a message
 _MOST_BLOCK: Final = 30_000  # characters of a block of code
+_MOST_LINE: Final = 300  # characters of a line in it
 _CODE_SPAN: Final = re.compile(r"\\.|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)")
 _MENTION: Final = re.compile(r"(?<!\w)@(?=\w)")
 
@@ -68,7 +69,7 @@ def block(text: str, language: str = "text") -> Iterator[str]:
         shown = "...\n" + shown[-_MOST_BLOCK:]
     fence = "`" * max(3, _longest_run(shown) + 1)
     yield fence + language
-    yield from shown.strip("\n").split("\n")
+    yield from (shorten(line, _MOST_LINE) for line in shown.strip("\n").split("\n"))
     yield fence
 
 

@@ -99,6 +99,7 @@ def test_a_long_block_keeps_its_end() -> None:
     assert lines[1] == "..."
     assert lines[-2:] == ["end", "```"]
     assert sum(map(len, lines)) < 40_000
+    assert list(block("x" * 1000))[1] == "x" * 297 + "..."
 
 
 @pytest.mark.parametrize(("number", "spelled"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells")])
