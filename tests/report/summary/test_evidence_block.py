@@ -25,7 +25,7 @@ def test_some_lines_around_the_one_that_failed_are_shown_with_an_arrow() -> None
     [
         ("a\nb\n\n\n", 1, "-> 1  a\n   2  b"),
         ("a\n\n\nb", 1, "-> 1  a"),
-        ("a\nb", 9, ""),  # a line that the cell does not have
+        ("a\nb", 9, "   1  a\n   2  b"),  # a line that the cell does not have
         ("a\n\nb\n", None, "   1  a\n   2\n   3  b"),
         ("", 1, ""),
         ("  \n", 1, ""),
