@@ -178,6 +178,7 @@ def _show_results(run: Path, suffix: str) -> None:
     names = (
         ("report", f"report{suffix}.html"),
         ("summary", f"STEP_SUMMARY{suffix}.md"),
+        ("record", f"run{suffix}.json"),
         ("page", f"output_analysis{suffix}.html"),
     )
     for what, path in ((what, artifacts / name) for what, name in names):

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+import run_records
 import step_reports
 from junit_files import cases, suites
 from refusals import refusal
@@ -469,3 +470,12 @@ def test_a_summary_of_the_reports_shows_notebooks_that_did_not_run(
         "| left-out | skipped |",
     ):
         assert row in page
+    record = json.loads((several.directory / "run.json").read_text())
+    run_records.validate(record)
+    assert {(nb["name"], nb["status"], nb["reason"]) for nb in record["notebooks"]} == {
+        ("first", "failed", "cell-error"),
+        ("needs-first", "not-run", ""),
+        ("needs-second", "not-run", ""),
+        ("left-out", "skipped", ""),
+    }
+    assert record["cause"]["error"]["ename"] == "ZeroDivisionError"
