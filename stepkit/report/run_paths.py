@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class RunPaths:
     """``record`` is the directory of run.json, ``run`` the one that holds all files of the run.
 
-    They are absolute, as is ``reports``. ``names`` are those that the run's directory had in steps:
-    containers, or another machine, may have known it by another path.
+    They are absolute, as is ``reports``. ``names`` are those that the run's directory may have in
+    reports: containers, another machine or a symbolic link gave it another path.
     """
 
     record: Path
@@ -33,7 +33,8 @@ class RunPaths:
     def of(cls, run: Run, *, record: Path, directory: Path, reports: Path) -> RunPaths:
         """Return the paths of ``run``, whose files are in ``directory``."""
         found = (entry.output("directory") for entry in run.of_section("workspace"))
-        return cls(record, directory, reports, [Path(name) for name in found if name])
+        names = [os.path.realpath(directory), *(name for name in found if name)]
+        return cls(record, directory, reports, [Path(name) for name in names])
 
     def report(self, entry: Entry) -> str | None:
         """Spell the path of a step's report, None where it left none."""

@@ -78,3 +78,14 @@ def test_without_a_directory_in_common_the_run_is_where_its_record_is(tmp_path: 
 
     (notebook,) = record["notebooks"]
     assert (notebook["executed"], notebook["log"]) == (f"{tmp_path}/a/b/x.ipynb", "x.log")
+
+
+def test_a_run_behind_a_symbolic_link_has_relative_paths(tmp_path: Path) -> None:
+    run = tmp_path / "disk/run-1"
+    executed = {"notebook": str(run / "artifacts/a.ipynb")}
+    write_report(run / "reports", "execute-notebook", outputs=executed)
+    (tmp_path / "link").symlink_to("disk/run-1")
+
+    record = summarized(tmp_path / "link")
+
+    assert record["notebooks"][0]["executed"] == "a.ipynb"
