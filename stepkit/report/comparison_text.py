@@ -131,7 +131,7 @@ def _regression(what: str, number: NumberJson, most: float | None, unit: str) ->
     if most is None or number["change"] != "worse" or ratio is None or ratio <= most:
         return
     yield (
-        f"{what}: {_spell(now, unit)}, {ratio:.2f} times the {_spell(before, unit)} of the baseline"
+        f"{what}: {_spell(now, unit)}, {_spell_ratio(ratio)} times the {_spell(before, unit)} of the baseline"
         f" ({most:g} is allowed)"
     )
 
@@ -172,7 +172,7 @@ def _number(what: str, number: NumberJson, unit: str) -> Iterator[Row]:
         "memory": {"worse": "more memory", "better": "less memory"},
     }[unit]
     if change := words.get(number["change"]):
-        ratio = f" ({number['ratio']:.2f}x)" if number["ratio"] else ""
+        ratio = f" ({_spell_ratio(number['ratio'])}x)" if number["ratio"] else ""
         before, now = _spell(number["before"], unit), _spell(number["now"], unit) + ratio
         yield Row(what=what, before=before, now=now, change=change)
 
@@ -184,7 +184,13 @@ def _test(name: str, before: str, now: str, change: str) -> Row:
 def _spell(value: int | None, unit: str) -> str:
     if value is None:
         return _NONE
-    return elapsed(value / 1000) if unit == "time" else sizes.spell(value)
+    if unit == "memory":
+        return sizes.spell(value)
+    return f"{value} ms" if value < 1000 else elapsed(value / 1000)  # noqa: PLR2004
+
+
+def _spell_ratio(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"  # noqa: PLR2004
 
 
 def table(found: Sequence[Row]) -> list[str]:

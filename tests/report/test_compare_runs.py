@@ -255,6 +255,16 @@ def test_a_baseline_that_could_not_be_read_is_a_comparison_that_says_so() -> Non
     assert comparison_text.rows(found) == []
 
 
+def test_short_times_are_milliseconds_and_large_ratios_whole_numbers() -> None:
+    (row, *_) = (
+        row
+        for row in comparison_text.rows(compare(run_of(3_012), run_of(12)))
+        if row.what.startswith("scrna_preprocessing, cell")
+    )
+
+    assert (row.before, row.now) == ("12 ms", "3.0 s (251x)")
+
+
 def test_a_regression_is_more_than_the_ratio_that_is_allowed() -> None:
     before, now = run_of(10_000, 10_000), run_of(14_000, 16_000)
     now["notebooks"][0]["gpu_peak"] = 6 * run_records.GIB
