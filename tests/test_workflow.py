@@ -24,6 +24,7 @@ ARTIFACTS = {
     "pytest_report.html",
     "pytest_output.log",
     "STEP_SUMMARY.md",
+    "run.json",
     "manifest.json",
     "SHA256SUMS",
 }
