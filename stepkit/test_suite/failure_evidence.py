@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from stepkit.errors import Evidence, Place
 from stepkit.formats.last_lines import last_lines
 from stepkit.formats.plain_text import plain
+from stepkit.formats.shorten import shorten
 from stepkit.redaction import redact
+from stepkit.system import logfile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 _MOST_FAILURES: Final = 5  # in the last lines of the log
 _MOST_OUTPUT: Final = 20  # lines of pytest
 _MOST_ASSERTION: Final = 8  # lines of one failure in the log
+_LONGEST: Final = 200  # characters of one of them
 _IN_FIXTURE: Final = re.compile(r'failed on (?:setup|teardown) with "(.*)"?', re.DOTALL)
 _RAISED: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 
@@ -81,9 +84,9 @@ def log_failures(counts: Counts) -> None:
     """
     failures = [failure for failure in counts.failures if not failure.allowed]
     for failure in failures[:_MOST_FAILURES]:
-        logger.info("FAILED %s - %s", failure.name, failure.message)
         raised = re.findall(r"^(?:>|E) {2,}\S.*$", failure.text, re.MULTILINE)
-        for line in raised[:_MOST_ASSERTION]:
-            logger.info("    %s", line)
+        lines = [f"    {shorten(line, _LONGEST)}" for line in raised[:_MOST_ASSERTION]]
+        title = f"FAILED {failure.name} - {failure.message}"
+        logfile.log_block(logger, logging.ERROR, title, lines)
     if more := failures[_MOST_FAILURES:]:
-        logger.info("and %d more", len(more))
+        logfile.log_block(logger, logging.ERROR, f"and {len(more)} more", [])

@@ -107,6 +107,20 @@ def test_a_step_that_is_refused_before_it_tests_leaves_an_error(
     assert "test-output=" not in capsys.readouterr().out
 
 
+def test_a_step_that_checks_nothing_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests").mkdir()
+    file = tmp_path / "TEST_OUTPUT"
+    flags = [f"--artifacts={tmp_path}/artifacts", f"--result=test-output={file}", "--only-prepare"]
+
+    assert cli.main(["run-tests", f"--checkout={tmp_path}/tests", "--installer=none", *flags]) == 0
+
+    assert json.loads(file.read_text())["result"] == "SKIPPED"
+    assert f"test-output={file.read_text()}\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_stdout_has_the_same_object_as_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

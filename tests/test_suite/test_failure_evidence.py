@@ -88,3 +88,25 @@ def test_the_place_is_the_line_of_the_test_that_decided(
     assert failure_evidence.find_place(counts, tmp_path) == Place(title=title, file=file, line=line)
     assert failure_evidence.find_place(counts, tmp_path / "other") == Place(title=title)
     assert failure_evidence.find_place(count_outcomes([], []), tmp_path) is None
+
+
+def test_the_log_repeats_five_failures_and_their_assertions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = "def test():\n>   assert a == b\nE   assert 1 == 2\nE     " + "y" * 500 + "\n\nt.py:1"
+    cases = [
+        Case(name=f"test_{n}", classname="t", outcome="failed", message=f"m{n}", text=text)
+        for n in range(8)
+    ]
+
+    failure_evidence.log_failures(count_outcomes(cases, [Allowance(pattern="*test_0")]))
+
+    assert caplog.messages[:4] == [
+        "FAILED t::test_1 - m1",
+        "    >   assert a == b",
+        "    E   assert 1 == 2",
+        f"    E     {'y' * 191}...",
+    ]
+    shown = [message for message in caplog.messages if message.startswith("FAILED")]
+    assert shown == [f"FAILED t::test_{n} - m{n}" for n in range(1, 6)]
+    assert caplog.messages[-1] == "and 2 more"
