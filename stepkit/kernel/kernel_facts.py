@@ -191,8 +191,9 @@ def _cuda_runtime() -> str:
     for library in _CUDA_RUNTIMES:
         if version := _version_of(library, "cudaRuntimeGetVersion"):
             return version
-    cupys = sys.modules.get("cupy_backends.cuda.api.runtime")
-    return _spelled(cupys.runtimeGetVersion()) if cupys else ""
+    with suppress(Exception):
+        return _spelled(sys.modules["cupy_backends.cuda.api.runtime"].runtimeGetVersion())
+    return ""
 
 
 def _version_of(library: str, function: str) -> str:

@@ -1,5 +1,6 @@
 """The guard in real kernels on a real NVIDIA GPU: `make test-gpu`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_notebook_gets_the_allocator_that_its_user_chose(
     assert not log.lowered
     assert log.peak
     assert log.peak >= 8000
+
+
+def test_the_versions_of_cuda_that_the_kernel_had_are_known(tmp_path: Path) -> None:
+    outcome = execute(tmp_path, SET_UP, "print(int(cp.arange(1000).sum()))")
+
+    facts = outcome.kernel_facts
+    assert facts
+    assert re.fullmatch(r"1\d\.\d+", facts.cuda_runtime)
+    assert re.fullmatch(r"1\d\.\d+", facts.cuda_driver)
+    assert any(name.startswith("rmm-cu") for name in facts.packages)
 
 
 def test_a_cell_that_fills_the_gpu_is_an_out_of_memory_error(tmp_path: Path) -> None:

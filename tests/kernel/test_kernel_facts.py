@@ -159,6 +159,13 @@ spec.loader.exec_module(lazy)
     assert packages(tmp_path, code) == {"lazy": "1.5", "true": "1.5"}
 
 
+def test_a_cupy_that_cannot_say_its_version_loses_nothing_else(tmp_path: Path) -> None:
+    site_packages(tmp_path, a="a.py")
+    code = "import a, sys\nsys.modules['cupy_backends.cuda.api.runtime'] = a"
+
+    assert packages(tmp_path, code) == {"a": "1.5"}
+
+
 def test_a_package_that_was_installed_between_two_cells_is_found(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path

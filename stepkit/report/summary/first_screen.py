@@ -117,7 +117,7 @@ def _open(run: RunJson, links: FileLinks, report: str) -> Iterator[str]:
             links.link("its log", notebook["log"]) if failed else "",
         ]
     shown.append(links.link("report with timeline", report))
-    shown.append(linked("all files", web_links.web_url(run["published"])))
+    shown.append(linked("as published", web_links.web_url(run["published"])))
     shown.append(linked("the job", web_links.web_url(run["identity"]["url"])))
     if found := [text for text in shown if text.startswith("[")]:
         yield f"Open: {', '.join(found)}"
