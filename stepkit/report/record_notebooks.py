@@ -47,19 +47,20 @@ class Source:
 def sources(run: Run) -> list[Source]:
     """Return the notebooks of ``run`` in its order, also those that left no report."""
     own = {entry.name: entry for entry in run.of_section("notebook")}
-    found, taken = [], set()
+    planned = {_stem(item) for entry in run.entries for item in entry.notebooks}
+    nothing = Entry(name="", status="")
+    found = []
     for entry in run.entries:
-        for item in entry.notebooks:
-            name = PurePosixPath(item["report"] or "").stem
-            taken.add(name)
-            found.append(Source(entry.name, own.get(name) or Entry(name="", status=""), item))
-    for place, entry in enumerate(run.entries):
+        found += [Source(entry.name, own.get(_stem(i), nothing), i) for i in entry.notebooks]
         left_no_outputs = not entry.data and entry.name.endswith(_SUFFIX)
-        if entry.name not in taken and (entry.name in own or left_no_outputs):
-            before = {earlier.name for earlier in run.entries[:place]}
-            index = sum(source.step in before for source in found)
-            found.insert(index, Source(entry.name, entry))
+        if entry.name not in planned and (entry.name in own or left_no_outputs):
+            found.append(Source(entry.name, entry))
     return found
+
+
+def _stem(item: Mapping[str, Any]) -> str:
+    """Return the name of the report of a notebook of several."""
+    return PurePosixPath(item["report"] or "").stem
 
 
 def record_notebook(
