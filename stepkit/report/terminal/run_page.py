@@ -49,6 +49,7 @@ def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
         _comparison(run, paint),
         _machine(run, paint),
         _files(run, paint),
+        _left_out(run, paint),
     ]
     texts = ("\n".join(part).strip("\n") for part in parts)
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(text for text in texts if text))
@@ -218,3 +219,8 @@ def _files(run: RunJson, paint: Paint) -> Iterator[str]:
     for artifact in ordered:
         size = sizes.spell(artifact["size"], decimal=True)
         yield f"{line_of(artifact['path']):<{widest}}  {size:>9}"
+
+
+def _left_out(run: RunJson, paint: Paint) -> Iterator[str]:
+    if counts := [f"{count} {name}" for name, count in run["left_out"].items() if count]:
+        yield paint.faint(f"run.json leaves out, to stay small: {', '.join(counts)}")

@@ -8,6 +8,7 @@ import run_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepkit.report.compare_runs import compare
 from stepkit.report.terminal.paint import Paint
 from stepkit.report.terminal.run_page import run_page
 
@@ -131,6 +132,17 @@ def test_what_was_tolerated_is_shown_with_its_reason() -> None:
     assert "no cell: old: no cell matches (not applied)" in page
     assert "Tests: 18 of 19 passed, coverage 96.5 %" in page
     assert "allowed    tests/test_page.py::test_plot: assert 3 == 4" in page
+
+
+def test_a_comparison_and_what_was_left_out_of_the_record_are_shown() -> None:
+    record = run_records.failed()
+    record["comparison"] = compare(record, run_records.run(), source="../base/run.json")
+    record["left_out"] = {"cells": 900, "evidence": 12}
+
+    page = run_page(record, PLAIN)
+
+    assert "Compared with an earlier run\nagainst run-20261130-101500 (97959ef3c1a9): " in page
+    assert page.endswith("run.json leaves out, to stay small: 900 cells, 12 evidence")
 
 
 def test_without_a_gpu_there_is_no_column_for_it() -> None:
