@@ -130,9 +130,10 @@ def _regression(what: str, number: NumberJson, most: float | None, unit: str) ->
     before, now, ratio = number["before"], number["now"], number["ratio"]
     if most is None or number["change"] != "worse" or ratio is None or ratio <= most:
         return
+    factor, was = _spell_ratio(ratio), _spell(before, unit)
     yield (
-        f"{what}: {_spell(now, unit)}, {_spell_ratio(ratio)} times the {_spell(before, unit)} of the baseline"
-        f" ({most:g} is allowed)"
+        f"{what}: {_spell(now, unit)}, {factor} times the {was} of the baseline "
+        f"({most:g} is allowed)"
     )
 
 

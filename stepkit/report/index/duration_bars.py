@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEIGHT: Final = 16
+WIDTH: Final = 80
 PITCH: Final = 4  # from one bar to the next
 
 
@@ -23,15 +24,18 @@ class Bars:
 
 
 def bars(durations: Sequence[int]) -> Bars | None:
-    """Return bars for ``durations``, oldest first; None for fewer than two."""
+    """Return bars for at most 20 ``durations``, oldest first; None for fewer than two."""
     if len(durations) < 2:  # noqa: PLR2004 - there is nothing to compare with
         return None
     longest = max(*durations, 1)
     tops = [round(HEIGHT - (HEIGHT - 1) * each / longest) for each in durations]
-    paths = [f"M{PITCH * n + 2} {HEIGHT}V{min(top, HEIGHT - 1)}" for n, top in enumerate(tops)]
+    left = WIDTH - PITCH * len(durations)
+    paths = [
+        f"M{left + PITCH * n + 2} {HEIGHT}V{min(top, HEIGHT - 1)}" for n, top in enumerate(tops)
+    ]
     middle = round(HEIGHT - (HEIGHT - 1) * median(durations) / longest)
     return Bars(
         others="".join(paths[:-1]),
         last=paths[-1],
-        median=f"M0 {middle}H{PITCH * len(durations)}",
+        median=f"M{left} {middle}H{WIDTH}",
     )

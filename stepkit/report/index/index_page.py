@@ -94,7 +94,7 @@ def _verdict(row: RowJson) -> str:
 
 def _why(row: RowJson) -> str:
     notes = [row["unreadable"] or row["cause"]]
-    notes += [f"{row[mark]} {mark}" for mark in ("flaky", "reused") if row[mark]]
+    notes += [f"{row[mark]} {mark}" for mark in ("flaky", "reused", "regressions") if row[mark]]
     return "; ".join(filter(None, notes))
 
 

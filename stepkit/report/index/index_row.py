@@ -64,6 +64,7 @@ def unreadable(path: str, version: str, why: str) -> RowJson:
         "gpu_utilisation": None,
         "flaky": 0,
         "reused": 0,
+        "regressions": 0,
         "report": "",
     }
 
@@ -135,6 +136,7 @@ def _row(record: Any, path: str, version: str, report: str) -> RowJson:
         "gpu_utilisation": _utilisation(notebooks),
         "flaky": statuses.count("flaky"),
         "reused": statuses.count("reused"),
+        "regressions": len((record["comparison"] or {}).get("regressions", ())),
         "report": report,
     }
 

@@ -27,7 +27,8 @@ class RowJson(TypedDict):
 
     ``unreadable`` says why the record could not be read; the other fields are then empty.
     ``report`` is the page to open. ``gpu_utilisation`` is a mean in percent, over all GPUs and
-    notebooks by time. ``flaky`` and ``reused`` count notebooks.
+    notebooks by time. ``flaky`` and ``reused`` count notebooks, ``regressions``
+    what was worse than the run's --fail-on allowed.
     """
 
     path: str
@@ -48,6 +49,7 @@ class RowJson(TypedDict):
     gpu_utilisation: float | None
     flaky: int
     reused: int
+    regressions: int
     report: str
 
 

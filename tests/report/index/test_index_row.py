@@ -43,6 +43,7 @@ def test_a_row_has_what_the_index_shows() -> None:
         "gpu_utilisation": 61.4,
         "flaky": 0,
         "reused": 0,
+        "regressions": 0,
         "report": "a/report.html",
     }
 

@@ -68,6 +68,18 @@ def test_the_index_links_each_report_and_the_pointers_lead_to_the_latest(tmp_pat
     assert 'url=../team/run%201/report.html"' in passed
 
 
+def test_a_run_with_regressions_flaky_or_reused_notebooks_says_so(tmp_path: Path) -> None:
+    record = run_records.batch()
+    record["notebooks"][0]["status"] = record["notebooks"][1]["status"] = "flaky"
+    record["notebooks"][2]["status"] = "reused"
+    worse: Any = {"regressions": ["slower", "more"]}
+    write(tmp_path / "1", record=record, comparison=worse, cause=None)
+
+    keep(tmp_path)
+
+    assert "2 flaky; 1 reused; 2 regressions" in (tmp_path / "index.html").read_text()
+
+
 def test_only_new_and_changed_records_are_read_again(tmp_path: Path) -> None:
     first = write(tmp_path / "1", 9)
     write(tmp_path / "2", 10)
