@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stepkit.formats.plain_text import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -38,7 +40,9 @@ class ChildLog:
         text = line[stamp.end() :] if stamp else line
         if self.command and level == logging.INFO:
             begins = text == f"{self.command}: started"
-            level = logging.DEBUG if begins or (not stamp and _REPEATED.match(text)) else level
+            level = (
+                logging.DEBUG if begins or (not stamp and _REPEATED.match(plain(text))) else level
+            )
         shown = self.redact(text)
         if shown.strip():  # only the end of the task is an error that a CI service points out
             extra = {"block": "inside"} if level == logging.ERROR else None

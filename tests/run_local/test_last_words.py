@@ -10,6 +10,7 @@ from run_local.conftest import Local
 from samples import Origin
 
 from stepkit.errors import ConfigurationError, StepError, UserCodeError
+from stepkit.formats.plain_text import plain
 
 W = "$(workspaces.shared.path)"
 STEPKIT = (sys.executable, "-P", "-m", "stepkit")
@@ -76,16 +77,21 @@ def test_the_task_that_decided_is_named_with_its_evidence_and_the_files_of_the_r
     assert "page: " not in last
 
 
+@pytest.mark.parametrize("colours", ["", "1"])
 def test_what_a_stepkit_command_says_twice_is_logged_once(
-    on_machine: Local, caplog: pytest.LogCaptureFixture
+    on_machine: Local,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    colours: str,
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", colours)
     caplog.set_level(logging.DEBUG)
 
     failed(on_machine, failing_clone(on_machine))
 
     message = json.loads(on_machine.read("reports/clone.json"))["message"]
     shown = [one.getMessage() for one in caplog.records if one.levelno > logging.DEBUG]
-    hidden = [one.getMessage() for one in caplog.records if one.levelno == logging.DEBUG]
+    hidden = [plain(one.getMessage()) for one in caplog.records if one.levelno == logging.DEBUG]
     (line,) = (line for line in shown if message in line)
     assert line.startswith("clone: failed in ")
     assert "[clone] git-clone: started" in hidden
