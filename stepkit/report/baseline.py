@@ -87,7 +87,7 @@ def _download(url: str, until: float) -> bytes:
 
 
 def _latest(directory: Path, run: RunJson | None) -> Baseline:
-    found = []
+    found: dict[Any, tuple[str, str, RunJson]] = {}  # a run may be published beside its workspace
     paths = sorted(find_runs.find_runs(directory), key=_modified, reverse=True)
     for path in paths[:_MOST_READ]:
         try:
@@ -96,10 +96,11 @@ def _latest(directory: Path, run: RunJson | None) -> Baseline:
             logger.warning("left out: %s", error)
             continue
         if _is_earlier(other, run):
-            found.append((other["started"] or "", str(path), other))
+            key = other["started"], other["identity"]["id"]
+            found.setdefault(key, (other["started"] or "", str(path), other))
     if not found:
         raise _no_run(str(directory), len(paths))
-    (_, source, latest), *rest = sorted(found, key=lambda each: each[:2], reverse=True)
+    (_, source, latest), *rest = sorted(found.values(), key=lambda each: each[:2], reverse=True)
     earlier = tuple(other for _, _, other in rest[:_MOST_EARLIER])
     return Baseline(run=latest, source=source, earlier=earlier)
 

@@ -36,6 +36,7 @@ def test_of_many_runs_the_latest_that_passed_and_ran_the_notebook_is_taken(
     write(tmp_path / "a/run.json", began(7))
     write(tmp_path / "team/b/artifacts/run.json", began(9))
     write(tmp_path / "c/run_lite.json", began(8))
+    write(tmp_path / "published/c/run_lite.json", began(8))
     write(tmp_path / "failed/run.json", began(10, verdict="failed"))
     write(tmp_path / "other/run.json", began(10, notebooks=other))
     write(tmp_path / "now/run.json", began(11))

@@ -1,0 +1,41 @@
+"""An index over a thousand runs: its size, and what is read again."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import run_records
+
+from stepkit.report.index import keep_index
+from stepkit.report.index.directory_store import DirectoryStore
+
+NAMES = ("scrna_preprocessing", "umap_and_clusters", "spatial_neighbours", "quality_control")
+
+
+def write_runs(root: Path, count: int) -> None:
+    """Write runs of four notebooks, of which every eleventh failed."""
+    begin = datetime(2026, 10, 1, tzinfo=UTC)
+    for number in range(count):
+        record = run_records.failed() if number % 11 == 0 else run_records.run()
+        record["notebooks"][0]["name"] = NAMES[number % 4]
+        record["started"] = (begin + timedelta(hours=number)).isoformat(timespec="milliseconds")
+        record["identity"]["id"] = f"run-{number:04}"
+        record["duration_ms"] = 60_000 + number * 7919 % 240_000
+        directory = root / f"run-{number:04}"
+        directory.mkdir()
+        (directory / "run.json").write_text(json.dumps(record))
+        (directory / "report.html").write_text("report")
+
+
+@pytest.mark.slow
+def test_a_page_of_five_hundred_runs_has_at_most_300_kb(tmp_path: Path) -> None:
+    write_runs(tmp_path, 1_000)
+
+    first = keep_index.keep(DirectoryStore(tmp_path))
+    again = keep_index.keep(DirectoryStore(tmp_path))
+
+    assert (first.read, again.read, again.pages) == (1_000, 0, 2)
+    pages = [tmp_path / "index.html", tmp_path / "index-2.html"]
+    assert all(page.stat().st_size <= 300_000 for page in pages)
+    assert sum(page.read_text().count("/report.html") for page in pages) >= 1_000
