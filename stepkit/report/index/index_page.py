@@ -48,20 +48,24 @@ def render(runs: RunsJson) -> dict[str, bytes]:
 
 
 def _entries(rows: Sequence[RowJson]) -> Iterator[dict[str, Any]]:
-    """Yield what the table shows of each row beside the row itself."""
+    """Yield what the table shows of each row beside the row itself.
+
+    A run that passed has bars for the last ones that passed: the others ended early.
+    """
     durations: dict[str, list[int]] = {}
     found: list[dict[str, Any]] = []
     for row in reversed(rows):
         title = _title(row)
-        past = durations.setdefault(title, [])
-        if row["duration_ms"] is not None:
+        drawn: Bars | None = None
+        if row["duration_ms"] is not None and row["verdict"] in index_figures.PASSED:
+            past = durations.setdefault(title, [])
             past.append(row["duration_ms"])
-        drawn: Bars | None = bars(past[-index_figures.MOST_RECENT :])
+            drawn = bars(past[-index_figures.MOST_RECENT :])
         found.append(
             {
                 "row": row,
                 "title": title,
-                "bars": drawn if row["duration_ms"] is not None else None,
+                "bars": drawn,
                 "link": _link(row),
                 "verdict": _verdict(row),
                 "why": _why(row),
