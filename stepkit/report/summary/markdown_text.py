@@ -16,6 +16,8 @@ _MOST_TEXT: Final = 400  # characters of a message
 _MOST_BLOCK: Final = 30_000  # characters of a block of code
 _MOST_LINE: Final = 300  # characters of a line in it
 _CODE_SPAN: Final = re.compile(r"\\.|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)")
+# Markdown leaves underscores inside of a word as they are.
+_SPECIAL: Final = re.compile(r"(?P<inside>(?<=[^\W_])_+(?=[^\W_]))|[\\|\[\]*_~#`]")
 _MENTION: Final = re.compile(r"(?<!\w)@(?=\w)")
 
 
@@ -37,7 +39,9 @@ def escape(text: str) -> str:
 
 
 def _escape_plain(text: str) -> str:
-    return re.sub(r"([\\|\[\]*_~#`])", r"\\\1", _escape_html(text))
+    return _SPECIAL.sub(
+        lambda found: found[0] if found["inside"] else f"\\{found[0]}", _escape_html(text)
+    )
 
 
 def _escape_html(text: str) -> str:
@@ -59,7 +63,7 @@ def code(text: str) -> str:
 def title(text: str) -> str:
     """Return a name: as it is where Markdown would not change it, else as code."""
     line = shorten(one_line(text), _MOST_TEXT)
-    return line if _escape_plain(line) == line else code(line)
+    return code(line) if "_" in line or _escape_plain(line) != line else line
 
 
 def block(text: str, language: str = "text") -> Iterator[str]:

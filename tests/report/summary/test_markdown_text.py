@@ -10,7 +10,7 @@ from rendered_markdown import Rendered
 from stepkit.report.summary import markdown_text
 from stepkit.report.summary.markdown_text import block, code, count, escape, folded, table, title
 
-NASTY = "|\\`<>*_[]()!#~&@:/-+=.\"' \tab1\n"
+NASTY = "|\\`<>*__[]()!#~&@:/-+=.\"' \tab1\n"
 # What Markdown makes of text, and what it leaves as it is.
 hostile = st.text(st.sampled_from(NASTY), min_size=1, max_size=30)
 
@@ -86,6 +86,11 @@ def test_a_name_is_code_only_where_markdown_would_change_it() -> None:
     assert title("notebooks/scrna_preprocessing.ipynb") == "`notebooks/scrna_preprocessing.ipynb`"
     assert title("a`b") == "``a`b``"
     assert title("`a`") == "`` `a` ``"
+
+
+def test_underscores_inside_of_a_word_are_readable_as_raw_text() -> None:
+    assert escape("test_page[a_b] __init__ _x_") == (r"test_page\[a_b\] \_\_init\_\_ \_x\_")
+    assert Rendered(escape("__a b__ c_d_ _e_f")).text.strip() == "__a b__ c_d_ _e_f"
 
 
 def test_control_characters_and_lone_surrogates_are_replaced() -> None:

@@ -161,8 +161,8 @@ def test_what_rules_changed_is_listed(tmp_path: Path) -> None:
 
     text = page(tmp_path)
 
-    assert r"### Changed by rules (variant li\_te)" in text
-    assert r"- set: cell 3 (c3): OUT\_DIR = &lt;out&gt; \| x" in text
+    assert "### Changed by rules (variant li_te)" in text
+    assert r"- set: cell 3 (c3): OUT_DIR = &lt;out&gt; \| x" in text
     assert "- set: N = 0" in text
     assert "- kernel-shutdown: cell 4 (c4): not applied: it is the last" in text
     assert "more</summary>" not in text
