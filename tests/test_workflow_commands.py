@@ -74,6 +74,12 @@ def test_a_notebook_starts_none_in_the_log_of_its_batch(tmp_path: Path, how: str
     said = check(how, 3, "execute-notebooks", "--notebooks", notebook, *args)
 
     assert said.count("stop-commands") > 20
+    if how == "ci":
+        error = github_commands.commands(said)[-1]
+        assert (error.properties["title"], error.properties["file"]) == (
+            "cell 5 of 5",
+            str(notebook),
+        )
 
 
 @pytest.mark.slow
@@ -144,17 +150,18 @@ def test_a_server_that_refuses_starts_none(tmp_path: Path, how: str, command: st
 @pytest.mark.parametrize("how", ["ci", "plain", "json"])
 def test_a_task_starts_none_in_the_log_of_its_run(tmp_path: Path, how: str) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", *CELLS)
-    run = f"--notebook={notebook} --output={tmp_path}/b.ipynb --log-output --log-format=ci"
-    scripts = {
-        "printed": f"{sys.executable} -c '{PROGRAM}'",
-        "notebook": f"{sys.executable} -P -m stepkit execute-notebook {run}",
+    files = [str(notebook), f"{tmp_path}/b.ipynb", "--report", f"{tmp_path}/r.json"]
+    stepkit = [sys.executable, "-P", "-m", "stepkit", "execute-notebook", *files]
+    programs = {
+        "printed": [sys.executable, "-c", PROGRAM],
+        "notebook": [*stepkit, "--log-output", "--log-format=ci"],
     }
     tasks = [
         {
             "name": name,
-            "taskSpec": {"steps": [{"name": "s", "image": "i", "command": ["sh", "-c", script]}]},
+            "taskSpec": {"steps": [{"name": "s", "image": "i", "command": program}]},
         }
-        for name, script in scripts.items()
+        for name, program in programs.items()
     ]
     spec = {"tasks": tasks}
     pipeline = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "p"}}
@@ -163,6 +170,12 @@ def test_a_task_starts_none_in_the_log_of_its_run(tmp_path: Path, how: str) -> N
     said = check(how, 3, "run-local", tmp_path / "p.yaml", "--jobs=2")
 
     assert said.count("stop-commands") > 20
+    if how == "ci":
+        error = github_commands.commands(said)[-1]
+        assert (error.properties["title"], error.properties["file"]) == (
+            "cell 5 of 5",
+            str(notebook),
+        )
 
 
 def test_wrong_arguments_start_none(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         cells_total=entry.output("cells-total"),
         tolerated=entry.tolerated,
         error=evidence_text.of_json(error) if (error := entry.data.get("error")) else None,
+        place=evidence_text.place_of_json(entry.data.get("place")),
     )
     reason = Reason(entry.reason) if entry.reason in set(Reason) else Reason.TOOL_FAILED
     if oom_killed and done.code == -SIGKILL:

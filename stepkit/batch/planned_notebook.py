@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stepkit.errors import Evidence, Reason
+from stepkit.errors import Evidence, Place, Reason
 
 Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run"]
 
@@ -113,7 +113,7 @@ class NotebookRun:
     ``reason`` is the reason in its report, and ``message`` explains it in a sentence. For a
     notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
     its tolerated errors. ``report`` is the path of its own report, if it left one, and ``error``
-    the evidence in it.
+    the evidence in it, as ``place`` is where it failed.
     """
 
     name: str
@@ -129,3 +129,4 @@ class NotebookRun:
     tolerated: int = 0
     report: Path | None = None
     error: Evidence | None = None
+    place: Place | None = None

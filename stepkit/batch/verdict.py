@@ -34,7 +34,8 @@ def error(runs: Sequence[NotebookRun]) -> StepError | None:
         for run in runs:
             if run.status == "failed" and (codes is None or run.exit_code in codes):
                 message = f"{run.name}: {run.message}; {counts(runs)}"
-                return kind(message, reason=run.reason or None, evidence=run.error)
+                reason = run.reason or None
+                return kind(message, reason=reason, evidence=run.error, place=run.place)
     return None
 
 

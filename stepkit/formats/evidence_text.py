@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import Evidence
+from stepkit.errors import Evidence, Place
 from stepkit.formats.plain_text import plain
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ def of_json(error: Mapping[str, Any]) -> Evidence:
     known = {field.name for field in fields(Evidence)}
     found = {name: value for name, value in error.items() if name in known}
     return Evidence(**{**found, "output": tuple(found.get("output", ()))})
+
+
+def place_of_json(place: Mapping[str, Any] | None) -> Place | None:
+    """Return the place of a failure that a report has as an object, None without one."""
+    if not place:
+        return None
+    return Place(title=place["title"], file=place.get("file", ""), line=place.get("line"))
 
 
 def lines(evidence: Evidence, *, where: str) -> list[str]:

@@ -31,9 +31,11 @@ def first_cause(ended: Sequence[EndedTask]) -> StepError | None:
         return None
     for task in ended:
         if task.error and task.ignored and _repeats(str(failed.error), task):
-            of_class = type(failed.error)
-            return of_class(
-                str(task.error), reason=failed.error.reason, evidence=task.error.evidence
+            return type(failed.error)(
+                str(task.error),
+                reason=failed.error.reason,
+                evidence=task.error.evidence,
+                place=task.error.place,
             )
     return failed.error
 
@@ -44,10 +46,15 @@ def _repeats(message: str, task: EndedTask) -> bool:
     return named or (bool(said) and said in message)
 
 
+def evidence(error: StepError | None) -> list[str]:
+    """Return the evidence of ``error`` as lines; none if it has none."""
+    if error is None or error.evidence is None:
+        return []
+    return evidence_text.lines(error.evidence, where=_where(str(error)))
+
+
 def lines(ended: Sequence[EndedTask], error: StepError | None) -> Iterator[str]:
-    """Yield the evidence of ``error``, how to learn more of its reason, and the run's files."""
-    if error and error.evidence:
-        yield from evidence_text.lines(error.evidence, where=_where(str(error)))
+    """Yield how to learn more of the reason of ``error``, and the run's files."""
     for path in (task.results["summary"] for task in ended if "summary" in task.results):
         if isinstance(path, str) and path:
             yield from _files(Path(path))

@@ -14,7 +14,7 @@ from stepkit.run_local import last_words
 from stepkit.run_local.progress import table
 from stepkit.run_local.scheduler import EndedTask, Scheduler
 from stepkit.run_local.task_run import Machine
-from stepkit.system import atomic_files, signals
+from stepkit.system import atomic_files, logfile, signals
 from stepkit.tekton import substitute_variables
 from stepkit.tekton.substitute_variables import Missing, MissingResult, Names
 
@@ -55,6 +55,8 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
         logger.info("%s", plan.secrets.redact(line))
     results, missing = _pipeline_results(plan, ended)
     error = last_words.first_cause(ended) or missing
+    if shown := [plan.secrets.redact(line) for line in last_words.evidence(error)]:
+        logfile.log_block(logger, logging.ERROR, shown[0], shown[1:])
     for line in last_words.lines(ended, error):
         logger.info("%s", plan.secrets.redact(line))
     tolerated = sum(task.results.get("status") == "tolerated" for task in ended)

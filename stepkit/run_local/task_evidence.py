@@ -13,21 +13,26 @@ from stepkit.report.record_error import record_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stepkit.errors import Evidence
+    from stepkit.errors import Evidence, Place
 
 
-def find(argv: Sequence[str], exit_code: int, directory: Path | None) -> Evidence | None:
-    """Return the evidence in the report of the command ``argv``, None if it has none.
+def find(
+    argv: Sequence[str], exit_code: int, directory: Path | None
+) -> tuple[Evidence | None, Place | None]:
+    """Return evidence and place in the report of the command ``argv``, None where it has none.
 
     A report with another exit code is that of an earlier run. Relative paths begin at
     ``directory``.
     """
     path = _report(argv)
     if path is None:
-        return None
+        return None, None
     entry = read_step_reports.read((directory or Path()) / path, steps.in_report)
+    if entry.exit_code != exit_code:
+        return None, None
     error = record_error(entry.data.get("error"))
-    return evidence_text.of_json(error) if error and entry.exit_code == exit_code else None
+    place = evidence_text.place_of_json(entry.data.get("place"))
+    return evidence_text.of_json(error) if error else None, place
 
 
 def _report(argv: Sequence[str]) -> Path | None:

@@ -180,14 +180,16 @@ class _Attempt:
             error = verdict.results_too_large(self.run.label, size, limit)
             return Outcome(status="Failed", reason=STEP_FAILED, error=error)
         if code and not command.tolerant:
+            evidence, place = task_evidence.find(argv, done.code, command.directory)
             error = verdict.failure(
                 self.run.label,
                 done,
                 left.texts,
                 self.machine.secrets.redact,
                 oom_killed=oom_killed,
-                evidence=task_evidence.find(argv, done.code, command.directory),
+                evidence=evidence,
             )
+            error.place = place
             found = self._read(strict=False)
             reason = STEP_OOM if error.reason is Reason.OUT_OF_MEMORY else STEP_FAILED
             return Outcome(status="Failed", reason=reason, results=found, error=error)

@@ -5,7 +5,15 @@ import pytest
 
 from stepkit.batch import verdict as batch_verdict
 from stepkit.batch.planned_notebook import NotebookRun
-from stepkit.errors import ConfigurationError, Evidence, Reason, StepError, ToolError, UserCodeError
+from stepkit.errors import (
+    ConfigurationError,
+    Evidence,
+    Place,
+    Reason,
+    StepError,
+    ToolError,
+    UserCodeError,
+)
 
 
 def run(name: str, status: Any, **more: Any) -> NotebookRun:
@@ -30,11 +38,15 @@ def test_a_run_in_which_all_passed_has_no_error() -> None:
     assert batch_verdict.sentence([GOOD, run("b", "passed")]) == "2 of 2 notebooks passed"
 
 
-def test_the_evidence_of_the_notebook_that_decided_is_kept() -> None:
+def test_evidence_and_place_of_the_notebook_that_decided_are_kept() -> None:
     shown = Evidence(ename="KeyError")
-    bad = run("b", "failed", exit_code=3, reason=Reason.CELL_ERROR, error=shown)
+    place = Place(title="cell 1 of 2")
+    bad = run("b", "failed", exit_code=3, reason=Reason.CELL_ERROR, error=shown, place=place)
 
-    assert error(GOOD, failed("c", 4, Reason.NETWORK), bad).evidence is shown
+    kept = error(GOOD, failed("c", 4, Reason.NETWORK), bad)
+
+    assert kept.evidence is shown
+    assert kept.place is place
 
 
 def test_tolerated_errors_are_counted_first() -> None:
