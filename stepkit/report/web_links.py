@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stepkit.report.run_json import RepositoryJson
 
 _FORGES: Final = {"github.com": "commit", "gitlab.com": "-/commit", "bitbucket.org": "commits"}
@@ -51,6 +54,13 @@ def commit_url(repository: RepositoryJson) -> str:
 def href(path: str, anchor: str = "") -> str:
     """Return a relative link to a file of the run; ``path`` is relative, with ``/``."""
     return quote(path, errors="replace") + (f"#{anchor}" if anchor else "")
+
+
+def relative_address(directory: Path, start: Path) -> str:
+    """Return the address of ``directory`` for a page in ``start``: ``""``, or one ending in /."""
+    if directory == start:
+        return ""
+    return quote(os.path.relpath(directory, start), errors="surrogateescape") + "/"
 
 
 def is_inside(path: str | None) -> bool:

@@ -1,12 +1,12 @@
-r"""Write STEP_SUMMARY.md and run.json: how a run went, from the reports of its steps alone.
+r"""Write report.html, STEP_SUMMARY.md and run.json: how a run went, from its steps' reports alone.
 
-Reads every NAME.json in the reports directory and writes one Markdown page: the verdict, the
-steps, the cells, the tests, the artifacts. run.json beside it holds all of that for machines.
-Nothing is estimated: an expected step without a report is shown as "not run". On GitHub the page
-also goes to the job's summary. The last line says how the run went. The step itself succeeds
-whatever the verdict is: its exit code is 0. With --enforce it fails as the step that decided the
-verdict did; use it at the end of a pipeline that goes on after a task has failed. With --baseline
-the run is compared with an earlier one; --fail-on says which differences fail it.
+Reads every NAME.json in the reports directory and writes one web page and a Markdown summary: the
+verdict, why, the steps, the cells, the tests, the artifacts. run.json beside them holds all of that
+for machines. Nothing is estimated: an expected step without a report is shown as "not run". On
+GitHub the summary also goes to that of the job. The last line says how the run went. The step
+itself succeeds whatever the verdict is: its exit code is 0. With --enforce it fails as the step
+that decided the verdict did; use it at the end of a pipeline that goes on after a task has failed.
+With --baseline the run is compared with an earlier one; --fail-on says which differences fail it.
 
 For example:
 
@@ -22,14 +22,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
-from urllib.parse import quote
 
 from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.options import DefaultFromEnv
-from stepkit.report import shorten_record, steps_of_run
+from stepkit.report import shorten_record, steps_of_run, web_links
 from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
+from stepkit.report.page import report_page
 from stepkit.report.record_run import record_run
 from stepkit.report.run_identity import IdentityOptions
 from stepkit.report.run_paths import RunPaths, directory_of_run
@@ -39,6 +39,8 @@ from stepkit.system import atomic_files
 from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stepkit.report.run_json import RunJson
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,9 @@ class Options(RunOptions, IdentityOptions, ComparisonOptions):
     summary: Annotated[Path, "Markdown file to write"]
     run: Annotated[
         Path | None, "JSON file for the record of the run; by default run.json beside the summary"
+    ] = None
+    html: Annotated[
+        Path | None, "HTML page of the run; by default report.html beside the summary"
     ] = None
     enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
@@ -73,6 +78,7 @@ class Outputs:
     summary: Annotated[Path, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
     run: Annotated[Path | None, "absolute path of run.json, the record of the run"] = None
+    html: Annotated[Path | None, "absolute path of report.html, the page of the run"] = None
     tolerated: Annotated[int, "tolerated errors and allowed test failures of the whole run"] = 0
     message: Annotated[str, "the verdict and its cause, in one sentence"] = ""
 
@@ -81,29 +87,28 @@ def run(options: Options) -> Outputs:
     """Read the reports, write record and page, the page last, and return the verdict."""
     options.check()
     summary = options.summary.absolute()
-    path = (options.run or _beside(summary)).absolute()
+    path = (options.run or _beside(summary, "run", ".json")).absolute()
+    html = (options.html or _beside(summary, "report", ".html")).absolute()
     found = options.load(steps.in_report)
     record = _record(options, found, path.parent)
     regression = options.add_comparison(record)
-    failed: StepError | None = None
-    try:
-        atomic_files.write_atomically(path, shorten_record.as_text(record))
-    except StepError as error:  # the summary is worth having all the same
-        failed = error
-        logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
-        with suppress(OSError):
-            path.unlink()  # an earlier run's
-    page = step_summary.render(record, files_at=_relative(path.parent, summary.parent))
-    atomic_files.write_atomically(summary, page)  # the last one: other tasks wait for it
+    # The summary is worth having without the others; it is the last one: other tasks wait for it.
+    failed = _try_to_write(path, lambda: _write_record(record, path))
+    failed_html = _try_to_write(html, lambda: report_page.write(record, html, path.parent))
+    files_at = web_links.relative_address(path.parent, summary.parent)
+    page_name = "" if failed_html else os.path.relpath(html, path.parent)
+    page = step_summary.render(record, files_at=files_at, report=page_name)
+    atomic_files.write_atomically(summary, page)
     if options.github_summary:
         # There is no file beside a job's summary: only what is published can be opened.
         published = options.url_base or file_links.published_directory(record)
-        page = step_summary.render(record, files_at=published or None)
+        page = step_summary.render(record, files_at=published or None, report=page_name)
         with atomic_files.explaining(f"cannot append to {options.github_summary}"):
             atomic_files.append(options.github_summary, page)
     outputs = Outputs(
         summary=summary,
         run=None if failed else path,
+        html=None if failed_html else html,
         verdict=found.verdict,
         tolerated=found.tolerated,
         message=_sentence(found),
@@ -117,25 +122,32 @@ def run(options: Options) -> Outputs:
         )
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
-    if why := failed or regression:
+    if why := failed or failed_html or regression:
         raise why.leaving(outputs)
     return outputs
 
 
-def _beside(summary: Path) -> Path:
-    """Return the path of the record: ``STEP_SUMMARY_lite.md`` has ``run_lite.json`` beside it."""
+def _beside(summary: Path, stem: str, extension: str) -> Path:
+    """Return a path beside the summary: STEP_SUMMARY_lite.md has run_lite.json beside it."""
     name, begin = summary.stem, "STEP_SUMMARY"
     suffix = name.removeprefix(begin) if name.startswith(begin) else ""
-    return summary.with_name(f"run{suffix}.json")
+    return summary.with_name(f"{stem}{suffix}{extension}")
 
 
-def _relative(directory: Path, start: Path) -> str:
-    """Return the relative address of ``directory`` for a page in ``start``."""
-    return (
-        ""
-        if directory == start
-        else quote(os.path.relpath(directory, start), errors="surrogateescape")
-    )
+def _write_record(record: RunJson, path: Path) -> None:
+    atomic_files.write_atomically(path, shorten_record.as_text(record))
+
+
+def _try_to_write(path: Path, write: Callable[[], None]) -> StepError | None:
+    """Write a file; if it fails, remove that of an earlier run, and return why."""
+    try:
+        write()
+    except StepError as error:
+        logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
+        with suppress(OSError):
+            path.unlink()
+        return error
+    return None
 
 
 def _record(options: Options, found: steps_of_run.Run, beside: Path) -> RunJson:

@@ -452,7 +452,10 @@ def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path
 
     run(reports, github_summary=github)
 
-    assert github.read_text() == "before\n" + page(reports)
+    # There is no file beside the summary of a job.
+    without_links = page(reports).replace("Open: [report with timeline](report.html)\n\n", "")
+    assert without_links != page(reports)
+    assert github.read_text() == "before\n" + without_links
 
 
 def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
@@ -594,7 +597,8 @@ def test_a_file_name_cannot_break_out_of_its_link(reports: Path, tmp_path: Path)
     run(reports)
 
     shown = Rendered(page(reports))
-    assert shown.links == {"a>)<script>| .html": "a%3E%29%3Cscript%3E%7C%0A.html"}
+    assert shown.links["a>)<script>| .html"] == "a%3E%29%3Cscript%3E%7C%0A.html"
+    assert len(shown.links) == 2, "that of report.html, too"
     assert not shown.foreign
 
 

@@ -39,20 +39,18 @@ def names(directory: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("summary", "name"),
-    [
-        ("STEP_SUMMARY.md", "run.json"),
-        ("STEP_SUMMARY_lite.md", "run_lite.json"),
-        ("page.md", "run.json"),
-    ],
+    ("summary", "suffix"),
+    [("STEP_SUMMARY.md", ""), ("STEP_SUMMARY_lite.md", "_lite"), ("page.md", "")],
 )
-def test_the_record_is_beside_the_summary_with_its_suffix(
-    run: Path, summary: str, name: str
+def test_record_and_page_are_beside_the_summary_with_its_suffix(
+    run: Path, summary: str, suffix: str
 ) -> None:
     record = summarized(run, summary=run / "out" / summary)
 
     assert record["verdict"] == "passed"
-    assert names(run / "out") == {name, summary}
+    assert names(run / "out") == {f"run{suffix}.json", f"report{suffix}.html", summary}
+    assert "✓</span>Passed" in (run / f"out/report{suffix}.html").read_text(encoding="utf-8")
+    assert f"(report{suffix}.html)" in (run / "out" / summary).read_text(encoding="utf-8")
 
 
 def test_the_record_goes_where_it_is_asked_to(run: Path) -> None:
@@ -60,15 +58,51 @@ def test_the_record_goes_where_it_is_asked_to(run: Path) -> None:
 
     assert record["steps"][0]["report"] == "../reports/execute-notebook.json"
     assert names(run / "records") == {"1.json"}
-    assert names(run / "artifacts") == {"STEP_SUMMARY.md"}
+    assert names(run / "artifacts") == {"STEP_SUMMARY.md", "report.html"}
 
 
-def test_the_summary_comes_after_the_record(run: Path) -> None:
+def test_a_page_elsewhere_links_to_the_files_of_the_run(run: Path) -> None:
+    log = run / "artifacts/papermill log.txt"
+    log.parent.mkdir()
+    log.write_text("log")
+    listed = {"path": str(log), "size": 3, "sha256": SHA256}
+    write_report(run / "reports", "execute-notebook", artifacts=[listed])
+
+    summarized(run, html=run / "web/page.html")
+
+    assert 'href="../artifacts/papermill%20log.txt"' in (run / "web/page.html").read_text()
+    assert "page.html" not in (run / "artifacts/STEP_SUMMARY.md").read_text(), "it is not there"
+    assert not (run / "artifacts/report.html").exists()
+
+
+def test_the_record_comes_first_and_the_summary_last(run: Path) -> None:
     summarized(run)
 
-    written = {path.stat().st_mtime_ns: path.name for path in (run / "artifacts").iterdir()}
-    assert written[max(written)] == "STEP_SUMMARY.md"
-    assert len(written) > 1
+    written = sorted((run / "artifacts").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name for path in written] == ["run.json", "report.html", "STEP_SUMMARY.md"]
+
+
+def test_a_page_that_cannot_be_written_fails_the_step_and_leaves_the_others(run: Path) -> None:
+    (run / "artifacts/report.html").mkdir(parents=True)
+
+    with pytest.raises(ConfigurationError, match=r"report\.html: it exists and is not a") as caught:
+        summarized(run)
+
+    assert "report.html" not in (run / "artifacts/STEP_SUMMARY.md").read_text()
+    assert (run / "artifacts/run.json").is_file()
+    assert isinstance(caught.value.outputs, summarize.Outputs)
+    assert caught.value.outputs.html is None
+
+
+def test_reports_that_are_torn_or_hostile_have_a_page(run: Path) -> None:
+    (run / "reports/torn.json").write_text('{"schema": "stepkit.rep')
+    write_report(run / "reports", "git-clone", message="<script>alert(1)</script>")
+
+    summarized(run)
+
+    page = (run / "artifacts/report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in page
+    assert "its report torn.json cannot be read" in page
 
 
 def test_a_summary_of_nothing_has_a_record_of_nothing(tmp_path: Path) -> None:
@@ -158,6 +192,17 @@ def test_the_environment_says_what_ran_it_and_where_to_find_it(
 
     assert (identity["host"], identity["url"]) == (host, url)
     assert (identity["image"], identity["image_digest"]) == (None, None)
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_image_of_a_pod_is_known_where_there_are_pods(run: Path) -> None:
+    image = "--pod-image=registry.example.org/stepkit:1"
+
+    on_a_laptop = by_command_line(run, image)
+    on_a_cluster = by_command_line(run, image, "--host=tekton")
+
+    assert (on_a_laptop["host"], on_a_laptop["image"]) == ("local", None)
+    assert on_a_cluster["image"] == "registry.example.org/stepkit:1"
 
 
 def test_half_an_environment_gives_no_address(run: Path, environment: pytest.MonkeyPatch) -> None:

@@ -43,42 +43,57 @@ _FILES: Final = {
 
 
 def render(
-    run: RunJson, timelines: Timelines, *, name: str = "report.html", part: int | None = None
+    run: RunJson,
+    timelines: Timelines,
+    *,
+    name: str = "report.html",
+    part: int | None = None,
+    files_at: str = "",
 ) -> str:
     """Return the page of a run, or with ``part``, that of one of its notebooks, by index.
 
-    ``timelines`` returns the content of a timeline by its path in the record, or None; ``name`` is
-    the file name of the run's page. A page that would be larger than :data:`MOST_BYTES` shows less,
-    and says so.
+    ``timelines`` returns the content of a timeline by its path in the record, or None. ``name`` is
+    the file name of the run's page, ``files_at`` the address of the record's directory, ``""`` for
+    a page that lies there. A page that would be larger than :data:`MOST_BYTES` shows less, and says
+    so.
     """
     page = ""
     for detail in page_limits.LEVELS:
-        values = _shown(run, detail, name, part, timelines)
+        values = _shown(run, detail, timelines, name=name, part=part, files_at=files_at)
         page = page_template.render("report.html.j2", **values)
         if len(page.encode()) <= MOST_BYTES:
             break
     return page
 
 
-def pages(run: RunJson, timelines: Timelines, name: str) -> Iterator[tuple[str, str]]:
+def pages(
+    run: RunJson, timelines: Timelines, name: str, files_at: str = ""
+) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each page: of the run, and of each notebook of several."""
-    yield name, render(run, timelines, name=name)
+    yield name, render(run, timelines, name=name, files_at=files_at)
     for index, own in notebook_table.page_names(run["notebooks"], name).items():
-        yield own, render(run, timelines, name=name, part=index)
+        yield own, render(run, timelines, name=name, part=index, files_at=files_at)
 
 
-def write(run: RunJson, path: Path) -> None:
+def write(run: RunJson, path: Path, directory: Path) -> None:
     """Write the page of a run to ``path``, and those of several notebooks beside it.
 
-    Paths in the record are relative to the directory of ``path``. Raises
+    Paths in the record are relative to ``directory``. Raises
     :class:`~stepkit.errors.StepError` when a page cannot be written.
     """
-    for name, text in pages(run, timeline_file.beside(path.parent), path.name):
+    files_at = web_links.relative_address(directory, path.parent)
+    for name, text in pages(run, timeline_file.beside(directory), path.name, files_at):
         atomic_files.write_atomically(path.with_name(name), text)
 
 
 def _shown(
-    run: RunJson, detail: page_limits.Detail, name: str, part: int | None, timelines: Timelines
+    run: RunJson,
+    detail: page_limits.Detail,
+    timelines: Timelines,
+    *,
+    name: str,
+    part: int | None,
+    files_at: str,
 ) -> Mapping[str, Any]:
     """Return the values of the template: what is too long is shortened, and counted."""
     shorten = (shortener := page_limits.Shortener(detail=detail)).shorten
@@ -123,7 +138,11 @@ def _shown(
         if comparison
         else [],
         "files": _group(shown["artifacts"]),
-        "linked": {a["path"] for a in run["artifacts"] if web_links.is_inside(a["path"])},
+        "linked": {
+            artifact["path"]: files_at + web_links.href(artifact["path"])
+            for artifact in run["artifacts"]
+            if web_links.is_inside(artifact["path"])
+        },
         "data": run if part is None and len(json.dumps(run)) <= detail.data else None,
         "left_out": shortener.note(),
     }

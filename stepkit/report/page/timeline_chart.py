@@ -22,8 +22,9 @@ _MANY_GPUS: Final = 2  # beyond it, lanes are lower
 _CELLS_TOP: Final = 20  # pixels: the labels of the ticks are above
 _CELLS_HEIGHT: Final = 24
 _LABEL: Final = 32  # pixels above a lane
+_RULE_LABEL: Final = 15  # pixels above a rule
 _NUMBERED: Final = 2.6  # percent of the width: room for a cell's number
-_NEAR: Final = 0.4  # of a limit: above it, the lane ends at the limit and shows it
+_NEAR: Final = 0.4  # of a limit: above it, the lane shows the limit
 # NVML's bits of reasons for lower clocks that belong to a GPU at work: idle, a setting, the power
 # limit, sync boost, the display. All others are a fault.
 _USUAL_REASONS: Final = 0x1 | 0x2 | 0x4 | 0x10 | 0x100
@@ -157,7 +158,9 @@ def _lanes(
         is_usual = quantity.seconds is seconds
         own = rows if is_usual else lane_path.pixel_rows(quantity.seconds, *extent)
         highest = max((v for v in quantity.column if v is not None), default=0)
-        scale = quantity.top or 1.15 * max([highest, *(level for level, _ in quantity.rules)])
+        levels = max((level for level, _ in quantity.rules), default=0)
+        room = levels / (1 - _RULE_LABEL / quantity.height)
+        scale = quantity.top or max(1.1 * highest, room)
         yield Lane(
             name=quantity.name,
             detail=quantity.detail,
@@ -230,8 +233,7 @@ def _memory(
             rules.append((limit, memory(limit)))
     return _Quantity(
         name=name, detail=detail, seconds=seconds, column=column, rules=rules, height=height,
-        top=1.08 * max(limit, highest) if limit and highest > _NEAR * limit else 0,
-        throttled=throttled,
+        top=0,         throttled=throttled,
     )  # fmt: skip
 
 

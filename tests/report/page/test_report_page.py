@@ -259,7 +259,7 @@ def test_a_timeline_that_cannot_be_read_is_named() -> None:
 
 
 def test_pages_are_written_beside_the_record(tmp_path: Path) -> None:
-    report_page.write(run_records.matrix(), tmp_path / "report.html")
+    report_page.write(run_records.matrix(), tmp_path / "report.html", tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir())[:2] == [
         "report-cluster_full.html",
