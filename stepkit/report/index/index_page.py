@@ -129,8 +129,12 @@ def _page(runs: RunsJson, entries: Sequence[Any], pages: Sequence[str], number: 
 
 def _rules(names: Sequence[str]) -> str:
     """Return the CSS of the index, which hides the other runs while the address ends in #NAME."""
-    filters = (f"#{name}:target~.scroll tbody tr:not(.{name}){{display:none}}" for name in names)
-    return _STYLE.read_text(encoding="utf-8") + "".join(filters)
+    style = _STYLE.read_text(encoding="utf-8")
+    if not names:
+        return style
+    hidden = ",".join(f"#{name}:target~.scroll tbody tr:not(.{name})" for name in names)
+    chosen = ",".join(f'#{name}:target~.filters a[href="#{name}"]' for name in names)
+    return f"{style}{hidden}{{display:none}}{chosen}{{color:var(--text);font-weight:620}}"
 
 
 def _notebook(history: Any) -> dict[str, Any]:

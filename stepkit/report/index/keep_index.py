@@ -95,14 +95,16 @@ def _read_before(store: Store) -> Any:
         return {}
     try:
         before = json.loads(content)
-        if before["schema"] == SCHEMA and all(index_row.is_row(row) for row in before["runs"]):
-            targets = before["targets"]
-            numbers = all(isinstance(value, int | float | None) for value in targets.values())
-            if targets.keys() == TARGETS.keys() and numbers:
-                return before
-    except (ValueError, RecursionError, TypeError, KeyError):
-        pass
-    return {}
+        if before["schema"] != SCHEMA:
+            return {}
+        targets = {
+            name: value
+            for name, value in before["targets"].items()
+            if name in TARGETS and isinstance(value, int | float | None)
+        }
+        return {"runs": list(filter(index_row.is_row, before["runs"])), "targets": targets}
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _check_free(store: Store) -> None:

@@ -166,7 +166,8 @@ def test_hostile_text_is_text_in_the_page(tmp_path: Path) -> None:
     [
         '{"schema": "stepkit.runs/1", "runs": ',
         '{"schema": "stepkit.runs/1", "runs": [{"path": "1/run.json", "version": "x"}]}',
-        '{"schema": "stepkit.runs/1", "runs": [], "targets": {"success": "all"}}',
+        '{"schema": "stepkit.runs/1", "runs": [{}, 7], "targets": {"success": "all"}}',
+        '{"schema": "stepkit.runs/1", "runs": [], "targets": []}',
     ],
 )
 def test_a_runs_json_that_cannot_be_used_is_made_anew(tmp_path: Path, content: str) -> None:
@@ -200,6 +201,19 @@ def test_a_file_that_is_not_an_index_is_not_replaced(
 
     assert (tmp_path / name).read_text() == content
     assert {path.name for path in tmp_path.iterdir()} == {"1", Path(name).parts[0]}
+
+
+def test_rows_of_an_earlier_stepkit_are_read_again_and_targets_stay(tmp_path: Path) -> None:
+    write(tmp_path / "1")
+    keep_index.keep(DirectoryStore(tmp_path), targets={"success": 80.0})
+    before = read(tmp_path)
+    del before["runs"][0]["regressions"]
+    (tmp_path / "runs.json").write_text(json.dumps(before))
+
+    kept = keep(tmp_path)
+
+    assert kept.read == 1
+    assert read(tmp_path)["targets"]["success"] == 80.0
 
 
 def test_targets_stay_until_others_are_given(tmp_path: Path) -> None:
