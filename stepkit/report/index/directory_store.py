@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepkit.errors import ConfigurationError, Reason, StepError
@@ -12,7 +14,6 @@ from stepkit.system import atomic_files, locks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +63,13 @@ class DirectoryStore:
                 yield key, error
 
     def replace(self, key: str, content: bytes, media_type: str, *, version: str | None) -> bool:  # noqa: ARG002 - a file has no media type
-        """Write the file beside its place and move it there."""
+        """Write the file beside its place and move it there, but not through a link."""
+        path = self._root / key
+        if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(self._root)):
+            raise ConfigurationError(f"{path} leads out of {self._root}, through a link")
         if self.version(key) != version:
             return False
-        atomic_files.write_atomically(self._root / key, content)
+        atomic_files.write_atomically(path, content)
         return True
 
     def _file(self, path: Path) -> File | None:

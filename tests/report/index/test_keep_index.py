@@ -203,6 +203,17 @@ def test_a_file_that_is_not_an_index_is_not_replaced(
     assert {path.name for path in tmp_path.iterdir()} == {"1", Path(name).parts[0]}
 
 
+def test_a_link_does_not_lead_the_index_out_of_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    write(tmp_path / "root/1")
+    (tmp_path / "root/latest").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(ConfigurationError, match=r"latest/index\.html leads out of .*/root"):
+        keep(tmp_path / "root")
+
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 def test_rows_of_an_earlier_stepkit_are_read_again_and_targets_stay(tmp_path: Path) -> None:
     write(tmp_path / "1")
     keep_index.keep(DirectoryStore(tmp_path), targets={"success": 80.0})
