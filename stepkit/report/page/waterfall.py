@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.report.page.time_axis import Tick, TimeAxis
 from stepkit.report.run_json import StepJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_NARROWEST: Final = 0.6  # percent: it can be seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,5 +41,7 @@ def draw(steps: Sequence[StepJson]) -> Waterfall:
         if start is None or length is None:
             bars.append(Bar(step=step, left=0, width=None))
         else:
-            bars.append(Bar(step=step, left=axis.at(start), width=axis.width(length)))
+            width = max(axis.width(length), _NARROWEST)
+            left = min(axis.at(start), 100 - width)
+            bars.append(Bar(step=step, left=left, width=width))
     return Waterfall(bars=bars, ticks=axis.ticks() if any(ends) else [])

@@ -27,6 +27,12 @@ def section(page: BeautifulSoup, name: str) -> Tag:
     return found
 
 
+def head_of(run: RunJson) -> Tag:
+    found = read(run).select_one(".head")
+    assert found is not None
+    return found
+
+
 def words(tag: Tag | BeautifulSoup) -> str:
     return " ".join(tag.get_text(" ").split())
 
@@ -34,7 +40,7 @@ def words(tag: Tag | BeautifulSoup) -> str:
 def test_a_run_that_passed_says_so_with_its_figures() -> None:
     page = read(run_records.run())
 
-    head = words(page.select_one(".head") or page)
+    head = words(head_of(run_records.run()))
     assert "✓ Passed notebooks/scrna_preprocessing.ipynb" in head
     for fact in (
         "Duration 23.0 s",
@@ -173,6 +179,31 @@ def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
     script = page.select_one("script:not([type])")
     assert script is not None
     assert len(script.get_text()) <= 2000
+
+
+def test_code_in_a_message_is_shown_as_code_and_a_lone_backtick_stays() -> None:
+    record = run_records.failed()
+    assert record["cause"]
+    record["cause"]["message"] = "cell 12 (`<b>x</b>`) raised"
+    record["steps"][0]["message"] = "a ` alone"
+
+    page = read(record)
+
+    assert [tag.get_text() for tag in page.select(".cause code")] == ["<b>x</b>"]
+    assert "a ` alone" in words(section(page, "steps"))
+
+
+def test_what_a_step_says_is_on_top_of_a_run_that_passed() -> None:
+    passed, failed = run_records.run(), run_records.failed()
+    for record in (passed, failed):
+        for step in (record["steps"][0], record["steps"][4]):
+            step.update({"headline": True, "message": f"{step['name']} did it"})
+
+    head = words(head_of(passed))
+
+    assert "prepare-workspace did it" in head
+    assert "execute-notebook did it" not in head, "its cells are among the facts"
+    assert "did it" not in words(head_of(failed))
 
 
 def test_steps_that_did_not_run_are_named() -> None:
