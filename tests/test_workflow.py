@@ -12,6 +12,7 @@ from samples import Origin, write_notebook
 
 PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
 
+WRITTEN_LAST = {"run.json", "report.html", "STEP_SUMMARY.md"}
 ARTIFACTS = {
     "output_analysis.ipynb",
     "output_analysis.html",
@@ -23,10 +24,9 @@ ARTIFACTS = {
     "pytest_results.xml",
     "pytest_report.html",
     "pytest_output.log",
-    "STEP_SUMMARY.md",
-    "run.json",
     "manifest.json",
     "SHA256SUMS",
+    *WRITTEN_LAST,
 }
 
 TESTS = """\
@@ -103,10 +103,10 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert done.artifacts == ARTIFACTS
     assert "a.ipynb: passed" in done.summary.splitlines()[0]
     headings = [line for line in done.summary.splitlines() if line.startswith("## Tests")]
-    assert headings == ["## Tests: 1 of 1 passed"]
+    assert headings == ["## Tests: 1 of 1 passed, coverage 100 %"]
     manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
     listed = {artifact["path"] for artifact in manifest["artifacts"]}
-    assert listed == ARTIFACTS - {"STEP_SUMMARY.md", "manifest.json", "SHA256SUMS"}
+    assert listed == ARTIFACTS - WRITTEN_LAST - {"manifest.json", "SHA256SUMS"}
 
 
 @pytest.mark.slow
@@ -131,9 +131,7 @@ def test_a_run_uses_no_files_of_an_earlier_run_with_its_name(tmp_path: Path) -> 
     done.start()
 
     assert done.report("execute-notebook")["reason"] == "bad-input", done.log
-    assert done.artifacts == {
-        "notebook_cells.xml", "STEP_SUMMARY.md", "manifest.json", "SHA256SUMS",
-    }  # fmt: skip
+    assert done.artifacts == {"notebook_cells.xml", "manifest.json", "SHA256SUMS", *WRITTEN_LAST}
     reasons = [done.report(task)["reason"] for task in ("convert-notebook", "run-tests")]
     assert reasons == ["not-found", "artifact-missing"]
     assert done.report("collect-artifacts")["outputs"]["count"] == 1
