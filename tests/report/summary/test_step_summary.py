@@ -9,6 +9,7 @@ import run_records
 from rendered_markdown import Rendered
 from run_records import COMMIT
 
+from stepkit.report.compare_runs import compare, without_baseline
 from stepkit.report.run_json import RunJson
 from stepkit.report.summary import step_summary
 from stepkit.report.summary.file_links import published_directory
@@ -168,6 +169,36 @@ def test_files_are_folded_with_the_page_first() -> None:
     assert names[:2] == ["output_analysis.html", "output_analysis.ipynb"]
     assert names[-1].endswith(".log")
     assert run_records.SHA256[:12] not in files.partition("</details>")[0]
+
+
+def test_a_comparison_is_a_table_of_what_differs() -> None:
+    before = run_records.run()
+    slower = run_records.notebook(cells=run_records.cells(14))
+    slower["cells"][2].update({"duration_ms": 90_000, "title": "a | <b>"})
+    run = run_records.run(notebooks=[slower])
+    run["comparison"] = compare(run, before)
+    run["comparison"]["regressions"] = ["cell 3 is slower"]
+
+    text = step_summary.render(run)
+
+    part = text.partition("\n## Compared with an earlier run\n\n")[2].partition("\n\n<details>")[0]
+    message, regression, *table = part.replace("\n\n", "\n").splitlines()
+    assert message.startswith("against run-20261130-101500 (97959ef3c1a9): slower: ")
+    assert regression == "**Regression:** cell 3 is slower"
+    assert table[0] == "| what | before | now | change |"
+    row = next(line for line in table if "cell 3" in line)
+    assert r"(a \| &lt;b&gt;)" in row
+    assert row.endswith("| slower |")
+    assert "Compared" not in step_summary.render(before)
+
+
+def test_a_baseline_that_cannot_be_read_is_named() -> None:
+    run = run_records.run(comparison=without_baseline("there is no run.json in <a>"))
+
+    assert (
+        "## Compared with an earlier run\n\nnot compared: there is no run.json in &lt;a&gt;\n"
+        in (step_summary.render(run))
+    )
 
 
 def test_a_reader_who_cannot_open_files_gets_no_dead_link() -> None:
