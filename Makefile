@@ -21,12 +21,13 @@ READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
     cluster-check cluster-logs
 
 help:
 	@echo 'make demo             run the example notebook through the whole pipeline'
 	@echo '     DEMO_ARGS=--lite     the small variant; --help lists the rest'
+	@echo 'make pictures         take the pictures of reports in docs/, in Chromium'
 	@echo 'make test             run the fast tests'
 	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
@@ -54,6 +55,9 @@ help:
 
 demo: $(READY)
 	@$(RUN) -m examples.demo $(DEMO_ARGS)
+
+pictures: $(TESTABLE)
+	@$(RUN) -m examples.pictures
 
 test: $(TESTABLE)
 	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
