@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Final
 
 from stepkit.redaction import redact
@@ -47,8 +46,7 @@ def diff_text(entry: Entry, paths: RunPaths) -> str:
 
 
 def _read(path: Path) -> bytes:
-    """Return the beginning of a regular file; a link may lead anywhere, and a pipe would block."""
+    """Return the beginning of a file; a link could lead anywhere, and a pipe would block."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
-        regular = stat.S_ISREG(os.fstat(handle).st_mode)
-        return file.read(_MOST_DIFF + 1) if regular else b""
+        return file.read(_MOST_DIFF + 1)

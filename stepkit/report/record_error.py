@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stepkit.report.run_json_notebook import ErrorJson
 
 _MOST_OUTPUT: Final = 50  # lines
-_MOST_LINE: Final = 500  # characters; IPython shows no longer ones
+_MOST_LINE: Final = 2_000  # characters
 
 
 def record_error(found: Any) -> ErrorJson | None:

@@ -59,7 +59,7 @@ class RunPaths:
         """Return ``path`` relative to the run's directory, None if it is outside of it."""
         for root, start in ((self.run, str(Path.cwd())), *((name, "/") for name in self.names)):
             whole = posixpath.normpath(posixpath.join(start, path))
-            if whole == str(root) or whole.startswith(f"{str(root).rstrip('/')}/"):
+            if whole.startswith(f"{root}/"):
                 return posixpath.relpath(whole, root)
         return None
 

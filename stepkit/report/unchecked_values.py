@@ -6,7 +6,6 @@ A value of another type than is asked for counts as unknown.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, Final
 
@@ -40,7 +39,7 @@ def number(value: Any) -> float | None:
     """Return a finite number, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if abs(value) < _LARGEST and math.isfinite(value) else None
+    return value if abs(value) < _LARGEST else None
 
 
 def whole(value: Any) -> int | None:

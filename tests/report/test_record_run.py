@@ -95,6 +95,18 @@ def test_the_cause_of_failed_tests_is_the_first_failure_that_is_not_allowed(tmp_
     assert (cause["error"]["evalue"], cause["error"]["traceback"]) == ("assert 1 == 2", "E  1")
 
 
+def test_the_cause_of_a_step_without_cells_and_tests_is_its_own_evidence(tmp_path: Path) -> None:
+    failed = {**FAILED, "reason": "network", "exit_code": 4}
+    write_report(tmp_path / "reports", "git-clone", error={"output": ["fatal: no"]}, **failed)
+
+    record = summarized(tmp_path)
+
+    assert record["cause"] is not None
+    assert record["cause"]["error"] == record["steps"][0]["error"]
+    assert record["cause"]["error"] is not None
+    assert record["cause"]["error"]["output"] == ["fatal: no"]
+
+
 def test_a_step_is_run_again_by_what_was_given_without_defaults_and_secrets(
     tmp_path: Path,
 ) -> None:
