@@ -48,6 +48,11 @@ class IdentityOptions:
         "by default $STEPKIT_IMAGE",
         DefaultFromEnv("STEPKIT_IMAGE"),
     ] = ""
+    pod_image: Annotated[
+        str,
+        "image of the notebooks' pods, as a Pipeline knows it; it counts in Tekton alone, because "
+        "run-local starts no pod",
+    ] = ""
     stepkit_commit: Annotated[
         str,
         "commit that stepkit was built from; by default $STEPKIT_COMMIT, which its images have",
@@ -56,11 +61,13 @@ class IdentityOptions:
 
     def identity(self, name: str | None, created: datetime | None) -> IdentityJson:
         """Return which run it was: ``name`` and ``created`` are those of its directory."""
-        image, _, digest = self.image.partition("@")
+        host = self.host or ("tekton" if _TEKTON.is_dir() else "local")
+        given = self.image or (self.pod_image if host == "tekton" else "")
+        image, _, digest = given.partition("@")
         return {
             "id": name,
             "created": created.isoformat(timespec="milliseconds") if created else None,
-            "host": self.host or ("tekton" if _TEKTON.is_dir() else "local"),
+            "host": host,
             "url": redact(unchecked_values.line(self.run_url)) or None,
             "image": redact(unchecked_values.line(image)) or None,
             "image_digest": unchecked_values.line(digest) or None,
