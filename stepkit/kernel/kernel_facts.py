@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}  # of a distribution
 _HEAD = 4096  # bytes of it: name and version are in its first lines
+_FEW = 20  # files; splitting a RECORD takes as long as searching it for so many
 # IPython imports these to show a traceback or a figure.
 _IPYTHONS = {"asttokens", "executing", "jedi", "matplotlib_inline", "parso", "pure_eval",
              "stack_data"}  # fmt: skip
@@ -150,21 +151,30 @@ def _find_distributions(
             stem, suffix = os.path.splitext(entry)  # noqa: PTH122
             if suffix in _METADATA:
                 entries[_normalised(stem.partition("-")[0])] = os.path.join(directory, entry)  # noqa: PTH118
-    left = dict(files)
+    left = {}  # modules by their file
     for module in files:
         if named := entries.get(_normalised(module)):
             found[module] = _name_and_version(named)
-            del left[module]
+        else:
+            left[files[module].encode()] = module
     for entry in entries.values():
         if not left:
             break
-        top_level = _read(entry, "top_level.txt").decode(errors="replace").split()
-        record = b"" if top_level else b"\n" + _read(entry, "RECORD")
-        for module, file in list(left.items()):
-            if module in top_level or b"\n%s," % file.encode() in record:
+        top_level = set(_read(entry, "top_level.txt").decode(errors="replace").split())
+        held = set() if top_level else _held(_read(entry, "RECORD"), set(left))
+        for file, module in list(left.items()):
+            if module in top_level or file in held:
                 found[module] = _name_and_version(entry)
-                del left[module]
+                del left[file]
     return found
+
+
+def _held(record: bytes, files: set[bytes]) -> set[bytes]:
+    """Return those of ``files`` that a RECORD lists: a search for each is faster for a few."""
+    if len(files) > _FEW:
+        return files.intersection(line.partition(b",")[0] for line in record.split(b"\n"))
+    lines = b"\n" + record
+    return {file for file in files if b"\n%s," % file in lines}
 
 
 def _normalised(name: str) -> str:

@@ -159,6 +159,14 @@ spec.loader.exec_module(lazy)
     assert packages(tmp_path, code) == {"lazy": "1.5", "true": "1.5"}
 
 
+def test_each_of_thousands_of_modules_leads_to_its_distribution(tmp_path: Path) -> None:
+    files = [f"m{number}.py" for number in range(2000)]
+    site_packages(tmp_path, even=" ".join(files[::2]), odd=" ".join(files[1::2]))
+    code = "import importlib\nfor n in range(2000): importlib.import_module(f'm{n}')"
+
+    assert packages(tmp_path, code) == {"even": "1.5", "odd": "1.5"}
+
+
 def test_a_cupy_that_cannot_say_its_version_loses_nothing_else(tmp_path: Path) -> None:
     site_packages(tmp_path, a="a.py")
     code = "import a, sys\nsys.modules['cupy_backends.cuda.api.runtime'] = a"
