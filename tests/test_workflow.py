@@ -17,6 +17,7 @@ ARTIFACTS = {
     "output_analysis.ipynb",
     "output_analysis.html",
     "output_analysis.timeline.json.gz",
+    "output_analysis.progress.json",
     "notebook_cells.xml",
     "papermill.log",
     "jupyter_nbconvert.log",

@@ -14,7 +14,9 @@ from benchmarks.readers import Reader
 _STOP_SECONDS: Final = 10.0  # the longest that an asked run may take to end
 _ENDING_SECONDS: Final = 1.5  # a run that was asked to stop while it ended may as well succeed
 _STATUSES: Final = {0: {"succeeded", "tolerated"}, 130: {"cancelled"}, 143: {"cancelled"}}
-_ALLOWED: Final = {"out.ipynb", "out.timeline.json.gz", "papermill.log", "filler"}
+_ALLOWED: Final = {
+    "out.ipynb", "out.timeline.json.gz", "out.progress.json", "papermill.log", "filler",
+}  # fmt: skip
 
 
 def find_broken(scenario: Scenario, now: Round, reader: Reader, code: int | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.notebook import progress_json
 from stepkit.system import atomic_files, removal, scratch
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def regular_files(directory: Path) -> Iterator[Path]:
     """Yield the files below ``directory`` that can be artifacts: not the manifest, links or pipes.
 
     A link could lead out of the directory, and a pipe would block its reader. Scratch is a file
-    that another step is writing, or that a killed one left.
+    that another step is writing, or that a killed one left. How far a notebook was says nothing
+    after its run.
     """
     for path in sorted(directory.rglob("*")):
         if path.parent == directory and path.name in {MANIFEST, CHECKSUMS}:
@@ -102,7 +104,7 @@ def regular_files(directory: Path) -> Iterator[Path]:
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             logger.warning("left out %s: it is not a regular file", path)
-        elif path.is_file():
+        elif path.is_file() and not progress_json.is_progress(path):
             yield path
 
 

@@ -46,7 +46,7 @@ class StepkitEngine(Engine):  # type: ignore[misc] # papermill is untyped
 
         options.pop("input_path", None)
         known = {field.name for field in fields(run_cells.Request)}
-        known -= {"notebook", "output", "kernel_counts"}
+        known -= {"notebook", "output", "kernel_counts", "progress"}
         for name in options.keys() - known:
             raise ConfigurationError(
                 f"the engine stepkit has no option {name!r}; it has {', '.join(sorted(known))}"

@@ -66,7 +66,10 @@ class Session:
             kernel,
             lock=self._lock,
             cell_log=CellLog(
-                log=request.log_output, stdout=request.stdout_file, stderr=request.stderr_file
+                log=request.log_output,
+                stdout=request.stdout_file,
+                stderr=request.stderr_file,
+                printed=request.progress.printed if request.progress else None,
             ),
             limits=self._limits,
             changed=self.record.changed,
@@ -87,6 +90,8 @@ class Session:
             await self._connect()
             self.state.begin(self.nb)
             self.record.notebook_start()
+            if self.request.progress:
+                self.request.progress.begin(self.state)
             heartbeat = Heartbeat(
                 self.client,
                 self.state,
@@ -154,6 +159,7 @@ class Session:
                 self.state.explain(cell, index, self._stack(index))
                 self.record.cell_complete(cell, index)
                 papermill_metadata.mark_cell(cell, self.state.plan.get(index))
+            self._note_progress()
         return self.state.ending == Ending.FINISHED
 
     async def _execute(self, cell: Any, index: int) -> None:
@@ -208,12 +214,17 @@ class Session:
     def _flush(self) -> None:
         self.client.flush()
 
+    def _note_progress(self) -> None:
+        if self.request.progress:
+            self.request.progress.changed()
+
     def _cell_execute(self, cell: Any, cell_index: int) -> None:
         if self._outputs and self.request.cell_output_limit:
             name = str(self.state.plan[cell_index].number or f"injected-{cell_index}")
             limit = OutputLimit(self.request.cell_output_limit, self._outputs, name)
             self._limits[cell_index] = limit
         self.state.cell_execute(cell, cell_index)
+        self._note_progress()
 
     def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.client.received.add(execute_reply)

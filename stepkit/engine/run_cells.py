@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 from stepkit.engine import read_kernel_facts
 from stepkit.engine.cell_events import Tolerances
+from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
@@ -38,6 +39,7 @@ class Request:
 
     ``checkpoint_interval`` and ``heartbeat`` may be 0 for none, ``cell_output_limit`` is in bytes.
     With ``kernel_counts``, ``In [n]`` counts injected cells, too, and not the skipped ones.
+    ``progress`` is the file that is kept up to date while cells run.
     """
 
     notebook: Any
@@ -55,6 +57,7 @@ class Request:
     stdout_file: IO[str] | None = None
     stderr_file: IO[str] | None = None
     tolerances: Tolerances | None = None
+    progress: ProgressFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

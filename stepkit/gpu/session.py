@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stepkit.gpu.monitor.sampler import Sampler
     from stepkit.gpu.monitor.timeline import Timeline
     from stepkit.gpu.step_options import GpuOptions
+    from stepkit.notebook.progress_json import ReadingsJson
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,10 @@ class GpuSession:
 
             self._sampler = self._stack.enter_context(Sampler())
             self._sampler.follow(pid)
+
+    def latest(self) -> ReadingsJson:
+        """Return what the last sample saw, nothing if nothing is sampled."""
+        return self._sampler.latest() if self._sampler else {"rss": None, "gpus": []}
 
     def require(self) -> None:
         """Wait until the check of a required GPU ends. Raises :class:`StepError` if it failed."""

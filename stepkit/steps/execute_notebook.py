@@ -46,6 +46,7 @@ from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
 from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
+from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.run_cells import RunOutputs
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu import session as gpu_session
@@ -71,13 +72,9 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
     notebook: Annotated[Path, "notebook to execute (.ipynb)", READS, OR_ARGUMENT]
     output: Annotated[Path, "where to write the executed notebook", WRITES, OR_ARGUMENT]
     kernel: Annotated[str | None, "kernel to use instead of the notebook's own", Also("-k")] = None
-    language: Annotated[str | None, "language of the notebook, if it does not say", Also("-l")] = (
-        None
-    )
+    language: Annotated[str | None, "language, if the notebook does not say", Also("-l")] = None
     cwd: Annotated[Path | None, "working directory; by default the notebook's folder"] = None
-    log: Annotated[Path | None, "log file; by default papermill.log beside the output", WRITES] = (
-        None
-    )
+    log: Annotated[Path | None, "log (default: papermill.log beside the output)", WRITES] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode")] = False
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
@@ -147,17 +144,20 @@ def _run(options: Options) -> Outputs:
     written = attempt_files.paths_written(named.output, _log(named), *further)
     attempt_files.remove_kept(written, source=options.notebook)
     with run_metrics.of_failure(options.metrics, named.output.stem):
-        return oom_retry.run(
-            partial(_attempt, options, book), rungs, partial(attempt_files.keep, written)
+        return ProgressFile(named.output, options.notebook).around(
+            lambda file: oom_retry.run(
+                partial(_attempt, options, book, file), rungs, partial(attempt_files.keep, written)
+            )
         )
 
 
-def _attempt(options: Options, book: rules.Book, rung: oom_retry.Rung) -> Outputs:
+def _attempt(
+    options: Options, book: rules.Book, file: ProgressFile, rung: oom_retry.Rung
+) -> Outputs:
     """Run the notebook once, from its first cell, with the allocator of ``rung``."""
     with ExitStack() as stack:
         prepared = prepare(_resolve(replace(options, **rung.changes), book), book, stack)
-        executed = execute(prepared)
-        return judge(executed)
+        return judge(execute(prepared, file))
 
 
 def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
@@ -202,15 +202,16 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     return Prepared(options, notebook, patched, written, running, gpu)
 
 
-def execute(prepared: Prepared) -> Executed:
+def execute(prepared: Prepared, file: ProgressFile) -> Executed:
     """Run the cells. Raises :class:`StepError` when the kernel does not start or a disk is full."""
     options, tolerances = prepared.options, prepared.patched.tolerances
     with ExitStack() as stack:
         output = options.output.absolute()
+        file.sample_with(prepared.gpu.latest)
         request = open_request(options, prepared.notebook, output, tolerances, stack)
         if options.page:
             stack.enter_context(nbconvert.preloading())
-        outcome = engine.execute(request, prepared.running)
+        outcome = engine.execute(replace(request, progress=file), prepared.running)
     for line in (*notebook_verdict.describe_tolerated(outcome.execution), *tolerances.unused()):
         logger.info("%s", line)
     return Executed(prepared, outcome)

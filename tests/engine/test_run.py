@@ -456,7 +456,7 @@ def test_killing_the_runner_leaves_the_last_checkpoint_and_no_kernel(
     psutil.wait_procs(run.family, timeout=SOON)
     assert not [process for process in run.family if process.is_running()]
     left = {path.name for path in (run.directory / "out").iterdir()}
-    assert left == {"executed.ipynb", "papermill.log"}
+    assert left == {"executed.ipynb", "executed.progress.json", "papermill.log"}
 
 
 def test_signals_are_as_before_when_the_run_is_over(tmp_path: Path) -> None:

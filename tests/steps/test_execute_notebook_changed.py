@@ -139,7 +139,8 @@ def test_nothing_is_left_beside_the_output_of_an_unchanged_notebook(tmp_path: Pa
 
     assert (outputs.patched, outputs.diff, outputs.changes) == (None, None, ())
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left == {"executed.ipynb", "executed.timeline.json.gz", "papermill.log"}
+    endings = ("ipynb", "timeline.json.gz", "progress.json")
+    assert left == {"papermill.log", *(f"executed.{ending}" for ending in endings)}
 
 
 def test_a_rule_that_no_longer_fits_ends_the_run_before_a_cell_runs(

@@ -32,7 +32,7 @@ SLEEP = "import time; time.sleep(600)"
 
 def files(*names: str) -> set[str]:
     """Return the files that a run leaves for each notebook."""
-    endings = (".ipynb", ".log", ".timeline.json.gz")
+    endings = (".ipynb", ".log", ".timeline.json.gz", ".progress.json")
     return {f"{name}{end}" for name in names for end in endings} | {
         f"reports/{name}.json" for name in names
     }

@@ -19,14 +19,16 @@ from typing import Annotated, Any, Final, Literal
 from stepkit.options import POSITIONAL, PRINTED
 
 Name = Literal[
-    "report", "run", "runs", "manifest", "timeline", "notification", "rules", "plan", "datasets"
-]
+    "report", "run", "runs", "manifest", "timeline", "progress", "notification",
+    "rules", "plan", "datasets",
+]  # fmt: skip
 
 _FILES: Final[dict[Name, str]] = {
     "run": "report/run.schema.json",
     "runs": "report/index/runs.schema.json",
     "manifest": "artifacts/manifest.schema.json",
     "timeline": "gpu/monitor/timeline.schema.json",
+    "progress": "notebook/progress.schema.json",
     "notification": "notify/notification.schema.json",
     "rules": "rules/rules.schema.json",
     "plan": "batch/plan.schema.json",

@@ -22,8 +22,10 @@ from stepkit.gpu.monitor.timeline import Timeline, Xid
 from stepkit.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
+    from stepkit.notebook.progress_json import ReadingsJson
     from stepkit.system.nvml import Device
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class Sampler:
         self._xids: list[Xid] = []
         self._errors: list[str] = []
         self._cost = 0.0
+        self._values: Mapping[str, float | None] = {}
 
     def __enter__(self) -> Self:
         """Start the thread; it takes the first sample after ``follow``, or after one interval."""
@@ -125,6 +128,23 @@ class Sampler:
                 errors=(*self._errors, *(session.errors if session else ())),
             )
 
+    def latest(self) -> ReadingsJson:
+        """Return what the last sample saw of memory and GPUs."""
+        with self._lock:
+            values, session = self._values, self._session
+        return {
+            "rss": _whole(values.get("rss")),
+            "gpus": [
+                {
+                    "name": device.name or "",
+                    "memory_used": _whole(values.get(f"gpu{number}.memory_used")),
+                    "memory_total": device.memory_total,
+                    "utilisation": _whole(values.get(f"gpu{number}.utilisation")),
+                }
+                for number, device in enumerate(session.devices if session else ())
+            ],
+        }
+
     def _run(self) -> None:
         self._follows.wait(self._interval)
         try:
@@ -184,6 +204,7 @@ class Sampler:
                 values |= {f"gpu{number}.{name}": value for name, value in of_device.items()}
         with self._lock:
             self._recorder.add(now, values)
+            self._values = values
         if slow:
             self._slow_at = now
             for index, number in self._session.xids() if self._session else ():
@@ -205,3 +226,7 @@ class Sampler:
     def _note(self, error: str) -> None:
         if error not in self._errors and len(self._errors) < _MOST_ERRORS:
             self._errors.append(error)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
