@@ -4,21 +4,22 @@ from __future__ import annotations
 
 
 class Text:
-    """What a stream printed so far, with its carriage returns resolved.
+    r"""What a stream printed so far, with its carriage returns resolved.
 
     A line keeps what follows its last carriage return, so a progress bar is kept in its last state.
+    Those at its very end are kept: some programs end their lines with ``\r\n``.
     The cost is linear in the length of the text, whatever the size of its pieces.
     """
 
     def __init__(self) -> None:
         self._done: list[str] = []  # whole lines
         self._line: list[str] = []  # the parts of the last line
-        self._returned = False  # the cursor is back at the start of that line
+        self._returns = 0  # carriage returns at the end of that line
         self.size = 0  # characters kept, about
 
     def feed(self, text: str) -> None:
         """Add the text that was printed next."""
-        if "\r" not in text and not self._returned:
+        if "\r" not in text and not self._returns:
             self._add_plain(text)
             return
         *lines, rest = text.split("\n")
@@ -28,11 +29,11 @@ class Text:
         self._write_over(rest)
 
     def value(self) -> str:
-        """Return the text; a carriage return at its very end is kept for what may follow."""
+        """Return the text."""
         text = "".join([*self._done, *self._line])
         head, newline, tail = text.rpartition("\n")
         self._done, self._line = [head + newline], [tail]
-        return text + "\r" if self._returned else text
+        return text + "\r" * self._returns
 
     def _add_plain(self, text: str) -> None:
         self.size += len(text)
@@ -46,20 +47,21 @@ class Text:
     def _write_over(self, part: str) -> None:
         """Write one part of a line, in which only carriage returns are special."""
         kept = part.rstrip("\r")
-        if kept and (self._returned or "\r" in kept):
-            self.size -= sum(map(len, self._line))
+        if kept and (self._returns or "\r" in kept):
+            self.size -= sum(map(len, self._line)) + self._returns
             self._line = []
-            self._returned = False
+            self._returns = 0
         if kept:
             shown = kept.rpartition("\r")[2]
             self._line.append(shown)
             self.size += len(shown)
-        self._returned = self._returned or part.endswith("\r")
+        self._returns += len(part) - len(kept)
+        self.size += len(part) - len(kept)
 
     def _end_line(self) -> None:
-        self._done.extend((*self._line, "\n"))
+        self._done.extend((*self._line, "\r" * self._returns, "\n"))
         self._line = []
-        self._returned = False
+        self._returns = 0
         self.size += 1
 
 
