@@ -24,6 +24,18 @@ _TABLE_BODY: Final = re.compile(
     r"\s*+(?:(?:vertical-align|text-align|white-space)\s*+:\s*+[a-z-]++\s*+;?\s*+)*+"
 )
 
+# The rules that R's repr writes, through IRkernel, for every vector and named vector.
+_R_LISTS: Final = (
+    ".list-inline {list-style: none; margin:0; padding: 0}",
+    ".list-inline>li {display: inline-block}",
+    r""".list-inline>li:not(:last-child)::after {content: "\00b7"; padding: 0 .5ex}""",
+    ".dl-inline {width: auto; margin:0; padding: 0}",
+    ".dl-inline>dt, .dl-inline>dd {float: none; width: auto; display: inline-block}",
+    r""".dl-inline>dt::after {content: ":\0020"; padding-right: .5ex}""",
+    ".dl-inline>dt:not(:first-of-type) {padding-left: .5ex}",
+)
+_R_LIST: Final = re.compile(r"\s*+(?:" + "|".join(map(re.escape, _R_LISTS)) + ")")
+
 
 def find_ids(fragment: str) -> set[str]:
     """Return the ids of a fragment's elements, without those that the page itself uses."""
@@ -33,14 +45,15 @@ def find_ids(fragment: str) -> set[str]:
 def keep_safe_rules(css: str, ids: set[str]) -> tuple[str, bool]:
     """Return the rules whose selectors all begin with one of ``ids``, and whether all do.
 
-    The rules that pandas and polars write for their tables are kept, too.
+    The rules that pandas and polars write for their tables, and R for its vectors, are kept, too.
     """
     css = _COMMENT.sub(" ", css).rstrip()
     rules: list[str] = []
     complete, at = True, 0
     while at < len(css):
-        rule = _RULE.match(css, at)
-        if rule and _is_safe(rule["selectors"], rule["body"], ids):
+        fixed = _R_LIST.match(css, at)
+        rule = fixed or _RULE.match(css, at)
+        if rule and (fixed or _is_safe(rule["selectors"], rule["body"], ids)):
             rules.append(rule[0])
         else:
             complete = False

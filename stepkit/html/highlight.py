@@ -53,13 +53,13 @@ def _formatter(language: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _lexer(language: str) -> Any:
-    if language == "ipython3":
+    if language in {"ipython2", "ipython3"}:
         try:
-            # IPython 9's lexer is a package; importing IPython itself would be slow.
-            from ipython_pygments_lexers import IPython3Lexer  # type: ignore[import-untyped]
+            # IPython 9's lexers are a package; importing IPython itself would be slow.
+            import ipython_pygments_lexers as ipython  # type: ignore[import-untyped]
         except ImportError:
-            from IPython.lib.lexers import IPython3Lexer
-        return IPython3Lexer()
+            from IPython.lib import lexers as ipython
+        return ipython.IPythonLexer() if language == "ipython2" else ipython.IPython3Lexer()
     try:
         return lexers.get_lexer_by_name(language)
     except util.ClassNotFound:

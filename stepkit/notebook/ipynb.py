@@ -88,15 +88,16 @@ def _decode(content: bytes) -> str:
     return re.sub(rb"[\x80-\xff]+", escape, content).decode("ascii")
 
 
-def read(path: Path) -> Any:
+def read(path: Path, *, any_cell: bool = False) -> Any:
     """Return the notebook in ``path``, upgraded to format 4 in memory.
 
-    Raises :class:`ConfigurationError` when it is not one.
+    With ``any_cell``, cells may have a type that the format does not know.
+    Raises :class:`ConfigurationError` when it is not a notebook.
     """
-    return upgrade(load(path), path)
+    return upgrade(load(path), path, any_cell=any_cell)
 
 
-def upgrade(document: dict[str, Any], path: Path) -> Any:
+def upgrade(document: dict[str, Any], path: Path, *, any_cell: bool = False) -> Any:
     """Return what :func:`load` found in ``path`` as :func:`read` does; ``document`` is used up.
 
     Raises :class:`ConfigurationError` when it is not a notebook.
@@ -121,7 +122,7 @@ def upgrade(document: dict[str, Any], path: Path) -> Any:
         raise ConfigurationError(
             f"{path} is not a notebook that nbformat can read: {first}"
         ) from error
-    if fault := _fault(nb):
+    if fault := _fault(nb, any_cell=any_cell):
         raise ConfigurationError(f"{path} is not a notebook: {fault}")
     for cell in nb.cells:
         if cell.cell_type == "code":
@@ -137,7 +138,7 @@ def first_fault(nb: Any) -> str:
     return str(fault).partition("\n")[0] if fault else ""
 
 
-def _fault(nb: Any) -> str:
+def _fault(nb: Any, *, any_cell: bool) -> str:
     """Return which part that we and our tools rely on has the wrong type, or ``""``.
 
     A full validation would refuse notebooks that every tool runs: those with unknown fields.
@@ -146,7 +147,8 @@ def _fault(nb: Any) -> str:
         return fault
     for number, cell in enumerate(nb.cells, 1):
         tags = cell.get("metadata", {}).get("tags", [])
-        if cell.get("cell_type") not in {"code", "markdown", "raw"}:
+        kind = cell.get("cell_type")
+        if kind not in {"code", "markdown", "raw"} and not (any_cell and isinstance(kind, str)):
             fault = "is neither code, markdown nor raw"
         elif not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             fault = "has tags that are not a list of words"

@@ -64,7 +64,7 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Check the options, then render the page and write it whole."""
-    nb = ipynb.read(options.notebook)
+    nb = ipynb.read(options.notebook, any_cell=True)
     if options.page.is_dir():
         raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
     if options.images and not options.images.is_dir():

@@ -50,6 +50,18 @@ def test_trusting_scripts_lets_them_run_but_not_load() -> None:
     assert "It does not run" not in html
 
 
+@pytest.mark.parametrize("lexer", ["ipython2", "ipython3"])
+def test_code_has_the_colours_of_its_language(lexer: str) -> None:
+    source = "%matplotlib inline\nprint 'a'  # comment"
+    found = soup(
+        new_code_cell(source),
+        metadata={"language_info": {"name": "python", "pygments_lexer": lexer}},
+    )
+
+    assert only(found, ".highlight .k").get_text() == "matplotlib"
+    assert only(found, ".highlight .c1").get_text() == "# comment"
+
+
 def test_very_long_markdown_is_shown_as_source() -> None:
     found = soup(new_markdown_cell(r"\begin{x}" * 20_000))
 

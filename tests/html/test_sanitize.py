@@ -81,6 +81,15 @@ def css(source: str, body: str = '<p id="T_a"></p>', **options: Any) -> tuple[st
             ".dataframe tbody tr th:only-of-type {\n vertical-align: middle;\n}\n"
             ".dataframe thead tr:last-of-type th { text-align: right; }"
         ),
+        (
+            ".list-inline {list-style: none; margin:0; padding: 0}\n"
+            ".list-inline>li {display: inline-block}\n"
+            '.list-inline>li:not(:last-child)::after {content: "\\00b7"; padding: 0 .5ex}\n'
+            ".dl-inline {width: auto; margin:0; padding: 0}\n"
+            ".dl-inline>dt, .dl-inline>dd {float: none; width: auto; display: inline-block}\n"
+            '.dl-inline>dt::after {content: ":\\0020"; padding-right: .5ex}\n'
+            ".dl-inline>dt:not(:first-of-type) {padding-left: .5ex}"
+        ),
         "",
     ],
 )
@@ -102,6 +111,8 @@ def test_style_rules_for_the_ids_of_an_output_are_kept(rules: str) -> None:
         "#T_a { color: url( }",
         "#T_a { x: '} body { display: none }",
         ".dataframe td { display: none }",
+        ".list-inline {display: none}",
+        ".list-inline, body {list-style: none; margin:0; padding: 0}",
         "}",
         "body {",
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from stepkit.errors import ConfigurationError, UserCodeError
 from stepkit.steps import convert_notebook
@@ -155,3 +156,21 @@ def test_the_error_names_a_missing_directory_of_images(notebook: Path, tmp_path:
         convert(notebook, images=tmp_path / "missing")
 
     assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_a_cell_of_an_unknown_type_is_shown_as_text(notebook: Path, template: str) -> None:
+    document = json.loads(notebook.read_text())
+    cell = {"cell_type": "<future>", "metadata": {}, "source": "a $x$ <b>\n\nend", "id": "f"}
+    document["cells"].insert(0, cell)
+    document["nbformat_minor"] = 99
+    notebook.write_text(json.dumps(document))
+
+    found = BeautifulSoup(convert(notebook, template=template), "html.parser")
+
+    note = found.select(".stepkit-note")[0]
+    assert note.get_text() == "A cell of the unknown type <future>: this is its text."
+    following = note.find_next("pre")
+    assert following is not None
+    assert following.get_text() == "a $x$ <b>\n\nend"
+    assert "42 cells kept" in found.get_text()
