@@ -30,7 +30,6 @@ T = TypeVar("T")
 
 _DIGEST: Final = "sha256"  # our metadata of an object: x-amz-meta-sha256
 _READ_AT_ONCE: Final = 16
-_CONFLICT: Final = 409  # another write of the same object was under way
 _NOT_IMPLEMENTED: Final = 501
 _CAN_RUN_SCRIPTS: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
 
@@ -186,15 +185,12 @@ class Bucket:
             except (AlreadyExistsError, PreconditionError):
                 return False
             except BaseError as error:
-                status = s3_errors.http_status(str(error))
-                if status == _NOT_IMPLEMENTED:
-                    raise ConfigurationError(
-                        f"cannot write {self.location(key)}: the server knows no conditional "
-                        "writes (If-Match), without which runs would overwrite each other's index"
-                    ) from error
-                if status != _CONFLICT:
+                if s3_errors.http_status(str(error)) != _NOT_IMPLEMENTED:
                     raise
-                return False
+                raise ConfigurationError(
+                    f"cannot write {self.location(key)}: the server knows no conditional "
+                    "writes (If-Match), without which runs would overwrite each other's index"
+                ) from error
             return True
 
         return self._run("write", key, put)

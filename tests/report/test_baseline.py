@@ -132,8 +132,10 @@ class Site(loopback.Handler):
     """A web server of the files in ``root``."""
 
     root: Path
+    asked: list[str]
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         path = self.root / unquote(self.path).lstrip("/")
         if path.is_file():
             self.answer(200, path.read_bytes())
@@ -155,13 +157,15 @@ def test_of_a_published_index_the_latest_runs_are_downloaded(
     index["runs"].insert(0, {**index["runs"][0], "path": "../outside/run.json"})
     index["runs"].insert(0, {**index["runs"][0], "path": "//127.0.0.1:1/run.json"})
     (tmp_path / "runs.json").write_text(json.dumps(index))
-    handler = type("Handler", (Site,), {"root": tmp_path})
+    asked: list[str] = []
+    handler = type("Handler", (Site,), {"root": tmp_path, "asked": asked})
 
     with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         url = f"http://127.0.0.1:{server.server_port}"
         found = baseline.read(f"{url}/runs.json", began(8))
 
     assert found.source == f"{url}/run%205/run.json"
+    assert not {"/failed/run.json", "/other/run.json"} & set(asked)
     assert [(run["started"] or "")[11:13] for run in (found.run, *found.earlier)] == [
         "05", "03", "02", "01", "00"
     ]  # fmt: skip

@@ -120,18 +120,31 @@ def test_a_torn_report_of_the_step_costs_the_link_alone(
 def test_where_nothing_is_published_nothing_is_waited_for(
     reports: Path, server: Web, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert sent_link(reports, server, published_timeout=3600.0) == ELSEWHERE
+    assert sent_link(reports, server, published_timeout=3.0) == ELSEWHERE
 
     assert "published" not in caplog.text
 
 
-def test_without_a_channel_nothing_is_waited_for(reports: Path) -> None:
+def test_a_report_that_is_there_is_read_without_a_wait(
+    reports: Path, server: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(reports, **BEGUN)
+
+    assert sent_link(reports, server, published_timeout=3.0) == ELSEWHERE
+
+    assert "waited 0 s for the published address" in caplog.text
+
+
+def test_without_a_channel_nothing_is_waited_for(
+    reports: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     report = reports / "publish-artifacts.json"
     given: dict[str, Any] = {"published_by": report, "published_to": "s3://runs"}
 
-    outputs = notify.run(Options(reports=reports, published_timeout=3600.0, **given))
+    outputs = notify.run(Options(reports=reports, published_timeout=3.0, **given))
 
     assert outputs.told == 0
+    assert "waited" not in caplog.text
 
 
 def test_the_commit_status_leads_to_the_published_page(reports: Path, server: Web) -> None:

@@ -198,6 +198,7 @@ def test_a_write_that_another_one_delayed_is_a_conflict(
     front.always = status
 
     assert not bucket.replace("a.html", b"1", "text/html", version='"x"')
+    assert not bucket.replace("a.html", b"1", "text/html", version=None)
 
 
 def test_no_bucket_and_no_answer_are_errors(stored: Runs, storage: Storage, front: Faulty) -> None:
