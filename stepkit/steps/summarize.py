@@ -30,6 +30,7 @@ from stepkit.report import shorten_record, steps_of_run, web_links
 from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
 from stepkit.report.page import report_page
+from stepkit.report.page.print_pdf import print_pdf
 from stepkit.report.record_run import record_run
 from stepkit.report.run_identity import IdentityOptions
 from stepkit.report.run_paths import RunPaths, directory_of_run
@@ -57,6 +58,9 @@ class Options(RunOptions, IdentityOptions, ComparisonOptions):
     html: Annotated[
         Path | None, "HTML page of the run; by default report.html beside the summary"
     ] = None
+    pdf: Annotated[Path | None, "PDF of that page, printed by the Chromium that is installed"] = (
+        None
+    )
     enforce: Annotated[bool, "exit like the step that decided the verdict"] = False
     github_summary: Annotated[
         Path | None,
@@ -79,6 +83,7 @@ class Outputs:
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
     run: Annotated[Path | None, "absolute path of run.json, the record of the run"] = None
     html: Annotated[Path | None, "absolute path of report.html, the page of the run"] = None
+    pdf: Annotated[Path | None, "absolute path of the page as PDF"] = None
     tolerated: Annotated[int, "tolerated errors and allowed test failures of the whole run"] = 0
     message: Annotated[str, "the verdict and its cause, in one sentence"] = ""
 
@@ -88,27 +93,18 @@ def run(options: Options) -> Outputs:
     options.check()
     summary = options.summary.absolute()
     path = (options.run or _beside(summary, "run", ".json")).absolute()
-    html = (options.html or _beside(summary, "report", ".html")).absolute()
     found = options.load(steps.in_report)
     record = _record(options, found, path.parent)
     regression = options.add_comparison(record)
-    # The summary is worth having without the others; it is the last one: other tasks wait for it.
-    failed = _try_to_write(path, lambda: _write_record(record, path))
-    failed_html = _try_to_write(html, lambda: report_page.write(record, html, path.parent))
-    files_at = web_links.relative_address(path.parent, summary.parent)
-    page_name = "" if failed_html else os.path.relpath(html, path.parent)
-    page = step_summary.render(record, files_at=files_at, report=page_name)
-    atomic_files.write_atomically(summary, page)
-    if options.github_summary:
-        # There is no file beside a job's summary: only what is published can be opened.
-        published = options.url_base or file_links.published_directory(record)
-        page = step_summary.render(record, files_at=published or None, report=page_name)
-        with atomic_files.explaining(f"cannot append to {options.github_summary}"):
-            atomic_files.append(options.github_summary, page)
+    files = _write_files(options, record, path)
+    _write_summary(
+        options, record, path.parent, files.html
+    )  # the last one: other tasks wait for it
     outputs = Outputs(
         summary=summary,
-        run=None if failed else path,
-        html=None if failed_html else html,
+        run=files.run,
+        html=files.html,
+        pdf=files.pdf,
         verdict=found.verdict,
         tolerated=found.tolerated,
         message=_sentence(found),
@@ -122,7 +118,7 @@ def run(options: Options) -> Outputs:
         )
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
-    if why := failed or failed_html or regression:
+    if why := files.failed or regression:
         raise why.leaving(outputs)
     return outputs
 
@@ -134,8 +130,48 @@ def _beside(summary: Path, stem: str, extension: str) -> Path:
     return summary.with_name(f"{stem}{suffix}{extension}")
 
 
-def _write_record(record: RunJson, path: Path) -> None:
-    atomic_files.write_atomically(path, shorten_record.as_text(record))
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """What was written, None for what was not; ``failed`` says why, of the first of them."""
+
+    run: Path | None
+    html: Path | None
+    pdf: Path | None
+    failed: StepError | None
+
+
+def _write_files(options: Options, record: RunJson, path: Path) -> _Files:
+    """Write the record to ``path``, then the page: each is worth having without the others."""
+    summary = options.summary.absolute()
+    html = (options.html or _beside(summary, "report", ".html")).absolute()
+    pdf = options.pdf.absolute() if options.pdf else None
+    text = shorten_record.as_text(record)
+    no_record = _try_to_write(path, lambda: atomic_files.write_atomically(path, text))
+    no_html = _try_to_write(html, lambda: report_page.write(record, html, path.parent))
+    no_pdf = no_html
+    if pdf and not no_html:
+        no_pdf = _try_to_write(pdf, lambda: print_pdf(html, pdf))
+    return _Files(
+        run=None if no_record else path,
+        html=None if no_html else html,
+        pdf=None if no_pdf else pdf,
+        failed=no_record or no_html or no_pdf,
+    )
+
+
+def _write_summary(options: Options, record: RunJson, directory: Path, html: Path | None) -> None:
+    """Write the summary, also to GitHub; ``directory`` is that of the record."""
+    summary = options.summary.absolute()
+    files_at = web_links.relative_address(directory, summary.parent)
+    report = os.path.relpath(html, directory) if html else ""
+    page = step_summary.render(record, files_at=files_at, report=report)
+    atomic_files.write_atomically(summary, page)
+    if options.github_summary:
+        # There is no file beside a job's summary: only what is published can be opened.
+        published = options.url_base or file_links.published_directory(record)
+        page = step_summary.render(record, files_at=published or None, report=report)
+        with atomic_files.explaining(f"cannot append to {options.github_summary}"):
+            atomic_files.append(options.github_summary, page)
 
 
 def _try_to_write(path: Path, write: Callable[[], None]) -> StepError | None:

@@ -94,6 +94,22 @@ def test_a_page_that_cannot_be_written_fails_the_step_and_leaves_the_others(run:
     assert caught.value.outputs.html is None
 
 
+def test_a_pdf_that_cannot_be_made_fails_the_step_once_all_else_is_written(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(ConfigurationError, match="needs Chromium") as caught:
+        summarized(run, pdf=run / "artifacts/report.pdf")
+
+    assert names(run / "artifacts") == {"run.json", "report.html", "STEP_SUMMARY.md"}
+    assert isinstance(caught.value.outputs, summarize.Outputs)
+    assert (caught.value.outputs.html, caught.value.outputs.pdf) == (
+        run / "artifacts/report.html",
+        None,
+    )
+
+
 def test_reports_that_are_torn_or_hostile_have_a_page(run: Path) -> None:
     (run / "reports/torn.json").write_text('{"schema": "stepkit.rep')
     write_report(run / "reports", "git-clone", message="<script>alert(1)</script>")
