@@ -88,10 +88,13 @@ class KernelJson(TypedDict):
 class NotebookJson(TypedDict):
     """One notebook that ran, or did not.
 
-    ``path`` is the notebook as given; ``executed``, ``page``, ``log``, ``timeline``, ``patched``,
-    ``diff`` and ``junit`` are files, None where there is none. ``gpu`` and ``guard`` are the
-    outputs of execute-notebook as they are. ``timeline_start_ms`` is the zero of the timeline's
-    ``seconds`` on the run's clock. ``skipped`` counts cells that rules took out.
+    ``path`` is the notebook, as it was given where it is outside of the run's directory;
+    ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
+    None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
+    ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
+    counts cells that rules took out.
+    A reused notebook ran in the run ``reused_from``: its lengths are those of that run, and its
+    times are moved as if it had begun when it was reused.
     """
 
     name: str
