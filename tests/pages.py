@@ -68,7 +68,7 @@ def soup(*cells: Any, **options: Any) -> BeautifulSoup:
     return BeautifulSoup(render(*cells, **options), "html.parser")
 
 
-def only(found: BeautifulSoup, selector: str) -> Tag:
+def only(found: Tag, selector: str) -> Tag:
     """Return the first tag that ``selector`` finds; there must be one."""
     tag = found.select_one(selector)
     assert tag is not None, selector

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.html import images, mathml
+from stepkit.html.drawn_by_script import is_drawn_by_script
 from stepkit.html.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ _NOTE_NOTHING: Final = "No form of this output can be shown on a page: "
 _SIZE: Final = re.compile(r"\d+(?:\.\d+)?(?:px|%|em)?")
 
 _MAX_CAPTION: Final = 200  # characters of a text that describes the image beside it
-
-_FLAGS: Final = re.DOTALL | re.IGNORECASE
-_SCRIPT_TAG: Final = re.compile(r"<(/?)(script|style)\b[^<>]*>?", _FLAGS)
-_VISIBLE: Final = re.compile(r"<(?:img|svg|table|canvas|video|audio|input|button|math)\b", _FLAGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +99,7 @@ def _choose_format(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | Non
     note = _NOTE_WIDGET if _WIDGET in data else ""
     if not trusted:
         scripts = {_SCRIPT}
-        if _is_drawn_by_script(data.get("text/html", "")):
+        if is_drawn_by_script(data.get("text/html", "")):
             scripts.add("text/html")
         if scripts & set(formats):
             # The text beside a script is the name of a class, or all the data of a plot.
@@ -115,23 +112,6 @@ def _choose_format(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | Non
     if formats[0] == "text/latex" and drawn and not mathml.convert_text(data["text/latex"])[1]:
         return drawn[0], note
     return formats[0], note
-
-
-def _is_drawn_by_script(fragment: str) -> bool:
-    """Return whether nothing of the fragment is visible before a script runs."""
-    if "<script" not in fragment.lower():
-        return False
-    outside, end, within = "", 0, ""
-    for match in _SCRIPT_TAG.finditer(fragment):
-        closing, name = bool(match[1]), match[2].lower()
-        if not within and not closing:
-            outside += fragment[end : match.start()]
-            within = name
-        elif within == name and closing:
-            end, within = match.end(), ""
-    if not within:
-        outside += fragment[end:]
-    return not _VISIBLE.search(outside) and not re.sub(r"<[^<>]*>", "", outside).strip()
 
 
 def _render(mime: str, content: str, alt: str, place: Place) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from stepkit.html import css
+from stepkit.html import css, not_loaded
 from stepkit.html import element_groups as elements
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ def sanitize(fragment: str, *, alt: str, trusted: bool) -> str:
     may_write_images = trusted and "<script" in fragment
     if not may_write_images and ("<img" in fragment or "<IMG" in fragment):
         fragment = _IMAGE.sub(lambda _: f'<img alt="{html.escape(alt)}"', fragment)
-    return _Writer(fragment, trusted=trusted).write()
+    return _Writer(fragment, alt=alt, trusted=trusted).write()
 
 
 class _Writer:
     """Rewrites a fragment from one ``<`` to the next, with a stack of the open elements."""
 
-    def __init__(self, text: str, *, trusted: bool) -> None:
+    def __init__(self, text: str, *, alt: str, trusted: bool) -> None:
         self._text = text
+        self._alt = alt
         self._trusted = trusted
         self._out: list[str] = []
         self._open: list[tuple[str, str]] = []  # name and namespace
@@ -67,6 +68,7 @@ class _Writer:
         self._absent: set[str] = set()  # end tags that the rest of the text does not contain
         self._rules_left_out = False
         self._ids: set[str] | None = None
+        self._player = 0  # where in the output the last <video> or <audio> begins
 
     def write(self) -> str:
         at = 0
@@ -141,12 +143,31 @@ class _Writer:
             return self._write_foreign_start_tag(tag, name, space)
         if name in elements.RAW_TEXT:
             return self._write_raw_text(tag, name, space)
-        if name in elements.TABLE_PARTS and not self._count["table"]:
+        strayed = name in elements.TABLE_PARTS and not self._count["table"]
+        if strayed or self._is_replaced_by_note(tag[0], name):
             return tag.end()
         self._close_implied(name)
         own = name if name in elements.INTEGRATION_POINTS else elements.HTML
         self._open_element(tag, name, own, alone=name in elements.VOID)
         return tag.end()
+
+    def _is_replaced_by_note(self, tag: str, name: str) -> bool:
+        """Write a note if ``tag`` would load something; one on a source goes before its player."""
+        in_link = self._count["a"] > 0
+        if name == "img":
+            note = not_loaded.note_image(tag, default_alt=self._alt, in_link=in_link)
+        elif name in not_loaded.OBJECTS:
+            note = not_loaded.note_object(tag, name, in_link=in_link)
+        else:
+            return False
+        if name == "source":
+            if self._count["video"] + self._count["audio"]:
+                self._out[self._player] = note + self._out[self._player]
+            return False
+        self._out.append(note)
+        if name in {"video", "audio"}:
+            self._player = len(self._out)
+        return bool(note) and name in {"img", "embed"}
 
     def _write_foreign_start_tag(self, tag: re.Match[str], name: str, space: str) -> int:
         if name in elements.NOT_FOREIGN or f"{space}:{name}" in elements.NOT_FOREIGN:
@@ -178,10 +199,13 @@ class _Writer:
             content = self._filter_style(content)
         if name == "xmp":
             self._out.append(html.escape(content))
-        elif name in {"script", "style", "iframe", "textarea"}:
+        elif name == "iframe":
+            in_link = self._count["a"] > 0
+            self._out.append(not_loaded.show_frame(tag[0], trusted=self._trusted, in_link=in_link))
+        elif name in {"script", "style", "textarea"}:
             if space != elements.HTML:
                 content = content.replace("<", "&lt;")
-            content = "" if name == "iframe" else content.replace("<!--", r"<\!--")
+            content = content.replace("<!--", r"<\!--")
             self._out.append(f"{tag[0]}{content}</{name}>")
         return end.end()
 
