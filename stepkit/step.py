@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from stepkit.errors import Evidence, Place, Reason
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
+Ending = Literal["succeeded", "tolerated", "failed", "cancelled", "reused"]  # of a command
 Section = Literal[
     "", "notebook", "notebooks", "tests", "workspace", "environment", "checkout", "datasets",
     "page", "artifacts", "published",
@@ -40,6 +42,29 @@ class InReport:
     except_with: str = ""
     saves: str = ""
     ends_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumable:
+    """What a step depends on, so that a later run may reuse what it made (``--resume``).
+
+    A step declares it as ``Outputs.resumable``; one without it always runs. Its command, its
+    options and the files that options marked ``READS`` name count in any case.
+
+    - ``directories`` returns the directories of which the step, with its options, may read every
+      file; ``suffixes`` are those of the files that count there, in lower case, all if empty.
+    - ``environments`` returns directories with Python environments whose packages count.
+    - ``keeps_changes``: files that the step writes in those directories are outputs, too.
+    - ``beside`` returns further files that it may have made, for its outputs by their names.
+    - ``except_with`` names options: if one of them is true, the step always runs.
+    """
+
+    directories: Callable[[Any], Sequence[Path]]
+    suffixes: frozenset[str] = frozenset()
+    environments: Callable[[Any], Sequence[Path]] = lambda _: ()
+    keeps_changes: bool = False
+    beside: Callable[[Mapping[str, Any]], Sequence[Path]] = lambda _: ()
+    except_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +99,7 @@ class Step(Protocol):
 
         ``in_report``, a class variable, is an :class:`InReport`. With ``message_is_verdict``, the
         last line of the log is the message alone: that of a step which says how others ended.
+        ``resumable`` is a :class:`Resumable`.
         """
 
     def run(self, options: Any, /) -> DataclassInstance:
@@ -92,11 +118,13 @@ class StepResult:
     ``started`` is an ISO-8601 time in UTC with milliseconds, ``seconds`` wall-clock time; ``error``
     shows why it failed, where more than the message is known, and ``place`` says where;
     ``artifacts`` are the files that the outputs name, each with ``path``, ``size`` in bytes and
-    ``sha256``; ``earlier`` is the run before, if the same step wrote the same report.
+    ``sha256``; ``earlier`` is the run before, if the same step wrote the same report. ``reused``
+    says which run a reused step comes from, and ``proof`` what a later run compares before it
+    reuses this one; see ``stepkit/cli/resume``.
     """
 
     step: str
-    status: Status
+    status: Ending
     reason: Reason = Reason.OK
     message: str = ""
     exit_code: int | None = 0
@@ -109,3 +137,5 @@ class StepResult:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    reused: Mapping[str, Any] | None = None
+    proof: Mapping[str, Any] | None = None

@@ -178,7 +178,7 @@ def step(
         "name": name, "command": name, "status": "succeeded", "reason": "ok", "message": "",
         "exit_code": 0, "start_ms": start_ms, "duration_ms": duration_ms,
         "report": f"../reports/{name}.json", "unfinished": False, "headline": False,
-        "row_alone": False, "earlier": None, "again": [], "error": None,
+        "row_alone": False, "earlier": None, "reused_from": None, "again": [], "error": None,
     }  # fmt: skip
     return cast("StepJson", {**usual, **values})
 

@@ -52,6 +52,7 @@ OWNERS = {
 READ_THE_ENVIRONMENT = {
     "cli/log.py",
     "cli/main.py",
+    "cli/resume/packages.py",
     "cli/terminal.py",
     "engine/kernel_process.py",
     "git/environment.py",

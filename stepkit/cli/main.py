@@ -20,7 +20,6 @@ from stepkit.cli import (
     log,
     run_step,
     standard_output,
-    step_report,
     verdict_line,
     write_conflicts,
     write_outcome,
@@ -130,12 +129,19 @@ def _run(
     except StepError as error:
         used = [path for mark in (READS, WRITES) for _, path in marked(options, mark)]
         return _finish(run_step.refused(started, error), to.without(used), args.log_format)
+    from stepkit.cli.resume.run_or_reuse import run_or_reuse  # help and answers do without
+
     try:
         with os_errors.explaining_the_rest():
-            ended = dataclasses.replace(
-                run_step.execute(args.step, step, options), earlier=started.earlier
+            ended = run_or_reuse(
+                args.step,
+                step,
+                options,
+                report=args.report if args.report in to.reports else None,
+                resume=args.resume or "",
+                secrets=to.secrets,
             )
-            result = step_report.complete(ended, options)
+            result = dataclasses.replace(ended, earlier=started.earlier)
     except StepError as error:
         result = run_step.refused(started, error)
     except Exception as error:

@@ -31,7 +31,7 @@ exit codes:
 An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains one command.
 """
 _COMMON_HELP: Final = {
-    "status": "succeeded, tolerated, failed or cancelled",
+    "status": "succeeded, tolerated, failed, cancelled or reused",
     "reason": "why, in one word",
     "message": "why, in one sentence",
 }
@@ -112,7 +112,7 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
             allow_abbrev=False,
             **listed,
         )
-        command.set_defaults(parser=command)
+        command.set_defaults(parser=command, resume=None)
         flags.add_flags(command, step.Options)
         _add_common_flags(command, step)
     return parser
@@ -147,6 +147,13 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         type=flags.converter(bool),
         help="refuse to run if an earlier run of this command left its report in --report",
     )
+    if hasattr(step.Outputs, "resumable"):
+        common.add_argument(
+            "--resume",
+            metavar="RUN",
+            help="reuse what an earlier run made, if its command, options and inputs were the "
+            "same; the name of its directory beside that of this run, or a path",
+        )
     common.add_argument(
         "--log-format",
         choices=log.FORMATS,

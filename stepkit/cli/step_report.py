@@ -52,9 +52,8 @@ def complete(result: StepResult, options: DataclassInstance | None) -> StepResul
         for path in (value if isinstance(value, tuple) else (value,))
         if isinstance(path, Path) and path.is_file()
     ]
-    return dataclasses.replace(
-        result, options=shown, artifacts=tuple(artifacts), versions=_versions()
-    )
+    known = result.artifacts or tuple(artifacts)  # those of a reused step were read already
+    return dataclasses.replace(result, options=shown, artifacts=known, versions=_versions())
 
 
 def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None:
@@ -72,16 +71,26 @@ def as_json(result: StepResult, secrets: Iterable[str]) -> dict[str, Any]:
     report: dict[str, Any] = {"schema": SCHEMA, **jsonable(dataclasses.asdict(result))}
     report["outputs"] = {k: v for k, v in report["outputs"].items() if k not in COMMON_OUTPUTS}
     hidden = tuple(secrets)
-    for field in ("message", "error", "place", "options", "outputs", "artifacts"):
-        report[field] = _masked(report[field], hidden)
+    for field in (
+        "message",
+        "error",
+        "place",
+        "options",
+        "outputs",
+        "artifacts",
+        "reused",
+        "proof",
+    ):
+        report[field] = masked(report[field], hidden)
     return report
 
 
-def _masked(value: Any, secrets: tuple[str, ...]) -> Any:
+def masked(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Return a JSON value with ``secrets``, and those that were registered, masked in its texts."""
     if isinstance(value, dict):
-        return {key: _masked(item, secrets) for key, item in value.items()}
+        return {key: masked(item, secrets) for key, item in value.items()}
     if isinstance(value, list):
-        return [_masked(item, secrets) for item in value]
+        return [masked(item, secrets) for item in value]
     if isinstance(value, str):  # the bytes of a file's name need not be valid UTF-8
         return redact(value, secrets).encode(errors="backslashreplace").decode()
     return value

@@ -8,17 +8,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from stepkit.engine import read_kernel_facts
 from stepkit.engine.cell_events import Tolerances
 from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.read_kernel_facts import KernelFacts
+from stepkit.engine.resumable import NOTEBOOK
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import CellRun, Execution
 from stepkit.options import DETAIL
-from stepkit.step import Checks
+from stepkit.step import Checks, Resumable
 from stepkit.system import cgroup, nvml, stop_requests
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class RunOutputs:
     """Outputs of a step that runs a notebook: the cells, and what the kernel left."""
+
+    resumable: ClassVar[Resumable] = NOTEBOOK
 
     junit: Annotated[Path | None, "absolute path of the JUnit file"] = None
     test_output: Annotated[Checks | None, "counts of cells as Konflux reads them, JSON"] = None

@@ -28,6 +28,9 @@ FORMATS: Final = (
     "image/avif",
     "image/bmp",
 )
+SUFFIXES: Final = frozenset(
+    suffix for mime in FORMATS for suffix in mimetypes.guess_all_extensions(mime)
+)  # of files with images that a page shows
 
 
 def data_url(mime: str, content: str) -> str | None:

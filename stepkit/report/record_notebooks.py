@@ -25,6 +25,7 @@ _STATUSES: Final[Mapping[str, NotebookStatus]] = {
     "failed": "failed",
     "cancelled": "cancelled",
     "not run": "not-run",
+    "reused": "reused",
 }
 _KNOWN: Final = frozenset(get_args(NotebookStatus))
 _BAD: Final = frozenset({"failed", "cancelled"})
@@ -68,6 +69,8 @@ def record_notebook(
 ) -> NotebookJson:
     """Return one notebook; ``pages`` are those that other steps made, by the path of a notebook."""
     entry, item = source.entry, source.item
+    reused = entry.reused
+    clock = clock.moved(reused["started"], entry.started) if reused else clock
     status = _status(source)
     given = entry.option("notebook") or item.get("path") or entry.name
     path = paths.shown(given) or unchecked_values.line(item.get("name"))
@@ -91,8 +94,8 @@ def record_notebook(
         else unchecked_values.whole(item.get("exit_code")),
         "variant": unchecked_values.line(entry.output("variant") or entry.option("variant")),
         "until": unchecked_values.line(item.get("until")),
-        "start_ms": clock.at(entry.started),
-        "duration_ms": length(entry) if entry.data else _duration(item),
+        "start_ms": clock.at(reused["started"] if reused else entry.started),
+        "duration_ms": length(entry) if entry.data and not reused else _duration(reused or item),
         "timeline_start_ms": clock.at(entry.output("zero")),
         "cells_total": total,
         "cells_run": unchecked_values.whole(
@@ -115,7 +118,7 @@ def record_notebook(
         "guard": _object(entry.output("guard")),
         "kernel": _kernel(entry),
         "memory_limit": limits,
-        "reused_from": None,
+        "reused_from": unchecked_values.line(reused["run"]) if reused else None,
         "executed": executed,
         "page": paths.shown(entry.output("page")) or pages.get(executed or ""),
         "log": paths.shown(entry.output("log")),

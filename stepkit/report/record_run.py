@@ -43,6 +43,7 @@ _STATUSES: Final[Mapping[str, StepStatus]] = {
     "failed": "failed",
     "cancelled": "cancelled",
     "not run": "not-run",
+    "reused": "reused",
 }
 _FAILED_CELLS: Final = ("error", "stopped")
 
@@ -101,6 +102,7 @@ def _step(entry: Entry, clock: RunClock, paths: RunPaths, command_line: CommandL
         "headline": entry.in_report.headline,
         "row_alone": entry.row_alone,
         "earlier": _earlier(entry),
+        "reused_from": unchecked_values.line(entry.reused["run"]) if entry.reused else None,
         "again": [unchecked_values.text(word) for word in again],
         "error": record_error(entry.data.get("error")),
     }

@@ -36,6 +36,11 @@ class RunClock:
         when = read_time(time)
         return (when - self.zero) // _MILLISECOND if when and self.zero else None
 
+    def moved(self, began: Any, to: Any) -> RunClock:
+        """Return a clock on which what ``began`` in an earlier run begins at the time ``to``."""
+        then, now = read_time(began), read_time(to)
+        return RunClock(self.zero + (then - now)) if self.zero and then and now else self
+
     def end(self, run: Run) -> int | None:
         """Return when the last step ended that is known to have begun."""
         spans = [(self.at(entry.started), length(entry)) for entry in run.entries]

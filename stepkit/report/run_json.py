@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "stepkit.run/1"
 
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
-StepStatus = Literal["succeeded", "tolerated", "failed", "cancelled", "not-run"]
+StepStatus = Literal["succeeded", "tolerated", "failed", "cancelled", "not-run", "reused"]
 
 
 class CauseJson(TypedDict):
@@ -87,6 +87,7 @@ class StepJson(TypedDict):
 
     ``again`` is the command line that runs it again, without secrets; ``row_alone`` says that only
     its row is shown. ``headline`` says that its message stands on top of a run that passed.
+    ``reused_from`` is the run in which a reused step ran.
     """
 
     name: str
@@ -102,6 +103,7 @@ class StepJson(TypedDict):
     headline: bool
     row_alone: bool
     earlier: EarlierJson | None
+    reused_from: str | None
     again: list[str]
     error: ErrorJson | None
 
@@ -188,7 +190,7 @@ class ArtifactJson(TypedDict):
 
 
 class RunJson(TypedDict):
-    """The whole run. ``headline`` is the verdict with the number of tolerated errors in words.
+    """The whole run. ``headline`` is the verdict in words, with tolerated errors and reused steps.
 
     ``left_out`` counts what was cut to keep the file below 2 MB, by the name of the list:
     ``cells``, ``artifacts``, ``failures``; ``evidence`` are errors without source and traceback.

@@ -64,6 +64,12 @@ class Entry:
         return self.data.get("reason") == "killed" and self.data.get("exit_code") is None
 
     @property
+    def reused(self) -> Mapping[str, Any] | None:
+        """Of a step whose files are those of an earlier run: that run, and how it ended there."""
+        found: Mapping[str, Any] | None = self.data.get("reused")
+        return found if self.status == "reused" else None
+
+    @property
     def row_alone(self) -> bool:
         """Whether the step ran with the option that leaves out all but its row."""
         return self.option(self.in_report.except_with) is True
@@ -108,7 +114,8 @@ class Run:
             return "cancelled"
         if "not run" in statuses or not statuses:
             return "incomplete"
-        return "passed with tolerated errors" if "tolerated" in statuses else "passed"
+        before = {entry.reused["status"] for entry in self.entries if entry.reused}
+        return "passed with tolerated errors" if "tolerated" in statuses | before else "passed"
 
     @property
     def tolerated(self) -> int:
@@ -118,12 +125,19 @@ class Run:
 
     @property
     def headline(self) -> str:
-        """The verdict with the number of tolerated errors, where the reports give it."""
+        """The verdict with the number of tolerated errors, where the reports give it.
+
+        It names the runs from which steps were reused.
+        """
+        reused = [entry.reused["run"] for entry in self.entries if entry.reused]
+        from_runs = " and ".join(dict.fromkeys(reused))
+        steps = f"{len(reused)} step{'s' if len(reused) > 1 else ''}"
+        note = f", {steps} reused from {from_runs}" if reused else ""
         uncounted = (e for e in self.entries if e.status == "tolerated" and e.tolerated < 1)
         if self.verdict != "passed with tolerated errors" or any(uncounted):
-            return self.verdict
+            return self.verdict + note
         count = self.tolerated
-        return f"passed with {count} tolerated error{'s' if count > 1 else ''}"
+        return f"passed with {count} tolerated error{'s' if count > 1 else ''}{note}"
 
     @property
     def steps(self) -> Sequence[Entry]:

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from stepkit.errors import ConfigurationError
-from stepkit.html import nbconvert
+from stepkit.html import images, nbconvert
 from stepkit.notebook import ipynb
 from stepkit.options import READS, WRITES, Also
-from stepkit.step import InReport
+from stepkit.step import InReport, Resumable
 from stepkit.system import atomic_files, logfile
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,10 @@ class Outputs:
     """The page that was written."""
 
     in_report: ClassVar[InReport] = InReport(section="page")
+    resumable: ClassVar[Resumable] = Resumable(
+        directories=lambda options: [options.images or options.notebook.parent],
+        suffixes=images.SUFFIXES,
+    )
 
     page: Annotated[Path, "absolute path of the page"]
     size: Annotated[int, "size of the page in bytes"]

@@ -18,18 +18,19 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError
 from stepkit.git import staged_files
-from stepkit.options import DETAIL, DURATION
-from stepkit.step import Checks, InReport
+from stepkit.options import DETAIL, DURATION, READS
+from stepkit.step import Checks, InReport, Resumable
 from stepkit.system import atomic_files, cgroup, locks
 from stepkit.test_suite import (
     coverage,
+    environment,
     failure_evidence,
     installers,
     junit,
@@ -37,6 +38,7 @@ from stepkit.test_suite import (
     stage_inputs,
     verdict,
 )
+from stepkit.test_suite.installers import MissingPlugins, Packages
 from stepkit.test_suite.outcome_totals import (
     Allowance,
     Counts,
@@ -48,8 +50,9 @@ from stepkit.test_suite.outcome_totals import (
 from stepkit.test_suite.pytest import Reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from stepkit.test_suite.environment import Environment
     from stepkit.test_suite.installers import Choice
     from stepkit.test_suite.junit import Case
 
@@ -61,7 +64,7 @@ class Options:
     """Which tests to run, on which files, and in which environment."""
 
     checkout: Annotated[Path, "directory of the test repository"]
-    inputs: Annotated[tuple[Path, ...], "files to stage for the tests"] = ()
+    inputs: Annotated[tuple[Path, ...], "files to stage for the tests", READS] = ()
     input_directory: Annotated[
         str, "where in the checkout they go; emptied first if there are inputs"
     ] = "input"
@@ -85,7 +88,18 @@ class Options:
         "directory of the tests' environment, kept for the next run; "
         "default: .NAME.environment beside the checkout",
     ] = None
+    environment_cache: Annotated[
+        Path | None,
+        "directory that keeps environments for all runs, in place of --environment; one is used "
+        "again if it was made from the same lock or, on the same day, from the same requirements",
+    ] = None
     extra_packages: Annotated[tuple[str, ...], "packages to install on top"] = ()
+    missing_plugins: Annotated[
+        MissingPlugins,
+        "pytest, pytest-cov and pytest-html that the repository does not name; add: install "
+        "stepkit's versions into the environment; without: run without coverage or the HTML page; "
+        "fail: fail",
+    ] = "add"
     pytest_args: Annotated[
         tuple[str, ...], "further arguments for pytest, each as --pytest-args=-x"
     ] = ()
@@ -104,12 +118,23 @@ class Options:
     attempts: Annotated[int, "how often to try to install when the network fails"] = 3
 
 
+def _environment(options: Options) -> Path:
+    checkout = Path(os.path.realpath(options.checkout))
+    beside = checkout.with_name(f".{checkout.name}.environment")
+    return Path(os.path.abspath(options.environment or beside))  # noqa: PTH100 - follows no link
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """How the tests ended; a failure after pytest ran carries these, too."""
 
     in_report: ClassVar[InReport] = InReport(
         section="tests", headline=True, except_with="only-prepare"
+    )
+    resumable: ClassVar[Resumable] = Resumable(
+        directories=lambda options: [options.checkout],
+        environments=lambda options: [_environment(options)],
+        except_with=("only-prepare",),
     )
 
     total: Annotated[int, "tests in the JUnit report"] = 0
@@ -149,75 +174,60 @@ def run(options: Options) -> Outputs:
         )
     # Absolute, without following a symbolic link.
     artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100
-    beside = checkout.with_name(f".{checkout.name}.environment")
-    environment = Path(os.path.abspath(options.environment or beside))  # noqa: PTH100
+    own = _environment(options)
     reports = Reports.within(artifacts, options.suffix)
     planned = () if options.only_prepare else stage_inputs.plan(options.inputs, options.input_names)
     if planned:
-        kept = (*options.inputs, artifacts, environment)
+        kept = (*options.inputs, artifacts, own)
         stage_inputs.check_directory(checkout, options.input_directory, kept)
     atomic_files.check_writable(artifacts)
-    choice = installers.choose(options.installer, checkout, options.extra_packages)
-    logger.info("installer: %s (%s)", choice.installer, choice.reason)
-    with _locked(checkout, environment if choice.installer != "none" else None):
+    packages = _packages(options, checkout)
+    logger.info("installer: %s (%s)", packages.choice.installer, packages.choice.reason)
+    with ExitStack() as held:
+        held.enter_context(locks.locked(checkout.with_name(f".{checkout.name}.run-tests.lock")))
+        if not options.only_prepare:
+            reports.clear()
+        made = held.enter_context(
+            environment.ready(packages, cache=options.environment_cache, own=own)
+        )
         if options.only_prepare:
-            _, choice = _prepare(options, checkout, environment, choice)
             return Outputs(
-                installer=choice.installer,
-                installer_reason=choice.reason,
-                message=f"the tests' environment is ready, made by {choice.installer}",
+                installer=made.choice.installer,
+                installer_reason=made.choice.reason,
+                message=f"the tests' environment is ready, made by {made.choice.installer}",
             )
-        reports.clear()
-        python, choice = _prepare(options, checkout, environment, choice)
         if planned:
             stage_inputs.stage(checkout, options.input_directory, planned)
             staged_files.record(checkout, options.input_directory, planned)
             logger.info("staged %s", ", ".join(planned))
-        return _run_pytest(options, checkout, python, reports, choice)
+        return _run_pytest(options, checkout, reports, made)
 
 
-def _prepare(
-    options: Options, checkout: Path, environment: Path, choice: Choice
-) -> tuple[Path, Choice]:
-    """Make the tests' environment; return its Python, and the choice that installed it."""
-    python, choice = installers.prepare(
-        choice,
-        checkout,
-        environment,
-        extra_packages=options.extra_packages,
+def _packages(options: Options, checkout: Path) -> Packages:
+    return Packages(
+        choice=installers.choose(options.installer, checkout, options.extra_packages),
+        checkout=checkout,
+        extra=options.extra_packages,
+        plugins=options.missing_plugins,
         timeout=options.install_timeout,
         attempts=options.attempts,
     )
-    pytest.check(python, choice.installer)
-    return python, choice
 
 
-@contextmanager
-def _locked(checkout: Path, environment: Path | None) -> Iterator[None]:
-    """Wait until no other run uses the checkout's input directory, or the environment."""
-    with ExitStack() as held:
-        held.enter_context(locks.locked(checkout.with_name(f".{checkout.name}.run-tests.lock")))
-        if environment:
-            lock = environment.with_name(f".{environment.name.lstrip('.')}.lock")
-            held.enter_context(locks.locked(lock))
-        yield
-
-
-def _run_pytest(
-    options: Options, checkout: Path, python: Path, reports: Reports, choice: Choice
-) -> Outputs:
+def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Environment) -> Outputs:
     kills = cgroup.oom_kills()
     try:
         done, recorded = pytest.run(
-            python,
+            made.python,
             checkout,
             reports,
             marker=options.marker,
             arguments=options.pytest_args,
+            without=made.without,
             timeout=options.timeout,
         )
     except Cancelled as stop:
-        stop.outputs = _outputs(Counts(), reports, choice)
+        stop.outputs = _outputs(Counts(), reports, made.choice)
         raise
     for name in pytest.undeclared_markers(done.output):
         logger.warning("the repository uses the marker %s, but its markers do not list it", name)
@@ -234,7 +244,7 @@ def _run_pytest(
         if test.allowed:
             why = test.reason or "no reason is given"
             logger.info("allowed: %s: %s: %s", test.name, test.message, why)
-    outputs = _outputs(counts, reports, choice)
+    outputs = _outputs(counts, reports, made.choice)
     out_of_memory = kills != cgroup.oom_kills()
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
     if failure is None:
@@ -242,7 +252,7 @@ def _run_pytest(
     places = (checkout, reports.log.parent, Path(tempfile.gettempdir()))
     failure = verdict.blame_full_disk(failure, places)
     if failure.reason is Reason.NO_TESTS and options.marker:
-        declared = ", ".join(pytest.declared_markers(python, checkout)) or "no markers"
+        declared = ", ".join(pytest.declared_markers(made.python, checkout)) or "no markers"
         hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
         failure = type(failure)(hint, reason=failure.reason, evidence=failure.evidence)
     failure_evidence.log_failures(counts)

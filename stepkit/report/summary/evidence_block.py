@@ -41,7 +41,7 @@ def excerpt(error: ErrorJson) -> str:
     """Return the code around the line that failed, which an arrow marks, with line numbers."""
     source = error["source"].rstrip().split("\n")
     line = error["line"] or 0
-    line = line if line <= len(source) else 0
+    line = line if 0 < line <= len(source) else 0
     if not any(source):
         return ""
     first, last = (line - _BEFORE, line + _AFTER) if line else (1, _MOST_SOURCE)

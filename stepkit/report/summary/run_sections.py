@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stepkit.report.run_json import RunJson, StepJson, TestJson, TestsJson
     from stepkit.report.summary.file_links import FileLinks
 
+_WELL: Final = {"succeeded", "reused"}
 _MOST_ROWS: Final = 200
 _MOST_FAILURES: Final = 20
 _MOST_TEXTS: Final = 5  # failures with their text
@@ -35,13 +36,14 @@ def steps(run: RunJson) -> list[str]:
     """Return the table of steps, folded when all succeeded, and which of them ran twice."""
     shown = run["steps"]
     if len(shown) > _MOST_ROWS:
-        shown = sorted(shown, key=lambda step: step["status"] == "succeeded")[:_MOST_ROWS]
+        shown = sorted(shown, key=lambda step: step["status"] in _WELL)[:_MOST_ROWS]
     left = len(run["steps"]) - len(shown)
     rows = [
         *table(("step", "status", "time", "what"), (_step(run, step) for step in shown)),
         *([] if not left else ["", f"and {count(left, 'more step')}"]),
     ]
-    green = run["steps"] and all(step["status"] == "succeeded" for step in run["steps"])
+    green = run["steps"] and all(step["status"] in _WELL for step in run["steps"])
+    reused = sum(step["status"] == "reused" for step in run["steps"])
     again = [
         f"{escape(earlier_run.sentence(step['name'], step['earlier']))}."
         for step in run["steps"]
@@ -49,11 +51,15 @@ def steps(run: RunJson) -> list[str]:
     ]
     what = count(len(run["steps"]), "step")
     return paragraphs(
-        folded(f"{what}, all succeeded" if len(shown) > 1 else f"{what}, succeeded", rows)
-        if green
-        else ["## Steps", "", *rows],
+        folded(what + _ended(len(shown), reused), rows) if green else ["## Steps", "", *rows],
         *([line] for line in again),
     )
+
+
+def _ended(total: int, reused: int) -> str:
+    if reused:
+        return f", {reused} of them reused, all others succeeded" if reused < total else ", reused"
+    return ", all succeeded" if total > 1 else ", succeeded"
 
 
 def _step(run: RunJson, step: StepJson) -> tuple[str, ...]:

@@ -36,7 +36,11 @@ class Paint:
             return self._styled(f"{_BOLD};{_RED}", text)
         if status in {"tolerated", "passed with tolerated errors", "incomplete", "flaky"}:
             return self._styled(_YELLOW, text)
-        return self._styled(_GREEN, text) if status in {"passed", "succeeded", "ok"} else text
+        return (
+            self._styled(_GREEN, text)
+            if status in {"passed", "succeeded", "ok", "reused"}
+            else text
+        )
 
     def bar(self, begin: float, length: float, columns: int) -> str:
         """Return a bar in ``columns``; ``begin`` and ``length`` are shares of them, from 0 to 1.

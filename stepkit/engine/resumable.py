@@ -1,0 +1,34 @@
+"""What the run of a notebook depends on, for a later run that may reuse it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.step import Resumable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def _working_directory(options: Any) -> Sequence[Path]:
+    return [options.cwd or options.notebook.parent]
+
+
+def _beside(outputs: Mapping[str, Any]) -> Sequence[Path]:
+    """Return the outputs that were cut from the notebook, and what earlier attempts kept."""
+    notebook = outputs.get("notebook")
+    if not isinstance(notebook, Path):
+        return []
+    kept = notebook.parent.glob("*.attempt-[0-9]*") if outputs.get("attempts") else ()
+    places = [notebook.with_suffix(".outputs"), *kept]
+    return [path for place in places for path in (place, *place.glob("*"))]
+
+
+NOTEBOOK: Final = Resumable(
+    directories=_working_directory,
+    keeps_changes=True,
+    beside=_beside,
+    # The notebook gets paths of its run as parameters.
+    except_with=("inject-paths", "inject-input-path", "inject-output-path"),
+)
