@@ -121,7 +121,13 @@ def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     kept = {path.name for path in (tmp_path / "work/run-1/artifacts").iterdir()}
     assert kept - published == {"output_analysis.progress.json"}
     assert published <= kept
-    assert {"STEP_SUMMARY.md", "run.json", "manifest.json", "output_analysis.html"} <= published
+    assert {
+        "STEP_SUMMARY.md",
+        "report.html",
+        "run.json",
+        "manifest.json",
+        "output_analysis.html",
+    } <= published
     record = json.loads((tmp_path / "published/run-1/run.json").read_text())
     run_records.validate(record)
     assert (record["verdict"], record["repositories"][0]["commit"]) == (verdict, commit)
