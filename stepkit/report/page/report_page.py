@@ -105,7 +105,7 @@ def _shown(
     failed = found and replace(
         found,
         cause=shorten(found.cause),
-        notebook=notebook or shorten(found.notebook),
+        notebook=notebook if found.notebook and notebook else shorten(found.notebook),
         cell=shorten(found.cell),
     )
     path = notebook["timeline"] if notebook else None

@@ -238,7 +238,17 @@ def test_failed_tests_are_open_and_allowed_ones_are_not() -> None:
     assert "16 of 19 passed, 1 failed, 1 had an error, 1 skipped" in words(failed)
     assert allowed.select("details")
     assert not allowed.select("details[open]")
+    assert "18 of 19 passed, 1 failed. 1 failure is allowed." in words(allowed)
     assert "allowed to fail tests/test_page.py::test_plot : issue 41" in words(allowed)
+
+
+def test_what_failed_beside_the_notebook_does_not_link_to_it() -> None:
+    page = read(run_records.failed_tests())
+
+    assert not page.select(".cause a")
+    links = [str(link["href"]) for link in section(page, "why").select(".links a")]
+    assert links == ["#tests", "pytest_report.html", "pytest_output.log"]
+    assert "notebooks/scrna_preprocessing.ipynb" not in words(section(page, "why"))
 
 
 def test_several_notebooks_have_a_table_and_a_page_each() -> None:
