@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepkit.report.compare_runs import compare
 from stepkit.report.page import report_page
 from stepkit.report.run_json import RunJson
 
@@ -240,6 +241,21 @@ def test_failed_tests_are_open_and_allowed_ones_are_not() -> None:
     assert not allowed.select("details[open]")
     assert "18 of 19 passed, 1 failed. 1 failure is allowed." in words(allowed)
     assert "allowed to fail tests/test_page.py::test_plot : issue 41" in words(allowed)
+
+
+def test_what_differs_from_the_baseline_is_listed() -> None:
+    before, now = run_records.run(), run_records.run()
+    cell = now["notebooks"][0]["cells"][7]
+    cell["duration_ms"] = 60_000
+    assert now["notebooks"][0]["kernel"]
+    now["notebooks"][0]["kernel"]["packages"]["scanpy"] = "1.12.0"
+    now["comparison"] = compare(now, before)
+
+    rows = [words(row) for row in section(read(now), "comparison").select("tbody tr")]
+
+    assert any("cell 8" in row and row.endswith("slower") for row in rows), rows
+    assert "scanpy (scrna_preprocessing) 1.11.4 1.12.0 version" in rows
+    assert read(before).select_one("#comparison") is None
 
 
 def test_what_failed_beside_the_notebook_does_not_link_to_it() -> None:
