@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from stepkit.formats import json_schema
 from stepkit.report import run_json
+from stepkit.report.compare_runs import compare
 from stepkit.report.run_json import ArtifactJson, RunJson, StepJson, TestJson, TestsJson
 from stepkit.report.run_json_notebook import CellJson, ErrorJson, NotebookJson
 
@@ -444,6 +445,16 @@ def gpus(count: int) -> RunJson:
     return record
 
 
+def compared() -> RunJson:
+    """Return a run that is compared with one that was quicker."""
+    record = run()
+    for found in record["notebooks"][0]["cells"]:
+        found["duration_ms"] = 3 * (found["duration_ms"] or 0) + 1_500
+    record["duration_ms"] = 90_000
+    record["comparison"] = compare(record, run())
+    return record
+
+
 def _several(pairs: list[tuple[str, str]], step_name: str) -> RunJson:
     """Return a run of (name, variant) notebooks, of which the third failed."""
     found, at = [], 4_000
@@ -535,4 +546,5 @@ RUNS: dict[str, Callable[[], RunJson]] = {
     "killed_kernel": killed_kernel, "cancelled": cancelled, "incomplete": incomplete,
     "empty": empty, "no_cells": lambda: of_cells(0), "500_cells": lambda: of_cells(500),
     "no_gpu": no_gpu, "8_gpus": lambda: gpus(8), "batch": batch, "matrix": matrix,
+    "compared": compared,
 }  # fmt: skip
