@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(given, str(error), secrets, args.log_format)
     log.configure(args.log_format, secrets.values(), quiet=args.quiet, verbose=args.debug)
     to = destinations.parsed(args, options, secrets.values())
+    standard_output.reserve(for_report=to.stdout)
     kept = next((path for path in to.reports if path == args.report), None)
     earlier = earlier_run.find(kept, args.step) if kept else None
     started = dataclasses.replace(run_step.unfinished(args.step, options), earlier=earlier)

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from stepkit.step import StepResult
 
 
+_reserved = False
+
+
+def reserve(*, for_report: bool) -> None:
+    """Note that stdout gets the report and nothing else, if ``for_report``."""
+    global _reserved  # noqa: PLW0603 - as stdout is one for the whole process
+    _reserved = for_report
+
+
+def is_reserved() -> bool:
+    """Return whether a command that prints while it works must not."""
+    return _reserved
+
+
 def text(result: StepResult, to: Destinations) -> str:
     """Return what stdout gets, without its last newline.
 
@@ -41,9 +55,12 @@ def text(result: StepResult, to: Destinations) -> str:
     return "\n".join(lines)
 
 
-def as_json(document: Any) -> str:
-    """Spell ``document`` as JSON that no terminal and no CI service takes for a command."""
-    spelled = json.dumps(document, indent=2)
+def as_json(document: Any, *, indent: int | None = 2) -> str:
+    """Spell ``document`` as JSON that no terminal and no CI service takes for a command.
+
+    Without ``indent`` it is one line.
+    """
+    spelled = json.dumps(document, indent=indent)
     return spelled.replace("\x7f", r"\u007f").replace("##[", r"#\u0023[")
 
 

@@ -57,7 +57,7 @@ def open_request(
     megabytes = options.cell_output_limit
     return Request(
         notebook=notebook,
-        output=output,
+        output=output.absolute(),
         log_output=options.log_output,
         progress_bar=options.progress_bar,
         start_timeout=options.start_timeout,

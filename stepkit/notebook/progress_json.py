@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
@@ -137,10 +138,14 @@ def find(run: Path) -> Path:
 
 def _in_directory(directory: Path) -> Iterator[tuple[bool, str, Path]]:
     for path in directory.rglob(f"*{SUFFIX}"):
-        if is_progress(path):
-            now = load(path)
-            runs = now["ending"] is None and not process_identity.is_gone(now["process"])
-            yield runs, now["started"], path
+        with suppress(ConfigurationError):  # it is of another version, or not ours
+            yield is_running(path), load(path)["started"], path
+
+
+def is_running(path: Path) -> bool:
+    """Return whether the run has not ended, as far as this machine can know."""
+    now = load(path)
+    return now["ending"] is None and not process_identity.is_gone(now["process"])
 
 
 def load(path: Path) -> ProgressJson:

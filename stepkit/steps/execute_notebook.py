@@ -206,9 +206,8 @@ def execute(prepared: Prepared, file: ProgressFile) -> Executed:
     """Run the cells. Raises :class:`StepError` when the kernel does not start or a disk is full."""
     options, tolerances = prepared.options, prepared.patched.tolerances
     with ExitStack() as stack:
-        output = options.output.absolute()
         file.sample_with(prepared.gpu.latest)
-        request = open_request(options, prepared.notebook, output, tolerances, stack)
+        request = open_request(options, prepared.notebook, options.output, tolerances, stack)
         if options.page:
             stack.enter_context(nbconvert.preloading())
         outcome = engine.execute(replace(request, progress=file), prepared.running)

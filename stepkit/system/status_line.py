@@ -78,7 +78,7 @@ class TerminalHandler(logging.StreamHandler[IO[str]]):
     def _draw(self) -> None:
         with suppress(OSError, ValueError):  # a terminal that has gone
             if self._sources and (text := self._sources[-1]()):
-                shown = _fitting(one_line(redact(text, self._secrets)), self._columns() - 1)
+                shown = fitting(one_line(redact(text, self._secrets)), self._columns() - 1)
                 self.stream.write(shown)
                 self.stream.flush()
                 self._drawn = True
@@ -113,7 +113,7 @@ def showing(text: Callable[[], str]) -> Iterator[None]:
         yield
 
 
-def _fitting(text: str, columns: int) -> str:
+def fitting(text: str, columns: int) -> str:
     """Return the beginning of ``text`` that is at most ``columns`` wide."""
     width = 0
     for number, character in enumerate(text):

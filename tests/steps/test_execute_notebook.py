@@ -144,6 +144,7 @@ def test_a_kernel_killed_from_outside_is_distinguished_from_one_that_ended_itsel
     assert statuses(tmp_path) == ["completed", "failed", "pending"]
     assert text_of(tmp_path) == "kept\n"
     assert "The kernel died at" in executed(tmp_path).cells[0].source
+    assert executed(tmp_path).metadata["stepkit"] == {"failure": str(error)}
 
 
 def test_a_kernel_that_exits_by_itself_is_the_notebooks_fault(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_a_full_disk_leaves_the_last_whole_notebook(tmp_path: Path, small_disk: 
     left = nbformat.read(output, as_version=4)
     assert "v" * 300_000 in str(left.cells[0].outputs)
     assert "there is no space left on the disk" in left.cells[-1].outputs[0].text
-    assert list(small_disk.iterdir()) == [output]
+    assert set(small_disk.iterdir()) == {output, output.with_name("executed.progress.json")}
 
 
 def test_the_working_directory_is_the_notebooks_folder_by_default(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from stepkit import steps
 
 MODULES: Final = {
     "run-local": "stepkit.cli.commands.run_local",
+    "watch": "stepkit.cli.commands.watch",
     "show": "stepkit.cli.commands.show",
     "explain": "stepkit.cli.commands.explain",
     "compare": "stepkit.cli.commands.compare",
