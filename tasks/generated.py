@@ -2,7 +2,8 @@
 
 These are the table of commands in README.md, the tables of reasons in docs/,
 tasks/kustomization.yaml, tasks/stepactions/ and the variables of secrets in
-stepkit/cli/secret_variables.py.
+stepkit/cli/secret_variables.py; and, from uv.lock, the versions of pytest and its plugins that
+run-tests adds, in stepkit/test_suite/plugin_versions.txt.
 
 For example:
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -84,6 +86,7 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         root / "stepkit/cli/secret_variables.py": f"{_VARIABLES_MODULE}{variables}    }}\n)\n",
+        root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
         root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),
         **{
             path: _with_table(path, _FROM_REASONS, table)
@@ -94,6 +97,20 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
+
+
+def _plugin_versions(root: Path) -> str:
+    """Return the locked versions of the extra ``tests``, and of what it needs, one a line."""
+    lock = tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))
+    packages = {package["name"]: package for package in lock["package"]}
+    waiting = [entry["name"] for entry in packages["stepkit"]["optional-dependencies"]["tests"]]
+    found: dict[str, str] = {}
+    while waiting:
+        package = packages[waiting.pop()]
+        if package["name"] not in found:
+            found[package["name"]] = package["version"]
+            waiting += [entry["name"] for entry in package.get("dependencies", ())]
+    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
 
 
 def stale(root: Path = ROOT) -> dict[Path, str | None]:

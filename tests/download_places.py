@@ -13,6 +13,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import Options, Outputs
+from stepkit.system import cache_directory
 
 CONTENT = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -76,5 +77,5 @@ class Place:
         return sorted(
             path.name.replace(SHA256, "KEY")
             for path in paths
-            if path.is_file() and path.suffix != ".lock" and path.name != dataset_cache.TAG
+            if path.is_file() and path.suffix != ".lock" and path.name != cache_directory.TAG
         )

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("stepkit", "tasks", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
+COPIED = ("stepkit", "tasks", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md",
+          "uv.lock")  # fmt: skip
 
 
 @pytest.fixture

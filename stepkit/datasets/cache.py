@@ -25,21 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import Reason, StepError, ToolError
-from stepkit.system import atomic_files, locks, permissions, scratch
+from stepkit.system import atomic_files, cache_directory, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SCHEMA: Final = "stepkit.cache/1"
-TAG: Final = "CACHEDIR.TAG"  # https://bford.info/cachedir/, and so is its first line
-_TAG_TEXT: Final = (
-    "Signature: 8a477f597d28d172789f06886806bc55\n"
-    "# stepkit download-dataset keeps what it downloaded here; it can be removed at any time.\n"
-)
+_CONTENT: Final = "stepkit download-dataset keeps what it downloaded here"
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _POLL_SECONDS: Final = 0.2
-_LOCK_MODE: Final = 0o664  # for the other users of the group, whatever the umask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +87,7 @@ def prepare(cache: Path) -> None:
 
     Raises :class:`stepkit.errors.StepError` when it cannot be written to.
     """
-    permissions.make_open_as_above(cache)
-    with permissions.explaining(cache, "cannot write in"), scratch.file(cache / "probe"):
-        pass
-    if not (cache / TAG).exists():
-        atomic_files.write_atomically(cache / TAG, _TAG_TEXT, durable=False)
+    cache_directory.prepare(cache, _CONTENT)
 
 
 def entries(cache: Path) -> Iterator[Entry]:
@@ -193,13 +184,7 @@ def locked(
 def _try_lock(path: Path) -> int | None:
     """Return an open, locked file, or None if another process has it."""
     with suppress(BlockingIOError):
-        try:
-            lock = locks.acquire(path, wait=False)
-        except PermissionError:  # another user's file can be locked all the same, but not on NFS
-            return locks.acquire(path, wait=False, create=False)
-        with suppress(OSError):
-            os.fchmod(lock, _LOCK_MODE)
-        return lock
+        return locks.acquire_for_group(path, wait=False)
     return None
 
 

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.system import atomic_files
 
@@ -15,21 +15,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def acquire(path: Path, *, wait: bool = True, create: bool = True) -> int:
+_GROUP_MODE: Final = 0o664  # for the other users of the group, whatever the umask
+
+
+def acquire(path: Path, *, wait: bool = True, create: bool = True, shared: bool = False) -> int:
     """Lock the file at ``path`` and return its descriptor; closing that releases the lock.
 
     A file that its last holder removed does not count: the one now at ``path`` is locked. Raises
     :class:`BlockingIOError` when another process holds the lock and ``wait`` is false, and
     another :class:`OSError` when the file cannot be opened or locked. Without ``create`` the file
-    is opened for reading alone, and may be a directory.
+    is opened for reading alone, and may be a directory. Several processes may hold the lock at
+    once if each of them asks for a ``shared`` one.
     """
     # With these flags a named pipe does not block.
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     flags |= os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
+    kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     while True:
         lock = os.open(path, flags, 0o666)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), path.stat()):
                     return lock
@@ -39,6 +44,17 @@ def acquire(path: Path, *, wait: bool = True, create: bool = True) -> int:
                 raise BlockingIOError(errno.EAGAIN, error.strerror) from error
             raise
         os.close(lock)
+
+
+def acquire_for_group(path: Path, *, wait: bool = True, shared: bool = False) -> int:
+    """Lock as :func:`acquire` does, by a file that all users of the group can lock."""
+    try:
+        lock = acquire(path, wait=wait, shared=shared)
+    except PermissionError:  # another user's file can be locked all the same, but not on NFS
+        return acquire(path, wait=wait, create=False, shared=shared)
+    with suppress(OSError):
+        os.fchmod(lock, _GROUP_MODE)
+    return lock
 
 
 @contextmanager

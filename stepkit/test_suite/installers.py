@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
-from stepkit.test_suite import pip, poetry, pyproject, uv, venv
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from stepkit.test_suite import add_plugins, pip, poetry, pyproject, uv, venv
 
 logger = logging.getLogger(__name__)
 
 Installer = Literal["poetry", "uv", "pip", "none"]
 Source = Literal["poetry.lock", "uv.lock", "requirements", "nothing"]
+MissingPlugins = Literal["add", "without", "fail"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,37 +65,74 @@ def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice
     return Choice(installer="pip", source=source, reason="asked for")
 
 
-def prepare(
-    choice: Choice,
-    checkout: Path,
-    environment: Path,
-    *,
-    extra_packages: Sequence[str],
-    timeout: float,
-    attempts: int,
-) -> tuple[Path, Choice]:
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """What an environment is made from; ``plugins`` says what becomes of missing plugins.
+
+    ``timeout`` (s) is for each command that installs.
+    """
+
+    choice: Choice
+    checkout: Path
+    extra: Sequence[str] = ()
+    plugins: MissingPlugins = "add"
+    timeout: float = 900.0
+    attempts: int = 1
+
+    @property
+    def makers(self) -> list[Choice]:
+        """The choice, and what installs the same packages if it cannot."""
+        choice = self.choice
+        if not choice.instead:
+            return [choice]
+        reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
+        return [choice, Choice(installer=choice.instead, source="poetry.lock", reason=reason)]
+
+    @property
+    def cache_key(self) -> str | None:
+        """A digest of all that the environment is made from, None if that cannot be known.
+
+        Where no lock says which versions to install, they are chosen anew each day.
+        """
+        if pyproject.refers_elsewhere(self.checkout, self.extra):
+            return None
+        locked = self.choice.source in {"poetry.lock", "uv.lock"}
+        locked = locked and all("==" in package for package in self.extra)
+        day = "" if locked else f"{datetime.now(UTC):%Y-%m-%d}"
+        digests = [self.digest(maker) for maker in self.makers]
+        return hashlib.sha256(json.dumps([*digests, day]).encode()).hexdigest()
+
+    def digest(self, maker: Choice) -> str:
+        """Return a digest of the files, packages and options that ``maker`` installs from."""
+        files = pyproject.described_by(self.checkout)
+        content = {path.name: atomic_files.sha256(path) for path in files}
+        python = [sys.version, sys.base_prefix, platform.machine(), platform.libc_ver()]
+        plugins = add_plugins.VERSIONS.read_text() if self.plugins == "add" else ""
+        made_from = [maker.installer, maker.source, *python, content, list(self.extra), plugins]
+        made_from += venv.index_variables()
+        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+
+
+def prepare(packages: Packages, environment: Path) -> tuple[Path, Choice]:
     """Return an interpreter that has the packages, and the choice that installed them.
 
-    ``timeout`` (s) is for each command. An environment that was made from the same files before
-    is used again. Where poetry was chosen but cannot install, pip or uv installs the packages of
-    the same lock by hash; a lock that does not fit pyproject.toml is an error all the same.
+    An environment that was made from the same files before is used again. Where poetry was chosen
+    but cannot install, pip or uv installs the packages of the same lock by hash; a lock that does
+    not fit pyproject.toml is an error all the same.
     """
+    choice, checkout = packages.choice, packages.checkout
     if choice.installer == "none":
         return Path(sys.executable), choice
-    makers = [choice]
-    if choice.instead:
-        reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
-        makers.append(Choice(installer=choice.instead, source="poetry.lock", reason=reason))
-    if not pyproject.refers_elsewhere(checkout, extra_packages):
-        for maker in makers:
-            if venv.is_made_from(environment, _digest(maker, checkout, extra_packages)):
+    if not pyproject.refers_elsewhere(checkout, packages.extra):
+        for maker in packages.makers:
+            if venv.is_made_from(environment, packages.digest(maker)):
                 logger.info("the test environment %s is up to date", environment)
                 return venv.python_in(environment), maker
     if choice.installer == "poetry":
-        poetry.check_lock(checkout, environment, timeout=timeout)
+        poetry.check_lock(checkout, environment, timeout=packages.timeout)
     used = choice
     try:
-        _install(choice, checkout, environment, extra_packages, timeout=timeout, attempts=attempts)
+        _install(choice, packages, environment)
     except StepError as error:
         if choice.instead is None or error.reason in {Reason.CHECKSUM, Reason.DISK_FULL}:
             raise
@@ -102,7 +140,7 @@ def prepare(
         reason = f"{choice.reason}; {choice.instead}, by its hashes, because {error}"
         used = Choice(installer=choice.instead, source="poetry.lock", reason=reason)
     if used is not choice:
-        _install(used, checkout, environment, extra_packages, timeout=timeout, attempts=attempts)
+        _install(used, packages, environment)
     return venv.python_in(environment), used
 
 
@@ -170,45 +208,37 @@ def _source(checkout: Path) -> Source:
     return "requirements" if named else "nothing"
 
 
-def _install(
-    choice: Choice,
-    checkout: Path,
-    environment: Path,
-    extra_packages: Sequence[str],
-    *,
-    timeout: float,
-    attempts: int,
-) -> None:
-    logger.info("installing into %s with %s", environment, choice.installer)
-    retrying(attempts)(_try_to_install, choice, checkout, environment, extra_packages, timeout)
-    venv.finish(environment, _digest(choice, checkout, extra_packages))
+def _install(maker: Choice, packages: Packages, environment: Path) -> None:
+    logger.info("installing into %s with %s", environment, maker.installer)
+    retrying(packages.attempts)(_try_to_install, maker, packages, environment)
+    venv.finish(environment, packages.digest(maker))
 
 
-def _try_to_install(
-    choice: Choice,
-    checkout: Path,
-    environment: Path,
-    extra_packages: Sequence[str],
-    timeout: float,
-) -> None:
-    with_pip = choice.installer == "pip" or (
-        choice.installer == "poetry" and bool(extra_packages) and pip.available()
+def _try_to_install(maker: Choice, packages: Packages, environment: Path) -> None:
+    checkout, timeout = packages.checkout, packages.timeout
+    on_top = bool(packages.extra) or (packages.plugins == "add" and not uv.program())
+    with_pip = maker.installer == "pip" or (
+        maker.installer == "poetry" and on_top and pip.available()
     )
     venv.make(environment, with_pip=with_pip, timeout=timeout)
     install = pip.install if with_pip else uv.install
-    if choice.installer == "poetry":
+    if maker.installer == "poetry":
         poetry.install(checkout, environment, timeout=timeout)
-    elif choice.source == "uv.lock":
+    elif maker.source == "uv.lock":
         project = pyproject.read(checkout)
         groups, extras = pyproject.test_groups(project), pyproject.test_extras(project)
         uv.install_locked(checkout, environment, groups=groups, extras=extras, timeout=timeout)
     else:
         with TemporaryDirectory(prefix="stepkit-requirements-") as scratch:
-            arguments = _requirement_arguments(choice, checkout, Path(scratch, "requirements.txt"))
+            arguments = _requirement_arguments(maker, checkout, Path(scratch, "requirements.txt"))
             if arguments:
                 install(checkout, environment, arguments, timeout=timeout)
-    if extra_packages:
-        install(checkout, environment, extra_packages, timeout=timeout)
+    if packages.extra:
+        install(checkout, environment, packages.extra, timeout=timeout)
+    if packages.plugins == "add" and (with_pip or uv.program()):
+        added = add_plugins.add_missing(checkout, environment, install, timeout=timeout)
+        if added:
+            logger.info("the repository does not name %s: added", ", ".join(added))
 
 
 def _requirement_arguments(choice: Choice, checkout: Path, scratch: Path) -> list[str]:
@@ -223,9 +253,3 @@ def _requirement_arguments(choice: Choice, checkout: Path, scratch: Path) -> lis
         atomic_files.write_atomically(scratch, "\n".join(listed) + "\n")
         arguments.append(f"--requirement={scratch}")
     return arguments
-
-
-def _digest(choice: Choice, checkout: Path, extra_packages: Sequence[str]) -> str:
-    content = {path.name: atomic_files.sha256(path) for path in pyproject.described_by(checkout)}
-    made_from = [choice.installer, choice.source, sys.version, sys.base_prefix, content]
-    return hashlib.sha256(json.dumps([*made_from, *extra_packages]).encode()).hexdigest()

@@ -18,7 +18,7 @@ from stepkit.system import atomic_files, process
 from stepkit.test_suite import record_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from stepkit.system.process import Completed
     from stepkit.test_suite.record_outcomes import Recorded
@@ -97,11 +97,50 @@ def environment(python: Path) -> dict[str, str]:
     return env
 
 
-def check(python: Path, installer: str) -> None:
+def find_missing(python: Path) -> list[str]:
+    """Return which of :data:`PLUGINS` are not installed for ``python``, by package name.
+
+    Raises a :class:`ConfigurationError` when ``python`` does not run in its own environment.
+    """
+    return _not_installed(_import_plugins(python))
+
+
+def check(python: Path, installer: str, *, without: bool = False) -> list[str]:
     """Make sure that ``python`` runs in its own environment and has pytest and the plugins.
 
-    Raises a :class:`ConfigurationError` that names what is missing and the remedy.
+    Returns the plugins that it runs without: those that are not installed, if ``without``. Raises
+    a :class:`ConfigurationError` that names what is missing and the remedy.
     """
+    errors = _import_plugins(python)
+    left_out = [name for name in _not_installed(errors) if name != "pytest"] if without else []
+    broken = {PLUGINS[module]: error for module, error in errors.items()}
+    broken = {name: error for name, error in broken.items() if name not in left_out}
+    if not broken:
+        return left_out
+    names = " ".join(broken)
+    if installer == "none":
+        remedy = f"install {names} beside stepkit, or choose another --installer"
+    else:
+        remedy = (
+            f"add {'it' if len(broken) == 1 else 'them'} to the repository's test "
+            f"dependencies, or pass --extra-packages {names}"
+        )
+    if "pytest" not in broken and not without:
+        remedy += ", or use --missing-plugins without"
+    raise ConfigurationError(
+        f"{', '.join(broken)} cannot be imported in the tests' environment "
+        f"({next(iter(broken.values()))}; {python}): {remedy}",
+        reason=Reason.NOT_FOUND,
+    )
+
+
+def _not_installed(errors: Mapping[str, str]) -> list[str]:
+    absent = "ModuleNotFoundError: No module named '{}'"
+    return [PLUGINS[name] for name, error in errors.items() if error == absent.format(name)]
+
+
+def _import_plugins(python: Path) -> dict[str, str]:
+    """Return the error of each module of :data:`PLUGINS` that ``python`` cannot import."""
     with (
         atomic_files.explaining("cannot make a temporary directory"),
         TemporaryDirectory(prefix="stepkit-pytest-") as empty,  # no file of the checkout shadows
@@ -122,20 +161,8 @@ def check(python: Path, installer: str) -> None:
         raise ConfigurationError(
             f"{python} runs in {found['prefix']} instead of {wanted}: remove {wanted} and run again"
         )
-    if found["errors"]:
-        names = [PLUGINS[module] for module in found["errors"]]
-        if installer == "none":
-            remedy = f"install {' '.join(names)} beside stepkit, or choose another --installer"
-        else:
-            remedy = (
-                f"add {'it' if len(names) == 1 else 'them'} to the repository's test "
-                f"dependencies, or pass --extra-packages {' '.join(names)}"
-            )
-        raise ConfigurationError(
-            f"{', '.join(names)} cannot be imported in the tests' environment "
-            f"({next(iter(found['errors'].values()))}; {python}): {remedy}",
-            reason=Reason.NOT_FOUND,
-        )
+    errors: dict[str, str] = found["errors"]
+    return errors
 
 
 def run(
@@ -145,10 +172,12 @@ def run(
     *,
     marker: str,
     arguments: Sequence[str],
+    without: Collection[str],
     timeout: float,
 ) -> tuple[Completed, Recorded | None]:
     """Run the tests of ``checkout`` that carry ``marker`` (all, if empty), within ``timeout`` s.
 
+    ``without`` are the plugins of :data:`PLUGINS` that are not there: their reports are missing.
     What pytest prints goes to ``reports.log`` and to our log, line by line. The second value says
     which tests ran; it is None if pytest did not end normally.
     """
@@ -177,8 +206,9 @@ def run(
         paths = [scratch, *filter(None, [env.get("PYTHONPATH")])]
         env["PYTHONPATH"] = os.pathsep.join(paths)
         env["COVERAGE_FILE"] = str(Path(scratch, "coverage"))
+        chosen = [*(["-m", marker] if marker else []), *arguments]
         done = process.run(
-            [python, "-m", "pytest", *_arguments(checkout, reports, marker, arguments)],
+            [python, "-m", "pytest", *_arguments(checkout, reports, chosen, without)],
             cwd=checkout,
             env=env,
             timeout=timeout,
@@ -188,20 +218,20 @@ def run(
 
 
 def _arguments(
-    checkout: Path, reports: Reports, marker: str, arguments: Sequence[str]
+    checkout: Path, reports: Reports, chosen: Sequence[str], without: Collection[str]
 ) -> Iterator[str]:
     """Yield the arguments; ours come last where the last one wins, so that reports are found."""
     if not _has_configuration(checkout):  # pytest would search the directories above
         yield from ("-c", os.devnull, f"--rootdir={checkout}")
     yield "-v"
-    if marker:
-        yield from ("-m", marker)
-    yield from arguments
+    yield from chosen
     yield from ("-p", record_outcomes.PLUGIN, "-p", "no:cacheprovider", "--color=no")
     # The family xunit1 names each test's file, xunit2 does not.
     yield from ("-o", "junit_family=xunit1", f"--junitxml={reports.junit}")
-    yield from ("--cov=.", f"--cov-report=xml:{reports.coverage}", "--cov-report=term")
-    yield from (f"--html={reports.html}", "--self-contained-html")
+    if "pytest-cov" not in without:
+        yield from ("--cov=.", f"--cov-report=xml:{reports.coverage}", "--cov-report=term")
+    if "pytest-html" not in without:
+        yield from (f"--html={reports.html}", "--self-contained-html")
 
 
 def _has_configuration(checkout: Path) -> bool:

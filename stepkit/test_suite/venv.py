@@ -52,6 +52,15 @@ def variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _REDIRECTING}
 
 
+def index_variables() -> list[tuple[str, str]]:
+    """Return our variables that say from which indexes installers take packages, and their values.
+
+    A value may have a password in it.
+    """
+    named = re.compile(r"(?:PIP|UV)_(?:\w*INDEX\w*|FIND_LINKS|CONFIG_FILE)")
+    return sorted(item for item in os.environ.items() if named.fullmatch(item[0]))
+
+
 def is_made_from(environment: Path, digest: str) -> bool:
     """Return whether ``environment`` is complete and was made from ``digest``."""
     try:

@@ -19,7 +19,7 @@ from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.formats import durations
 from stepkit.git import local_changes
-from stepkit.system import atomic_files, backup_names, locks, removal, scratch
+from stepkit.system import atomic_files, backup_names, cache_directory, locks, removal, scratch
 from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
@@ -211,9 +211,9 @@ def find_cache_entries(
     :class:`ConfigurationError` for a directory that is not a cache.
     """
     entries = sorted(dataset_cache.entries(cache), key=lambda entry: entry.used)
-    if entries and not (cache / dataset_cache.TAG).is_file():
+    if entries and not (cache / cache_directory.TAG).is_file():
         raise ConfigurationError(
-            f"{cache} has no {dataset_cache.TAG}: it is not a cache of download-dataset; "
+            f"{cache} has no {cache_directory.TAG}: it is not a cache of download-dataset; "
             "nothing was removed there"
         )
     total = sum(entry.size for entry in entries)

@@ -21,7 +21,7 @@ from stepkit.errors import Cancelled, ConfigurationError, Reason, ToolError
 from stepkit.formats import yaml_files
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
-from stepkit.system import mounts, removal
+from stepkit.system import cache_directory, mounts, removal
 from stepkit.workspace import run_marker
 
 DAY = 86400
@@ -484,7 +484,7 @@ def test_removes_from_the_cache_what_no_run_used_for_so_long(tmp_path: Path) -> 
     assert keys(cache) == "b"
     assert outputs.cache_entries == 2
     assert outputs.cache_freed >= 2000
-    assert names(cache) == [dataset_cache.TAG, "b" * 64, "b" * 64 + ".json"]
+    assert names(cache) == [cache_directory.TAG, "b" * 64, "b" * 64 + ".json"]
 
 
 def test_entries_used_longest_ago_go_first(tmp_path: Path) -> None:

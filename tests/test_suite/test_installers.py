@@ -1,117 +1,22 @@
 """Real installs from a local package index, with wheels made from our own environment."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import metadata
+import time
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import commands
-import loopback
+import package_index
 import pytest
 
 import stepkit
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
-from stepkit.test_suite import installers, venv
+from stepkit.test_suite import add_plugins, installers, venv
 from stepkit.test_suite import pytest as suite_pytest
-
-SERVED = ("pytest", "pytest-cov", "pytest-html", "pytest-metadata", "pluggy", "iniconfig",
-          "packaging", "pygments", "coverage", "jinja2", "markupsafe")  # fmt: skip
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
-        pass
-
-
-def _pack_wheel(name: str, simple: Path) -> None:
-    """Pack an installed distribution into the wheel it came from."""
-    found = metadata.distribution(name)
-    about = (found.read_text("WHEEL") or "").splitlines()
-    tag = next(line[5:] for line in about if line.startswith("Tag:"))
-    folder = simple / name
-    folder.mkdir(parents=True)
-    stem = f"{name.replace('-', '_')}-{found.version}"
-    record = []
-    with zipfile.ZipFile(folder / f"{stem}-{tag.strip()}.whl", "w") as wheel:
-        for file in found.files or ():
-            if ".." in file.parts or "__pycache__" in file.parts or not file.hash:
-                continue
-            if file.name in {"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}:
-                continue
-            wheel.write(str(file.locate()), str(file))
-            record.append(f"{file},{file.hash.mode}={file.hash.value},{file.size}\n")
-        name_of_record = f"{stem}.dist-info/RECORD"
-        wheel.writestr(name_of_record, "".join(record) + f"{name_of_record},,\n")
-
-
-def _write_small_wheel(name: str, version: str, simple: Path) -> None:
-    folder = simple / name
-    folder.mkdir(parents=True, exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    texts = {
-        f"{name}.py": f"VERSION = {version!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        for path, text in texts.items():
-            wheel.writestr(path, text)
-        listed = "".join(f"{path},,\n" for path in [*texts, f"{info}/RECORD"])
-        wheel.writestr(f"{info}/RECORD", listed)
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory of a package index."""
-    root = tmp_path_factory.mktemp("index")
-    for name in SERVED:
-        _pack_wheel(name, root / "simple")
-    # colorama is locked for Windows and installed nowhere.
-    for small, version in (("colorama", "0.4.6"), ("tinydep", "1.0"), ("tinydep", "2.0")):
-        _write_small_wheel(small, version, root / "simple")
-    return root
-
-
-@contextmanager
-def _serve(root: Path) -> Iterator[str]:
-    handler = partial(_Quiet, directory=str(root))
-    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
-        yield f"http://127.0.0.1:{server.server_port}/simple/"
-
-
-@pytest.fixture(scope="module")
-def served(wheels: Path) -> Iterator[str]:
-    """Yield the URL of a package index."""
-    with _serve(wheels) as url:
-        yield url
-
-
-@pytest.fixture
-def index(served: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Let every installer see only the local index."""
-    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_", "POETRY_"))]:
-        monkeypatch.delenv(name)
-    for name, value in {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_INDEX_URL": served,
-        "PIP_RETRIES": "1",
-        "PIP_CACHE_DIR": str(tmp_path / "cache" / "pip"),
-        "UV_NO_CONFIG": "1",
-        "UV_DEFAULT_INDEX": served,
-        "UV_CACHE_DIR": str(tmp_path / "cache" / "uv"),
-        "POETRY_CACHE_DIR": str(tmp_path / "cache" / "poetry"),
-        "POETRY_CONFIG_DIR": str(tmp_path / "cache" / "config"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return served
 
 
 @pytest.fixture
@@ -145,15 +50,17 @@ def _lock(checkout: Path, tool: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _packages(checkout: Path, wanted: str, *extra: str, **options: Any) -> installers.Packages:
+    choice = installers.choose(wanted, checkout, extra)
+    options = {"timeout": 120, "plugins": "fail", **options}
+    return installers.Packages(choice=choice, checkout=checkout, extra=extra, **options)
+
+
 def _prepare(
-    checkout: Path, wanted: str, environment: Path | None = None, *extra: str, attempts: int = 1
+    checkout: Path, wanted: str, environment: Path | None = None, *extra: str, **options: Any
 ) -> Path:
     environment = environment or checkout.with_name("environment")
-    choice = installers.choose(wanted, checkout, extra)
-    python, _ = installers.prepare(
-        choice, checkout, environment, extra_packages=extra, timeout=120, attempts=attempts
-    )
-    return python
+    return installers.prepare(_packages(checkout, wanted, *extra, **options), environment)[0]
 
 
 def _version(python: Path, module: str = "tinydep") -> str:
@@ -259,24 +166,22 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
 def test_packages_that_poetry_cannot_install_are_installed_by_hash_from_the_same_lock(
     checkout: Path, wheels: Path
 ) -> None:
-    with _serve(wheels) as gone_later:
+    with package_index.serve(wheels) as gone_later:
         _poetry_project(checkout, gone_later, "tinydep (<2)")
         _lock(checkout, "poetry")
     environment = checkout.with_name("environment")
-    wanted: dict[str, Any] = {"extra_packages": (), "timeout": 120, "attempts": 1}
-    chosen = installers.choose("auto", checkout, ())
+    packages = _packages(checkout, "auto")
 
-    python, used = installers.prepare(chosen, checkout, environment, **wanted)
+    python, used = installers.prepare(packages, environment)
 
     assert _version(python) == "1.0"
     assert used.installer == "pip"
     assert "the repository has a poetry.lock; pip, by its hashes, because poetry" in used.reason
-    again, used = installers.prepare(chosen, checkout, environment, **wanted)
+    again, used = installers.prepare(packages, environment)
     assert (again, used.installer) == (python, "pip")
     assert used.reason.endswith("; pip, by its hashes, made the environment before")
-    asked = installers.choose("poetry", checkout, ())
     with pytest.raises(StepError, match="poetry install failed"):
-        installers.prepare(asked, checkout, environment.with_name("other"), **wanted)
+        _prepare(checkout, "poetry", environment.with_name("other"))
 
 
 @pytest.mark.slow
@@ -441,3 +346,99 @@ def test_a_broken_pyproject_is_named(checkout: Path, text: str, message: str) ->
     (checkout / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=message):
         installers.choose("auto", checkout, ())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("index")
+def test_plugins_that_the_repository_does_not_name_are_added_in_the_locked_versions(
+    checkout: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (checkout / "requirements.txt").write_text("tinydep<2\npytest\n")
+
+    python = _prepare(checkout, "uv", plugins="add")
+
+    assert suite_pytest.check(python, "uv") == []
+    locked = dict(line.split("==") for line in add_plugins.VERSIONS.read_text().split())
+    code = "from importlib.metadata import version; print(version('pytest-cov'))"
+    assert commands.run(python, "-c", code).stdout.strip() == locked["pytest-cov"]
+    assert _version(python) == "1.0"
+    assert "the repository does not name pytest-cov, pytest-html: added" in caplog.text
+
+
+@pytest.mark.usefixtures("index")
+def test_plugins_that_do_not_fit_the_repositorys_packages_change_none_of_them(
+    checkout: Path, tmp_path: Path
+) -> None:
+    environment = tmp_path / "environment"
+    (checkout / "requirements.txt").write_text("tinydep\n")
+    (tmp_path / "pluggy").mkdir()
+    package_index.write_small_wheel("pluggy", "0.1", tmp_path)
+    wheel = tmp_path / "pluggy/pluggy-0.1-py3-none-any.whl"
+    options = {"plugins": "add", "timeout": 120}
+    extra = f"pluggy @ file://{wheel}"
+
+    with pytest.raises(ConfigurationError) as caught:
+        _prepare(checkout, "uv", environment, extra, **options)
+
+    message = str(caught.value)
+    assert message.startswith("pytest, pytest-cov, pytest-html cannot be added to the repository's")
+    assert message.endswith("name them in its test dependencies, or use --missing-plugins without")
+    assert _version(venv.python_in(environment), "pluggy") == "0.1"
+    assert not venv.is_made_from(environment, "")
+
+
+def _key(checkout: Path, *extra: str, **options: Any) -> str | None:
+    return _packages(checkout, "pip", *extra, **options).cache_key
+
+
+def test_environments_with_the_same_lock_have_the_same_key(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "uv.lock").write_text("a")
+    (checkout / "pyproject.toml").write_text(PROJECT)
+    other = tmp_path / "other"
+    shutil.copytree(checkout, other)
+    (other / "tests/test_more.py").touch()
+
+    def key(*extra: str, **options: Any) -> str | None:
+        return _packages(other, "uv", *extra, **options).cache_key
+
+    same = _packages(checkout, "uv").cache_key
+    assert key() == same
+    assert key("tinydep==1.0") not in {same, None}
+    assert key(plugins="add") != same
+    assert _packages(other, "pip").cache_key != same
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://other.example/simple")
+    assert key() != same
+    monkeypatch.undo()
+    (other / "uv.lock").write_text("b")
+    assert key() != same
+
+
+def test_without_a_lock_versions_are_chosen_anew_each_day(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Tomorrow":
+            return cls.fromtimestamp(time.time() + 86400, tz)
+
+    (checkout / "requirements.txt").write_text("tinydep\n")
+    (checkout / "uv.lock").touch()
+    unlocked, locked = _key(checkout), _packages(checkout, "uv").cache_key
+    loose = _packages(checkout, "uv", "tinydep").cache_key
+
+    monkeypatch.setattr(installers, "datetime", Tomorrow)
+
+    assert _key(checkout) != unlocked
+    assert _packages(checkout, "uv").cache_key == locked
+    assert _packages(checkout, "uv", "tinydep").cache_key != loose
+
+
+def test_an_environment_that_depends_on_further_files_has_no_key(checkout: Path) -> None:
+    (checkout / "requirements.txt").write_text("-r more.txt\n")
+    assert _key(checkout) is None
+    (checkout / "requirements.txt").write_text("tinydep\n")
+    assert _key(checkout, "./mine") is None
+    assert _key(checkout) is not None
