@@ -22,7 +22,7 @@ def record_repositories(run: Run) -> list[RepositoryJson]:
     """Return each checkout that was made."""
     return [
         {
-            "step": entry.name,
+            "step": unchecked_values.line(entry.name),
             "url": redact(unchecked_values.line(entry.output("url") or entry.option("url"))),
             "revision": unchecked_values.line(entry.option("revision")),
             "commit": unchecked_values.line(entry.output("commit")),
@@ -37,7 +37,7 @@ def record_datasets(run: Run, paths: RunPaths) -> list[DatasetJson]:
     """Return each dataset that is there."""
     return [
         {
-            "step": entry.name,
+            "step": unchecked_values.line(entry.name),
             "name": unchecked_values.line(dataset["path"]),
             "url": redact(unchecked_values.line(dataset["url"])),
             "path": _in_directory(entry.output("directory"), dataset["path"], paths),

@@ -85,7 +85,7 @@ def record_notebook(
     return {
         "name": unchecked_values.line(item.get("name")) or PurePosixPath(path).stem,
         "path": path,
-        "step": source.step,
+        "step": unchecked_values.line(source.step),
         "status": status,
         "reason": _said(source, "reason", status),
         "message": _said(source, "message", status),

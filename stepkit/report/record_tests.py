@@ -21,7 +21,7 @@ _STATUSES: Final[tuple[Status, ...]] = ("passed", "failed", "error", "skipped")
 def record_tests(entry: Entry, paths: RunPaths) -> TestsJson:
     """Return one run of a test suite."""
     return {
-        "step": entry.name,
+        "step": unchecked_values.line(entry.name),
         "message": unchecked_values.line(entry.message),
         "total": unchecked_values.whole(entry.output("total")),
         "passed": unchecked_values.whole(entry.output("passed")),

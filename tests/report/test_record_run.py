@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from recorded import summarized
 from step_reports import write_report
+
+from stepkit.errors import ConfigurationError
 
 FAILED = {"status": "failed", "reason": "cell-error", "exit_code": 3, "message": "KeyError"}
 EVIDENCE = {"ename": "KeyError", "evalue": "'pca'", "traceback": "line 1\nline 2", "line": 2}
@@ -46,6 +49,40 @@ def test_an_expected_step_without_a_report_is_a_step_that_did_not_run(tmp_path: 
     step = record["steps"][1]
     assert (step["status"], step["command"], step["report"]) == ("not-run", "", None)
     assert (step["start_ms"], step["duration_ms"], step["again"]) == (None, None, [])
+
+
+def test_a_step_that_is_not_asked_for_is_not_missed(tmp_path: Path) -> None:
+    write_report(tmp_path / "reports", "git-clone")
+    write_report(tmp_path / "reports", "prepare-tests")  # an earlier run's
+
+    record = summarized(
+        tmp_path,
+        expect=("git-clone", "prepare-tests", "run-tests", "publish-artifacts"),
+        statuses=("prepare-tests=None", "run-tests=None"),
+        asked_for=("prepare-tests=", "run-tests= ", "publish-artifacts=s3://a?b=c"),
+    )
+
+    assert (record["verdict"], record["not_run"]) == ("incomplete", ["publish-artifacts"])
+    found = [(step["status"], step["message"], step["report"]) for step in record["steps"][1:]]
+    assert found == [("not-asked-for", "", None)] * 2 + [("not-run", "", None)]
+
+
+def test_a_step_that_is_not_asked_for_and_fails_all_the_same_counts(tmp_path: Path) -> None:
+    write_report(tmp_path / "reports", "git-clone", status="failed", exit_code=3)
+
+    record = summarized(tmp_path, expect=("git-clone", "a"), asked_for=("git-clone=", "a="))
+
+    assert record["verdict"] == "failed"
+    record = summarized(
+        tmp_path, expect=("a",), statuses=("a=Failed/TaskRunTimeout",), asked_for=("a=",)
+    )
+    assert record["steps"][0]["status"] == "failed"
+
+
+@pytest.mark.parametrize("item", ["run-tests", "=x"])
+def test_what_is_asked_for_is_a_name_with_a_value(tmp_path: Path, item: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--asked-for '{item}' is not NAME=VALUE"):
+        summarized(tmp_path, asked_for=(item,))
 
 
 def test_a_killed_step_began_and_has_no_length(tmp_path: Path) -> None:
@@ -191,3 +228,23 @@ def test_where_artifacts_were_published_is_known_if_the_run_waited_for_that(
     write_report(tmp_path / "reports", "publish-artifacts", outputs=outputs)
 
     assert summarized(tmp_path, expect=("publish-artifacts",))["published"] == outputs["url"]
+
+
+@pytest.mark.parametrize("step", ["execute-notebook", "run-tests", "git-clone", "download-dataset"])
+def test_a_step_whose_name_is_not_utf_8_has_one_name_in_all_of_the_record(
+    tmp_path: Path, step: str
+) -> None:
+    dataset = {"path": "d", "url": "https://x/y", "sha256": None, "size": 1, "came": "cache"}
+    outputs = {"commit": "9f" * 20, "datasets": [dataset]}
+    write_report(tmp_path / "reports", "bad-\udce9", step=step, outputs=outputs)
+
+    record = summarized(tmp_path)
+
+    assert [entry["name"] for entry in record["steps"]] == ["bad-\ufffd"]
+    sections = [
+        *record["notebooks"],
+        *record["tests"],
+        *record["repositories"],
+        *record["datasets"],
+    ]
+    assert [entry["step"] for entry in sections] == ["bad-\ufffd"]
