@@ -13,13 +13,14 @@ from papermill.engines import NotebookExecutionManager
 from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_TEMPLATE
 
 from stepkit.engine.checkpoints import Checkpoints
-from stepkit.notebook.verdict import Ending
+from stepkit.notebook import failure_note
+from stepkit.notebook.verdict import Ending, why_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from stepkit.notebook.verdict import CellRun
+    from stepkit.notebook.verdict import CellRun, Execution
 
 # How the message at the top of a notebook begins whose last cell was stopped.
 _STOPPED: Final = {
@@ -62,6 +63,7 @@ class Record(NotebookExecutionManager):  # type: ignore[misc] # papermill is unt
 
     def notebook_start(self, **kwargs: Any) -> None:
         """Mark every cell as pending, and write the first state."""
+        failure_note.write(self.nb, "")
         super().notebook_start(**kwargs)
         if self.checkpoints:
             self.checkpoints.begin()
@@ -113,22 +115,23 @@ def mark_cell(node: Any, run: CellRun | None) -> None:
         node.metadata.papermill = dict.fromkeys(metadata) | {"status": "pending"}
 
 
-def mark_notebook(nb: Any, plan: Mapping[int, CellRun], ending: Ending) -> None:
+def mark_notebook(nb: Any, execution: Execution) -> None:
     """Set the status of the notebook, and insert markers that lead to the cell that failed.
 
     papermill inserts them for a cell that raised, and these also for one that was stopped.
     """
     good = {"ok", "expected-error", "tolerated"}
-    failed = any(run.status not in good for run in plan.values())
+    failed = any(run.status not in good for run in execution.cells)
     nb.metadata.papermill["exception"] = True if failed else None
-    bad = next((run for run in plan.values() if run.status in _BAD), None)
+    failure_note.write(nb, why_failed(execution))
+    bad = next((run for run in execution.cells if run.status in _BAD), None)
     if bad is None:
         return
     number = nb.cells[bad.index].execution_count or bad.number
     name = f"In [{number}]" if number else bad.name
     message = ERROR_MESSAGE_TEMPLATE.replace("In [%s]", name)
     if bad.status == "stopped":
-        message = message.replace("An Exception was encountered at", _STOPPED[ending])
+        message = message.replace("An Exception was encountered at", _STOPPED[execution.ending])
     for index, text in ((bad.index, ERROR_ANCHOR_MSG), (0, message)):
         marker = nbformat.v4.new_markdown_cell(text)
         marker.metadata["tags"] = [ERROR_MARKER_TAG]

@@ -21,8 +21,8 @@ from stepkit.engine.kernel_stack import Stack
 from stepkit.engine.output_limit import OutputLimit
 from stepkit.engine.papermill_metadata import Record
 from stepkit.errors import STOPPING, Reason, ToolError
-from stepkit.notebook.verdict import Ending
-from stepkit.system import status_line
+from stepkit.notebook.verdict import Ending, Execution
+from stepkit.system import cgroup, status_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,7 @@ class Session:
             on_cell_execute=self._cell_execute,
             on_cell_executed=self._cell_executed,
         )
+        self._oom_kills = cgroup.oom_kills() or 0
         self._stopped = asyncio.Event()
         self._interrupted = False
         self._shown_stack = False
@@ -110,6 +111,24 @@ class Session:
                     beating.cancel()
             finally:
                 await self._close()
+
+    def execution(self) -> Execution:
+        """Return how the run ended, as a verdict is made from it."""
+        state, kernel = self.state, self.kernel
+        return Execution(
+            cells=tuple(state.plan.values()),
+            ending=state.ending,
+            cancelled_by=state.cancelled_by,
+            exit_code=kernel.exit_code,
+            killed_itself=kernel.killed_itself,
+            limit=state.limit,
+            oom_kills=(cgroup.oom_kills() or 0) - self._oom_kills,
+            memory_limit=cgroup.memory_limit(),
+            messages_lost=self.client.received.lost,
+            skipped=state.skipped,
+            started=state.started,
+            zero=state.zero.isoformat(timespec="milliseconds"),
+        )
 
     async def _connect(self) -> None:
         request = self.request
@@ -200,7 +219,7 @@ class Session:
         try:
             self.client.set_widgets_metadata()
             self.record.notebook_complete()
-            papermill_metadata.mark_notebook(self.nb, self.state.plan, self.state.ending)
+            papermill_metadata.mark_notebook(self.nb, self.execution())
             await asyncio.to_thread(self.record.finish)
         finally:
             stopping = asyncio.ensure_future(self._stopped.wait())

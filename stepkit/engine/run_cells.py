@@ -20,7 +20,7 @@ from stepkit.notebook import ipynb
 from stepkit.notebook.verdict import CellRun, Execution
 from stepkit.options import DETAIL
 from stepkit.step import Checks, Resumable
-from stepkit.system import cgroup, nvml, stop_requests
+from stepkit.system import nvml, stop_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -181,29 +181,15 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
 
     # nbclient's tasks end with the run: asyncio would log that their results were not read.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    kernel, kills = running.kernel, cgroup.oom_kills() or 0
+    kernel = running.kernel
     session = Session(request, kernel)
-    state = session.state
     try:
         kernel.runner.run(session.run())
     except asyncio.CancelledError:
-        raise Cancelled(state.cancelled_by or signal.SIGINT) from None
+        raise Cancelled(session.state.cancelled_by or signal.SIGINT) from None
     finally:
         kernel.log_lines()
-    execution = Execution(
-        cells=tuple(state.plan.values()),
-        ending=state.ending,
-        cancelled_by=state.cancelled_by,
-        exit_code=kernel.exit_code,
-        killed_itself=kernel.killed_itself,
-        limit=state.limit,
-        oom_kills=(cgroup.oom_kills() or 0) - kills,
-        memory_limit=cgroup.memory_limit(),
-        messages_lost=session.client.received.lost,
-        skipped=state.skipped,
-        started=state.started,
-        zero=state.zero.isoformat(timespec="milliseconds"),
-    )
+    execution = session.execution()
     try:
         running.descendants.end()
         _warn_of_gpu_memory(running.gpu_before)

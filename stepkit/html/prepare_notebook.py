@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.html import outputs
 from stepkit.html.join_streams import join_streams
-from stepkit.notebook import cell_numbers
+from stepkit.notebook import cell_numbers, failure_note
 from stepkit.notebook.cell_numbers import is_run, tags
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEY: Final = outputs.KEY
 FIRST_ERROR: Final = "first-error"  # the anchor of the first cell that failed
 
+_HEADLINE: Final = "papermill-error-cell-tag"
+_PAPERMILLS: Final = ("An Exception was encountered", "Execution using papermill encountered")
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?!#)[ \t]*(.*)")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
 _RAW_H1: Final = re.compile(r"<h1[\s>]", re.IGNORECASE)
@@ -42,14 +44,30 @@ def prepare(nb: Any, *, name: str, trusted: bool) -> Page:
     headings = [
         heading
         for cell in nb["cells"]
-        if cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in tags(cell)
+        if cell["cell_type"] == "markdown" and not _is_headline(cell)
         for heading in _find_headings(cell["source"])
     ]
     title = nb["metadata"].get("title") or (headings[0][1] if headings else "") or name
     copy["metadata"]["title"] = str(title)
     has_h1 = any(level == 1 for level, _ in headings)
     top = "" if has_h1 else f'<h1 class="stepkit-title">{html.escape(str(title))}</h1>\n'
-    return Page(notebook=copy, top=top + _make_banner(copy["cells"]))
+    banner, failed = _make_banner(copy["cells"], why=_find_why(nb))
+    if failed:  # it says what papermill's headlines say
+        copy["cells"] = [cell for cell in copy["cells"] if not _is_headline(cell)]
+    return Page(notebook=copy, top=top + banner)
+
+
+def _is_headline(cell: Any) -> bool:
+    return cell["cell_type"] == "markdown" and _HEADLINE in tags(cell)
+
+
+def _find_why(nb: Any) -> str:
+    """Return why the run failed, in a sentence, or ``""`` if only the cell's error says it."""
+    if why := failure_note.read(nb):
+        return why
+    headlines = [_strip_markdown(cell["source"]) for cell in nb["cells"] if _is_headline(cell)]
+    told = [line for line in headlines if not line.startswith(_PAPERMILLS)]
+    return told[0] if told else ""
 
 
 def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
@@ -113,24 +131,29 @@ def _strip_markdown(line: str) -> str:
     return " ".join(html.unescape(re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", words)).split())
 
 
-def _make_banner(cells: list[Any]) -> str:
+def _make_banner(cells: list[Any], *, why: str) -> tuple[str, bool]:
     """Return the line that counts failed cells, or else tolerated errors, with links to them.
 
-    The cells that it links to get their anchor here.
+    ``why`` is the reason of a failed run, which follows the count. The cells that the line links to
+    get their anchor here. The second value says whether the run failed.
     """
     failed = [cell for cell in cells if _has_failed(cell)]
-    if not failed:
-        return _make_tolerated_banner([cell for cell in cells if _why_tolerated(cell) is not None])
-    failed[0][KEY]["error_anchor"] = FIRST_ERROR
-    number = failed[0][KEY]["number"]
+    if not failed and not why:
+        tolerated = [cell for cell in cells if _why_tolerated(cell) is not None]
+        return _make_tolerated_banner(tolerated), False
     not_run = sum(1 for cell in cells if is_run(cell) and _status(cell) == "pending")
-    name = f"cell {number}" if number else "a cell without a number"
-    count = f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed"
+    count = f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed" if failed else "Failed"
     rest = f", {not_run} did not run" if not_run else ""
-    return (
-        f'<div class="stepkit-bar" role="alert"><strong>{count}{rest}.</strong> '
-        f'<a href="#{FIRST_ERROR}">First error: {name}</a></div>\n'
-    )
+    link = ""
+    if failed:
+        failed[0][KEY]["error_anchor"] = FIRST_ERROR
+        number = failed[0][KEY]["number"]
+        name = f"cell {number}" if number else "a cell without a number"
+        link = f' <a href="#{FIRST_ERROR}">First error: {name}</a>'
+    code = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(why, quote=False))
+    because = f"<p>{code}</p>" if why else ""
+    bar = f"<strong>{count}{rest}.</strong>{link}{because}"
+    return f'<div class="stepkit-bar" role="alert">{bar}</div>\n', True
 
 
 def _make_tolerated_banner(cells: list[Any]) -> str:

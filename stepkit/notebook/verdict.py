@@ -162,6 +162,17 @@ def judge(execution: Execution) -> str:
     return message
 
 
+def why_failed(execution: Execution) -> str:
+    """Say in one sentence why a run failed or was stopped, or return ``""`` for a success."""
+    if execution.cancelled_by:
+        return _stopped_by(execution, execution.cancelled_by)
+    try:
+        judge(execution)
+    except StepError as error:
+        return str(error)
+    return ""
+
+
 def describe_tolerated(execution: Execution) -> list[str]:
     """Say of each tolerated error where it was raised, and why it is tolerated."""
     return [
@@ -202,12 +213,16 @@ def cancelling(execution: Execution, outputs: DataclassInstance) -> Iterator[Non
         yield
     except KeyboardInterrupt as stop:
         cancelled = stop if isinstance(stop, Cancelled) else Cancelled()
-        name, ran = Signals(cancelled.signum).name, f"{execution.ran} of {execution.total} cells"
         raise Cancelled(
             cancelled.signum,
             outputs=cancelled.outputs or outputs,
-            message=f"stopped by {name} when {ran} had run; their outputs are saved",
+            message=f"{_stopped_by(execution, cancelled.signum)}; their outputs are saved",
         ) from None
+
+
+def _stopped_by(execution: Execution, signum: int) -> str:
+    ran = f"{execution.ran} of {execution.total} cells"
+    return f"stopped by {Signals(signum).name} when {ran} had run"
 
 
 def _unfinished(execution: Execution, cell: CellRun) -> StepError:

@@ -55,7 +55,7 @@ from stepkit.gpu.monitor import run_metrics
 from stepkit.gpu.session import GpuOutputs, GpuSession
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
-from stepkit.notebook import failed_place, ipynb, kernelspecs
+from stepkit.notebook import failed_place, failure_note, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.options import DETAIL, OR_ARGUMENT, READS, WRITES, Also
 from stepkit.rules import Change
@@ -242,6 +242,7 @@ def judge(executed: Executed) -> Outputs:
         verdict = prepared.gpu.judge(execution)
         if options.page and not execution.cancelled_by:
             directory = options.notebook.absolute().parent
+            failure_note.write(outcome.notebook, str(verdict.error or ""))
             page_error = nbconvert.try_to_write(outcome.notebook, options.page, directory)
             outputs = replace(outputs, page=None if page_error else options.page.absolute())
         error = verdict.error or page_error

@@ -80,6 +80,55 @@ def test_the_page_of_a_failed_notebook_begins_with_a_link_to_the_failed_cell(tem
     assert following["id"] == "cell-2"
 
 
+def marker(text: str) -> Any:
+    return new_markdown_cell(text, metadata={"tags": ["papermill-error-cell-tag"]})
+
+
+HEADLINE = '<span style="color:red; font-size:2em;">%s \'<a href="#x">In [2]</a>\'.</span>'
+HERE = '<span id="papermill-error-cell">Execution using papermill encountered an exception</span>'
+KILLED = "the kernel was killed by SIGKILL in cell 2 of 3 (`<kill>`)"
+
+
+@pytest.mark.parametrize(
+    ("headline", "metadata", "said"),
+    [
+        ("An Exception was encountered at", {}, ""),
+        ("The kernel died at", {}, "The kernel died at 'In [2]'."),
+        ("The kernel died at", {"failure": KILLED}, KILLED.replace("`", "")),
+        ("An Exception was encountered at", {"failure": 5}, ""),
+    ],
+)
+def test_the_first_line_says_why_the_run_ended_in_place_of_papermills_headlines(
+    headline: str, metadata: dict[str, Any], said: str
+) -> None:
+    ok, bad, never = failed_cells()
+    cells = [marker(HEADLINE % headline), ok, marker(HERE), bad, never]
+
+    found = soup(*cells, metadata={"stepkit": metadata})
+
+    bar = only(found, "[role=alert]").get_text()
+    assert bar == "1 cell failed, 1 did not run. First error: cell 2" + said
+    text = found.get_text().replace(bar, "")
+    assert headline not in text
+    assert "Execution using papermill" not in text
+    assert "boom" in text
+
+
+def test_a_run_that_failed_between_two_cells_says_so() -> None:
+    ok, _, never = failed_cells()
+    metadata = {"stepkit": {"failure": "stopped by SIGTERM when 1 of 2 cells had run"}}
+
+    bar = only(soup(ok, never, metadata=metadata), "[role=alert]")
+
+    assert bar.get_text() == "Failed, 1 did not run.stopped by SIGTERM when 1 of 2 cells had run"
+
+
+def test_headlines_stay_where_no_cell_failed() -> None:
+    ok, _, _ = failed_cells()
+
+    assert "Exception was" in soup(marker("An Exception was encountered at"), ok).get_text()
+
+
 def test_expected_and_tolerated_errors_are_not_failures() -> None:
     tagged = new_code_cell("a", outputs=[ERROR], metadata={"tags": ["raises-exception"]})
     tolerated = new_code_cell("b", outputs=[ERROR], metadata={"papermill": {"status": "completed"}})

@@ -125,7 +125,7 @@ def test_images_are_read_from_the_given_directory(notebook: Path, tmp_path: Path
     source.mkdir()
     (source / "plot.png").write_bytes(b"plot")
 
-    assert 'src="plot.png"' in convert(notebook)
+    assert '<a href="plot.png">' in convert(notebook)
     assert 'src="data:image/png;base64,cGxvdA=="' in convert(notebook, images=source)
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from commands import stepkit
 from samples import write_notebook
@@ -45,6 +46,8 @@ def execute(directory: Path, *sources: str, **options: str) -> tuple[str, dict[s
 def test_the_failed_cell_is_shown_before_the_verdict_and_kept_in_the_report(tmp_path: Path) -> None:
     stderr, report = execute(tmp_path, "1", DEEP, "3")
 
+    saved = nbformat.read(tmp_path / "out/a.ipynb", as_version=4)
+    assert saved.metadata["stepkit"] == {"failure": masked(MESSAGE)}
     log = (tmp_path / "out/papermill.log").read_text()
     for text in (stderr, log):
         lines = [line.split(" ", 2)[-1] for line in text.splitlines()]
