@@ -13,9 +13,11 @@ from nbconvert.filters.strings import clean_html
 from nbconvert.utils.iso639_1 import iso639_1
 
 from stepkit.formats import ansi_html
+from stepkit.html.formulas import Formulas
 from stepkit.html.highlight import Highlighted, Highlighter
 from stepkit.html.markdown import Markdown
 from stepkit.html.outputs import KEY
+from stepkit.html.prepare_notebook import prepare_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from stepkit.html.images import Images
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
+_WITH_FORMULAS: Final = ("text/html", "text/markdown", "text/latex")
+_REFERENCE: Final = re.compile(r"\\(?:eq)?ref\b")
+# What changes the number of an equation, or how it is read.
+_SETS: Final = re.compile(r"\\(?:begin|tag|label|(?:re|provide)?newcommand|g?def|let)\b")
 _MAX_OPENING: Final = 4096  # characters in which a template opens an output
 
 
@@ -45,7 +51,9 @@ class PageExporter(HTMLExporter):
             extra_template_basedirs=[],  # not the working directory, which may be untrusted
             exclude_input=hide_input,
         )
-        self._markdown = Markdown(images, trusted=trusted)
+        self._trusted = trusted
+        self._formulas = Formulas()
+        self._markdown = Markdown(images, self._formulas, trusted=trusted)
         self.rendering: Any = None  # the cell that is rendered now
 
     def render(self, notebook: Any, *, name: str, top: str, trusted: bool) -> Iterator[str]:
@@ -63,12 +71,34 @@ class PageExporter(HTMLExporter):
         resources = resources_of({"metadata": {"name": name, "path": ""}})
         for preprocessor in self._preprocessors:
             notebook, resources = preprocessor(notebook, resources)
+        self._find_labels(notebook["cells"])
         notebook["cells"] = _Watched(notebook["cells"], self)
         resources["global_content_filter"] = self._content_filter()
         resources["raw_mimetypes"] = self.raw_mimetypes
         resources["output_mimetype"] = self.output_mimetype
         resources[KEY] = {"top": top, "trusted": trusted}
         yield from self.template.generate(nb=notebook, resources=resources)
+
+    def begin_cell(self, cell: Any) -> None:
+        """Prepare the outputs of the cell that the template comes to."""
+        self.rendering = cell
+        if cell:
+            prepare_outputs(cell, self._formulas, trusted=self._trusted)
+
+    def _find_labels(self, cells: list[Any]) -> None:
+        """Set the numbered equations once before, if there are references to them."""
+        texts = [list(_find_texts(cell)) for cell in cells]
+        if not any(_REFERENCE.search(text) for one in texts for text in one):
+            return
+        for cell, one in zip(cells, texts, strict=True):
+            if any(_SETS.search(text) for text in one):
+                if cell["cell_type"] == "markdown":
+                    self._markdown(cell["source"], cell.get("attachments", {}))
+                else:
+                    copy = type(cell)(cell)
+                    copy[KEY] = dict(cell[KEY])
+                    prepare_outputs(copy, self._formulas, trusted=self._trusted)
+        self._formulas.restart()
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
@@ -100,6 +130,15 @@ class PageExporter(HTMLExporter):
         }
 
 
+def _find_texts(cell: Any) -> Iterator[str]:
+    """Yield the texts of a cell that can hold numbered equations."""
+    if cell["cell_type"] == "markdown":
+        yield cell["source"]
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        yield from (data[m] for m in _WITH_FORMULAS if isinstance(data.get(m), str))
+
+
 class _Watched(list[Any]):
     """The cells of a notebook; the exporter notes each as the template comes to it."""
 
@@ -110,9 +149,9 @@ class _Watched(list[Any]):
     def __iter__(self) -> Iterator[Any]:
         """Yield the cells."""
         for cell in super().__iter__():
-            self._exporter.rendering = cell
+            self._exporter.begin_cell(cell)
             yield cell
-        self._exporter.rendering = None
+        self._exporter.begin_cell(None)
 
 
 class _Compiled(BytecodeCache):

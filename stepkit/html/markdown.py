@@ -8,25 +8,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from stepkit.html import mathml
 from stepkit.html.highlight import has_lexer, highlight_block
 from stepkit.html.sanitize import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stepkit.html.formulas import Formulas
     from stepkit.html.images import Images
 
 # Characters of one cell without its embedded images. mistune's time is not linear for text that it
 # cannot match, and cells of this length are not written by hand.
 _MAX_LENGTH: Final = 100_000
+# Stands for a dollar of the text until the formulas are set.
+_DOLLAR: Final = "\ufdd0"
 _DATA: Final = re.compile(r"data:image/[^\s)\"'>]*")
 
 
 class Markdown:
     """Renders the Markdown cells of one page."""
 
-    def __init__(self, images: Images, *, trusted: bool, anchor: str = "\N{PILCROW SIGN}") -> None:
+    def __init__(
+        self,
+        images: Images,
+        formulas: Formulas,
+        *,
+        trusted: bool,
+        anchor: str = "\N{PILCROW SIGN}",
+    ) -> None:
+        self._formulas = formulas
         self._renderer = _Renderer(images, anchor)
         self._parser = MarkdownWithMath(renderer=self._renderer)
         self._trusted = trusted
@@ -41,7 +51,9 @@ class Markdown:
             rendered = self._parser.render(source)
         except RecursionError:  # deeply nested brackets
             return as_text
-        return sanitize(rendered, alt="Image without a description", trusted=self._trusted)
+        alt = "Image without a description"
+        page = sanitize(rendered, alt=alt, trusted=self._trusted)
+        return self._formulas.set_html(page).replace(_DOLLAR, "$")
 
 
 class _Renderer(IPythonRenderer):
@@ -68,17 +80,9 @@ class _Renderer(IPythonRenderer):
     def inline_html(self, html: str) -> str:
         return super().inline_html(self._images.embed_in_html(html, self.attachments))
 
-    def block_math(self, body: str) -> str:
-        return mathml.convert(body, display=True) or mathml.show_source(f"$${body}$$")
-
-    def inline_math(self, body: str) -> str:
-        if body[-1:].isspace() and not body[:1].isspace():  # the text between two prices
-            return str(super().inline_math(body))
-        return mathml.convert(body, display=False) or mathml.show_source(f"${body}$")
-
-    def latex_environment(self, name: str, body: str) -> str:
-        whole = f"\\begin{{{name}}}{body}\\end{{{name}}}"
-        return mathml.convert(whole, display=True) or mathml.show_source(whole)
+    def text(self, text: str) -> str:
+        """Keep a dollar that begins no formula, such as one that was escaped."""
+        return str(super().text(text)).replace("$", _DOLLAR)
 
     def _embed_image_or_attachment(self, src: str) -> str:
         return self._images.embed(src, self.attachments)

@@ -74,7 +74,7 @@ def render(
     known = (ConversionException, TemplateError, LookupError, ValueError)
     exporter: PageExporter | None = None
     try:
-        page = prepare_notebook.prepare(nb, name=name, trusted=trust_scripts)
+        page = prepare_notebook.prepare(nb, name=name)
         exporter = PageExporter(
             template=template,
             hide_input=hide_input,

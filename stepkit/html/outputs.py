@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.html import images, mathml
+from stepkit.html import images
 from stepkit.html.drawn_by_script import is_drawn_by_script
+from stepkit.html.formulas import Formulas
 from stepkit.html.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ _MAX_CAPTION: Final = 200  # characters of a text that describes the image besid
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The cell and number of an output, and the cell's own description of its images."""
+    """The cell and number of an output, the cell's own description of its images, and the page."""
 
     cell: str
     output: int
     alt: str
     trusted: bool
+    formulas: Formulas
 
 
 def prepare_output(output: Any, place: Place) -> Any:
@@ -68,7 +70,7 @@ def prepare_output(output: Any, place: Place) -> Any:
     data = output["data"]
     alt = _describe(output, place)
     mime, note = _choose_format(data, trusted=place.trusted)
-    copy["data"] = type(output)(_render(mime, data[mime], alt, place) if mime else {})
+    copy["data"] = type(output)(_render(mime, data, alt, place) if mime else {})
     copy["metadata"] = type(output)(_filter_metadata(output.get("metadata", {})))
     copy[KEY] = {"alt": alt, "note": note}
     return copy
@@ -108,18 +110,21 @@ def _choose_format(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | Non
     if not formats:
         named = ", ".join(sorted(data))
         return None, note or (_NOTE_NOTHING + named if named else "")
-    drawn = [mime for mime in formats if mime in images.FORMATS]
-    if formats[0] == "text/latex" and drawn and not mathml.convert_text(data["text/latex"])[1]:
-        return drawn[0], note
     return formats[0], note
 
 
-def _render(mime: str, content: str, alt: str, place: Place) -> dict[str, Any]:
+def _render(mime: str, data: Mapping[str, Any], alt: str, place: Place) -> dict[str, Any]:
     """Return the data that a template shows, as its MIME type and content."""
+    content = data[mime]
     if mime == "text/html":
-        return {mime: sanitize(content, alt=alt, trusted=place.trusted)}
+        clean = sanitize(content, alt=alt, trusted=place.trusted)
+        return {mime: place.formulas.set_html(clean)}
     if mime == "text/latex":
-        return {"text/html": mathml.convert_text(content)[0]}
+        shown, complete = place.formulas.set_latex(content)
+        drawn = [one for one in _ORDER if one in data and one in images.FORMATS]
+        return (
+            {"text/html": shown} if complete or not drawn else _render(drawn[0], data, alt, place)
+        )
     if mime == "text/vnd.mermaid":
         return {"text/html": f"<pre><code>{html.escape(content)}</code></pre>"}
     if mime not in images.FORMATS or mime in _BY_TEMPLATE:

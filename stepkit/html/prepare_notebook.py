@@ -15,6 +15,8 @@ from stepkit.notebook.cell_numbers import is_run, tags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stepkit.html.formulas import Formulas
+
 KEY: Final = outputs.KEY
 FIRST_ERROR: Final = "first-error"  # the anchor of the first cell that failed
 
@@ -33,14 +35,14 @@ class Page:
     top: str
 
 
-def prepare(nb: Any, *, name: str, trusted: bool) -> Page:
+def prepare(nb: Any, *, name: str) -> Page:
     """Return the copy of ``nb`` that the page shows; its title is ``name`` if nb has none."""
     copy = type(nb)(nb)
     copy["metadata"] = type(nb)(nb["metadata"])
     copy["metadata"].pop("widgets", None)
     copy["cells"] = []
     for cell, number in zip(nb["cells"], cell_numbers.number_cells(nb), strict=True):
-        copy["cells"].append(_prepare_cell(cell, number, trusted=trusted))
+        copy["cells"].append(_prepare_cell(cell, number))
     headings = [
         heading
         for cell in nb["cells"]
@@ -70,7 +72,7 @@ def _find_why(nb: Any) -> str:
     return told[0] if told else ""
 
 
-def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
+def _prepare_cell(cell: Any, number: int) -> Any:
     """Return a copy of ``cell``; ``number`` is 0 for a cell that a verdict does not count."""
     copy = type(cell)(cell)
     copy["metadata"] = type(cell)(cell["metadata"])
@@ -81,6 +83,7 @@ def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
     copy[KEY] = {
         "anchor": f"cell-{number}" if number else "",
         "number": number,
+        "alt": alt,
         "label": _label(cell, number),
         "tolerated": html.escape(_why_tolerated(cell) or ""),
     }
@@ -88,14 +91,27 @@ def _prepare_cell(cell: Any, number: int, *, trusted: bool) -> Any:
     if cell["cell_type"] == "code":
         count = cell.get("execution_count")
         copy["execution_count"] = count if type(count) is int else None
-        name = f"cell {number}" if number else "a cell without a number"
-        copy["outputs"] = [
-            outputs.prepare_output(
-                output, outputs.Place(cell=name, output=place, alt=alt, trusted=trusted)
-            )
-            for place, output in enumerate(join_streams(cell["outputs"]), 1)
-        ]
+        copy["outputs"] = list(join_streams(cell["outputs"]))
     return copy
+
+
+def prepare_outputs(cell: Any, formulas: Formulas, *, trusted: bool) -> None:
+    """Replace the outputs of a cell of the copy by those that the page shows.
+
+    It is called in the order of the page, which the formulas need.
+    """
+    page = cell[KEY]
+    name = f"cell {page['number']}" if page["number"] else "a cell without a number"
+    alt = page.pop("alt", None)
+    if cell["cell_type"] != "code" or alt is None:  # or it was called before
+        return
+    cell["outputs"] = [
+        outputs.prepare_output(
+            output,
+            outputs.Place(cell=name, output=place, alt=alt, trusted=trusted, formulas=formulas),
+        )
+        for place, output in enumerate(cell["outputs"], 1)
+    ]
 
 
 def _label(cell: Any, number: int) -> str:

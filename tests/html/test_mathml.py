@@ -72,4 +72,4 @@ def test_a_formula_in_a_heading_keeps_the_headings_anchor() -> None:
     heading = only(soup(new_markdown_cell("## Step $x$ done")), "h2")
 
     assert heading.select_one("math") is not None
-    assert heading["id"] == "Step-x-done"
+    assert heading["id"] == "Step-$x$-done"  # as nbconvert's, to which notebooks link

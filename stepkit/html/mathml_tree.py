@@ -1,0 +1,197 @@
+"""Mend latex2mathml's elements for what browsers show.
+
+MathML Core has no alignment of columns, almost no variants of letters, and no named widths.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from stepkit.html import math_letters
+from stepkit.html.equation_numbers import MARK
+from stepkit.html.tex_macros import TexError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TOKENS: Final = {"mi", "mn", "mo", "mtext"}
+_ATTRIBUTES: Final = {
+    "display", "xmlns", "displaystyle", "scriptlevel", "mathcolor", "mathbackground", "mathsize",
+    "accent", "accentunder", "stretchy", "fence", "form", "separator", "lspace", "rspace",
+    "minsize", "maxsize", "largeop", "movablelimits", "linethickness", "notation", "width",
+    "height", "depth", "voffset",
+}  # fmt: skip
+_WIDTHS: Final = {
+    "thinmathspace": "0.167em",
+    "mediummathspace": "0.222em",
+    "thickmathspace": "0.278em",
+    "negativethinmathspace": "-0.167em",
+    "negativemediummathspace": "-0.222em",
+    "negativethickmathspace": "-0.278em",
+}
+_SYNTAX: Final = {"&", "{", "}", "#", "$", "^", "_", "\\"}
+_LENGTH: Final = re.compile(r"[+-]?[\d.]+(?:em|ex|px|pt|mm|cm|in|pc|%)?")
+_MU: Final = re.compile(r"(-?[\d.]+)mu")
+_LARGE: Final = set("\u2211\u220f\u2210\u22c0\u22c1\u22c2\u22c3\u2a00\u2a01\u2a02\u2a04\u2a06")
+_LIMITS: Final = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
+_SCRIPTS: Final = {*_LIMITS, *_LIMITS.values()}
+_THIN: Final = "0.167em"
+_ALIGNED: Final = ("right", "left")
+
+
+def finish(tree: Any) -> None:
+    """Change the elements in place; raise :class:`TexError` if one shows TeX's own syntax."""
+    for element in list(tree.iter()):
+        _finish_text(element)
+        _finish_attributes(element)
+        if element.tag in _TOKENS and len(element):
+            element.tag, element.text = "mrow", None
+            element.attrib.clear()
+    for element in list(tree.iter()):
+        if element.tag in _LIMITS and _takes_limits(element[0]):
+            element.tag = _LIMITS[element.tag]
+        if element.tag == "mtable":
+            _finish_table(element)
+        elif len(element) > 1 and element.tag not in _SCRIPTS:
+            _space_functions(element)
+    _place_number(tree)
+
+
+def _finish_text(element: Any) -> None:
+    """Replace entities and variants of letters by characters."""
+    raw = element.text or ""
+    if element.tag == "mspace" and "linebreak" in element.attrib:
+        raise TexError(r"\\ outside of rows is not supported")
+    if element.tag not in _TOKENS or not raw:
+        return
+    text = html.unescape(raw)
+    if element.tag != "mtext":
+        _refuse_syntax(raw, text)
+    element.text = _change_variant(element, raw, text)
+    if element.tag == "mo":
+        element.text = "\u2212" if text == "-" else element.text
+        if len(text) > 1 and text.replace("\u00a0", "").isalpha():
+            _make_function(element)
+
+
+def _refuse_syntax(raw: str, text: str) -> None:
+    if text[0] == "\\" and text[1:2].isalpha():
+        raise TexError(f"{text} is not known")
+    if raw in _SYNTAX:
+        raise TexError(f"its {raw} cannot be read")
+
+
+def _change_variant(element: Any, raw: str, text: str) -> str:
+    """Return the text of a token in bold, script and the like."""
+    variant = element.attrib.pop("mathvariant", "")
+    if element.tag == "mtext":
+        if style := math_letters.STYLES.get(variant):
+            element.set("style", style)
+    elif (variant == "normal" or _is_upright(raw)) and len(text) == 1:
+        element.set("mathvariant", "normal")
+    elif variant:
+        return math_letters.change(text, variant)
+    return text
+
+
+def _is_upright(raw: str) -> bool:
+    r"""Return whether latex2mathml wrote an ASCII letter as an entity, as it does for \mathrm."""
+    return raw.startswith("&#x000") and html.unescape(raw).isalpha()
+
+
+def _make_function(element: Any) -> None:
+    """Give the name of an operator, such as lim, the space that TeX gives it."""
+    if element.get("movablelimits") or element.text in {"lim", "sup", "inf", "max", "min"}:
+        element.attrib.update(movablelimits="true", lspace="0", rspace=_THIN)
+    else:
+        element.tag = "mi"
+        element.attrib.clear()
+
+
+def _finish_attributes(element: Any) -> None:
+    align = element.attrib.pop("columnalign", "")
+    if align:
+        element.set("style", f"text-align:{align}")
+    for name in [n for n in element.attrib if n not in _ATTRIBUTES | {"style", "mathvariant"}]:
+        if name not in {"columnlines", "rowlines"}:
+            del element.attrib[name]
+    for name in ("width", "height", "depth", "voffset", "lspace", "rspace"):
+        value = _WIDTHS.get(element.get(name, ""), element.get(name))
+        if value is None:
+            continue
+        if mu := _MU.fullmatch(value):
+            value = f"{float(mu[1]) / 18:.3f}em"
+        if _LENGTH.fullmatch(value):
+            element.set(name, value)
+        else:
+            del element.attrib[name]
+
+
+def _takes_limits(base: Any) -> bool:
+    return base.tag == "mo" and (base.text in _LARGE or base.get("movablelimits") == "true")
+
+
+def _is_function(element: Any) -> bool:
+    if element.tag in _SCRIPTS and len(element):
+        element = element[0]
+    return element.tag == "mi" and len(element.text or "") > 1 and element.text.isalpha()
+
+
+def _space_functions(row: Any) -> None:
+    """Insert the thin spaces around sin, log and the like."""
+    from xml.etree.ElementTree import Element
+
+    places = [
+        place
+        for place, (one, other) in enumerate(pairwise(row), 1)
+        if (_is_function(one) and other.tag not in {"mo", "mspace", "mtext"})
+        or (_is_function(other) and one.tag not in {"mo", "mspace", "mtext"})
+    ]
+    if row.tag not in {"mrow", "mtd", "mstyle", "math", "msqrt", "mpadded", "mphantom", "menclose"}:
+        return
+    for place in reversed(places):
+        row.insert(place, Element("mspace", {"width": _THIN}))
+
+
+def _finish_table(table: Any) -> None:
+    """Draw the lines of a table, and close up the columns of aligned equations."""
+    columns = table.attrib.pop("columnlines", "").split()
+    rows = table.attrib.pop("rowlines", "").split()
+    aligned = table.get("displaystyle") == "true"
+    for number, row in enumerate(table):
+        for place, cell in enumerate(row):
+            styles = [cell.get("style", "")]
+            if place < len(columns) and columns[place] != "none":
+                styles.append(f"border-right:1px {columns[place]}")
+            if number < len(rows) and rows[number] != "none":
+                styles.append(f"border-bottom:1px {rows[number]}")
+            if aligned:
+                styles.append("padding-left:0" if place % 2 else "padding-right:0")
+            if text := ";".join(filter(None, styles)):
+                cell.set("style", text)
+
+
+def _place_number(tree: Any) -> None:
+    """Give a number its anchor, and a column of its table or a place at the end."""
+    for parent, number in list(_find_numbers(tree)):
+        _, anchor, text = number.text.split(MARK)
+        number.text = text
+        if anchor:
+            number.set("id", anchor)
+        number.set("style", "padding-left:2em")
+        if parent.tag == "mtd":
+            row = next(row for row in tree.iter("mtr") if parent in list(row))
+            parent.remove(number)
+            cell = row.makeelement("mtd", {})
+            cell.append(number)
+            row.append(cell)
+
+
+def _find_numbers(tree: Any) -> Iterator[tuple[Any, Any]]:
+    for parent in tree.iter():
+        for child in parent:
+            if child.tag == "mtext" and (child.text or "").startswith(MARK):
+                yield parent, child
