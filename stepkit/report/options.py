@@ -27,6 +27,11 @@ class RunOptions:
         tuple[str, ...],
         "NAME=STATUS or NAME=STATUS/REASON as the pipeline saw it (Tekton's $(tasks.NAME.status))",
     ] = ()
+    asked_for: Annotated[
+        tuple[str, ...],
+        "NAME=VALUE; a step of --expect that is not asked for if VALUE is empty, so that it is not "
+        "missed",
+    ] = ()
     title: Annotated[str, "name of the run, which the report begins with"] = "Notebook run"
     grace: Annotated[
         float,
@@ -47,4 +52,5 @@ class RunOptions:
             statuses=pipeline_statuses.parse(self.statuses),
             title=self.title,
             grace=self.grace,
+            not_asked_for=pipeline_statuses.parse_asked_for(self.asked_for),
         )

@@ -51,16 +51,35 @@ def parse(items: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def reconcile(entry: Entry | None, name: str, status: str | None) -> Entry:
+def parse_asked_for(items: Sequence[str]) -> frozenset[str]:
+    """Read ``NAME=VALUE`` of each task that depends on a value; return those without one.
+
+    A task with several values needs all of them. Raises :class:`ConfigurationError`.
+    """
+    missing = set()
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"--asked-for {item!r} is not NAME=VALUE")
+        if not value.strip():
+            missing.add(name)
+    return frozenset(missing)
+
+
+def reconcile(
+    entry: Entry | None, name: str, status: str | None, *, asked_for: bool = True
+) -> Entry:
     """Join what the report of a task and the pipeline say of it: the worse of the two is true.
 
     ``entry`` is None where there is no report, ``status`` None where the pipeline says nothing.
+    A task that was not ``asked_for`` does not lack a report.
     """
     status, _, why = (status or "").partition("/")
+    without = Entry(name=name, status="not run" if asked_for else "not asked for")
     if status == "None":  # the report is an earlier run's, in a directory that was used again
-        return Entry(name=name, status="not run")
+        return without
     if status != "Failed":
-        return entry or Entry(name=name, status="not run")
+        return entry or without
     ended, reason, message = _STOPPED.get(why, _FAILED)
     if why not in {*_STOPPED, *_EXITED, ""}:  # no pod, no image, no room for its results
         message += f" ({why})"

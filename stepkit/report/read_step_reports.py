@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ def load_ended(
     statuses: Mapping[str, str],
     title: str,
     grace: float,
+    not_asked_for: Collection[str] = (),
 ) -> Run:
     """Read like :func:`load`, once every report is finished, at most ``grace`` seconds later.
 
@@ -46,7 +47,14 @@ def load_ended(
     }
     deadline = time.monotonic() + grace
     while True:
-        run = load(directory, in_report, expected=expected, statuses=statuses, title=title)
+        run = load(
+            directory,
+            in_report,
+            expected=expected,
+            statuses=statuses,
+            title=title,
+            not_asked_for=not_asked_for,
+        )
         waiting = [e.name for e in run.entries if e.unfinished and e.name not in over]
         if not waiting or time.monotonic() >= deadline:
             return run
@@ -60,6 +68,7 @@ def load(
     expected: Sequence[str],
     statuses: Mapping[str, str],
     title: str,
+    not_asked_for: Collection[str] = (),
 ) -> Run:
     """Read ``NAME.json`` of each step in ``directory``.
 
@@ -72,7 +81,8 @@ def load(
     and after a ``/`` why, in Tekton's words: ``Failed/TaskRunCancelled``.
     A task that failed and left no report is added, unless a report of a step of that name says that
     it failed: a matrix leaves one report for each of its notebooks.
-    A report that cannot be read counts as a failed step.
+    A report that cannot be read counts as a failed step. Of the expected steps, those in
+    ``not_asked_for`` do not lack a report.
     """
     # Not glob, which from Python 3.13 on takes a directory that it cannot read for an empty one.
     there = sorted(directory.iterdir()) if directory.is_dir() else []
@@ -92,7 +102,10 @@ def load(
         later = (place for place, started in enumerate(begun) if started > entry.started)
         names.insert(next(later, len(names)), entry.name)
     reconcile = pipeline_statuses.reconcile
-    entries = [reconcile(found.get(name), name, statuses.get(name)) for name in names]
+    entries = [
+        reconcile(found.get(name), name, statuses.get(name), asked_for=name not in not_asked_for)
+        for name in names
+    ]
     explained = {*names, *(entry.data.get("step") for entry in entries if entry.bad)}
     entries += [
         reconcile(None, name, status)

@@ -43,6 +43,7 @@ _STATUSES: Final[Mapping[str, StepStatus]] = {
     "failed": "failed",
     "cancelled": "cancelled",
     "not run": "not-run",
+    "not asked for": "not-asked-for",
     "reused": "reused",
 }
 _FAILED_CELLS: Final = ("error", "stopped")

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 SCHEMA: Final = "stepkit.run/1"
 
 Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
-StepStatus = Literal["succeeded", "tolerated", "failed", "cancelled", "not-run", "reused"]
+StepStatus = Literal[
+    "succeeded", "tolerated", "failed", "cancelled", "not-run", "not-asked-for", "reused"
+]
 
 
 class CauseJson(TypedDict):
@@ -87,7 +89,8 @@ class StepJson(TypedDict):
 
     ``again`` is the command line that runs it again, without secrets; ``row_alone`` says that only
     its row is shown. ``headline`` says that its message stands on top of a run that passed.
-    ``reused_from`` is the run in which a reused step ran.
+    ``reused_from`` is the run in which a reused step ran. A run does without a step that is
+    ``not-asked-for``.
     """
 
     name: str

@@ -24,8 +24,8 @@ _SAME_STATUS: Final = {
 class Entry:
     """One step of the run.
 
-    ``status`` is its report's, or ``not run`` when it left none; ``data`` is the whole report, and
-    ``in_report`` what its step declares of it.
+    ``status`` is its report's; ``not run`` when it left none, and ``not asked for`` when this run
+    does without it. ``data`` is the whole report, and ``in_report`` what its step declares of it.
     """
 
     name: str

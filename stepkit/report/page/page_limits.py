@@ -13,7 +13,7 @@ _Entry = TypeVar("_Entry")
 # What a reader looks for first, by the status of a cell, a notebook, a test or a step.
 _WORST_FIRST: Final = (
     *("failed", "error", "stopped", "cancelled", "tolerated", "flaky", "expected-error"),
-    *("ok", "passed", "succeeded", "reused", "not-run", "skipped"),
+    *("ok", "passed", "succeeded", "reused", "not-run", "not-asked-for", "skipped"),
 )
 
 

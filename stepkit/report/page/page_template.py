@@ -28,7 +28,7 @@ _SIGNS: Final = {
     "passed": "✓", "succeeded": "✓", "ok": "✓", "expected-error": "✓",
     "passed with tolerated errors": "!", "tolerated": "!", "flaky": "!", "reused": "✓",
     "failed": "✕", "error": "✕", "cancelled": "■", "stopped": "■",
-    "incomplete": "…", "not-run": "○", "skipped": "○",
+    "incomplete": "…", "not-run": "○", "not-asked-for": "○", "skipped": "○",
 }  # fmt: skip
 _TONES: Final = {"✓": "ok", "!": "warn", "✕": "bad", "■": "off", "…": "off", "○": "idle"}
 

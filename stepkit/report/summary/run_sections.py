@@ -20,10 +20,12 @@ from stepkit.report.summary.markdown_text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stepkit.report.run_json import RunJson, StepJson, TestJson, TestsJson
     from stepkit.report.summary.file_links import FileLinks
 
-_WELL: Final = {"succeeded", "reused"}
+_WELL: Final = {"succeeded", "reused", "not-asked-for"}
 _MOST_ROWS: Final = 200
 _MOST_FAILURES: Final = 20
 _MOST_TEXTS: Final = 5  # failures with their text
@@ -43,7 +45,7 @@ def steps(run: RunJson) -> list[str]:
         *([] if not left else ["", f"and {count(left, 'more step')}"]),
     ]
     green = run["steps"] and all(step["status"] in _WELL for step in run["steps"])
-    reused = sum(step["status"] == "reused" for step in run["steps"])
+    statuses = [step["status"] for step in run["steps"]]
     again = [
         f"{escape(earlier_run.sentence(step['name'], step['earlier']))}."
         for step in run["steps"]
@@ -51,15 +53,20 @@ def steps(run: RunJson) -> list[str]:
     ]
     what = count(len(run["steps"]), "step")
     return paragraphs(
-        folded(what + _ended(len(shown), reused), rows) if green else ["## Steps", "", *rows],
+        folded(what + _ended(statuses), rows) if green else ["## Steps", "", *rows],
         *([line] for line in again),
     )
 
 
-def _ended(total: int, reused: int) -> str:
-    if reused:
-        return f", {reused} of them reused, all others succeeded" if reused < total else ", reused"
-    return ", all succeeded" if total > 1 else ", succeeded"
+def _ended(statuses: Sequence[str]) -> str:
+    """Return how steps ended that all ended well."""
+    counts = {"reused": statuses.count("reused"), "not asked for": statuses.count("not-asked-for")}
+    others = [f"{number} of them {how}" for how, number in counts.items() if number]
+    if sum(counts.values()) == len(statuses):
+        return f", {' and '.join(how for how, number in counts.items() if number)}"
+    if others:
+        return f", {', '.join(others)}, all others succeeded"
+    return ", all succeeded" if len(statuses) > 1 else ", succeeded"
 
 
 def _step(run: RunJson, step: StepJson) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _COMMIT: Final = 12  # characters of a commit
 _BAR: Final = 30  # columns
 _LEAST_MESSAGE: Final = 12  # columns
+_LEAST_STATUS: Final = 9  # characters
 _MOST_NAMES: Final = 5
 _FIRST: Final = ("page", "notebook")  # roles of the files that people open
 _BAD: Final = {"failed", "cancelled", "flaky"}
@@ -113,6 +114,7 @@ def _steps(run: RunJson, paint: Paint) -> Iterator[str]:
     yield paint.strong("Steps")
     total = run["duration_ms"] or 1
     widest = max((len(line_of(step["name"])) for step in run["steps"]), default=0)
+    statuses = max((len(step["status"]) for step in run["steps"]), default=0)
     columns = min(_BAR, paint.width // 4)
     for step in run["steps"]:
         begin, length, bar = step["start_ms"], step["duration_ms"], ""
@@ -120,7 +122,7 @@ def _steps(run: RunJson, paint: Paint) -> Iterator[str]:
             bar = paint.bar(begin / total, length / total, columns)
         time = elapsed(length / 1000) if length is not None else "-"
         rest = f"  {line_of(step['name']):<{widest}}  {time:>7}  {bar.ljust(columns)}  "
-        status = f"{step['status'].replace('-', ' '):<9}"
+        status = step["status"].replace("-", " ").ljust(max(statuses, _LEAST_STATUS))
         room = max(paint.width - len(status + rest), _LEAST_MESSAGE)
         message = shorten(line_of(step["message"]), room)
         yield f"{paint.state(step['status'], status)}{rest}{message}".rstrip()

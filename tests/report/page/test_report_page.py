@@ -207,6 +207,16 @@ def test_what_a_step_says_is_on_top_of_a_run_that_passed() -> None:
     assert "did it" not in words(head_of(failed))
 
 
+def test_steps_that_are_not_asked_for_are_shown_as_that() -> None:
+    run = run_records.run()
+    run["steps"].append({**run_records.not_run_step("run-tests"), "status": "not-asked-for"})
+
+    page = read(run)
+
+    assert "run-tests not asked for" in words(section(page, "steps"))
+    assert "left no report" not in words(page)
+
+
 def test_steps_that_did_not_run_are_named() -> None:
     page = read(run_records.incomplete())
 

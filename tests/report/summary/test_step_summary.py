@@ -148,6 +148,29 @@ def test_steps_are_folded_when_all_succeeded() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("statuses", "shown"),
+    [
+        (["not-asked-for"], "8 steps, 1 of them not asked for, all others succeeded"),
+        (
+            ["reused", "reused", "not-asked-for"],
+            "8 steps, 2 of them reused, 1 of them not asked for, all others succeeded",
+        ),
+        (["reused"] * 8, "8 steps, reused"),
+        ([*["reused"] * 7, "not-asked-for"], "8 steps, reused and not asked for"),
+    ],
+)
+def test_folded_steps_say_which_of_them_did_not_run(statuses: list[str], shown: str) -> None:
+    run = run_records.run()
+    for step, status in zip(run["steps"], statuses, strict=False):
+        step["status"] = cast("Any", status)
+
+    text = step_summary.render(run)
+
+    assert f"<summary>{shown}</summary>" in text
+    assert f"| {statuses[0].replace('-', ' ')} |" in text
+
+
 def test_the_notebooks_packages_are_named_the_first_ones_at_once() -> None:
     notebook = run_records.notebook()
     assert notebook["kernel"]

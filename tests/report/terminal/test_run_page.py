@@ -96,6 +96,18 @@ def test_colours_say_how_a_step_ended_beside_the_word() -> None:
     assert COLOUR.sub("", page) == run_page(run_records.failed(), PLAIN)
 
 
+def test_a_step_that_is_not_asked_for_keeps_the_columns() -> None:
+    record = run_records.run()
+    record["steps"][1]["status"] = "not-asked-for"
+
+    page = run_page(record, PLAIN).splitlines()
+
+    begin = page.index("Steps") + 1
+    rows = page[begin : begin + len(record["steps"])]
+    assert rows[1].startswith("not asked for  ")
+    assert rows[0].startswith("succeeded      ")
+
+
 def test_of_many_cells_the_slow_and_the_bad_ones_are_shown() -> None:
     record = run_records.of_cells(500)
     cells = record["notebooks"][0]["cells"]
