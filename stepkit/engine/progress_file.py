@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 _EVERY_SECONDS: Final = 1.0
 _SHARE: Final = 0.004  # of a core that writing may take
 _LEAST_PAUSE: Final = 0.1  # seconds between two writes, however little they cost
+_LONGEST_PAUSE: Final = 2.0  # whatever they cost: the thread may have collected garbage of others
 
 
 class Outputs(Protocol):
@@ -149,7 +150,8 @@ class ProgressFile:
             before = time.thread_time()
             self._write()
             cost = time.thread_time() - before
-            allowed = time.monotonic() + max(cost / _SHARE, _LEAST_PAUSE)
+            pause = min(max(cost / _SHARE, _LEAST_PAUSE), _LONGEST_PAUSE)
+            allowed = time.monotonic() + pause
 
     def _write(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats import sizes
@@ -34,11 +35,10 @@ def progress_page(now: ProgressJson, paint: Paint, *, rows: int, note: str = "")
     foot = [fitting(_line(ending["message"]), paint.width)] if ending else []
     foot += [paint.state("incomplete", fitting(_line(note), paint.width))] if note else []
     room = max(rows, _LEAST_ROWS) - len(head) - len(foot) - 2
-    shown = now["lines"][-room:] if room > 0 else []
-    printed = (
-        ["", *(paint.faint(fitting(_printed(line), paint.width)) for line in shown)] if shown else []
-    )
-    return "\n".join([*head, *printed, *(["", *foot] if foot else [])][: max(rows, _LEAST_ROWS)])
+    lines = now["lines"][-room:] if room > 0 else []
+    printed = [paint.faint(fitting(_printed(line), paint.width)) for line in lines]
+    parts = [["", *part] for part in (printed, foot) if part]
+    return "\n".join([*head, *chain(*parts)][: max(rows, _LEAST_ROWS)])
 
 
 def progress_lines(before: ProgressJson | None, now: ProgressJson) -> Iterator[str]:
