@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,26 @@ _WIDTHS: Final = {
     "negativethickmathspace": "-0.278em",
 }
 _SYNTAX: Final = {"&", "{", "}", "#", "$", "^", "_", "\\"}
+# latex2mathml takes these for identifiers, around which a browser leaves no space, ...
+_OPERATORS: Final = frozenset(
+    "\u00b1\u00b7\u2020\u2021\u2022\u2026\u25b3\u25b7\u25b6\u25bd\u25c0\u25c1\u25ef\u2306\u2322\u2323"
+    "\u27c2\u27f5\u27f6\u27f7\u27f8\u27f9\u27fa\u27fc\u2933\u29f5~:\u03f6"
+) | frozenset(map(chr, range(0x2A00, 0x2B00)))
+# ... these for operators, around which it leaves some, and these brackets do not grow.
+_IDENTIFIERS: Final = frozenset(
+    "\u2200\u2201\u2202\u2203\u2204\u2205\u2207\u221e\u2220\u2221\u2222\u22a4\u22a5\u00a7"
+)
+_BRACKETS: Final = frozenset(
+    "|{}[]\u2016\u2308\u2309\u230a\u230b\u231c\u231d\u231e\u231f\u27e8\u27e9\u27ee\u27ef"
+)
+_LOOKALIKES: Final = {
+    "-": "\u2212",
+    "~": "\u223c",
+    "*": "\u2217",
+    "\u29f5": "\u2216",
+    "\u00b7": "\u22c5",
+}
+_NOT: Final = "\u29f8"
 _LENGTH: Final = re.compile(r"[+-]?[\d.]+(?:em|ex|px|pt|mm|cm|in|pc|%)?")
 _MU: Final = re.compile(r"(-?[\d.]+)mu")
 _LARGE: Final = set("\u2211\u220f\u2210\u22c0\u22c1\u22c2\u22c3\u2a00\u2a01\u2a02\u2a04\u2a06")
@@ -56,6 +77,7 @@ def finish(tree: Any) -> None:
         if element.tag == "mtable":
             _finish_table(element)
         elif len(element) > 1 and element.tag not in _SCRIPTS:
+            _negate(element)
             _space_functions(element)
     _place_number(tree)
 
@@ -69,10 +91,19 @@ def _finish_text(element: Any) -> None:
         return
     text = html.unescape(raw)
     if element.tag != "mtext":
+        text = text[1:] if text in {r"\{", r"\}", r"\|"} else text
         _refuse_syntax(raw, text)
     element.text = _change_variant(element, raw, text)
-    if element.tag == "mo":
-        element.text = "\u2212" if text == "-" else element.text
+    if element.tag == "mi" and text in _BRACKETS:
+        element.tag = "mo"
+        element.attrib.update(stretchy="false", fence="true")
+    elif element.tag == "mi" and text in _OPERATORS:
+        element.tag, element.text = "mo", _LOOKALIKES.get(text, text)
+    elif element.tag == "mo" and text in _IDENTIFIERS:
+        element.tag = "mi"
+        element.attrib.clear()
+    elif element.tag == "mo" and "accent" not in element.attrib:
+        element.text = text if "stretchy" in element.attrib else _LOOKALIKES.get(text, text)
         if len(text) > 1 and text.replace("\u00a0", "").isalpha():
             _make_function(element)
 
@@ -132,6 +163,14 @@ def _finish_attributes(element: Any) -> None:
 
 def _takes_limits(base: Any) -> bool:
     return base.tag == "mo" and (base.text in _LARGE or base.get("movablelimits") == "true")
+
+
+def _negate(row: Any) -> None:
+    r"""Strike the relation after a \not; latex2mathml writes a bar before it."""
+    for one, other in list(pairwise(row)):
+        if one.tag == "mpadded" and "".join(one.itertext()) == _NOT and other.tag == "mo":
+            row.remove(one)
+            other.text = unicodedata.normalize("NFC", f"{other.text}\u0338")
 
 
 def _is_function(element: Any) -> bool:

@@ -20,7 +20,7 @@ _TOKEN: Final = re.compile(r"\\(?:[a-zA-Z]+\*?|.)|[{}]|%[^\n]*\n?|[^\\{}%]+|\\",
 # What latex2mathml sets right as it stands needs none of this.
 _NEEDED: Final = re.compile(
     r"\\(?:text|[mhf]box|emph|tag|label|nonumber|notag|(?:eq)?ref|\\|cr|begin|end|operatorname|"
-    r"verb|href|style|class|cssId|color|left|right|newline|substack|hfill|mathop)|%|\^\*|~"
+    r"verb|arg|href|style|class|cssId|color|left|right|newline|substack|hfill|mathop)|%|\^\*|~"
 )
 _ENVIRONMENTS: Final = {
     "equation": "",
@@ -108,6 +108,7 @@ class _Rewriter:
             r"\operatorname": self._write_operator_name,
             r"\operatorname*": self._write_operator_name_star,
             r"\color": self._write_color,
+            r"\arg": lambda: self._out.append(r"\operatorname{arg}"),
             **dict.fromkeys((r"\href", r"\style", r"\class", r"\cssId"), self._leave_out_argument),
         }
 
