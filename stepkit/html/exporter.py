@@ -17,6 +17,7 @@ from stepkit.html.formulas import Formulas
 from stepkit.html.highlight import Highlighted, Highlighter
 from stepkit.html.markdown import Markdown
 from stepkit.html.outputs import KEY
+from stepkit.html.own_colours import has_own_colours
 from stepkit.html.prepare_notebook import prepare_outputs
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class PageExporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
         """Render Markdown with the attachments of its cell."""
-        return self._markdown(source, context.get("cell", {}).get("attachments", {}))
+        markup = self._markdown(source, context.get("cell", {}).get("attachments", {}))
+        return f'<div class="stepkit-paper">{markup}</div>' if has_own_colours(markup) else markup
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         """Yield nbconvert's filters, with replacements for the slow ones."""
@@ -189,6 +191,8 @@ def _finish_output(markup: str, output: Any) -> str:
     head, rest = markup[:_MAX_OPENING], markup[_MAX_OPENING:]
     head = head.replace('<div class="jp-Rendered', '<div tabindex="0" class="jp-Rendered', 1)
     page = output.get(KEY) or {"alt": "", "note": ""}
+    if has_own_colours(str(output.get("data", {}).get("text/html", ""))):
+        head = head.replace('class="jp-Rendered', 'class="stepkit-paper jp-Rendered', 1)
     if page["alt"] and not {"text/html", "text/markdown", "text/plain"} & output["data"].keys():
         head = head.replace("<img ", f'<img alt="{html.escape(page["alt"])}" ', 1)
     note = f'<p class="stepkit-note">{html.escape(page["note"])}</p>\n' if page["note"] else ""

@@ -82,7 +82,7 @@ def render(
             trusted=trust_scripts,
         )
         rendered = exporter.render(page.notebook, name=name, top=page.top, trusted=trust_scripts)
-        yield from page_head.add_head(rendered, trusted=trust_scripts)
+        yield from page_head.add_head(rendered, trusted=trust_scripts, dark=template == "lab")
     except (*known, AttributeError, TypeError) as error:
         fault = ipynb.first_fault(nb)
         if not fault and not isinstance(error, known):

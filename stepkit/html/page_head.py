@@ -30,13 +30,15 @@ _START: Final = re.compile(
 _MAX_BEFORE_HEAD: Final = 1000  # characters
 
 
-def add_head(pieces: Iterable[str], *, trusted: bool) -> Iterator[str]:
+def add_head(pieces: Iterable[str], *, trusted: bool, dark: bool) -> Iterator[str]:
     """Yield the page with our elements first in its head, before anything of the notebook.
 
-    The output of a template that writes no head gets a doctype, too.
+    The output of a template that writes no head gets a doctype, too. With ``dark``, a reader who
+    prefers a dark scheme gets one: the template must take its colours from JupyterLab's variables.
     """
     policy = _TRUSTED_POLICY if trusted else _POLICY
-    style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    sheets = ["page.css", "dark.css"] if dark else ["page.css"]
+    style = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in sheets)
     script = (_TEMPLATES / "modules.js").read_text(encoding="utf-8") if trusted else ""
     head = (
         '<meta charset="utf-8">\n'

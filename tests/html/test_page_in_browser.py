@@ -10,9 +10,10 @@ from typing import Any
 
 import loopback
 import pytest
+from browsers import chromium, opened, violations
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell
-from pages import LEFT_OPEN, display_cell, render
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from pages import LEFT_OPEN, PNG, display_cell, render
 
 pytestmark = pytest.mark.slow
 
@@ -209,3 +210,60 @@ def test_formulas_are_laid_out_and_anchors_scroll_to_their_cells(tmp_path: Path)
     (body,) = open_in_browser(path, "#cell-3").select("body")
 
     assert (body["data-tall"], body["data-scrolled"]) == ("true", "true")
+
+
+def coloured_cells() -> list[Any]:
+    names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"]
+    text = "".join(
+        f"\x1b[{code}m{name}\x1b[0m "
+        for base in (30, 40, 90, 100)
+        for code, name in enumerate(names, base)
+    )
+    text += "\x1b[7minverse\x1b[0m \x1b[38;5;17mnavy\x1b[0m"
+    text += " \x1b[48;5;226mground\x1b[0m \x1b[32;43m1\x1b[0m"
+    source = "@a\ndef f(x: int):\n    '''Doc.'''\n    # note\n    return f'{x}' + 1.5 or None\n%ls"
+    alert = '<div class="alert alert-info">An alert with <code>code</code></div>'
+    table = "| a | b |\n|---|---|\n| 1 | `2` |\n\n> quoted\n\n```python\nx = 'a'  # b\n```\n\n![](http://h/x)"
+    failed = {"papermill": {"status": "failed"}}
+    printed = [new_output("stream", name=name, text=text) for name in ("stdout", "stderr")]
+    error = new_output("error", ename="E", evalue="e", traceback=["\x1b[31mE\x1b[39m", text])
+    return [
+        new_markdown_cell(table),
+        new_markdown_cell(alert),
+        new_markdown_cell("<span style='color:navy'>navy</span> and `code`"),
+        new_code_cell(source, execution_count=1, outputs=printed),
+        display_cell({"text/html": "<table><tr><th>a</th></tr><tr><td>b</td></tr></table>"}),
+        display_cell(
+            {"text/html": "<p style='background:yellow'>a</p><p style='color:navy'>b</p>"}
+        ),
+        display_cell({"image/png": PNG}),
+        display_cell({"application/geo+json": {}}),
+        new_code_cell("fails", outputs=[error], metadata=failed),
+    ]
+
+
+def test_the_dark_scheme_can_be_read_and_is_not_printed(tmp_path: Path) -> None:
+    if not BROWSER:
+        pytest.skip("there is no Chromium")
+    path = tmp_path / "page.html"
+    path.write_text(render(*coloured_cells()))
+    ground = "getComputedStyle(document.querySelector('body')).backgroundColor"
+    image = "getComputedStyle(document.querySelector('.jp-RenderedImage img')).backgroundColor"
+
+    with (
+        chromium() as browser,
+        opened(browser, path.as_uri(), color_scheme="dark") as (page, heard),
+    ):
+        found = [line for line in violations(page) if line.startswith("color-contrast")]
+        assert found == []
+        assert (page.evaluate(ground), page.evaluate(image)) == (
+            "rgb(13, 15, 18)",
+            "rgb(255, 255, 255)",
+        )
+        page.set_viewport_size({"width": 360, "height": 780})
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate(ground) != "rgb(13, 15, 18)"
+        page.emulate_media(media="screen", color_scheme="light")
+        assert page.evaluate(ground) != "rgb(13, 15, 18)"
+        assert heard == []
