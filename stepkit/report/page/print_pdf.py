@@ -10,7 +10,7 @@ from typing import Final
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.system import atomic_files, process
 
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _LONGEST: Final = 120.0  # seconds; a page takes two
 
 
@@ -38,6 +38,11 @@ def print_pdf(page: Path, pdf: Path) -> None:
                 # A container without privileges has no place for its sandbox; the page's policy
                 # lets no script run but our own.
                 "--no-sandbox",
+                # The page needs no network, and Chromium would ask for updates of its own.
+                "--host-resolver-rules=MAP * ~NOTFOUND",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--no-first-run",
                 "--disable-dev-shm-usage",
                 f"--user-data-dir={directory}/profile",
                 "--no-pdf-header-footer",

@@ -2,11 +2,13 @@
 
 import os
 import stat
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import run_records
 from browsers import CHROMIUM
+from loopback import Handler, running
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.report.page import print_pdf, report_page
@@ -52,3 +54,24 @@ def test_a_page_is_printed(page: Path) -> None:
 
     assert page.with_name("a.pdf").read_bytes().startswith(b"%PDF-")
     assert not list(page.parent.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="not run: there is no Chromium")
+def test_what_is_printed_loads_nothing_and_runs_no_script(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Page(Handler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(200)
+
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Page)) as server:
+        page, url = tmp_path / "page.html", f"http://127.0.0.1:{server.server_port}"
+        script = f"<script>fetch('{url}/script', {{mode: 'no-cors'}})</script>"
+        page.write_text(f"<img src='{url}/image'>{script}<p>text")
+
+        print_pdf.print_pdf(page, tmp_path / "a.pdf")
+
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+    assert asked == []
