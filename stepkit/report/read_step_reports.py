@@ -23,6 +23,7 @@ Declarations = Callable[[str], InReport]  # by the name of a step
 
 _POLL: Final = 0.5  # seconds between two looks at reports that are not finished
 _SCHEMAS: Final = Path(__file__).parent
+_LARGEST: Final = 64 << 20  # bytes of a report; that of 10,000 cells has a tenth of it
 
 
 def load_ended(
@@ -121,6 +122,8 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
     try:
         if not path.is_file():  # a pipe would block for ever
             raise ValueError("it is not a regular file")  # noqa: TRY301
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST >> 20} MiB")  # noqa: TRY301
         # Python reads NaN and Infinity, which JSON lacks: as text, they do not pass for numbers.
         data = json.loads(path.read_bytes(), parse_constant=str)
         _check(data, "step_report")

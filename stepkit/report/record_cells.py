@@ -35,7 +35,7 @@ def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
         "injected": _injected(cell),
         "status": status,
         "start_ms": None if zero is None or began is None else zero + began,
-        "duration_ms": unchecked_values.milliseconds(cell["seconds"]),
+        "duration_ms": unchecked_values.duration(cell["seconds"]),
         "gpu_peak": unchecked_values.whole(cell.get("gpu_peak")),
         "gpu_change": unchecked_values.whole(cell.get("gpu_change")),
         "rss_peak": unchecked_values.whole(cell.get("rss_peak")),

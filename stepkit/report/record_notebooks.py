@@ -159,7 +159,7 @@ def _said(source: Source, what: str, status: NotebookStatus) -> str:
 
 
 def _duration(item: Mapping[str, Any]) -> int | None:
-    return unchecked_values.milliseconds(item.get("seconds")) if item.get("seconds") else None
+    return unchecked_values.duration(item.get("seconds")) if item.get("seconds") else None
 
 
 def _attempts(entry: Entry) -> list[AttemptJson]:
@@ -170,7 +170,7 @@ def _attempts(entry: Entry) -> list[AttemptJson]:
             "status": unchecked_values.line(attempt["status"]),
             "reason": unchecked_values.line(attempt.get("reason")),
             "message": unchecked_values.line(attempt["message"]),
-            "duration_ms": unchecked_values.milliseconds(attempt["seconds"]) or 0,
+            "duration_ms": unchecked_values.duration(attempt["seconds"]) or 0,
             "gpu_peak": unchecked_values.whole(attempt.get("gpu_peak")),
         }
         for attempt in entry.output("attempts") or ()

@@ -68,7 +68,7 @@ def _case(case: dict[str, Any], status: Status) -> TestJson:
     return {
         "name": unchecked_values.line(case.get("name")),
         "status": own if own in _STATUSES else status,
-        "duration_ms": unchecked_values.milliseconds(case.get("seconds")),
+        "duration_ms": unchecked_values.duration(case.get("seconds")),
         "message": unchecked_values.text(case.get("message")),
         "text": unchecked_values.text(case.get("text")),
         "allowed": case.get("allowed") is True,

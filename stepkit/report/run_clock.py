@@ -62,4 +62,4 @@ def length(entry: Entry) -> int | None:
     """Return how many milliseconds a step took, None where it did not end or left no report."""
     if not entry.data or entry.unfinished:
         return None
-    return unchecked_values.milliseconds(entry.seconds)
+    return unchecked_values.duration(entry.seconds)

@@ -54,6 +54,12 @@ def milliseconds(seconds: Any) -> int | None:
     return None if found is None else round(found * 1000)
 
 
+def duration(seconds: Any) -> int | None:
+    """Return a length in seconds as whole milliseconds, None for a negative one or no number."""
+    found = milliseconds(seconds)
+    return found if found is not None and found >= 0 else None
+
+
 def objects(value: Any) -> list[dict[str, Any]]:
     """Return the objects in a list, none for another type."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -40,6 +40,18 @@ def test_a_time_that_is_none_leaves_the_step_without_a_place_on_the_clock(tmp_pa
     assert (record["steps"][0]["start_ms"], record["steps"][0]["duration_ms"]) == (None, 1000)
 
 
+def test_a_clock_that_was_set_back_leaves_steps_and_cells_without_a_length(tmp_path: Path) -> None:
+    cells = [cell(1, seconds=-2.0), cell(2, seconds=2.0)]
+    outputs = {"cells": cells, "cells-total": 2, "cells-run": 2}
+    write_report(tmp_path / "reports", "execute-notebook", seconds=-5, outputs=outputs)
+
+    record = summarized(tmp_path)
+
+    assert (record["steps"][0]["duration_ms"], record["duration_ms"]) == (None, 0)
+    assert [found["duration_ms"] for found in record["notebooks"][0]["cells"]] == [None, 2000]
+    assert "| 2 | 2.0 s | 100 % |" in (tmp_path / "artifacts/STEP_SUMMARY.md").read_text()
+
+
 def test_an_expected_step_without_a_report_is_a_step_that_did_not_run(tmp_path: Path) -> None:
     write_report(tmp_path / "reports", "git-clone")
 
