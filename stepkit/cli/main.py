@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 import stepkit
+from stepkit import redaction
 from stepkit.cli import (
     cache_dirs,
     commands,
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     step = commands.COMMANDS[args.step]
     secrets = flags.secrets(step.Options, os.environ)
     for variable in SECRET_VARIABLES | secrets.keys():  # no child inherits one
-        os.environ.pop(variable, None)
+        redaction.register(os.environ.pop(variable, ""))
     try:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
@@ -158,19 +159,25 @@ def _finish(result: StepResult, to: Destinations, log_format: str) -> int:
     """Write results and report, say how the step ended, and return its exit code."""
     stop_requests.take()
     result = write_outcome.write(result, to)
-    if printed := standard_output.text(result, to):
-        _print(printed, sys.stdout)
     command = commands.COMMANDS.get(result.step)
-    if result.exit_code or command is None or not run_step.answers(command):
+    answers = command is not None and run_step.answers(command)
+    if printed := standard_output.text(result, to):
+        lost = _print(printed, sys.stdout)
+        if lost and (to.stdout or answers):
+            result = write_outcome.fail(result, to, lost)
+    if result.exit_code or not answers:
         _print(verdict_line.spell(result, log_format, to.secrets), sys.stderr)
     return result.exit_code or 0
 
 
-def _print(line: str, stream: TextIO | None) -> None:
-    """Print a line; a reader that has gone, or a full disk, does not change the verdict."""
+def _print(line: str, stream: TextIO | None) -> StepError | None:
+    """Print a line; return why a disk does not have it. A reader that has gone needs none."""
     try:
         print(line, file=stream, flush=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         devnull = os.open(os.devnull, os.O_WRONLY)
         if stream is not None:
             os.dup2(devnull, stream.fileno())  # or Python complains of the rest at its exit
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            return os_errors.explain("cannot write to stdout", error)
+    return None

@@ -49,6 +49,11 @@ def write(result: StepResult, to: Destinations) -> StepResult:
     return result
 
 
+def fail(result: StepResult, to: Destinations, problem: StepError) -> StepResult:
+    """Write that a step failed whose report or answer on stdout was lost."""
+    return write(_failed(result, [problem]), to)
+
+
 def _failed(result: StepResult, problems: Sequence[StepError]) -> StepResult:
     if not result.exit_code:
         problem, *problems = problems

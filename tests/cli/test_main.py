@@ -193,6 +193,47 @@ def test_a_closed_stdout_or_stderr_does_not_change_the_verdict(
     assert (tmp_path / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("command", ["explain", "collect-artifacts --json --report report.json"])
+def test_an_answer_that_a_full_disk_loses_is_a_failure(tmp_path: Path, command: str) -> None:
+    given = "--artifacts ." if "json" in command else ""
+
+    script = f"{sys.executable} -P -m stepkit {command} {given} > /dev/full"
+    done = run("bash", "-c", script, cwd=tmp_path)
+
+    assert done.returncode == 4
+    assert "error: cannot write to stdout: No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    if given:
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert (report["status"], report["reason"]) == ("failed", "disk-full")
+        assert report["message"].endswith("the step itself succeeded")
+
+
+def test_an_answer_whose_reader_has_gone_is_given(tmp_path: Path) -> None:
+    script = f"set -o pipefail; {sys.executable} -P -m stepkit schema run | true"
+
+    done = run("bash", "-c", script, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_secrets_of_other_steps_are_masked_as_well(
+    register: Register,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GIT_TOKEN", "tok-of-another")
+    register(raising(UserCodeError("denied: tok-\x1b[31mof-another and tok-of-another")))
+
+    assert cli.main(["greet", "--name=x", f"--report={tmp_path}/report.json"]) == 3
+
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err, (tmp_path / "report.json").read_text()):
+        assert "denied: *** and ***" in text
+        assert "of-another" not in text
+
+
 @pytest.mark.parametrize(
     ("action", "code", "status"),
     [(signal.SIG_DFL, 129, "cancelled"), (signal.SIG_IGN, 0, "succeeded")],
