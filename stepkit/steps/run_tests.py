@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -38,7 +38,7 @@ from stepkit.test_suite import (
     stage_inputs,
     verdict,
 )
-from stepkit.test_suite.installers import MissingPlugins, Packages
+from stepkit.test_suite.installers import Packages
 from stepkit.test_suite.outcome_totals import (
     Allowance,
     Counts,
@@ -90,16 +90,13 @@ class Options:
     ] = None
     environment_cache: Annotated[
         Path | None,
-        "directory that keeps environments for all runs, in place of --environment; one is used "
-        "again if it was made from the same lock or, on the same day, from the same requirements",
+        "directory that keeps environments for all runs, by the lock that they were made from",
     ] = None
     extra_packages: Annotated[tuple[str, ...], "packages to install on top"] = ()
-    missing_plugins: Annotated[
-        MissingPlugins,
-        "pytest, pytest-cov and pytest-html that the repository does not name; add: install "
-        "stepkit's versions into the environment; without: run without coverage or the HTML page; "
-        "fail: fail",
-    ] = "add"
+    with_coverage: Annotated[
+        bool, "measure coverage, by pytest-cov; it is added if the repository does not name it"
+    ] = True
+    with_html: Annotated[bool, "write the HTML page, by pytest-html, added in the same way"] = True
     pytest_args: Annotated[
         tuple[str, ...], "further arguments for pytest, each as --pytest-args=-x"
     ] = ()
@@ -118,7 +115,16 @@ class Options:
     attempts: Annotated[int, "how often to try to install when the network fails"] = 3
 
 
-def _environment(options: Options) -> Path:
+def _environments(options: Options) -> list[Path]:
+    """Return where the tests' environment may be: beside the checkout, and in the cache."""
+    found = [_own_environment(options)]
+    with suppress(StepError):  # the run itself says what is wrong
+        packages = _packages(options, Path(os.path.realpath(options.checkout)))
+        found += environment.in_cache(packages, options.environment_cache)
+    return found
+
+
+def _own_environment(options: Options) -> Path:
     checkout = Path(os.path.realpath(options.checkout))
     beside = checkout.with_name(f".{checkout.name}.environment")
     return Path(os.path.abspath(options.environment or beside))  # noqa: PTH100 - follows no link
@@ -133,7 +139,7 @@ class Outputs:
     )
     resumable: ClassVar[Resumable] = Resumable(
         directories=lambda options: [options.checkout],
-        environments=lambda options: [_environment(options)],
+        environments=_environments,
         except_with=("only-prepare",),
     )
 
@@ -172,9 +178,8 @@ def run(options: Options) -> Outputs:
         raise ConfigurationError(
             f"the suffix {options.suffix!r} contains a slash: it is a part of a file's name"
         )
-    # Absolute, without following a symbolic link.
-    artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100
-    own = _environment(options)
+    artifacts = Path(os.path.abspath(options.artifacts))  # noqa: PTH100 - follows no link
+    own = _own_environment(options)
     reports = Reports.within(artifacts, options.suffix)
     planned = () if options.only_prepare else stage_inputs.plan(options.inputs, options.input_names)
     if planned:
@@ -187,9 +192,8 @@ def run(options: Options) -> Outputs:
         held.enter_context(locks.locked(checkout.with_name(f".{checkout.name}.run-tests.lock")))
         if not options.only_prepare:
             reports.clear()
-        made = held.enter_context(
-            environment.ready(packages, cache=options.environment_cache, own=own)
-        )
+        ready = environment.ready(packages, cache=options.environment_cache, own=own)
+        made = held.enter_context(ready)
         if options.only_prepare:
             return Outputs(
                 installer=made.choice.installer,
@@ -208,7 +212,7 @@ def _packages(options: Options, checkout: Path) -> Packages:
         choice=installers.choose(options.installer, checkout, options.extra_packages),
         checkout=checkout,
         extra=options.extra_packages,
-        plugins=options.missing_plugins,
+        plugins=pytest.plugins(coverage=options.with_coverage, html=options.with_html),
         timeout=options.install_timeout,
         attempts=options.attempts,
     )
@@ -223,7 +227,7 @@ def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Enviro
             reports,
             marker=options.marker,
             arguments=options.pytest_args,
-            without=made.without,
+            plugins=made.plugins,
             timeout=options.timeout,
         )
     except Cancelled as stop:

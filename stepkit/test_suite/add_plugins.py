@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib import metadata
 from pathlib import Path
@@ -13,22 +14,30 @@ from stepkit.system import atomic_files
 from stepkit.test_suite import pytest, venv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+logger = logging.getLogger(__name__)
 
 VERSIONS: Final = Path(__file__).with_name("plugin_versions.txt")  # made by `make generated`
 
 
 def add_missing(
-    checkout: Path, environment: Path, install: Callable[..., None], *, timeout: float
-) -> list[str]:
-    """Install what is missing of :data:`pytest.PLUGINS`, in stepkit's versions; return the names.
+    plugins: Collection[str],
+    checkout: Path,
+    environment: Path,
+    *,
+    install: Callable[..., None],
+    timeout: float,
+) -> None:
+    """Install what is missing of ``plugins`` (of :data:`pytest.PLUGINS`), in stepkit's versions.
 
     ``install`` is that of pip or uv. No package that is there is changed. Raises
     :class:`ConfigurationError` when they do not fit together.
     """
-    missing = pytest.find_missing(venv.python_in(environment))
+    missing = pytest.find_missing(venv.python_in(environment), plugins)
     if not missing:
-        return []
+        return
+    logger.info("the repository does not name %s: adding", ", ".join(missing))
     there = {_spelled(name): version for name, version in _installed(environment)}
     wanted = dict(line.split("==") for line in VERSIONS.read_text().split() if "==" in line)
     with TemporaryDirectory(prefix="stepkit-plugins-") as scratch:
@@ -38,15 +47,13 @@ def add_missing(
         try:
             install(checkout, environment, [*missing, "-c", str(constraints)], timeout=timeout)
         except ConfigurationError as error:
-            names = ", ".join(missing)
+            them = "it" if len(missing) == 1 else "them"
             raise ConfigurationError(
-                f"{names} cannot be added to the repository's packages: {error}: name "
-                f"{'it' if len(missing) == 1 else 'them'} in its test dependencies, or use "
-                "--missing-plugins without",
+                f"{', '.join(missing)} cannot be added to the repository's packages: {error}: "
+                f"name {them} in its test dependencies",
                 reason=error.reason,
                 evidence=error.evidence,
             ) from error
-    return missing
 
 
 def _installed(environment: Path) -> list[tuple[str, str]]:

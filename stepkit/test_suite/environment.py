@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """One that is ready: its Python, what made it, and the plugins of pytest that it lacks."""
+    """One that is ready: its Python, what made it, and the plugins of pytest that it has."""
 
     python: Path
     choice: Choice
-    without: Sequence[str]
+    plugins: Sequence[str]
 
 
 @contextmanager
@@ -41,13 +41,11 @@ def ready(packages: Packages, *, cache: Path | None, own: Path) -> Iterator[Envi
         if packages.choice.installer == "none":
             yield _make(packages, own)
             return
-        made = None
-        if cache and (key := packages.cache_key):
-            using = environment_cache.using(
-                cache.absolute(), key, lambda path: _make(packages, path)
-            )
+        made, cached = None, in_cache(packages, cache)
+        for path in cached:
+            using = environment_cache.using(path, lambda path: _make(packages, path))
             made = held.enter_context(using)
-        elif cache:
+        if cache and not cached:
             logger.info("the environment is not cached: its packages depend on further files")
         if made is None:
             held.enter_context(locks.locked(own.with_name(f".{own.name.lstrip('.')}.lock")))
@@ -55,9 +53,13 @@ def ready(packages: Packages, *, cache: Path | None, own: Path) -> Iterator[Envi
         yield made
 
 
+def in_cache(packages: Packages, cache: Path | None) -> list[Path]:
+    """Return the directory of the environment that :func:`ready` yields of ``cache``, if any."""
+    key = packages.cache_key(cache) if cache else None
+    return [cache.absolute() / key] if cache and key else []
+
+
 def _make(packages: Packages, directory: Path) -> Environment:
     python, choice = installers.prepare(packages, directory)
-    without = pytest.check(python, choice.installer, without=packages.plugins == "without")
-    if without:
-        logger.warning("not installed: %s: the report is missing", ", ".join(without))
-    return Environment(python=python, choice=choice, without=without)
+    pytest.check(python, choice.installer, packages.plugins)
+    return Environment(python=python, choice=choice, plugins=packages.plugins)

@@ -53,14 +53,14 @@ class Entry:
 
 
 @contextmanager
-def using(cache: Path, key: str, make: Callable[[Path], Made]) -> Iterator[Made | None]:
-    """Yield what ``make`` returns for the environment of ``key``, which stays during the block.
+def using(environment: Path, make: Callable[[Path], Made]) -> Iterator[Made | None]:
+    """Yield what ``make`` returns for ``environment``, CACHE/KEY, which stays during the block.
 
     ``make`` gets the environment's path and makes it unless it is complete; its errors pass. One
     process at a time makes it, and the others wait. Yields None where the cache cannot be used: it
     cannot be written, or the environment is damaged while other tests run in it. The log says why.
     """
-    entry = Entry(path=cache / key, used=0.0)
+    entry = Entry(path=environment, used=0.0)
     with ExitStack() as use:
         made = None
         with ExitStack() as making:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 Installer = Literal["poetry", "uv", "pip", "none"]
 Source = Literal["poetry.lock", "uv.lock", "requirements", "nothing"]
-MissingPlugins = Literal["add", "without", "fail"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice
 
 @dataclass(frozen=True, kw_only=True)
 class Packages:
-    """What an environment is made from; ``plugins`` says what becomes of missing plugins.
+    """What an environment is made from, ``plugins`` of pytest included.
 
     ``timeout`` (s) is for each command that installs.
     """
@@ -75,7 +75,7 @@ class Packages:
     choice: Choice
     checkout: Path
     extra: Sequence[str] = ()
-    plugins: MissingPlugins = "add"
+    plugins: Sequence[str] = ()
     timeout: float = 900.0
     attempts: int = 1
 
@@ -88,11 +88,11 @@ class Packages:
         reason = f"{choice.reason}; {choice.instead}, by its hashes, made the environment before"
         return [choice, Choice(installer=choice.instead, source="poetry.lock", reason=reason)]
 
-    @property
-    def cache_key(self) -> str | None:
-        """A digest of all that the environment is made from, None if that cannot be known.
+    def cache_key(self, cache: Path) -> str | None:
+        """Return a digest of all that the environment is made from, None if that cannot be known.
 
-        Where no lock says which versions to install, they are chosen anew each day.
+        It holds for one path of ``cache``, because scripts in an environment name its path. Where
+        no lock says which versions to install, they are chosen anew each day.
         """
         if pyproject.refers_elsewhere(self.checkout, self.extra):
             return None
@@ -100,14 +100,16 @@ class Packages:
         locked = locked and all("==" in package for package in self.extra)
         day = "" if locked else f"{datetime.now(UTC):%Y-%m-%d}"
         digests = [self.digest(maker) for maker in self.makers]
-        return hashlib.sha256(json.dumps([*digests, day]).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([*digests, os.path.realpath(cache), day]).encode()
+        ).hexdigest()
 
     def digest(self, maker: Choice) -> str:
         """Return a digest of the files, packages and options that ``maker`` installs from."""
         files = pyproject.described_by(self.checkout)
         content = {path.name: atomic_files.sha256(path) for path in files}
         python = [sys.version, sys.base_prefix, platform.machine(), platform.libc_ver()]
-        plugins = add_plugins.VERSIONS.read_text() if self.plugins == "add" else ""
+        plugins = [*self.plugins, add_plugins.VERSIONS.read_text() if self.plugins else ""]
         made_from = [maker.installer, maker.source, *python, content, list(self.extra), plugins]
         made_from += venv.index_variables()
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
@@ -216,7 +218,7 @@ def _install(maker: Choice, packages: Packages, environment: Path) -> None:
 
 def _try_to_install(maker: Choice, packages: Packages, environment: Path) -> None:
     checkout, timeout = packages.checkout, packages.timeout
-    on_top = bool(packages.extra) or (packages.plugins == "add" and not uv.program())
+    on_top = bool(packages.extra) or (bool(packages.plugins) and not uv.program())
     with_pip = maker.installer == "pip" or (
         maker.installer == "poetry" and on_top and pip.available()
     )
@@ -235,10 +237,10 @@ def _try_to_install(maker: Choice, packages: Packages, environment: Path) -> Non
                 install(checkout, environment, arguments, timeout=timeout)
     if packages.extra:
         install(checkout, environment, packages.extra, timeout=timeout)
-    if packages.plugins == "add" and (with_pip or uv.program()):
-        added = add_plugins.add_missing(checkout, environment, install, timeout=timeout)
-        if added:
-            logger.info("the repository does not name %s: added", ", ".join(added))
+    if packages.plugins and (with_pip or uv.program()):
+        add_plugins.add_missing(
+            packages.plugins, checkout, environment, install=install, timeout=timeout
+        )
 
 
 def _requirement_arguments(choice: Choice, checkout: Path, scratch: Path) -> list[str]:

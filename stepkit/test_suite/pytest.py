@@ -18,7 +18,7 @@ from stepkit.system import atomic_files, process
 from stepkit.test_suite import record_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from stepkit.system.process import Completed
     from stepkit.test_suite.record_outcomes import Recorded
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLUGINS: Final = {"pytest": "pytest", "pytest_cov": "pytest-cov", "pytest_html": "pytest-html"}
+REPORTS: Final = {"--with-coverage": "pytest-cov", "--with-html": "pytest-html"}
 
 _PROBE_SECONDS: Final = 120.0  # importing pytest from a slow disk may take a minute
 
@@ -52,6 +53,12 @@ for name in sys.argv[1:]:
         errors[name] = f"{type(error).__name__}: {error}"
 print("stepkit-probe " + json.dumps({"prefix": sys.prefix, "errors": errors}))
 """
+
+
+def plugins(*, coverage: bool, html: bool) -> list[str]:
+    """Return what of :data:`PLUGINS` is needed, for coverage and for an HTML page if wanted."""
+    wanted = {"pytest-cov": coverage, "pytest-html": html}
+    return [name for name in PLUGINS.values() if wanted.get(name, True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,56 +104,51 @@ def environment(python: Path) -> dict[str, str]:
     return env
 
 
-def find_missing(python: Path) -> list[str]:
-    """Return which of :data:`PLUGINS` are not installed for ``python``, by package name.
+def find_missing(python: Path, plugins: Collection[str]) -> list[str]:
+    """Return which of ``plugins`` (of :data:`PLUGINS`) are not installed for ``python``.
 
     Raises a :class:`ConfigurationError` when ``python`` does not run in its own environment.
     """
-    return _not_installed(_import_plugins(python))
+    absent = "ModuleNotFoundError: No module named '{}'"
+    errors = _import_plugins(python, plugins)
+    return [PLUGINS[name] for name, error in errors.items() if error == absent.format(name)]
 
 
-def check(python: Path, installer: str, *, without: bool = False) -> list[str]:
-    """Make sure that ``python`` runs in its own environment and has pytest and the plugins.
+def check(python: Path, installer: str, plugins: Collection[str]) -> None:
+    """Make sure that ``python`` runs in its own environment and has ``plugins``.
 
-    Returns the plugins that it runs without: those that are not installed, if ``without``. Raises
-    a :class:`ConfigurationError` that names what is missing and the remedy.
+    Raises a :class:`ConfigurationError` that names what is missing and the remedy.
     """
-    errors = _import_plugins(python)
-    left_out = [name for name in _not_installed(errors) if name != "pytest"] if without else []
-    broken = {PLUGINS[module]: error for module, error in errors.items()}
-    broken = {name: error for name, error in broken.items() if name not in left_out}
-    if not broken:
-        return left_out
-    names = " ".join(broken)
+    errors = _import_plugins(python, plugins)
+    if not errors:
+        return
+    names = [PLUGINS[module] for module in errors]
     if installer == "none":
-        remedy = f"install {names} beside stepkit, or choose another --installer"
+        remedy = f"install {' '.join(names)} beside stepkit, or choose another --installer"
     else:
         remedy = (
-            f"add {'it' if len(broken) == 1 else 'them'} to the repository's test "
-            f"dependencies, or pass --extra-packages {names}"
+            f"add {'it' if len(names) == 1 else 'them'} to the repository's test "
+            f"dependencies, or pass --extra-packages {' '.join(names)}"
         )
-    if "pytest" not in broken and not without:
-        remedy += ", or use --missing-plugins without"
+    without = [f"{flag} false" for flag, name in REPORTS.items() if name in names]
+    if without and "pytest" not in names:
+        remedy += f", or do without: {' '.join(without)}"
     raise ConfigurationError(
-        f"{', '.join(broken)} cannot be imported in the tests' environment "
-        f"({next(iter(broken.values()))}; {python}): {remedy}",
+        f"{', '.join(names)} cannot be imported in the tests' environment "
+        f"({next(iter(errors.values()))}; {python}): {remedy}",
         reason=Reason.NOT_FOUND,
     )
 
 
-def _not_installed(errors: Mapping[str, str]) -> list[str]:
-    absent = "ModuleNotFoundError: No module named '{}'"
-    return [PLUGINS[name] for name, error in errors.items() if error == absent.format(name)]
-
-
-def _import_plugins(python: Path) -> dict[str, str]:
-    """Return the error of each module of :data:`PLUGINS` that ``python`` cannot import."""
+def _import_plugins(python: Path, plugins: Collection[str]) -> dict[str, str]:
+    """Return the error of each module of ``plugins`` that ``python`` cannot import."""
+    modules = [module for module, name in PLUGINS.items() if name in plugins]
     with (
         atomic_files.explaining("cannot make a temporary directory"),
         TemporaryDirectory(prefix="stepkit-pytest-") as empty,  # no file of the checkout shadows
     ):
         done = process.run(
-            [python, "-P", "-c", _PROBE, *PLUGINS],
+            [python, "-P", "-c", _PROBE, *modules],
             cwd=Path(empty),
             env=environment(python),
             timeout=_PROBE_SECONDS,
@@ -172,12 +174,12 @@ def run(
     *,
     marker: str,
     arguments: Sequence[str],
-    without: Collection[str],
+    plugins: Collection[str],
     timeout: float,
 ) -> tuple[Completed, Recorded | None]:
     """Run the tests of ``checkout`` that carry ``marker`` (all, if empty), within ``timeout`` s.
 
-    ``without`` are the plugins of :data:`PLUGINS` that are not there: their reports are missing.
+    Of the reports, those are written whose plugins are among ``plugins``.
     What pytest prints goes to ``reports.log`` and to our log, line by line. The second value says
     which tests ran; it is None if pytest did not end normally.
     """
@@ -208,7 +210,7 @@ def run(
         env["COVERAGE_FILE"] = str(Path(scratch, "coverage"))
         chosen = [*(["-m", marker] if marker else []), *arguments]
         done = process.run(
-            [python, "-m", "pytest", *_arguments(checkout, reports, chosen, without)],
+            [python, "-m", "pytest", *_arguments(checkout, reports, chosen, plugins)],
             cwd=checkout,
             env=env,
             timeout=timeout,
@@ -218,7 +220,7 @@ def run(
 
 
 def _arguments(
-    checkout: Path, reports: Reports, chosen: Sequence[str], without: Collection[str]
+    checkout: Path, reports: Reports, chosen: Sequence[str], plugins: Collection[str]
 ) -> Iterator[str]:
     """Yield the arguments; ours come last where the last one wins, so that reports are found."""
     if not _has_configuration(checkout):  # pytest would search the directories above
@@ -228,9 +230,9 @@ def _arguments(
     yield from ("-p", record_outcomes.PLUGIN, "-p", "no:cacheprovider", "--color=no")
     # The family xunit1 names each test's file, xunit2 does not.
     yield from ("-o", "junit_family=xunit1", f"--junitxml={reports.junit}")
-    if "pytest-cov" not in without:
+    if "pytest-cov" in plugins:
         yield from ("--cov=.", f"--cov-report=xml:{reports.coverage}", "--cov-report=term")
-    if "pytest-html" not in without:
+    if "pytest-html" in plugins:
         yield from (f"--html={reports.html}", "--self-contained-html")
 
 

@@ -732,6 +732,65 @@ def test_the_tests_run_in_a_separate_environment(repository: Repository) -> None
     assert (repository.path.parent / ".repository.environment").is_dir()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("index")
+def test_a_later_run_uses_the_environment_in_the_cache(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    cache = repository.path.parent / "cache/environments"
+    repository.write_tests("""
+        import sys, tinydep
+        def test_a():
+            print("prefix", sys.prefix)
+    """)
+    repository.write("requirements.txt", "tinydep<2\n")
+    chosen = {"installer": "uv", "environment_cache": cache, "pytest_args": ("-s",)}
+
+    first = repository.run(**chosen)
+    repository.path = repository.path.rename(repository.path.with_name("of-another-run"))
+    second = repository.run(**chosen)
+
+    assert (first.passed, second.passed, second.coverage) == (1, 1, 100)
+    (environment,) = (path for path in cache.iterdir() if path.is_dir())
+    assert f"prefix {environment}\n" in (repository.artifacts / "pytest_output.log").read_text()
+    assert f"the test environment {environment} is up to date" in caplog.text
+    assert caplog.text.count("installing into") == 1
+    assert not list(repository.path.parent.glob(".*.environment"))
+
+
+@pytest.mark.usefixtures("index")
+def test_an_environment_that_depends_on_further_files_is_not_cached(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    project = make_linked_project(repository)
+    cache = repository.path.parent / "environments"
+
+    repository.run(
+        installer="uv", extra_packages=(str(project),), environment_cache=cache, only_prepare=True
+    )
+
+    assert "the environment is not cached: its packages depend on further files" in caplog.text
+    assert (repository.path.parent / ".repository.environment").is_dir()
+    assert not cache.exists()
+
+
+def test_reports_that_need_a_plugin_are_left_out_if_they_are_not_wanted(
+    repository: Repository,
+) -> None:
+    repository.write_tests("def test_a(): pass")
+
+    outputs = repository.run(with_coverage=False, with_html=False)
+
+    assert (outputs.passed, outputs.coverage) == (1, None)
+    assert (outputs.coverage_report, outputs.html_report) == (None, None)
+    assert {path.name for path in repository.artifacts.iterdir()} == {
+        "pytest_output.log",
+        "pytest_results.xml",
+    }
+
+
 def test_the_environment_is_made_before_the_inputs_exist(repository: Repository) -> None:
     project = make_linked_project(repository)
     repository.artifacts.mkdir()

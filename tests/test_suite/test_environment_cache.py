@@ -31,7 +31,7 @@ def times_made(cache: Path) -> int:
 
 
 def use(cache: Path) -> Path | None:
-    with environment_cache.using(cache, KEY, make) as environment:
+    with environment_cache.using(cache / KEY, make) as environment:
         return environment
 
 
@@ -78,7 +78,10 @@ def test_an_environment_that_a_killed_process_began_is_made_again(tmp_path: Path
         (path / "half").touch()
         raise ToolError("no network")
 
-    with pytest.raises(ToolError, match="no network"), environment_cache.using(tmp_path, KEY, stop):
+    with (
+        pytest.raises(ToolError, match="no network"),
+        environment_cache.using(tmp_path / KEY, stop),
+    ):
         raise AssertionError
 
     assert use(tmp_path) == tmp_path / KEY
@@ -88,7 +91,7 @@ def test_an_environment_that_a_killed_process_began_is_made_again(tmp_path: Path
 def test_tests_that_run_in_a_damaged_environment_keep_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with environment_cache.using(tmp_path, KEY, make) as environment:
+    with environment_cache.using(tmp_path / KEY, make) as environment:
         assert environment
         (environment / "new.py").touch()
         assert use(tmp_path) is None
@@ -98,7 +101,7 @@ def test_tests_that_run_in_a_damaged_environment_keep_it(
 
 
 def test_several_runs_use_an_environment_at_once(tmp_path: Path) -> None:
-    with environment_cache.using(tmp_path, KEY, make) as first:
+    with environment_cache.using(tmp_path / KEY, make) as first:
         assert use(tmp_path) == first
 
     assert times_made(tmp_path) == 1
@@ -119,7 +122,7 @@ def make(path):
             made.write("once\\n")
     return path
 
-with environment_cache.using(Path(sys.argv[1]), "a" * 64, make) as found:
+with environment_cache.using(Path(sys.argv[1], "a" * 64), make) as found:
     print(len(list(found.glob("*.py"))))
 """
 
@@ -161,7 +164,7 @@ def test_a_cache_that_cannot_be_written_is_not_used(
 
 
 def test_an_environment_is_removed_unless_it_is_used(tmp_path: Path) -> None:
-    with environment_cache.using(tmp_path, KEY, make):
+    with environment_cache.using(tmp_path / KEY, make):
         (entry,) = environment_cache.entries(tmp_path)
         assert not environment_cache.remove(entry)
     os.utime(entry.mark, (entry.used + 9, entry.used + 9))

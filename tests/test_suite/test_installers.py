@@ -27,6 +27,9 @@ def checkout(tmp_path: Path) -> Path:
     return path
 
 
+ALL = suite_pytest.plugins(coverage=True, html=True)
+CACHE = Path("/work/cache")
+
 PROJECT = '[project]\nname = "sample"\nversion = "1"\nrequires-python = ">=3.11,<3.14"\n'
 POETRY = """
 [tool.poetry]
@@ -52,7 +55,7 @@ def _lock(checkout: Path, tool: str) -> None:
 
 def _packages(checkout: Path, wanted: str, *extra: str, **options: Any) -> installers.Packages:
     choice = installers.choose(wanted, checkout, extra)
-    options = {"timeout": 120, "plugins": "fail", **options}
+    options = {"timeout": 120, **options}
     return installers.Packages(choice=choice, checkout=checkout, extra=extra, **options)
 
 
@@ -154,7 +157,7 @@ def test_poetry_installs_the_lock_and_leaves_the_checkout_as_it_was(
     python = _prepare(checkout, "auto")
     assert _version(python) == "1.0"
     assert _files(checkout) == before
-    suite_pytest.check(python, "poetry")  # pytest and both plugins are there
+    suite_pytest.check(python, "poetry", ALL)  # pytest and both plugins are there
     marker = checkout.with_name("environment") / "kept"
     marker.touch()
     assert _prepare(checkout, "auto") == python
@@ -328,9 +331,12 @@ def test_a_directory_that_stepkit_did_not_make_is_never_replaced(
 def test_the_error_for_an_environment_without_plugins_names_what_to_add(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("pytest\n")
     python = _prepare(checkout, "uv")
-    missing = r"pytest-cov, pytest-html cannot be imported .*--extra-packages pytest-cov"
+    missing = (
+        r"pytest-cov, pytest-html cannot be imported .*--extra-packages pytest-cov pytest-html, "
+        r"or do without: --with-coverage false --with-html false"
+    )
     with pytest.raises(ConfigurationError, match=missing):
-        suite_pytest.check(python, "uv")
+        suite_pytest.check(python, "uv", ALL)
 
 
 @pytest.mark.parametrize(
@@ -356,14 +362,14 @@ def test_plugins_that_the_repository_does_not_name_are_added_in_the_locked_versi
     caplog.set_level("INFO")
     (checkout / "requirements.txt").write_text("tinydep<2\npytest\n")
 
-    python = _prepare(checkout, "uv", plugins="add")
+    python = _prepare(checkout, "uv", plugins=ALL)
 
-    assert suite_pytest.check(python, "uv") == []
+    suite_pytest.check(python, "uv", ALL)
     locked = dict(line.split("==") for line in add_plugins.VERSIONS.read_text().split())
     code = "from importlib.metadata import version; print(version('pytest-cov'))"
     assert commands.run(python, "-c", code).stdout.strip() == locked["pytest-cov"]
     assert _version(python) == "1.0"
-    assert "the repository does not name pytest-cov, pytest-html: added" in caplog.text
+    assert "the repository does not name pytest-cov, pytest-html: adding" in caplog.text
 
 
 @pytest.mark.usefixtures("index")
@@ -375,21 +381,20 @@ def test_plugins_that_do_not_fit_the_repositorys_packages_change_none_of_them(
     (tmp_path / "pluggy").mkdir()
     package_index.write_small_wheel("pluggy", "0.1", tmp_path)
     wheel = tmp_path / "pluggy/pluggy-0.1-py3-none-any.whl"
-    options = {"plugins": "add", "timeout": 120}
     extra = f"pluggy @ file://{wheel}"
 
     with pytest.raises(ConfigurationError) as caught:
-        _prepare(checkout, "uv", environment, extra, **options)
+        _prepare(checkout, "uv", environment, extra, plugins=ALL)
 
     message = str(caught.value)
     assert message.startswith("pytest, pytest-cov, pytest-html cannot be added to the repository's")
-    assert message.endswith("name them in its test dependencies, or use --missing-plugins without")
+    assert message.endswith(": name them in its test dependencies")
     assert _version(venv.python_in(environment), "pluggy") == "0.1"
     assert not venv.is_made_from(environment, "")
 
 
 def _key(checkout: Path, *extra: str, **options: Any) -> str | None:
-    return _packages(checkout, "pip", *extra, **options).cache_key
+    return _packages(checkout, "pip", *extra, **options).cache_key(CACHE)
 
 
 def test_environments_with_the_same_lock_have_the_same_key(
@@ -402,13 +407,14 @@ def test_environments_with_the_same_lock_have_the_same_key(
     (other / "tests/test_more.py").touch()
 
     def key(*extra: str, **options: Any) -> str | None:
-        return _packages(other, "uv", *extra, **options).cache_key
+        return _packages(other, "uv", *extra, **options).cache_key(CACHE)
 
-    same = _packages(checkout, "uv").cache_key
+    same = _packages(checkout, "uv").cache_key(CACHE)
     assert key() == same
     assert key("tinydep==1.0") not in {same, None}
-    assert key(plugins="add") != same
-    assert _packages(other, "pip").cache_key != same
+    assert key(plugins=ALL) not in {same, key(plugins=ALL[:2])}
+    assert _packages(other, "uv").cache_key(tmp_path) != same
+    assert _packages(other, "pip").cache_key(CACHE) != same
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://other.example/simple")
     assert key() != same
     monkeypatch.undo()
@@ -426,14 +432,14 @@ def test_without_a_lock_versions_are_chosen_anew_each_day(
 
     (checkout / "requirements.txt").write_text("tinydep\n")
     (checkout / "uv.lock").touch()
-    unlocked, locked = _key(checkout), _packages(checkout, "uv").cache_key
-    loose = _packages(checkout, "uv", "tinydep").cache_key
+    unlocked, locked = _key(checkout), _packages(checkout, "uv").cache_key(CACHE)
+    loose = _packages(checkout, "uv", "tinydep").cache_key(CACHE)
 
     monkeypatch.setattr(installers, "datetime", Tomorrow)
 
     assert _key(checkout) != unlocked
-    assert _packages(checkout, "uv").cache_key == locked
-    assert _packages(checkout, "uv", "tinydep").cache_key != loose
+    assert _packages(checkout, "uv").cache_key(CACHE) == locked
+    assert _packages(checkout, "uv", "tinydep").cache_key(CACHE) != loose
 
 
 def test_an_environment_that_depends_on_further_files_has_no_key(checkout: Path) -> None:
