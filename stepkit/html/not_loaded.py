@@ -29,9 +29,9 @@ OBJECTS: Final = {
 _MAX_SHOWN: Final = 120  # characters of an address or a description
 
 _ATTRIBUTE: Final = re.compile(
-    r"""(?<=[\s/"'])([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=<>`]+)))?"""
+    r"""(?<=[\s/"'])([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'=<>`]+)))?"""
 )
-_EMBEDDED: Final = re.compile(r"""\ssrc\s*=\s*["']?\s*(?:data|blob):""", re.IGNORECASE)
+_EMBEDDED: Final = re.compile(r"""\ssrc\s*+=\s*+["']?+\s*+(?:data|blob):""", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _CONTROL: Final = re.compile(r"[\x00-\x1f]+")
 _KEPT: Final = ("width", "height", "style", "class", "id")  # of a frame that is shown

@@ -68,7 +68,7 @@ class _Writer:
         self._absent: set[str] = set()  # end tags that the rest of the text does not contain
         self._rules_left_out = False
         self._ids: set[str] | None = None
-        self._player = 0  # where in the output the last <video> or <audio> begins
+        self._player: int | None = None  # where the last player begins, if it has no note yet
 
     def write(self) -> str:
         at = 0
@@ -152,7 +152,10 @@ class _Writer:
         return tag.end()
 
     def _is_replaced_by_note(self, tag: str, name: str) -> bool:
-        """Write a note if ``tag`` would load something; one on a source goes before its player."""
+        """Write a note if ``tag`` would load something, and return whether that is all to write.
+
+        A player gets one note, which goes before it: what is in a player is not shown.
+        """
         in_link = self._count["a"] > 0
         if name == "img":
             note = not_loaded.note_image(tag, default_alt=self._alt, in_link=in_link)
@@ -161,12 +164,13 @@ class _Writer:
         else:
             return False
         if name == "source":
-            if self._count["video"] + self._count["audio"]:
+            if note and self._player is not None and self._count["video"] + self._count["audio"]:
                 self._out[self._player] = note + self._out[self._player]
+                self._player = None
             return False
         self._out.append(note)
         if name in {"video", "audio"}:
-            self._player = len(self._out)
+            self._player = None if note else len(self._out)
         return bool(note) and name in {"img", "embed"}
 
     def _write_foreign_start_tag(self, tag: re.Match[str], name: str, space: str) -> int:

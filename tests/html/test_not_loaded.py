@@ -119,3 +119,15 @@ def test_what_is_in_the_page_gets_no_note() -> None:
         "<source srcset='x'></picture><video><source src='data:video/mp4,x'></video><source src=x>"
     )
     assert soup(display_cell({"text/html": html})).select(".stepkit-not-loaded") == []
+
+
+def test_a_player_with_several_sources_has_one_note_before_it() -> None:
+    html = f"<video src={SITE}/1><source src={SITE}/2></video><audio><source src={SITE}/3>"
+    html += f"<source src={SITE}/4></audio>"
+
+    found = soup(display_cell({"text/html": html}))
+
+    notes = found.select(".stepkit-not-loaded")
+    assert [only(note, "a")["href"] for note in notes] == [f"{SITE}/1", f"{SITE}/3"]
+    following = [note.find_next_sibling() for note in notes]
+    assert [tag.name for tag in following if tag] == ["video", "audio"]
