@@ -53,6 +53,19 @@ class Run:
         self.log = ""
         self.command: list[str] = []
 
+    @property
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.place / "artifacts/run.json").read_text())
+        return record
+
+    def resumed(self, name: str) -> "Run":
+        """Run the same again under another name, as a resumption of this one."""
+        again = Run(self.directory, name)
+        again.command = [part.replace(f"={self.place.name}", f"={name}") for part in self.command]
+        again.command.append(f"--resume={self.place.name}")
+        again.start()
+        return again
+
     def start(self) -> None:
         done = commands.run(*self.command, timeout=120)
         self.exit_code, self.log = done.returncode, done.stderr
@@ -204,3 +217,36 @@ def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> N
     summary = (tmp_path / "work/ci-1/artifacts/STEP_SUMMARY.md").read_text()
     assert "**clone-notebooks failed** (not-found, exit code 2)" in summary
     assert "| execute-notebook | not run |" in summary
+
+
+@pytest.mark.slow
+def test_a_wrong_test_that_was_mended_does_not_cost_the_notebook_again(tmp_path: Path) -> None:
+    sources = ("n = 1", "import time; print('began', time.time(), 'clusters:', n)")
+    first = run(tmp_path, *sources, wanted="clusters: 2")
+    assert first.exit_code == 3, first.log
+    Origin(tmp_path / "tests").commit(TESTS.format(suffix="", wanted="clusters: 1"), "test_page.py")
+
+    second = first.resumed("ci-2")
+
+    assert second.exit_code == 0, second.log
+    statuses = {step["name"]: step["status"] for step in second.record["steps"]}
+    assert {name for name, status in statuses.items() if status == "reused"} == {
+        "execute-notebook", "convert-notebook",
+    }  # fmt: skip
+    assert statuses["run-tests"] == "succeeded"
+    assert second.record["headline"] == "passed, 2 steps reused from ci-1"
+    assert "a.ipynb: passed, 2 steps reused from ci-1" in second.summary.splitlines()[0]
+    (notebook,) = second.record["notebooks"]
+    assert (notebook["status"], notebook["reused_from"]) == ("reused", "ci-1")
+    assert notebook["duration_ms"] == first.record["notebooks"][0]["duration_ms"]
+    assert all(cell["start_ms"] >= notebook["start_ms"] > 0 for cell in notebook["cells"])
+    assert second.artifacts == ARTIFACTS
+    page = "artifacts/output_analysis.html"
+    assert (second.place / page).read_bytes() == (first.place / page).read_bytes()
+    assert "2 reused from ci-1" in second.log
+    assert "run-tests runs again, nothing of ci-1 is reused: it failed there" in second.log
+
+    third = second.resumed("ci-3")
+
+    assert third.exit_code == 0, third.log
+    assert third.record["headline"] == "passed, 3 steps reused from ci-1 and ci-2"

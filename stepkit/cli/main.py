@@ -140,7 +140,7 @@ def _run(
                 step,
                 options,
                 report=args.report if args.report in to.reports else None,
-                resume=args.resume or "",
+                resume=args.resumed_run or "",
                 secrets=to.secrets,
             )
             result = dataclasses.replace(ended, earlier=started.earlier)

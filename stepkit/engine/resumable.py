@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.notebook import progress_json
 from stepkit.step import Resumable
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ def _working_directory(options: Any) -> Sequence[Path]:
 
 
 def _beside(outputs: Mapping[str, Any]) -> Sequence[Path]:
-    """Return the outputs that were cut from the notebook, and what earlier attempts kept."""
+    """Return the outputs that were cut from the notebook, its progress, and kept attempts."""
     notebook = outputs.get("notebook")
     if not isinstance(notebook, Path):
         return []
     kept = notebook.parent.glob("*.attempt-[0-9]*") if outputs.get("attempts") else ()
-    places = [notebook.with_suffix(".outputs"), *kept]
+    places = [notebook.with_suffix(".outputs"), progress_json.beside(notebook), *kept]
     return [path for place in places for path in (place, *place.glob("*"))]
 
 

@@ -32,6 +32,7 @@ class Plan:
     params: Names
     workspaces: Mapping[str, Path]
     secrets: Secrets
+    resume: Path | None = None  # the directory of the run that this one resumes
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def scope(self, tasks: Names) -> Names:

@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.run_local import resume
 from stepkit.run_local.secret_files import SecretUse
 from stepkit.run_local.step_command import TEKTON_HOME
 from stepkit.system.logfile import one_line
@@ -13,6 +14,7 @@ from stepkit.tekton import substitute_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.step_command import Command
@@ -27,6 +29,7 @@ def plan_text(
 ) -> str:
     """Return the plan: every task in its order, with its commands, needs and results."""
     lines = [f"Pipeline {plan.pipeline.name}, run {plan.run}"]
+    lines += [f"  resumes {plan.resume}"] if plan.resume else []
     for name, value in plan.params.items():
         lines.append(
             f"  param {name} = {shlex.quote(value) if isinstance(value, str) else _shown(value)}"
@@ -38,15 +41,15 @@ def plan_text(
     lines += [f"  secret {name} = {path}" for name, path in plan.secrets.directories.items()]
     for number, wave in enumerate(waves, 1):
         lines += ["", f"wave {number}"]
-        lines += [line for task in wave for line in _task_lines(task)]
+        lines += [line for task in wave for line in _task_lines(task, plan.resume)]
     if last:
         lines += ["", "finally, whatever happened before"]
-        lines += [line for task in last for line in _task_lines(task)]
+        lines += [line for task in last for line in _task_lines(task, plan.resume)]
     lines += ["", *(f"result {n} = {_shown(v.value)}" for n, v in plan.pipeline.results.items())]
     return "\n".join(map(one_line, lines)).rstrip() + "\n"
 
 
-def _task_lines(planned: PlannedTask) -> Iterator[str]:
+def _task_lines(planned: PlannedTask, earlier: Path | None) -> Iterator[str]:
     task = planned.task
     kind = "taskSpec" if task.task.inline else f"Task {task.task.name}"
     yield f"  {task.name} ({kind}, {task.task.source.partition(':')[0]})"
@@ -67,7 +70,7 @@ def _task_lines(planned: PlannedTask) -> Iterator[str]:
             values = ", ".join(f"{name}={value}" for name, value in run.combination.items())
             yield f"    {run.label}: {values}"
         for command in commands:
-            yield from _command_lines(command)
+            yield from _command_lines(command, earlier)
     facts = [
         ("runs", "" if planned.runs else "none, its matrix is empty"),
         ("leaves", f"results {', '.join(task.task.results)}" if task.task.results else ""),
@@ -98,8 +101,9 @@ def _needs(planned: PlannedTask) -> list[str]:
     return [*needs, *sorted(secrets)]
 
 
-def _command_lines(command: Command) -> Iterator[str]:
+def _command_lines(command: Command, earlier: Path | None) -> Iterator[str]:
     argv, env = command.process()
+    argv = resume.ask(argv, earlier)
     yield f"    step {command.step.name}: {shlex.join(argv)}"
     texts = {v.name: v.value.value for v in command.step.variables if v.value}
     for name, value in command.env:

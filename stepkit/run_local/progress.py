@@ -34,7 +34,8 @@ def log_end(run: TaskRun, outcome: Outcome, plan: Plan) -> None:
         return
     if isinstance(message := outcome.results.get("message"), str) and message.strip():
         said = " ".join(plan.secrets.redact(message).split())
-        logger.info("%s: succeeded in %.1f s: %s", run.label, outcome.seconds, said)
+        how = "done" if outcome.reused_from else "succeeded"  # the message says that it is reused
+        logger.info("%s: %s in %.1f s: %s", run.label, how, outcome.seconds, said)
         return
     common = {"status", "reason", "message"}
     results = [(n, v) for n, v in outcome.results.items() if n not in common and v]
@@ -62,6 +63,8 @@ def table(ended: Iterable[EndedTask]) -> list[str]:
 
 
 def _why(task: EndedTask) -> str:
+    if task.reused_from and not task.error:
+        return f"reused from {' and '.join(dict.fromkeys(task.reused_from))}"
     if not task.error:
         return task.why or ("" if task.reason == "Succeeded" else task.reason)
     note = "failed, and the run went on (onError): " if task.ignored else ""

@@ -46,7 +46,7 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     stop, kill = Event(), Event()
     with TemporaryDirectory(prefix="stepkit-run-", ignore_cleanup_errors=True) as private:
         root = Path(private)
-        tasks = Machine(root=root, secrets=plan.secrets, stop=stop, kill=kill)
+        tasks = Machine(root=root, secrets=plan.secrets, stop=stop, kill=kill, resume=plan.resume)
         last = Machine(root=root, secrets=plan.secrets, stop=kill, kill=kill)
         scheduler = Scheduler(plan, jobs, tasks, last)
         signum = signals.run_stoppable(scheduler.run, stop=stop, kill=kill, message=_STOPPING)
@@ -64,6 +64,10 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     skipped = sum(bool(task.skipped) for task in ended)
     succeeded = sum(task.status == "Succeeded" for task in ended)
     message = f"{succeeded} of {len(ended)} tasks succeeded"
+    reused = [task.reused_from[0] for task in ended if task.reused_from and not task.error]
+    message += (
+        f", {len(reused)} reused from {' and '.join(dict.fromkeys(reused))}" if reused else ""
+    )
     message += f", {skipped} skipped" if skipped else ""
     message += f", {ignored} failed and ignored (onError: continue)" if ignored else ""
     message += f", {tolerated} with tolerated errors" if tolerated else ""
@@ -129,4 +133,5 @@ def _row(task: EndedTask, plan: Plan) -> dict[str, Any]:
         "seconds": round(task.seconds, 3),
         "message": plan.secrets.redact(task.why),
         "results": results,
+        "reused_from": list(task.reused_from),
     }

@@ -45,6 +45,7 @@ class EndedTask:
     error: StepError | None = None
     ignored: bool = False
     skipped: Literal["", "when", "other"] = ""
+    reused_from: tuple[str, ...] = ()  # a run for each TaskRun whose files are reused
 
     @property
     def failed(self) -> bool:
@@ -219,6 +220,7 @@ class Scheduler:
                 results=results,
                 error=worst.error,
                 ignored=run.ignored,
+                reused_from=tuple(o.reused_from for o in outcomes if o.reused_from),
             )
         )
 

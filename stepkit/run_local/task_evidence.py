@@ -24,7 +24,7 @@ def find(
     A report with another exit code is that of an earlier run. Relative paths begin at
     ``directory``.
     """
-    path = _report(argv)
+    path = report_of(argv)
     if path is None:
         return None, None
     entry = read_step_reports.read((directory or Path()) / path, steps.in_report)
@@ -35,7 +35,8 @@ def find(
     return evidence_text.of_json(error) if error else None, place
 
 
-def _report(argv: Sequence[str]) -> Path | None:
+def report_of(argv: Sequence[str]) -> Path | None:
+    """Return the file that a command line names with --report, None if it names none."""
     for place, part in enumerate(argv):
         flag, equals, value = part.partition("=")
         if flag == "--report":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
-from stepkit.run_local import task_evidence, task_results, verdict
+from stepkit.run_local import resume, task_evidence, task_results, verdict
 from stepkit.run_local.child_log import ChildLog
 from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
@@ -42,23 +42,31 @@ Status = Literal["Succeeded", "Failed", "None"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one TaskRun ended, in Tekton's words; ``error`` is our verdict on a failure."""
+    """How one TaskRun ended, in Tekton's words; ``error`` is our verdict on a failure.
+
+    ``reused_from`` is the run whose files all of its steps took, instead of running.
+    """
 
     status: Status
     reason: str
     results: Mapping[str, Value] = field(default_factory=dict)
     error: StepError | None = None
     seconds: float = 0.0
+    reused_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the TaskRuns share; ``stop`` asks their processes to end, ``kill`` ends them."""
+    """What the TaskRuns share; ``stop`` asks their processes to end, ``kill`` ends them.
+
+    ``resume`` is the directory of the run that they resume.
+    """
 
     root: Path
     secrets: Secrets
     stop: threading.Event
     kill: threading.Event
+    resume: Path | None = None
 
 
 def run_steps(run: TaskRun, machine: Machine) -> Outcome:
@@ -98,6 +106,9 @@ class _Attempt:
         self.commands = commands(run, self.directory, attempt)
         limit = run.task.timeout
         self.deadline = time.monotonic() + limit if limit else None
+        self.reused: list[
+            str
+        ] = []  # the runs that steps took their files from, "" for one that ran
 
     def execute(self) -> Outcome:
         self._prepare()
@@ -106,7 +117,12 @@ class _Attempt:
                 failed = self._step(command)
                 if failed:
                     return failed
-            return Outcome(status="Succeeded", reason="Succeeded", results=self._read())
+            return Outcome(
+                status="Succeeded",
+                reason="Succeeded",
+                results=self._read(),
+                reused_from=self.reused[0] if all(self.reused) else "",
+            )
         except task_results.InvalidResult as invalid:
             error = verdict.invalid_result(self.run.label, str(invalid))
             return Outcome(status="Failed", reason="TaskRunValidationFailed", error=error)
@@ -134,6 +150,7 @@ class _Attempt:
         if self.machine.stop.is_set():
             return self._cancelled()
         argv, env = command.process(self.machine.secrets.read)
+        argv = resume.ask(argv, self.machine.resume)
         log = ChildLog(
             self.run.label,
             argv,
@@ -200,6 +217,8 @@ class _Attempt:
         with suppress(OSError):
             path.unlink()  # the step may have put a pipe there, or removed the directory
         atomic_files.write_atomically(path, str(code), durable=False)
+        asked = self.machine.resume is not None
+        self.reused.append(resume.reused_from(argv, command.directory) if asked else "")
         return None
 
     def _timed_out(self, command: Command, *, own: bool) -> Outcome:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stepkit.system import directory_contents
+from stepkit.system import atomic_files, directory_contents
 from stepkit.system.directory_contents import TooMuchError
 
 
@@ -89,10 +89,13 @@ def test_what_did_not_change_is_not_read_again(
     before = directory_contents.read(tmp_path)
     (tmp_path / "two.txt").write_text("22")
     read: list[str] = []
-    real = directory_contents.atomic_files.sha256
-    monkeypatch.setattr(
-        directory_contents.atomic_files, "sha256", lambda p: read.append(p.name) or real(p)
-    )
+    real = atomic_files.sha256
+
+    def noted(path: Path) -> str:
+        read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(atomic_files, "sha256", noted)
 
     after = directory_contents.read(tmp_path, before=before)
 

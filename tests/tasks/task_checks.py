@@ -103,6 +103,7 @@ def _arguments(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
     for option in declared(STEPS[name].Options):
         spellings = [s for n in option.notes if isinstance(n, Also) for s in n.spellings]
         known |= {spelling.removeprefix("--") for spelling in spellings}
+    known |= {"resume"} if hasattr(STEPS[name].Outputs, "resumable") else set()
     outputs = set(tekton_results.output_names(STEPS[name]))
     written = {}
     for flag, value in _flags(step.get("args", [])):
@@ -196,7 +197,8 @@ def _secrets(unit: Unit, step: dict[str, Any], name: str) -> Iterator[str]:
 
 
 def _secret_variables(step: Step) -> set[str]:
-    return {option.secret.variable for option in declared(step.Options) if option.secret}
+    found = (option.secret for option in declared(step.Options))
+    return {secret.variable for secret in found if secret and not secret.left}
 
 
 def _declared_and_used(unit: Unit) -> Iterator[str]:

@@ -54,6 +54,11 @@ class Options:
         "name of the run: lower-case letters, digits, '-'; a new one each time "
         "(default: PIPELINE-DATE-TIME)",
     ] = ""
+    resume: Annotated[
+        str | None,
+        "earlier run, by its name in a workspace or its directory: steps whose inputs are the same "
+        "take its files instead of running again",
+    ] = None
     dry_run: Annotated[bool, "print the plan on stdout, and do nothing"] = False
     jobs: Annotated[int | None, "how many tasks run at once (default: the number of CPUs)"] = None
 
@@ -78,6 +83,7 @@ def run(options: Options) -> Outputs:
     from stepkit.run_local.find_tasks import load_pipeline
     from stepkit.run_local.plan import Plan
     from stepkit.run_local.plan_text import plan_text
+    from stepkit.run_local.resume import find_run
     from stepkit.run_local.run import run_pipeline
     from stepkit.run_local.task_dependencies import plan_tasks
 
@@ -88,12 +94,14 @@ def run(options: Options) -> Outputs:
     name = options.run or f"{pipeline.name}-{now}"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
+    workspaces = arguments.workspaces(options.workspace, pipeline)
     plan = Plan(
         pipeline=pipeline,
         run=name,
         params=arguments.params(options.param, pipeline),
-        workspaces=arguments.workspaces(options.workspace, pipeline),
+        workspaces=workspaces,
         secrets=arguments.secrets(options.secret),
+        resume=find_run(options.resume, workspaces, name) if options.resume else None,
     )
     waves, last = plan_tasks(plan)
     if options.dry_run:

@@ -41,7 +41,8 @@ def find(name: str, resume: str, report: Path, proof: Proof | None) -> StepResul
     try:
         kept, origin = _take(name, resume, report, proof)
     except NotProvenError as why:
-        logger.info("%s runs again, nothing of %s is reused: %s", name, resume, why)
+        where = Path(resume).name
+        logger.info("%s runs again, nothing of %s is reused: %s", name, where, why)
         return None
     assert proof
     outputs = kept["proof"]["outputs"]

@@ -14,16 +14,15 @@ import stepkit
 from stepkit import steps
 from stepkit.cli import commands
 from stepkit.cli import main as cli
-from stepkit.cli.resume import proof
 from stepkit.errors import UserCodeError
 from stepkit.options import READS, WRITES, FromEnv
 from stepkit.step import Resumable
-from stepkit.system import scratch
+from stepkit.system import atomic_files, scratch
 from stepkit.workspace import run_marker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Settings:
     file: Annotated[Path, "what to copy", READS]
     copy: Annotated[Path, "where to", WRITES]
     words: Annotated[tuple[str, ...], "what to add"] = ()
@@ -32,7 +31,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class Result:
     resumable: ClassVar[Resumable] = Resumable(
         directories=lambda options: [options.file.parent],
         keeps_changes=True,
@@ -48,19 +47,21 @@ class Outputs:
 class Copy:
     """A step that copies a file, and leaves a file beside the original."""
 
-    Options, Outputs = Options, Outputs
-    __doc__ = "Copy."
+    """Copy a file."""
+
+    Options = Settings
+    Outputs = Result
 
     def __init__(self) -> None:
         self.runs = 0
-        self.effect: Callable[[Options], None] = lambda _: None
+        self.effect: Callable[[Settings], object] = lambda _: None
         self.status = "succeeded"
 
-    def run(self, options: Options) -> Outputs:
+    def run(self, options: Settings) -> Result:
         self.runs += 1
         self.effect(options)
         options.copy.write_text(options.file.read_text() + " ".join(options.words))
-        return Outputs(copy=options.copy.absolute(), status=self.status, message="one line")
+        return Result(copy=options.copy.absolute(), status=self.status, message="one line")
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_a_path_names_a_run_in_another_workspace(copy: Copy, work: Work, tmp_pat
 def test_files_that_a_step_wrote_beside_its_input_come_along(
     copy: Copy, work: Work, tmp_path: Path
 ) -> None:
-    copy.effect = lambda options: options.file.with_name("plot.png").write_bytes(b"png")  # type: ignore[func-returns-value, return-value]
+    copy.effect = lambda options: options.file.with_name("plot.png").write_bytes(b"png")
     assert work.run("one") == 0
 
     assert work.run("two", "--resume=one") == 0
@@ -186,7 +187,7 @@ def change_proof(place: Path, **values: Any) -> None:
 
 def steal(place: Path) -> None:
     (place / "secret").write_text("text\n")
-    output = {"path": "../secret", "size": 5, "sha256": proof.atomic_files.sha256(place / "secret")}
+    output = {"path": "../secret", "size": 5, "sha256": atomic_files.sha256(place / "secret")}
     change_proof(place, outputs=[output])
 
 
@@ -352,7 +353,7 @@ def test_an_option_may_say_that_a_step_always_runs(
 def test_a_failure_has_no_proof_and_a_run_without_a_marked_directory_has_none(
     copy: Copy, work: Work, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: Options) -> None:
+    def fail(_: Settings) -> None:
         raise UserCodeError("no")
 
     copy.effect = fail
