@@ -75,7 +75,12 @@ def _entries(rows: Sequence[RowJson]) -> Iterator[dict[str, Any]]:
 
 
 def _link(row: RowJson) -> str:
-    return quote(row["report"] or row["path"])
+    return _address(row["report"] or row["path"])
+
+
+def _address(path: str) -> str:
+    """Return a path as a link leads to it, also one with bytes that are not UTF-8."""
+    return quote(path, errors="surrogateescape")
 
 
 def _title(row: RowJson) -> str:
@@ -195,5 +200,5 @@ def _pointer(name: str, runs: RunsJson, path: str | None) -> str:
         name=name,
         mark=MARK,
         row=row,
-        link=quote(str(PurePosixPath("..", target))) if target else "",
+        link=_address(str(PurePosixPath("..", target))) if target else "",
     )

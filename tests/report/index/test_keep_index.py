@@ -161,6 +161,16 @@ def test_hostile_text_is_text_in_the_page(tmp_path: Path) -> None:
         assert "\u202e" not in page
 
 
+def test_a_run_in_a_directory_whose_name_is_not_utf_8_is_linked(tmp_path: Path) -> None:
+    write(tmp_path / "r\udcff")
+
+    keep(tmp_path)
+
+    read(tmp_path)
+    assert 'href="r%FF/report.html"' in (tmp_path / "index.html").read_text()
+    assert "../r%FF/report.html" in (tmp_path / "latest/index.html").read_text()
+
+
 @pytest.mark.parametrize(
     "content",
     [
