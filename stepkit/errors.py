@@ -114,10 +114,12 @@ class StepError(Exception):
         self.evidence = evidence
         self.place = place
 
-    def leaving(self, outputs: DataclassInstance | None, *, prefix: str = "") -> StepError:
-        """Return the same error with ``outputs``, and ``prefix`` before its message."""
+    def leaving(
+        self, outputs: DataclassInstance | None, *, prefix: str = "", suffix: str = ""
+    ) -> StepError:
+        """Return the same error with ``outputs``, its message between ``prefix`` and ``suffix``."""
         return type(self)(
-            prefix + str(self),
+            f"{prefix}{self}{suffix}",
             reason=self.reason,
             outputs=outputs,
             evidence=self.evidence,

@@ -34,11 +34,13 @@ class FromEnv:
     """Marks a secret: read from an environment variable, never from a flag, never reported.
 
     The variable is hidden from every child of every step. A ``shared`` one is hidden by the step
-    that takes it and by no other: notebooks read data with it, too.
+    that takes it and by no other: notebooks read data with it, too. One that is ``left`` stays in
+    the environment even then.
     """
 
     variable: str
     shared: bool = False
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ class Also:
 
 @dataclass(frozen=True)
 class Pair:
-    """A second flag that takes NAME and VALUE as two arguments and adds ``NAME=VALUE``."""
+    """A second flag that takes NAME and VALUE as two arguments and adds ``NAME=VALUE``.
+
+    The first flag takes these two as well, if the name holds no ``=``.
+    """
 
     flag: str
 
@@ -89,6 +94,7 @@ class AtLeast:
 # The option is an argument without a flag, required unless it has a default; a tuple takes several.
 POSITIONAL: Final = "\0positional"
 OR_ARGUMENT: Final = "\0or argument"  # the value of the flag may be an argument without it, too
+OR_NO: Final = "\0or no"  # a boolean whose flag has an opposite: --log-output, --no-log-output
 DURATION: Final = "\0duration"  # a number of seconds, also written 90s, 5m, 1h30m or 14d
 READS: Final = "\0reads"  # a file, or several, that the step reads and must not write over
 WRITES: Final = "\0writes"  # a file that the step writes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from inspect import get_annotations
+from pathlib import Path
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -17,11 +18,13 @@ from typing import (
     get_origin,
 )
 
-from stepkit.formats import durations
+from stepkit.cli.name_value_actions import AddPair, ExtendOrAddPair
+from stepkit.formats import durations, path_addresses
 from stepkit.formats.shorten import shorten
 from stepkit.options import (
     DURATION,
     OR_ARGUMENT,
+    OR_NO,
     POSITIONAL,
     Also,
     AtLeast,
@@ -82,33 +85,14 @@ def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T
     return cls(**{option.field.name: _value(option, args, env) for option in declared(cls)})
 
 
-def take_arguments(
-    cls: type[DataclassInstance], args: argparse.Namespace, words: Sequence[str]
-) -> None:
-    """Give the arguments without a flag to the options of ``cls`` that take them, in their order.
-
-    Raises :class:`ValueError` with a line for people when one is too many, given twice or missing.
-    """
-    takers = [option for option in declared(cls) if OR_ARGUMENT in option.notes]
-    if len(words) > len(takers):
-        raise ValueError(f"unexpected argument {words[len(takers)]!r}")
-    for option, word in zip(takers, words, strict=False):
-        if getattr(args, option.field.name) is not None:
-            raise ValueError(
-                f"{option.shown} is given twice: as a flag and as the argument {word!r}"
-            )
-        setattr(args, option.field.name, converter(option.hint, option.notes)(word))
-    missing = [o.shown for o in takers if o.required and getattr(args, o.field.name) is None]
-    if missing:
-        raise ValueError(f"the following arguments are required: {', '.join(missing)}")
-
-
 def spellings(cls: type[DataclassInstance]) -> list[str]:
     """Return every spelling of the flags of ``cls``."""
     found = []
     for option in declared(cls):
         if not option.secret and POSITIONAL not in option.notes:
             found.append("--" + kebab(option.field.name))
+        if OR_NO in option.notes:
+            found.append("--no-" + kebab(option.field.name))
         for note in option.notes:
             if isinstance(note, Also):
                 found += note.spellings
@@ -118,8 +102,9 @@ def spellings(cls: type[DataclassInstance]) -> list[str]:
 
 
 def secrets(cls: type[DataclassInstance], env: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of ``cls`` that ``env`` holds, by variable."""
-    names = [option.secret.variable for option in declared(cls) if option.secret]
+    """Return the secrets of ``cls`` that ``env`` holds, and that no child gets, by variable."""
+    found = (option.secret for option in declared(cls))
+    names = [secret.variable for secret in found if secret and not secret.left]
     return {name: env[name] for name in names if env.get(name)}
 
 
@@ -156,6 +141,9 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
+    pairs = [note for note in option.notes if isinstance(note, Pair)]
+    if pairs:
+        extra["action"] = ExtendOrAddPair
     also = [s for note in option.notes if isinstance(note, Also) for s in note.spellings]
     or_argument = OR_ARGUMENT in option.notes
     text += ", also as an argument without the flag" if or_argument else ""
@@ -172,28 +160,23 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
     )
     if several:
         parser.set_defaults(**{option.field.name: []})
-    for pair in (note for note in option.notes if isinstance(note, Pair)):
+    if OR_NO in option.notes:
+        parser.add_argument(
+            "--no-" + kebab(option.field.name),
+            dest=option.field.name,
+            action="store_false",
+            default=NOT_GIVEN,
+            help=f"the opposite of {option.shown}",
+        )
+    for pair in pairs:
         parser.add_argument(
             pair.flag,
             nargs=2,
             dest=option.field.name,
-            action=_AddPair,
+            action=AddPair,
             metavar=("NAME", "VALUE"),
             help=f"one more of --{kebab(option.field.name)}, as two arguments",
         )
-
-
-class _AddPair(argparse.Action):
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,  # noqa: ARG002
-    ) -> None:
-        assert isinstance(values, list)
-        name, value = values
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{name}={value}"])
 
 
 def _metavar(option: Declared) -> str:
@@ -242,6 +225,8 @@ def converter(hint: Any, notes: Sequence[object] = ()) -> Callable[[str], Any]:
         if not text:
             return NOT_GIVEN
         try:
+            if Path in {hint, *get_args(hint)}:
+                path_addresses.check(text)
             value = durations.parse(text) if DURATION in notes else _parse(text, hint)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None

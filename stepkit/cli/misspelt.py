@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stepkit.cli import commands, flags
+from stepkit.cli import commands, flags, other_tools
 from stepkit.formats import did_you_mean
 from stepkit.options import declared
 from stepkit.step import kebab
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COMMON_FLAGS: Final = (
     "--help", "--result", "--report", "--json", "--no-rerun", "--log-format", "--quiet",
-    "--verbose",
+    "--verbose", "--log-level",
 )  # fmt: skip
 _ALIKE: Final = 0.85  # the likeness of a word to itself with a wrong, a missing or another letter
 
@@ -37,6 +37,8 @@ def before_command(flag: str) -> str:
 def option(flag: str, name: str) -> str:
     """Return what is wrong with ``flag``, which the command ``name`` does not have."""
     options = commands.COMMANDS[name].Options
+    if known_elsewhere := other_tools.equivalent(flag, name):
+        return f"unknown option {flag}: {known_elsewhere}"
     for each in declared(options):
         if each.secret and flag == "--" + kebab(each.field.name):
             return f"unknown option {flag}: a secret has no flag, set {each.secret.variable}"

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import stepkit
-from stepkit.cli import commands, flags, log, misspelt, run_step, tekton_results
+from stepkit.cli import (
+    commands,
+    flags,
+    log,
+    misspelt,
+    positional_arguments,
+    run_step,
+    tekton_results,
+)
 from stepkit.options import declared
 from stepkit.step import kebab
 from stepkit.steps import MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stepkit.step import Step
 
@@ -57,6 +66,8 @@ class _Parser(argparse.ArgumentParser):
             self.error(misspelt.before_command(first.partition("=")[0]))
         if first and not first.startswith("-") and first not in commands.COMMANDS:
             self.error(misspelt.command(first))
+        if first in commands.COMMANDS:
+            words = positional_arguments.spell_out_booleans(commands.COMMANDS[first].Options, words)
         try:
             parsed, unknown = self.parse_known_args(words, namespace)
         except UsageError:
@@ -65,10 +76,13 @@ class _Parser(argparse.ArgumentParser):
                 raise UsageError(f"{misspelt.option(flag, first)}; {see}") from None
             raise
         assert isinstance(parsed, argparse.Namespace)
-        if flag := next((word.partition("=")[0] for word in unknown if word.startswith("-")), ""):
+        end = unknown.index("--") if "--" in unknown else len(unknown)
+        named = (word.partition("=")[0] for word in unknown[:end])
+        if flag := next((word for word in named if word.startswith("-")), ""):
             parsed.parser.error(misspelt.option(flag, parsed.step))
         try:
-            flags.take_arguments(commands.COMMANDS[parsed.step].Options, parsed, unknown)
+            given = unknown[:end] + unknown[end + 1 :]
+            positional_arguments.take(commands.COMMANDS[parsed.step].Options, parsed, given)
         except ValueError as error:
             parsed.parser.error(str(error))
         return parsed
@@ -112,7 +126,7 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
             allow_abbrev=False,
             **listed,
         )
-        command.set_defaults(parser=command, resumed_run=None)
+        command.set_defaults(parser=command, resume=None)
         flags.add_flags(command, step.Options)
         _add_common_flags(command, step)
     return parser
@@ -150,7 +164,6 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
     if hasattr(step.Outputs, "resumable"):
         common.add_argument(
             "--resume",
-            dest="resumed_run",  # run-local has an option of that name
             metavar="RUN",
             help="reuse what an earlier run made, if its command, options and inputs were the "
             "same; the name of its directory beside that of this run, or a path",
@@ -172,6 +185,33 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
         dest="debug",
         help="log what helps to find a fault, too",
     )
+    amount.add_argument(
+        "--log-level",
+        action=_LogLevel,
+        metavar="LEVEL",
+        help="the same by a name of Python's: DEBUG is --verbose, INFO the default, WARNING, ERROR "
+        "and CRITICAL are --quiet",
+    )
+
+
+class _LogLevel(argparse.Action):
+    """Sets what --quiet and --verbose set; nbconvert takes a level as a number, too."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if not values:
+            return
+        text = str(values).upper()
+        level = logging.getLevelNamesMapping().get(text, int(text) if text.isdecimal() else None)
+        if level is None:
+            known = "DEBUG, INFO, WARNING, ERROR, CRITICAL"
+            parser.error(f"argument {option_string}: {values!r} is none of {known}")
+        namespace.quiet, namespace.debug = level > logging.INFO, level < logging.INFO
 
 
 def _result_of(step: Step) -> Callable[[str], tuple[str, Path]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.cli import konflux_test_output
 from stepkit.errors import ConfigurationError
+from stepkit.formats import path_addresses
 from stepkit.options import DETAIL, PRINTED, declared
 from stepkit.redaction import redact
 from stepkit.step import kebab
@@ -15,7 +17,6 @@ from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from stepkit.step import Step, StepResult
 
@@ -58,7 +59,7 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    return (isinstance(value, Path) and path_addresses.address(value)) or str(value)
 
 
 def texts(result: StepResult, secrets: Collection[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from stepkit.engine.run_cells import Request
-from stepkit.options import DURATION, WRITES, Also, AtLeast
+from stepkit.options import DURATION, OR_NO, WRITES, Also, AtLeast
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ class EngineOptions:
 
     heading: ClassVar[str] = "limits, log and saves"
 
-    log_output: Annotated[bool, "log what cells print, as it comes", Also("--log_output")] = False
-    progress_bar: Annotated[bool, "show papermill's bar instead of the status line"] = False
-    start_timeout: Annotated[float, "limit for the kernel's start", DURATION] = 60.0
+    log_output: Annotated[
+        bool, "log what cells print, as it comes", Also("--log_output"), OR_NO
+    ] = False
+    progress_bar: Annotated[bool, "show papermill's bar instead of the status line", OR_NO] = False
+    start_timeout: Annotated[
+        float, "limit for the kernel's start", DURATION, Also("--start_timeout")
+    ] = 60.0
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for the whole notebook; 0 is none", DURATION] = None
     hang_timeout: Annotated[

@@ -24,7 +24,7 @@ class ParameterOptions:
         tuple[str, ...], "NAME=VALUE, with papermill's guess of the type", Pair("-p")
     ] = ()
     parameters_raw: Annotated[
-        tuple[str, ...], "NAME=VALUE, the value kept as text", Pair("-r")
+        tuple[str, ...], "NAME=VALUE, the value kept as text", Pair("-r"), Also("--parameters_raw")
     ] = ()
     parameters_file: Annotated[
         tuple[Path, ...], "YAML file of parameters", READS, Also("-f", "--parameters_file")

@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.formats import path_addresses
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def metadata(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def load(path: Path) -> dict[str, Any]:
     """Return the JSON of the notebook in ``path``. Raises :class:`ConfigurationError`."""
+    if remote := path_addresses.address(path):
+        raise ConfigurationError(
+            f"{remote} is not a file: download it first; execute-notebook alone takes addresses"
+        )
     with atomic_files.explaining(f"cannot read {path}"):
         missing = not path.exists()
     if missing:

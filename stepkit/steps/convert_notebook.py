@@ -11,7 +11,8 @@ are interactive; they still cannot load anything.
 
 For example:
 
-    stepkit convert-notebook --notebook out/analysis.ipynb --page out/analysis.html
+    stepkit convert-notebook out/analysis.ipynb --page out/analysis.html
+    stepkit convert-notebook out/analysis.ipynb --to html --output-dir site
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Annotated, ClassVar
 from stepkit.errors import ConfigurationError
 from stepkit.html import images, nbconvert
 from stepkit.notebook import ipynb
-from stepkit.options import READS, WRITES, Also
+from stepkit.options import OR_ARGUMENT, READS, WRITES, Also
 from stepkit.step import InReport, Resumable
 from stepkit.system import atomic_files, logfile
 
@@ -35,8 +36,10 @@ logger = logging.getLogger(__name__)
 class Options:
     """What to convert, and to where."""
 
-    notebook: Annotated[Path, "executed notebook (.ipynb)", READS]
-    page: Annotated[Path, "HTML file to write", WRITES]
+    notebook: Annotated[Path, "executed notebook (.ipynb)", READS, OR_ARGUMENT]
+    page: Annotated[Path | None, "HTML file to write; by default beside the notebook", WRITES] = (
+        None
+    )
     hide_input: Annotated[bool, "leave out the source of code cells", Also("--no-input")] = False
     template: Annotated[str, "nbconvert's template: lab, classic, basic or your own"] = "lab"
     trust_scripts: Annotated[
@@ -48,6 +51,21 @@ class Options:
     log: Annotated[
         Path | None, "log file; by default jupyter_nbconvert.log beside the page", WRITES
     ] = None
+    to: Annotated[str, "nbconvert's format: html alone"] = "html"
+    output: Annotated[
+        str, "nbconvert's name of the page: with or without .html, in the directory of --output-dir"
+    ] = ""
+    output_dir: Annotated[Path | None, "its directory; by default the notebook's"] = None
+
+    def __post_init__(self) -> None:
+        """Name the page, if --page does not."""
+        if self.page is None:
+            object.__setattr__(self, "page", self.page_as_nbconvert())
+
+    def page_as_nbconvert(self) -> Path:
+        """Return where nbconvert would write the page."""
+        name = self.output.replace("{notebook_name}", self.notebook.stem) or self.notebook.stem
+        return (self.output_dir or self.notebook.parent) / f"{name.removesuffix('.html')}.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +86,16 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Check the options, then render the page and write it whole."""
+    page = _page(options)
     nb = ipynb.read(options.notebook, any_cell=True)
-    if options.page.is_dir():
-        raise ConfigurationError(f"{options.page} is a directory: name the page to write in it")
+    if page.is_dir():
+        raise ConfigurationError(f"{page} is a directory: name the page to write in it")
     if options.images and not options.images.is_dir():
         raise ConfigurationError(f"there is no directory of images {options.images}")
     if options.template not in nbconvert.templates():
         known = ", ".join(nbconvert.templates())
         raise ConfigurationError(f"nbconvert has no template {options.template!r}: it has {known}")
-    page = options.page.absolute()
+    page = page.absolute()
     atomic_files.check_writable(page.parent)
     log = (options.log or page.with_name("jupyter_nbconvert.log")).absolute()
     with logfile.recording(log):
@@ -93,3 +112,20 @@ def run(options: Options) -> Outputs:
         logger.info("wrote %s: %d bytes", page, size)
     message = f"{page.name}: {size / 1e6:.1f} MB"
     return Outputs(page=page, size=size, log=log, message=message)
+
+
+def _page(options: Options) -> Path:
+    """Return the page to write. Raises :class:`ConfigurationError` for another format, or two."""
+    if options.to.lower() != "html":
+        way = "execute-notebook writes notebooks, and " if options.to == "notebook" else ""
+        raise ConfigurationError(
+            f"--to {options.to!a}: convert-notebook makes HTML alone; {way}jupyter nbconvert "
+            "makes other formats"
+        )
+    named = options.page_as_nbconvert()
+    page = options.page or named
+    if (options.output or options.output_dir) and page != named:
+        raise ConfigurationError(
+            f"--page {page} and --output or --output-dir, which name {named}: choose one"
+        )
+    return page

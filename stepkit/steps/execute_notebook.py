@@ -6,9 +6,9 @@ up to the failure, and saved every few seconds during the run.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
--p NAME VALUE and -r NAME VALUE work too, as do IN and OUT without a flag. A parameter that the
-notebook does not have is an error. Cells tagged skip-execution are skipped; an error in a cell
-tagged raises-exception is expected.
+-p NAME VALUE and -r NAME VALUE work too, as do IN and OUT without a flag; both may be an s3://
+address, and IN an https:// one. A parameter that the notebook does not have is an error. Cells
+tagged skip-execution are skipped; an error in a cell tagged raises-exception is expected.
 
 A notebook that you do not own is changed on its way to the kernel, never on disk: --rules names
 a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
@@ -24,11 +24,8 @@ For example:
     stepkit execute-notebook source/analysis.ipynb out/analysis.ipynb \
         --parameters n_pcs=50 resolution=0.8 --execution-timeout 30m --run-timeout 2h
 
-    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
+    stepkit execute-notebook source/analysis.ipynb s3://runs/analysis.ipynb --gpu required \
         --rules rules.yaml --variant lite --page out/analysis.html
-
-    stepkit execute-notebook --notebook source/analysis.ipynb --output out/analysis.ipynb \
-        --gpu required --rmm-mode pool --rmm-pool-size 0.5
 """
 
 from __future__ import annotations
@@ -41,6 +38,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from stepkit import rules
+from stepkit.artifacts import remote_notebooks
 from stepkit.engine import parameter_flags, run_junit
 from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
@@ -57,7 +55,7 @@ from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
 from stepkit.notebook import failed_place, failure_note, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
-from stepkit.options import DETAIL, OR_ARGUMENT, READS, WRITES, Also
+from stepkit.options import DETAIL, OR_ARGUMENT, OR_NO, READS, WRITES, Also
 from stepkit.rules import Change
 from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
@@ -66,7 +64,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(GpuOptions, ParameterOptions, EngineOptions):
+class Options(GpuOptions, ParameterOptions, EngineOptions, remote_notebooks.RemoteOptions):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb)", READS, OR_ARGUMENT]
@@ -75,7 +73,7 @@ class Options(GpuOptions, ParameterOptions, EngineOptions):
     language: Annotated[str | None, "language, if the notebook does not say", Also("-l")] = None
     cwd: Annotated[Path | None, "working directory; by default the notebook's folder"] = None
     log: Annotated[Path | None, "log (default: papermill.log beside the output)", WRITES] = None
-    report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode")] = False
+    report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode"), OR_NO] = False
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[
@@ -132,7 +130,9 @@ class Executed:
 
 def run(options: Options) -> Outputs:
     """Execute the notebook, and write its cells as test cases, however it ends."""
-    return run_junit.around(options.junit, str(options.notebook), partial(_run, options))
+    return remote_notebooks.around(
+        options, lambda o: run_junit.around(o.junit, str(options.notebook), partial(_run, o))
+    )
 
 
 def _run(options: Options) -> Outputs:

@@ -8,7 +8,7 @@ from commands import python
 from stepkit import steps
 from stepkit.cli import commands
 from stepkit.cli import main as cli
-from stepkit.cli.parser import build_parser
+from stepkit.cli.parser import UsageError, build_parser
 
 
 @pytest.mark.parametrize("command", [*commands.COMMANDS])
@@ -74,3 +74,34 @@ def test_commands_that_are_not_a_step_are_listed_apart() -> None:
     for name in commands.MODULES:
         assert f"  {name} " in apart
         assert f"\n    {name} " not in listed
+
+
+@pytest.mark.parametrize(
+    ("level", "quiet", "debug"),
+    [
+        ("NOTSET", False, True),
+        ("DEBUG", False, True),
+        ("info", False, False),
+        ("WARNING", True, False),
+        ("CRITICAL", True, False),
+        ("10", False, True),
+        ("40", True, False),
+        ("", False, False),
+    ],
+)
+def test_the_log_has_the_levels_of_papermill_and_nbconvert(
+    level: str, *, quiet: bool, debug: bool
+) -> None:
+    given = ["convert-notebook", "a.ipynb", f"--log-level={level}"]
+
+    args = build_parser("convert-notebook").parse_args(given)
+
+    assert (args.quiet, args.debug) == (quiet, debug)
+
+
+@pytest.mark.parametrize("level", ["LOUD", "-1", "1.5"])
+def test_an_unknown_level_is_refused(level: str) -> None:
+    with pytest.raises(UsageError) as stop:
+        build_parser("convert-notebook").parse_args(["convert-notebook", f"--log-level={level}"])
+
+    assert f"argument --log-level: {level!r} is none of DEBUG, INFO, " in stop.value.message

@@ -4,10 +4,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import commands
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, UserCodeError
 from stepkit.steps import convert_notebook
 from stepkit.steps.convert_notebook import Options
@@ -174,3 +176,109 @@ def test_a_cell_of_an_unknown_type_is_shown_as_text(notebook: Path, template: st
     assert following is not None
     assert following.get_text() == "a $x$ <b>\n\nend"
     assert "42 cells kept" in found.get_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ([], "executed.html"),
+        (["--to", "html"], "executed.html"),
+        (["--to=HTML", "--no-input"], "executed.html"),
+        (["--output", "page"], "page.html"),
+        (["--output", "page.html"], "page.html"),
+        (["--output={notebook_name}-of-today"], "executed-of-today.html"),
+        (["--output-dir", "site"], "site/executed.html"),
+        (["--output-dir=site", "--output=page"], "site/page.html"),
+        (["--output=sub/page"], "sub/page.html"),
+    ],
+)
+def test_the_page_is_named_as_nbconvert_names_it(
+    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], page: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    beside = elsewhere if "site" in page else tmp_path  # nbconvert's --output-dir is the user's
+
+    assert cli.main(["convert-notebook", *words, str(notebook)]) == 0
+
+    assert "42 cells kept" in (beside / page).read_text()
+    assert [found.name for found in tmp_path.rglob("*.html")] == [Path(page).name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--output", "page"],
+        ["--output", "page.html"],
+        ["--output={notebook_name}-of-today"],
+        ["--output-dir=site"],
+        ["--output-dir=site", "--output=page"],
+        [],
+    ],
+)
+def test_nbconvert_names_the_page_like_this(
+    notebook: Path, tmp_path: Path, words: list[str]
+) -> None:
+    def pages() -> set[Path]:
+        return {path.relative_to(tmp_path) for path in tmp_path.rglob("*.html")}
+
+    command = ["-m", "nbconvert", "--to", "html", str(notebook), *words]
+    done = commands.python(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (theirs,) = pages()
+    (tmp_path / theirs).unlink()
+
+    done = commands.stepkit("convert-notebook", *command[2:], cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert pages() == {theirs}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"to": "pdf"},
+            "--to 'pdf': convert-notebook makes HTML alone; jupyter nbconvert makes other formats",
+        ),
+        (
+            {"to": "notebook"},
+            "HTML alone; execute-notebook writes notebooks, and jupyter nbconvert",
+        ),
+        (
+            {"page": Path("a.html"), "output": "b"},
+            "--page a.html and --output or --output-dir, which name ",
+        ),
+        ({"page": Path("a.html"), "output_dir": Path("d")}, "which name d/executed.html: choose"),
+    ],
+)
+def test_what_is_not_made_is_refused(
+    notebook: Path, tmp_path: Path, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        convert_notebook.run(Options(notebook=notebook, **more))
+
+    assert message in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["executed.ipynb"]
+
+
+def test_a_page_over_another_file_of_the_command_is_refused(
+    notebook: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = notebook.with_suffix(".html")
+
+    assert cli.main(["convert-notebook", str(notebook), f"--log={log}"]) == 2
+
+    assert f"--log and --page name the same file {log}" in capsys.readouterr().err
+    assert not log.exists()
+
+
+def test_an_address_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "a.html"
+
+    assert cli.main(["convert-notebook", "s3://books/a.ipynb", f"--page={page}"]) == 2
+
+    assert "error: s3://books/a.ipynb is not a file: download it first" in capsys.readouterr().err
+    assert not page.exists()
