@@ -126,7 +126,7 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
             allow_abbrev=False,
             **listed,
         )
-        command.set_defaults(parser=command, resume=None)
+        command.set_defaults(parser=command, resumed_run=None)
         flags.add_flags(command, step.Options)
         _add_common_flags(command, step)
     return parser
@@ -164,6 +164,7 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
     if hasattr(step.Outputs, "resumable"):
         common.add_argument(
             "--resume",
+            dest="resumed_run",  # run-local has an option of that name
             metavar="RUN",
             help="reuse what an earlier run made, if its command, options and inputs were the "
             "same; the name of its directory beside that of this run, or a path",
