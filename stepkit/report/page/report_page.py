@@ -119,7 +119,9 @@ def _shown(
         "is_part": part is not None,
         "notebook": notebook,
         "verdict": run["verdict"] if part is None else notebooks[part]["status"],
-        "headline": shown["headline"] if part is None else notebooks[part]["status"],
+        "headline": shown["headline"]
+        if part is None
+        else notebooks[part]["status"].replace("-", " "),
         "failed": failed,
         "failed_part": _part_of(failed, names) if part is None else "",
         "excerpt": failure.excerpt(failed.cause["error"]) if failed else None,
