@@ -120,7 +120,32 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert headings == ["## Tests: 1 of 1 passed, coverage 100 %"]
     manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
     listed = {artifact["path"] for artifact in manifest["artifacts"]}
-    assert listed == ARTIFACTS - WRITTEN_LAST - {"manifest.json", "SHA256SUMS"}
+    unlisted = {"manifest.json", "SHA256SUMS", "output_analysis.progress.json"}
+    assert listed == ARTIFACTS - WRITTEN_LAST - unlisted
+
+
+@pytest.mark.slow
+def test_a_run_without_tests_passes_and_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="unused")
+    done.place = tmp_path / "work/ci-2"
+    done.command = [
+        "--run=ci-2" if part == "--run=ci-1" else part
+        for part in done.command
+        if not part.startswith("tests-url=")
+    ]
+    done.start()
+
+    assert done.exit_code == 0, done.log
+    assert done.summary.splitlines()[0].endswith("a.ipynb: passed")
+    assert "8 steps, 3 of them not asked for, all others succeeded" in done.summary
+    record = json.loads((done.place / "artifacts/run.json").read_text())
+    statuses = {step["name"]: step["status"] for step in record["steps"]}
+    names = ("clone-tests", "prepare-tests", "run-tests")
+    assert [statuses[name] for name in names] == ["not-asked-for"] * 3
+    assert (record["tests"], record["not_run"]) == ([], [])
+    assert done.artifacts == {
+        name for name in ARTIFACTS if not name.startswith(("pytest_", "coverage"))
+    }
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from stepkit.formats.asked_for import find_not_asked_for
 from stepkit.options import DURATION
 from stepkit.report import pipeline_statuses, read_step_reports
 
@@ -29,8 +30,7 @@ class RunOptions:
     ] = ()
     asked_for: Annotated[
         tuple[str, ...],
-        "NAME=VALUE; a step of --expect that is not asked for if VALUE is empty, so that it is not "
-        "missed",
+        "NAME=VALUE; a step of --expect that the run does without if VALUE is empty or false",
     ] = ()
     title: Annotated[str, "name of the run, which the report begins with"] = "Notebook run"
     grace: Annotated[
@@ -52,5 +52,5 @@ class RunOptions:
             statuses=pipeline_statuses.parse(self.statuses),
             title=self.title,
             grace=self.grace,
-            not_asked_for=pipeline_statuses.parse_asked_for(self.asked_for),
+            not_asked_for=find_not_asked_for(self.asked_for),
         )

@@ -51,21 +51,6 @@ def parse(items: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def parse_asked_for(items: Sequence[str]) -> frozenset[str]:
-    """Read ``NAME=VALUE`` of each task that depends on a value; return those without one.
-
-    A task with several values needs all of them. Raises :class:`ConfigurationError`.
-    """
-    missing = set()
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not name or not equals:
-            raise ConfigurationError(f"--asked-for {item!r} is not NAME=VALUE")
-        if not value.strip():
-            missing.add(name)
-    return frozenset(missing)
-
-
 def reconcile(
     entry: Entry | None, name: str, status: str | None, *, asked_for: bool = True
 ) -> Entry:

@@ -26,6 +26,7 @@ from typing import Annotated, ClassVar, Final
 from stepkit.artifacts import manifest as artifact_manifest
 from stepkit.artifacts.manifest import Artifact
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
+from stepkit.formats.asked_for import find_not_asked_for
 from stepkit.options import DETAIL
 from stepkit.step import InReport
 from stepkit.system import atomic_files, locks
@@ -44,6 +45,10 @@ class Options:
     files: Annotated[tuple[Path, ...], "files to copy into it first"] = ()
     exclude: Annotated[tuple[str, ...], "names to leave out, * and ? for anything"] = ()
     expect: Annotated[tuple[str, ...], "artifacts that must be there, by path in it"] = ()
+    asked_for: Annotated[
+        tuple[str, ...],
+        "PATH=VALUE; an artifact of --expect that may be missing if VALUE is empty or false",
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,8 @@ class Outputs:
 def run(options: Options) -> Outputs:
     """Copy, list, then check that no expected artifact is missing."""
     directory = options.artifacts.absolute()
+    not_asked_for = find_not_asked_for(options.asked_for)
+    expected = [name for name in options.expect if name not in not_asked_for]
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     with locks.locked_directory(directory):  # the last one of several lists the files of all
@@ -81,9 +88,9 @@ def run(options: Options) -> Outputs:
         message=f"{len(found)} artifacts, {sum(a.size for a in found) / 1e6:.1f} MB",
     )
     present = {artifact.path for artifact in found if artifact.size}
-    if missing := [name for name in options.expect if _listed_path(name, directory) not in present]:
+    if missing := [name for name in expected if _listed_path(name, directory) not in present]:
         raise UserCodeError(
-            f"{len(missing)} of {len(options.expect)} expected artifacts are missing or empty in "
+            f"{len(missing)} of {len(expected)} expected artifacts are missing or empty in "
             f"{directory}: {', '.join(missing)}",
             reason=Reason.ARTIFACT_MISSING,
             outputs=outputs,

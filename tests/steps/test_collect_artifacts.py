@@ -86,6 +86,20 @@ def test_a_missing_or_empty_expected_artifact_fails_after_all_are_listed(artifac
     assert "coverage.xml" in listed(artifacts)
 
 
+def test_what_was_not_asked_for_may_be_missing(artifacts: Path) -> None:
+    expect = ("output_analysis.ipynb", "coverage.xml", "page.html", "results.xml")
+    tests = "https://example.com/tests?a=b"
+    asked_for = (
+        *("coverage.xml=" + tests, "coverage.xml=false"),
+        *("results.xml=", f"page.html={tests}", "page.html=true"),
+    )
+
+    with pytest.raises(UserCodeError, match=r"1 of 2 .*: page\.html"):
+        collect_artifacts.run(Options(artifacts=artifacts, expect=expect, asked_for=asked_for))
+    with pytest.raises(ConfigurationError, match="--asked-for 'page' is not NAME=VALUE"):
+        collect_artifacts.run(Options(artifacts=artifacts, asked_for=("page",)))
+
+
 def test_excluded_names_are_not_listed(artifacts: Path) -> None:
     (artifacts / "STEP_SUMMARY_lite.md").write_text("of an earlier run")
 
@@ -93,6 +107,16 @@ def test_excluded_names_are_not_listed(artifacts: Path) -> None:
 
     assert outputs.count == 3
     assert "STEP_SUMMARY_lite.md" not in listed(artifacts)
+
+
+def test_how_far_a_notebook_was_is_not_listed(artifacts: Path) -> None:
+    (artifacts / "output_analysis.progress.json").write_text('{"schema": "stepkit.progress/1"}')
+    (artifacts / "mine.progress.json").write_text('{"epoch": 3}')
+
+    collect_artifacts.run(Options(artifacts=artifacts))
+
+    assert "output_analysis.progress.json" not in listed(artifacts)
+    assert "mine.progress.json" in listed(artifacts)
 
 
 def test_links_and_pipes_are_not_listed(artifacts: Path, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from tasks import generated
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Copy what `make generated` reads and writes."""
-    for name in ("tasks", "docs", "stepkit/cli"):
+    for name in ("tasks", "docs", "stepkit/cli", "stepkit/test_suite"):
         shutil.copytree(generated.ROOT / name, tmp_path / name)
-    shutil.copy(generated.ROOT / "README.md", tmp_path)
+    for name in ("README.md", "uv.lock"):
+        shutil.copy(generated.ROOT / name, tmp_path)
     return tmp_path
 
 
@@ -41,6 +42,9 @@ def test_check_names_what_is_stale_and_writes_nothing(
     (copy / "tasks/kustomization.yaml").unlink()
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
+    lock = copy / "uv.lock"
+    named = 'name = "pytest-cov"\nversion = "'
+    lock.write_text(lock.read_text().replace(named, f"{named}9"))
     guide = copy / "docs/tekton.md"
     guide.write_text(guide.read_text().replace("A cell asked for more", "A cell wanted more"))
 
@@ -52,6 +56,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
             "README.md",
             "docs/tekton.md",
             "stepkit/cli/secret_variables.py",
+            "stepkit/test_suite/plugin_versions.txt",
             "tasks/kustomization.yaml",
             "tasks/stepactions/git-clone.yaml",
             "tasks/stepactions/old.yaml",

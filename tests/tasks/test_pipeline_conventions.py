@@ -81,8 +81,18 @@ def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest)
     (summary,) = [one for one in pipeline_tasks(pipeline.spec) if runs(one, "summarize")]
 
     expected = passed(summary)["expect"]
+    asked_for = passed(summary).get("asked-for", [])
+    conditional = {item.partition("=")[0] for item in asked_for}
     assert [name for name in expected if name in names] == [
-        used["name"] for used in plain if used["name"] in names and not optional(used)
+        used["name"]
+        for used in plain
+        if used["name"] in names and (not optional(used) or used["name"] in conditional)
+    ]
+    assert asked_for == [
+        f"{used['name']}={condition['input']}"
+        for used in plain
+        for condition in used.get("when", [])
+        if used["name"] in conditional
     ]
     known = [used["name"] for used in pipeline.spec["tasks"] if not notifies(used)]
     assert passed(summary)["statuses"] == [
