@@ -14,7 +14,7 @@ from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_
 
 from stepkit.engine.checkpoints import Checkpoints
 from stepkit.notebook import failure_note
-from stepkit.notebook.verdict import Ending, why_failed
+from stepkit.notebook.verdict import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def mark_notebook(nb: Any, execution: Execution) -> None:
     good = {"ok", "expected-error", "tolerated"}
     failed = any(run.status not in good for run in execution.cells)
     nb.metadata.papermill["exception"] = True if failed else None
-    failure_note.write(nb, why_failed(execution))
+    failure_note.write(nb, failure_note.describe(execution))
     bad = next((run for run in execution.cells if run.status in _BAD), None)
     if bad is None:
         return

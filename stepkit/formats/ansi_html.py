@@ -6,6 +6,7 @@ import html
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _XTERM: Final = (
 )  # fmt: skip
 _NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _COLOURS: Final = (*_NAMES, *(f"{name}-intense" for name in _NAMES))
+_LUMINANCE: Final = 0.3  # relative, from 0 to 1: a contrast of 4.5 with dark grey and dark red
 
 Colour = int | tuple[int, int, int] | None
 
@@ -31,8 +33,9 @@ Colour = int | tuple[int, int, int] | None
 def to_html(text: str, *, classes_only: bool = False) -> str:
     """Escape the text, and turn ANSI colours into spans with nbconvert's classes.
 
-    Colours beyond the 16 that have a class become styles; with ``classes_only``, the nearest of
-    those 16, for a page whose theme chooses colours that can be read on its background.
+    Colours beyond the 16 that have a class become styles, with a lighter one as ``--on-dark`` if it
+    cannot be read on a dark ground. With ``classes_only`` they become the nearest of those 16, for
+    a page whose theme chooses colours that can be read on its background.
     """
     if "\x1b" not in text:
         return html.escape(text)
@@ -90,6 +93,8 @@ class _Style:
             elif self.inverse:
                 classes.append(f"ansi-default-inverse-{suffix}")
         classes += ["ansi-bold"] * self.bold + ["ansi-underline"] * self.underline
+        if isinstance(fore, tuple) and back is None and (light := _lighten(fore)) != fore:
+            rules.append(f"--on-dark: rgb{light}")
         attributes = f' class="{" ".join(classes)}"' if classes else ""
         attributes += f' style="{"; ".join(rules)}"' if rules else ""
         return f"<span{attributes}>{html.escape(text)}</span>"
@@ -101,6 +106,15 @@ def _nearest(colour: Colour) -> Colour:
         return colour
     distances = [math.dist(colour, known) for known in _XTERM]
     return distances.index(min(distances))
+
+
+@lru_cache(maxsize=1024)
+def _lighten(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Mix a colour with white until it can be read on a dark ground."""
+    red, green, blue = colour
+    while 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < _LUMINANCE * 255**2.2:
+        red, green, blue = (min(255, one + (255 - one) // 8 + 1) for one in (red, green, blue))
+    return red, green, blue
 
 
 _PLAIN: Final = _Style()

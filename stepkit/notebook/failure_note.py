@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from stepkit import redaction
+from stepkit.errors import StepError
+from stepkit.notebook import verdict
+
+
+def describe(execution: verdict.Execution) -> str:
+    """Say in one sentence why a run failed or was stopped, or return ``""`` for a success."""
+    if execution.cancelled_by:
+        return verdict.stopped_by(execution, execution.cancelled_by)
+    try:
+        verdict.judge(execution)
+    except StepError as error:
+        return str(error)
+    return ""
 
 
 def write(nb: Any, sentence: str) -> None:

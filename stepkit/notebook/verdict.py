@@ -162,17 +162,6 @@ def judge(execution: Execution) -> str:
     return message
 
 
-def why_failed(execution: Execution) -> str:
-    """Say in one sentence why a run failed or was stopped, or return ``""`` for a success."""
-    if execution.cancelled_by:
-        return _stopped_by(execution, execution.cancelled_by)
-    try:
-        judge(execution)
-    except StepError as error:
-        return str(error)
-    return ""
-
-
 def describe_tolerated(execution: Execution) -> list[str]:
     """Say of each tolerated error where it was raised, and why it is tolerated."""
     return [
@@ -216,11 +205,12 @@ def cancelling(execution: Execution, outputs: DataclassInstance) -> Iterator[Non
         raise Cancelled(
             cancelled.signum,
             outputs=cancelled.outputs or outputs,
-            message=f"{_stopped_by(execution, cancelled.signum)}; their outputs are saved",
+            message=f"{stopped_by(execution, cancelled.signum)}; their outputs are saved",
         ) from None
 
 
-def _stopped_by(execution: Execution, signum: int) -> str:
+def stopped_by(execution: Execution, signum: int) -> str:
+    """Say which signal stopped a run, and when."""
     ran = f"{execution.ran} of {execution.total} cells"
     return f"stopped by {Signals(signum).name} when {ran} had run"
 
