@@ -8,6 +8,8 @@ Each kind of thing has its own age; a kind without an age is left alone:
     --scratch-older-than  half-made directories of killed commands
     --cache-older-than    entries of --cache, download-dataset's, that no run used for so long
     --cache-size          the largest size of --cache; what was used longest ago goes first
+    --environments-older-than  environments of --environment-cache, run-tests', that no run used for
+                          so long
 
 Nothing else is touched: what is not provably stepkit's own stays, and so does a run that may be
 going on (something changed in it within the hour, or a step of it began within a day and has not
@@ -37,6 +39,7 @@ from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.formats import sizes
 from stepkit.options import DETAIL, DURATION, AtLeast
 from stepkit.system import permissions, removal
+from stepkit.test_suite import environment_cache
 from stepkit.workspace import retention
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ _NAMES: Final = {
     "backup": ("backup", "backups"),
     "scratch": ("scratch directory", "scratch directories"),
     "cache": ("cache entry", "cache entries"),
+    "environment": ("environment", "environments"),
 }
 
 
@@ -72,6 +76,10 @@ class Options:
         float | None, "remove from the cache what no run used for so long, such as 30d", DURATION
     ] = None
     cache_size: Annotated[str | None, "largest size of the cache, such as 200GiB"] = None
+    environment_cache: Annotated[Path | None, "cache of environments, of run-tests"] = None
+    environments_older_than: Annotated[
+        float | None, "age of environments that no run used, to remove, such as 7d", DURATION
+    ] = None
     dry_run: Annotated[bool, "list what would be removed, and remove nothing"] = False
 
 
@@ -97,6 +105,8 @@ class Outputs:
     scratch_freed: Annotated[int, "bytes freed by that"]
     cache_entries: Annotated[int, "number of cache entries that were removed"]
     cache_freed: Annotated[int, "bytes freed by that"]
+    environments: Annotated[int, "number of environments that were removed"]
+    environments_freed: Annotated[int, "bytes freed by that"]
     freed: Annotated[int, "bytes freed by all of it"]
     removed: Annotated[tuple[Item, ...], "each thing that went", DETAIL] = ()
     kept: Annotated[tuple[Item, ...], "what is old but stayed, and why", DETAIL] = ()
@@ -147,6 +157,8 @@ class _Cleaning:
             scratch_freed=sum(counts["scratch"]),
             cache_entries=len(counts["cache"]),
             cache_freed=sum(counts["cache"]),
+            environments=len(counts["environment"]),
+            environments_freed=sum(counts["environment"]),
             freed=freed,
             removed=tuple(self.removed),
             kept=tuple(self.kept),
@@ -178,22 +190,24 @@ def run(options: Options) -> Outputs:
 def _check(options: Options) -> Path:
     """Return the workspace as an absolute path; refuse links and contradictory options."""
     directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink
-    for path in (directory, options.cache):
-        if path and os.path.islink(path):  # noqa: PTH114 - Path.is_symlink may raise
+    for path in filter(None, (directory, options.cache, options.environment_cache)):
+        if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink may raise
             raise ConfigurationError(f"{path} is a symbolic link: name the directory itself")
-    cache = Path(os.path.abspath(options.cache or directory))  # noqa: PTH100 - as above
-    real, root = Path(os.path.realpath(cache)), os.path.realpath(directory)
-    if cache.is_relative_to(directory) and not real.is_relative_to(root):
-        raise ConfigurationError(f"{cache} leads out of {directory}, through a link")
+        named = Path(os.path.abspath(path))  # noqa: PTH100 - as above
+        real, root = Path(os.path.realpath(named)), os.path.realpath(directory)
+        if named.is_relative_to(directory) and not real.is_relative_to(root):
+            raise ConfigurationError(f"{named} leads out of {directory}, through a link")
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory {directory} to clean")
     ages = (options.runs_older_than, options.backups_older_than, options.scratch_older_than)
     of_cache = (options.cache_older_than, options.cache_size)
-    if {*ages, *of_cache} == {None}:
+    if {*ages, *of_cache, options.environments_older_than} == {None}:
         raise ConfigurationError(
             "nothing to do: give at least one of --runs-older-than, --backups-older-than, "
-            "--scratch-older-than, --cache-older-than and --cache-size"
+            "--scratch-older-than, --cache-older-than, --cache-size and --environments-older-than"
         )
+    if not options.environment_cache and options.environments_older_than is not None:
+        raise ConfigurationError("--environments-older-than needs --environment-cache, a directory")
     if not options.cache and set(of_cache) != {None}:
         raise ConfigurationError("--cache-older-than and --cache-size need --cache, a directory")
     return directory
@@ -202,7 +216,8 @@ def _check(options: Options) -> Path:
 def _find(options: Options, directory: Path, limit: int | None) -> Iterator[Candidate]:
     """Yield all that is past its age; runs first, because they contain backups and scratch."""
     now = time.time()
-    yield from retention.find_trash(_places(directory))
+    caches = [options.environment_cache.absolute()] if options.environment_cache else []
+    yield from retention.find_trash([*_places(directory), *caches])
     if (age := options.runs_older_than) is not None:
         yield from retention.find_runs(directory, older_than=age, keep=options.keep_runs, now=now)
     places = _places(directory)
@@ -214,6 +229,9 @@ def _find(options: Options, directory: Path, limit: int | None) -> Iterator[Cand
         yield from retention.find_cache_entries(
             options.cache.absolute(), older_than=options.cache_older_than, limit=limit, now=now
         )
+    if (age := options.environments_older_than) is not None:
+        for cache in caches:
+            yield from retention.find_environments(cache, older_than=age, now=now)
 
 
 def _places(directory: Path) -> list[Path]:
@@ -227,6 +245,8 @@ def _places(directory: Path) -> list[Path]:
 
 def _remove(found: Candidate) -> bool:
     """Remove it from the disk; return False if a cache entry was used again meanwhile."""
+    if isinstance(found.entry, environment_cache.Entry):
+        return environment_cache.remove(found.entry)
     if found.entry:
         return dataset_cache.remove(found.entry)
     with removal.keeping_mtime(found.path.parent):

@@ -2,7 +2,7 @@
 
 Only what is provably made by stepkit is found: the directory of a run with its marker, a backup
 that git-clone made beside its checkout, the scratch directory of a killed command, an entry of a
-dataset cache.
+dataset cache, an environment of tests in its cache.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.formats import durations
 from stepkit.git import local_changes
 from stepkit.system import atomic_files, backup_names, cache_directory, locks, removal, scratch
+from stepkit.test_suite import environment_cache
 from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +43,12 @@ _LONGEST_STEP: Final = float(durations.DAY)
 class Candidate:
     """One thing that may be removed, ``size`` in bytes; or that stays, ``keep`` says why."""
 
-    kind: Literal["run", "backup", "scratch", "cache"]
+    kind: Literal["run", "backup", "scratch", "cache", "environment"]
     path: Path
     why: str
     size: int = 0
     keep: str = ""
-    entry: dataset_cache.Entry | None = None
+    entry: dataset_cache.Entry | environment_cache.Entry | None = None
 
 
 @contextmanager
@@ -211,11 +212,7 @@ def find_cache_entries(
     :class:`ConfigurationError` for a directory that is not a cache.
     """
     entries = sorted(dataset_cache.entries(cache), key=lambda entry: entry.used)
-    if entries and not (cache / cache_directory.TAG).is_file():
-        raise ConfigurationError(
-            f"{cache} has no {cache_directory.TAG}: it is not a cache of download-dataset; "
-            "nothing was removed there"
-        )
+    _check_tag(cache, entries, "download-dataset")
     total = sum(entry.size for entry in entries)
     for entry in entries:
         used = entry.used.timestamp()
@@ -228,6 +225,31 @@ def find_cache_entries(
             total -= entry.size
             size = sum(removal.measure(path).size for path in (entry.path, entry.part))
             yield Candidate(kind="cache", path=entry.path, why=why, size=size, entry=entry)
+
+
+def find_environments(cache: Path, *, older_than: float, now: float) -> Iterator[Candidate]:
+    """Yield the environments of tests that no run used for ``older_than`` seconds.
+
+    Raises :class:`ConfigurationError` for a directory that is not a cache.
+    """
+    entries = list(environment_cache.entries(cache))
+    _check_tag(cache, entries, "environments")
+    for entry in entries:
+        why = f"not used since {_day(entry.used)}"
+        if entry.used > now + _SKEW:
+            keep = _future(entry.used)
+            yield Candidate(kind="environment", path=entry.path, why=why, keep=keep)
+        elif now - entry.used >= older_than:
+            size = removal.measure(entry.path).size
+            yield Candidate(kind="environment", path=entry.path, why=why, size=size, entry=entry)
+
+
+def _check_tag(cache: Path, entries: Sequence[object], what: str) -> None:
+    if entries and not (cache / cache_directory.TAG).is_file():
+        raise ConfigurationError(
+            f"{cache} has no {cache_directory.TAG}: it is not a cache of {what}; "
+            "nothing was removed there"
+        )
 
 
 def _children(directory: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from stepkit.formats import yaml_files
 from stepkit.steps import clean_workspace, git_clone, prepare_workspace
 from stepkit.steps.clean_workspace import Options, Outputs
 from stepkit.system import cache_directory, mounts, removal
+from stepkit.test_suite import environment_cache
 from stepkit.workspace import run_marker
 
 DAY = 86400
@@ -517,6 +518,59 @@ def test_a_directory_that_is_not_a_cache_is_left_alone(tmp_path: Path) -> None:
     assert isinstance(caught.value.outputs, Outputs)
     assert caught.value.outputs.runs == 1
     assert clean(tmp_path, cache=tmp_path / "missing", cache_size="1GiB").freed == 0
+
+
+def environment_of(cache: Path, letter: str, days: float) -> Path:
+    """Write an environment that was used so many days ago."""
+
+    def make(path: Path) -> None:
+        path.mkdir()
+        (path / "module.py").write_text("x = 1")
+
+    path = cache / (letter * 64)
+    with environment_cache.using(path, make):
+        pass
+    used = time.time() - days * DAY
+    os.utime(path.with_name(f"{path.name}.used"), (used, used))
+    return path
+
+
+def test_removes_environments_that_no_run_used_for_so_long(tmp_path: Path) -> None:
+    cache = tmp_path / "cache/environments"
+    old, new, future = (environment_of(cache, *of) for of in (("a", 9), ("b", 2), ("c", -2)))
+    used = environment_of(cache, "d", 9)
+    ages = {"environment_cache": cache, "environments_older_than": 7.0 * DAY}
+
+    planned = clean(tmp_path, dry_run=True, **ages)
+    with environment_cache.using(used, lambda path: path):
+        os.utime(used.with_name(f"{used.name}.used"), (0, 0))
+        outputs = clean(tmp_path, **ages)
+
+    assert (planned.environments, outputs.environments) == (2, 1)
+    assert outputs.environments_freed == outputs.freed > 0
+    assert outputs.message.startswith("removed 1 environment, ")
+    assert [Path(item.path) for item in outputs.kept] == [future]
+    assert "it is from the future" in outputs.kept[0].why
+    assert not old.exists()
+    assert not list(cache.glob("a*"))
+    assert all((path / "module.py").exists() for path in (new, future, used))
+
+
+def test_environments_are_removed_from_their_cache_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / ("a" * 64)).mkdir(parents=True)
+
+    message = refusal(clean, tmp_path, environment_cache=mine, environments_older_than=0.0)
+    assert message == (
+        f"{mine} has no CACHEDIR.TAG: it is not a cache of environments; nothing was removed there"
+    )
+    message = refusal(clean, tmp_path, environments_older_than=0.0)
+    assert message == "--environments-older-than needs --environment-cache, a directory"
+    link = tmp_path / "link"
+    link.symlink_to(mine)
+    message = refusal(clean, tmp_path, environment_cache=link, environments_older_than=0.0)
+    assert message == f"{link} is a symbolic link: name the directory itself"
+    assert names(mine) == ["a" * 64]
 
 
 def test_what_belongs_to_another_user_is_named_and_the_rest_is_removed(volume: Path) -> None:
