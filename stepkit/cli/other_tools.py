@@ -14,6 +14,7 @@ _PAPERMILL: Final = {
     "--help-notebook": "papermill --help-notebook lists parameters; here a wrong one is refused "
     "with the names that the notebook has",
     "--version": "write stepkit --version",
+    "-": "a notebook is read from a file, and written to one: name them",
 }
 _EXECUTE_FIRST: Final = "run execute-notebook first; with its --page it makes the page, too"
 _NOT_NEEDED: Final = "this is so on every page: leave it out"
@@ -25,7 +26,8 @@ _NBCONVERT: Final = {
     "--inplace": "a notebook is not changed: execute-notebook writes another one",
     "--clear-output": "a notebook is not changed: jupyter nbconvert --clear-output does that",
     "--stdin": _ONE_FILE,
-    "--stdout": f"{_ONE_FILE}; /dev/stdout is one",
+    "--stdout": _ONE_FILE,
+    "-": _ONE_FILE,
     "--no-prompt": "numbers of cells stay: messages name them; --no-input leaves out the code",
     "--embed-images": _NOT_NEEDED,
     "--sanitize-html": _NOT_NEEDED,

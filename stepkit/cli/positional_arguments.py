@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, get_origin
 
 from stepkit.cli import flags
 from stepkit.options import OR_ARGUMENT, POSITIONAL, Also, Declared, declared
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from _typeshed import DataclassInstance
@@ -52,7 +52,11 @@ def take(cls: type[DataclassInstance], args: argparse.Namespace, words: Sequence
             raise ValueError(
                 f"{option.shown} is given twice: as a flag and as the argument {word!r}"
             )
-        setattr(args, option.field.name, flags.converter(option.hint, option.notes)(word))
+        try:
+            value = flags.converter(option.hint, option.notes)(word)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"argument {option.shown}: {error}") from None
+        setattr(args, option.field.name, value)
     missing = [o.shown for o in takers if o.required and getattr(args, o.field.name) is None]
     if missing:
         took = next((o.shown for o in _greedy(cls) if len(getattr(args, o.field.name)) > 1), "")

@@ -43,6 +43,7 @@ def test_every_option_of_nbconvert_is_taken_or_answered() -> None:
             "execute-notebook --prepare-only a b",
             "--prepare-only: a notebook is not written without",
         ),
+        ("execute-notebook - -", "-: a notebook is read from a file, and written to one"),
         ("execute-notebook --version", "--version: write stepkit --version"),
         ("convert-notebook --to html --execute a.ipynb", "--execute: run execute-notebook first"),
         ("convert-notebook a.ipynb --stdout", "--stdout: a page is made from a file, to a file"),

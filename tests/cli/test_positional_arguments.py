@@ -95,3 +95,20 @@ def test_arguments_that_a_flag_took_are_missing(
 
     assert stop.value.code == 2
     assert f"error: {answer}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["{}", "out.ipynb"], ["--notebook={}", "--output=out.ipynb"]])
+def test_an_address_that_may_hold_a_secret_is_refused_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    given = [word.format("https://example.org/a.ipynb?sig=hidden") for word in words]
+    report = tmp_path / "r.json"
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["execute-notebook", f"--report={report}", *given])
+
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    said = "argument --notebook: an address such as https://... is used without user, ? and #"
+    assert f"error: {said}" in printed.err
+    assert "hidden" not in printed.out + printed.err + report.read_text()
