@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stepkit.formats import sizes
 from stepkit.system import atomic_files, scratch
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ class File:
 
 
 def read(
-    directory: Path, *, before: Mapping[str, File] | None = None, suffixes: Collection[str] = ()
+    directory: Path,
+    *,
+    before: Mapping[str, File] | None = None,
+    suffixes: Collection[str] = (),
+    most: int = MOST_BYTES,
 ) -> dict[str, File]:
     """Return the files in ``directory`` by their paths there, those with ``suffixes`` if any.
 
     What did not change since ``before`` is not read again. Git's own files, caches and scratch are
-    left out. Raises :class:`OSError` and :class:`TooMuchError`.
+    left out. Raises :class:`OSError`, and :class:`TooMuchError` for more than ``most`` bytes to
+    read.
     """
     earlier = before or {}
     found: dict[str, File] = {}
@@ -56,8 +62,8 @@ def read(
             continue
         changed.append((name, what, known))
         total += known.st_size
-        if total > MOST_BYTES:
-            raise TooMuchError(f"{directory} has more than {MOST_BYTES >> 30} GiB of files")
+        if total > most:
+            raise TooMuchError(f"{directory} has more than {sizes.spell(most)} of files to read")
         if len(changed) > MOST_FILES:
             raise TooMuchError(f"{directory} has more than {MOST_FILES} files")
     with ThreadPoolExecutor(_THREADS) as pool:

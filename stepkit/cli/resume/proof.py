@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 RUN: Final = "{run}"
 MOST_OUTPUTS: Final = 10_000
+MOST_WRITTEN: Final = 8 << 30  # bytes that a step writes where it reads
 _LONGEST_HEAD: Final = 1000  # characters
 
 
@@ -221,7 +222,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _changed(proof: Proof, directory: Path) -> Iterator[Path]:
     """Yield the files that the step wrote in a directory that it reads."""
     before = proof.before[directory]
-    after = directory_contents.read(directory, before=before)
+    after = directory_contents.read(directory, before=before, most=MOST_WRITTEN)
     if gone := next((name for name in before if name not in after), None):
         raise ValueError(f"it removed {directory / gone}")
     for name, file in after.items():

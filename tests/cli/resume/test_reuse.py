@@ -14,6 +14,7 @@ import stepkit
 from stepkit import steps
 from stepkit.cli import commands
 from stepkit.cli import main as cli
+from stepkit.cli.resume import proof
 from stepkit.errors import UserCodeError
 from stepkit.options import READS, WRITES, FromEnv
 from stepkit.step import Resumable
@@ -338,6 +339,18 @@ def test_a_step_that_removed_a_file_or_reads_outside_of_its_run_is_never_reused(
     assert work.run("two", "--resume=one") == 0
     assert "is a link to a directory outside of" in capsys.readouterr().err
     assert copy.runs == 3
+
+
+def test_a_step_that_wrote_too_much_where_it_reads_is_not_reused(
+    copy: Copy, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "MOST_WRITTEN", 3)
+    copy.effect = lambda options: options.file.with_name("plot.png").write_bytes(b"plot")
+
+    assert work.run("one") == 0
+
+    assert "has more than 3 bytes of files to read" in work.report("one")["proof"]["unproven"]
+    assert work.report("one")["status"] == "succeeded"
 
 
 def test_an_option_may_say_that_a_step_always_runs(
