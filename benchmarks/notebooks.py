@@ -60,6 +60,14 @@ _WORKER: Final = """\
 import subprocess
 worker = subprocess.Popen(["sleep", "600"], start_new_session=True)"""
 _PACED: Final = 'import time\nprint("x" * {length})\ntime.sleep({seconds})'
+_LECTURE: Final = (
+    r"Let $x$ be in $\mathbb{R}^n$ and $\theta_{NUMBER} \sim \mathcal{N}(\mu, \sigma^2)$.",
+    r"With $x$ and $y$, $$\frac{\partial L}{\partial w_{NUMBER}} = \sum_{i=1}^{n} (y_i - z) x_i$$",
+    r"\begin{align} a_{NUMBER} &= b + c \\ &= \int_0^\infty e^{-x^2} \, dx \end{align}, all $n$.",
+    r"The matrix $A = \begin{pmatrix} a & b_{NUMBER} \\ c & d \end{pmatrix}$ has the rank $n$.",
+    r"$$f(x) = \begin{cases} x & \text{if } x > NUMBER \\ 0 & \text{else} \end{cases}$$, $\theta$.",
+    r"So $P(A \mid B) = \frac{P(B \mid A) P(A)}{P(B)}$, $\alpha_1, \alpha_{NUMBER}$, $\theta$.",
+)
 _GREEDY: Final = 'taken = []\nwhile True:\n    taken.append(b"x" * 10_000_000)'
 
 
@@ -155,6 +163,17 @@ def tables(path: Path, count: int, rows: int = 1100) -> Contents:
     return Contents(
         cells=count, displays=count, tables=count, payload=_payload("table", range(count), rows)
     )
+
+
+def formulas(path: Path, count: int) -> Contents:
+    """Write ``count`` cells of prose with ten formulas each, as a lecture; half of them recur."""
+    cells = []
+    for number in range(count):
+        lines = [_LECTURE[place % len(_LECTURE)] for place in range(number, number + 5)]
+        text = "\n\n".join(line.replace("NUMBER", str(number)) for line in lines)
+        cells.append(nbformat.v4.new_markdown_cell(f"## Part {number}\n\n{text}"))
+    _write(path, cells)
+    return Contents()
 
 
 def _payload(helper: str, seeds: Sequence[int], size: int) -> int:

@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from benchmarks import contents, process
 from benchmarks.contents import Contents
-from benchmarks.notebooks import displays, images, real_shaped, stream, tables, text, trivial_cells
+from benchmarks.notebooks import (
+    displays,
+    formulas,
+    images,
+    real_shaped,
+    stream,
+    tables,
+    text,
+    trivial_cells,
+)
 from benchmarks.process import BIN, STEPKIT, Usage
 
 
@@ -182,6 +191,8 @@ FULL: Final = (
     _convert_executed("convert-real-4mb", "90 cells, 4 MB", real_shaped),
     _convert_executed("convert-images-120mb", "60 pictures of 2 MB", partial(images, count=60)),
     _convert_slow("convert-tables-24mb", "60 tables of 0.4 MB", partial(tables, count=60)),
+    _convert("convert-formulas-150", "1,500 formulas in 150 cells", partial(formulas, count=150)),
+    _convert("convert-formulas-600", "6,000 formulas in 600 cells", partial(formulas, count=600)),
     _both("both-real-4mb", "90 cells, 4 MB, executed and on a page", real_shaped),
 )
 QUICK: Final = (

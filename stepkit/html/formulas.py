@@ -20,6 +20,7 @@ _TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*+)((?:[^\"'<>]++|\"[^\"]*+\"|'[
 # Elements whose text MathJax leaves alone, and the class that says so; pandas uses it for tables.
 _WITHOUT: Final = {"pre", "code", "script", "style", "textarea", "annotation", "svg", "math"}
 _IGNORED: Final = re.compile(r"\bclass\s*=[^<>]*\b(?:tex2jax|mathjax)_ignore\b")
+_BREAK: Final = re.compile(r"<br\b[^<>]*>")
 _REFERENCE: Final = re.compile(r"\s*\\(eq)?ref\{([^{}]*)\}\s*")
 _NOTE: Final = (
     '<span class="stepkit-note">From here on, formulas are shown as their source: this notebook '
@@ -101,7 +102,11 @@ class Formulas:
 
     def _set(self, found: Formula) -> str:
         """Return the MathML of a formula; raise :class:`TexError` if it cannot be set."""
-        tex = html.unescape(re.sub(r"<br\b[^<>]*>", " ", found.tex))
+        tex = found.tex
+        if "<" in tex:
+            tex = _BREAK.sub(" ", tex)
+        if "&" in tex:
+            tex = html.unescape(tex)
         if len(tex) > mathml.MAX_FORMULA:
             raise TexError(f"it has more than {mathml.MAX_FORMULA:,} characters")
         if reference := _REFERENCE.fullmatch(tex):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from functools import lru_cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Final
 
 from stepkit.html import mathml_tree
 from stepkit.html.tex_macros import TexError
@@ -19,27 +19,28 @@ def convert(tex: str, *, display: bool) -> str:
 
     Raises :class:`TexError` with the reason if latex2mathml cannot set it, or sets it wrong.
     """
-    from latex2mathml import converter, exceptions
+    from latex2mathml import converter
 
     if len(tex) > MAX_FORMULA:
         raise TexError(f"it has more than {MAX_FORMULA:,} characters")
-    # Its exceptions have no base class, and Python's own pass through its parser.
-    own = [e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception)]
-    others = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration)
-    errors: tuple[type[Exception], ...] = (*own, *others, TypeError, ValueError)
     try:
         tree = converter.convert_to_element(tex, display="block" if display else "inline")
         mathml_tree.finish(tree)
-        return _write(tree)
-    except errors as error:
+        written: list[str] = []
+        mathml_tree.write(tree, written)
+        return "".join(written)
+    except _errors() as error:
         raise TexError("latex2mathml cannot read it") from error
 
 
-def _write(tree: Any) -> str:
-    """Serialize the elements; latex2mathml's own function would unescape the formula's text."""
-    from xml.etree import ElementTree as ET
+@cache
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what latex2mathml raises: its exceptions, without a base class, and Python's own."""
+    from latex2mathml import exceptions
 
-    return ET.tostring(tree, encoding="unicode", short_empty_elements=False)
+    own = [e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception)]
+    others = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration)
+    return (*own, *others, TypeError, ValueError)
 
 
 def show_source(latex: str, why: str = "") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,36 +60,75 @@ _MU: Final = re.compile(r"(-?[\d.]+)mu")
 _LARGE: Final = set("\u2211\u220f\u2210\u22c0\u22c1\u22c2\u22c3\u2a00\u2a01\u2a02\u2a04\u2a06")
 _LIMITS: Final = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 _SCRIPTS: Final = {*_LIMITS, *_LIMITS.values()}
+# Elements that show their children one after the other.
+_ROWS: Final = {"mrow", "mtd", "mstyle", "math", "msqrt", "mpadded", "mphantom", "menclose"}
 _THIN: Final = "0.167em"
-_ALIGNED: Final = ("right", "left")
 
 
 def finish(tree: Any) -> None:
     """Change the elements in place; raise :class:`TexError` if one shows TeX's own syntax."""
-    for element in list(tree.iter()):
-        _finish_text(element)
-        _finish_attributes(element)
-        if element.tag in _TOKENS and len(element):
+    groups = [element for element in tree.iter() if len(element)]
+    texts = {_finish_token(element) for element in tree.iter()}
+    named = any(len(text) > 1 for text in texts)
+    for element in groups:
+        if element.tag in _TOKENS:
             element.tag, element.text = "mrow", None
             element.attrib.clear()
-    for element in list(tree.iter()):
         if element.tag in _LIMITS and _takes_limits(element[0]):
             element.tag = _LIMITS[element.tag]
         if element.tag == "mtable":
             _finish_table(element)
-        elif len(element) > 1 and element.tag not in _SCRIPTS:
+        elif _NOT in texts:
             _negate(element)
+        if named and len(element) > 1 and element.tag in _ROWS:
             _space_functions(element)
-    _place_number(tree)
+    if named:
+        _place_number(tree)
 
 
-def _finish_text(element: Any) -> None:
-    """Replace entities and variants of letters by characters."""
-    raw = element.text or ""
-    if element.tag == "mspace" and "linebreak" in element.attrib:
+def _finish_token(element: Any) -> str:
+    """Change the element by itself, and return its text."""
+    attributes = tuple(element.attrib.items())
+    element.tag, text, changed = _finish_element(element.tag, element.text or "", attributes)
+    element.text = text
+    if attributes != changed:
+        element.attrib.clear()
+        element.attrib.update(changed)
+    return text
+
+
+def write(element: Any, out: list[str]) -> None:
+    """Append the element and what is in it as text; twice as fast as the standard library."""
+    attributes = "".join(
+        f' {name}="{html.escape(value)}"' for name, value in element.attrib.items()
+    )
+    text = element.text or ""
+    if not text.isalnum():
+        text = html.escape(text, quote=False)
+    out.append(f"<{element.tag}{attributes}>{text}")
+    for child in element:
+        write(child, out)
+    out.append(f"</{element.tag}>")
+
+
+@lru_cache(maxsize=4096)
+def _finish_element(
+    tag: str, raw: str, attributes: tuple[tuple[str, str], ...]
+) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """Return the name, the text and the attributes that an element gets by itself."""
+    from xml.etree.ElementTree import Element
+
+    element = Element(tag, dict(attributes))
+    if tag == "mspace" and "linebreak" in element.attrib:
         raise TexError(r"\\ outside of rows is not supported")
-    if element.tag not in _TOKENS or not raw:
-        return
+    if tag in _TOKENS and raw:
+        _finish_text(element, raw)
+    _finish_attributes(element)
+    return element.tag, element.text or "", tuple(element.attrib.items())
+
+
+def _finish_text(element: Any, raw: str) -> None:
+    """Replace entities and variants of letters by characters."""
     text = html.unescape(raw)
     if element.tag != "mtext":
         text = text[1:] if text in {r"\{", r"\}", r"\|"} else text
@@ -189,8 +229,6 @@ def _space_functions(row: Any) -> None:
         if (_is_function(one) and other.tag not in {"mo", "mspace", "mtext"})
         or (_is_function(other) and one.tag not in {"mo", "mspace", "mtext"})
     ]
-    if row.tag not in {"mrow", "mtd", "mstyle", "math", "msqrt", "mpadded", "mphantom", "menclose"}:
-        return
     for place in reversed(places):
         row.insert(place, Element("mspace", {"width": _THIN}))
 

@@ -67,3 +67,12 @@ def test_a_notebook_of_tables_is_written_with_its_outputs(tmp_path: Path) -> Non
     page = b"".join([b'<table border="1" class="dataframe">'] * 2)
     (tmp_path / "page.html").write_bytes(page)
     assert contents.compare(tmp_path / "page.html", expected.on_page()) == ""
+
+
+def test_each_cell_of_a_notebook_of_formulas_has_new_ones(tmp_path: Path) -> None:
+    notebooks.formulas(tmp_path / "formulas.ipynb", 30)
+
+    cells = nbformat.read(tmp_path / "formulas.ipynb", as_version=4).cells
+    assert len(cells) == 30
+    assert len({cell.source for cell in cells}) == 30
+    assert all(cell.source.count("$") + 2 * cell.source.count("align") > 10 for cell in cells)
