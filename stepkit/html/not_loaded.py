@@ -26,6 +26,11 @@ OBJECTS: Final = {
     "object": ("Object", "data"),
 }
 
+# A fragment that shows a note of this module and nothing else.
+ONLY_NOTE: Final = re.compile(
+    r'\s*+<span class="stepkit-not-loaded">[^<]*+(?:<a [^<]*+</a>)?+</span>\s*+'
+)
+
 _MAX_SHOWN: Final = 120  # characters of an address or a description
 
 _ATTRIBUTE: Final = re.compile(

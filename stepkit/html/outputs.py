@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.html import images
+from stepkit.html import images, not_loaded
 from stepkit.html.drawn_by_script import is_drawn_by_script
 from stepkit.html.formulas import Formulas
 from stepkit.html.sanitize import sanitize
@@ -116,12 +116,15 @@ def _choose_format(data: Mapping[str, Any], *, trusted: bool) -> tuple[str | Non
 def _render(mime: str, data: Mapping[str, Any], alt: str, place: Place) -> dict[str, Any]:
     """Return the data that a template shows, as its MIME type and content."""
     content = data[mime]
+    drawn = [one for one in _ORDER if one in data and one in images.FORMATS]
     if mime == "text/html":
         clean = sanitize(content, alt=alt, trusted=place.trusted)
+        if drawn and not_loaded.ONLY_NOTE.fullmatch(clean):  # a video's still, say
+            url = images.data_url(drawn[0], data[drawn[0]])
+            clean += f'<p><img src="{url}" alt="{html.escape(alt)}"></p>' if url else ""
         return {mime: place.formulas.set_html(clean)}
     if mime == "text/latex":
         shown, complete = place.formulas.set_latex(content)
-        drawn = [one for one in _ORDER if one in data and one in images.FORMATS]
         return (
             {"text/html": shown} if complete or not drawn else _render(drawn[0], data, alt, place)
         )

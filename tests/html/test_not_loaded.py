@@ -131,3 +131,17 @@ def test_a_player_with_several_sources_has_one_note_before_it() -> None:
     assert [only(note, "a")["href"] for note in notes] == [f"{SITE}/1", f"{SITE}/3"]
     following = [note.find_next_sibling() for note in notes]
     assert [tag.name for tag in following if tag] == ["video", "audio"]
+
+
+def test_the_image_beside_a_frame_that_is_not_loaded_is_shown_with_the_note() -> None:
+    video = f'<iframe width="400" src="{SITE}/embed/abc"></iframe>'
+
+    found = soup(
+        display_cell({"text/html": video, "image/png": PNG, "text/plain": "<YouTubeVideo>"}),
+        display_cell({"text/html": f"<p>text</p>{video}", "image/png": PNG}),
+    )
+
+    assert len(found.select(".stepkit-not-loaded a")) == 2
+    (image,) = found.select("main img")
+    assert image["src"] == f"data:image/png;base64,{PNG}"
+    assert image["alt"] == "Output 1 of cell 1: no description"
