@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.formats import path_addresses
 from stepkit.notebook import progress_json
 from stepkit.step import Resumable
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 
 def _working_directory(options: Any) -> Sequence[Path]:
+    """Return where it runs. Raises :class:`ValueError` if its output leaves the run."""
+    if address := path_addresses.address(options.output):
+        raise ValueError(f"--output {address} is not a file of the run")
     return [options.cwd or options.notebook.parent]
 
 

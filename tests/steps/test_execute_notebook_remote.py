@@ -18,9 +18,11 @@ from data_server import status
 from object_storage_server import Storage, faulty, serving
 from samples import write_notebook
 
+from stepkit.cli import main as cli
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import execute_notebook
 from stepkit.steps.execute_notebook import Options, Outputs
+from stepkit.workspace import run_marker
 
 GOOGLE = (
     "use s3://bucket/name with --endpoint-url https://storage.googleapis.com and an HMAC key, "
@@ -254,3 +256,34 @@ def test_a_server_that_refuses_the_key_is_known_before_the_run(
     assert "check the credentials and their rights" in str(error)
     assert not (tmp_path / "ran").exists()
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("remote", ["notebook", "output"])
+def test_a_run_with_an_address_is_not_proven_for_a_later_one(
+    tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch, remote: str
+) -> None:
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", storage.url)
+    work = tmp_path / "run-1"
+    work.mkdir()
+    run_marker.write(work, run="run-1", directories=())
+    source = write_notebook(work / "a.ipynb", "print('again')")
+    storage.put("books/a.ipynb", source.read_bytes())
+    paths = {"notebook": str(source), "output": str(work / "b.ipynb")}
+    paths[remote] = "s3://books/a.ipynb"
+    report = work / "r.json"
+
+    given = [f"--{name}={path}" for name, path in paths.items()]
+    assert cli.main(["execute-notebook", *given, f"--report={report}"]) == 0
+
+    proof = json.loads(report.read_text())["proof"]
+    assert (
+        proof["unproven"]
+        == f"--{remote} "
+        + {
+            "notebook": "s3:/books/a.ipynb is not a file",
+            "output": "s3://books/a.ipynb is not a file of the run",
+        }[remote]
+    )
