@@ -1,0 +1,39 @@
+"""What a run of a notebook depends on: its working directory, and no place elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from stepkit.engine.resumable import NOTEBOOK
+from stepkit.notebook import progress_json
+from stepkit.steps.execute_notebook import Options
+
+
+def options(output: str = "out.ipynb", cwd: Path | None = None) -> Options:
+    return Options(notebook=Path("nb/a.ipynb"), output=Path(output), cwd=cwd)
+
+
+def test_a_notebook_reads_its_directory_or_the_one_that_is_named() -> None:
+    assert NOTEBOOK.directories(options()) == [Path("nb")]
+    assert NOTEBOOK.directories(options(cwd=Path("elsewhere"))) == [Path("elsewhere")]
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/out.ipynb", "gs://bucket/out.ipynb"])
+def test_a_run_whose_output_goes_elsewhere_is_not_reused(url: str) -> None:
+    with pytest.raises(ValueError, match=f"--output {url} is not a file of the run"):
+        NOTEBOOK.directories(options(url))
+
+
+def test_outputs_that_were_cut_progress_and_kept_attempts_belong_to_a_run(tmp_path: Path) -> None:
+    notebook = tmp_path / "out.ipynb"
+    (tmp_path / "out.outputs").mkdir()
+    cut = tmp_path / "out.outputs/cell-3.txt"
+    kept = tmp_path / "out.attempt-1.ipynb"
+    for path in (notebook, cut, kept):
+        path.write_text("")
+
+    found = NOTEBOOK.beside({"notebook": notebook, "attempts": ("first", "second")})
+
+    assert {cut, kept, progress_json.beside(notebook)} <= set(found)
+    assert kept not in NOTEBOOK.beside({"notebook": notebook, "attempts": ()})
+    assert NOTEBOOK.beside({}) == []
