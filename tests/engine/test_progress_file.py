@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,11 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
-def test_the_file_says_which_cell_runs_and_which_have_ended(run: Run) -> None:
+def test_the_file_says_which_cell_runs_and_which_have_ended(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepkit.engine.progress_file._EVERY_SECONDS", 600)  # cells wake it alone
+
     def work(file: ProgressFile) -> Ended:
         file.begin(run.state)
         run.cell(0)
@@ -173,17 +178,27 @@ def test_a_file_that_cannot_be_written_is_said_once_and_ends_nothing(
 def test_many_quick_cells_are_written_as_often_as_their_share_allows(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[float] = []
-    monkeypatch.setattr(ProgressFile, "_write", lambda _: written.append(1))
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0)
+            return self.is_set()
+
+    monkeypatch.setattr(run.file, "_stop", Stop())
+    monkeypatch.setattr("stepkit.engine.progress_file._LEAST_PAUSE", 1.5)
 
     def work(file: ProgressFile) -> Ended:
         file.begin(run.state)
-        until(lambda: written)
-        for _ in range(10_000):
+        while len(pauses) < 2:
             file.changed()
-        return Ended(status=str(len(written)))
+            time.sleep(0.001)
+        return Ended()
 
-    assert int(run.file.around(work).status) < 20
+    run.file.around(work)
+
+    assert pauses[0] == 0
+    assert 0 < pauses[1] <= 2
 
 
 def test_reasons_are_spelled_as_in_the_report(run: Run) -> None:

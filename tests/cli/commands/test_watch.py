@@ -21,6 +21,7 @@ import commands
 import pytest
 from progress_states import ended, state, write
 from samples import write_notebook
+from users import RANDOM, stepkit_as
 from waiting import until
 
 from stepkit.cli import main as cli
@@ -125,7 +126,7 @@ def test_of_several_the_one_that_runs_is_found_and_then_the_last(
 
 
 def test_what_is_not_there_is_said_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: Steps
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "x.json").write_text("[]")
@@ -145,6 +146,17 @@ def test_what_is_not_there_is_said_in_one_line(
         assert said.out == ""
         assert said.err.startswith(f"stepkit watch: error: {begins}"), said.err
         assert said.err.count("\n") == 1
+    assert cli.main(["watch", str(tmp_path / "z.json"), "--wait", "1h"]) == 2
+    assert steps == []
+
+
+def test_a_directory_that_cannot_be_read_is_not_called_empty(volume: Path) -> None:
+    (volume / "closed").mkdir(mode=0o700)
+
+    done = stepkit_as(RANDOM, "watch", volume / "closed")
+
+    assert done.returncode == 2
+    assert f"cannot read {volume}/closed: Permission denied for uid {RANDOM}" in done.stderr
 
 
 def test_each_state_is_a_line_of_json(
@@ -242,6 +254,7 @@ def test_a_terminal_gets_one_page_that_is_drawn_again(tmp_path: Path) -> None:
     assert "\x1b[1mrunning\x1b[0m" in shown.written
     assert shown.screen[0] == "passed  source/analysis.ipynb  1m03s"
     assert "line 19" not in "\n".join(shown.screen)
+    assert sum(line.startswith("passed") for line in shown.screen) == 1
     assert shown.screen[-2:] == ["it ended with 0", ""]
     assert "\x1b[2J" not in shown.written
 

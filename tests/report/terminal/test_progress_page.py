@@ -67,6 +67,12 @@ def test_the_page_fits_whatever_is_printed(rows: int) -> None:
     assert max(len(line) + line.count("宽") for line in page) <= 79
 
 
+def test_a_printed_line_stays_one_row_and_keeps_its_blanks() -> None:
+    page = progress_page(state(lines=["a\nb   c"]), PLAIN, rows=24)
+
+    assert page.endswith("\n\na b   c")
+
+
 def test_a_note_is_the_last_line_and_the_newest_lines_stay() -> None:
     now = state(lines=[f"line {number}" for number in range(20)])
     page = progress_page(now, PLAIN, rows=16, note="wrote last 12s ago").split("\n")
