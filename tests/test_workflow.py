@@ -125,6 +125,30 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_a_run_without_tests_passes_and_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="unused")
+    done.place = tmp_path / "work/ci-2"
+    done.command = [
+        "--run=ci-2" if part == "--run=ci-1" else part
+        for part in done.command
+        if not part.startswith("tests-url=")
+    ]
+    done.start()
+
+    assert done.exit_code == 0, done.log
+    assert done.summary.splitlines()[0].endswith("a.ipynb: passed")
+    assert "8 steps, 3 of them not asked for, all others succeeded" in done.summary
+    record = json.loads((done.place / "artifacts/run.json").read_text())
+    statuses = {step["name"]: step["status"] for step in record["steps"]}
+    names = ("clone-tests", "prepare-tests", "run-tests")
+    assert [statuses[name] for name in names] == ["not-asked-for"] * 3
+    assert (record["tests"], record["not_run"]) == ([], [])
+    assert done.artifacts == {
+        name for name in ARTIFACTS if not name.startswith(("pytest_", "coverage"))
+    }
+
+
+@pytest.mark.slow
 def test_a_variant_differs_only_by_parameters_and_suffix(tmp_path: Path) -> None:
     sources = ("n = 1", "print('clusters:', n)")
 

@@ -86,6 +86,20 @@ def test_a_missing_or_empty_expected_artifact_fails_after_all_are_listed(artifac
     assert "coverage.xml" in listed(artifacts)
 
 
+def test_what_was_not_asked_for_may_be_missing(artifacts: Path) -> None:
+    expect = ("output_analysis.ipynb", "coverage.xml", "page.html", "results.xml")
+    tests = "https://example.com/tests?a=b"
+    asked_for = (
+        *("coverage.xml=" + tests, "coverage.xml=false"),
+        *("results.xml=", f"page.html={tests}", "page.html=true"),
+    )
+
+    with pytest.raises(UserCodeError, match=r"1 of 2 .*: page\.html"):
+        collect_artifacts.run(Options(artifacts=artifacts, expect=expect, asked_for=asked_for))
+    with pytest.raises(ConfigurationError, match="--asked-for 'page' is not NAME=VALUE"):
+        collect_artifacts.run(Options(artifacts=artifacts, asked_for=("page",)))
+
+
 def test_excluded_names_are_not_listed(artifacts: Path) -> None:
     (artifacts / "STEP_SUMMARY_lite.md").write_text("of an earlier run")
 
