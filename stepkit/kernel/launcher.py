@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 _JOIN_SECONDS = 5.0
+_DELIVERY_SECONDS = 0.1  # for outputs of a kernel that ends itself
 
 _GUARD: Any = None  # the guard of RMM, where the runner asks for one
 _FACTS_FILE = os.environ.pop("STEPKIT_KERNEL_FACTS", "")  # where the runner wants to read them
@@ -134,6 +136,7 @@ def _note_own_signals(stderr: int) -> None:
                 if fatal and aimed(*arguments):
                     line = f"stepkit: the kernel sends itself signal {int(signum)}: {what}\n"
                     os.write(stderr, line.encode())
+                    _deliver_outputs()
             return send(*arguments)
 
         return noted
@@ -152,6 +155,14 @@ def _note_own_signals(stderr: int) -> None:
     os.abort = noting(os.abort, is_kernel, "os.abort")
     signal.raise_signal = noting(signal.raise_signal, is_kernel, "signal.raise_signal")
     signal.pthread_kill = noting(signal.pthread_kill, is_kernel, "signal.pthread_kill")
+
+
+def _deliver_outputs() -> None:
+    """Send what was printed so far, and give the thread of ZeroMQ a moment to pass it on."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a notebook may replace them by anything
+            stream.flush()
+    time.sleep(_DELIVERY_SECONDS)
 
 
 def main() -> None:

@@ -61,6 +61,14 @@ def test_a_kernel_that_kills_itself_is_the_notebooks_own_failure(
     assert f": {function}" in caplog.text
 
 
+def test_what_a_kernel_printed_before_it_killed_itself_is_kept(tmp_path: Path) -> None:
+    outcome = execute(tmp_path, "import os\nprint('last words')\nos.kill(os.getpid(), 9)")
+
+    assert statuses(outcome) == ["stopped"]
+    outputs = [text for cell in outcome.notebook.cells for text in cell.get("outputs", ())]
+    assert [output.text for output in outputs] == ["last words\n"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", ["KILL", "TERM"])
 def test_a_kernel_that_another_process_kills_has_an_unknown_sender(
