@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
@@ -126,6 +127,8 @@ def find(run: Path) -> Path:
             "--wait 1m",
             reason=Reason.NOT_FOUND,
         )
+    with atomic_files.explaining(f"cannot read {run}"):
+        os.listdir(run)  # noqa: PTH208 - what looks for files below finds none where it may not
     found = sorted(_in_directory(run))
     if not found:
         raise ConfigurationError(

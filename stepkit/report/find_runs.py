@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
 
 RECORD: Final = re.compile(r"run(_[\w.-]+)?\.json")  # of the file's name
 
@@ -22,11 +25,12 @@ _LEFT_OUT: Final = {"node_modules", "site-packages", "__pycache__"}
 def find_runs(directory: Path) -> Iterator[Path]:
     """Yield the path of each record, in no order; links and hidden directories are left out.
 
-    Raises :class:`~stepkit.errors.StepError` when ``directory`` itself cannot be read.
+    A directory below that cannot be read is named in the log. Raises
+    :class:`~stepkit.errors.StepError` when ``directory`` itself cannot be read.
     """
     with atomic_files.explaining(f"cannot read {directory}"):
         os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(directory, onerror=_left_out):
         depth = len(Path(folder).relative_to(directory).parts)
         folders[:] = [
             name
@@ -37,3 +41,7 @@ def find_runs(directory: Path) -> Iterator[Path]:
             path = Path(folder, name)
             if RECORD.fullmatch(name) and not path.is_symlink():
                 yield path
+
+
+def _left_out(error: OSError) -> None:
+    logger.warning("cannot read %s: %s: its runs are left out", error.filename, error.strerror)

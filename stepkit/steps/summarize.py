@@ -79,7 +79,7 @@ class Outputs:
     in_report: ClassVar[InReport] = InReport(ends_run=True)
     message_is_verdict: ClassVar[bool] = True
 
-    summary: Annotated[Path, "absolute path of the Markdown page"]
+    summary: Annotated[Path | None, "absolute path of the Markdown page"]
     verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
     run: Annotated[Path | None, "absolute path of run.json, the record of the run"] = None
     html: Annotated[Path | None, "absolute path of report.html, the page of the run"] = None
@@ -97,11 +97,10 @@ def run(options: Options) -> Outputs:
     record = _record(options, found, path.parent)
     regression = options.add_comparison(record)
     files = _write_files(options, record, path)
-    _write_summary(
-        options, record, path.parent, files.html
-    )  # the last one: other tasks wait for it
+    # the last one: other tasks wait for it
+    no_summary = _write_summary(options, record, path.parent, files.html)
     outputs = Outputs(
-        summary=summary,
+        summary=summary if summary.is_file() else None,
         run=files.run,
         html=files.html,
         pdf=files.pdf,
@@ -118,7 +117,7 @@ def run(options: Options) -> Outputs:
         )
     if options.enforce and not found.verdict.startswith("passed"):
         raise _error(found, outputs)
-    if why := files.failed or regression:
+    if why := files.failed or no_summary or regression:
         raise why.leaving(outputs)
     return outputs
 
@@ -159,29 +158,41 @@ def _write_files(options: Options, record: RunJson, path: Path) -> _Files:
     )
 
 
-def _write_summary(options: Options, record: RunJson, directory: Path, html: Path | None) -> None:
-    """Write the summary, also to GitHub; ``directory`` is that of the record."""
+def _write_summary(
+    options: Options, record: RunJson, directory: Path, html: Path | None
+) -> StepError | None:
+    """Write the summary, also to GitHub, as far as that is possible; return why if it is not.
+
+    ``directory`` is that of the record.
+    """
     summary = options.summary.absolute()
     files_at = web_links.relative_address(directory, summary.parent)
     report = os.path.relpath(html, directory) if html else ""
     page = step_summary.render(record, files_at=files_at, report=report)
-    atomic_files.write_atomically(summary, page)
-    if options.github_summary:
+    failed = _try_to_write(summary, lambda: atomic_files.write_atomically(summary, page))
+    if github := options.github_summary:
         # There is no file beside a job's summary: only what is published can be opened.
         published = options.url_base or file_links.published_directory(record)
-        page = step_summary.render(record, files_at=published or None, report=report)
-        with atomic_files.explaining(f"cannot append to {options.github_summary}"):
-            atomic_files.append(options.github_summary, page)
+        shown = step_summary.render(record, files_at=published or None, report=report)
+        unsaid = _try_to_write(None, lambda: _append(github, shown))
+        failed = failed or unsaid
+    return failed
 
 
-def _try_to_write(path: Path, write: Callable[[], None]) -> StepError | None:
-    """Write a file; if it fails, remove that of an earlier run, and return why."""
+def _append(path: Path, page: str) -> None:
+    with atomic_files.explaining(f"cannot append to {path}"):
+        atomic_files.append(path, page)
+
+
+def _try_to_write(path: Path | None, write: Callable[[], None]) -> StepError | None:
+    """Write a file; if it fails, remove ``path``, that of an earlier run, and return why."""
     try:
         write()
     except StepError as error:
         logger.error("%s", error)  # noqa: TRY400 - not a bug of stepkit
-        with suppress(OSError):
-            path.unlink()
+        if path:
+            with suppress(OSError):
+                path.unlink()
         return error
     return None
 

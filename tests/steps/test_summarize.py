@@ -458,6 +458,29 @@ def test_adds_to_githubs_summary_and_keeps_what_is_there(reports: Path, tmp_path
     assert github.read_text() == "before\n" + without_links
 
 
+@pytest.mark.parametrize("github", [False, True])
+def test_a_summary_that_cannot_be_written_hides_no_verdict(
+    reports: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, github: bool
+) -> None:
+    write_report(reports, "execute-notebook", **FAILED)
+    unusable = tmp_path / ("github.md" if github else "out/STEP_SUMMARY.md")
+    unusable.mkdir(parents=True)
+    given: Any = {"github_summary": unusable} if github else {}
+
+    with pytest.raises(ConfigurationError, match=r"Is a directory|is not a regular") as caught:
+        run(reports, **given)
+    with pytest.raises(UserCodeError, match="KeyError"):
+        run(reports, enforce=True, **given)
+
+    outputs = caught.value.outputs
+    assert isinstance(outputs, summarize.Outputs)
+    assert (outputs.verdict, bool(outputs.summary)) == ("failed", github)
+    assert outputs.run
+    assert outputs.run.exists()
+    assert (tmp_path / "out/STEP_SUMMARY.md").is_file() == github
+    assert str(unusable) in caplog.text
+
+
 def test_an_older_summary_is_replaced(reports: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/STEP_SUMMARY.md").write_text("of another run")
