@@ -15,7 +15,7 @@ from stepkit.html.tex_rewrite import rewrite
 
 # Characters of all formulas on a page, which take about ten seconds. The largest notebooks that
 # people write have a tenth of that.
-_MAX_TEX: Final = 2_000_000
+_MAX_TEX: Final = 1_000_000
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*+)((?:[^\"'<>]++|\"[^\"]*+\"|'[^']*+')*+)>")
 # Elements whose text MathJax leaves alone, and the class that says so; pandas uses it for tables.
 _WITHOUT: Final = {"pre", "code", "script", "style", "textarea", "annotation", "svg", "math"}
