@@ -29,7 +29,11 @@ logger = logging.getLogger(__name__)
 # execute-notebook saves and exits within 10 s; a pod has 30 s before SIGKILL.
 GRACE_SECONDS: Final = 20.0
 
-_STATUSES: Final[dict[str, Status]] = {"succeeded": "passed", "tolerated": "tolerated"}
+_STATUSES: Final[dict[str, Status]] = {
+    "succeeded": "passed",
+    "tolerated": "tolerated",
+    "reused": "reused",
+}
 _NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write its outputs
 
 
@@ -37,7 +41,8 @@ _NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write its output
 class Run:
     """What the notebooks of a batch share.
 
-    ``stop`` asks their processes to end, ``kill`` kills them.
+    ``stop`` asks their processes to end, ``kill`` kills them; ``resume`` is the run that they
+    resume, "" for none.
     """
 
     places: Places
@@ -46,6 +51,7 @@ class Run:
     log_output: bool
     stop: threading.Event
     kill: threading.Event
+    resume: str = ""
 
     def execute(self, one: Planned) -> NotebookRun:
         """Execute ``one`` once and judge it; a :class:`StepError` becomes a failed run."""
@@ -57,7 +63,12 @@ class Run:
             before = {file: _stamp(one.place(file)) for file in one.outputs}
             done = stepkit_process.run(
                 arguments(
-                    one, self.places, gpu=self.gpu, page=self.page, log_output=self.log_output
+                    one,
+                    self.places,
+                    gpu=self.gpu,
+                    page=self.page,
+                    log_output=self.log_output,
+                    resume=self.resume,
                 ),
                 prefix=one.name,
                 env=one.settings.env,
@@ -109,6 +120,7 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         cells_run=entry.output("cells-run"),
         cells_total=entry.output("cells-total"),
         tolerated=entry.tolerated,
+        reused_from=str(entry.reused["run"]) if entry.reused else "",
         error=evidence_text.of_json(error) if (error := entry.data.get("error")) else None,
         place=evidence_text.place_of_json(entry.data.get("place")),
     )
@@ -153,7 +165,7 @@ def _check_outputs(
 
     ``before`` holds the stamp of each output from before the run.
     """
-    if ended.status not in {"passed", "tolerated"}:
+    if ended.status not in _STATUSES.values():
         return ended
     if missing := _missing(one, one.outputs):
         message = f"{ended.message}, but it did not write {missing} ({one.place(missing)})"

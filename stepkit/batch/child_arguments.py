@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 
 
 def arguments(
-    one: Planned, places: Places, *, gpu: GpuOptions, page: bool, log_output: bool
+    one: Planned,
+    places: Places,
+    *,
+    gpu: GpuOptions,
+    page: bool,
+    log_output: bool,
+    resume: str = "",
 ) -> list[str]:
     """Return the arguments of ``stepkit``; the notebook's environment variables are not in them.
 
     Each value follows ``=``, so that a value that begins with a dash is not taken for a flag.
+    A notebook with variables always runs: its proof does not cover them.
     """
     settings = one.settings
     flags: dict[str, object] = {
@@ -35,6 +42,7 @@ def arguments(
         "--execution-timeout": _seconds(settings.execution_timeout),
         "--run-timeout": _seconds(settings.run_timeout),
         "--log-output": "true" if log_output else None,
+        "--resume": None if settings.env else resume,
     }
     gpu_flags = [
         f"--{kebab(name)}={str(value).lower() if isinstance(value, bool) else value}"

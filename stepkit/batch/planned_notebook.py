@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from stepkit.errors import Evidence, Place, Reason
 
-Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run"]
+Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run", "reused"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,8 @@ class NotebookRun:
     ``reason`` is the reason in its report, and ``message`` explains it in a sentence. For a
     notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
     its tolerated errors. ``report`` is the path of its own report, if it left one, and ``error``
-    the evidence in it, as ``place`` is where it failed.
+    the evidence in it, as ``place`` is where it failed. ``reused_from`` is the run in which a
+    reused notebook ran.
     """
 
     name: str
@@ -130,3 +131,4 @@ class NotebookRun:
     report: Path | None = None
     error: Evidence | None = None
     place: Place | None = None
+    reused_from: str = ""

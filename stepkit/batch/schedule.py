@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GOOD: Final = frozenset({"passed", "tolerated"})
+_GOOD: Final = frozenset({"passed", "tolerated", "reused"})
 
 
 class Schedule:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stepkit.batch.planned_notebook import NotebookRun, Status
 
 _WORDS: Final[dict[Status, str]] = {
+    "reused": "reused",
     "tolerated": "with tolerated errors",
     "failed": "failed",
     "cancelled": "stopped",

@@ -118,7 +118,8 @@ def record_notebook(
         "guard": _object(entry.output("guard")),
         "kernel": _kernel(entry),
         "memory_limit": limits,
-        "reused_from": unchecked_values.line(reused["run"]) if reused else None,
+        "reused_from": unchecked_values.line((reused or {}).get("run") or item.get("reused_from"))
+        or None,
         "executed": executed,
         "page": paths.shown(entry.output("page")) or pages.get(executed or ""),
         "log": paths.shown(entry.output("log")),

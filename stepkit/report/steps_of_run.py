@@ -17,6 +17,7 @@ _SAME_STATUS: Final = {
     "tolerated": "tolerated",
     "failed": "failed",
     "cancelled": "cancelled",
+    "reused": "reused",
 }
 
 
@@ -85,7 +86,7 @@ class Entry:
     @property
     def passed_notebooks(self) -> int:
         """How many of its notebooks passed, tolerated errors included."""
-        return sum(item["status"] in {"passed", "tolerated"} for item in self.notebooks)
+        return sum(item["status"] in {"passed", "tolerated", "reused"} for item in self.notebooks)
 
     @property
     def tolerated(self) -> int:
@@ -127,17 +128,29 @@ class Run:
     def headline(self) -> str:
         """The verdict with the number of tolerated errors, where the reports give it.
 
-        It names the runs from which steps were reused.
+        It names the runs from which steps, and notebooks of several, were reused.
         """
-        reused = [entry.reused["run"] for entry in self.entries if entry.reused]
-        from_runs = " and ".join(dict.fromkeys(reused))
-        steps = f"{len(reused)} step{'s' if len(reused) > 1 else ''}"
-        note = f", {steps} reused from {from_runs}" if reused else ""
+        note = self._reused()
         uncounted = (e for e in self.entries if e.status == "tolerated" and e.tolerated < 1)
         if self.verdict != "passed with tolerated errors" or any(uncounted):
             return self.verdict + note
         count = self.tolerated
         return f"passed with {count} tolerated error{'s' if count > 1 else ''}{note}"
+
+    def _reused(self) -> str:
+        planned = self.planned_notebooks()
+        own = {report.name for _, report in planned if report}
+        parts = {
+            "step": [e.reused["run"] for e in self.entries if e.reused and e.name not in own],
+            "notebook": [str(i.get("reused_from")) for i, _ in planned if i["status"] == "reused"],
+        }
+        shown = [
+            f"{len(runs)} {what}{'s' if len(runs) > 1 else ''}"
+            for what, runs in parts.items()
+            if runs
+        ]
+        runs = dict.fromkeys(run for names in parts.values() for run in names)
+        return f", {' and '.join(shown)} reused from {' and '.join(runs)}" if shown else ""
 
     @property
     def steps(self) -> Sequence[Entry]:

@@ -57,8 +57,9 @@ def ask(argv: Sequence[str], earlier: Path | None) -> list[str]:
     name = _step(argv)
     if earlier is None or name not in steps.STEPS:
         return list(argv)
-    outputs = steps.STEPS[name].Outputs
-    return [*argv, f"--resume={earlier}"] if hasattr(outputs, "resumable") else list(argv)
+    step = steps.STEPS[name]
+    takes = hasattr(step.Outputs, "resumable") or hasattr(step.Options, "resume")
+    return [*argv, f"--resume={earlier}"] if takes else list(argv)
 
 
 def reused_from(argv: Sequence[str], directory: Path | None) -> str:

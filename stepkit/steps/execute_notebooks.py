@@ -88,6 +88,11 @@ class Options(GpuOptions):
     run_timeout: Annotated[float | None, "limit for each notebook; 0 is none", DURATION] = None
     page: Annotated[bool, "convert each notebook to a page too"] = False
     log_output: Annotated[bool, "log what cells print, as it comes"] = False
+    resume: Annotated[
+        str | None,
+        "earlier run, by its name beside this one or its directory: notebooks whose inputs are the "
+        "same take its files",
+    ] = None
     junit: Annotated[
         Path | None,
         "JUnit file with a suite for each notebook and a test case for each cell",
@@ -108,7 +113,7 @@ class Options(GpuOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """How many notebooks ended in which way; the six counts add up to the total."""
+    """How many notebooks ended in which way; the seven counts add up to the total."""
 
     in_report: ClassVar[InReport] = InReport(section="notebooks", headline=True)
 
@@ -119,6 +124,7 @@ class Outputs:
     cancelled: Annotated[int, "notebooks that a signal stopped"]
     skipped: Annotated[int, "notebooks that the plan skips, for a reason that it gives"]
     not_run: Annotated[int, "notebooks that did not run because of a failure or a signal"]
+    reused: Annotated[int, "notebooks whose files are those of an earlier run"] = 0
     directory: Annotated[Path, "absolute path of the directory with the executed notebooks"]
     reports: Annotated[Path, "absolute path of the directory with their reports"]
     junit: Annotated[Path | None, "absolute path of the JUnit file"] = None
@@ -149,6 +155,7 @@ def _run(options: Options) -> Outputs:
         gpu=options,
         page=options.page,
         log_output=options.log_output,
+        resume=options.resume or "",
         stop=stop,
         kill=kill,
     )
@@ -219,12 +226,15 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         cancelled=found["cancelled"],
         skipped=found["skipped"],
         not_run=found["not-run"],
+        reused=found["reused"],
         directory=places.directory,
         reports=places.reports,
         test_output=Checks(
-            successes=found["passed"], failures=found["failed"], warnings=found["tolerated"]
+            successes=found["passed"] + found["reused"],
+            failures=found["failed"],
+            warnings=found["tolerated"],
         ),
         notebooks=tuple(runs),
-        status="tolerated" if found["tolerated"] else "succeeded",
+        status="tolerated" if any(run.tolerated for run in runs) else "succeeded",
         message=verdict.sentence(runs),
     )
