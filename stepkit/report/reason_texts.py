@@ -24,8 +24,9 @@ class ReasonText:
     """The texts of one reason: plain, with code in backticks.
 
     ``means`` is a sentence; ``causes`` are halves of one, ``remedies`` begin with a verb and end
-    without a full stop. ``exit_codes`` are those with which a step ends for this reason. ``more``
-    is a page below docs/, perhaps with an anchor, or ``""``.
+    without a full stop. A remedy in ``only_about`` fits where the message matches that regular
+    expression. ``exit_codes`` are those with which a step ends for this reason. ``more`` is a page
+    below docs/, perhaps with an anchor, or ``""``.
     """
 
     reason: str
@@ -33,6 +34,7 @@ class ReasonText:
     means: str
     causes: tuple[str, ...]
     remedies: tuple[str, ...]
+    only_about: dict[str, str]
     more: str = ""
 
 
@@ -53,6 +55,7 @@ def every() -> Mapping[str, ReasonText]:
             means=entry["means"],
             causes=tuple(entry["causes"]),
             remedies=tuple(entry["remedies"]),
+            only_about=entry.get("only_about", {}),
             more=entry.get("more", ""),
         )
         for reason, entry in read.items()

@@ -77,3 +77,14 @@ def test_exit_codes_are_those_of_the_errors_that_are_raised() -> None:
     del raised[Reason.CANCELLED]  # of a task of run-local, which itself ends with the signal's code
     for reason, codes in raised.items():
         assert codes - {*texts[reason].exit_codes} == set(), reason
+
+
+def test_a_condition_belongs_to_a_remedy_and_is_a_regular_expression() -> None:
+    conditions = [
+        (text.remedies, one) for text in reason_texts.every().values() for one in text.only_about
+    ]
+
+    assert len(conditions) > 2
+    assert all(one in remedies for remedies, one in conditions)
+    for text in reason_texts.every().values():
+        assert all(re.compile(pattern) for pattern in text.only_about.values())

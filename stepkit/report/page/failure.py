@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.plain_text import plain
 from stepkit.report import reason_texts
+from stepkit.report.fitting_remedies import fitting_remedies
 from stepkit.report.run_json import CauseJson
 from stepkit.report.run_json_notebook import CellJson, NotebookJson
 
@@ -45,15 +46,19 @@ class Excerpt:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What decided a verdict; ``notebook`` and ``cell`` are None if it was none of them."""
+    """What decided a verdict; ``notebook`` and ``cell`` are None if it was none of them.
+
+    ``remedies`` are what to try in this run.
+    """
 
     cause: CauseJson
     notebook: NotebookJson | None
     cell: CellJson | None
+    remedies: tuple[str, ...]
 
     @property
     def remedy(self) -> ReasonText | None:
-        """What the reason means, and what to try."""
+        """What the reason means, and what usually causes it."""
         return reason_texts.find(self.cause["reason"])
 
 
@@ -65,7 +70,7 @@ def of_run(run: RunJson) -> Failure | None:
     notebook = None if cause["notebook"] is None else run["notebooks"][cause["notebook"]]
     known = notebook is not None and cause["cell"] is not None
     cell = notebook["cells"][cause["cell"]] if known else None  # type: ignore[index]
-    return Failure(cause=cause, notebook=notebook, cell=cell)
+    return Failure(cause=cause, notebook=notebook, cell=cell, remedies=fitting_remedies(run, cause))
 
 
 def of_notebook(run: RunJson, index: int) -> Failure | None:
@@ -86,7 +91,7 @@ def of_notebook(run: RunJson, index: int) -> Failure | None:
         "cell": place,
         "error": cell["error"] if cell else None,
     }
-    return Failure(cause=cause, notebook=notebook, cell=cell)
+    return Failure(cause=cause, notebook=notebook, cell=cell, remedies=fitting_remedies(run, cause))
 
 
 def excerpt(error: ErrorJson | None) -> Excerpt | None:
@@ -123,7 +128,9 @@ def _issue_lines(run: RunJson, failure: Failure) -> Iterator[str]:
         yield from _block("Last output", "text", error["output"])
         yield from _block("Threads", "text", error["stack"].splitlines())
     yield ""
-    yield from (f"- {r['url']} at `{r['commit']}`" for r in run["repositories"])
+    for repository in run["repositories"]:
+        commit = repository["commit"]
+        yield f"- {repository['url']} {f'at `{commit}`' if commit else 'was not checked out'}"
     if notebook:
         yield f"- notebook `{notebook['path']}`"
         yield from (f"- rule `{c['rule']}`: {c['what']}" for c in notebook["changes"])

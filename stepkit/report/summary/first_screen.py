@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.durations import elapsed
 from stepkit.report import reason_texts, web_links
+from stepkit.report.fitting_remedies import fitting_remedies
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.file_links import linked
 from stepkit.report.summary.markdown_text import (
@@ -49,7 +50,7 @@ def cause_section(run: RunJson, links: FileLinks) -> list[str]:
     shown = paragraphs(
         _where(run, cause, links),
         evidence(cause["error"]) if cause["error"] else (),
-        _remedy(cause["reason"]),
+        _remedy(run, cause),
     )
     return ["## Why", "", *shown] if shown else []
 
@@ -84,6 +85,8 @@ def _commit(repository: RepositoryJson) -> str:
     """Name what was checked out: ``notebooks at 97959ef3c1a9 (main)``."""
     name = repository["url"].rstrip("/").rpartition("/")[2].removesuffix(".git")
     commit, revision = repository["commit"], repository["revision"]
+    if not commit:
+        return f"{title(name or repository['step'])} not checked out"
     short = linked(code(commit[:_COMMIT]), web_links.commit_url(repository))
     named = revision not in {"", "HEAD"} and not commit.startswith(revision)
     asked = f" ({escape(revision)})" if named else ""
@@ -136,10 +139,10 @@ def _where(run: RunJson, cause: CauseJson, links: FileLinks) -> Iterator[str]:
         yield f"**{what}**"
 
 
-def _remedy(reason: str) -> Iterator[str]:
-    if text := reason_texts.find(reason):
-        yield f"{code(reason)}: {escape(text.means)} What to try:"
+def _remedy(run: RunJson, cause: CauseJson) -> Iterator[str]:
+    if text := reason_texts.find(cause["reason"]):
+        yield f"{code(text.reason)}: {escape(text.means)} What to try:"
         yield ""
-        yield from (f"- {escape(remedy)}" for remedy in text.remedies)
+        yield from (f"- {escape(remedy)}" for remedy in fitting_remedies(run, cause))
         yield ""
         yield from folded("Usual causes", [f"- {escape(cause)}" for cause in text.causes])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.formats import evidence_text
 from stepkit.report import reason_texts
+from stepkit.report.fitting_remedies import fitting_remedies
 from stepkit.report.terminal.words import line_of, name_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def _place(run: RunJson, notebook: NotebookJson, cell: int | None) -> Iterator[s
 
 def what_to_try(run: RunJson, paint: Paint) -> Iterator[str]:
     """Yield the remedies for the reason of the cause."""
-    found = reason_texts.find(run["cause"]["reason"]) if run["cause"] else None
-    if found:
+    if run["cause"] and (remedies := fitting_remedies(run, run["cause"])):
         yield paint.strong("What to try")
-        yield from reason_texts.bullets(found.remedies, paint.width)
+        yield from reason_texts.bullets(remedies, paint.width)

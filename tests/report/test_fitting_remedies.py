@@ -1,0 +1,100 @@
+"""The remedies for a failure fit the run, and name its own error and address."""
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+import run_records
+
+from stepkit.report.fitting_remedies import fitting_remedies
+from stepkit.report.run_json import RunJson
+from stepkit.rules.tolerances import Tolerances, parse_tolerance
+
+
+def text_of(record: RunJson) -> str:
+    assert record["cause"] is not None
+    return "\n".join(fitting_remedies(record, record["cause"]))
+
+
+def failed(host: str = "local", again: Any = (), **cause: Any) -> RunJson:
+    record = run_records.failed()
+    assert record["cause"] is not None
+    record["cause"].update(cause)  # type: ignore[typeddict-item]
+    record["identity"]["host"] = host
+    for step in record["steps"]:
+        if step["name"] == record["cause"]["step"]:
+            step["again"] = list(again)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue"),
+    [
+        ("KeyError", "'pca'"),
+        ("CalledProcessError", "Command 'b'set -e\\nexit 2\\n'' returned non-zero exit status 2."),
+        ("ValueError", "shapes (3,4) and (5,) not aligned: 4 (dim 1) != 5 (dim 0)"),
+        ("AssertionError", ""),
+        ("OSError", "it's [a|b] $HOME `date` \\d+ ('x')"),
+        ("ValueError", "Überschrift\nfehlt"),
+        ("ValueError", "word " * 5_000),
+    ],
+)
+def test_the_advised_tolerance_is_one_word_of_a_shell_that_accepts_this_error(
+    ename: str, evalue: str
+) -> None:
+    record = failed(error=run_records.error(ename=ename, evalue=evalue))
+
+    advised = re.search("declare it: `(--tolerate .*?)`", text_of(record))
+
+    assert advised
+    flag, *declared = shlex.split(advised[1])
+    assert (flag, len(declared)) == ("--tolerate", 1)
+    assert declared[0].startswith(ename)
+    assert Tolerances([(parse_tolerance(declared[0]), None)]).accept("a", ename, evalue)
+
+
+@pytest.mark.parametrize("ename", ["", "x'; rm -rf y", "a.b"])
+def test_without_the_class_of_an_error_the_advice_is_neutral(ename: str) -> None:
+    assert "`--tolerate 'ENAME:REGEX'`" in text_of(failed(error=run_records.error(ename=ename)))
+    assert "`--tolerate 'ENAME:REGEX'`" in text_of(failed(error=None))
+
+
+def test_a_flag_that_was_given_is_not_advised() -> None:
+    died = {"reason": "kernel-died", "message": "the kernel died"}
+
+    assert "`--log-output true`" in text_of(failed(**died))
+    assert "`--log-output true`" in text_of(failed(again=["--log-output", "false"], **died))
+    assert "--log-output" not in text_of(failed(again=["x", "--log-output", "true"], **died))
+
+
+def test_a_missing_branch_has_the_address_of_its_repository_and_no_advice_about_kernels() -> None:
+    url = "https://git.example.com/notebooks.git"
+    message = f"{url} has no branch or tag 'mian' (branches: main)"
+
+    text = text_of(failed(reason="not-found", message=message))
+
+    assert f"`git ls-remote {url}`" in text
+    assert "kernelspec" not in text
+
+
+def test_a_missing_kernel_has_no_advice_about_repositories() -> None:
+    text = text_of(failed(reason="not-found", message="there is no kernel 'r' (python3)"))
+
+    assert "`jupyter kernelspec list`" in text
+    assert "ls-remote" not in text
+
+
+def test_an_address_that_is_unknown_is_not_asked_for() -> None:
+    assert "URL" not in text_of(failed(reason="network", message="no route to host"))
+
+
+def test_what_helps_on_a_cluster_alone_is_advised_there_alone() -> None:
+    assert "kubectl" in text_of(failed("tekton", reason="killed"))
+    assert "kubectl" not in text_of(failed("github", reason="killed"))
+
+
+def test_a_word_that_is_not_a_reason_has_no_remedies() -> None:
+    record = failed(reason="oom")
+
+    assert text_of(record) == ""
