@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ def _measure(sources: Sequence[str]) -> tuple[float, float, int]:
     from stepkit.notebook import progress_json
     from stepkit.steps import execute_notebook
 
-    cost: Counter[str] = Counter()
+    cost: defaultdict[str, float] = defaultdict(float)
     work = threading.Thread.run
 
     def timed(thread: threading.Thread) -> None:
@@ -54,7 +54,7 @@ def _measure(sources: Sequence[str]) -> tuple[float, float, int]:
         cost[threading.current_thread().name] += sign * time.thread_time()
 
     gc.callbacks.append(leave_out)
-    threading.Thread.run = timed  # type: ignore[method-assign] # in this process alone
+    setattr(threading.Thread, "run", timed)  # noqa: B010 - mypy takes methods for constants
     with tempfile.TemporaryDirectory(prefix="stepkit-progress-") as directory:
         notebook = nbformat.v4.new_notebook(metadata={"kernelspec": _KERNEL})
         notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]

@@ -113,15 +113,20 @@ def _follow(path: Path, show: Callable[[ProgressJson, str], None]) -> ProgressJs
         if now["ending"]:
             return now
         if gone:
-            raise ToolError(_gone(now, liveness), reason=Reason.KILLED)
+            raise _gone(now, liveness)
         time.sleep(_POLL_SECONDS)
 
 
-def _gone(now: ProgressJson, liveness: Liveness) -> str:
+def _gone(now: ProgressJson, liveness: Liveness) -> ToolError:
+    """Return the error for a run that does not go on; another machine's may only be silent."""
+    from stepkit.system import process_identity
+
     cell = f" in {now['cell']['name']}" if now["cell"] else ""
-    return (
-        f"the run ended{cell} without saying how: {liveness.note()}; its notebook has what was "
-        "saved until then"
+    if process_identity.is_gone(now["process"]):
+        message = f"the run ended{cell} without saying how: {liveness.note()}; its notebook has "
+        return ToolError(f"{message}what was saved until then", reason=Reason.KILLED)
+    return ToolError(
+        f"the run is silent{cell}: {liveness.note()}; it was killed, or this file is a copy"
     )
 
 

@@ -30,6 +30,7 @@ from stepkit.system import process_identity
 
 COMMAND = [sys.executable, "-P", "-m", "stepkit", "watch"]
 DEAD: Any = {**process_identity.own(), "ticks": 0}
+OTHER: Any = {**process_identity.own(), "boot": "another", "host": "pod-7", "pid": 1}
 _ERASE = re.compile(r"\r\x1b\[(\d+)A\x1b\[J")
 
 
@@ -215,6 +216,23 @@ def test_a_run_whose_process_is_gone_is_not_waited_for(
     assert said.out.splitlines()[-1] == "cell 3/4: step(3)"
     assert f"the run ended in cell 3/4 without saying how: its process {DEAD['pid']} is" in said.err
     assert "[killed]" in said.err
+
+
+def test_a_copy_from_another_machine_is_not_waited_for(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, state(process=OTHER, written="2026-11-30T10:16:00+00:00"))
+    monkeypatch.setattr("stepkit.cli.liveness._LOOK_SECONDS", 0)
+    steps.append(lambda: None)
+
+    assert cli.main(["watch", str(tmp_path)]) == 4
+
+    said = capsys.readouterr().err
+    assert "the run is silent in cell 3/4: process 1 on pod-7 wrote last" in said
+    assert "; it was killed, or this file is a copy [tool-failed]" in said
 
 
 def test_a_run_that_has_yet_to_begin_is_waited_for(
