@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from object_storage_server import Storage, serving
 
-README = str(metadata.metadata("papermill").get_payload())
+README = str(metadata.metadata("papermill").json["description"])
 LINES = [
     found.removeprefix("AWS_PROFILE=dev_account ")
     for block in re.findall(r"```\{\.sourceCode \.bash\}\n(.*?)```", README, re.DOTALL)
