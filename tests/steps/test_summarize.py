@@ -422,6 +422,8 @@ def test_a_report_that_cannot_be_read_is_a_failure(reports: Path, content: str) 
 
     assert run(reports).verdict == "failed"
     assert "its report convert-notebook.json cannot be read" in page(reports)
+    assert "see how the step ended in its log, and run it again" in page(reports)
+    assert "see all options" not in page(reports)
 
 
 def test_its_own_unfinished_report_does_not_count(reports: Path) -> None:
