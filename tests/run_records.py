@@ -22,6 +22,7 @@ from stepkit.report.run_json_notebook import CellJson, ErrorJson, NotebookJson
 GIB = 1 << 30
 SCHEMA = Path(run_json.__file__).with_name("run.schema.json")
 COMMIT = "97959ef3c1a94a4d0b6c8f8c2f5f1f9d6d1a7b10"
+TESTS_COMMIT = "4411aee1b2c3d4e5f60718293a4b5c6d7e8f9012"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 TITLES = (
     'adata = sc.read_h5ad("krasnow_hlca_10x.h5ad")',
@@ -145,6 +146,7 @@ def notebook(**values: Any) -> NotebookJson:
     ends = [c["start_ms"] + (c["duration_ms"] or 0) for c in found if c["start_ms"] is not None]
     usual: NotebookJson = {
         "name": "scrna_preprocessing", "path": "notebooks/scrna_preprocessing.ipynb",
+        "repository": 0, "in_repository": "notebooks/scrna_preprocessing.ipynb",
         "step": "execute-notebook", "status": "passed", "reason": "ok",
         "message": f"{len(found)} of {len(found)} cells ran", "exit_code": 0, "variant": "",
         "until": "", "start_ms": 4_000, "duration_ms": max(ends, default=5_000) - 4_000 + 900,
@@ -423,6 +425,37 @@ def empty() -> RunJson:
     return record
 
 
+def not_checked_out() -> RunJson:
+    """Return a run whose notebook could not be cloned, while its tests were."""
+    record = empty()
+    message = "the server has no branch nosuch"
+    failure = {"status": "failed", "reason": "not-found", "exit_code": 2, "message": message}
+    record["repositories"] = [
+        {
+            "step": "clone-notebooks", "url": "https://github.com/example/notebooks",
+            "revision": "nosuch", "commit": "", "committed": None,
+        },
+        {
+            "step": "clone-tests", "url": "https://github.com/example/tests",
+            "revision": "main", "commit": TESTS_COMMIT, "committed": None,
+        },
+    ]  # fmt: skip
+    record["steps"] = [
+        step("clone-notebooks", 420, 210, **failure), step("clone-tests", 430, 1_820),
+        not_run_step("execute-notebook"),
+    ]  # fmt: skip
+    record["cause"] = cast(
+        "Any", {"step": "clone-notebooks", "notebook": None, "cell": None, "error": None, **failure}
+    )
+    return cast(
+        "RunJson",
+        {
+            **record, "verdict": "failed", "headline": "failed", "not_run": ["execute-notebook"],
+            "started": "2026-11-30T11:15:00.120+00:00", "duration_ms": 2_250,
+        },
+    )  # fmt: skip
+
+
 def of_cells(count: int) -> RunJson:
     return run(notebooks=[notebook(cells=cells(count))])
 
@@ -462,7 +495,8 @@ def _several(pairs: list[tuple[str, str]], step_name: str) -> RunJson:
         own = cells(6 + 2 * number, start_ms=at + 900)
         stem = f"{name}_{variant}" if variant else name
         values: dict[str, Any] = {
-            "name": name, "path": f"notebooks/{name}.ipynb", "variant": variant, "cells": own,
+            "name": name, "path": f"notebooks/{name}.ipynb", "in_repository": f"notebooks/{name}.ipynb",
+            "variant": variant, "cells": own,
             "start_ms": at, "step": step_name, "executed": f"{stem}.ipynb", "page": f"{stem}.html",
             "timeline": f"{stem}.timeline.json.gz", "timeline_start_ms": at + 900,
         }  # fmt: skip
@@ -546,5 +580,5 @@ RUNS: dict[str, Callable[[], RunJson]] = {
     "killed_kernel": killed_kernel, "cancelled": cancelled, "incomplete": incomplete,
     "empty": empty, "no_cells": lambda: of_cells(0), "500_cells": lambda: of_cells(500),
     "no_gpu": no_gpu, "8_gpus": lambda: gpus(8), "batch": batch, "matrix": matrix,
-    "compared": compared,
+    "compared": compared, "not_checked_out": not_checked_out,
 }  # fmt: skip

@@ -80,15 +80,28 @@ def without_baseline(why: str) -> ComparisonJson:
 
 
 def describe(run: RunJson, source: str) -> BaselineJson:
-    """Return which run it is; its commit is that of the first checkout."""
+    """Return which run it is; its commit is that of its notebooks."""
     return {
         "source": source,
         "id": run["identity"]["id"],
         "title": run["title"],
         "started": run["started"],
         "verdict": run["verdict"],
-        "commit": next((each["commit"] for each in run["repositories"]), None),
+        "commit": notebooks_commit(run),
     }
+
+
+def notebooks_commit(run: RunJson) -> str | None:
+    """Return the commit that the first notebook comes from.
+
+    Where none ran, it is that of the first checkout, if all were made.
+    """
+    repositories = run["repositories"]
+    places = [each["repository"] for each in run["notebooks"] if each["repository"] is not None]
+    if places:
+        return repositories[places[0]]["commit"] if places[0] < len(repositories) else None
+    made = not run["not_run"] and all(each["commit"] for each in repositories)
+    return repositories[0]["commit"] if repositories and made else None
 
 
 def _gpus(run: RunJson) -> list[str]:

@@ -1,36 +1,20 @@
-"""What a run began with, as run.json holds it: repositories, datasets, and the machine."""
+"""What a run began with, as run.json holds it: datasets, and the machine."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.redaction import redact
 from stepkit.report import unchecked_values
 
 if TYPE_CHECKING:
-    from stepkit.report.run_json import DatasetJson, EnvironmentJson, FindingJson, RepositoryJson
+    from stepkit.report.run_json import DatasetJson, EnvironmentJson, FindingJson
     from stepkit.report.run_json_notebook import NotebookJson
     from stepkit.report.run_paths import RunPaths
     from stepkit.report.steps_of_run import Entry, Run
 
 _OF_A_GPU: Final = ("index", "name", "uuid", "memory_total")
 _FROM_CACHE: Final = {"cache": True, "downloaded": False}
-
-
-def record_repositories(run: Run) -> list[RepositoryJson]:
-    """Return each checkout that was made."""
-    return [
-        {
-            "step": unchecked_values.line(entry.name),
-            "url": redact(unchecked_values.line(entry.output("url") or entry.option("url"))),
-            "revision": unchecked_values.line(entry.option("revision")),
-            "commit": unchecked_values.line(entry.output("commit")),
-            "committed": _committed(entry),
-        }
-        for entry in run.of_section("checkout")
-        if entry.output("commit")
-    ]
 
 
 def record_datasets(run: Run, paths: RunPaths) -> list[DatasetJson]:
@@ -83,13 +67,6 @@ def _findings(entry: Entry) -> list[FindingJson]:
         }
         for finding in entry.output("findings") or ()
     ]
-
-
-def _committed(entry: Entry) -> str | None:
-    try:
-        return datetime.fromtimestamp(entry.output("committer-date"), UTC).isoformat()
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
 
 
 def _in_directory(directory: Any, name: str, paths: RunPaths) -> str:

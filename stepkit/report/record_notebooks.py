@@ -14,6 +14,7 @@ from stepkit.report.run_json_notebook import NotebookStatus
 from stepkit.report.steps_of_run import Entry
 
 if TYPE_CHECKING:
+    from stepkit.report.record_checkouts import Checkouts
     from stepkit.report.run_clock import RunClock
     from stepkit.report.run_json_notebook import AttemptJson, KernelJson, NotebookJson
     from stepkit.report.run_paths import RunPaths
@@ -65,7 +66,11 @@ def _stem(item: Mapping[str, Any]) -> str:
 
 
 def record_notebook(
-    source: Source, clock: RunClock, paths: RunPaths, pages: Mapping[str, str]
+    source: Source,
+    clock: RunClock,
+    paths: RunPaths,
+    pages: Mapping[str, str],
+    checkouts: Checkouts,
 ) -> NotebookJson:
     """Return one notebook; ``pages`` are those that other steps made, by the path of a notebook."""
     entry, item = source.entry, source.item
@@ -74,6 +79,7 @@ def record_notebook(
     status = _status(source)
     given = entry.option("notebook") or item.get("path") or entry.name
     path = paths.shown(given) or unchecked_values.line(item.get("name"))
+    repository, in_repository = checkouts.place(path)
     executed = paths.shown(entry.output("notebook"))
     cells = record_cells(entry, clock)
     total = unchecked_values.whole(_first(entry.output("cells-total"), item.get("cells_total")))
@@ -85,6 +91,8 @@ def record_notebook(
     return {
         "name": unchecked_values.line(item.get("name")) or PurePosixPath(path).stem,
         "path": path,
+        "repository": repository,
+        "in_repository": in_repository,
         "step": unchecked_values.line(source.step),
         "status": status,
         "reason": _said(source, "reason", status),

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.report import unchecked_values
 from stepkit.report.record_artifacts import record_artifacts
+from stepkit.report.record_checkouts import Checkouts, record_repositories
 from stepkit.report.record_error import record_error
-from stepkit.report.record_inputs import (
-    record_datasets,
-    record_environment,
-    record_repositories,
-)
+from stepkit.report.record_inputs import record_datasets, record_environment
 from stepkit.report.record_notebooks import pages_by_notebook, record_notebook, sources
 from stepkit.report.record_tests import first_failure, record_tests
 from stepkit.report.run_clock import RunClock, length
@@ -59,7 +56,8 @@ def record_run(
     clock = RunClock.of(run)
     found = sources(run)
     pages = pages_by_notebook(run, paths)
-    notebooks = [record_notebook(source, clock, paths, pages) for source in found]
+    checkouts = Checkouts.of(run, paths)
+    notebooks = [record_notebook(source, clock, paths, pages, checkouts) for source in found]
     tests = [record_tests(entry, paths) for entry in run.of_section("tests")]
     return {
         "schema": SCHEMA,

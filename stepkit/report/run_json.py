@@ -65,7 +65,10 @@ class IdentityJson(TypedDict):
 
 
 class RepositoryJson(TypedDict):
-    """A checkout: ``revision`` is what was asked, ``commit`` what was checked out."""
+    """A checkout: ``revision`` is what was asked, ``commit`` what was checked out.
+
+    ``commit`` is ``""`` where nothing was checked out.
+    """
 
     step: str
     url: str

@@ -88,7 +88,9 @@ class KernelJson(TypedDict):
 class NotebookJson(TypedDict):
     """One notebook that ran, or did not.
 
-    ``path`` is the notebook, as it was given where it is outside of the run's directory;
+    ``path`` is the notebook, as it was given where it is outside of the run's directory.
+    ``repository`` is the index in ``repositories`` of the checkout that it comes from, and
+    ``in_repository`` its path there; without such a checkout they are None and ``path``.
     ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
     None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
     ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
@@ -99,6 +101,8 @@ class NotebookJson(TypedDict):
 
     name: str
     path: str
+    repository: int | None
+    in_repository: str
     step: str
     status: NotebookStatus
     reason: str

@@ -56,9 +56,13 @@ class RunPaths:
         return None if inside is None else self.run / inside
 
     def _inside(self, path: str) -> str | None:
-        """Return ``path`` relative to the run's directory, None if it is outside of it."""
-        for root, start in ((self.run, str(Path.cwd())), *((name, "/") for name in self.names)):
-            whole = posixpath.normpath(posixpath.join(start, path))
+        """Return ``path`` relative to the run's directory, None if it is outside of it.
+
+        A relative one that begins with the name of that directory was given in its parent.
+        """
+        starts = ((self.run, Path.cwd()), *((name, name.parent) for name in self.names))
+        for root, start in starts:
+            whole = posixpath.normpath(posixpath.join(str(start), path))
             if whole.startswith(f"{root}/"):
                 return posixpath.relpath(whole, root)
         return None

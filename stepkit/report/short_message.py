@@ -145,6 +145,7 @@ def _when_and_what(run: RunJson) -> str:
     commits = (
         f"{one['commit'][:_COMMIT]} of {one['url']}".removesuffix(" of ")
         for one in run["repositories"]
+        if one["commit"]
     )
     return _plain(", ".join(part for part in (took, *commits) if part))
 

@@ -1,28 +1,10 @@
-"""Repositories, datasets and the machine in the record of a run."""
+"""Datasets and the machine in the record of a run."""
 
 from pathlib import Path
 from typing import Any
 
 from recorded import summarized
 from step_reports import write_report
-
-
-def test_a_checkout_has_what_was_asked_and_what_was_got(tmp_path: Path) -> None:
-    outputs = {
-        "commit": "97959ef3", "url": "https://me:pw@example.org/a.git",
-        "committer-date": 1_700_000_000,
-    }  # fmt: skip
-    asked = {"options": {"revision": "main"}, "step": "git-clone"}
-    write_report(tmp_path / "reports", "clone-notebooks", outputs=outputs, **asked)
-    failed = {"status": "failed", "exit_code": 4, "reason": "network"}
-    write_report(tmp_path / "reports", "clone-tests", **failed, **asked)
-
-    assert summarized(tmp_path)["repositories"] == [
-        {
-            "step": "clone-notebooks", "url": "https://***@example.org/a.git",
-            "revision": "main", "commit": "97959ef3", "committed": "2023-11-14T22:13:20+00:00",
-        }
-    ]  # fmt: skip
 
 
 def test_a_dataset_has_its_checksum_and_says_whether_it_was_cached(tmp_path: Path) -> None:

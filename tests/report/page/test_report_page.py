@@ -228,8 +228,16 @@ def test_a_run_that_left_nothing_has_a_page() -> None:
     page = read(run_records.empty())
 
     assert "… Incomplete" in words(page)
-    assert "no GPU" in words(page)
+    assert "GPU not checked" in words(page)
     assert page.select_one("#cells") is None
+
+
+def test_a_checkout_that_failed_is_named_and_no_other_commit_stands_for_it() -> None:
+    facts = words(head_of(run_records.not_checked_out()))
+
+    assert "Notebooks not checked out nosuch" in facts
+    assert "Tests 4411aee main" in facts
+    assert "Commit" not in facts
 
 
 def test_rules_and_tolerated_errors_are_listed() -> None:

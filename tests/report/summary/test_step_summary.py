@@ -73,6 +73,12 @@ def test_the_gpus_are_counted_by_their_name(name: str, gpus: str) -> None:
     assert f" · {gpus} · " in first_screen(run_records.RUNS[name]())[2]
 
 
+def test_a_checkout_that_failed_is_named() -> None:
+    facts = first_screen(run_records.not_checked_out())[2]
+
+    assert "notebooks not checked out · tests at [`4411aee1b2c3`]" in facts
+
+
 def test_where_nothing_was_measured_no_gpu_is_claimed_to_be_missing() -> None:
     record = run_records.no_gpu()
     record["notebooks"][0]["gpu"] = None
