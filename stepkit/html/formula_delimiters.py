@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def find_formulas(text: str) -> Iterator[Formula]:
         yield Formula(start=start.start(), end=at, tex=tex, display=display)
 
 
+@lru_cache(maxsize=64)
+def _pattern(closing: str) -> re.Pattern[str]:
+    return re.compile(re.escape(closing) + r"|\\.|[{}]", re.DOTALL)
+
+
 def _is_price(tex: str, after: str) -> bool:
     return bool(_PRICE.fullmatch(tex) and (after.isdigit() or _PRICE_IN_TEXT.fullmatch(tex)))
 
@@ -77,8 +83,7 @@ def _find_end(text: str, start: int, closing: str, wasted: int) -> tuple[int, bo
     """
     first, braces = -1, 0
     window = start + (_MAX_BALANCED if wasted < _MAX_WASTED else 0)
-    pattern = re.compile(re.escape(closing) + r"|\\.|[{}]", re.DOTALL)
-    for match in pattern.finditer(text, start, window):
+    for match in _pattern(closing).finditer(text, start, window):
         if match[0] == closing:
             if braces == 0:
                 return match.start(), True

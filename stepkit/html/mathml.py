@@ -6,11 +6,12 @@ import html
 from functools import cache, lru_cache
 from typing import Final
 
-from stepkit.html import mathml_tree
+from stepkit.html import formula_parts, mathml_tree
 from stepkit.html.tex_macros import TexError
 
 # A longer formula is not written by hand, and latex2mathml recurses as deep as a formula nests.
 MAX_FORMULA: Final = 5_000
+_NAMESPACE: Final = "http://www.w3.org/1998/Math/MathML"
 
 
 @lru_cache(maxsize=4096)
@@ -19,15 +20,28 @@ def convert(tex: str, *, display: bool) -> str:
 
     Raises :class:`TexError` with the reason if latex2mathml cannot set it, or sets it wrong.
     """
-    from latex2mathml import converter
-
     if len(tex) > MAX_FORMULA:
         raise TexError(f"it has more than {MAX_FORMULA:,} characters")
+    kind = "block" if display else "inline"
+    frame, parts = formula_parts.split(tex)
+    written = _convert(frame, kind)
+    if parts:
+        joined = formula_parts.join(written, [_convert(part, kind) for part in parts])
+        written = _convert(tex, kind) if joined is None else joined
+    return f'<math xmlns="{_NAMESPACE}" display="{kind}"><mrow>{written}</mrow></math>'
+
+
+@lru_cache(maxsize=8192)
+def _convert(tex: str, display: str) -> str:
+    """Return the elements of a formula or a part of it."""
+    from latex2mathml import converter
+
     try:
-        tree = converter.convert_to_element(tex, display="block" if display else "inline")
+        tree = converter.convert_to_element(tex, display=display)
         mathml_tree.finish(tree)
         written: list[str] = []
-        mathml_tree.write(tree, written)
+        for element in tree[0]:
+            mathml_tree.write(element, written)
         return "".join(written)
     except _errors() as error:
         raise TexError("latex2mathml cannot read it") from error

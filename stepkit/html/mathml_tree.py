@@ -59,6 +59,7 @@ _LENGTH: Final = re.compile(r"[+-]?[\d.]+(?:em|ex|px|pt|mm|cm|in|pc|%)?")
 _MU: Final = re.compile(r"(-?[\d.]+)mu")
 _LARGE: Final = set("\u2211\u220f\u2210\u22c0\u22c1\u22c2\u22c3\u2a00\u2a01\u2a02\u2a04\u2a06")
 _LIMITS: Final = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
+_CHILDREN: Final = {"msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}
 _SCRIPTS: Final = {*_LIMITS, *_LIMITS.values()}
 # Elements that show their children one after the other.
 _ROWS: Final = {"mrow", "mtd", "mstyle", "math", "msqrt", "mpadded", "mphantom", "menclose"}
@@ -74,6 +75,8 @@ def finish(tree: Any) -> None:
         if element.tag in _TOKENS:
             element.tag, element.text = "mrow", None
             element.attrib.clear()
+        if len(element) > _CHILDREN.get(element.tag, len(element)):
+            _group_base(element)
         if element.tag in _LIMITS and _takes_limits(element[0]):
             element.tag = _LIMITS[element.tag]
         if element.tag == "mtable":
@@ -82,7 +85,7 @@ def finish(tree: Any) -> None:
             _negate(element)
         if named and len(element) > 1 and element.tag in _ROWS:
             _space_functions(element)
-    if named:
+    if any(text[:1] == MARK for text in texts):
         _place_number(tree)
 
 
@@ -203,6 +206,14 @@ def _finish_attributes(element: Any) -> None:
 
 def _takes_limits(base: Any) -> bool:
     return base.tag == "mo" and (base.text in _LARGE or base.get("movablelimits") == "true")
+
+
+def _group_base(script: Any) -> None:
+    """Make one element of a base; latex2mathml writes a matrix as three: brackets and table."""
+    count = len(script) - _CHILDREN[script.tag] + 1
+    base = script.makeelement("mrow", {})
+    base.extend(script[:count])
+    script[:count] = [base]
 
 
 def _negate(row: Any) -> None:

@@ -12,6 +12,8 @@ _DEFINES: Final = re.compile(
 _COMMAND: Final = re.compile(r"\\(?:([a-zA-Z]+\*?)|.)", re.DOTALL)
 _PARAMETER: Final = re.compile(r"(\\[a-zA-Z]+)?#([1-9])")
 _NAME: Final = re.compile(r"\s*(?:\{\s*(\\(?:[a-zA-Z]+|.))\s*\}|(\\(?:[a-zA-Z]+|.)))", re.DOTALL)
+_SIMPLE: Final = re.compile(r"\{([^{}\\]*)\}")
+_BRACES: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _PARAMETERS: Final = re.compile(r"\s*((?:#[1-9])*)\s*(?=\{)")
 _MAX_EXPANSIONS: Final = 500
 _MAX_EXPANDED: Final = 10_000  # characters
@@ -111,12 +113,14 @@ def read_argument(tex: str, at: int) -> tuple[str, int]:
         at += 1
     if at >= len(tex) or tex[at] == "}":
         raise TexError("an argument is missing")
+    if simple := _SIMPLE.match(tex, at):
+        return simple[1], simple.end()
     if tex[at] != "{":
         command = _COMMAND.match(tex, at)
         end = (command.start() + len(command[0].rstrip("*"))) if command else at + 1
         return tex[at:end], end
     depth = 0
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(tex, at):
+    for match in _BRACES.finditer(tex, at):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
         if depth == 0:
             return tex[at + 1 : match.start()], match.end()
