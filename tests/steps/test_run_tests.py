@@ -745,7 +745,11 @@ def test_a_later_run_uses_the_environment_in_the_cache(
             print("prefix", sys.prefix)
     """)
     repository.write("requirements.txt", "tinydep<2\n")
-    chosen = {"installer": "uv", "environment_cache": cache, "pytest_args": ("-s",)}
+    chosen: dict[str, Any] = {
+        "installer": "uv",
+        "environment_cache": cache,
+        "pytest_args": ("-s",),
+    }
 
     first = repository.run(**chosen)
     repository.path = repository.path.rename(repository.path.with_name("of-another-run"))
@@ -756,6 +760,9 @@ def test_a_later_run_uses_the_environment_in_the_cache(
     assert f"prefix {environment}\n" in (repository.artifacts / "pytest_output.log").read_text()
     assert f"the test environment {environment} is up to date" in caplog.text
     assert caplog.text.count("installing into") == 1
+    # A resumed run compares the packages of this environment, too.
+    options = run_tests.Options(checkout=repository.path, artifacts=repository.artifacts, **chosen)
+    assert environment in Outputs.resumable.environments(options)
     assert not list(repository.path.parent.glob(".*.environment"))
 
 
