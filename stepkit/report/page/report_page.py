@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.report import comparison_text, web_links
+from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.page import (
     device_table,
     failure,
@@ -126,6 +127,7 @@ def _shown(
         "failed_part": _part_of(failed, names) if part is None else "",
         "excerpt": failure.excerpt(failed.cause["error"]) if failed else None,
         "issue": failure.issue_text(shown, failed) if failed else "",
+        "follow_on": {suite["step"]: follow_on_failures(run, suite) for suite in run["tests"]},
         "waterfall": waterfall.draw(shown["steps"]),
         "chart": timeline_chart.draw(notebook, timeline, detail.columns) if notebook else None,
         "timeline_lost": bool(path) and timeline is None,

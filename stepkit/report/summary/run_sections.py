@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.report import comparison_text, earlier_run
+from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.summary.markdown_text import (
     block,
     code,
@@ -72,7 +73,7 @@ def _ended(statuses: Sequence[str]) -> str:
 def _step(run: RunJson, step: StepJson) -> tuple[str, ...]:
     what = escape(step["message"])
     for repository in run["repositories"] if not what else ():
-        if repository["step"] == step["name"]:
+        if repository["step"] == step["name"] and repository["commit"]:
             what = f"commit {escape(repository['commit'][:12])}"
     time = "" if step["duration_ms"] is None else elapsed(step["duration_ms"] / 1000)
     return title(step["name"]), status(step["status"]), time, what
@@ -96,12 +97,13 @@ def tests(run: RunJson, suite: TestsJson, links: FileLinks) -> list[str]:
             counts.append(f"{number} {what}")
     if suite["coverage"] is not None:
         counts.append(f"coverage {suite['coverage']:g} %")
+    follows = follow_on_failures(run, suite)
     files = {"pytest's report": suite["report"], "log": suite["log"]}
     shown = [links.link(text, path) for text, path in files.items() if links.url(path)]
     return paragraphs(
         [f"## {name}: {', '.join(counts)}"],
         [f"Open: {', '.join(shown)}"] if shown else [],
-        _failures(suite),
+        folded(follows, _failures(suite)) if follows else _failures(suite),
         _skips(suite),
     )
 

@@ -11,6 +11,7 @@ from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
 from stepkit.report import comparison_text
+from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.terminal.cause import what_to_try, why
 from stepkit.report.terminal.cells import cell_table
 from stepkit.report.terminal.words import line_of, name_of
@@ -27,6 +28,8 @@ _BAR: Final = 30  # columns
 _LEAST_MESSAGE: Final = 12  # columns
 _LEAST_STATUS: Final = 9  # characters
 _MOST_NAMES: Final = 5
+_MOST_FAILURES: Final = 20
+_MOST_PACKAGES: Final = 8
 _FIRST: Final = ("page", "notebook")  # roles of the files that people open
 _BAD: Final = {"failed", "cancelled", "flaky"}
 
@@ -46,9 +49,9 @@ def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
         _steps(run, paint),
         _notebooks(run, paint),
         *(cells for cells in _cells(run, paint, every=every)),
-        *(_tests(tests, paint) for tests in run["tests"]),
+        *(_tests(run, tests, paint, every=every) for tests in run["tests"]),
         _comparison(run, paint),
-        _machine(run, paint),
+        _machine(run, paint, every=every),
         _files(run, paint),
         _left_out(run, paint),
     ]
@@ -75,7 +78,9 @@ def _head(run: RunJson, paint: Paint) -> Iterator[str]:
     yield ", ".join(line_of(part) for part in parts if part)
     for repository in run["repositories"]:
         revision = f" ({repository['revision']})" if repository["revision"] else ""
-        yield line_of(f"{repository['commit'][:_COMMIT]} of {repository['url']}{revision}")
+        commit = repository["commit"][:_COMMIT]
+        what = f"{commit} of" if commit else "not checked out:"
+        yield line_of(f"{what} {repository['url']}{revision}")
     for link in (identity["url"], run["published"]):
         if link:
             yield line_of(link)
@@ -170,15 +175,21 @@ def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[
     yield from cell_table(notebook, paint, every=every)
 
 
-def _tests(tests: TestsJson, paint: Paint) -> Iterator[str]:
+def _tests(run: RunJson, tests: TestsJson, paint: Paint, *, every: bool) -> Iterator[str]:
     coverage = f", coverage {tests['coverage']:g} %" if tests["coverage"] is not None else ""
     counts = f"{tests['passed']} of {tests['total']} passed"
     said = line_of(tests["message"]) if tests["total"] is None else counts
     yield paint.strong(f"Tests: {said}") + coverage
-    for test in tests["failures"]:
+    folded = "" if every else follow_on_failures(run, tests)
+    if folded:
+        yield f"{folded}: --all shows them"
+    shown = [test for test in tests["failures"] if test["allowed"] or not folded]
+    for test in shown if every else shown[:_MOST_FAILURES]:
         how = "allowed" if test["allowed"] else test["status"]
         state = paint.state("tolerated" if test["allowed"] else "failed", f"{how:<9}")
         yield f"{state}  {line_of(test['name'])}: {shorten(line_of(test['message']), 200)}"
+    if not every and len(shown) > _MOST_FAILURES:
+        yield paint.faint(f"and {len(shown) - _MOST_FAILURES} more: --all shows them")
     if tests["skips"]:
         names = [f"{line_of(test['name'])} ({line_of(test['reason'])})" for test in tests["skips"]]
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
@@ -192,10 +203,17 @@ def _comparison(run: RunJson, paint: Paint) -> Iterator[str]:
         yield from comparison_text.page(comparison)
 
 
-def _machine(run: RunJson, paint: Paint) -> Iterator[str]:
+def _no_gpu(run: RunJson) -> str:
+    looked = run["environment"]["findings"] or any(each["gpu"] for each in run["notebooks"])
+    return "no GPU" if looked else ""
+
+
+def _machine(run: RunJson, paint: Paint, *, every: bool) -> Iterator[str]:
     machine = run["environment"]
     names = [f"{gpu.get('name')}" for gpu in machine["gpus"]]
-    gpus = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "no GPU"
+    gpus = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or _no_gpu(
+        run
+    )
     cuda = f"CUDA {machine['cuda']}" if machine["cuda"] else ""
     driver = f"driver {machine['driver']}" if machine["driver"] else ""
     limit = machine["memory_limit"]
@@ -205,8 +223,10 @@ def _machine(run: RunJson, paint: Paint) -> Iterator[str]:
     yield line_of(", ".join(part for part in (gpus, driver, cuda, memory, image) if part))
     for notebook in run["notebooks"][:1]:
         if notebook["kernel"]:
-            packages = notebook["kernel"]["packages"].items()
-            versions = [f"Python {notebook['kernel']['python']}", *(" ".join(p) for p in packages)]
+            packages = [" ".join(package) for package in notebook["kernel"]["packages"].items()]
+            shown = packages if every else packages[:_MOST_PACKAGES]
+            more = [f"{len(packages) - len(shown)} more"] if len(shown) < len(packages) else []
+            versions = [f"Python {notebook['kernel']['python']}", *shown, *more]
             yield textwrap.fill(line_of(", ".join(versions)), paint.width, break_on_hyphens=False)
     for finding in machine["findings"]:
         if finding["level"] != "ok":
