@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from data_server import DataServer
 
-from stepkit.datasets import cache as dataset_cache
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.steps import download_dataset
 from stepkit.steps.download_dataset import Options, Outputs
