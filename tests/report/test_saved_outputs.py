@@ -5,8 +5,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from step_reports import load, summary, write_report
-
+from step_reports import summary, write_report
 
 KILLED = {"status": "failed", "reason": "killed", "exit_code": None, "message": "never ended"}
 
@@ -36,7 +35,7 @@ def test_a_killed_notebook_has_its_cells_in_the_summary(tmp_path: Path) -> None:
     shown = page(tmp_path)
 
     assert "**execute-notebook failed** (killed): never ended" in shown
-    assert "## Notebook: 1 of 3 cells ran" in shown
+    assert "## Notebook: 1 cell ok, 1 stopped, 1 not run" in shown
     assert "Cell 2 (`cell(1)`) was running when the execution ended\n" in shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.durations import elapsed
+from stepkit.report.cell_counts import cell_counts
 from stepkit.report.summary import gpu_lines
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.markdown_text import (
@@ -98,11 +99,11 @@ def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
 
 def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
     """Return the section of one notebook: nothing if its report says nothing of its cells."""
-    cells, ran, total = notebook["cells"], notebook["cells_run"], notebook["cells_total"]
-    if not cells and not notebook["changes"] and not notebook["variant"]:
+    if not notebook["cells"] and not notebook["changes"] and not notebook["variant"]:
         return []
     name = named(notebook) if len(run["notebooks"]) > 1 else "Notebook" + _variant(notebook)
-    how = "" if ran is None or total is None else f": {ran} of {count(total, 'cell')} ran"
+    counts = cell_counts(notebook)
+    how = f": {counts}" if counts else ""
     return paragraphs(
         [f"## {name}{how}"],
         _failed(run, notebook, links),

@@ -11,6 +11,7 @@ from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
 from stepkit.report import comparison_text
+from stepkit.report.cell_counts import cell_counts
 from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.terminal.cause import what_to_try, why
 from stepkit.report.terminal.cells import cell_table
@@ -170,8 +171,8 @@ def _cells(run: RunJson, paint: Paint, *, every: bool) -> Iterator[Iterator[str]
 def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[str]:
     limit = notebook["memory_limit"]
     of = f" (limit {sizes.spell(limit)})" if limit else ""
-    ran = f"{notebook['cells_run']} of {notebook['cells_total']} cells ran"
-    yield paint.strong(f"{name_of(notebook)}: {ran}") + f"{_peaks(notebook)}{of}"
+    counts = cell_counts(notebook) or "cells unknown"
+    yield paint.strong(f"{name_of(notebook)}: {counts}") + f"{_peaks(notebook)}{of}"
     yield from cell_table(notebook, paint, every=every)
 
 

@@ -131,10 +131,10 @@ def test_of_several_notebooks_all_are_listed_and_the_failed_one_has_its_cells() 
     assert "Notebooks: 5 of 6 passed\n" in page
     assert "failed     cluster" in page
     assert "cluster: cell 5 of 10 raised KeyError: 'pca'\nin cluster.html#cell-5" in page
-    tables = re.findall(r"^(\S+): \d+ of \d+ cells ran", page, flags=re.MULTILINE)
+    tables = re.findall(r"^(\S+): \d+ cells ok, 1 failed", page, flags=re.MULTILINE)
     assert tables == ["cluster"]
     every = run_page(record, PLAIN, every=True)
-    assert len(re.findall(r"cells ran, GPU", every)) == 6
+    assert len(re.findall(r"cells (ran|ok, 1 failed, .*), GPU", every)) == 6
 
 
 def test_what_was_tolerated_is_shown_with_its_reason() -> None:
@@ -162,6 +162,14 @@ def test_without_a_gpu_there_is_no_column_for_it() -> None:
 
     assert "\nno GPU, memory limit 16.0 GiB" in page
     assert "share     memory\n" in page
+
+
+def test_a_checkout_that_failed_is_named_and_no_machine_that_was_not_seen() -> None:
+    page = run_page(run_records.not_checked_out(), PLAIN)
+
+    assert "\nnot checked out: https://github.com/example/notebooks (nosuch)\n" in page
+    assert "\n4411aee1b2c3 of https://github.com/example/tests (main)\n" in page
+    assert "no GPU" not in page
 
 
 @pytest.mark.parametrize("width", [80, 120])
