@@ -34,7 +34,7 @@ class DirectoryStore:
 
     def location(self, key: str) -> str:
         """Return the absolute path."""
-        return str(self._root / key)
+        return os.path.normpath(self._root / key)
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Lock the directory; a file server without locks keeps nobody out."""

@@ -38,7 +38,12 @@ def gather(rows: Sequence[RowJson], targets: TargetsJson, now: datetime) -> Runs
         ],
         "notebooks": sorted(
             (index_figures.history(key, runs) for key, runs in notebooks.items()),
-            key=lambda each: (each["failing_path"] is None, each["name"], each["variant"]),
+            key=lambda each: (
+                each["failing_path"] is None,
+                each["name"],
+                each["path"],
+                each["variant"],
+            ),
         ),
         "latest": readable[0]["path"] if readable else None,
         "latest_passed": next(passed, None),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         FiguresJson,
         HistoryJson,
         NotebookRowJson,
+        ResultJson,
         RowJson,
     )
 
@@ -23,7 +24,7 @@ PASSED: Final = {"passed", "passed with tolerated errors", "tolerated", "flaky",
 
 _FAILED: Final = {"failed", "not-run", "incomplete"}
 
-Key: TypeAlias = tuple[str, str]  # a notebook's name and variant
+Key: TypeAlias = tuple[str, str]  # a notebook's path in its repository, and its variant
 Part: TypeAlias = "tuple[RowJson, NotebookRowJson]"  # a run, and a notebook in it
 
 
@@ -32,7 +33,7 @@ def by_notebook(rows: Sequence[RowJson]) -> dict[Key, list[Part]]:
     found: dict[Key, list[Part]] = {}
     for row in rows:
         for notebook in row["notebooks"]:
-            key = notebook["name"], notebook["variant"]
+            key = notebook["path"], notebook["variant"]
             found.setdefault(key, []).append((row, notebook))
     return found
 
@@ -40,7 +41,10 @@ def by_notebook(rows: Sequence[RowJson]) -> dict[Key, list[Part]]:
 def history(key: Key, runs: Sequence[Part]) -> HistoryJson:
     """Return the history of a notebook, whose ``runs`` are newest first."""
     counted = [(row, notebook) for row, notebook in runs if notebook["status"] in PASSED | _FAILED]
-    recent = [notebook["status"] for _, notebook in counted[:MOST_RECENT]]
+    results: list[ResultJson] = [
+        {"passed": notebook["status"] in PASSED, "path": row["path"]}
+        for row, notebook in counted[:MOST_RECENT]
+    ]
     since: RowJson | None = None
     for row, notebook in counted:
         if notebook["status"] in PASSED:
@@ -49,12 +53,14 @@ def history(key: Key, runs: Sequence[Part]) -> HistoryJson:
     times = [notebook["duration_ms"] for _, notebook in runs[:MOST_RECENT]]
     durations = [length for length in times if length is not None]
     return {
-        "name": key[0],
+        "name": runs[0][1]["name"],
+        "path": key[0],
         "variant": key[1],
-        "passed": sum(status in PASSED for status in recent),
-        "of": len(recent),
+        "passed": sum(result["passed"] for result in results),
+        "of": len(results),
         "failing_since": since["commit"] if since else None,
         "failing_path": since["path"] if since else None,
+        "results": results[::-1],
         "durations_ms": durations[::-1],
         "median_ms": round(median(durations)) if durations else None,
     }

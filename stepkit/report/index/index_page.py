@@ -108,12 +108,12 @@ def _why(row: RowJson) -> str:
 
 
 def _page(runs: RunsJson, entries: Sequence[Any], pages: Sequence[str], number: int) -> str:
-    shown = {(n["name"], n["variant"]) for e in entries for n in e["row"]["notebooks"]}
-    keys = [(n["name"], n["variant"]) for n in runs["notebooks"]]
+    shown = {(n["path"], n["variant"]) for e in entries for n in e["row"]["notebooks"]}
+    keys = [(n["path"], n["variant"]) for n in runs["notebooks"]]
     filters = {key: f"n{i}" for i, key in enumerate(keys[:_MOST_FILTERS]) if key in shown}
     verdicts = [each for each in _VERDICTS if any(e["verdict"] == each for e in entries)]
     for entry in entries:
-        own = ((n["name"], n["variant"]) for n in entry["row"]["notebooks"])
+        own = ((n["path"], n["variant"]) for n in entry["row"]["notebooks"])
         entry["classes"] = " ".join([entry["verdict"], *(filters[k] for k in own if k in filters)])
     return page_template.render(
         "index.html.j2",
@@ -122,14 +122,33 @@ def _page(runs: RunsJson, entries: Sequence[Any], pages: Sequence[str], number: 
         targets=[*filters.values(), *verdicts],
         runs=runs,
         entries=entries,
-        filters=filters,
+        filters={
+            filters[key]: _name(n["name"], n["variant"])
+            for key, n in zip(keys, runs["notebooks"], strict=True)
+            if key in filters
+        },
+        tone=_tone(runs),
+        with_gpu=any(row["gpu_peak"] is not None for row in runs["runs"]),
         verdicts=verdicts,
         pages=pages,
         number=number,
-        notebooks=[] if number else [_notebook(each) for each in runs["notebooks"]],
+        notebooks=[]
+        if number
+        else [
+            {**_notebook(each), "filter": filters.get((each["path"], each["variant"]), "")}
+            for each in runs["notebooks"]
+        ],
         links={row["path"]: _link(row) for row in runs["runs"]},
         figures=[] if number else _figures(runs),
     )
+
+
+def _tone(runs: RunsJson) -> str:
+    """Return the worst of how the notebooks end now; without notebooks, how the last run ended."""
+    if any(each["failing_path"] for each in runs["notebooks"]):
+        return "failed"
+    last = next((row["verdict"] for row in runs["runs"] if not row["unreadable"]), "idle")
+    return "passed" if any(each["of"] for each in runs["notebooks"]) else last
 
 
 def _rules(names: Sequence[str]) -> str:
@@ -176,7 +195,7 @@ def _figures(runs: RunsJson) -> list[dict[str, Any]]:
                 "target": "" if target is None else f"{'≥' if more else '≤'} {spell(target)}",
                 "values": [
                     {
-                        "text": "unknown" if value is None else spell(value),
+                        "text": "-" if value is None else spell(value),
                         "met": None
                         if value is None or target is None
                         else (value >= target if more else value <= target),

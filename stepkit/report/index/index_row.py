@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats.shorten import shorten
 from stepkit.report.run_json import SCHEMA
+from stepkit.report.web_links import commit_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +30,7 @@ _VERDICTS: Final = {
     "incomplete",
 }
 _STATUS: Final = {"passed with tolerated errors": "tolerated", "incomplete": "not-run"}
-_NOTEBOOK: Final = {"name": "", "variant": "", "status": "", "duration_ms": None}
+_NOTEBOOK: Final = {"name": "", "path": "", "variant": "", "status": "", "duration_ms": None}
 _MAY_BE_NONE: Final = {
     "started": str,
     "duration_ms": int,
@@ -37,6 +39,7 @@ _MAY_BE_NONE: Final = {
     "gpu_peak": int,
     "gpu_utilisation": int | float,
 }
+_SUFFIX: Final = ".ipynb"
 _MOST_TEXT: Final = 120  # characters of a name
 _MOST_CAUSE: Final = 100
 _MOST_NOTEBOOKS: Final = 1000
@@ -56,6 +59,7 @@ def unreadable(path: str, version: str, why: str) -> RowJson:
         "started": None,
         "duration_ms": None,
         "commit": "",
+        "commit_url": "",
         "notebooks": [],
         "tests_passed": None,
         "tests_total": None,
@@ -127,8 +131,9 @@ def _row(record: Any, path: str, version: str, report: str) -> RowJson:
         "cause": _cause(record["cause"]),
         "started": _time(record["started"]),
         "duration_ms": _whole(record["duration_ms"]),
-        "commit": next((_text(each["commit"]) for each in record["repositories"]), ""),
-        "notebooks": list(_notebooks(record["verdict"], notebooks)),
+        **_commit(record),
+        "notebooks": list(_notebooks(record["verdict"], notebooks))
+        or _not_run(record["verdict"], _text(record["title"])),
         "tests_passed": sum(passed for passed, _ in counted) if counted else None,
         "tests_total": sum(total for _, total in counted) if counted else None,
         "gpu": _gpu(record["environment"]["gpus"]),
@@ -141,6 +146,28 @@ def _row(record: Any, path: str, version: str, report: str) -> RowJson:
     }
 
 
+def _commit(record: Any) -> Any:
+    """Return the commit of the first notebook, or of a run whose checkouts were all made."""
+    repositories = record["repositories"]
+    places = [_whole(each.get("repository")) for each in record["notebooks"]]
+    place = next((place for place in places if place is not None), None)
+    if place is None and record["not_run"] == [] and all(r["commit"] for r in repositories):
+        place = 0
+    if place is None or place >= len(repositories):
+        return {"commit": "", "commit_url": ""}
+    repository: Any = {name: _text(repositories[place][name]) for name in ("url", "commit")}
+    return {"commit": repository["commit"], "commit_url": commit_url(repository)}
+
+
+def _not_run(verdict: str, title: str) -> list[NotebookRowJson]:
+    """Return the notebook that ``title`` names, of a run that ended before it."""
+    if PurePosixPath(title).suffix != _SUFFIX:
+        return []
+    status = _STATUS.get(verdict, verdict)
+    name = PurePosixPath(title).stem
+    return [{"name": name, "path": title, "variant": "", "status": status, "duration_ms": None}]
+
+
 def _notebooks(verdict: str, notebooks: list[Any]) -> Iterator[NotebookRowJson]:
     for notebook in notebooks[:_MOST_NOTEBOOKS]:
         status = _text(notebook["status"])
@@ -148,6 +175,7 @@ def _notebooks(verdict: str, notebooks: list[Any]) -> Iterator[NotebookRowJson]:
             status = _STATUS.get(verdict, verdict)
         yield {
             "name": _text(notebook["name"]),
+            "path": _text(notebook.get("in_repository") or notebook["name"]),
             "variant": _text(notebook["variant"]),
             "status": status,
             "duration_ms": _whole(notebook["duration_ms"]),
@@ -157,7 +185,12 @@ def _notebooks(verdict: str, notebooks: list[Any]) -> Iterator[NotebookRowJson]:
 def _cause(cause: Mapping[str, Any] | None) -> str:
     if not cause:
         return ""
-    return shorten(_text(f"{cause['step']}: {cause['message']}", _MOST_CAUSE), _MOST_CAUSE)
+    text = _text(f"{cause['step']}: {cause['message']}", _MOST_CAUSE * 2)
+    if len(text) <= _MOST_CAUSE:
+        return text
+    cut = text[: _MOST_CAUSE - 1]
+    words = cut[: cut.rfind(" ")] if " " in cut[_MOST_CAUSE // 2 :] else cut
+    return f"{words}\u2026"
 
 
 def _gpu(gpus: list[Any]) -> str:

@@ -78,6 +78,10 @@ def _try(store: Store, targets: Mapping[str, float]) -> Kept | None:
     names = [index_page.RUNS, *_POINTERS, *index_page.names(len(known) + 1)]
     versions = {name: store.version(name) for name in names}
     rows, read = _rows(store, store.listing(), known)
+    if not before and not rows:
+        where = store.location("").rstrip("/")
+        message = f"there is no run.json below {where}: `stepkit summarize` writes one for each run"
+        raise ConfigurationError(message, reason=Reason.NOT_FOUND)
     aims: Any = {**TARGETS, **before.get("targets", {}), **targets}
     runs = gather(rows, aims, datetime.now(UTC))
     files = index_page.render(runs)

@@ -13,10 +13,12 @@ SCHEMA: Final = "stepkit.runs/1"
 class NotebookRowJson(TypedDict):
     """A notebook of a run, and how it ended.
 
-    In a run of one notebook ``status`` is that of the whole run: its tests count as well.
+    ``path`` is the one in its repository: notebooks of one path and variant are the same. In a run
+    of one notebook ``status`` is that of the whole run: its tests count as well.
     """
 
     name: str
+    path: str
     variant: str
     status: str
     duration_ms: int | None
@@ -28,7 +30,8 @@ class RowJson(TypedDict):
     ``unreadable`` says why the record could not be read; the other fields are then empty.
     ``report`` is the page to open. ``gpu_utilisation`` is a mean in percent, over all GPUs and
     notebooks by time. ``flaky`` and ``reused`` count notebooks, ``regressions``
-    what was worse than the run's --fail-on allowed.
+    what was worse than the run's --fail-on allowed. ``commit`` is that of the first notebook, and
+    ``commit_url`` the page of it, ``""`` where either is unknown.
     """
 
     path: str
@@ -41,6 +44,7 @@ class RowJson(TypedDict):
     started: str | None
     duration_ms: int | None
     commit: str
+    commit_url: str
     notebooks: list[NotebookRowJson]
     tests_passed: int | None
     tests_total: int | None
@@ -87,20 +91,29 @@ class FiguresJson(TypedDict):
     failing: int
 
 
+class ResultJson(TypedDict):
+    """How a notebook ended in the run whose run.json is ``path``."""
+
+    passed: bool
+    path: str
+
+
 class HistoryJson(TypedDict):
     """The last runs of a notebook, at most 20.
 
     ``of`` counts those that passed or failed, ``passed`` those that passed. If the last one failed,
     ``failing_since`` is the commit of the first in a row that failed, and ``failing_path`` its
-    run.json. ``durations_ms`` are those of the notebook, oldest first.
+    run.json. ``results`` and ``durations_ms`` are those of the notebook, oldest first.
     """
 
     name: str
+    path: str
     variant: str
     passed: int
     of: int
     failing_since: str | None
     failing_path: str | None
+    results: list[ResultJson]
     durations_ms: list[int]
     median_ms: int | None
 

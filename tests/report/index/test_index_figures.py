@@ -23,6 +23,7 @@ def row(hours_ago: float, verdict: str = "passed", name: str = "a", **values: An
         "notebooks": [
             {
                 "name": name,
+                "path": f"{name}.ipynb",
                 "variant": "",
                 "status": status.get(verdict, verdict),
                 "duration_ms": 9 * MINUTE,

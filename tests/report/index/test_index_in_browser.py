@@ -46,6 +46,9 @@ def test_the_index_opens_quietly_and_is_accessible(browser: Browser, root: Path)
 
 
 def test_an_index_without_runs_opens_quietly(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(run_records.run()))
+    keep_index.keep(DirectoryStore(tmp_path))
+    (tmp_path / "run.json").unlink()
     keep_index.keep(DirectoryStore(tmp_path))
 
     check_look(browser, tmp_path / "index.html")
@@ -65,9 +68,9 @@ def test_runs_are_filtered_by_verdict_and_notebook_without_scripts(
         page.get_by_role("link", name="all", exact=True).click()
 
         assert every == len(run_records.RUNS) + 1
-        assert len(failed) == 5
+        assert len(failed) == 6
         assert all("✕ failed" in text for text in failed)
-        assert [text.partition("\t")[0].partition("\n")[0] for text in markers] == [
+        assert [text.partition("\t")[0].partition(" run-")[0] for text in markers] == [
             "quality (full) and 5 more"
         ]
         assert rows.count() == every
@@ -81,11 +84,15 @@ def test_each_link_leads_to_a_file(browser: Browser, root: Path) -> None:
     for link in links:
         if link.startswith("#"):
             assert link[1:] in ids
+        elif link.startswith("https://"):
+            assert link == f"https://github.com/example/notebooks/commit/{run_records.COMMIT}"
         else:
             assert (root / link).is_file(), link
 
 
-@pytest.mark.parametrize(("pointer", "report"), [("latest", "matrix"), ("latest-passed", "8_gpus")])
+@pytest.mark.parametrize(
+    ("pointer", "report"), [("latest", "not_checked_out"), ("latest-passed", "compared")]
+)
 def test_a_pointer_leads_to_its_run(
     browser: Browser, root: Path, pointer: str, report: str
 ) -> None:

@@ -28,9 +28,11 @@ def test_a_row_has_what_the_index_shows() -> None:
         "started": "2026-11-30T10:15:00.120+00:00",
         "duration_ms": record["duration_ms"],
         "commit": run_records.COMMIT,
+        "commit_url": f"https://github.com/example/notebooks/commit/{run_records.COMMIT}",
         "notebooks": [
             {
                 "name": "scrna_preprocessing",
+                "path": "notebooks/scrna_preprocessing.ipynb",
                 "variant": "",
                 "status": "failed",
                 "duration_ms": record["notebooks"][0]["duration_ms"],
@@ -54,6 +56,40 @@ def test_every_record_has_a_row_that_a_later_run_takes_over(name: str) -> None:
 
     assert found["unreadable"] == ""
     assert index_row.is_row(json.loads(json.dumps(found)))
+
+
+def test_a_notebook_that_never_ran_is_the_one_that_the_title_names_without_a_commit() -> None:
+    found = row_of(run_records.not_checked_out())
+
+    assert (found["commit"], found["commit_url"]) == ("", "")
+    assert found["notebooks"] == [
+        {
+            "name": "scrna_preprocessing",
+            "path": "notebooks/scrna_preprocessing.ipynb",
+            "variant": "",
+            "status": "failed",
+            "duration_ms": None,
+        }
+    ]
+    assert row_of({**run_records.not_checked_out(), "title": "Nightly"})["notebooks"] == []
+
+
+def test_the_commit_is_that_of_the_notebook_not_that_of_the_first_checkout() -> None:
+    record = run_records.run()
+    record["repositories"].insert(0, run_records.not_checked_out()["repositories"][1])
+    record["notebooks"][0]["repository"] = 1
+
+    assert row_of(record)["commit"] == run_records.COMMIT
+    record["notebooks"][0]["repository"] = 7
+    assert row_of(record)["commit"] == ""
+
+
+def test_a_long_cause_ends_with_a_whole_word() -> None:
+    record = run_records.failed()
+    assert record["cause"]
+    record["cause"]["message"] = "unbelievable " * 20
+
+    assert row_of(record)["cause"] == f"execute-notebook:{' unbelievable' * 6}\u2026"
 
 
 def test_of_one_notebook_the_tests_count_and_of_several_each_has_its_own_status() -> None:

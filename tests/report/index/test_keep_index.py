@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import run_records
 
-from stepkit.errors import ConfigurationError, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.formats import json_schema
 from stepkit.report.index import index_page, keep_index, runs_json
 from stepkit.report.index.directory_store import DirectoryStore
@@ -66,6 +66,40 @@ def test_the_index_links_each_report_and_the_pointers_lead_to_the_latest(tmp_pat
     assert 'url=../run-2/artifacts/report.html"' in (tmp_path / "latest/index.html").read_text()
     passed = (tmp_path / "latest-passed/index.html").read_text()
     assert 'url=../team/run%201/report.html"' in passed
+
+
+def test_a_notebook_that_never_ran_has_the_history_of_the_one_that_did(tmp_path: Path) -> None:
+    write(tmp_path / "run-1", 9)
+    write(tmp_path / "run-2", 10, record=run_records.not_checked_out())
+    other = run_records.run()
+    other["notebooks"][0]["in_repository"] = "other/scrna_preprocessing.ipynb"
+    write(tmp_path / "run-3", 11, record=other)
+
+    keep(tmp_path)
+
+    failing, passing = read(tmp_path)["notebooks"]
+    assert failing["path"] == "notebooks/scrna_preprocessing.ipynb"
+    assert failing["results"] == [
+        {"passed": True, "path": "run-1/run.json"},
+        {"passed": False, "path": "run-2/run.json"},
+    ]
+    assert (passing["path"], passing["of"]) == ("other/scrna_preprocessing.ipynb", 1)
+    page = (tmp_path / "index.html").read_text()
+    assert '<a class="bad" href="run-2/report.html" aria-label="failed: run-2/run.json">' in page
+
+
+@pytest.mark.parametrize(("last", "tone"), [("failed", "bad"), ("run", "ok")])
+def test_the_page_has_the_colour_of_its_worst_notebook(
+    tmp_path: Path, last: str, tone: str
+) -> None:
+    write(tmp_path / "run-1", 9, record=getattr(run_records, last)())
+    other = run_records.run()
+    other["notebooks"][0]["in_repository"] = "other.ipynb"
+    write(tmp_path / "run-2", 10, record=other)
+
+    keep(tmp_path)
+
+    assert f'<body class="{tone}">' in (tmp_path / "index.html").read_text()
 
 
 def test_a_run_with_regressions_flaky_or_reused_notebooks_says_so(tmp_path: Path) -> None:
@@ -238,6 +272,7 @@ def test_rows_of_an_earlier_stepkit_are_read_again_and_targets_stay(tmp_path: Pa
 
 
 def test_targets_stay_until_others_are_given(tmp_path: Path) -> None:
+    write(tmp_path / "run")
     keep_index.keep(DirectoryStore(tmp_path), targets={"success": 80.0, "recovery_ms": 2})
 
     keep_index.keep(DirectoryStore(tmp_path), targets={"success": 70.0})
@@ -247,7 +282,24 @@ def test_targets_stay_until_others_are_given(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_empty_directory_has_an_index_without_runs(tmp_path: Path) -> None:
+def test_a_directory_without_runs_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "team").mkdir()
+
+    with pytest.raises(ConfigurationError) as caught:
+        keep_index.keep(DirectoryStore(tmp_path / "team/../team"))
+
+    assert str(caught.value) == (
+        f"there is no run.json below {tmp_path}/team: `stepkit summarize` writes one for each run"
+    )
+    assert caught.value.reason == Reason.NOT_FOUND
+    assert list((tmp_path / "team").iterdir()) == []
+
+
+def test_an_index_whose_last_run_was_removed_has_no_runs(tmp_path: Path) -> None:
+    write(tmp_path / "run").parent.joinpath("report.html").unlink()
+    keep(tmp_path)
+    (tmp_path / "run/run.json").unlink()
+
     keep(tmp_path)
 
     assert "No runs yet" in (tmp_path / "index.html").read_text()
@@ -311,6 +363,7 @@ def test_who_comes_in_between_is_in_the_index_afterwards(tmp_path: Path) -> None
 def test_a_store_that_never_rests_ends_the_attempts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(tmp_path / "run")
     monkeypatch.setattr(keep_index, "_ATTEMPTS", 3)
     monkeypatch.setattr(DirectoryStore, "replace", lambda *_, **__: False)
 
@@ -356,6 +409,7 @@ def test_who_comes_while_the_index_is_written_waits(tmp_path: Path) -> None:
 
 
 def test_the_time_of_the_index_is_now(tmp_path: Path) -> None:
+    write(tmp_path / "run")
     keep(tmp_path)
 
     updated = datetime.fromisoformat(read(tmp_path)["updated"])

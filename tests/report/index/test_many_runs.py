@@ -19,6 +19,7 @@ def write_runs(root: Path, count: int) -> None:
     for number in range(count):
         record = run_records.failed() if number % 11 == 0 else run_records.run()
         record["notebooks"][0]["name"] = NAMES[number % 4]
+        record["notebooks"][0]["in_repository"] = f"notebooks/{NAMES[number % 4]}.ipynb"
         record["started"] = (begin + timedelta(hours=number)).isoformat(timespec="milliseconds")
         record["identity"]["id"] = f"run-{number:04}"
         record["duration_ms"] = 60_000 + number * 7919 % 240_000
