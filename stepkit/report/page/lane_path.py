@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ Column = Sequence[float | None]
 def pixel_rows(seconds: Sequence[float], start: float, end: float, width: int) -> list[int]:
     """Return, for each of ``width`` pixels and their end, the first row that belongs to it."""
     length = end - start
-    return [bisect_left(seconds, start + length * pixel / width) for pixel in range(width + 1)]
+    firsts = [bisect_left(seconds, start + length * pixel / width) for pixel in range(width)]
+    return [*firsts, bisect_right(seconds, end)]
 
 
 def path(column: Column, rows: Sequence[int], top: float, height: int) -> str:

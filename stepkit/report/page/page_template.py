@@ -19,6 +19,8 @@ from stepkit.report.web_links import commit_url, href, web_url
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from stepkit.report.run_json_notebook import CellJson
+
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 # Invisible or harmful in a page; an escape begins a colour and is removed with its code.
 _CONTROLS: Final = re.compile(
@@ -71,6 +73,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        anchor=anchor,
         ansi=lambda text: Markup(_coloured(text)),  # noqa: S704 - escaped
         commit_url=commit_url,
         data=lambda value: Markup(_embed(value)),  # noqa: S704 - escaped
@@ -80,7 +83,7 @@ def _environment() -> Environment:
         moment=moment,
         share=share,
         sign=lambda status: _SIGNS.get(status, "○"),
-        shell=shlex.join,
+        shell=command,
         size=lambda count: "" if count is None else sizes.spell(count, decimal=True),
         tone=lambda status: _TONES[_SIGNS.get(status, "○")],
         web_url=web_url,
@@ -106,6 +109,17 @@ def _embed(value: Any) -> str:
     """Return JSON that no element's end can be in."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c")
+
+
+def anchor(cell: CellJson) -> str:
+    """Return the id of a cell's row on a page; one that papermill added has no number."""
+    return f"c{cell['number']}" if cell["number"] else f"i{cell['index']}"
+
+
+def command(words: list[str]) -> str:
+    """Spell a command line for a shell, with each option in a line."""
+    breaks = [" \\\n  " if word.startswith("--") else " " for word in words]
+    return "".join(map("".join, zip(breaks, map(shlex.quote, words), strict=True))).strip()
 
 
 def duration(milliseconds: float | None) -> str:

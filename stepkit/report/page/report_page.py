@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.report import comparison_text, web_links
+from stepkit.report.cell_counts import cell_counts
 from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.page import (
     device_table,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from stepkit.report.page.timeline_file import Timelines
     from stepkit.report.run_json import ArtifactJson, RunJson
-    from stepkit.report.run_json_notebook import NotebookJson
+    from stepkit.report.run_json_notebook import CellJson, NotebookJson
 
 MOST_BYTES: Final = 1_000_000
 
@@ -127,11 +128,12 @@ def _shown(
         "failed_part": _part_of(failed, names) if part is None else "",
         "excerpt": failure.excerpt(failed.cause["error"]) if failed else None,
         "issue": failure.issue_text(shown, failed) if failed else "",
+        "cells": cell_counts(notebooks[index], noun=False) if index is not None else "",
         "follow_on": {suite["step"]: follow_on_failures(run, suite) for suite in run["tests"]},
         "waterfall": waterfall.draw(shown["steps"]),
         "chart": timeline_chart.draw(notebook, timeline, detail.columns) if notebook else None,
         "timeline_lost": bool(path) and timeline is None,
-        "slow_from": _slow_from(notebook),
+        "slowest": _slowest(notebook),
         "devices": device_table.rows(notebook),
         "entries": shortener.cut(notebook_table.entries(several, name), "notebooks"),
         "passed": sum(n["status"] in _PASSED for n in notebooks),
@@ -157,10 +159,16 @@ def _part_of(failed: failure.Failure | None, names: Mapping[int, str]) -> str:
     return "" if index is None else names.get(index, "")
 
 
-def _slow_from(notebook: NotebookJson | None) -> int:
-    """Return the milliseconds from which on a cell is among the slowest ten."""
-    lengths = sorted((c["duration_ms"] or 0 for c in notebook["cells"]) if notebook else ())
-    return max([*lengths[-_SLOWEST:][:1], 1])
+def _slowest(notebook: NotebookJson | None) -> list[CellJson]:
+    """Return the slowest ten cells in order; those below 1 % of the time only if all are."""
+    cells = [cell for cell in notebook["cells"] if cell["duration_ms"]] if notebook else []
+    whole = sum(_length(cell) for cell in cells)
+    long = [cell for cell in cells if _length(cell) >= whole / 100] or cells
+    return sorted(long, key=_length, reverse=True)[:_SLOWEST]
+
+
+def _length(cell: CellJson) -> int:
+    return cell["duration_ms"] or 0
 
 
 def _group(artifacts: Sequence[ArtifactJson]) -> list[tuple[str, list[ArtifactJson]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,23 +50,32 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One quantity over time; ``strips`` are (left, width) in percent where clocks were lower."""
+    """One quantity over time; ``strips`` are (left, width) in percent where clocks were lower.
+
+    ``highest`` spells the highest value, which is ``high`` pixels below the top of the lane.
+    """
 
     name: str
     detail: str
     top: int
     height: int
     path: str
+    highest: str
+    high: float
     rules: list[Rule] = field(default_factory=list)
     strips: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What to draw; ``events`` are ticks in time that the driver reported."""
+    """What to draw; ``events`` are ticks in time that the driver reported.
+
+    ``before`` is the share of the width, in percent, in which the kernel started.
+    """
 
     height: int
     columns: int
+    before: float
     ticks: list[Tick]
     cells: list[CellBar]
     cells_top: int
@@ -85,6 +94,7 @@ class _Quantity:
     column: lane_path.Column
     top: float
     height: int
+    spell: Callable[[float], str]
     rules: Sequence[tuple[float, str]] = ()
     throttled: lane_path.Column = ()
 
@@ -109,6 +119,7 @@ def draw(
     return Chart(
         height=bottom + 4,
         columns=columns,
+        before=axis.at(0) if axis.start < 0 else 0,
         ticks=axis.ticks(9),
         cells=[_bar(cell, axis.at(start), axis.width(length)) for cell, start, length in timed],
         cells_top=_CELLS_TOP,
@@ -161,12 +172,15 @@ def _lanes(
         levels = max((level for level, _ in quantity.rules), default=0)
         room = levels / (1 - _RULE_LABEL / quantity.height)
         scale = quantity.top or max(1.1 * highest, room)
+        shown = quantity.top or highest
         yield Lane(
             name=quantity.name,
             detail=quantity.detail,
             top=top,
             height=quantity.height,
             path=lane_path.path(quantity.column, own, scale, quantity.height),
+            highest=quantity.spell(shown),
+            high=round(quantity.height * (1 - shown / (scale or 1)), 1),
             rules=[
                 Rule(y=round(quantity.height * (1 - level / (scale or 1)), 1), label=label)
                 for level, label in quantity.rules
@@ -205,7 +219,7 @@ def _quantities(notebook: NotebookJson, timeline: Mapping[str, Any]) -> Iterator
         if busy := columns.get(f"gpu{number}.utilisation"):
             yield _Quantity(
                 name=f"{name} utilisation", detail="0 to 100 %", seconds=seconds, column=busy,
-                top=100, height=20 if low else 40,
+                top=100, height=20 if low else 40, spell="{:.0f} %".format,
             )  # fmt: skip
     if used := columns.get("rss"):
         yield _memory(
@@ -214,10 +228,11 @@ def _quantities(notebook: NotebookJson, timeline: Mapping[str, Any]) -> Iterator
         )  # fmt: skip
     if clock := columns.get("cpu_seconds"):
         times, cores = _rate(seconds, clock)
-        yield _Quantity(
-            name="CPU", detail=f"{max(cores, default=0):.1f} cores at most",
-            seconds=times, column=cores, top=0, height=40,
-        )  # fmt: skip
+        if cores:
+            yield _Quantity(
+                name="CPU", detail=f"{max(cores):.1f} cores at most",
+                seconds=times, column=cores, top=0, height=40, spell="{:.1f}".format,
+            )  # fmt: skip
 
 
 def _memory(
@@ -233,16 +248,20 @@ def _memory(
             rules.append((limit, memory(limit)))
     return _Quantity(
         name=name, detail=detail, seconds=seconds, column=column, rules=rules, height=height,
-        top=0,         throttled=throttled,
+        top=0, spell=memory, throttled=throttled,
     )  # fmt: skip
 
 
 def _rate(seconds: Sequence[float], clock: lane_path.Column) -> tuple[list[float], list[float]]:
-    """Return how many cores were busy between the times at which CPU seconds are known."""
+    """Return how many cores were busy between the times at which CPU seconds are known.
+
+    The first value is that of the first time, too.
+    """
     known = [(time, used) for time, used in zip(seconds, clock, strict=True) if used is not None]
     pairs = [(a, b) for a, b in itertools.pairwise(known) if b[0] > a[0]]
     rates = [max((b[1] - a[1]) / (b[0] - a[0]), 0) for a, b in pairs]
-    return [b[0] for _, b in pairs], rates
+    ends = [*(first for first, _ in pairs[:1]), *(last for _, last in pairs)]
+    return [time for time, _ in ends], [*rates[:1], *rates]
 
 
 def _guard_peak(notebook: NotebookJson) -> float | None:

@@ -69,3 +69,7 @@ def test_no_path_leaves_its_lane(column: list[float | None], width: int, top: fl
     for x, y in points(draw(column, width, top)):
         assert 0 <= x < width
         assert 0 <= y <= 50
+
+
+def test_the_sample_at_the_end_of_the_axis_is_in_the_last_pixel() -> None:
+    assert lane_path.pixel_rows([0, 5, 10], 0, 10, 2) == [0, 1, 3]

@@ -80,7 +80,36 @@ def test_without_scripts_all_is_there_and_links_filter(browser: Browser, tmp_pat
         page.get_by_role("link", name="not ok").press("Enter")
         assert page.locator("#cell-table tbody tr:visible").count() == 3
         assert page.locator("#c12").is_visible()
+        active = page.get_by_role("link", name="not ok")
+        assert active.evaluate("link => getComputedStyle(link).fontWeight") == "620"
         assert heard == []
+
+
+def test_the_slowest_cells_take_the_place_of_all(browser: Browser, tmp_path: Path) -> None:
+    path = write(tmp_path, run_records.failed())
+
+    with opened(browser, path.as_uri(), java_script_enabled=False) as (page, _):
+        assert page.locator("#slow").is_hidden()
+        page.get_by_role("link", name="the slowest").press("Enter")
+        assert page.locator("#cell-table").is_hidden()
+        page.locator("#slow tbody a").first.press("Enter")
+        assert page.locator("#cell-table").is_visible()
+        assert page.locator("#slow").is_hidden()
+
+
+def test_a_phone_shows_the_figures_of_a_cell_and_the_timeline(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = write(tmp_path, run_records.run())
+
+    with opened(browser, path.as_uri(), viewport={"width": 390, "height": 844}) as (page, _):
+        for name in (".gpu", ".rss", "[data-v]:nth-child(4)"):
+            box = page.locator(f"#cell-table td{name}").first.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= 390
+        wide = page.locator(".chart").evaluate("chart => chart.getBoundingClientRect().right")
+        assert wide <= 390
+        assert page.locator("#cell-table meter:visible").count() == 0
 
 
 def test_the_text_for_an_issue_is_copied(browser: Browser, tmp_path: Path) -> None:

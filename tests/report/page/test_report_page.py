@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_a_commit_links_to_a_forge_that_is_known(url: str, expected: str | None)
     record = run_records.run()
     record["repositories"][0]["url"] = url
 
-    link = read(record).select_one(".facts a")
+    link = read(record).select_one(".facts a:has(code)")
 
     assert (link and link["href"]) == (expected and expected + run_records.COMMIT)
 
@@ -235,9 +236,9 @@ def test_a_run_that_left_nothing_has_a_page() -> None:
 def test_a_checkout_that_failed_is_named_and_no_other_commit_stands_for_it() -> None:
     facts = words(head_of(run_records.not_checked_out()))
 
-    assert "Notebooks not checked out nosuch" in facts
-    assert "Tests 4411aee main" in facts
-    assert "Commit" not in facts
+    assert "Commit of notebooks not checked out nosuch" in facts
+    assert "Commit of tests 4411aee main" in facts
+    assert facts.count("4411aee") == 1
 
 
 def test_rules_and_tolerated_errors_are_listed() -> None:
@@ -387,3 +388,70 @@ def test_what_a_gpu_s_figures_hold_never_stops_the_page(gpu: Any, peak: Any) -> 
     )
 
     assert "<h1>" in report_page.render(record, lambda _: run_records.timeline(1, 5))
+
+
+def test_the_slowest_cells_are_listed_by_time_without_those_below_one_percent() -> None:
+    record = run_records.run()
+    for number, length in enumerate([5, 300, 700, *[4] * 11]):
+        record["notebooks"][0]["cells"][number]["duration_ms"] = length
+
+    page = read(record)
+
+    rows = page.select("#slow tbody tr")
+    assert [words(row).split()[0] for row in rows] == ["3", "2"]
+    assert [row.select("td")[3].get_text() for row in rows] == ["0.7 s", "0.3 s"]
+    fact = page.select_one(".facts a[href='#c3']")
+    assert fact is not None
+    assert words(fact.find_parent("div") or fact) == "Slowest cell 3 , 0.7 s 67 % of all cells"
+
+
+def test_many_short_cells_have_ten_slowest() -> None:
+    assert len(read(run_records.of_cells(200)).select("#slow tbody tr")) == 10
+
+
+def test_the_first_twelve_packages_are_shown_and_the_others_folded() -> None:
+    record = run_records.run()
+    kernel = record["notebooks"][0]["kernel"]
+    assert kernel is not None
+    kernel["packages"] = {f"package-{n}": "1.0" for n in range(48)}
+
+    environment = section(read(record), "environment")
+
+    assert words(environment.select_one("summary") or environment) == "36 more packages"
+    assert len(environment.select("details dt")) == 36
+    assert environment.select("details dt")[0].get_text() == "package-12"
+
+
+def test_a_command_has_a_line_for_each_option_and_a_shell_reads_it_back() -> None:
+    record = run_records.run()
+    again = [
+        "stepkit",
+        "run-tests",
+        "--inputs",
+        "a page --x.html",
+        "b.html",
+        "--marker",
+        "not slow",
+    ]
+    record["steps"][4]["again"] = again
+
+    shown = section(read(record), "again").select_one("details[open] pre")
+
+    assert shown is not None
+    assert shown.get_text().count("\n") == 2
+    read_back = subprocess.run(
+        ["sh", "-c", f"printf '%s\n' {shown.get_text()}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read_back.stdout.splitlines() == again
+
+
+def test_the_place_of_a_failure_is_the_notebook_in_its_repository() -> None:
+    record = run_records.failed()
+    record["notebooks"][0].update(
+        {"path": "run-1/source/notebooks/one.ipynb", "in_repository": "notebooks/one.ipynb"}
+    )
+
+    assert "Cell 12 of notebooks/one.ipynb , reason" in words(section(read(record), "why"))

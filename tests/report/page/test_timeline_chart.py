@@ -96,3 +96,27 @@ def test_lanes_of_many_gpus_are_low() -> None:
     heights = [draw(run_records.timeline(n)).height for n in (2, 8)]
 
     assert heights[1] < 3 * heights[0]
+
+
+def test_the_start_of_the_kernel_is_marked() -> None:
+    assert draw(samples([-1, 0, 9], rss=[1, 1, 1]), cells=[]).before == 10
+    assert draw(samples([0, 9], rss=[1, 1]), cells=[]).before == 0
+
+
+def test_each_lane_says_its_highest_value_and_where_it_is() -> None:
+    timeline = samples(
+        [0, 1], gpu0_memory_used=[0, GIB], gpu0_utilisation=[5, 40], cpu_seconds=[0, 2]
+    )
+
+    lanes = draw(timeline, cells=[], guard={"peak": None}).lanes
+
+    assert [lane.highest for lane in lanes] == ["1.0 GiB", "100 %", "2.0"]
+    assert [round(lane.high / lane.height, 2) for lane in lanes] == [0.09, 0, 0.09]
+
+
+def test_two_values_of_the_cpu_are_a_level_and_one_is_not_drawn() -> None:
+    (lane,) = draw(samples([0, 10], cpu_seconds=[0, 5]), cells=[]).lanes
+
+    assert lane.path.startswith("M0 40V")
+    assert "l599 0" in lane.path or "h599" in lane.path
+    assert draw(samples([0, 10], rss=[1, 1], cpu_seconds=[3, None]), cells=[]).lanes[1:] == []
