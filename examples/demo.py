@@ -174,17 +174,24 @@ def _show_results(run: Path, suffix: str) -> None:
         show = [sys.executable, "-P", "-m", "stepkit", "show", str(record)]
         print(flush=True)
         subprocess.run(show, cwd=ROOT, check=False)  # noqa: S603 - an argument list, never a shell
-    print(f"\nartifacts in {artifacts}:")
     names = (
-        ("report", f"report{suffix}.html"),
         ("summary", f"STEP_SUMMARY{suffix}.md"),
         ("record", f"run{suffix}.json"),
         ("page", f"output_analysis{suffix}.html"),
+        ("report", f"report{suffix}.html"),
     )
-    for what, path in ((what, artifacts / name) for what, name in names):
-        if path.is_file():
-            print(f"{what}: {path.as_uri()}")
-    print(end="", flush=True)
+    found = {what: artifacts / name for what, name in names if (artifacts / name).is_file()}
+    links = [f"{what}: {path.as_uri()}" for what, path in found.items()]
+    cause = json.loads(record.read_text())["cause"] if record.is_file() else None
+    why = (
+        (
+            f"{cause['step']} {cause['status']}: {cause['message']}",
+            f"what to try: stepkit explain {cause['reason']}",
+        )
+        if cause
+        else ()
+    )
+    print(f"\nartifacts in {artifacts}:", *links[:-1], "", *why, *links[-1:], sep="\n", flush=True)
 
 
 if __name__ == "__main__":

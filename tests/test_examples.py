@@ -335,7 +335,13 @@ def test_the_lite_demo_passes_and_shows_its_files(tmp_path: Path) -> None:
     assert (run / "artifacts/output_analysis_lite.html").stat().st_size > 300_000
     assert "19 of 19 passed" in (run / "artifacts/STEP_SUMMARY_lite.md").read_text()
     assert f"artifacts in {run}/artifacts:\n" in done.stdout
-    assert published_schemas.check_files(tmp_path) == {"report", "run", "manifest", "timeline"}
+    assert published_schemas.check_files(tmp_path) == {
+        "report",
+        "run",
+        "manifest",
+        "timeline",
+        "progress",
+    }
 
 
 @pytest.mark.slow
@@ -343,4 +349,15 @@ def test_a_failing_demo_writes_what_the_schemas_say(tmp_path: Path) -> None:
     failing = "notebooks/failing/cell_error.ipynb"
     done = run_demo("--notebook", failing, "--directory", str(tmp_path))
     assert done.returncode == 3
-    assert published_schemas.check_files(tmp_path) == {"report", "run", "manifest", "timeline"}
+    (run,) = tmp_path.glob("run-*")
+    cause, advice, report = done.stdout.splitlines()[-3:]
+    assert cause.startswith("execute-notebook failed: cell 4 of 5 (")
+    assert advice == "what to try: stepkit explain cell-error"
+    assert report == f"report: {(run / 'artifacts/report.html').as_uri()}"
+    assert published_schemas.check_files(tmp_path) == {
+        "report",
+        "run",
+        "manifest",
+        "timeline",
+        "progress",
+    }
