@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats import yaml_files
 from stepkit.rules import patterns, tolerances, validate
 from stepkit.rules.literals import check_expression, to_literal
@@ -36,12 +36,33 @@ if TYPE_CHECKING:
     from stepkit.formats.yaml_files import Document
 
 
-def load(path: Path) -> Book:
-    """Read a rules file.
+def load(path: Path, notebook: Path | None = None) -> Book:
+    """Read a rules file; a relative path may also be relative to the checkout of ``notebook``.
 
     Raises :class:`ConfigurationError` that names the file, the line, the rule and what is wrong.
     """
-    return _Reader(yaml_files.read(path)).book()
+    looked, checkout = [path], _checkout(notebook)
+    if checkout and not path.is_absolute():
+        looked.append(checkout / path)
+    found = next((place for place in looked if _is_there(place)), None)
+    if found is None:
+        places = " nor ".join(str(place.absolute()) for place in looked)
+        raise ConfigurationError(
+            f"there is no file {path}{atomic_files.near_names(looked[-1])}: it is not {places}",
+            reason=Reason.NOT_FOUND,
+        )
+    return _Reader(yaml_files.read(found)).book()
+
+
+def _checkout(notebook: Path | None) -> Path | None:
+    """Return the directory with the repository that ``notebook`` is in, if it is in one."""
+    parents = notebook.absolute().parents if notebook else ()
+    return next((parent for parent in parents if _is_there(parent / ".git")), None)
+
+
+def _is_there(path: Path) -> bool:
+    with atomic_files.explaining(f"cannot read {path}"):
+        return path.exists()
 
 
 class _Reader:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, StepError
+from stepkit.formats.shorten import shorten
 from stepkit.rules import patterns
 from stepkit.rules.rule import Tolerance
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST: Final = 10_000  # characters of an error's text in which an expression is searched
+_MOST_TEXT: Final = 200  # characters of an error's text in a warning
 _FROM_FLAG: Final = "declared on the command line"
 _NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # never in the name of an exception's class
 
@@ -40,6 +42,10 @@ class Tolerances:
             if tolerance.ename == ename and _matches(tolerance, evalue):
                 self._used[number] += 1
                 return tolerance
+        for tolerance, ids in self._declared:
+            if tolerance.ename == ename and tolerance.evalue and (ids is None or cell_id in ids):
+                said = shorten(" ".join(evalue.split()), _MOST_TEXT)
+                logger.warning("%s does not cover %s: %s", tolerance.where, ename, said)
         return None
 
     def unused(self) -> list[str]:
@@ -68,13 +74,16 @@ def _matches(declared: Tolerance, evalue: str) -> bool:
 
 
 def parse_tolerance(text: str) -> Tolerance:
-    """Read ``KeyError:.*pca``: a class, and a regular expression that the error's text matches.
+    """Read ``KeyError:.*pca # reason``: a class, an expression that the text matches, and why.
 
     Without the expression, every text matches. Raises :class:`ConfigurationError`.
     """
-    ename, _, evalue = text.partition(":")
+    declaration, _, reason = text.rpartition(" # ") if " # " in text else (text, "", "")
+    ename, _, evalue = declaration.partition(":")
     where = f"--tolerate {text!r}"
-    declared = Tolerance(ename=ename.strip(), evalue=evalue.strip(), reason=_FROM_FLAG, where=where)
+    declared = Tolerance(
+        ename=ename.strip(), evalue=evalue.strip(), reason=reason.strip() or _FROM_FLAG, where=where
+    )
     check(declared)
     return declared
 

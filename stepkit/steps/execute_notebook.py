@@ -77,7 +77,8 @@ class Options(GpuOptions, ParameterOptions, EngineOptions, remote_notebooks.Remo
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[
-        tuple[str, ...], "ENAME:REGEX of an error to go on past, such as 'KeyError:.*pca'"
+        tuple[str, ...],
+        "ENAME:REGEX of an error to go on past, such as 'KeyError:.*pca # issue 41'",
     ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
@@ -137,7 +138,7 @@ def run(options: Options) -> Outputs:
 
 def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
-    book = rules.load(options.rules) if options.rules else rules.EMPTY
+    book = rules.load(options.rules, options.notebook) if options.rules else rules.EMPTY
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one

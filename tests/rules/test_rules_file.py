@@ -8,6 +8,7 @@ from refusals import refusal
 from rule_books import Written
 
 from stepkit import rules
+from stepkit.errors import ConfigurationError
 from stepkit.rules.rule import Inject, Replace, Selector, Set, Skip, Subsample
 
 FULL = """\
@@ -195,3 +196,27 @@ def _properties(schema: object) -> Iterator[tuple[str, dict[str, object]]]:
     if isinstance(schema, list):
         for part in schema:
             yield from _properties(part)
+
+
+def test_a_relative_path_may_be_relative_to_the_checkout_of_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "run/source"
+    (checkout / ".git").mkdir(parents=True)
+    (checkout / "ci").mkdir()
+    (checkout / "ci/rules.yaml").write_text("variants: {lite: {}}\n")
+    monkeypatch.chdir(tmp_path)
+    path, notebook = Path("ci/rules.yaml"), Path("run/source/notebooks/a.ipynb")
+
+    assert "lite" in rules.load(path, notebook).variants
+    with pytest.raises(ConfigurationError, match="there is no file") as raised:
+        rules.load(Path("ci/rulez.yaml"), notebook)
+    assert str(raised.value) == (
+        "there is no file ci/rulez.yaml (did you mean rules.yaml?): it is not "
+        f"{tmp_path}/ci/rulez.yaml nor {checkout}/ci/rulez.yaml"
+    )
+    assert raised.value.reason == "not-found"
+
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/rules.yaml").write_text("variants: {full: {}}\n")
+    assert "full" in rules.load(path, notebook).variants

@@ -1,0 +1,37 @@
+"""A tolerance on the command line: its reason, and a declaration that just misses the error."""
+
+import logging
+
+import pytest
+
+from stepkit.rules.tolerances import Tolerances, parse_tolerance
+
+
+@pytest.mark.parametrize(
+    ("text", "evalue", "reason"),
+    [
+        ("KeyError:.*pca # issue 41", ".*pca", "issue 41"),
+        ("KeyError # known", "", "known"),
+        ("KeyError:a # b # c", "a # b", "c"),
+        ("KeyError:a#b", "a#b", "declared on the command line"),
+        ("KeyError:.*pca # ", ".*pca", "declared on the command line"),
+    ],
+)
+def test_the_reason_is_after_the_last_hash_between_blanks(
+    text: str, evalue: str, reason: str
+) -> None:
+    declared = parse_tolerance(text)
+
+    assert (declared.ename, declared.evalue, declared.reason) == ("KeyError", evalue, reason)
+
+
+def test_a_declaration_that_just_misses_an_error_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declared = Tolerances([(parse_tolerance("KeyError:.*pcb"), None)])
+
+    with caplog.at_level(logging.WARNING):
+        assert declared.accept("a", "KeyError", "'pca'\n") is None
+        assert declared.accept("a", "ValueError", "'pcb'") is None
+
+    assert caplog.messages == ["--tolerate 'KeyError:.*pcb' does not cover KeyError: 'pca'"]
