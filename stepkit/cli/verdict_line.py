@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stepkit.cli import commands, log
 from stepkit.errors import Place
 from stepkit.redaction import redact
+from stepkit.system import checkout_paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,7 +22,9 @@ def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
     command = f"stepkit {result.step}".rstrip()
     place = result.place or Place(title=command)
     shown = Place(
-        title=redact(place.title, secrets), file=redact(place.file, secrets), line=place.line
+        title=redact(place.title, secrets),
+        file=redact(checkout_paths.in_repository(place.file), secrets),
+        line=place.line,
     )
     plain = f"{command}: {redact(verdict, secrets)}"
     return log.final_line(log.resolve(log_format), level, plain, redact(text, secrets), shown)

@@ -16,9 +16,10 @@ from stepkit.errors import ConfigurationError, Evidence, UserCodeError
 from stepkit.formats import evidence_text, sizes
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
+from stepkit.notebook import cell_title
 from stepkit.notebook.verdict import CellRun
 from stepkit.redaction import redact
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, checkout_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +38,10 @@ _FOUND_BAD: Final = {"error", "stopped"}
 class Suite:
     """One notebook: how it ended, and its cells.
 
-    ``notebook`` is its path as given. ``skipped`` says by its number why a rule took a cell out of
-    the run. ``reason``, ``message`` and ``exit_code`` are those of the step; of a notebook that did
-    not run, ``did_not_run`` says why. ``started`` is an ISO-8601 time.
+    ``notebook`` is its path as given; the file has its path in its repository, which stays the same
+    from run to run. ``skipped`` says by its number why a rule took a cell out of the run.
+    ``reason``, ``message`` and ``exit_code`` are those of the step; of a notebook that did not run,
+    ``did_not_run`` says why. ``started`` is an ISO-8601 time.
     """
 
     notebook: str
@@ -159,13 +161,17 @@ def _case(suite: Suite, cell: CellRun) -> _Case:
     name = names[cell.injected] or "injected cell"
     peaks = {"gpu_peak": cell.gpu_peak, "rss_peak": cell.rss_peak}
     error = cell.error or Evidence()
+    # The same whether the cell fails or not: its own title names the line that failed.
+    title = cell_title.title(error.source) or cell.title
     case = _Case(
-        name=f"{name}: {cell.title}".removesuffix(": "),
+        name=f"{name}: {title}".removesuffix(": "),
         seconds=cell.seconds or 0.0,
         output="\n".join([*_in_words(cell), *error.output]),
         properties={f"{name}.{key}": str(peak) for key, peak in peaks.items() if peak},
     )
     raised = f"{error.ename}: {error.evalue}".strip(": ")
+    if raised and cell.title != title:
+        raised = f"{raised} in `{cell.title}`"
     text = "\n".join(evidence_text.lines(error, where=cell.name))
     match cell.status:
         case "error" if suite.exit_code in {0, UserCodeError.exit_code}:
@@ -226,12 +232,13 @@ def _document(suites: Sequence[tuple[Suite, Sequence[_Case]]]) -> bytes:
             "errors": kinds.count("error"),
         }
         totals = {name: number + counts[name] for name, number in totals.items()}
+        notebook = checkout_paths.in_repository(suite.notebook)
         attributes = {
-            "name": suite.notebook,
+            "name": notebook,
             **{name: str(number) for name, number in counts.items()},
             "skipped": str(kinds.count("skipped")),
             "time": f"{suite.seconds:.3f}",
-            "file": suite.notebook,
+            "file": notebook,
             **({"timestamp": suite.started} if suite.started else {}),
         }
         _add_suite(root, attributes, suite, cases)
@@ -256,7 +263,7 @@ def _add_suite(
         properties = ET.SubElement(element, "properties")
         for name, value in known.items():
             ET.SubElement(properties, "property", name=_line(name), value=_line(value))
-    classname = _classname(suite.notebook)
+    classname = _classname(attributes["file"])
     for case in cases:
         found = ET.SubElement(
             element,

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import commands
@@ -104,6 +104,21 @@ def test_the_last_line_of_a_failure_on_github_is_an_error_where_it_happened(
     assert github_commands.commands(said.err.splitlines()[-1]) == [last]
     place = json.loads((tmp_path / "r.json").read_text())["place"]
     assert place == {"title": "cell 2 of 4", "file": "a,b.ipynb", "line": 7}
+
+
+@pytest.mark.usefixtures("on_github")
+def test_an_annotation_names_the_file_in_its_repository(
+    register: Register, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "source/.git").mkdir(parents=True)
+    notebook = tmp_path / "source/a.ipynb"
+    notebook.write_text("{}")
+    register(raising(UserCodeError("it failed", place=replace(PLACE, file=str(notebook)))))
+
+    cli.main(["greet", "--name=you"])
+
+    (error,) = github_commands.commands(capsys.readouterr().err.splitlines()[-1])
+    assert error.properties["file"] == "a.ipynb"
 
 
 def test_the_last_line_of_a_failure_in_tekton_is_an_error_without_parameters(

@@ -17,8 +17,6 @@ from stepkit.notebook.verdict import CellRun, CellStatus
 KEY_ERROR = Evidence(
     ename="KeyError",
     evalue="'pca'",
-    source='variance = results["pca"]',
-    line=1,
     traceback="\x1b[31mKeyError\x1b[0m  Traceback\n----> 1 variance",
     output=("loading", "done"),
 )
@@ -65,6 +63,33 @@ def test_an_error_is_a_failure_with_its_source_and_traceback() -> None:
     assert "----> 1 variance" in failure.text
     assert "\x1b" not in failure.text
     assert list(found)[1].system_out == "loading\ndone"
+
+
+def test_a_cell_has_one_name_whether_it_fails_or_not() -> None:
+    source = "def first(results):\n    return results['pca']\nvariance = first({})"
+    passed = cell(4, title="variance = first({})")
+    error = replace(KEY_ERROR, source=source, line=2)
+    failed = cell(4, "error", title="return results['pca']", error=error)
+
+    (before,) = suites(cells_junit.render([suite(passed)]))
+    (after,) = suites(cells_junit.render([suite(failed, reason="cell-error", exit_code=3)]))
+
+    assert cases(before) == [("cell 4: variance = first({})", "", "")]
+    message = "KeyError: 'pca' in `return results['pca']`"
+    assert cases(after) == [("cell 4: variance = first({})", "failure", message)]
+
+
+def test_names_do_not_change_with_the_directory_of_the_run(tmp_path: Path) -> None:
+    named = []
+    for run in ("run-1", "run-2"):
+        notebook = tmp_path / run / "source/notebooks/a.ipynb"
+        notebook.parent.mkdir(parents=True)
+        notebook.write_text("{}")
+        (tmp_path / run / "source/.git").mkdir()
+        (found,) = suites(cells_junit.render([Suite(notebook=str(notebook), cells=[cell(1)])]))
+        named.append((found.name, found._elem.get("file"), next(iter(found)).classname))
+
+    assert named == [("notebooks/a.ipynb", "notebooks/a.ipynb", "notebooks.a")] * 2
 
 
 @pytest.mark.parametrize(
