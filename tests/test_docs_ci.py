@@ -1,0 +1,60 @@
+"""The jobs in docs/ci.md: their commands run, and the files that they keep are there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text(), flags=re.DOTALL)
+PASSES, RAISES = "print(1)", "1 / 0"
+TEST = """\
+from pathlib import Path
+
+def test_page():
+    assert list(Path("input").glob("*.html"))
+"""
+
+
+def commands(job: str) -> list[str]:
+    github, gitlab = map(yaml.safe_load, BLOCKS)
+    steps: list[dict[str, Any]] = github["jobs"]["analysis"]["steps"]
+    lines = [step.get("run", "") for step in steps]
+    found = {"github": lines, "gitlab": gitlab["analysis"]["script"]}[job]
+    return [line for line in found if line.startswith("stepkit ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [PASSES, RAISES])
+@pytest.mark.parametrize("job", ["github", "gitlab"])
+def test_a_job_ends_as_its_notebook_and_keeps_the_files(
+    tmp_path: Path, job: str, source: str
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "notebooks/analysis.ipynb")
+    (tmp_path / "test_page.py").write_text(TEST)
+    stepkit = Path(sys.executable).parent
+    env = {**os.environ, "PATH": f"{stepkit}:{os.environ['PATH']}"}
+    env = {name: value for name, value in env.items() if not name.startswith("GITHUB_")}
+
+    codes = [
+        subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, check=False).returncode
+        for line in commands(job)
+    ]
+
+    assert len(codes) == 3
+    assert codes[-1] == (0 if source == PASSES else 3)
+    verdict = "passed" if source == PASSES else "failed"
+    assert f": {verdict}\n" in (tmp_path / "out/STEP_SUMMARY.md").read_text()
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"analysis.ipynb", "analysis.html", "notebook_cells.xml", "report.html"} <= kept
+    assert "pytest_results.xml" in kept
