@@ -97,19 +97,26 @@ def test_the_slowest_cells_take_the_place_of_all(browser: Browser, tmp_path: Pat
         assert page.locator("#slow").is_hidden()
 
 
-def test_a_phone_shows_the_figures_of_a_cell_and_the_timeline(
-    browser: Browser, tmp_path: Path
+@pytest.mark.parametrize(("name", "table"), [("passed", "#cell-table"), ("matrix", ".rows")])
+def test_a_phone_shows_the_figures_of_cells_and_notebooks(
+    browser: Browser, tmp_path: Path, name: str, table: str
 ) -> None:
+    path = write(tmp_path, run_records.RUNS[name]())
+
+    with opened(browser, path.as_uri(), viewport={"width": 390, "height": 844}) as (page, _):
+        for figure in (".gpu", ".rss", "[data-v]:nth-child(4)"):
+            box = page.locator(f"{table} td{figure}").first.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= 390
+        assert page.locator(f"{table} meter:visible").count() == 0
+
+
+def test_a_timeline_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
     path = write(tmp_path, run_records.run())
 
     with opened(browser, path.as_uri(), viewport={"width": 390, "height": 844}) as (page, _):
-        for name in (".gpu", ".rss", "[data-v]:nth-child(4)"):
-            box = page.locator(f"#cell-table td{name}").first.bounding_box()
-            assert box
-            assert box["x"] + box["width"] <= 390
         wide = page.locator(".chart").evaluate("chart => chart.getBoundingClientRect().right")
         assert wide <= 390
-        assert page.locator("#cell-table meter:visible").count() == 0
 
 
 def test_the_text_for_an_issue_is_copied(browser: Browser, tmp_path: Path) -> None:
