@@ -48,6 +48,7 @@ def compare(
     times = baseline["duration_ms"], run["duration_ms"]
     found: ComparisonJson = {
         "baseline": describe(baseline, source),
+        "commit": notebooks_commit(run),
         "runs": len(past),
         "message": "",
         "notes": notes,
@@ -67,6 +68,7 @@ def without_baseline(why: str) -> ComparisonJson:
     """Return the comparison with a baseline that could not be read: ``why`` says what is wrong."""
     return {
         "baseline": None,
+        "commit": None,
         "runs": 0,
         "message": f"not compared: {why}",
         "notes": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats import sizes
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stepkit.report.run_json_comparison import (
+        ArtifactChangeJson,
         CellComparisonJson,
         ComparisonJson,
         NotebookComparisonJson,
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # Files that hold times or paths differ in each run.
 _DIFFER_ALWAYS: Final = {"page", "notebook", "log", "tests", "coverage", "timeline"}
+_ALWAYS_NEW: Final = {"manifest.json", "SHA256SUMS", "STEP_SUMMARY.md", "run.json", "report.html"}
+_PROGRESS: Final = ".progress.json"
 # What one sentence counts, or names where it is one, by the word of its row.
 _COUNTED: Final = {
     "slower": "slower",
@@ -72,8 +76,8 @@ def name_of(comparison: ComparisonJson) -> str:
 
 def rows(comparison: ComparisonJson) -> list[Row]:
     """Return what differs, in the order in which a reader wants it."""
-    found = [*_number("the whole run", comparison["duration"], "time")]
-    for notebook in comparison["notebooks"]:
+    found = [*_commits(comparison), *_number("the whole run", comparison["duration"], "time")]
+    for notebook in comparison["notebooks"] if _have_something_in_common(comparison) else ():
         found += _of_notebook(notebook)
     tests = comparison["tests"]
     found += [_test(name, "passing", "failing", "newly failing") for name in tests["newly_failing"]]
@@ -97,7 +101,7 @@ def rows(comparison: ComparisonJson) -> list[Row]:
             )
         )
     for artifact in comparison["artifacts"]:
-        if artifact["change"] == "changed" and artifact["role"] in _DIFFER_ALWAYS:
+        if artifact["change"] == "changed" and _differs_always(artifact):
             continue
         spelled = (
             _NONE if size is None else sizes.spell(size, decimal=True)
@@ -106,6 +110,32 @@ def rows(comparison: ComparisonJson) -> list[Row]:
         before, now = spelled
         found.append(Row(what=artifact["path"], before=before, now=now, change="file"))
     return found
+
+
+def _commits(comparison: ComparisonJson) -> Iterator[Row]:
+    baseline = comparison["baseline"]
+    before, now = baseline["commit"] if baseline else None, comparison["commit"]
+    if before != now:
+        yield Row(
+            what="commit",
+            before=before[:_SHORT] if before else _NONE,
+            now=now[:_SHORT] if now else _NONE,
+            change="commit",
+        )
+
+
+def _have_something_in_common(comparison: ComparisonJson) -> bool:
+    """Return whether a notebook is in both runs, or one of the runs has no notebooks."""
+    notebooks = comparison["notebooks"]
+    gone = [notebook for notebook in notebooks if notebook["now"] is None]
+    new = [notebook for notebook in notebooks if notebook["before"] is None]
+    return not gone or not new or len(gone) + len(new) < len(notebooks)
+
+
+def _differs_always(artifact: ArtifactChangeJson) -> bool:
+    name = PurePosixPath(artifact["path"]).name
+    always = name in _ALWAYS_NEW or name.endswith(_PROGRESS)
+    return always or artifact["role"] in _DIFFER_ALWAYS
 
 
 def regressions(

@@ -111,11 +111,13 @@ class ComparisonJson(TypedDict):
     """How the run differs from its baseline.
 
     ``baseline`` is None if it could not be read; ``notes`` say why, and what could not be compared.
+    ``commit`` is that of this run, None if it is unknown.
     ``runs`` counts the runs that the limits come from, the baseline included. ``message`` sums up
     in one sentence. ``regressions`` say in one sentence each what is worse than was allowed.
     """
 
     baseline: BaselineJson | None
+    commit: str | None
     runs: int
     message: str
     notes: list[str]

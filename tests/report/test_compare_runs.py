@@ -234,9 +234,35 @@ def test_runs_without_a_notebook_in_common_say_so() -> None:
     other = run_records.run()
     other["notebooks"][0]["name"] = "other"
 
-    assert checked(compare(run_records.run(), other))["notes"] == [
-        "the two runs have no notebook in common"
+    comparison = checked(compare(run_records.run(), other))
+
+    assert comparison["notes"] == ["the two runs have no notebook in common"]
+    assert [notebook["name"] for notebook in comparison["notebooks"]] == [
+        "scrna_preprocessing",
+        "other",
     ]
+    assert comparison_text.rows(comparison) == []
+
+
+def test_the_commits_of_both_runs_are_shown_where_they_differ() -> None:
+    later = run_records.run()
+    later["repositories"][0]["commit"] = run_records.TESTS_COMMIT
+
+    comparison = checked(compare(later, run_records.run()))
+
+    (row,) = comparison_text.rows(comparison)
+    assert (row.what, row.before, row.now) == ("commit", "97959ef3c1a9", "4411aee1b2c3")
+
+
+def test_files_that_differ_in_each_run_are_no_difference() -> None:
+    names = ["manifest.json", "SHA256SUMS", "lite/run.json", "a.progress.json", "data.csv"]
+    before = run_records.run(artifacts=[run_records.artifact(name) for name in names])
+    now = run_records.run(artifacts=[run_records.artifact(n, sha256="other") for n in names])
+
+    comparison = checked(compare(now, before))
+
+    assert [change["path"] for change in comparison["artifacts"]] == names
+    assert [row.what for row in comparison_text.rows(comparison)] == ["data.csv"]
 
 
 @pytest.mark.parametrize("name", run_records.RUNS)
