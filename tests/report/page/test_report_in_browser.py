@@ -111,6 +111,20 @@ def test_a_phone_shows_the_figures_of_cells_and_notebooks(
         assert page.locator(f"{table} meter:visible").count() == 0
 
 
+def test_on_paper_a_failed_test_takes_fifteen_lines_at_most(
+    browser: Browser, tmp_path: Path
+) -> None:
+    record = run_records.failed_tests()
+    record["tests"][0]["failures"][0]["text"] = "assert 1 == 2\n" * 200
+
+    with opened(browser, write(tmp_path, record).as_uri()) as (page, _):
+        page.emulate_media(media="print")
+        box = page.locator("#tests details[open] pre").first.bounding_box()
+
+    assert box
+    assert 200 < box["height"] <= 300
+
+
 def test_a_timeline_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
     path = write(tmp_path, run_records.run())
 
