@@ -17,6 +17,9 @@ _MOST_LINE: Final = 500  # characters of one of them
 _MOST_PRINTED: Final = 1 << 16  # characters, of which those lines are the last
 _MOST_SOURCE: Final = 200  # lines, around the one that failed
 _MOST_EVALUE: Final = 10_000  # characters; tolerances and remedies read no more
+_SCRIPT_ENDED: Final = re.compile(  # as subprocess spells it, of a command in bytes
+    r"Command 'b['\"].*['\"]' (returned non-zero exit status \d+|died with [^']+?)\.?\Z", re.DOTALL
+)
 _CELL_FILE: Final = re.compile(r"\(\d+\.py, (line \d+)\)\Z")
 
 Output = Mapping[str, Any]  # as in a notebook's file
@@ -45,9 +48,12 @@ def gather(
     line = traceback_text.failed_line(source, items) or line
     traceback, left_out = traceback_text.last_lines(items)
     shown, line = _around(source, line)
+    name, text = (ename, evalue) if ename else (error.get("ename", ""), error.get("evalue", ""))
+    if ended := _how_a_script_ended(str(name), str(text), outputs):
+        text, traceback, left_out = ended, "", 0  # a traceback through IPython's magics says less
     return Evidence(
-        ename=plain(ename or str(error.get("ename", ""))),
-        evalue=short_evalue(evalue if ename else str(error.get("evalue", ""))),
+        ename=plain(str(name)),
+        evalue=short_evalue(str(text)),
         source=shown,
         line=line,
         traceback=traceback,
@@ -55,6 +61,20 @@ def gather(
         output=tuple(last_printed(outputs)),
         stack=stack,
     )
+
+
+def _how_a_script_ended(ename: str, evalue: str, outputs: Sequence[Output]) -> str:
+    """Return how the script of a ``%%bash`` cell ended, and what it said first; "" for others.
+
+    The error's own text is the whole script, escaped.
+    """
+    found = _SCRIPT_ENDED.match(evalue) if ename == "CalledProcessError" else None
+    if not found:
+        return ""
+    texts = [output.get("text", "") for output in outputs if output.get("name") == "stderr"]
+    said = "".join(text if isinstance(text, str) else "".join(text) for text in texts)
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "")
+    return f"the script {found[1]}" + (f": {first[:_MOST_LINE]}" if first else "")
 
 
 def short_evalue(evalue: str) -> str:

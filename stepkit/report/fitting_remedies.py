@@ -21,6 +21,7 @@ _TOLERATED: Final = "ENAME:REGEX"
 _CLASS: Final = re.compile(r"^[^\W\d]\w*$")
 # Parts of an error's text that mean themselves in a regular expression and within quotes.
 _PLAIN: Final = re.compile(r"\w[\w ]*\w|\w")
+_SCRIPT_ENDED: Final = re.compile(r"returned non-zero exit status \d+")
 _MOST_TEXT: Final = 60  # characters of an error's text in an expression
 
 
@@ -56,5 +57,7 @@ def _tolerance(error: ErrorJson | None) -> str:
     """Return the declaration that tolerates an error, for within single quotes of a shell."""
     if error is None or not _CLASS.match(error["ename"]):
         return _TOLERATED
+    if script := _SCRIPT_ENDED.search(error["evalue"]):
+        return f"{error['ename']}:.*{script[0]}"
     longest = max(_PLAIN.findall(error["evalue"]), key=len, default="")
     return f"{error['ename']}:.*{longest[:_MOST_TEXT].strip()}" if longest else error["ename"]

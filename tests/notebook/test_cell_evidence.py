@@ -174,3 +174,42 @@ def test_a_syntax_error_names_no_file_that_nobody_has() -> None:
     found = cell_evidence.gather("", [error(evalue="invalid syntax (305150135.py, line 2)")])
 
     assert found.evalue == "invalid syntax (line 2)"
+
+
+@pytest.mark.parametrize(
+    ("command", "how", "stderr", "said"),
+    [
+        ("b'set -e\\nls /x\\n'", "returned non-zero exit status 2.", "\nls: no /x\nmore\n",
+         "the script returned non-zero exit status 2: ls: no /x"),
+        ("b\"echo 'a'\\n\"", "returned non-zero exit status 1.", "",
+         "the script returned non-zero exit status 1"),
+        ("b'kill -9 $$\\n'", "died with <Signals.SIGKILL: 9>.", "",
+         "the script died with <Signals.SIGKILL: 9>"),
+    ],
+)  # fmt: skip
+def test_a_script_that_failed_has_its_status_and_its_first_complaint(
+    command: str, how: str, stderr: str, said: str
+) -> None:
+    evalue = f"Command '{command}' {how}"
+    error = {
+        "output_type": "error", "ename": "CalledProcessError", "evalue": evalue,
+        "traceback": ["Traceback", evalue],
+    }  # fmt: skip
+    printed = {"output_type": "stream", "name": "stderr", "text": stderr}
+
+    found = cell_evidence.gather("%%bash\nls /x", [printed, error])
+
+    assert (found.ename, found.evalue, found.traceback) == ("CalledProcessError", said, "")
+    assert found.output == tuple(stderr.rstrip("\n").split("\n") if stderr else ())
+
+
+def test_a_program_that_python_called_keeps_its_command_and_traceback() -> None:
+    error = {
+        "output_type": "error", "ename": "CalledProcessError", "traceback": ["Traceback"],
+        "evalue": "Command '['false']' returned non-zero exit status 1.",
+    }  # fmt: skip
+
+    found = cell_evidence.gather("run()", [error])
+
+    assert found.evalue == error["evalue"]
+    assert found.traceback == "Traceback"

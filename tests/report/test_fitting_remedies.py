@@ -54,6 +54,20 @@ def test_the_advised_tolerance_is_one_word_of_a_shell_that_accepts_this_error(
     assert Tolerances([(parse_tolerance(declared[0]), None)]).accept("a", ename, evalue)
 
 
+def test_the_advised_tolerance_of_a_script_covers_the_text_that_the_kernel_reports() -> None:
+    error = run_records.error(
+        ename="CalledProcessError",
+        evalue="the script returned non-zero exit status 2: ls: cannot access the directory",
+    )
+    advised = re.search("declare it: `(--tolerate .*?)`", text_of(failed(error=error)))
+    assert advised
+
+    declared = parse_tolerance(shlex.split(advised[1])[1])
+
+    evalue = "Command 'b'ls x\\n'' returned non-zero exit status 2."
+    assert Tolerances([(declared, None)]).accept("a", "CalledProcessError", evalue)
+
+
 @pytest.mark.parametrize("ename", ["", "x'; rm -rf y", "a.b"])
 def test_without_the_class_of_an_error_the_advice_is_neutral(ename: str) -> None:
     assert "`--tolerate 'ENAME:REGEX'`" in text_of(failed(error=run_records.error(ename=ename)))

@@ -20,7 +20,10 @@ _MOST_OUTPUT: Final = 20  # lines
 
 
 def evidence(error: ErrorJson) -> list[str]:
-    """Return the code that failed, else the first that is known, and the rest folded."""
+    """Return the code that failed, else the first that is known, and the rest folded.
+
+    Where there is neither traceback nor stack, what the cell printed is not folded.
+    """
     size = count(error["traceback"].count("\n") + 1, "line")
     if error["left_out"]:
         size = f"the last {size} of {error['left_out'] + error['traceback'].count(chr(10)) + 1}"
@@ -31,9 +34,10 @@ def evidence(error: ErrorJson) -> list[str]:
         "Where the threads of the kernel were": error["stack"],
     }
     known = [(title, text) for title, text in texts.items() if text.strip()]
+    opened = 1 if error["traceback"].strip() or error["stack"].strip() else 2
     return paragraphs(
-        *(block(text) for _, text in known[:1]),
-        *(folded(title, block(text)) for title, text in known[1:]),
+        *(block(text) for _, text in known[:opened]),
+        *(folded(title, block(text)) for title, text in known[opened:]),
     )
 
 
