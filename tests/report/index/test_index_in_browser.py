@@ -76,6 +76,24 @@ def test_runs_are_filtered_by_verdict_and_notebook_without_scripts(
         assert rows.count() == every
 
 
+def test_a_phone_shows_every_column_and_a_run_that_passed_in_two_lines(
+    browser: Browser, root: Path
+) -> None:
+    with opened(browser, (root / "index.html").as_uri()) as (page, _):
+        page.set_viewport_size({"width": 390, "height": 800})
+        hidden = page.eval_on_selector_all(
+            ".scroll", "all => all.map(e => e.scrollWidth - e.clientWidth)"
+        )
+        row = page.locator(".runs tbody tr.passed").first
+        texts = row.locator("td").all_inner_texts()
+        box = row.bounding_box()
+
+    assert hidden == [0, 0, 0]
+    assert [text.strip() for text in texts[5:]] == ["19/19", "20.0 GiB"]
+    assert box
+    assert box["height"] < 3 * 20  # three lines of 20 px
+
+
 def test_each_link_leads_to_a_file(browser: Browser, root: Path) -> None:
     with opened(browser, (root / "index.html").as_uri()) as (page, _):
         links = page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")

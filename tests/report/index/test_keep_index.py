@@ -102,6 +102,21 @@ def test_the_page_has_the_colour_of_its_worst_notebook(
     assert f'<body class="{tone}">' in (tmp_path / "index.html").read_text()
 
 
+@pytest.mark.parametrize(("peak", "shown"), [(20 << 30, True), (None, False)])
+def test_a_column_for_gpu_memory_is_there_if_a_run_used_some(
+    tmp_path: Path, peak: int | None, *, shown: bool
+) -> None:
+    record = run_records.run()
+    record["notebooks"][0]["gpu_peak"] = peak
+    write(tmp_path / "run", record=record)
+
+    keep(tmp_path)
+
+    page = (tmp_path / "index.html").read_text()
+    assert ("GPU peak" in page) is shown
+    assert ("20.0 GiB" in page) is shown
+
+
 def test_a_run_with_regressions_flaky_or_reused_notebooks_says_so(tmp_path: Path) -> None:
     record = run_records.batch()
     record["notebooks"][0]["status"] = record["notebooks"][1]["status"] = "flaky"
