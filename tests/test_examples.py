@@ -229,7 +229,7 @@ def test_a_failing_notebook_fails_before_its_end_with_its_reason_and_its_line(
     error = report["error"]
     line = error["line"] and error["source"].split("\n")[error["line"] - 1].strip()
     assert line == failed
-    assert published_schemas.check_files(tmp_path) == {"report", "timeline"}
+    assert published_schemas.check_files(tmp_path) == {"report", "timeline", "progress"}
     cells = code_cells(tmp_path / "out.ipynb")
     silent = {cell.id for cell in cells if cell.execution_count is None}
     # The number of the last cell may be lost when the kernel is killed.
