@@ -214,7 +214,7 @@ def test_a_step_that_was_killed_leaves_its_page_its_tests_and_its_cells(tmp_path
     assert cases(cells) == [("the whole run", "error", never)]
     summary = (place / "STEP_SUMMARY.md").read_text()
     assert "**execute-notebook failed** (killed)" in summary
-    assert "1 of 3 cells ran" in summary
+    assert "1 cell ok, 1 stopped, 1 not run" in summary
     assert "1 of 1 passed" in summary
 
 

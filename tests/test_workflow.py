@@ -218,7 +218,7 @@ def test_a_killed_kernel_fails_the_run_with_a_tool_error(tmp_path: Path) -> None
     verdict = done.summary.splitlines()[2]
     assert "killed by SIGKILL in cell 2 of 3" in verdict
     assert "exit code 4" in verdict
-    assert "## Notebook: 1 of 3 cells ran" in done.summary
+    assert "## Notebook: 1 cell ok, 1 stopped, 1 not run" in done.summary
     assert "## Tests: 1 of 1 passed" in done.summary
 
 

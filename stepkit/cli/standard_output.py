@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-from stepkit.cli import commands, run_step, step_report, tekton_results
+from stepkit import steps
+from stepkit.cli import commands, run_step, step_report, tekton_results, terminal
 from stepkit.options import PRINTED, declared
 from stepkit.redaction import redact
 from stepkit.step import kebab
 from stepkit.system import logfile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from stepkit.cli.destinations import Destinations
     from stepkit.step import StepResult
@@ -36,8 +39,8 @@ def text(result: StepResult, to: Destinations) -> str:
     """Return what stdout gets, without its last newline.
 
     With ``to.stdout`` it is the report. Otherwise it is a text that is marked :data:`PRINTED`, and
-    a line NAME=VALUE for each output, as ``$GITHUB_OUTPUT`` wants it, of a command that does more
-    than answer.
+    a line NAME=VALUE for each output of a command that does more than answer; on a terminal, its
+    files alone.
     """
     if to.stdout:
         return as_json(step_report.as_json(result, to.secrets))
@@ -48,11 +51,23 @@ def text(result: StepResult, to: Destinations) -> str:
     lines = redact(answer, to.secrets).rstrip("\n").split("\n") if answer else []
     lines = [logfile.whole_line(line) for line in lines]
     if command is None or not run_step.answers(command):
-        lines += [
-            logfile.one_line(f"{name}={value}")
-            for name, value in _outputs(result, to.secrets).items()
-        ]
+        spell = _for_a_person if terminal.is_terminal(sys.stdout) else _for_a_program
+        lines += map(logfile.one_line, spell(result, _outputs(result, to.secrets)))
     return "\n".join(lines)
+
+
+def _for_a_program(_: StepResult, outputs: Mapping[str, str]) -> Iterator[str]:
+    """Yield each output, as ``$GITHUB_OUTPUT`` wants it."""
+    yield from (f"{name}={value}" for name, value in outputs.items())
+
+
+def _for_a_person(result: StepResult, outputs: Mapping[str, str]) -> Iterator[str]:
+    """Yield the files that there are to open, and where to read about a failure."""
+    for name, value in outputs.items():
+        if os.path.isabs(value) and os.path.exists(value):  # noqa: PTH110,PTH117 - any text
+            yield f"{name}: {value}"
+    if result.exit_code and result.step in steps.STEPS:
+        yield f"what to try: stepkit explain {result.reason}"
 
 
 def as_json(document: Any, *, indent: int | None = 2) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stepkit.cli import commands, log
 from stepkit.errors import Place
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from stepkit.step import StepResult
+
+
+_ANNOTATED: Final = {"failed", "cancelled"}  # verdicts on a run in which a step said so
 
 
 def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
@@ -27,7 +30,10 @@ def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
         line=place.line,
     )
     plain = f"{command}: {redact(verdict, secrets)}"
-    return log.final_line(log.resolve(log_format), level, plain, redact(text, secrets), shown)
+    how = log.resolve(log_format)
+    if how != "json" and result.outputs.get("verdict") in _ANNOTATED:
+        how = "plain"  # the step that decided has annotated this cause
+    return log.final_line(how, level, plain, redact(text, secrets), shown)
 
 
 def _verdict(result: StepResult) -> tuple[int, str, str]:

@@ -1,6 +1,8 @@
 """stdout has the report, the answer of a command, or a line for each output; never two of them."""
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,3 +175,31 @@ def test_a_bug_is_a_report_on_stdout_too(
         cli.main(["greet", "--name=you", "--json"])
 
     assert json.loads(capsys.readouterr().out)["reason"] == "bug"
+
+
+def on_terminal(*words: str | Path) -> str:
+    """Return what the stdout of a command is where that is a terminal."""
+    reader, writer = os.openpty()
+    command = [sys.executable, "-P", "-m", "stepkit", *words]
+    env = {**os.environ, "TERM": "xterm"}
+    subprocess.run(command, stdout=writer, stderr=subprocess.DEVNULL, env=env, check=False)
+    os.close(writer)
+    printed = os.read(reader, 10_000).decode()
+    os.close(reader)
+    return printed.replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_the_files_of_a_step_and_no_other_outputs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+
+    printed = on_terminal("collect-artifacts", "--artifacts", tmp_path)
+
+    assert printed == f"manifest: {tmp_path}/manifest.json\n"
+
+
+def test_a_terminal_gets_the_files_and_a_hint_after_a_failure(tmp_path: Path) -> None:
+    printed = on_terminal("collect-artifacts", "--artifacts", tmp_path, "--expect", "page.html")
+
+    manifest, advice = printed.splitlines()
+    assert manifest == f"manifest: {tmp_path}/manifest.json"
+    assert advice == "what to try: stepkit explain artifact-missing"

@@ -58,8 +58,8 @@ def test_a_terminal_gets_colours_and_a_page_that_fits(directory: Path) -> None:
     page = on_terminal("show", directory)
 
     assert page.startswith("\x1b[1;31mfailed\x1b[0m  ")
-    assert "\nscrna_preprocessing: 12 of 14" not in page  # it is bold
-    assert "scrna_preprocessing: 12 of 14" in page
+    assert "\nscrna_preprocessing: 11 cells ok" not in page  # it is bold
+    assert "scrna_preprocessing: 11 cells ok" in page
 
 
 def test_no_color_leaves_colours_out(directory: Path) -> None:
