@@ -152,7 +152,7 @@ def near_names(path: Path) -> str:
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    near = near or sorted(names)[:3]
+    near = near or (sorted(names)[:3] if path.suffix else [])  # of a kind
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 

@@ -94,3 +94,10 @@ def test_a_torn_record_is_refused_in_one_line(directory: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert f"{path} is not whole: " in line
     assert line.endswith("[bad-input]")
+
+
+def test_a_run_that_is_not_there_has_no_guesses_that_are_far_from_it(directory: Path) -> None:
+    done = commands.stepkit("show", directory / "nosuch")
+
+    assert done.returncode == 2
+    assert f"there is no run at {directory}/nosuch: name run.json, or a direc" in done.stderr
