@@ -23,8 +23,8 @@ _IGNORED: Final = re.compile(r"\bclass\s*=[^<>]*\b(?:tex2jax|mathjax)_ignore\b")
 _BREAK: Final = re.compile(r"<br\b[^<>]*>")
 _REFERENCE: Final = re.compile(r"\s*\\(eq)?ref\{([^{}]*)\}\s*")
 _NOTE: Final = (
-    '<span class="stepkit-note">From here on, formulas are shown as their source: this notebook '
-    f"has more than {_MAX_TEX:,} characters of them.</span>"
+    '<span class="stepkit-note">From here on, formulas and the text cells that contain them are '
+    f"shown as their source: more than {_MAX_TEX:,} characters are formulas.</span>"
 )
 
 
@@ -42,9 +42,14 @@ class Formulas:
         self._numbers.restart()
         self._left = _MAX_TEX
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the page has so many formulas that the others are shown as their source."""
+        return self._left <= 0
+
     def set_html(self, fragment: str) -> str:
         """Return HTML that was sanitized, with MathML in place of the formulas in its text."""
-        if not may_hold_formula(fragment):
+        if self.exhausted or not may_hold_formula(fragment):
             return fragment
         pieces: list[str] = []
         words: list[str] = []  # a <br> does not end a formula
@@ -74,13 +79,13 @@ class Formulas:
 
         Without a delimiter, all of the text is a formula's source, which pages do not set.
         """
-        if not any(found.tex for found in find_formulas(text)) and text.strip():
+        if self.exhausted or (not any(found.tex for found in find_formulas(text)) and text.strip()):
             return mathml.show_source(text), False
         return self._set_all(html.escape(text, quote=False))
 
     def _set_all(self, text: str) -> tuple[str, bool]:
-        if self._left <= 0 or not may_hold_formula(text):
-            return text, self._left > 0
+        if self.exhausted or not may_hold_formula(text):
+            return text, not self.exhausted
         pieces: list[str] = []
         end, complete = 0, True
         for found in find_formulas(text):
@@ -90,7 +95,7 @@ class Formulas:
                 pieces.append("$")
                 continue
             self._left -= len(found.tex)
-            if self._left <= 0:
+            if self.exhausted:
                 return "".join([*pieces, _NOTE, text[found.start :]]), False
             try:
                 pieces.append(self._set(found))

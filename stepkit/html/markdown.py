@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from stepkit.html.formula_delimiters import may_hold_formula
 from stepkit.html.highlight import has_lexer, highlight_block
 from stepkit.html.sanitize import sanitize
 
@@ -46,6 +47,8 @@ class Markdown:
         as_text = f"<pre>{html.escape(source)}</pre>"
         if len(source) > _MAX_LENGTH and len(_DATA.sub("", source)) > _MAX_LENGTH:
             return as_text
+        if self._formulas.exhausted and may_hold_formula(source):
+            return as_text  # to parse them takes longer than all else in a page of only formulas
         self._renderer.attachments = dict(attachments)
         try:
             rendered = self._parser.render(source)

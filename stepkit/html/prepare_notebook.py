@@ -23,8 +23,9 @@ FIRST_ERROR: Final = "first-error"  # the anchor of the first cell that failed
 _HEADLINE: Final = "papermill-error-cell-tag"
 _PAPERMILLS: Final = ("An Exception was encountered", "Execution using papermill encountered")
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?!#)[ \t]*(.*)")
+_UNDERLINE: Final = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
-_RAW_H1: Final = re.compile(r"<h1[\s>]", re.IGNORECASE)
+_RAW_H1: Final = re.compile(r"<[hH]1[\s>]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +132,9 @@ def _find_headings(source: str) -> Iterator[tuple[int, str]]:
     for line in source.splitlines():
         fenced ^= bool(_FENCE.match(line))
         heading = None if fenced else _HEADING.match(line)
-        words = _strip_markdown(heading[2].rstrip(" \t#") if heading else before)
-        if heading and words:
+        if heading and (words := _strip_markdown(heading[2].rstrip(" \t#"))):
             yield len(heading[1]), words
-        elif before.strip() and not fenced and re.fullmatch(r" {0,3}(=+|-+)[ \t]*", line) and words:
+        elif not fenced and _UNDERLINE.fullmatch(line) and (words := _strip_markdown(before)):
             yield (1 if "=" in line else 2), words
         elif _RAW_H1.search(line) and not fenced:
             yield 1, _strip_markdown(line)

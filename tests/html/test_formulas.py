@@ -1,6 +1,7 @@
 """The formulas of a page are set as MathJax sets them, or shown as their source."""
 
 import pytest
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from nbformat.v4 import new_markdown_cell
 from pages import display_cell, only, render, soup
 
@@ -177,8 +178,36 @@ def test_the_formulas_after_a_limit_are_shown_as_their_source(
 
     assert [math.get_text() for math in found.select("math")] == ["x0", "y"]
     assert (
-        "From here on, formulas are shown as their source"
+        "From here on, formulas and the text cells that contain them are shown as their source"
         in only(found, ".stepkit-note").get_text()
     )
     assert len(found.select(".stepkit-note")) == 1
     assert "$x_{3}$ $y$" in found.get_text()
+
+
+def test_cells_with_formulas_after_the_limit_are_not_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed = []
+    render_markdown = MarkdownWithMath.render
+
+    def watch(parser: MarkdownWithMath, source: str) -> str:
+        parsed.append(source)
+        return render_markdown(parser, source)
+
+    monkeypatch.setattr(formulas_module, "_MAX_TEX", 10)
+    monkeypatch.setattr(MarkdownWithMath, "render", watch)
+    sources = ["$x$ $y$", "long $x = 1 + 2 + 3$", "*a* $z$ <b>", "*without*", r"\(z\)"]
+
+    found = soup(
+        *map(new_markdown_cell, sources),
+        display_cell({"text/html": "<p>$h$</p>"}),
+        display_cell({"text/latex": "$l$"}),
+    )
+
+    assert parsed == ["$x$ $y$", "long $x = 1 + 2 + 3$", "*without*"]
+    assert [pre.get_text() for pre in found.select("pre")][:2] == ["*a* $z$ <b>", r"\(z\)"]
+    assert only(found, "em").get_text() == "without"
+    assert [math.get_text() for math in found.select("math")] == ["x", "y"]
+    assert only(found, "code.stepkit-latex").get_text() == "$l$"
+    assert "$h$" in found.get_text()
