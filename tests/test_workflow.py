@@ -222,6 +222,7 @@ def test_a_killed_kernel_fails_the_run_with_a_tool_error(tmp_path: Path) -> None
     assert "## Tests: 1 of 1 passed" in done.summary
 
 
+@pytest.mark.slow
 def test_bad_input_is_the_verdict_and_the_next_tasks_say_what_they_lack(tmp_path: Path) -> None:
     done = run(tmp_path, "n = 1", wanted="x", params='["m=3"]')
 
@@ -231,6 +232,7 @@ def test_bad_input_is_the_verdict_and_the_next_tasks_say_what_they_lack(tmp_path
     assert done.report("run-tests")["message"].startswith("there is no input")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file:///no/such/repository"])
 def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> None:
     given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={url}"]

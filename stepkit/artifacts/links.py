@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def first_page(names: Sequence[str], later: Sequence[str]) -> str:
     """Return the best of ``names`` to open first; those that match ``later`` summarize the run.
 
-    A page comes before another summary, and else the first pattern counts. It is ``""``, the directory itself, when none of them is a page, a summary or the manifest.
+    A page comes before another summary, and else the first pattern counts. It is ``""``, the
+    directory itself, when none of them is a page, a summary or the manifest.
     """
     summaries = [name for pattern in later for name in names if fnmatchcase(name, pattern)]
     pages = [name for name in (*summaries, *names) if name.endswith(".html")]

@@ -77,8 +77,7 @@ class Options(GpuOptions, ParameterOptions, EngineOptions, remote_notebooks.Remo
     rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
     variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
     tolerate: Annotated[
-        tuple[str, ...],
-        "ENAME:REGEX of an error to go on past, such as 'KeyError:.*pca # issue 41'",
+        tuple[str, ...], "ENAME:REGEX of errors to go on past, as 'KeyError:.*pca # issue 41'"
     ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None

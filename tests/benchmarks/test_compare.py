@@ -76,6 +76,7 @@ def test_a_proof_that_fails_is_a_target_missed() -> None:
     assert (results[-1].text, results[-1].verdict) == ("torn-reads: stepkit", "not reached")
 
 
+@pytest.mark.slow
 def test_runs_in_turn_and_records_what_it_can_print_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

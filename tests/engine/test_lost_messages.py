@@ -76,6 +76,7 @@ def test_a_kernel_that_numbers_nothing_is_not_counted(name: str) -> None:
     assert received.lost == 0
 
 
+@pytest.mark.slow
 @given(st.sets(st.integers(1, 60)), st.integers(1, 60))
 def test_the_count_equals_the_size_of_the_gaps(dropped: set[int], total: int) -> None:
     arrived = [number for number in range(total) if number not in dropped]

@@ -477,6 +477,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     assert statuses(outcome) == ["ok"]
 
 
+@pytest.mark.slow
 def test_a_terminal_that_closes_twice_still_gets_the_kernels_last_outputs(tmp_path: Path) -> None:
     stops = (
         "import os, signal, time\n"

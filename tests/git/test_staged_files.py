@@ -39,6 +39,7 @@ def stage(tests: Path, text: str = "<html/>") -> None:
     staged_files.record(tests, "./input", [page.name, "ignored.tmp"])
 
 
+@pytest.mark.slow
 def test_a_checkout_whose_tests_ran_is_replaced_without_a_backup(
     origin: Origin, tests: Path, tmp_path: Path
 ) -> None:

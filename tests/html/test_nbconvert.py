@@ -206,6 +206,7 @@ def replace_each_value(value: Any) -> Any:
         yield [MARKER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["lab", "classic"])
 def test_no_field_of_a_notebook_reaches_the_page_unescaped(template: str) -> None:
     error = new_output("error", ename="E", evalue="v", traceback=["boom"])

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 from jsonschema import Draft202012Validator
-from step_reports import load, summary, write_report
+from step_reports import summary, write_report
 
 import stepkit
 from stepkit import steps

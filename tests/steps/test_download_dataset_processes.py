@@ -151,6 +151,7 @@ def download_as(uid: int, server: DataServer, volume: Path, *more: str) -> tuple
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_cache_on_a_shared_volume_is_for_every_user_of_its_group(
     server: DataServer, volume: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_cache_on_a_shared_volume_is_for_every_user_of_its_group(
         assert stat.S_IMODE(path.stat().st_mode) & 0o7772 == 0o2770, path
 
 
+@pytest.mark.slow
 def test_a_file_that_another_user_downloaded_is_put_into_place_without_a_cache(
     server: DataServer, volume: Path
 ) -> None:

@@ -51,6 +51,7 @@ def outputs_of(error: StepError) -> Outputs:
     return error.outputs
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hidden_gpu")
 def test_rmms_own_bug_does_not_hide_that_there_is_no_gpu(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", SET_UP, "cp.zeros(3)")
@@ -73,6 +74,7 @@ def test_rmms_own_bug_does_not_hide_that_there_is_no_gpu(tmp_path: Path) -> None
     assert source.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_gpu")
 def test_a_missing_driver_is_not_reported_as_an_old_one(tmp_path: Path) -> None:
     message = refused(write_notebook(tmp_path / "a.ipynb", SET_UP), reason=Reason.GPU_MISSING)
@@ -106,6 +108,7 @@ def test_a_notebook_goes_on_without_an_optional_gpu(
     assert "the container has no NVIDIA driver" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_gpu")
 def test_a_hidden_gpu_is_not_reported_as_a_missing_one(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "import cupy\ncupy.zeros(3)")

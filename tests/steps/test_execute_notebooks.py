@@ -271,6 +271,7 @@ def test_a_mistake_in_the_last_notebook_is_reported_before_the_first_runs(
     assert not several.out.exists()
 
 
+@pytest.mark.slow
 def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -> None:
     spec = several.directory / "share/kernels/own/kernel.json"
     spec.parent.mkdir(parents=True)
@@ -378,6 +379,7 @@ def test_a_killed_parent_leaves_no_notebook_and_no_kernel_running(several: Run, 
         assert "kept" in (several.out / f"{name}.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_a_hangup_saves_the_running_notebook(several: Run) -> None:
     several.notebook("01", "print('kept')", f"open('on', 'w'); {SLEEP}")
     process = command(several, "--notebooks=source/01.ipynb")

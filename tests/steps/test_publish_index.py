@@ -205,6 +205,7 @@ def test_no_bucket_and_no_answer_are_errors(stored: Runs, storage: Storage, fron
     missing = {"runs": "s3://there-is-none", **KEYS, "endpoint_url": storage.url}
     with pytest.raises(ConfigurationError, match="is there a bucket there-is-none"):
         index.run(index.Options(**missing))
+    stored.publish("run-1", storage.url)
     front.always = 500
     busy = {"runs": stored.destination, **KEYS, "endpoint_url": front.url, "attempts": 1}
     with pytest.raises(ToolError, match="HTTP 500"):

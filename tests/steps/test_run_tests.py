@@ -856,6 +856,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [pytest.param("size=1m", marks=pytest.mark.slow), "size=50m,nr_inodes=60"]
 )

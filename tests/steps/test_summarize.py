@@ -94,7 +94,7 @@ def test_of_many_notebooks_those_that_passed_are_folded_away(reports: Path) -> N
     shown = page(reports)
     assert "<details><summary>a: 1 of 1 cells ran</summary>\n\n## a: 1 of 1 cell ran" in shown
     assert shown.count("<details>") == shown.count("</details>") == 5  # and one of usual causes
-    assert "\n\n## d: 0 of 1 cell ran" in shown
+    assert "\n\n## d: 1 cell failed" in shown
     assert shown.index("## d:") < shown.index("## a:")
 
 

@@ -14,6 +14,7 @@ import run_records
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.formats import json_schema
+from stepkit.formats.shorten import shorten
 from stepkit.report.index import index_page, keep_index, runs_json
 from stepkit.report.index.directory_store import DirectoryStore
 from stepkit.report.run_json import RunJson
@@ -181,9 +182,9 @@ def test_torn_hostile_and_unreadable_records_are_listed_as_such(tmp_path: Path) 
         "other/run.json": "it is not the record of a run (stepkit.run/1)",
         "empty/run.json": "it is empty",
         "huge/run.json": "it has more than 50 MiB",
-        "pipe/run.json": f"cannot read {tmp_path / 'pipe/run.json'}: it is not a regular file"[
-            :120
-        ],
+        "pipe/run.json": shorten(
+            f"cannot read {tmp_path / 'pipe/run.json'}: it is not a regular file", 120
+        ),
     }
     read(tmp_path)
     page = (tmp_path / "index.html").read_text()
