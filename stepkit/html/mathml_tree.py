@@ -102,16 +102,17 @@ def _finish_token(element: Any) -> str:
 
 def write(element: Any, out: list[str]) -> None:
     """Append the element and what is in it as text; twice as fast as the standard library."""
-    attributes = "".join(
-        f' {name}="{html.escape(value)}"' for name, value in element.attrib.items()
-    )
-    text = element.text or ""
+    tag, text = element.tag, element.text or ""
     if not text.isalnum():
         text = html.escape(text, quote=False)
-    out.append(f"<{element.tag}{attributes}>{text}")
+    attributes = "".join([f' {name}="{html.escape(value)}"' for name, value in element.items()])
+    if not len(element):
+        out.append(f"<{tag}{attributes}>{text}</{tag}>")
+        return
+    out.append(f"<{tag}{attributes}>{text}")
     for child in element:
         write(child, out)
-    out.append(f"</{element.tag}>")
+    out.append(f"</{tag}>")
 
 
 @lru_cache(maxsize=4096)
