@@ -14,6 +14,13 @@ from stepkit.html.equation_numbers import MARK
 _FIRST: Final = 0xE000  # of the characters for private use that stand for the parts
 _MOST: Final = 1000
 _PRIVATE: Final = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST)}]")
+FIRST_NUMBER: Final = _FIRST + _MOST + 1
+_PRIVATE_NUMBERS: Final = re.compile(f"[{chr(FIRST_NUMBER)}-{chr(FIRST_NUMBER + _MOST)}]")
+_NUMBER: Final = re.compile(r"(?<=[_^]\{)[0-9]+(?=\})")
+# A command for letters does not reach a number in braces, if its argument has none.
+_RESTYLING: Final = re.compile(
+    r"\\(?:math(?![a-z]+\{[^{}]*\})|text|bold|bm|pmb|[mhf]box|operatorname|unicode|verb|[a-z]*color)"
+)
 _LEAST: Final = 4  # characters that are worth it
 _TOKEN: Final = re.compile(
     r"(?P<left>\\left\s*(?:\\[a-zA-Z]+|\\.|.))|(?P<right>\\right\s*(?:\\[a-zA-Z]+|\\.|.))"
@@ -81,10 +88,27 @@ def split(tex: str) -> tuple[str, list[str]]:
     return "".join(frame), parts
 
 
-def join(frame: str, parts: list[str]) -> str | None:
-    """Return MathML with the MathML of the parts in their places, or None if one has no place."""
+def take_numbers(tex: str) -> tuple[str, list[str]]:
+    r"""Do as :func:`split` with numbers such as those of ``x_{12}`` and ``x_{13}``.
+
+    Nothing is taken from a formula with a command that can give a number another look.
+    """
+    found = _NUMBER.findall(tex)
+    if not found or len(found) > _MOST or _PRIVATE_NUMBERS.search(tex):
+        return tex, []
+    if _RESTYLING.search(tex) or _REACHING.search(tex):
+        return tex, []
+    places = map(chr, range(FIRST_NUMBER, FIRST_NUMBER + len(found)))
+    return _NUMBER.sub(lambda _: next(places), tex), found
+
+
+def join(frame: str, parts: list[str], first: int = _FIRST) -> str | None:
+    """Return MathML with the MathML of the parts in their places, or None if one has no place.
+
+    ``first`` is the character that stands for the first part.
+    """
     for number, part in enumerate(parts):
-        place = f"<mi>{chr(_FIRST + number)}</mi>"
+        place = f"<mi>{chr(first + number)}</mi>"
         if frame.count(place) != 1:
             return None
         frame = frame.replace(place, part)

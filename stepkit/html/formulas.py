@@ -95,7 +95,7 @@ class Formulas:
                 pieces.append("$")
                 continue
             self._left -= len(found.tex)
-            if self.exhausted:
+            if self._left <= 0:
                 return "".join([*pieces, _NOTE, text[found.start :]]), False
             try:
                 pieces.append(self._set(found))

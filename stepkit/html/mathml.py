@@ -24,16 +24,30 @@ def convert(tex: str, *, display: bool) -> str:
         raise TexError(f"it has more than {MAX_FORMULA:,} characters")
     kind = "block" if display else "inline"
     frame, parts = formula_parts.split(tex)
-    written = _convert(frame, kind)
+    written = convert_part(frame, kind)
     if parts:
-        joined = formula_parts.join(written, [_convert(part, kind) for part in parts])
-        written = _convert(tex, kind) if joined is None else joined
+        joined = formula_parts.join(written, [convert_part(part, kind) for part in parts])
+        written = convert_part(tex, kind) if joined is None else joined
     return f'<math xmlns="{_NAMESPACE}" display="{kind}"><mrow>{written}</mrow></math>'
 
 
 @lru_cache(maxsize=8192)
-def _convert(tex: str, display: str) -> str:
+def convert_part(tex: str, display: str) -> str:
     """Return the elements of a formula or a part of it."""
+    frame, numbers = formula_parts.take_numbers(tex)
+    if numbers:
+        written = [f"<mn>{number}</mn>" for number in numbers]
+        joined = formula_parts.join(
+            convert_whole(frame, display), written, formula_parts.FIRST_NUMBER
+        )
+        if joined is not None:
+            return joined
+    return convert_whole(tex, display)
+
+
+@lru_cache(maxsize=8192)
+def convert_whole(tex: str, display: str) -> str:
+    """Return the elements of a formula, converted as it is."""
     from latex2mathml import converter
 
     try:

@@ -19,19 +19,45 @@ from stepkit.html import formula_parts, mathml
         r"\left( a_{12} = b_{12} \right> + c_{12}",
         r"\sqrt[n_{12} = 2]{x_{12}} = y",
         r"\not= x_{12} = y_{12}",
+        r"x_{12}^{34} + f'^{12} + \sum_{10}^{20} \log_{10} x + {}_{92}U",
+        r"\mathbf{x_{12}} + \mathbb{R}^{12}",
+        r"{\bf x_{12}} + \boldsymbol{\theta_{12}}",
+        r"\overline{x_{12}} + \frac{x_{10}}{y^{20}}",
+        r"\operatorname{a} x_{12}",
     ],
 )
 @pytest.mark.parametrize("display", [True, False])
 def test_parts_joined_are_the_formula(
     tex: str, monkeypatch: pytest.MonkeyPatch, *, display: bool
 ) -> None:
-    mathml.convert.cache_clear()
+    clear_caches()
     joined = mathml.convert(tex, display=display)
-    mathml.convert.cache_clear()
+    clear_caches()
     monkeypatch.setattr(formula_parts, "split", lambda tex: (tex, []))
+    monkeypatch.setattr(formula_parts, "take_numbers", lambda tex: (tex, []))
 
     assert joined == mathml.convert(tex, display=display)
-    mathml.convert.cache_clear()
+    clear_caches()
+
+
+def clear_caches() -> None:
+    """Forget the parts that were converted."""
+    for cached in (mathml.convert, mathml.convert_part, mathml.convert_whole):
+        cached.cache_clear()
+
+
+def test_parts_that_differ_by_their_numbers_are_converted_once() -> None:
+    parts = [rf"\frac{{a_{{{number}}}}}{{b^{{{number + 1}}}}}" for number in (8, 99)]
+
+    taken = [formula_parts.take_numbers(part) for part in parts]
+
+    assert len({frame for frame, _ in taken}) == 1
+    assert [numbers for _, numbers in taken] == [["8", "9"], ["99", "100"]]
+
+
+@pytest.mark.parametrize("tex", [r"\mathbf{x_{12}}", r"\bf x_{12}", "\ue400 x_{12}", "12 x"])
+def test_a_number_that_may_look_different_stays_in_its_formula(tex: str) -> None:
+    assert formula_parts.take_numbers(tex) == (tex, [])
 
 
 def test_a_part_is_converted_once() -> None:
