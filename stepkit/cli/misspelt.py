@@ -43,7 +43,7 @@ def option(flag: str, name: str) -> str:
         if each.secret and flag == "--" + kebab(each.field.name):
             return f"unknown option {flag}: a secret has no flag, set {each.secret.variable}"
     helps = {"--" + kebab(each.field.name): each.help for each in declared(options)}
-    known = [*flags.spellings(options), *COMMON_FLAGS]
+    known = _known_flags(name)
     near = did_you_mean.nearest(flag, known, _ALIKE) or _by_words(flag, known, helps)
     near = near or did_you_mean.nearest(flag, known)
     return f"unknown option {flag}{f': did you mean {near}?' if near else ''}"
@@ -51,10 +51,16 @@ def option(flag: str, name: str) -> str:
 
 def first_unknown(words: Sequence[str], name: str) -> str:
     """Return the first long flag in ``words`` that the command does not have, or ``""``."""
-    known = {*flags.spellings(commands.COMMANDS[name].Options), *COMMON_FLAGS}
+    known = _known_flags(name)
     end = words.index("--") if "--" in words else len(words)
     given = (word.partition("=")[0] for word in words[:end] if word.startswith("--"))
     return next((flag for flag in given if flag not in known), "")
+
+
+def _known_flags(name: str) -> list[str]:
+    command = commands.COMMANDS[name]
+    resume = ["--resume"] if hasattr(command.Outputs, "resumable") else []
+    return [*flags.spellings(command.Options), *COMMON_FLAGS, *resume]
 
 
 def _by_words(flag: str, known: Iterable[str], helps: Mapping[str, str]) -> str:

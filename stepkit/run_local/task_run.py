@@ -72,8 +72,6 @@ class Machine:
 def run_steps(run: TaskRun, machine: Machine) -> Outcome:
     """Run the steps of ``run``, again after a failure as often as its retries say.
 
-    A task that ended with exit code 2 is not tried again: its options would be the same.
-
     It never raises a :class:`StepError`: that would be an outcome.
     """
     started = time.monotonic()
@@ -91,9 +89,6 @@ def run_steps(run: TaskRun, machine: Machine) -> Outcome:
             failure = type(error)(f"task {run.label}: {shown}", reason=error.reason)
             outcome = Outcome(status="Failed", reason=STEP_FAILED, error=failure)
         if outcome.status == "Succeeded" or machine.stop.is_set() or attempt == attempts - 1:
-            break
-        if outcome.error and outcome.error.exit_code == ConfigurationError.exit_code:
-            logger.info("%s: not tried again: a wrong option stays wrong (exit code 2)", run.label)
             break
         logger.warning(
             "%s: attempt %d of %d failed: %s", run.label, attempt + 1, attempts, outcome.error

@@ -105,3 +105,12 @@ def test_an_unknown_level_is_refused(level: str) -> None:
         build_parser("convert-notebook").parse_args(["convert-notebook", f"--log-level={level}"])
 
     assert f"argument --log-level: {level!r} is none of DEBUG, INFO, " in stop.value.message
+
+
+def test_a_wrong_value_is_named_beside_an_option_that_only_some_commands_have() -> None:
+    words = ["execute-notebook", "--notebook=a", "--output=b", "--resume=", "--gpu=maybe"]
+
+    with pytest.raises(UsageError) as caught:
+        build_parser("execute-notebook").parse_args(words)
+
+    assert caught.value.message.startswith("argument --gpu: 'maybe' is none of auto, required")

@@ -61,6 +61,7 @@ def comparable(nb: Any) -> str:
         for part in (cell["metadata"], cell["metadata"].get("papermill", {})):
             forget(part, "start_time", "end_time", "duration")
             forget(part.get("execution", {}), *part.get("execution", {}))
+    nb["metadata"].pop("stepkit", None)  # why the notebook failed, which the page of it says
     metadata = nb["metadata"]["papermill"]
     forget(metadata, "start_time", "end_time", "duration", "output_path")
     return json.dumps(nb, indent=1, sort_keys=True)

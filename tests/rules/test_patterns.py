@@ -125,8 +125,9 @@ def test_an_error_is_not_tolerated_when_its_expression_takes_too_long(
         assert accepted.reason == "quick"
         assert tolerances.accept("c1", "KeyError", "a" * 40 + "b") is None
 
-    (first, _) = [record.getMessage() for record in caplog.records]
-    assert "line 2: tolerate 1: the error is not tolerated: '(a+)+$' takes too long on" in first
+    texts = [record.getMessage() for record in caplog.records]
+    start = "line 2: tolerate 1: the error is not tolerated: '(a+)+$' takes too long on"
+    assert sum(start in text for text in texts) == 2
     assert tolerances.accept("c1", "KeyError", "aaa")
 
 

@@ -283,13 +283,6 @@ def test_a_task_fails_when_its_retries_are_used_up(on_machine: Local) -> None:
     assert type(caught) is UserCodeError
 
 
-def test_a_task_with_a_wrong_option_is_not_tried_again(on_machine: Local) -> None:
-    caught, _ = ended(on_machine, on_machine.task("t", f"echo x >> {W}/tries; exit 2", retries=3))
-    assert on_machine.read("tries") == "x\n"
-    assert type(caught) is ConfigurationError
-    assert "t: not tried again: a wrong option stays wrong (exit code 2)" in on_machine.log
-
-
 def test_a_steps_timeout_kills_at_once_and_keeps_the_results(on_machine: Local) -> None:
     command = f"trap 'touch {W}/term' TERM; printf r > $(results.r.path); sleep 30 & wait"
     step = on_machine.step(command, timeout="500ms", onError="continue")
