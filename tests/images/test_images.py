@@ -254,7 +254,7 @@ def test_the_demo_passes_in_containers_of_an_arbitrary_user(
 
     assert code == 0
     assert statuses(run) == dict.fromkeys(TASKS_OF_THE_DEMO, "succeeded")
-    assert "preprocessing.ipynb: passed\n" in (run / "artifacts/STEP_SUMMARY.md").read_text()
+    assert "preprocessing.ipynb`: passed\n" in (run / "artifacts/STEP_SUMMARY.md").read_text()
     assert {path.lstat().st_uid for path in run.rglob("*")} == {RANDOM_UID}
 
 
