@@ -137,6 +137,7 @@ def _shown(
         "devices": device_table.rows(notebook),
         "entries": shortener.cut(notebook_table.entries(several, name), "notebooks"),
         "passed": sum(n["status"] in _PASSED for n in notebooks),
+        "gpu_looked_for": run["environment"]["findings"] or any(n["gpu"] for n in notebooks),
         "total": len(notebooks),
         "grid": notebook_table.grid(several, name),
         "comparison": comparison,

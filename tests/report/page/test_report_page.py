@@ -233,6 +233,10 @@ def test_a_run_that_left_nothing_has_a_page() -> None:
     assert page.select_one("#cells") is None
 
 
+def test_a_notebook_that_was_sampled_and_saw_no_gpu_had_none() -> None:
+    assert "GPU no GPU" in words(head_of(run_records.no_gpu()))
+
+
 def test_a_checkout_that_failed_is_named_and_no_other_commit_stands_for_it() -> None:
     facts = words(head_of(run_records.not_checked_out()))
 
