@@ -18,6 +18,7 @@ from stepkit import redaction
 from stepkit.artifacts.manifest import Artifact
 from stepkit.artifacts.s3 import Bucket
 from stepkit.artifacts.s3_access import SCHEME, Access
+from stepkit.artifacts.storage_options import EndpointUrl, Region
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
 from stepkit.formats import path_addresses
 from stepkit.http import get as http_get
@@ -49,14 +50,8 @@ class RemoteOptions:
 
     heading: ClassVar[str] = "notebooks at s3:// addresses"
 
-    endpoint_url: Annotated[
-        str | None,
-        "S3-compatible server, such as MinIO; by default $AWS_ENDPOINT_URL, else AWS",
-        DefaultFromEnv("AWS_ENDPOINT_URL"),
-    ] = None
-    region: Annotated[str, "region; by default $AWS_REGION", DefaultFromEnv("AWS_REGION")] = (
-        "us-east-1"
-    )
+    endpoint_url: EndpointUrl = None
+    region: Region = "us-east-1"
     ca_file: Annotated[
         Path | None,
         "certificates (PEM) of the server's own authority; by default $AWS_CA_BUNDLE",

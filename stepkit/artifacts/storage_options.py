@@ -9,6 +9,13 @@ from typing import Annotated, ClassVar
 from stepkit.artifacts.s3_access import Access
 from stepkit.options import DURATION, AtLeast, DefaultFromEnv, FromEnv
 
+EndpointUrl = Annotated[
+    str | None,
+    "S3-compatible server, such as MinIO; by default $AWS_ENDPOINT_URL, else AWS",
+    DefaultFromEnv("AWS_ENDPOINT_URL"),
+]
+Region = Annotated[str, "region; by default $AWS_REGION", DefaultFromEnv("AWS_REGION")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StorageOptions:
@@ -16,14 +23,8 @@ class StorageOptions:
 
     heading: ClassVar[str] = "object storage"
 
-    endpoint_url: Annotated[
-        str | None,
-        "S3-compatible server, such as MinIO; by default $AWS_ENDPOINT_URL, else AWS",
-        DefaultFromEnv("AWS_ENDPOINT_URL"),
-    ] = None
-    region: Annotated[str, "region; by default $AWS_REGION", DefaultFromEnv("AWS_REGION")] = (
-        "us-east-1"
-    )
+    endpoint_url: EndpointUrl = None
+    region: Region = "us-east-1"
     ca_file: Annotated[Path | None, "certificates (PEM) of the server's own authority"] = None
     attempts: Annotated[
         int, "how often to try each file when the server or network fails", AtLeast(1)

@@ -112,7 +112,7 @@ class NotebookRun:
 
     ``reason`` is the reason in its report, and ``message`` explains it in a sentence. For a
     notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
-    its tolerated errors. ``report`` is the path of its own report, if it left one, and ``error``
+    its tolerated errors. ``report`` is the path of the report that it left, if any, and ``error``
     the evidence in it, as ``place`` is where it failed. ``reused_from`` is the run in which a
     reused notebook ran.
     """
