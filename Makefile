@@ -6,6 +6,7 @@ VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+VERIFY_ARGS ?=
 IMAGES_ARGS ?=
 CLUSTER_ARGS ?=
 # Many tests wait for kernels and processes: one more than there are cores keeps those busy, and the
@@ -15,13 +16,20 @@ JOBS ?= $(shell echo $$(( $$(nproc) + 1 )))
 # All packages, so that the first import of each is quick, too: twenty seconds.
 COMPILE ?= --compile-bytecode
 
+# What the driver of the machine with a GPU takes: 12 or 13.
+CUDA ?= 12
+# Set to anything, a machine without a GPU fails what needs one, which is left out otherwise.
+REQUIRE_GPU ?=
+
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # With RAPIDS' memory manager and CuPy beside it: 140 MB that the demo does without.
 TESTABLE := $(VENV)/.testable
+# And with the compiler that CuPy needs on a machine with only a driver: 230 MB more.
+GPU := $(VENV)/.gpu-cuda$(CUDA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu images sbom generated lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu gpu-verify images sbom generated rmm-wheels lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -34,15 +42,19 @@ help:
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
 	@echo 'make check-long       what is too long for CI: slow tests on each Python, 200 kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
+	@echo '     REQUIRE_GPU=1        fail without one; CUDA=13   for wheels of CUDA 13'
 	@echo 'make test-images      build the images on stand-in bases, and run the demo in them'
 	@echo '     PYTEST_ARGS="-k clone"   further arguments for pytest'
 	@echo 'make bench            measure beside papermill, nbclient and nbconvert: about half an hour'
 	@echo '     BENCH_ARGS=--quick   small notebooks, a minute; --help lists the rest'
+	@echo 'make gpu-verify       prove the GPU side on an NVIDIA GPU, in seven minutes at most'
+	@echo '     VERIFY_ARGS="--out FILE"   --help lists the rest'
 	@echo 'make bench-gpu        measure allocators and the guard on an NVIDIA GPU, or say why not'
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
 	@echo 'make generated        write what names every step: README, StepActions, kustomization'
+	@echo 'make rmm-wheels       lock anew the RMM and CuPy wheels that the slow tests guard'
 	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
 	@echo 'make cluster-logs     bundle what a bug report needs, without secrets'
 	@echo '     CLUSTER_ARGS="--namespace stepkit --context NAME"   --help lists the rest'
@@ -77,8 +89,8 @@ test-slow: $(TESTABLE)
 check-long: $(TESTABLE)
 	PYTHON=$(PYTHON) VENV=$(VENV) bash .ci/check-long
 
-test-gpu: $(TESTABLE)
-	$(RUN) -m pytest -m gpu $(PYTEST_ARGS)
+test-gpu: $(GPU)
+	STEPKIT_REQUIRE_GPU=$(REQUIRE_GPU) $(RUN) -m pytest -m gpu $(PYTEST_ARGS)
 
 # As root, with buildah, podman and mmdebstrap; the network brings packages.
 test-images: $(TESTABLE)
@@ -95,6 +107,13 @@ sbom: $(READY)
 generated: $(READY)
 	@$(RUN) -m tasks.generated
 
+# One lock for each NAME.in there; the slow tests find them by name.
+rmm-wheels: $(READY)
+	@for row in tests/kernel/gpu_memory/wheels/*.in; do \
+	    $(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	        --generate-hashes --custom-compile-command 'make rmm-wheels' \
+	        --output-file "$${row%.in}.txt" "$$row" || exit 1; done
+
 # From python3 and kubectl alone, and only reading.
 cluster-check:
 	@$(PYTHON) -m tasks.cluster.tool.check $(CLUSTER_ARGS)
@@ -105,8 +124,11 @@ cluster-logs:
 bench: $(READY)
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
-bench-gpu: $(TESTABLE)
-	@$(RUN) -m benchmarks.gpu $(BENCH_ARGS)
+bench-gpu: $(GPU)
+	@$(RUN) -m benchmarks.gpu $(if $(REQUIRE_GPU),--require-gpu) $(BENCH_ARGS)
+
+gpu-verify: $(GPU)
+	@$(RUN) -m benchmarks.gpu_verify $(VERIFY_ARGS)
 
 lint: $(TESTABLE)
 	$(RUN) -m ruff check .
@@ -145,13 +167,20 @@ endef
 
 $(READY): pyproject.toml uv.lock
 	$(ENVIRONMENT)
-	@rm -f $(TESTABLE)
+	@rm -f $(TESTABLE) $(VENV)/.gpu-*
 	@$(SYNC)
 	@touch $@
 
 $(TESTABLE): pyproject.toml uv.lock
 	$(ENVIRONMENT)
+	@rm -f $(VENV)/.gpu-*
 	@$(SYNC) --extra cuda12
 	@touch $(READY) $@
+
+$(GPU): pyproject.toml uv.lock
+	$(ENVIRONMENT)
+	@rm -f $(TESTABLE) $(VENV)/.gpu-*
+	@$(SYNC) --extra cuda$(CUDA) --extra test-gpu$(if $(filter 12,$(CUDA)),,-cuda$(CUDA))
+	@touch $(READY) $@ $(if $(filter 12,$(CUDA)),$(TESTABLE))
 
 COMMA := ,
