@@ -84,7 +84,7 @@ def cell(number: int = 1, **values: Any) -> CellJson:
         "title": TITLES[(number - 1) % len(TITLES)], "injected": "", "status": "ok",
         "start_ms": 6_000 + 2_000 * (number - 1), "duration_ms": 1_500,
         "gpu_peak": 4 * GIB, "gpu_change": 0, "rss_peak": 3 * GIB, "energy": None,
-        "cpu_fallback": None, "tolerance": "", "error": None,
+        "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None, "tolerance": "", "error": None,
     }  # fmt: skip
     return cast("CellJson", {**usual, **values})
 
@@ -157,7 +157,7 @@ def notebook(**values: Any) -> NotebookJson:
         "messages_lost": 0, "allocator": "pool of 40.0 GiB",
         "gpu_peak": max((c["gpu_peak"] or 0 for c in found), default=0) or None,
         "rss_peak": max((c["rss_peak"] or 0 for c in found), default=0) or None,
-        "energy": None, "cpu_fallback": None, "gpu": gpu(), "guard": guard(),
+        "energy": None, "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None, "gpu": gpu(), "guard": guard(),
         "kernel": {
             "name": "python3", "python": "3.12.11", "cuda_runtime": "13.0", "cuda_driver": "13.0",
             "packages": {
@@ -274,6 +274,7 @@ def run(**values: Any) -> RunJson:
                 "from_cache": True,
             },
         ],
+        "energy": None, "gpu_hours": None, "gpu_idle": None,
         "environment": {
             "gpus": [{"index": 0, "name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-0000-0", "memory_total": 80 * GIB}],
             "driver": "580.65.06", "cuda": "13.0", "memory_limit": 16 * GIB, "findings": [],

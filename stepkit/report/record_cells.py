@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from stepkit.report import unchecked_values
+from stepkit.report import gpu_use, unchecked_values
 from stepkit.report.record_error import record_error
 from stepkit.report.run_json_notebook import CellStatus
 
@@ -19,13 +19,17 @@ _MOST_TITLE: Final = 200  # characters
 
 def record_cells(entry: Entry, clock: RunClock) -> list[CellJson]:
     """Return the cells in the report of a notebook, on the run's clock."""
-    zero = clock.at(entry.output("zero"))
-    return [_cell(cell, place, zero) for place, cell in enumerate(entry.output("cells") or ())]
+    zero, gpus = clock.at(entry.output("zero")), gpu_use.devices(entry.output("gpu"))
+    return [
+        _cell(cell, place, zero, len(gpus))
+        for place, cell in enumerate(entry.output("cells") or ())
+    ]
 
 
-def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
+def _cell(cell: dict[str, Any], place: int, zero: int | None, gpus: int) -> CellJson:
     began = unchecked_values.milliseconds(cell.get("began"))
     index = unchecked_values.whole(cell.get("index"))
+    duration = unchecked_values.duration(cell["seconds"])
     status: CellStatus = cell["status"] if cell["status"] in _STATUSES else "error"
     return {
         "number": unchecked_values.whole(cell["number"]) or 0,
@@ -35,11 +39,13 @@ def _cell(cell: dict[str, Any], place: int, zero: int | None) -> CellJson:
         "injected": _injected(cell),
         "status": status,
         "start_ms": None if zero is None or began is None else zero + began,
-        "duration_ms": unchecked_values.duration(cell["seconds"]),
+        "duration_ms": duration,
         "gpu_peak": unchecked_values.whole(cell.get("gpu_peak")),
         "gpu_change": unchecked_values.whole(cell.get("gpu_change")),
         "rss_peak": unchecked_values.whole(cell.get("rss_peak")),
         "energy": unchecked_values.number(cell.get("energy")),
+        "gpu_hours": gpu_use.hours(gpus, duration),
+        "gpu_idle": unchecked_values.number(cell.get("gpu_idle")),
         "cpu_fallback": unchecked_values.number(cell.get("cpu_fallback")),
         "tolerance": unchecked_values.line(cell.get("tolerance")),
         "error": record_error(cell["error"]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from stepkit.report import changed_cells, unchecked_values
+from stepkit.report import changed_cells, gpu_use, unchecked_values
 from stepkit.report.record_cells import record_cells
 from stepkit.report.run_clock import length
 from stepkit.report.run_json_notebook import NotebookStatus
@@ -83,9 +83,9 @@ def record_notebook(
     executed = paths.shown(entry.output("notebook"))
     cells = record_cells(entry, clock)
     total = unchecked_values.whole(_first(entry.output("cells-total"), item.get("cells_total")))
-    gpu = entry.output("gpu")
-    gpu = unchecked_values.tree(gpu) if isinstance(gpu, dict) else None
-    devices = unchecked_values.objects((gpu or {}).get("devices"))
+    gpu = _object(entry.output("gpu"))
+    devices = gpu_use.devices(gpu)
+    duration = length(entry) if entry.data and not reused else _duration(reused or item)
     numbered = sum(cell["number"] > 0 for cell in cells)
     limits = unchecked_values.whole(entry.output("memory-limit"))
     return {
@@ -103,7 +103,7 @@ def record_notebook(
         "variant": unchecked_values.line(entry.output("variant") or entry.option("variant")),
         "until": unchecked_values.line(item.get("until")),
         "start_ms": clock.at(reused["started"] if reused else entry.started),
-        "duration_ms": length(entry) if entry.data and not reused else _duration(reused or item),
+        "duration_ms": duration,
         "timeline_start_ms": clock.at(entry.output("zero")),
         "cells_total": total,
         "cells_run": unchecked_values.whole(
@@ -120,7 +120,9 @@ def record_notebook(
         "allocator": unchecked_values.line(entry.output("allocator")),
         "gpu_peak": _highest([*devices, *cells], "memory_peak", "gpu_peak"),
         "rss_peak": _highest([gpu or {}, *cells], "rss_peak"),
-        "energy": _sum(devices, "energy"),
+        "energy": gpu_use.total(device.get("energy") for device in devices),
+        "gpu_hours": gpu_use.hours(len(devices), duration),
+        "gpu_idle": gpu_use.mean(device.get("idle") for device in devices),
         "cpu_fallback": None,
         "gpu": gpu,
         "guard": _object(entry.output("guard")),
@@ -210,9 +212,3 @@ def _first(*values: Any) -> Any:
 def _highest(items: list[Any], *names: str) -> int | None:
     found = (unchecked_values.whole(item.get(name)) for item in items for name in names)
     return max((value for value in found if value is not None), default=None)
-
-
-def _sum(items: list[dict[str, Any]], name: str) -> float | None:
-    found = [unchecked_values.number(item.get(name)) for item in items]
-    known = [value for value in found if value is not None]
-    return sum(known) if known else None

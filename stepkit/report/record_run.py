@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stepkit.report import unchecked_values
+from stepkit.report import gpu_use, unchecked_values
 from stepkit.report.record_artifacts import record_artifacts
 from stepkit.report.record_checkouts import Checkouts, record_repositories
 from stepkit.report.record_error import record_error
@@ -76,6 +76,7 @@ def record_run(
         "tests": tests,
         "datasets": record_datasets(run, paths),
         "environment": record_environment(run, notebooks),
+        **gpu_use.of_run(notebooks),
         "artifacts": record_artifacts(run, paths, notebooks, tests),
         "versions": _versions(run),
         "published": _published(run),

@@ -198,6 +198,9 @@ class ArtifactJson(TypedDict):
 class RunJson(TypedDict):
     """The whole run. ``headline`` is the verdict in words, with tolerated errors and reused steps.
 
+    ``energy``, ``gpu_hours`` and ``gpu_idle`` are of all notebooks that ran in it: a GPU that
+    several held at the same time counts once, and its energy is then unknown.
+
     ``left_out`` counts what was cut to keep the file below 2 MB, by the name of the list:
     ``cells``, ``artifacts``, ``failures``; ``evidence`` are errors without source and traceback.
     It is empty of almost every run.
@@ -219,6 +222,9 @@ class RunJson(TypedDict):
     tests: list[TestsJson]
     datasets: list[DatasetJson]
     environment: EnvironmentJson
+    energy: float | None
+    gpu_hours: float | None
+    gpu_idle: float | None
     artifacts: list[ArtifactJson]
     versions: dict[str, str]
     published: str | None

@@ -34,6 +34,8 @@ class CellJson(TypedDict):
 
     A cell that was injected has the number 0, and ``injected`` says by what. ``title`` is its
     telling line. ``gpu_change`` is by how much the GPU memory in use grew while it ran.
+    ``energy`` is what the GPUs used meanwhile, ``gpu_hours`` are the GPUs times the cell's length,
+    ``gpu_idle`` is the share of the samples in which a GPU had nothing to do.
     """
 
     number: int
@@ -48,6 +50,8 @@ class CellJson(TypedDict):
     gpu_change: int | None
     rss_peak: int | None
     energy: float | None
+    gpu_hours: float | None
+    gpu_idle: float | None
     cpu_fallback: float | None
     tolerance: str
     error: ErrorJson | None
@@ -94,7 +98,8 @@ class NotebookJson(TypedDict):
     ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
     None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
     ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
-    counts cells that rules took out.
+    counts cells that rules took out. ``gpu_hours`` are the GPUs that its kernel saw times
+    ``duration_ms``; ``energy`` and ``gpu_idle`` are those of its last try.
     A reused notebook ran in the run ``reused_from``: its lengths are those of that run, and its
     times are moved as if it had begun when it was reused.
     """
@@ -127,6 +132,8 @@ class NotebookJson(TypedDict):
     gpu_peak: int | None
     rss_peak: int | None
     energy: float | None
+    gpu_hours: float | None
+    gpu_idle: float | None
     cpu_fallback: float | None
     gpu: dict[str, Any] | None
     guard: dict[str, Any] | None

@@ -179,6 +179,23 @@ def test_peaks_and_energy_are_those_of_all_gpus(tmp_path: Path) -> None:
     assert [gpu["index"] for gpu in record["environment"]["gpus"]] == [0, 1]
 
 
+def test_gpu_hours_are_the_gpus_times_the_length(tmp_path: Path) -> None:
+    devices = [{"index": 0, "idle": 0.5, "energy": 9.0}, {"index": 1, "idle": 0.25}]
+    cells = [{**cell(1, gpu_idle=0.75, energy=3.5), "seconds": 36.0}, {**cell(2), "seconds": None}]
+    outputs = {"gpu": {"devices": devices}, "cells": cells}
+    write_report(tmp_path / "reports", "execute-notebook", outputs=outputs, seconds=90.0)
+
+    record = summarized(tmp_path)
+
+    (notebook,) = record["notebooks"]
+    assert (notebook["gpu_hours"], notebook["gpu_idle"]) == (0.05, 0.375)
+    assert notebook["energy"] is None  # that of one GPU is unknown
+    assert [c["gpu_hours"] for c in notebook["cells"]] == [0.02, None]
+    assert [c["gpu_idle"] for c in notebook["cells"]] == [0.75, None]
+    assert [c["energy"] for c in notebook["cells"]] == [3.5, None]
+    assert (record["gpu_hours"], record["gpu_idle"], record["energy"]) == (0.05, 0.375, None)
+
+
 def test_cells_that_rules_took_out_are_counted(tmp_path: Path) -> None:
     cells = [cell(1), cell(3), cell(0, injected="parameters")]
     outputs = {"cells": cells, "cells-total": 3, "cells-run": 2}
