@@ -4,8 +4,9 @@ A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--n
 (:mod:`stepkit.cli.flags`). Types are
 ``str``, ``int``, ``float``, ``bool``, ``Path``, a ``Literal`` of strings, ``X | None``, and
 ``tuple[X, ...]`` for a flag that takes several values. Further annotations refine it:
-:class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :class:`AtLeast`,
-:data:`POSITIONAL`, :data:`DURATION`. An output that is the answer itself is marked :data:`PRINTED`.
+:class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :class:`InCheckout`,
+:class:`AtLeast`, :data:`POSITIONAL`, :data:`DURATION`. An output that is the answer itself is
+marked :data:`PRINTED`.
 
 Every value may be a string and ``""`` means "not given", because that is all a Tekton Task
 can pass.
@@ -15,14 +16,14 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, fields
 from inspect import get_annotations
+from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_type_hints
 
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from _typeshed import DataclassInstance
 
@@ -85,6 +86,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class InCheckout:
+    """The file may be in a checkout, as in ``tests:PATH`` (:mod:`stepkit.system.named_checkouts`).
+
+    A plain path is looked up in the working directory first, unless ``notebooks_first``.
+    """
+
+    notebooks_first: bool = False
+
+
+@dataclass(frozen=True)
 class AtLeast:
     """The lowest number that an option takes; a lower one is refused before the step begins."""
 
@@ -100,6 +111,14 @@ READS: Final = "\0reads"  # a file, or several, that the step reads and must not
 WRITES: Final = "\0writes"  # a file that the step writes
 PRINTED: Final = "\0printed"  # an output, a text, that is printed on stdout as it is
 DETAIL: Final = "\0detail"  # an output for the report alone, too large for a Tekton result
+
+
+# Where the checkouts of a run are; an option of each step whose files may be in one of them.
+Checkouts = Annotated[
+    Path | None,
+    "directory of the checkouts source, tests and config: files may be notebooks:PATH, tests:PATH "
+    "or config:PATH",
+]
 
 
 @dataclass(frozen=True)

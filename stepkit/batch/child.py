@@ -15,6 +15,7 @@ from stepkit.errors import Reason, StepError
 from stepkit.formats import evidence_text
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.report import read_step_reports
+from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, stepkit_process
 
@@ -47,6 +48,7 @@ class Run:
 
     places: Places
     gpu: GpuOptions
+    rules: RulesOptions
     page: bool
     log_output: bool
     stop: threading.Event
@@ -66,6 +68,7 @@ class Run:
                     one,
                     self.places,
                     gpu=self.gpu,
+                    rules=self.rules,
                     page=self.page,
                     log_output=self.log_output,
                     resume=self.resume,

@@ -11,6 +11,7 @@ from stepkit.step import kebab
 
 if TYPE_CHECKING:
     from stepkit.batch.planned_notebook import Places, Planned
+    from stepkit.rules.rules_options import RulesOptions
 
 
 def arguments(
@@ -18,6 +19,7 @@ def arguments(
     places: Places,
     *,
     gpu: GpuOptions,
+    rules: RulesOptions,
     page: bool,
     log_output: bool,
     resume: str = "",
@@ -36,6 +38,8 @@ def arguments(
         "--page": places.page(one) if page else None,
         "--parameters-yaml": yaml_files.dump(settings.parameters),
         "--rules": settings.rules,
+        "--checkouts": rules.checkouts,
+        "--allow-notebook-tolerance": "true" if rules.allow_notebook_tolerance else None,
         "--variant": settings.variant,
         "--kernel": settings.kernel,
         "--cwd": settings.cwd,

@@ -9,29 +9,32 @@ from stepkit import rules
 from stepkit.errors import StepError
 from stepkit.formats import yaml_files
 from stepkit.notebook import ipynb, kernelspecs, parameters
+from stepkit.rules import rules_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stepkit.batch.planned_notebook import Planned
+    from stepkit.rules.rules_options import RulesOptions
 
 
 _WHERE_KERNELS_ARE: Final = frozenset({"JUPYTER_PATH", "JUPYTER_DATA_DIR", "HOME"})
 
 
-def resolve_variants(plan: Sequence[Planned]) -> list[Planned]:
+def resolve_variants(plan: Sequence[Planned], options: RulesOptions) -> list[Planned]:
     """Check all notebooks and return ``plan`` with the suffix of each notebook's variant.
 
+    ``options`` say which rules may tolerate errors.
     Raises :class:`~stepkit.errors.ConfigurationError` for a kernel that is not installed, rules
     that do not fit a notebook, and a variant or a parameter that it does not have.
     """
-    return [one if one.exempt else _resolve_variant(one) for one in plan]
+    return [one if one.exempt else _resolve_variant(one, options) for one in plan]
 
 
-def _resolve_variant(one: Planned) -> Planned:
+def _resolve_variant(one: Planned, options: RulesOptions) -> Planned:
     settings = one.settings
     try:
-        book = rules.load(settings.rules) if settings.rules else rules.EMPTY
+        book = rules_options.load(replace(options, rules=settings.rules))
         original = ipynb.read(one.path)
         metadata = original.metadata
         if _WHERE_KERNELS_ARE & settings.env.keys():  # the notebook will see other kernels than we

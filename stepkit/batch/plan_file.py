@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from stepkit.batch.planned_notebook import Planned, Settings
 from stepkit.errors import ConfigurationError
 from stepkit.formats import durations, json_schema, yaml_files
+from stepkit.rules.tolerances import NOT_FOR_AUTHORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stepkit.formats.json_schema import Keys
     from stepkit.formats.yaml_files import Document
 
 logger = logging.getLogger(__name__)
@@ -28,16 +30,19 @@ _SECRET: Final = re.compile(
 )
 
 
-def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
+def read(path: Path, flags: Settings, *, today: date, may_tolerate: bool = True) -> list[Planned]:
     """Return the notebooks of the plan in ``path``, in its order.
 
     ``flags`` come from the command line and win over the file; the lists and parameters of both
     are joined. A notebook whose exemption has ended by ``today`` runs, and the log says so.
+    Without ``may_tolerate`` the file must declare no tolerance.
     Raises :class:`ConfigurationError` for the first mistake in the file.
     """
     document = yaml_files.read(path)
     if wrong := json_schema.find_problems(document.value, SCHEMA):
         raise json_schema.refusal([f"{_place(document, *keys)} {what}" for keys, what in wrong])
+    if not may_tolerate:
+        _check_no_tolerances(document)
     plan, folder = document.value, path.parent
     defaults = plan.get("defaults", {})
     _check_env(defaults, _place(document, "defaults"))
@@ -62,6 +67,16 @@ def read(path: Path, flags: Settings, *, today: date) -> list[Planned]:
             )
         )
     return found
+
+
+def _check_no_tolerances(document: Document) -> None:
+    plan = document.value
+    entries: list[tuple[Keys, Any]] = [(("defaults",), plan.get("defaults", {}))]
+    entries += [(("notebooks", number), entry) for number, entry in enumerate(plan["notebooks"])]
+    for keys, entry in entries:
+        if entry.get("tolerate"):
+            where = _place(document, *keys, "tolerate")
+            raise ConfigurationError(f"{where}: {NOT_FOR_AUTHORS}")
 
 
 def _place(document: Document, *keys: str | int) -> str:

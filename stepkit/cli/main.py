@@ -17,6 +17,7 @@ from stepkit.cli import (
     cache_dirs,
     commands,
     destinations,
+    files_in_checkouts,
     flags,
     log,
     run_step,
@@ -126,6 +127,7 @@ def _run(
         logger.warning("%s", earlier_run.sentence(args.step, started.earlier))
     try:
         with os_errors.explaining_the_rest():
+            options = files_in_checkouts.find(options)
             write_conflicts.check(options, to.by_flag)
             write_outcome.begin(started, to)
     except StepError as error:

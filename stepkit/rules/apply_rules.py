@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from stepkit.errors import ConfigurationError
 from stepkit.rules import Change, selectors, shutdown_cells, subsample
 from stepkit.rules.edits import edit
-from stepkit.rules.tolerances import Tolerances
+from stepkit.rules.tolerances import NOT_FOR_AUTHORS, Tolerances
 from stepkit.rules.working_copy import WorkingCopy
 
 if TYPE_CHECKING:
-    from stepkit.rules.rule import Book, Tolerance
+    from stepkit.rules.rule import Book, Tolerance, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ def apply(
     """Return a copy of ``nb`` with the rules of ``book`` and of its ``variant`` applied.
 
     ``language`` is the kernel's and wins over the one that the notebook's metadata name.
-    Raises :class:`ConfigurationError` when a rule matches more or fewer times than it expects.
+    Raises :class:`ConfigurationError` when a rule matches more or fewer times than it expects, or
+    when the rules tolerate an error and must not.
     """
     chosen = book.variant(variant)
     language = (
@@ -73,7 +74,7 @@ def apply(
         edit(copy, rule, python=python)
     if strip_shutdown and python:
         _strip_shutdown(copy)
-    declared = (*book.tolerate, *chosen.tolerate, *extra_tolerances)
+    declared = (*_own_tolerances(book, chosen), *extra_tolerances)
     skipped, runnable = copy.count_skipped(), copy.count_runnable()  # finish() moves the cells
     return Patched(
         notebook=copy.finish(),
@@ -85,6 +86,15 @@ def apply(
         skipped=skipped,
         runnable=runnable,
     )
+
+
+def _own_tolerances(book: Book, chosen: Variant) -> tuple[Tolerance, ...]:
+    """Return the tolerances of a rules file, unless it is not for its authors to tolerate."""
+    declared = (*book.tolerate, *chosen.tolerate)
+    if declared and not book.may_tolerate:
+        where = f"{declared[0].where} (tolerate {declared[0].ename})"
+        raise ConfigurationError(f"{where}: {NOT_FOR_AUTHORS}")
+    return declared
 
 
 def _strip_shutdown(copy: WorkingCopy) -> None:

@@ -145,9 +145,13 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Book:
-    """A rules file; ``source`` is its path as the user wrote it, empty without a file."""
+    """A rules file; ``source`` is its path as the user wrote it, empty without a file.
+
+    ``may_tolerate`` says whether a run may use its tolerances.
+    """
 
     source: str = ""
+    may_tolerate: bool = True
     rules: tuple[AnyRule, ...] = ()
     tolerate: tuple[Tolerance, ...] = ()
     variants: Mapping[str, Variant] = field(default_factory=dict)

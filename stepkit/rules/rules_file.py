@@ -26,7 +26,7 @@ from stepkit.rules.rule import (
     Tolerance,
     Variant,
 )
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, named_checkouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 def load(path: Path, notebook: Path | None = None) -> Book:
     """Read a rules file; a relative path may also be relative to the checkout of ``notebook``.
 
-    Raises :class:`ConfigurationError` that names the file, the line, the rule and what is wrong.
+    A file from there may not tolerate errors: it is the work of the notebook's authors. Raises
+    :class:`ConfigurationError` that names the file, the line, the rule and what is wrong.
     """
     looked, checkout = [path], _checkout(notebook)
     if checkout and not path.is_absolute():
@@ -51,7 +52,9 @@ def load(path: Path, notebook: Path | None = None) -> Book:
             f"there is no file {path}{atomic_files.near_names(looked[-1])}: it is not {places}",
             reason=Reason.NOT_FOUND,
         )
-    return _Reader(yaml_files.read(found)).book()
+    if found != path and checkout:
+        named_checkouts.inside(checkout, str(path), f"{path} in the notebooks' repository")
+    return replace(_Reader(yaml_files.read(found)).book(), may_tolerate=found == path)
 
 
 def _checkout(notebook: Path | None) -> Path | None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST: Final = 10_000  # characters of an error's text in which an expression is searched
+NOT_FOR_AUTHORS: Final = (
+    "the notebooks' repository may change cells, but not excuse its own errors: declare this in "
+    "another repository (tests:PATH, config:PATH), or pass --allow-notebook-tolerance true"
+)
 _MOST_TEXT: Final = 200  # characters of an error's text in a warning
 _FROM_FLAG: Final = "declared on the command line"
 _NO_NAME: Final = re.compile(r"[*+?(){}\[\]|^$\\]")  # never in the name of an exception's class

@@ -47,7 +47,8 @@ from stepkit.engine import run_junit
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
-from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, Pair
+from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, InCheckout, Pair
+from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import Checks, InReport
 from stepkit.system import atomic_files, signals
 
@@ -61,15 +62,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(GpuOptions):
+class Options(GpuOptions, RulesOptions):
     """Which notebooks to run, where to write, and the settings of all of them."""
 
     notebooks: Annotated[
         tuple[str, ...], "notebooks to execute: paths, or patterns such as 'source/*.ipynb'", READS
     ] = ()
-    plan: Annotated[Path | None, "YAML file with the notebooks, instead of --notebooks", READS] = (
-        None
-    )
+    plan: Annotated[
+        Path | None, "YAML file with the notebooks, instead of --notebooks", READS, InCheckout()
+    ] = None
     directory: Annotated[Path, "directory for NAME.ipynb, NAME.log and NAME.html"]
     reports: Annotated[
         Path | None, "directory for the report of each notebook; by default DIRECTORY/reports"
@@ -80,9 +81,6 @@ class Options(GpuOptions):
     parameters: Annotated[
         tuple[str, ...], "NAME=VALUE for every notebook, as execute-notebook takes it", Pair("-p")
     ] = ()
-    rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
-    variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
-    tolerate: Annotated[tuple[str, ...], "ENAME:REGEX of errors to go on past"] = ()
     kernel: Annotated[str | None, "kernel to use instead of the notebooks' own"] = None
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for each notebook; 0 is none", DURATION] = None
@@ -153,6 +151,7 @@ def _run(options: Options) -> Outputs:
     runner = child.Run(
         places=places,
         gpu=options,
+        rules=options,
         page=options.page,
         log_output=options.log_output,
         resume=options.resume or "",
@@ -190,7 +189,7 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
     oom_retry.rungs(options, variant=options.variant)
     plan = _find_notebooks(options)
     validate_plan.check(plan)
-    plan = dry_run.resolve_variants(plan)
+    plan = dry_run.resolve_variants(plan, options)
     validate_plan.check_places(plan, places)
     for one in plan:  # so that no earlier report is taken for one of this run
         path = places.report(one)
@@ -212,7 +211,12 @@ def _find_notebooks(options: Options) -> Sequence[Planned]:
         tolerate=options.tolerate,
     )
     if options.plan:
-        return plan_file.read(options.plan, flags, today=datetime.now(UTC).date())
+        return plan_file.read(
+            options.plan,
+            flags,
+            today=datetime.now(UTC).date(),
+            may_tolerate=options.may_tolerate(options.plan),
+        )
     return select.find(options.notebooks, flags)
 
 

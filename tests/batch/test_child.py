@@ -12,6 +12,7 @@ from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun, Places, Planned
 from stepkit.errors import Evidence, Reason
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.rules.rules_options import RulesOptions
 from stepkit.system import stepkit_process
 from stepkit.system.process import Completed
 
@@ -129,7 +130,13 @@ def test_a_child_that_cannot_be_started_is_a_failed_notebook(tmp_path: Path) -> 
     places = Places(directory=tmp_path, reports=tmp_path)
 
     run = batch_child.Run(
-        places=places, gpu=GpuOptions(), page=False, log_output=False, stop=stop, kill=kill
+        places=places,
+        gpu=GpuOptions(),
+        rules=RulesOptions(),
+        page=False,
+        log_output=False,
+        stop=stop,
+        kill=kill,
     ).execute(many)
 
     assert (run.status, run.exit_code, run.reason) == ("failed", 2, "bad-input")

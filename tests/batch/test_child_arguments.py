@@ -8,14 +8,15 @@ from stepkit.batch.child_arguments import arguments
 from stepkit.batch.planned_notebook import Places, Planned, Settings
 from stepkit.cli import parser as cli_parser
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.rules.rules_options import RulesOptions
 
 PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
 
 
 def test_a_notebook_without_settings_gets_only_paths() -> None:
-    one = Planned(name="a b", path=Path("-source/{a} b.ipynb"))
+    one, rules = Planned(name="a b", path=Path("-source/{a} b.ipynb")), RulesOptions()
 
-    assert arguments(one, PLACES, gpu=GpuOptions(), page=False, log_output=False) == [
+    assert arguments(one, PLACES, gpu=GpuOptions(), rules=rules, page=False, log_output=False) == [
         "execute-notebook",
         "--notebook=-source/{a} b.ipynb",
         "--output=/out/a b_lite.ipynb",
@@ -39,13 +40,17 @@ def test_every_setting_is_passed_except_the_environment() -> None:
     )
     one = Planned(name="a", path=Path("a.ipynb"), settings=settings)
 
-    argv = arguments(one, PLACES, gpu=GpuOptions(), page=True, log_output=True)
+    rules = RulesOptions(checkouts=Path("run-1"), allow_notebook_tolerance=True)
+
+    argv = arguments(one, PLACES, gpu=GpuOptions(), rules=rules, page=True, log_output=True)
 
     (parameters,) = [item for item in argv if item.startswith("--parameters-yaml=")]
     assert yaml.safe_load(parameters.partition("=")[2]) == dict(settings.parameters)
     assert [item for item in argv[5:] if item != parameters] == [
         "--page=/out/a_lite.html",
         "--rules=rules.yaml",
+        "--checkouts=run-1",
+        "--allow-notebook-tolerance=true",
         "--variant=lite",
         "--kernel=python3",
         "--cwd=work dir",
@@ -68,7 +73,7 @@ def test_gpu_options_are_passed_to_each_notebook() -> None:
     gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
     one = Planned(name="a", path=Path("a.ipynb"))
 
-    argv = arguments(one, PLACES, gpu=gpu, page=False, log_output=False)
+    argv = arguments(one, PLACES, gpu=gpu, rules=RulesOptions(), page=False, log_output=False)
 
     expected = {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"}
     assert expected <= {*argv}

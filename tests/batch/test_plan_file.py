@@ -186,3 +186,32 @@ def test_the_example_of_the_documentation_is_a_plan(tmp_path: Path) -> None:
     assert [one.name for one in plan] == ["01", "02_decoupler", "05_out_of_core"]
     assert plan[2].exempt
     assert {one.settings.run_timeout for one in plan} == {3600}
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        ("defaults: {tolerate: [KeyError]}\nnotebooks: [{path: a.ipynb}]\n", "defaults.tolerate"),
+        ("notebooks:\n  - {path: a.ipynb, tolerate: [KeyError]}\n", "notebooks[0].tolerate"),
+    ],
+)
+def test_a_plan_of_the_notebooks_authors_does_not_excuse_their_errors(
+    tmp_path: Path, plan: str, place: str
+) -> None:
+    (one,) = read(tmp_path, plan)  # as a plan of somebody else
+    path = tmp_path / "source/plan.yaml"
+
+    text = refusal(batch_plan_file.read, path, Settings(), today=TODAY, may_tolerate=False)
+
+    assert one.settings.tolerate == ("KeyError",)
+    assert text.startswith(f"{path}, line ")
+    assert f"{place}: the notebooks' repository may change cells, but not excuse its own" in text
+
+
+def test_a_plan_of_the_notebooks_authors_may_say_all_else(tmp_path: Path) -> None:
+    read(tmp_path, "notebooks:\n  - {path: a.ipynb, rules: ci/rules.yaml}\n")
+    path = tmp_path / "source/plan.yaml"
+
+    (one,) = batch_plan_file.read(path, Settings(), today=TODAY, may_tolerate=False)
+
+    assert one.settings.rules == tmp_path / "source/ci/rules.yaml"

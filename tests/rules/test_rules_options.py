@@ -1,0 +1,96 @@
+"""Whose rules may tolerate errors: not those of the notebooks' authors."""
+
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+import refusals
+
+from stepkit import rules
+from stepkit.rules import rules_options
+from stepkit.rules.rules_options import RulesOptions
+
+SKIPS = "rules: [{skip: {text: wget}}]\n"
+TOLERATES = "tolerate: [{ename: KeyError, reason: known}]\n"
+IN_A_VARIANT = f"variants: {{lite: {{suffix: _l, {TOLERATES.strip()}}}}}\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Return the directory of a run: a checkout of notebooks, and one of tests."""
+    for name in ("source", "tests"):
+        (tmp_path / f"run-1/{name}").mkdir(parents=True)
+        subprocess.run(["git", "init", "-q", tmp_path / f"run-1/{name}"], check=True)
+    return tmp_path / "run-1"
+
+
+def apply(options: RulesOptions, notebook: Path | None = None) -> rules.Patched:
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("!wget x")])
+    return rules.apply(nb, rules_options.load(options, notebook), variant=options.variant)
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize(("text", "variant"), [(TOLERATES, None), (IN_A_VARIANT, "lite")])
+def test_rules_of_the_notebooks_repository_do_not_tolerate_unless_it_is_allowed(
+    run: Path, text: str, variant: str | None, *, link: bool
+) -> None:
+    path = run / "source/rules.yaml"
+    path.write_text(text)
+    if link:
+        path = run.parent / "rules.yaml"
+        path.symlink_to(run / "source/rules.yaml")
+    given = RulesOptions(rules=path, checkouts=run, variant=variant)
+    allowed = RulesOptions(
+        rules=path, checkouts=run, variant=variant, allow_notebook_tolerance=True
+    )
+
+    refused = refusals.refusal(apply, given)
+
+    assert refused.startswith(f"{path}, line 1: ")
+    assert "(tolerate KeyError): the notebooks' repository may change cells" in refused
+    assert refused.endswith("or pass --allow-notebook-tolerance true")
+    assert apply(allowed).tolerances
+
+
+def test_tolerances_of_a_variant_that_does_not_run_are_none(run: Path) -> None:
+    (run / "source/rules.yaml").write_text(SKIPS + IN_A_VARIANT)
+
+    patched = apply(RulesOptions(rules=run / "source/rules.yaml", checkouts=run))
+
+    assert patched.skipped == 1
+    assert not patched.tolerances
+
+
+def test_rules_of_another_repository_tolerate(run: Path) -> None:
+    (run / "tests/rules.yaml").write_text(TOLERATES)
+
+    assert apply(RulesOptions(rules=run / "tests/rules.yaml", checkouts=run)).tolerances
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_rules_found_in_the_notebooks_checkout_for_want_of_another_do_not_tolerate(
+    run: Path, *, allowed: bool
+) -> None:
+    (run / "source/ci").mkdir()
+    (run / "source/ci/rules.yaml").write_text(TOLERATES)
+    notebook = run / "source/a.ipynb"
+    options = RulesOptions(rules=Path("ci/rules.yaml"), allow_notebook_tolerance=allowed)
+
+    if allowed:
+        assert apply(options, notebook).tolerances
+    else:
+        text = refusals.refusal(apply, options, notebook)
+        assert "the notebooks' repository may change cells" in text
+
+
+def test_a_link_in_the_notebooks_checkout_does_not_lead_to_other_rules(run: Path) -> None:
+    (run / "tests/rules.yaml").write_text(SKIPS)
+    (run / "source/rules.yaml").symlink_to("../tests/rules.yaml")
+
+    text = refusals.refusal(apply, RulesOptions(rules=Path("rules.yaml")), run / "source/a.ipynb")
+
+    assert text == (
+        "rules.yaml in the notebooks' repository leads out of its repository, to "
+        "../tests/rules.yaml: name a file of the repository"
+    )
