@@ -56,7 +56,8 @@ from stepkit.html import nbconvert
 from stepkit.notebook import failed_place, failure_note, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.options import DETAIL, OR_ARGUMENT, OR_NO, READS, WRITES, Also
-from stepkit.rules import Change
+from stepkit.rules import Change, rules_options
+from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
 
@@ -64,7 +65,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(GpuOptions, ParameterOptions, EngineOptions, remote_notebooks.RemoteOptions):
+class Options(
+    GpuOptions, ParameterOptions, RulesOptions, EngineOptions, remote_notebooks.RemoteOptions
+):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
     notebook: Annotated[Path, "notebook to execute (.ipynb)", READS, OR_ARGUMENT]
@@ -74,11 +77,6 @@ class Options(GpuOptions, ParameterOptions, EngineOptions, remote_notebooks.Remo
     cwd: Annotated[Path | None, "working directory; by default the notebook's folder"] = None
     log: Annotated[Path | None, "log (default: papermill.log beside the output)", WRITES] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode"), OR_NO] = False
-    rules: Annotated[Path | None, "YAML file of changes and tolerated errors", READS] = None
-    variant: Annotated[str | None, "variant of the rules to run; its suffix names the files"] = None
-    tolerate: Annotated[
-        tuple[str, ...], "ENAME:REGEX of errors to go on past, as 'KeyError:.*pca # issue 41'"
-    ] = ()
     keep_shutdown_cells: Annotated[bool, "run cells that do nothing but end the kernel"] = False
     page: Annotated[Path | None, "HTML page to make of it, as by convert-notebook", WRITES] = None
     metrics: Annotated[Path | None, "file for metrics in Prometheus' text format", WRITES] = None
@@ -137,7 +135,7 @@ def run(options: Options) -> Outputs:
 
 def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
-    book = rules.load(options.rules, options.notebook) if options.rules else rules.EMPTY
+    book = rules_options.load(options, options.notebook)
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
