@@ -16,7 +16,12 @@ from stepkit.report.steps_of_run import Entry
 if TYPE_CHECKING:
     from stepkit.report.record_checkouts import Checkouts
     from stepkit.report.run_clock import RunClock
-    from stepkit.report.run_json_notebook import AttemptJson, KernelJson, NotebookJson
+    from stepkit.report.run_json_notebook import (
+        AttemptJson,
+        KernelJson,
+        NotebookJson,
+        RulesJson,
+    )
     from stepkit.report.run_paths import RunPaths
     from stepkit.report.steps_of_run import Run
 
@@ -112,6 +117,7 @@ def record_notebook(
         "skipped": max(total - numbered, 0) if total is not None and cells else 0,
         "tolerated": entry.tolerated if cells else item.get("tolerated", 0),
         "cells": cells,
+        "rules": _rules(entry, paths, checkouts),
         "changes": changed_cells.changes(entry),
         "diff_text": changed_cells.diff_text(entry, paths),
         "attempts": _attempts(entry),
@@ -171,6 +177,14 @@ def _said(source: Source, what: str, status: NotebookStatus) -> str:
 
 def _duration(item: Mapping[str, Any]) -> int | None:
     return unchecked_values.duration(item.get("seconds")) if item.get("seconds") else None
+
+
+def _rules(entry: Entry, paths: RunPaths, checkouts: Checkouts) -> RulesJson | None:
+    path = paths.shown(entry.option("rules"))
+    if not path:
+        return None
+    repository, in_repository = checkouts.place(path)
+    return {"path": path, "repository": repository, "in_repository": in_repository}
 
 
 def _attempts(entry: Entry) -> list[AttemptJson]:

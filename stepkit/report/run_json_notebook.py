@@ -67,6 +67,14 @@ class ChangeJson(TypedDict):
     applied: bool
 
 
+class RulesJson(TypedDict):
+    """The file of the rules: its path, and the checkout that it comes from, as of a notebook."""
+
+    path: str
+    repository: int | None
+    in_repository: str
+
+
 class AttemptJson(TypedDict):
     """One try of a notebook that was run more than once."""
 
@@ -95,6 +103,7 @@ class NotebookJson(TypedDict):
     ``path`` is the notebook, as it was given where it is outside of the run's directory.
     ``repository`` is the index in ``repositories`` of the checkout that it comes from, and
     ``in_repository`` its path there; without such a checkout they are None and ``path``.
+    ``rules`` is None of a notebook that none were given for.
     ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
     None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
     ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
@@ -123,6 +132,7 @@ class NotebookJson(TypedDict):
     skipped: int
     tolerated: int
     cells: list[CellJson]
+    rules: RulesJson | None
     changes: list[ChangeJson]
     diff_text: str
     attempts: list[AttemptJson]

@@ -70,3 +70,27 @@ def test_a_notebook_has_its_path_in_the_checkout_that_holds_it(
     place = found["repository"]
     assert (None if place is None else record["repositories"][place]["commit"]) == commit
     assert found["in_repository"] == path
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ("{name}/shared/ci/rules.yaml", ("../shared/ci/rules.yaml", 0, "ci/rules.yaml")),
+        ("{name}/rules.yaml", ("../rules.yaml", None, "../rules.yaml")),
+        ("/elsewhere/rules.yaml", ("/elsewhere/rules.yaml", None, "/elsewhere/rules.yaml")),
+        (None, None),
+    ],
+)
+def test_rules_have_their_path_in_the_checkout_that_holds_them(
+    tmp_path: Path, rules: str | None, found: tuple[str, int | None, str] | None
+) -> None:
+    for name in ("source", "shared"):
+        outputs = {"commit": name, "url": "", "checkout": str(tmp_path / name)}
+        write_report(tmp_path / "reports", f"clone-{name}", step="git-clone", outputs=outputs)
+    options = {"notebook": "a.ipynb", "rules": rules and rules.format(name=tmp_path.name)}
+    write_report(tmp_path / "reports", "execute-notebook", outputs={"cells": []}, options=options)
+
+    (notebook,) = summarized(tmp_path)["notebooks"]
+
+    recorded = notebook["rules"]
+    assert (recorded and tuple(recorded.values())) == found
