@@ -110,6 +110,42 @@ def test_a_changed_lock_makes_the_environment_anew(project: Path, programs: Path
     assert "uv sync" in make(project, programs, "-n", "lint").stdout
 
 
+def test_gpu_targets_bring_the_compiler_of_the_cuda_that_is_asked_for(
+    project: Path, programs: Path
+) -> None:
+    for target in ("test-gpu", "bench-gpu", "gpu-verify"):
+        planned = make(project, programs, "-n", target).stdout
+        assert "--extra cuda12 --extra test-gpu\n" in planned
+        planned = make(project, programs, "-n", target, "CUDA=13").stdout
+        assert "--extra cuda13 --extra test-gpu-cuda13\n" in planned
+
+
+def test_an_environment_for_cuda_13_is_not_one_for_the_other_tests(
+    project: Path, programs: Path
+) -> None:
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/.testable").touch()
+    executable(project / ".venv/bin/python", "exit 0")
+    executable(programs / "uv", "exit 0")
+    (programs / "rm").symlink_to(shutil.which("rm") or "/bin/rm")
+    (programs / "test").symlink_to(shutil.which("test") or "/usr/bin/test")
+
+    done = make(project, programs, "test-gpu", "CUDA=13")
+    assert done.returncode == 0, done.stderr
+    stamps = {path.name for path in (project / ".venv").glob(".[a-z]*")}
+    assert stamps == {".ready", ".gpu-cuda13"}
+
+    assert make(project, programs, "test-gpu").returncode == 0
+    stamps = {path.name for path in (project / ".venv").glob(".[a-z]*")}
+    assert stamps == {".ready", ".testable", ".gpu-cuda12"}
+
+
+def test_a_gpu_can_be_required(project: Path, programs: Path) -> None:
+    planned = make(project, programs, "-n", "test-gpu", "bench-gpu", "REQUIRE_GPU=1").stdout
+    assert "STEPKIT_REQUIRE_GPU=1 .venv/bin/python -m pytest -m gpu" in planned
+    assert "-m benchmarks.gpu --require-gpu" in planned
+
+
 def test_another_python_gets_a_separate_environment(project: Path, programs: Path) -> None:
     planned = make(project, programs, "-n", "test", "PYTHON=/opt/bin/python3.12").stdout
     assert "\n.venv-python3.12/bin/python -m pytest" in planned

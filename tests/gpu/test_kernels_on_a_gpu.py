@@ -8,18 +8,11 @@ from guarded import SET_UP
 from runs import execute, statuses, text_of
 
 from stepkit.errors import Reason
-from stepkit.gpu.health import preflight, remedies
+from stepkit.gpu.health import remedies
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.gpu.step_options import GpuOptions
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _gpu() -> None:
-    found = preflight.diagnose(need="required", tries=1)
-    if not found.usable:
-        pytest.skip(f"no GPU to test on: {found.message}")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu")]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from stepkit.gpu.health.preflight import Diagnosis
 from stepkit.gpu.memory import oom_retry
 from stepkit.gpu.monitor.sampler import Sampler
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook import attempts
+from stepkit.notebook.retry_options import RetryOptions
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("diagnosis")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu")]
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -33,24 +35,16 @@ print(json.dumps(sum(float(array[: 1 << 20].sum()) for array in alive)))
 RIGHT = float(sum(range(1, 13)) << 20)
 
 
-@pytest.fixture(scope="module")
-def diagnosis() -> Diagnosis:
-    found = preflight.diagnose(need="required", tries=1)
-    if not found.usable:
-        pytest.skip(f"no GPU to test on: {found.message}")
-    return found
+def test_the_preflight_finds_the_gpu_that_the_driver_shows(real_gpu: Diagnosis) -> None:
+    first = real_gpu.devices[0]
 
-
-def test_the_preflight_finds_the_gpu_that_the_driver_shows(diagnosis: Diagnosis) -> None:
-    first = diagnosis.devices[0]
-
-    assert (diagnosis.trouble, first.index) == (None, 0)
+    assert (real_gpu.trouble, first.index) == (None, 0)
     assert first.memory_total > GIB
     assert first.memory_free is None or first.memory_free <= first.memory_total
     assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", first.driver)
     assert re.fullmatch(r"[0-9]+\.[0-9]+", first.cuda)
     assert re.fullmatch(r"[0-9]+\.[0-9]", first.compute_capability)
-    assert first.name in diagnosis.message
+    assert first.name in real_gpu.message
 
 
 def test_a_hidden_gpu_is_reported_as_missing() -> None:
@@ -62,8 +56,8 @@ def test_a_hidden_gpu_is_reported_as_missing() -> None:
     assert found.error().reason == Reason.GPU_MISSING
 
 
-def test_asking_for_more_memory_than_the_gpu_has_is_refused(diagnosis: Diagnosis) -> None:
-    wanted = 4 * diagnosis.devices[0].memory_total
+def test_asking_for_more_memory_than_the_gpu_has_is_refused(real_gpu: Diagnosis) -> None:
+    wanted = 4 * real_gpu.devices[0].memory_total
 
     found = preflight.diagnose(need="required", min_memory=wanted, tries=1)
 
@@ -153,10 +147,12 @@ def test_a_notebook_too_large_for_its_pools_succeeds_with_managed_memory(tmp_pat
     )
     served: list[str] = []
 
-    outputs = oom_retry.run(
+    outputs = attempts.run(
         attempting(tmp_path, options, SETUP + caught(THREE_GIB), served),
         oom_retry.rungs(options, managed_limit=5 * GIB // 2),
-        lambda _: None,
+        (),
+        below=oom_retry.below,
+        retry=RetryOptions(),
     )
 
     assert [a.reason for a in outputs.attempts] == [Reason.GPU_OUT_OF_MEMORY] * 2 + [Reason.OK]

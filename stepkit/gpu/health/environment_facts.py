@@ -163,7 +163,9 @@ def _library_findings(cupy: Mapping[str, Any], rmm: Mapping[str, Any]) -> Iterat
         yield warning(
             "libraries",
             f"CuPy cannot compile ({ename}: {first})",
-            "install NVRTC and CUDA's headers beside it: cupy-cuda12x[ctk], or conda's cuda-nvrtc",
+            "install NVRTC and CUDA's headers beside it: nvidia-cuda-nvrtc-cu12 and "
+            "nvidia-cuda-runtime-cu12 (CuPy 13 finds them by LD_LIBRARY_PATH alone), or conda's "
+            "cuda-nvrtc",
         )
     elif "kernel" in cupy:
         with_rmm = " and RMM" if "memory" in rmm else ""
