@@ -109,9 +109,11 @@ def print_proofs(proofs: Iterable[Proof]) -> int:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record."""
+    """Write a record, whole or not at all: a machine may be taken back while it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    new.replace(path)
 
 
 def show_progress(line: str) -> None:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import psutil
@@ -179,6 +179,13 @@ def measure_sampler(seconds: str) -> dict[str, Any]:
         "peak_bytes_used": max((int(used.highest) for used in memory if used), default=0),
         "turns_per_second": rates,
     }
+
+
+def unwatched(found: Mapping[str, Any]) -> str:
+    """Return why the cost that was ``found`` is not that of watching a GPU, empty if it is."""
+    if found["errors"]:
+        return str(found["errors"][0])
+    return "" if found["peak_bytes_used"] else f"{found['samples']} samples, none of its memory"
 
 
 def main() -> int:

@@ -1,15 +1,17 @@
 """Measure the GPU side of stepkit on one NVIDIA GPU: allocators, falling back, faults, watching.
 
-Every measurement runs in a separate process, with a time limit; none takes more than 10 GiB of
-the GPU's memory or 3 GiB of the host's. Without a GPU it says why, tries the ladder on the host's
-memory, and writes what it has. It needs CuPy, RMM and numpy, and pynvml for the costs of NVML.
+Every measurement runs in a separate process, with a time limit: one that hangs or dies loses that
+measurement alone. None takes more than 10 GiB of the GPU's memory or 3 GiB of the host's. Without a
+GPU it says why, tries a limit on the host's memory, and writes what it has. It needs CuPy, RMM
+and numpy, and pynvml for the costs of NVML.
 """
 
 import argparse
 import dataclasses
 import platform
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +22,22 @@ from benchmarks.gpu import allocators, faults, over_budget, report, worker
 from benchmarks.gpu.report import Findings
 
 SCHEMA: Final = "stepkit.gpu-benchmark/1"
-SECTIONS: Final = ("allocators", "over-budget", "faults", "nvml", "check-environment")
+# The longest comes last, so that a deadline costs the others nothing.
+SECTIONS: Final = ("check-environment", "over-budget", "faults", "nvml", "allocators")
 EXIT_NO_GPU: Final = 3
 
 _PROBE_SECONDS: Final = 60.0
+_WORK_SECONDS: Final = 120.0
+_LEAST_SECONDS: Final = 5.0  # with less time left, a measurement is not begun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; return 3 if ``--require-gpu`` finds none."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="a quarter of the arrays, one turn")
-    add("--rounds", type=int, help="turns of every allocator (default 3, with --quick 1)")
+    add("--quick", action="store_true", help="a quarter of the arrays")
+    add("--rounds", type=int, default=1, help="turns of every allocator (default 1)")
+    add("--deadline", type=float, default=600.0, help="seconds for everything (default 600)")
     add("--sections", default=",".join(SECTIONS), help=f"some of {','.join(SECTIONS)}")
     add("--require-gpu", action="store_true", help=f"exit {EXIT_NO_GPU} without a GPU")
     add("--out", type=Path, metavar="FILE", default=Path("gpu-benchmark.json"))
@@ -39,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections = options.sections.split(",")
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"argument --sections: no section {min(unknown)!r}: {', '.join(SECTIONS)}")
-    probe = worker.call("probe", limit=_PROBE_SECONDS)
+    until = time.monotonic() + options.deadline
+    probe = worker.call("probe", limit=min(_PROBE_SECONDS, options.deadline))
     machine = {"kind": record.machine_kind(), "python": platform.python_version()}
     machine |= {
         name: str(probe[name]["value"])
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if not found["why_not"]:
         for section in sections:
-            measured = _measure(section, options)
+            measured = _measure(section, options, until)
             if section != "allocators":
                 show_progress(f"{section}: {measured}")
             found |= measured
@@ -68,43 +75,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_NO_GPU if found["why_not"] and options.require_gpu else 0
 
 
-def _measure(section: str, options: argparse.Namespace) -> Findings:
+def _measure(section: str, options: argparse.Namespace, until: float) -> Findings:
     match section:
         case "allocators":
-            return {"allocators": _measure_allocators(options)}
+            return {"allocators": _measure_allocators(options, until)}
         case "over-budget":
-            runs = {kind: worker.call("over-budget", kind) for kind in over_budget.KINDS}
-            return {"over_budget": {**runs, "guard": worker.call("guarded-over-budget")}}
+            runs = {kind: _call(until, "over-budget", kind) for kind in over_budget.KINDS}
+            return {"over_budget": {**runs, "guard": _call(until, "guarded-over-budget")}}
         case "faults":
-            limit = _PROBE_SECONDS
             calls = faults.FAULTS.items()
-            runs = {name: worker.call("fault", name, env=env, limit=limit) for name, env in calls}
-            return {"faults": runs}
+            return {"faults": {name: _call(until, "fault", name, env=env) for name, env in calls}}
         case "nvml":
             seconds = 2 if options.quick else 10
-            return {"nvml": worker.call("nvml"), "sampler": worker.call("sampler", seconds)}
+            return {"nvml": _call(until, "nvml"), "sampler": _call(until, "sampler", seconds)}
         case _:
-            return {"check_environment": [_check_environment() for _ in range(3)]}
+            return {"check_environment": [_check_environment(until) for _ in range(3)]}
 
 
-def _measure_allocators(options: argparse.Namespace) -> list[Findings]:
+def _call(
+    until: float, name: str, *arguments: object, env: Mapping[str, str] | None = None
+) -> Findings:
+    left = until - time.monotonic()
+    if left < _LEAST_SECONDS:
+        return {"error": "the deadline came first", "lost": True}
+    return worker.call(name, *arguments, env=env, limit=min(_WORK_SECONDS, left))
+
+
+def _measure_allocators(options: argparse.Namespace, until: float) -> list[Findings]:
     """Let all modes run in turn, turn by turn: what disturbs one disturbs its neighbour too."""
     found = []
     modes = [("allocate", mode) for mode in allocators.MODES]
     modes += [("guarded", mode) for mode in allocators.GUARDED]
-    for turn in range(options.rounds or (1 if options.quick else 3)):
-        for name, mode in modes:
-            run = worker.call(name, mode, options.quick)
-            found.append({"turn": turn, "mode": mode, **run})
-            show_progress(f"{turn + 1} {mode}: {run.get('error', '') or run.get('workloads')}")
+    for turn in range(options.rounds):
+        for workload in allocators.WORKLOADS:
+            for name, mode in modes:
+                run = _call(until, name, mode, workload, options.quick)
+                found.append({"turn": turn, "mode": mode, "workload": workload, **run})
+                shown = run.get("error") or run.get("workloads")
+                show_progress(f"{turn + 1} {mode}, {workload}: {shown}")
     return found
 
 
-def _check_environment() -> Findings:
+def _check_environment(until: float) -> Findings:
+    limit = min(_PROBE_SECONDS, until - time.monotonic())
     # Without -P Python finds stepkit in the directory that it starts in, installed or not.
     command = [sys.executable, "-m", "stepkit", "check-environment", "--gpu", "required"]
-    done = process.run(command, limit=_PROBE_SECONDS)
-    late = f"took more than {_PROBE_SECONDS:g} s"
+    done = process.run(command, limit=limit)
+    late = f"took more than {limit:.0f} s"
     printed = late if done.code is None else done.output[-1000:]
     return {"seconds": round(done.usage.wall, 3), "code": done.code, "said": printed}
 

@@ -10,7 +10,6 @@ import tempfile
 import time
 import timeit
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,13 +37,6 @@ def _pool(mr: Any, size: int) -> Any:
     return mr.PoolMemoryResource(mr.CudaMemoryResource(), initial_pool_size=size)
 
 
-def overflow(gpu: Any, host: Any) -> Any:
-    """Return the guard's resource that takes from ``host`` what no longer fits into ``gpu``."""
-    from stepkit.kernel.gpu_memory.host_overflow import HostOverflow
-
-    return HostOverflow(gpu, host, lambda _: None).resource()
-
-
 _CUPY: Final[dict[str, Callable[[Any], Any]]] = {
     "cupy-raw": lambda _: None,
     "cupy-pool": lambda cuda: cuda.MemoryPool().malloc,
@@ -59,13 +51,12 @@ _RMM: Final[dict[str, Callable[[Any, int], Any]]] = {
     "rmm-pool+limit+statistics": lambda mr, size: mr.StatisticsResourceAdaptor(
         mr.LimitingResourceAdaptor(_pool(mr, size), size)
     ),
-    "rmm-pool+fallback": lambda mr, size: overflow(_pool(mr, size), mr.CudaMemoryResource()),
 }
 MODES: Final = (*_CUPY, *_RMM)
 
 
-def measure(mode: str, quick: str) -> dict[str, Any]:
-    """Time all workloads under one of :data:`MODES`, in a fresh process."""
+def measure(mode: str, workload: str, quick: str) -> dict[str, Any]:
+    """Time one of :data:`WORKLOADS` under one of :data:`MODES`, in a fresh process."""
     cupy = library("cupy")
     cupy.cuda.runtime.free(0)  # makes the context, which every allocator needs
     began = time.perf_counter()
@@ -78,7 +69,8 @@ def measure(mode: str, quick: str) -> dict[str, Any]:
         resource = _RMM[mode](library("rmm").mr, size)
         use(resource)
     cupy.cuda.runtime.deviceSynchronize()
-    found = {"setup_seconds": round(time.perf_counter() - began, 4), **_measure_workloads(quick)}
+    setup = round(time.perf_counter() - began, 4)
+    found = {"setup_seconds": setup, **_measure_workload(workload, quick)}
     if counts := getattr(resource, "allocation_counts", None):
         found["peak_bytes"] = int(counts.peak_bytes)
     return found
@@ -90,15 +82,15 @@ def use(resource: Any) -> None:
     library("cupy").cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
 
 
-def measure_guarded(name: str, quick: str) -> dict[str, Any]:
-    """Time all workloads under the guard, with the options ``name`` of :data:`GUARDED`."""
-    return run_guarded(GUARDED[name], lambda: _measure_workloads(quick))
+def measure_guarded(name: str, workload: str, quick: str) -> dict[str, Any]:
+    """Time one of :data:`WORKLOADS` under the guard, with options ``name`` of :data:`GUARDED`."""
+    return run_guarded(GUARDED[name], lambda: _measure_workload(workload, quick))
 
 
 def run_guarded(options: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Guard this process, set RMM up as single-cell notebooks do, and call ``work``.
 
-    Returns what ``work`` returns and what the guard logged.
+    Returns what ``work`` returns and what the guard logged (None in ``--rmm-mode off``).
     """
     from stepkit.gpu.memory import guard_request, read_guard_log
     from stepkit.gpu.step_options import GpuOptions
@@ -114,8 +106,25 @@ def run_guarded(options: Mapping[str, Any], work: Callable[[], dict[str, Any]]) 
         cupy.cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
         found = work()
         log = read_guard_log.read(report)
-    logged = {"active": log.active, "allocator": log.allocator, "warnings": log.warnings}
-    return {**found, "told": logged}
+    names = ("active", "allocator", "lowered", "warnings", "peak", "overflow")
+    logged = {name: getattr(log, name) for name in names}
+    return {**found, "guard_log": None if options.get("rmm_mode") == "off" else logged}
+
+
+def guard_problem(found: Mapping[str, Any], *, lowered: bool = False) -> str:
+    """Return why what was ``found`` under the guard does not count, empty if it does.
+
+    A guard that was not active or that chose another allocator measured something else; with
+    ``lowered`` it must have chosen one. Without a guard there is no problem.
+    """
+    log = found.get("guard_log")
+    if log is None:
+        return ""
+    if not log["active"]:
+        return "the guard was not active"
+    if log["lowered"] is not lowered:
+        return f"the guard served {log['allocator']}" + ("" if lowered else ", a lower rung")
+    return f"the guard warned: {log['warnings'][0]}" if log["warnings"] else ""
 
 
 def _allocate_fixed(cupy: Any, count: int) -> None:
@@ -154,25 +163,23 @@ WORKLOADS: Final[dict[str, tuple[str, Callable[[Any, int], None], int, float]]] 
 }
 
 
-def _measure_workloads(quick: str) -> dict[str, Any]:
-    """Time each workload under the allocator that is set: ``workloads`` by name, or its error.
+def _measure_workload(name: str, quick: str) -> dict[str, Any]:
+    """Time a workload under the allocator that is set: ``workloads`` by its name, or its error.
 
     Times are for each array, or for each turn of those that compute.
     """
     most, times = (1000, 3) if quick == "True" else (4000, 5)
     cupy = library("cupy")
+    _, work, longest, units = WORKLOADS[name]
+    count = min(longest, most)
 
-    def median_seconds(work: Callable[[Any, int], None], count: int) -> float:
-        def finish() -> None:
-            work(cupy, count)
-            cupy.cuda.runtime.deviceSynchronize()
+    def finish() -> None:
+        work(cupy, count)
+        cupy.cuda.runtime.deviceSynchronize()
 
+    def median_seconds() -> float:
         finish()  # compiles kernels, and lets pools grow
         return statistics.median(timeit.repeat(finish, number=1, repeat=times))
 
-    found: dict[str, Any] = {}
-    for name, (_, work, longest, units) in WORKLOADS.items():
-        count = min(longest, most)
-        done = attempt(partial(median_seconds, work, count))
-        found[name] = round(done["value"] * units / count, 3) if done["ok"] else done
-    return {"workloads": found}
+    done = attempt(median_seconds)
+    return {"workloads": {name: round(done["value"] * units / count, 3) if done["ok"] else done}}

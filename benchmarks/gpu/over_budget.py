@@ -6,7 +6,7 @@ from typing import Any, Final
 from benchmarks.gpu import allocators
 from benchmarks.gpu.worker import GIB, MIB, attempt, library
 
-KINDS: Final = ("pool", "pool-then-cuda", "pool-then-pinned", "spill")
+KINDS: Final = ("pool", "managed", "spill")
 ARRAYS: Final = 12  # of 256 MiB each
 BUDGET: Final = GIB
 GUARD: Final = {
@@ -21,17 +21,13 @@ _SUMMED: Final = 1 << 20  # elements of each array: float32 adds them without lo
 
 
 def run(kind: str) -> dict[str, Any]:
-    """Run the workload on a pool of one GiB, with ``kind`` for what no longer fits.
+    """Run the workload on a budget of one GiB, with ``kind`` for what no longer fits.
 
-    ``pool`` has nothing and must fail. Device memory stays below 5 GiB, pinned memory below 3.
+    ``pool`` has nothing and must fail, ``managed`` is managed memory that CUDA may move to the
+    host, ``spill`` moves the oldest array there. Device memory stays below 5 GiB.
     """
     mr, cupy = library("rmm").mr, library("cupy")
     cupy.cuda.runtime.free(0)
-    pool = mr.PoolMemoryResource(
-        mr.CudaMemoryResource(), initial_pool_size=BUDGET, maximum_pool_size=BUDGET
-    )
-    resource = pool = mr.LimitingResourceAdaptor(pool, BUDGET)
-    rungs: list[Any] = []
     alive: list[Any] = []
 
     def spill(_: int) -> bool:
@@ -42,24 +38,20 @@ def run(kind: str) -> dict[str, Any]:
                 return True
         return False
 
+    if kind == "managed":
+        managed = mr.PrefetchResourceAdaptor(mr.ManagedMemoryResource())
+        resource = mr.LimitingResourceAdaptor(managed, 7 * GIB // 2)
+    else:
+        pool = mr.PoolMemoryResource(
+            mr.CudaMemoryResource(), initial_pool_size=BUDGET, maximum_pool_size=BUDGET
+        )
+        resource = mr.LimitingResourceAdaptor(pool, BUDGET)
     if kind == "spill":
-        resource = mr.FailureCallbackResourceAdaptor(pool, spill)
-    elif kind != "pool":
-        if kind == "pool-then-cuda":
-            host = mr.LimitingResourceAdaptor(mr.CudaMemoryResource(), 4 * GIB)
-        else:
-            host = mr.LimitingResourceAdaptor(mr.PinnedHostMemoryResource(), 5 * GIB // 2)
-        rungs = [mr.StatisticsResourceAdaptor(rung) for rung in (pool, host)]
-        resource = allocators.overflow(*rungs)
+        resource = mr.FailureCallbackResourceAdaptor(resource, spill)
     allocators.use(resource)
     outcome = attempt(lambda: _fill_and_sum(alive))
     spilled = sum(array.nbytes for array in alive if not isinstance(array, cupy.ndarray))
-    return {
-        "outcome": outcome,
-        "arrays": len(alive),
-        "served_mib": [int(rung.allocation_counts.total_bytes) // MIB for rung in rungs],
-        "spilled_mib": spilled // MIB,
-    }
+    return {"outcome": outcome, "arrays": len(alive), "spilled_mib": spilled // MIB}
 
 
 def run_guarded() -> dict[str, Any]:
@@ -83,10 +75,9 @@ def _fill_and_sum(alive: list[Any]) -> bool:
 
 
 def run_on_host() -> dict[str, Any]:
-    """Do the same in small on the host's malloc, with RMM's own limits: it needs no GPU.
+    """Do the same in small on the host's malloc, with RMM's own limit: it needs no GPU.
 
-    Six blocks of half a MiB under a limit of one, with four more to fall back to, and then three
-    of two MiB, of which one is too many.
+    Two blocks of half a MiB fit under a limit of one MiB, and the third is one too many.
     """
     rmm = library("rmm")
     libc = ctypes.CDLL(None)
@@ -95,17 +86,15 @@ def run_on_host() -> dict[str, Any]:
     host = rmm.mr.CallbackMemoryResource(
         lambda size, _: libc.malloc(size), lambda pointer, _, __: libc.free(pointer)
     )
-    limited = [rmm.mr.LimitingResourceAdaptor(host, limit) for limit in (MIB, 4 * MIB)]
-    rungs = [rmm.mr.StatisticsResourceAdaptor(rung) for rung in limited]
-    counted = rmm.mr.StatisticsResourceAdaptor(allocators.overflow(*rungs))
-    blocks = [counted.allocate(MIB // 2) for _ in range(6)]
-    full = attempt(lambda: [counted.allocate(2 * MIB) for _ in range(3)])
+    limited = rmm.mr.LimitingResourceAdaptor(host, MIB)
+    counted = rmm.mr.StatisticsResourceAdaptor(limited)
+    blocks = [counted.allocate(MIB // 2) for _ in range(2)]
+    full = attempt(lambda: counted.allocate(MIB // 2))
     for block in blocks:
         counted.deallocate(block, MIB // 2)
     counts = counted.allocation_counts
     return {
         "rmm": rmm.__version__,
-        "served": [int(rung.allocation_counts.total_bytes) for rung in rungs],
         "peak_bytes": int(counts.peak_bytes),
         "bytes_left": int(counts.current_bytes),
         "full": full,

@@ -6,7 +6,8 @@ from typing import Any, Final
 from benchmarks import figures
 from benchmarks.figures import Result, Spread
 from benchmarks.gpu import over_budget
-from benchmarks.gpu.allocators import ALLOCATION_HEAVY, NOTEBOOKS_OWN, WORKLOADS
+from benchmarks.gpu.allocators import ALLOCATION_HEAVY, NOTEBOOKS_OWN, WORKLOADS, guard_problem
+from benchmarks.sampler import unwatched
 
 Findings = dict[str, Any]
 
@@ -29,8 +30,9 @@ def judge(found: Findings) -> Iterator[Result]:
     checks = [run["seconds"] for run in found.get("check_environment", ()) if run["code"] == 0]
     seconds = figures.spread(checks)
     yield figures.judge("check-environment", "<=", _CHECK_SECONDS, seconds, unit=" s")
-    share = found.get("sampler", {}).get("share_of_a_core")
-    cost = figures.spread([] if share is None else [100 * share])
+    sampler = found.get("sampler", {})
+    watched = "share_of_a_core" in sampler and not unwatched(sampler)
+    cost = figures.spread([100 * sampler["share_of_a_core"]] if watched else [])
     yield figures.judge("the sampler, of a core", "<=", _SAMPLER_PERCENT, cost, unit=" %")
     for kind, run in found.get("over_budget", {}).items():
         outcome = run.get("outcome", run)
@@ -54,7 +56,9 @@ def _times(runs: Sequence[Findings], mode: str, workload: str) -> dict[int, floa
     return {
         run["turn"]: run["workloads"][workload]
         for run in runs
-        if run["mode"] == mode and isinstance(run.get("workloads", {}).get(workload), float)
+        if run["mode"] == mode
+        and not guard_problem(run)
+        and isinstance(run.get("workloads", {}).get(workload), float)
     }
 
 
@@ -74,10 +78,10 @@ def lines(found: Findings) -> Iterator[str]:
     yield ""
     host = found["on_host"]
     if "error" in host:
-        yield f"the ladder on the host's memory did not run: {host['error'].splitlines()[0]}"
+        yield f"a limit on the host's memory did not run: {host['error'].splitlines()[0]}"
     else:
-        served = " and ".join(f"{size / 2**20:g}" for size in host["served"])
-        yield f"the ladder on the host's memory, RMM {host['rmm']}: {served} MiB from its two rungs"
+        peak = f"{host['peak_bytes'] / 2**20:g} MiB"
+        yield f"a limit of 1 MiB on the host's memory, RMM {host['rmm']}: {peak} were handed out"
     for section, show in (("allocators", _allocators), ("faults", _faults), ("nvml", _nvml)):
         if found.get(section):
             yield from ("", *show(found[section]))
@@ -98,9 +102,11 @@ def _allocators(runs: Sequence[Findings]) -> Iterator[str]:
     yield from figures.table(rows)
     yield from (f"  {name}: {what}" for name, (what, *_) in WORKLOADS.items())
     for run in runs:
-        wrong = [str(v["error"]) for v in run.get("workloads", {}).values() if isinstance(v, dict)]
-        for error in [run["error"]] if "error" in run else wrong[:1]:
-            yield f"  not counted: {run['mode']}, turn {run['turn'] + 1}: {error.splitlines()[0]}"
+        wrong = [v["error"] for v in run.get("workloads", {}).values() if isinstance(v, dict)]
+        error = run.get("error") or guard_problem(run) or (wrong[0] if wrong else "")
+        if error:
+            what = f"{run['mode']}, {run['workload']}, turn {run['turn'] + 1}"
+            yield f"  not counted: {what}: {error.splitlines()[0]}"
 
 
 def _faults(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -24,6 +24,9 @@ WORKERS: Final = {
     "allocate": "gpu.allocators:measure",
     "guarded": "gpu.allocators:measure_guarded",
     "guarded-over-budget": "gpu.over_budget:run_guarded",
+    "guarded-sum": "gpu_verify.guarded:add_up",
+    "guarded-no-device": "gpu_verify.guarded:find_no_device",
+    "guarded-large-pool": "gpu_verify.guarded:ask_for_too_large_a_pool",
     "over-budget": "gpu.over_budget:run",
     "on-host": "gpu.over_budget:run_on_host",
     "fault": "gpu.faults:provoke",
@@ -40,18 +43,20 @@ def call(
 ) -> dict[str, Any]:
     """Run a worker for at most ``limit`` seconds and return what it found.
 
-    ``env`` is added to the environment. A worker that dies or hangs gives an ``error``.
+    ``env`` is added to the environment. A worker that dies or hangs gives an ``error``, and is
+    ``lost``: it shows nothing about what it was to measure.
     """
     command = [sys.executable, "-m", "benchmarks.gpu.worker", name, *map(str, arguments)]
     done = process.run(command, env={**os.environ, **(env or {})}, limit=limit)
     if done.code is None:
-        return {"error": f"took more than {limit:g} s"}
+        return {"error": f"took more than {limit:g} s", "lost": True}
     try:
         found = json.loads(done.output.splitlines()[-1])
     except (IndexError, ValueError):
         found = None
     if not isinstance(found, dict):
-        found = {"error": f"ended with code {done.code}: {done.output[-_TAIL:].strip()}"}
+        tail = done.output[-_TAIL:].strip()
+        found = {"error": f"ended with code {done.code}: {tail}", "lost": True}
     return {**found, "process_seconds": round(done.usage.wall, 3)}
 
 

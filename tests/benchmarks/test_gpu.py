@@ -39,7 +39,8 @@ def findings(**found: Any) -> report.Findings:
 
 def run(mode: str, turn: int, mixed: float, **more: Any) -> dict[str, Any]:
     workloads = dict.fromkeys(("fixed", "mixed", "chain", "sort"), mixed)
-    return {"mode": mode, "turn": turn, "setup_seconds": 0.01, "workloads": workloads, **more}
+    found = {"mode": mode, "turn": turn, "workload": "all", "setup_seconds": 0.01}
+    return {**found, "workloads": workloads, **more}
 
 
 def verdicts(found: report.Findings) -> dict[str, tuple[str, str]]:
@@ -57,7 +58,7 @@ def test_without_a_gpu_it_says_why_and_writes_a_report(
 
     shown = capsys.readouterr().out
     assert "no GPU: there is no driver: " in shown
-    assert "1 and 4 MiB from its two rungs" in shown
+    assert "1 MiB were handed out" in shown
     found = json.loads(out.read_text())
     assert found["schema"] == "stepkit.gpu-benchmark/1"
     assert {target["verdict"] for target in found["targets"]} == {"not measured"}
@@ -71,11 +72,10 @@ def test_a_gpu_that_is_required_and_missing_is_exit_code_3(tmp_path: Path) -> No
 
 
 @needs_rmm
-def test_the_ladder_on_the_hosts_memory_serves_from_both_rungs_and_then_is_full() -> None:
+def test_a_limit_on_the_hosts_memory_is_kept() -> None:
     found = worker.call("on-host")
 
-    assert found["served"] == [MIB, 4 * MIB]
-    assert (found["peak_bytes"], found["bytes_left"]) == (5 * MIB, 2 * MIB)
+    assert (found["peak_bytes"], found["bytes_left"]) == (MIB, 0)
     assert not found["full"]["ok"]
     assert "MemoryError" in found["full"]["error"]
 
@@ -96,7 +96,11 @@ def test_a_fault_shows_the_error_that_rmm_hides(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_driver")
 @pytest.mark.parametrize(
     "call",
-    [("allocate", "rmm-pool", True), ("guarded", "guard respect", True), ("over-budget", "pool")],
+    [
+        ("allocate", "rmm-pool", "mixed", True),
+        ("guarded", "guard respect", "mixed", True),
+        ("over-budget", "pool"),
+    ],
     ids=lambda call: call[0],
 )
 def test_a_worker_without_a_gpu_returns_its_error(call: tuple[object, ...]) -> None:
@@ -110,7 +114,10 @@ def test_a_worker_that_dies_or_hangs_is_reported() -> None:
     assert died.startswith("ended with code 1: ")
     assert died.endswith("KeyError: 'none'")
 
-    assert worker.call("on-host", limit=0.001) == {"error": "took more than 0.001 s"}
+    assert worker.call("on-host", limit=0.001) == {
+        "error": "took more than 0.001 s",
+        "lost": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_ratios_of_allocators_are_judged_turn_by_turn() -> None:
             run("rmm-cuda", 1, 240.0),  # busy, for both
             run("rmm-pool", 1, 20.0),
             run("rmm-cuda", 2, 130.0),
-            {"mode": "rmm-pool", "turn": 2, "error": "took more than 120 s"},
+            {"mode": "rmm-pool", "turn": 2, "workload": "mixed", "error": "took more than 120 s"},
             run("guard pool", 0, 40.0),
         ]
     )
@@ -162,6 +169,38 @@ def test_ratios_of_allocators_are_judged_turn_by_turn() -> None:
     assert judged["the guard, beside none"] == ("-", "not measured")
 
 
+@pytest.mark.parametrize(
+    "log",
+    [
+        {"active": False, "lowered": False, "allocator": "unknown", "warnings": []},
+        {"active": True, "lowered": True, "allocator": "plain CUDA", "warnings": []},
+        {"active": True, "lowered": False, "allocator": "pool", "warnings": ["it failed"]},
+    ],
+    ids=["inactive", "lowered", "warned"],
+)
+def test_a_guard_that_served_something_else_is_not_counted(log: dict[str, Any]) -> None:
+    runs = [run("rmm-cuda", 0, 100.0), run("guard pool", 0, 5.0, guard_log=log)]
+
+    judged = verdicts(findings(allocators=runs))
+
+    name = "--rmm-mode pool, beside the notebooks' own setting"
+    assert judged[name] == ("-", "not measured")
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"samples": 30, "errors": [], "peak_bytes_used": 0},
+        {"samples": 30, "errors": ["NVML is lost"], "peak_bytes_used": 1},
+    ],
+    ids=["nothing", "errors"],
+)
+def test_a_sampler_that_did_not_watch_a_gpu_has_no_cost(seen: dict[str, Any]) -> None:
+    judged = verdicts(findings(sampler={"share_of_a_core": 0.001, **seen}))
+
+    assert judged["the sampler, of a core"] == ("-", "not measured")
+
+
 def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum() -> None:
     right = {"outcome": {"ok": True, "value": True}}
     full = {"outcome": {"ok": False, "error": "builtins.MemoryError: std::bad_alloc\nat x"}}
@@ -169,7 +208,7 @@ def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum(
     runs = {
         "pool": full,
         "spill": right,
-        "pool-then-cuda": full,
+        "managed": full,
         "guard": wrong,
         "x": {"error": "died"},
     }
@@ -179,7 +218,7 @@ def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum(
     assert {text.split(": ")[1]: found for text, found in judged.items() if "budget" in text} == {
         "pool": ("builtins.MemoryError: std::bad_alloc", "reached"),
         "spill": ("the right sum", "reached"),
-        "pool-then-cuda": ("builtins.MemoryError: std::bad_alloc", "not reached"),
+        "managed": ("builtins.MemoryError: std::bad_alloc", "not reached"),
         "guard": ("a wrong sum", "not reached"),
         "x": ("died", "not reached"),
     }
@@ -192,7 +231,8 @@ def test_over_budget_the_plain_pool_must_fail_and_the_others_find_the_right_sum(
 def test_a_check_that_failed_is_no_measurement_of_its_time() -> None:
     checks = [{"seconds": 0.1, "code": 2}, {"seconds": 6.5, "code": 0}]
 
-    judged = verdicts(findings(check_environment=checks, sampler={"share_of_a_core": 0.004}))
+    sampler = {"share_of_a_core": 0.004, "samples": 30, "errors": [], "peak_bytes_used": 1}
+    judged = verdicts(findings(check_environment=checks, sampler=sampler))
 
     assert judged["check-environment"] == ("6.5 s", "not reached")
     assert judged["the sampler, of a core"] == ("0.4 %", "reached")
@@ -207,7 +247,7 @@ def test_tables_show_each_allocator_beside_the_notebooks_own_and_what_failed() -
         allocators=[
             run("rmm-cuda", 0, 100.0),
             run("rmm-pool", 0, 4.0),
-            {"mode": "rmm-arena", "turn": 0, "error": "took more than 120 s"},
+            {"mode": "rmm-arena", "turn": 0, "workload": "sort", "error": "took more than 120 s"},
         ],
         faults={"fork": {"array": {"ok": False, "error": "cudaErrorInitializationError: no"}}},
         nvml={"memory": {"ok": True, "median_us": 3.0, "max_us": 9.0}, "power": {"ok": False}},
@@ -219,7 +259,7 @@ def test_tables_show_each_allocator_beside_the_notebooks_own_and_what_failed() -
     assert "GPU, 80 GiB, compute capability 9.0, CUDA 13000 (driver)" in shown
     row = next(line for line in shown.splitlines() if line.startswith("  rmm-pool"))
     assert row.split() == ["rmm-pool", "0.01", *["4", "25"] * 4]
-    assert "not counted: rmm-arena, turn 1: took more than 120 s" in shown
+    assert "not counted: rmm-arena, sort, turn 1: took more than 120 s" in shown
     assert "array: cudaErrorInitializationError: no" in shown
 
 
@@ -242,13 +282,36 @@ def test_all_sections_are_measured_and_a_mode_of_each_kind_is_run(
     )
 
     modes = [what[1] for what in asked if what[0] in {"allocate", "guarded"}]
-    assert modes == [*allocators.MODES, *allocators.GUARDED]
+    assert modes == [*allocators.MODES, *allocators.GUARDED] * len(allocators.WORKLOADS)
     assert [what[1] for what in asked if what[0] == "fault"] == list(faults.FAULTS)
     assert ("guarded-over-budget",) in asked
     assert {what[0] for what in asked} <= worker.WORKERS.keys()
 
 
+def test_after_the_deadline_nothing_is_begun_and_the_record_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def call(what: str, *_: object, **__: object) -> dict[str, Any]:
+        begun.append(what)
+        return {"error": "played"}
+
+    monkeypatch.setattr(worker, "call", call)
+    monkeypatch.setattr(faults, "find_obstacle", lambda _: "")
+    monkeypatch.setattr(report, "lines", lambda _: [])
+    out = tmp_path / "r.json"
+
+    assert command.main(["--sections=faults,allocators", "--deadline=1", f"--out={out}"]) == 0
+
+    assert begun == ["probe", "on-host"]
+    found = json.loads(out.read_text())
+    assert len(found["allocators"]) == 4 * (len(allocators.MODES) + len(allocators.GUARDED))
+    assert {run["error"] for run in found["allocators"]} == {"the deadline came first"}
+    assert found["faults"].keys() == faults.FAULTS.keys()
+
+
 def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--sections", "allocators,fault"])
-    assert "no section 'fault': allocators, over-budget" in capsys.readouterr().err
+    assert "no section 'fault': check-environment, over-budget" in capsys.readouterr().err

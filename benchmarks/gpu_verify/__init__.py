@@ -1,0 +1,1 @@
+"""Prove the GPU side of stepkit on one NVIDIA GPU, one check at a time, before a deadline."""
