@@ -120,13 +120,20 @@ class GpuSession:
         return self._sampler.latest() if self._sampler else {"rss": None, "gpus": []}
 
     def require(self) -> None:
-        """Wait until the check of a required GPU ends. Raises :class:`StepError` if it failed."""
-        if self._options.gpu == "required":
-            try:
-                self.check.require()
-            except StepError as error:
-                logger.info("verdict: %s", error)
-                raise
+        """Wait until the check of the GPU ends, if there is one.
+
+        It takes memory of the GPU itself, so that the samples of the notebook begin after it.
+        Raises :class:`StepError` if a required GPU cannot be used.
+        """
+        if self._options.gpu not in {"required", "optional"}:
+            return
+        try:
+            self.check.require()
+        except StepError as error:
+            logger.info("verdict: %s", error)
+            raise
+        if self._sampler:
+            self._sampler.begin_anew()
 
     def judge(self, execution: Execution) -> Verdict:
         """Stop sampling and judge the run. An error that the GPU caused is explained."""

@@ -39,7 +39,8 @@ def test_two_gpus_at_the_same_time_count_both() -> None:
 
 @pytest.mark.parametrize("unknown", ["energy", "gpu_idle"])
 def test_what_is_unknown_of_one_notebook_is_unknown_of_the_run(unknown: str) -> None:
-    found: Any = gpu_use.of_run([held(0, 1), held(HOUR, 1, **{unknown: None})])
+    values: dict[str, Any] = {unknown: None}
+    found: Any = gpu_use.of_run([held(0, 1), held(HOUR, 1, **values)])
 
     assert found[unknown] is None
     assert found["gpu_hours"] == 2

@@ -65,11 +65,14 @@ class ConcurrentCheck:
             self._done.wait()
 
     def require(self) -> None:
-        """Wait for the end of the check. Raises :class:`StepError` when the GPU cannot be used.
+        """Wait for the end of the check.
 
-        An error of the check itself is raised as it is: it shows nothing about the GPU.
+        If the GPU is required, raises :class:`StepError` when it cannot be used, and an error of
+        the check itself as it is: it shows nothing about the GPU.
         """
         self._done.wait()
+        if self._need != "required":
+            return
         if self._failure:
             raise self._failure
         if self._diagnosis and self._diagnosis.trouble:

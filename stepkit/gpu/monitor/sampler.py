@@ -50,9 +50,13 @@ class Sampler:
         self._interval = interval
         self._visible: str | None = None
         self._limit = limit
+        self._rows = rows
         self._recorder = Recorder(rows)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._anew = threading.Event()
+        self._began_anew = threading.Event()
         self._thread: threading.Thread | None = None
         self._started = time.monotonic()
         self._session: NvmlSession | None = None
@@ -95,9 +99,23 @@ class Sampler:
         self._followed = pid
         self._follows.set()
 
+    def begin_anew(self) -> None:
+        """Forget all samples but one that is taken now: what came before is not the notebook's.
+
+        If the driver does not answer within the ``limit``, the samples so far are kept.
+        """
+        if self._thread is None:
+            return
+        self._anew.set()
+        self._wake.set()
+        self._began_anew.wait(self._limit)
+        with self._lock:
+            self._anew.clear()
+
     def end(self) -> None:
         """Take a last sample of everything, then stop; a second call does nothing."""
         self._stop.set()
+        self._wake.set()
         self._follows.set()
         if self._thread is None:
             return
@@ -154,7 +172,7 @@ class Sampler:
         except Exception as error:  # noqa: BLE001 - no error of sampling may end a run
             self._note(f"no GPU can be watched: {error!r}")
         due, cost = time.monotonic(), 0.0
-        while not self._stop.wait(max(due - time.monotonic(), 0)):
+        while not self._stopped(due):
             cost = 0.8 * cost + 0.2 * self._sample()
             due = max(due + self._pause(cost), time.monotonic())
         self._slow_at = -_SLOW_SECONDS
@@ -163,6 +181,12 @@ class Sampler:
             self._tree.close()
         if self._session:
             self._session.close()
+
+    def _stopped(self, due: float) -> bool:
+        """Wait until ``due`` or until a sample is asked for; return whether sampling ends."""
+        self._wake.wait(max(due - time.monotonic(), 0))
+        self._wake.clear()
+        return self._stop.is_set()
 
     def _pause(self, cost: float) -> float:
         """Return the seconds between samples that cost so many CPU seconds each."""
@@ -195,14 +219,17 @@ class Sampler:
         return after - before
 
     def _take(self) -> None:
-        now = time.monotonic()
-        slow = now - self._slow_at >= _SLOW_SECONDS
+        now, anew = time.monotonic(), self._anew.is_set()
+        slow = anew or now - self._slow_at >= _SLOW_SECONDS
         values = self._process_values(cpu=slow)
         pids = self._tree.pids if self._tree else ()
         if self._session:
             for number, of_device in enumerate(self._session.read(slow=slow, pids=pids)):
                 values |= {f"gpu{number}.{name}": value for name, value in of_device.items()}
         with self._lock:
+            if anew and self._anew.is_set():
+                self._recorder = Recorder(self._rows)
+                self._began_anew.set()
             self._recorder.add(now, values)
             self._values = values
         if slow:

@@ -152,6 +152,37 @@ def test_a_driver_that_hangs_does_not_keep_the_run_from_ending(fake: FakeDriver)
     assert timeline.summary(made).devices[0].memory_peak == 700 * MIB
 
 
+def test_samples_begin_anew_with_what_is_in_use_then(fake: FakeDriver) -> None:
+    fake.set(gpu0_used=900, gpu0_energy=1000)
+    with Sampler(0.01) as sampler:
+        until(lambda: sampler.timeline().samples > 2)
+        fake.set(gpu0_used=100, gpu0_energy=5000)
+        sampler.begin_anew()
+        fake.set(gpu0_used=300, gpu0_energy=7000)
+        more_samples(sampler)
+    made = sampler.timeline()
+    (device,) = timeline.summary(made).devices
+
+    assert (device.memory_baseline, device.memory_peak) == (100 * MIB, 300 * MIB)
+    assert device.energy == 2
+    assert made.of_device(0, "memory_used")[0] == 100 * MIB
+
+
+def test_samples_are_kept_where_the_driver_hangs_when_they_shall_begin_anew(
+    fake: FakeDriver,
+) -> None:
+    fake.set(gpu0_used=700)
+    with Sampler(0.01, limit=0.05) as sampler:
+        until(lambda: sampler.timeline().samples > 2)
+        fake.set(hang=1, gpu0_used=100)
+        sampler.begin_anew()
+        fake.set(hang=0)
+        more_samples(sampler)
+    (device,) = timeline.summary(sampler.timeline()).devices
+
+    assert device.memory_baseline == 700 * MIB
+
+
 def test_a_driver_that_hangs_from_the_start_leaves_a_timeline_without_rows(
     fake: FakeDriver,
 ) -> None:
