@@ -52,8 +52,11 @@ class CellRun:
     cells of the executed notebook, ``title`` its telling line: see
     :func:`stepkit.notebook.cell_title.title`. ``began`` and ``seconds`` count from the start of
     the run and of the cell. ``gpu_peak``, ``gpu_change`` (by how much the GPU memory in use grew)
-    and ``rss_peak`` are bytes, None when they were not sampled. ``tolerance`` is the reason why a
-    tolerated error was declared so, ``error`` what shows why the cell failed or was stopped.
+    and ``rss_peak`` are bytes, ``energy`` is the joules that the GPUs used, ``gpu_idle`` the share
+    of the samples in which a GPU had nothing to do: None when they were not sampled.
+    ``tolerance`` is the reason why a tolerated error was declared so, ``error`` what shows why the
+    cell failed or was stopped.
+    ``cpu_fallback`` is None for a cell that called neither cudf.pandas nor cuml.accel.
     """
 
     number: int
@@ -68,6 +71,8 @@ class CellRun:
     gpu_change: int | None = None
     rss_peak: int | None = None
     tolerance: str = ""
+    energy: float | None = None
+    gpu_idle: float | None = None
     error: Evidence | None = None
 
     @property

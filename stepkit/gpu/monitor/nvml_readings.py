@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import Any, Final
 
 from stepkit.system import nvml
@@ -41,10 +42,12 @@ class NvmlSession:
 
     Quantities: ``memory_used`` (bytes, with the driver's own), ``utilisation`` and
     ``memory_utilisation`` (percent of the driver's last period, 1/6 to 1 s), ``power`` (W),
-    ``sm_clock`` (MHz), ``clock_reasons`` (bits); and those that cost more or change slowly:
-    ``temperature`` (degrees C), ``energy`` (J since the driver was loaded), ``ecc_uncorrected``
-    (since the driver was loaded), ``retired`` (memory rows or pages taken out of use),
-    ``process_memory`` (bytes that certain processes hold).
+    ``sm_clock`` (MHz), ``clock_reasons`` (bits), ``idle`` (1 while ``utilisation`` is 0, else 0),
+    ``energy`` (J since the driver was loaded) or, from a driver without that counter,
+    ``power_energy`` (J since the first reading, the sum of power over time); and those that cost
+    more or change slowly: ``temperature`` (degrees C), ``ecc_uncorrected`` (since the driver was
+    loaded), ``retired`` (memory rows or pages taken out of use), ``process_memory`` (bytes that
+    certain processes hold).
 
     ``wanted`` chooses among the GPUs that the driver shows. No method raises: ``errors`` holds each
     error once. Without NVML there are no ``devices``.
@@ -126,6 +129,8 @@ class _Source:
         self._names = [name for names in (*self._fast, *self._slow) for name in names]
         self._lists_processes = True
         self._found_ours = False
+        self._power: tuple[float, float] | None = None  # when it was read last, and watts
+        self._joules = 0.0
 
     def read(self, *, slow: bool, pids: Collection[int]) -> tuple[Values, list[str]]:
         values: dict[str, float | None] = dict.fromkeys(self._names)
@@ -137,9 +142,23 @@ class _Source:
                     del queries[names]
                 elif answer:
                     values.update(zip(names, answer, strict=True))
+        busy = values["utilisation"]
+        values["idle"] = None if busy is None else float(busy == 0)
+        if ("energy",) not in self._fast:
+            values["power_energy"] = self._power_energy(values["power"])
         if slow and pids:
             values["process_memory"] = self._process_memory(pids, errors)
         return values, errors
+
+    def _power_energy(self, power: float | None) -> float | None:
+        """Add up power, which is taken to change evenly between two readings that are known."""
+        if power is None:
+            return None
+        now = monotonic()
+        then, before = self._power or (now, power)
+        self._power = now, power
+        self._joules += (power + before) / 2 * (now - then)
+        return self._joules
 
     @staticmethod
     def _ask(query: _Query, errors: list[str]) -> tuple[float, ...] | None:
@@ -169,7 +188,8 @@ class _Source:
             return None
         ours = [process.usedGpuMemory for process in listed if process.pid in pids]
         self._found_ours = self._found_ours or bool(ours)
-        if not self._found_ours or None in ours:
+        # A process that is listed has a context, which takes memory: 0 means "not known".
+        if not self._found_ours or not all(ours):
             return None
         return float(sum(ours))
 
@@ -201,10 +221,10 @@ def _queries(handle: Any) -> tuple[_Queries, _Queries]:
         ("power",): lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,  # from mW
         ("sm_clock",): lambda: int(pynvml.nvmlDeviceGetClockInfo(handle, clock)),
         ("clock_reasons",): lambda: _clock_reasons(handle),
+        ("energy",): lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,  # from mJ
     }
     slow: _Queries = {
         ("temperature",): lambda: int(pynvml.nvmlDeviceGetTemperature(handle, sensor)),
-        ("energy",): lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,  # from mJ
         ("ecc_uncorrected",): lambda: int(pynvml.nvmlDeviceGetTotalEccErrors(handle, *ecc)),
         ("retired",): lambda: _retired(handle),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stepkit.gpu.monitor.timeline import Column, Extent
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _GAP: Final = math.nan  # what an array of numbers holds in place of None
 _BITS: Final = "clock_reasons"  # a quantity of this name is a set of bits
+_SHARE: Final = "idle"  # and of this one, a row holds the mean
 
 
 @dataclass
@@ -41,7 +43,8 @@ class Recorder:
     """Rows of quantities, at most ``most`` of them.
 
     When there are more, each two rows become one that keeps the higher value of each quantity, and
-    later samples share rows in the same way. No peak is lost, only its exact time.
+    later samples share rows in the same way. No peak is lost, only its exact time. Of ``idle``, a
+    row keeps the mean.
     """
 
     def __init__(self, most: int) -> None:
@@ -95,7 +98,11 @@ class Recorder:
         column = self._columns.get(name)
         if column is None:
             column = self._columns[name] = array("d", [_GAP]) * len(self._seconds)
-        column[-1] = _join(name, column[-1], value)
+        if name.endswith(_SHARE):
+            samples = self._in_row or self.stride
+            column[-1] = value if samples == 1 else _mean(column[-1], value, 1 / samples)
+        else:
+            column[-1] = _join(name, column[-1], value)
         running = self._running.get(name)
         if running is None:
             running = self._running[name] = _Running(value, value, value)
@@ -105,8 +112,16 @@ class Recorder:
         self._seconds = self._seconds[1::2]
         for name, column in self._columns.items():
             pairs = zip(column[::2], column[1::2], strict=True)
-            self._columns[name] = array("d", [_join(name, *pair) for pair in pairs])
+            join = _mean if name.endswith(_SHARE) else partial(_join, name)
+            self._columns[name] = array("d", [join(*pair) for pair in pairs])
         self.stride *= 2
+
+
+def _mean(one: float, other: float, weight: float = 0.5) -> float:
+    """Return the mean of two numbers, in which the ``other`` has the ``weight``."""
+    if math.isnan(one) or math.isnan(other):
+        return other if math.isnan(one) else one
+    return one + (other - one) * weight
 
 
 def _join(name: str, one: float, other: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stepkit.gpu.monitor.nvml_readings import reason_words
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class DeviceSummary:
     """One GPU during a run; None means unknown.
 
-    ``index`` is NVML's. Memory is in bytes: in total, in use at the first sample, the most in use,
+    ``index`` is NVML's. Memory is in bytes: in total, in use before the notebook, the most in use,
     and the most that the notebook's own processes held, if the driver knows them. Utilisation is in
     percent, power in watts, energy in joules, temperature in degrees Celsius, the clock in MHz.
+    ``energy_source`` is ``counter`` for the driver's own, ``power`` for the sum of power over time.
+    ``idle`` is the share of the time in which the GPU had nothing to do, from 0 to 1.
     ``clock_reasons`` say why clocks were lower than they could be, at any time.
     ``ecc_uncorrected`` and ``retired`` (memory rows or pages) count only those of this run.
     """
@@ -40,6 +42,8 @@ class DeviceSummary:
     power_mean: float | None
     power_max: float | None
     energy: float | None
+    energy_source: Literal["counter", "power"] | None
+    idle: float | None
     temperature_max: float | None
     sm_clock_max: float | None
     clock_reasons: tuple[str, ...]
@@ -100,7 +104,8 @@ def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSu
         if name.startswith(prefix)
     }
     memory, power = found.get("memory_used"), found.get("power")
-    utilisation, energy = found.get("utilisation"), found.get("energy")
+    utilisation, idle, counter = (found.get(n) for n in ("utilisation", "idle", "energy"))
+    energy = counter or found.get("power_energy")
     return DeviceSummary(
         index=device.index,
         name=device.name,
@@ -119,6 +124,8 @@ def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSu
         power_mean=_mean(power),
         power_max=_most(power),
         energy=round(max(energy.last - energy.first, 0), 1) if energy else None,
+        energy_source=("counter" if counter else "power") if energy else None,
+        idle=round(idle.mean, 4) if idle else None,
         temperature_max=_most(found.get("temperature")),
         sm_clock_max=_most(found.get("sm_clock")),
         clock_reasons=reason_words(_highest(found.get("clock_reasons")) or 0),

@@ -67,7 +67,7 @@ class Timeline:
 
     ``seconds`` ascend and count from the start of the run; earlier ones are negative. A row covers
     the time since the previous row, and holds the highest value of each quantity (of clock reasons,
-    all).
+    all; of ``idle``, the mean).
     ``columns`` has a column of the same length for each quantity, None in its gaps:
     ``cpu_seconds``, ``rss`` (bytes), ``processes``, and ``gpuN.QUANTITY`` for the N-th of
     ``devices`` with the quantities and units of

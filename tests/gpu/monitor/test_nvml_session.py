@@ -8,6 +8,7 @@ import nvml
 import pytest
 from nvml import FakeDriver
 
+from stepkit.gpu.monitor import nvml_readings
 from stepkit.gpu.monitor.nvml_readings import NvmlSession, reason_words
 from stepkit.system import nvml as system_nvml
 
@@ -84,6 +85,7 @@ def test_a_session_reads_the_values_of_a_gpu_in_base_units(
         "power": 312.5,
         "sm_clock": 1755,
         "clock_reasons": 0x40,
+        "idle": 0,
         "temperature": 55,
         "energy": 9.001,
         "ecc_uncorrected": 2,
@@ -95,7 +97,7 @@ def test_costly_queries_are_made_only_when_wanted(session: NvmlSession) -> None:
     (values,) = session.read(slow=False)
 
     assert values["memory_used"] == 2**30
-    assert {values[name] for name in ("temperature", "energy", "retired")} == {None}
+    assert {values[name] for name in ("temperature", "retired")} == {None}
 
 
 def test_an_old_driver_is_queried_by_the_older_names_of_functions(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_an_old_driver_is_queried_by_the_older_names_of_functions(tmp_path: Path
 
     assert values["clock_reasons"] == 8
     assert values["retired"] == 4  # two for each cause
-    assert values["energy"] is None
+    assert (values["energy"], values["power_energy"]) == (None, 0)
     assert values["process_memory"] is None
     assert events == []
     assert session.errors == []
@@ -134,12 +136,39 @@ def test_memory_of_processes_is_unknown_until_the_driver_names_one_of_ours(
     (foreign,) = session.read(slow=True, pids={1234})
     fake.set(gpu0_pid=1234)
     (ours,) = session.read(slow=True, pids={1234})
+    fake.set(gpu0_pidused=0)  # as a driver says of a process in another container
+    (hidden,) = session.read(slow=True, pids={1234})
     fake.set(gpu0_pid=0)
     (gone,) = session.read(slow=True, pids={1234})
 
     assert foreign["process_memory"] is None
     assert ours["process_memory"] == 300 * 2**20
+    assert hidden["process_memory"] is None
     assert gone["process_memory"] == 0
+
+
+def test_power_is_added_up_where_the_driver_does_not_count_energy(
+    fake: FakeDriver, session: NvmlSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([10.0, 12.0, 13.0])
+    monkeypatch.setattr(nvml_readings, "monotonic", lambda: next(seconds))
+    found = []
+    for power in ({"gpu0_power": 100_000}, {"gpu0_power": 300_000}, {"gpu0_power_error": 15}):
+        fake.set(gpu0_energy_error=3, **power)
+        found.append(session.read(slow=False)[0]["power_energy"])
+    fake.set(gpu0_power_error=0)
+    found.append(session.read(slow=False)[0]["power_energy"])
+
+    assert found == [0, 400, None, 700]
+
+
+def test_a_gpu_is_idle_while_its_utilisation_is_0(fake: FakeDriver, session: NvmlSession) -> None:
+    found = []
+    for values in ({"gpu0_utilisation": 1}, {"gpu0_utilisation": 0}, {"gpu0_utilisation_error": 3}):
+        fake.set(**values)
+        found.append(session.read(slow=False)[0]["idle"])
+
+    assert found == [0, 1, None]
 
 
 def test_a_critical_error_is_returned_once(fake: FakeDriver, session: NvmlSession) -> None:

@@ -71,6 +71,19 @@ def test_thinning_bounds_the_rows_and_keeps_every_peak(values: list[int | None],
         assert (made.extents["rss"].first, made.extents["rss"].last) == (known[0], known[-1])
 
 
+@given(st.lists(st.booleans(), min_size=1, max_size=300), st.integers(2, 20))
+def test_thinning_keeps_the_share_of_idle_samples(busy: list[bool], most: int) -> None:
+    made = recorded([{"gpu0.idle": float(not each)} for each in busy], most=most)
+    last = len(busy) % made.stride or made.stride
+    counts = [*[made.stride] * (len(made.seconds) - 1), last]
+
+    total = sum(
+        (share or 0) * count for share, count in zip(made.of_device(0, "idle"), counts, strict=True)
+    )
+
+    assert total == pytest.approx(busy.count(False))
+
+
 @given(st.data())
 def test_a_window_finds_its_peak_however_many_rows_are_thinned_out(data: st.DataObject) -> None:
     length = data.draw(st.integers(1, 200))
@@ -160,6 +173,7 @@ def test_a_summary_holds_what_a_gpu_did_and_none_for_unknown_values(full: Timeli
     assert device.memory_peak == 5 * GIB
     assert (device.utilisation_mean, device.utilisation_max) == (43.5, 44)
     assert (device.energy, device.power_mean, device.temperature_max) == (1002, None, None)
+    assert (device.energy_source, device.idle) == ("counter", None)
     assert device.clock_reasons == ("hardware thermal slowdown",)
     assert (device.ecc_uncorrected, device.retired) == (2, None)
     assert device.xids == (79,)
@@ -167,6 +181,15 @@ def test_a_summary_holds_what_a_gpu_did_and_none_for_unknown_values(full: Timeli
     assert (found.samples, found.seconds, found.longest_pause) == (5, 4, 1)
     assert found.errors == ("GPU 0: GPU is lost",)
     assert json.loads(json.dumps(asdict(found)))["own_cpu_seconds"] == 0.0123
+
+
+def test_a_summary_says_where_energy_comes_from_and_how_long_a_gpu_was_idle() -> None:
+    rows = [{"gpu0.power_energy": 40.0 * n, "gpu0.idle": float(n < 2)} for n in range(5)]
+    (device,) = timeline.summary(recorded(rows)).devices
+    (other,) = timeline.summary(recorded([{"gpu0.power": 1}])).devices
+
+    assert (device.energy, device.energy_source, device.idle) == (160, "power", 0.25)
+    assert (other.energy, other.energy_source, other.idle) == (None, None, None)
 
 
 def test_an_empty_run_has_a_summary() -> None:
