@@ -40,6 +40,7 @@ class Reason(StrEnum):
     ARTIFACT_MISSING = "artifact-missing"
     TASK_FAILED = "task-failed"
     REGRESSION = "regression"
+    FLAKY = "flaky"
 
     KERNEL_HUNG = "kernel-hung"
     GPU_OUT_OF_MEMORY = "gpu-out-of-memory"

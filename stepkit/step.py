@@ -12,8 +12,8 @@ from stepkit.errors import Evidence, Place, Reason
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
-Ending = Literal["succeeded", "tolerated", "failed", "cancelled", "reused"]  # of a command
+Status = Literal["succeeded", "tolerated", "flaky", "failed", "cancelled"]
+Ending = Literal["succeeded", "tolerated", "flaky", "failed", "cancelled", "reused"]  # of a command
 Section = Literal[
     "", "notebook", "notebooks", "tests", "workspace", "environment", "checkout", "datasets",
     "page", "artifacts", "published",

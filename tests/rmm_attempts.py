@@ -1,7 +1,7 @@
 """Run a piece of code under the guard as a notebook is run: lower on the ladder each time."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from guarded import Done, guarded
 from stepkit.errors import UserCodeError
 from stepkit.gpu.health import remedies
 from stepkit.gpu.memory import guard_request
-from stepkit.gpu.memory.attempt_files import Attempt, Status
-from stepkit.gpu.memory.oom_retry import Rung
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.attempts import Attempt, Rung
 from stepkit.notebook.verdict import CellRun
+from stepkit.step import Status
 
 _SIZES = ("mode", "initial", "maximum", "release_threshold", "overflow")
 
@@ -46,13 +46,13 @@ def last(done: Done) -> Any:
 
 def attempting(
     directory: Path, options: GpuOptions, code: str, served: list[str], **how: Any
-) -> Callable[[Rung], Outputs]:
+) -> Callable[[Rung, Sequence[Attempt]], Outputs]:
     """Return an attempt that runs ``code`` under the guard, and fails as a notebook would.
 
     Each attempt appends the allocator that served to ``served``.
     """
 
-    def attempt(rung: Rung) -> Outputs:
+    def attempt(rung: Rung, _: Sequence[Attempt]) -> Outputs:
         asked = guard_request.settings(replace(options, **rung.changes), directory / "guard.jsonl")
         asked.report.unlink(missing_ok=True)
         done = guarded(directory, code, **{n: getattr(asked, n) for n in _SIZES}, **how)

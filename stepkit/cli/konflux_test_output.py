@@ -8,6 +8,7 @@ Its form is that of Konflux' ADR 30, "Tekton Results Naming Convention": one JSO
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,11 +29,14 @@ _MOST_NOTE: Final = 100  # characters
 def spell(result: StepResult, secrets: Collection[str]) -> str:
     """Return the object for ``result``, whose output of that name has the numbers, if it has one.
 
-    A failure is what the step tested and found bad, an error is why it could not test.
+    A failure is what the step tested and found bad, an error is why it could not test. A flaky
+    notebook is a warning, though each of its cells passed in the end.
     """
     checks = result.outputs.get(NAME)
     if not isinstance(checks, Checks):
         checks = Checks()
+    elif "flaky" in {result.status, (result.reused or {}).get("status")}:
+        checks = replace(checks, warnings=max(checks.warnings, 1))
     ended = datetime.fromisoformat(result.started) + timedelta(seconds=result.seconds)
     said = " ".join(redact(result.message, secrets).split())
     document = {

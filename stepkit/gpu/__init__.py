@@ -6,7 +6,3 @@ CUDA's errors; :mod:`~stepkit.gpu.memory` configures RMM's guard inside the kern
 :mod:`~stepkit.gpu.monitor` samples what the GPU does. Nothing here initialises CUDA in stepkit's
 own process: that would take GPU memory, and CUDA does not work after a fork.
 """
-
-from typing import Final
-
-TIMELINE: Final = ".timeline.json.gz"  # suffix of the file of samples

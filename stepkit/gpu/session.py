@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import Reason, StepError
-from stepkit.gpu import TIMELINE
 from stepkit.gpu.memory import guard_request, read_guard_log
-from stepkit.gpu.memory.attempt_files import Attempt
 from stepkit.notebook import kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
+from stepkit.notebook.attempt_files import TIMELINE
+from stepkit.notebook.attempts import Attempt
 from stepkit.notebook.verdict import Execution
 from stepkit.options import DETAIL
 from stepkit.system import atomic_files
@@ -120,27 +120,20 @@ class GpuSession:
         return self._sampler.latest() if self._sampler else {"rss": None, "gpus": []}
 
     def require(self) -> None:
-        """Wait until the check of the GPU ends, if there is one.
-
-        It takes memory of the GPU itself, so that the samples of the notebook begin after it.
-        Raises :class:`StepError` if a required GPU cannot be used.
-        """
-        if self._options.gpu not in {"required", "optional"}:
-            return
-        try:
-            self.check.require()
-        except StepError as error:
-            logger.info("verdict: %s", error)
-            raise
-        if self._sampler:
-            self._sampler.begin_anew()
+        """Wait until the check of a required GPU ends. Raises :class:`StepError` if it failed."""
+        if self._options.gpu == "required":
+            try:
+                self.check.require()
+            except StepError as error:
+                logger.info("verdict: %s", error)
+                raise
 
     def judge(self, execution: Execution) -> Verdict:
         """Stop sampling and judge the run. An error that the GPU caused is explained."""
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
             self._timeline = self._sampler.timeline(execution.started)
-            execution = _with_figures(execution, self._timeline)
+            execution = _with_memory(execution, self._timeline)
         message, error = "", None
         try:
             message = notebook_verdict.judge(execution)
@@ -152,12 +145,19 @@ class GpuSession:
         return Verdict(execution=execution, message=message, error=error)
 
     def outputs(
-        self, verdict: Verdict, output: Path, metrics: Path | None, *, error: StepError | None
+        self,
+        verdict: Verdict,
+        output: Path,
+        metrics: Path | None,
+        *,
+        error: StepError | None,
+        flaky: bool = False,
     ) -> GpuOutputs:
         """Return the outputs of the run, without its attempts; ``error`` is why the step failed.
 
-        The timeline is written beside ``output``, and the ``metrics``; one that cannot be written
-        is logged, so that it does not hide the verdict.
+        ``flaky`` says that an attempt before this one failed for a reason of --retry-on. The
+        timeline is written beside ``output``, and the ``metrics``; one that cannot be written is
+        logged, so that it does not hide the verdict.
         """
         from stepkit.gpu.monitor import run_metrics, timeline
 
@@ -175,7 +175,9 @@ class GpuSession:
         if metrics:
             written = _written(
                 metrics.absolute(),
-                lambda: run_metrics.write(metrics, output.stem, verdict.execution, error, summary),
+                lambda: run_metrics.write(
+                    metrics, output.stem, verdict.execution, error, summary, flaky=flaky
+                ),
             )
             found = replace(found, metrics=written)
         return found
@@ -194,33 +196,21 @@ class GpuSession:
         return GpuOutputs(guard=asdict(log), allocator=allocator if log.rmm else "")
 
 
-def _with_figures(execution: Execution, samples: Timeline) -> Execution:
-    """Return ``execution`` with what each cell did to memory and GPUs."""
-    from stepkit.gpu.monitor import cell_gpu_use, timeline
+def _with_memory(execution: Execution, samples: Timeline) -> Execution:
+    """Return ``execution`` with what each cell did to the memory in use."""
+    from stepkit.gpu.monitor import timeline
 
     ran = [cell for cell in execution.cells if cell.began is not None]
     windows = [(cell.began or 0.0, (cell.began or 0.0) + (cell.seconds or 0.0)) for cell in ran]
     found: dict[int, dict[str, Any]] = {
-        cell.index: {
-            "gpu_peak": gpu_peak,
-            "rss_peak": rss_peak,
-            "gpu_change": change,
-            "energy": energy,
-            "gpu_idle": idle,
-        }
-        for cell, (gpu_peak, rss_peak), change, energy, idle in of_each
+        cell.index: {"gpu_peak": gpu_peak, "rss_peak": rss_peak, "gpu_change": change}
+        for cell, (gpu_peak, rss_peak), change in zip(
+            ran, timeline.peaks(samples, windows), timeline.changes(samples, windows), strict=True
+        )
     }
     cells = [replace(cell, **found.get(cell.index, {})) for cell in execution.cells]
     return replace(execution, cells=cells)
 
-    of_each = zip(
-        ran,
-        timeline.peaks(samples, windows),
-        timeline.changes(samples, windows),
-        cell_gpu_use.energies(samples, windows),
-        cell_gpu_use.idle_shares(samples, windows),
-        strict=True,
-    )
 
 def _written(path: Path, write: Callable[[], None]) -> Path | None:
     """Call ``write`` and return ``path``, or None if it could not be written."""

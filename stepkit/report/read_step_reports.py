@@ -148,7 +148,7 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
 def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
     status, code = data["status"], data["exit_code"]
     reason, message = (" ".join(data[key].split()) for key in ("reason", "message"))
-    if status in {"succeeded", "tolerated"} and code != 0:  # a pipeline acts on the exit code
+    if status in {"succeeded", "tolerated", "flaky"} and code != 0:  # a pipeline acts on the exit code
         message = f"its report says {status}, but its exit code is {code}"
         status, reason = "failed", "task-failed"
     return Entry(

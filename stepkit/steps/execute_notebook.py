@@ -17,7 +17,8 @@ and which variants exist. The changes are written beside the output.
 A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required checks
 this before the first cell. The RAPIDS Memory Manager is guarded: when it cannot be set up as the
 notebook asks, the next allocator that works is used, and the report says which (--rmm-mode chooses
-another one). --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory.
+another one). --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory, --attempts
+one that failed by bad luck, such as a kernel that hung: if it passes then, its status is flaky.
 
 For example:
 
@@ -35,10 +36,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from stepkit import rules
 from stepkit.artifacts import remote_notebooks
+from stepkit.artifacts.remote_notebooks import RemoteOptions
 from stepkit.engine import parameter_flags, run_junit
 from stepkit.engine import run_cells as engine
 from stepkit.engine.cell_events import progress
@@ -46,27 +48,34 @@ from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
 from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.run_cells import RunOutputs
-from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.errors import Cancelled, ConfigurationError, Reason
 from stepkit.gpu import session as gpu_session
-from stepkit.gpu.memory import attempt_files, oom_retry
+from stepkit.gpu.memory import oom_retry
 from stepkit.gpu.monitor import run_metrics
 from stepkit.gpu.session import GpuOutputs, GpuSession
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.html import nbconvert
-from stepkit.notebook import failed_place, failure_note, ipynb, kernelspecs
+from stepkit.notebook import attempts, failed_place, failure_note, ipynb, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
+from stepkit.notebook.attempt_files import paths_written, remove_kept
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.options import DETAIL, OR_ARGUMENT, OR_NO, READS, WRITES, Also
 from stepkit.rules import Change, rules_options
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport, Status
 from stepkit.system import atomic_files, logfile
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepkit.notebook.attempts import Attempt, Rung
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(
-    GpuOptions, ParameterOptions, RulesOptions, EngineOptions, remote_notebooks.RemoteOptions
+    GpuOptions, RetryOptions, ParameterOptions, RulesOptions, EngineOptions, RemoteOptions
 ):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
@@ -99,7 +108,7 @@ class Outputs(GpuOutputs, RunOutputs):
     patched: Annotated[Path | None, "the notebook as the rules changed it"] = None
     diff: Annotated[Path | None, "what the rules changed, as a unified diff"] = None
     changes: Annotated[tuple[Change, ...], "what the rules did to each cell", DETAIL] = ()
-    status: Annotated[Status, "succeeded, tolerated, failed or cancelled"] = "succeeded"
+    status: Annotated[Status, "succeeded, tolerated, flaky, failed or cancelled"] = "succeeded"
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
 
@@ -137,25 +146,27 @@ def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules_options.load(options, options.notebook)
     book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
+    options.reasons()
     named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
     further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
-    written = attempt_files.paths_written(named.output, _log(named), *further)
-    attempt_files.remove_kept(written, source=options.notebook)
+    files = paths_written(named.output, _log(named), *further)
+    remove_kept(files, source=options.notebook)
     with run_metrics.of_failure(options.metrics, named.output.stem):
         return ProgressFile(named.output, options.notebook).around(
-            lambda file: oom_retry.run(
-                partial(_attempt, options, book, file), rungs, partial(attempt_files.keep, written)
+            lambda file: attempts.run(
+                partial(_attempt, options, book, file), rungs, files,
+                below=oom_retry.below, retry=options,
             )
-        )
+        )  # fmt: skip
 
 
 def _attempt(
-    options: Options, book: rules.Book, file: ProgressFile, rung: oom_retry.Rung
+    options: Options, book: rules.Book, file: ProgressFile, rung: Rung, earlier: Sequence[Attempt]
 ) -> Outputs:
     """Run the notebook once, from its first cell, with the allocator of ``rung``."""
     with ExitStack() as stack:
         prepared = prepare(_resolve(replace(options, **rung.changes), book), book, stack)
-        return judge(execute(prepared, file))
+        return judge(execute(prepared, file), flaky=options.flaky(one.reason for one in earlier))
 
 
 def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
@@ -188,14 +199,9 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     output = options.output.absolute()
     written = rules.write(original, patched, options.notebook.name, beside=output)
     notebook = engine.prepare_notebook(
-        patched.notebook,
-        parameters,
-        source=options.notebook.absolute(),
-        output=output,
-        kernel=kernel,
-        language=language,
-        report_mode=options.report_mode,
-    )
+        patched.notebook, parameters, source=options.notebook.absolute(), output=output,
+        kernel=kernel, language=language, report_mode=options.report_mode,
+    )  # fmt: skip
     gpu.require()
     return Prepared(options, notebook, patched, written, running, gpu)
 
@@ -214,10 +220,11 @@ def execute(prepared: Prepared, file: ProgressFile) -> Executed:
     return Executed(prepared, outcome)
 
 
-def judge(executed: Executed) -> Outputs:
+def judge(executed: Executed, *, flaky: Sequence[Reason] = ()) -> Outputs:
     """Return the outputs of a success. Raises the :class:`StepError` of a failure.
 
-    A signal that arrives meanwhile raises :class:`Cancelled` with all that is known of the run.
+    ``flaky`` says why attempts before this one failed by bad luck. A signal that arrives
+    meanwhile raises :class:`Cancelled` with all that is known of the run.
     """
     prepared, outcome, execution = executed.prepared, executed.outcome, executed.outcome.execution
     options, page_error = prepared.options, None
@@ -244,7 +251,9 @@ def judge(executed: Executed) -> Outputs:
             page_error = nbconvert.try_to_write(outcome.notebook, options.page, directory)
             outputs = replace(outputs, page=None if page_error else options.page.absolute())
         error = verdict.error or page_error
-        found = prepared.gpu.outputs(verdict, outputs.notebook, options.metrics, error=error)
+        failed = error or options.refusal(outputs, verdict.message, flaky=bool(flaky))
+        where = outputs.notebook, options.metrics
+        found = prepared.gpu.outputs(verdict, *where, error=failed, flaky=bool(flaky))
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
@@ -278,21 +287,14 @@ def _patch(
 ) -> tuple[rules.Patched, dict[str, Any]]:
     """Return the notebook as the rules change it, and its parameters."""
     patched = rules.apply(
-        original,
-        book,
-        variant=options.variant,
+        original, book, variant=options.variant,
         extra_tolerances=[rules.parse_tolerance(text) for text in options.tolerate],
-        strip_shutdown=not options.keep_shutdown_cells,
-        language=language,
-    )
+        strip_shutdown=not options.keep_shutdown_cells, language=language,
+    )  # fmt: skip
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")
     parameters = parameter_flags.given(
-        options,
-        patched.notebook if language == "python" else None,
-        patched.parameters,
-        taken=patched.names_set,
-        source=options.notebook,
-        output=options.output,
-    )
+        options, patched.notebook if language == "python" else None, patched.parameters,
+        taken=patched.names_set, source=options.notebook, output=options.output,
+    )  # fmt: skip
     return patched, parameters

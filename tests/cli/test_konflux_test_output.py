@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -78,6 +80,22 @@ def test_a_result_says_whether_what_was_tested_is_bad_or_it_could_not_be_tested(
         "failures": counts.failures,
         "warnings": counts.warnings,
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "flaky"},
+        {"status": "reused", "reused": {"run": "run-6", "status": "flaky"}},
+    ],
+    ids=["flaky", "reused"],
+)
+def test_a_flaky_notebook_is_a_warning_though_all_its_cells_passed(changes: Any) -> None:
+    result = ended(0, Checks(successes=3), status="succeeded")
+
+    document = json.loads(konflux_test_output.spell(replace(result, **changes), ()))
+
+    assert (document["result"], document["warnings"]) == ("WARNING", 1)
 
 
 def test_a_note_is_one_short_line_without_secrets() -> None:

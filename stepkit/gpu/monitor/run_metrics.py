@@ -37,12 +37,17 @@ def write(
     execution: Execution,
     error: StepError | None,
     summary: Summary | None,
+    *,
+    flaky: bool = False,
 ) -> None:
     """Write the metrics of a run of ``notebook``; ``error`` is its verdict if it failed.
+
+    A ``flaky`` one passed only when it ran again.
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
     status, exit_code = "tolerated" if execution.tolerated else "succeeded", 0
+    status = "flaky" if flaky else status
     if error:
         status, exit_code = "failed", error.exit_code
     if execution.cancelled_by:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepkit.errors import ConfigurationError
-from stepkit.gpu import TIMELINE
 from stepkit.gpu.monitor import timeline
 from stepkit.gpu.monitor.recorder import Recorder
 from stepkit.gpu.monitor.timeline import Extent, Timeline, Xid
+from stepkit.notebook.attempt_files import TIMELINE
 from stepkit.system.nvml import Device
 
 GIB = 2**30

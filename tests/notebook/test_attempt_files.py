@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stepkit.errors import ConfigurationError
-from stepkit.gpu.memory import attempt_files
+from stepkit.notebook import attempt_files
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
-"""One attempt to run a notebook, and the files of it that are kept when another one follows."""
+"""The files of an attempt to run a notebook, which are kept when another attempt follows."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from stepkit.errors import ConfigurationError, Reason
-from stepkit.gpu import TIMELINE
+from stepkit.errors import ConfigurationError
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
@@ -18,30 +17,12 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+TIMELINE: Final = ".timeline.json.gz"  # suffix of the file of samples
+
 # Endings of what a run writes beside its output: samples, outputs that were cut, rules' changes.
 _BESIDE: Final = (TIMELINE, ".outputs", ".patched.ipynb", ".patched.diff")
 
 T = TypeVar("T", bound="DataclassInstance")
-Status = Literal["succeeded", "tolerated", "failed", "cancelled"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """How one attempt ended.
-
-    ``number`` counts from 1, ``rung`` says what handed out the GPU's memory, ``gpu_peak`` is the
-    most bytes of it that any cell had in use (None when it was not sampled), ``notebook`` the
-    executed notebook (None when none was written).
-    """
-
-    number: int
-    rung: str
-    status: Status
-    reason: Reason
-    message: str
-    seconds: float
-    gpu_peak: int | None = None
-    notebook: Path | None = None
 
 
 def kept_path(path: Path, number: int) -> Path:

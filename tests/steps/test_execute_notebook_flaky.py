@@ -1,0 +1,103 @@
+"""Notebooks that fail by bad luck and pass when they run again, with real kernels."""
+
+import json
+from pathlib import Path
+
+import pytest
+from samples import write_notebook
+from step_runs import failed, refused, run
+
+from stepkit.errors import Reason, UserCodeError
+from stepkit.steps.execute_notebook import Outputs
+
+DIES_ONCE = """\
+import os, pathlib
+memory = pathlib.Path('memory')
+if not memory.exists():
+    memory.touch()
+    print('about to die', flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_whose_kernel_died_once_is_flaky_and_leaves_both_attempts(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1", DIES_ONCE, "print('done')")
+    metrics = tmp_path / "out/metrics.prom"
+
+    outputs = run(source, attempts=2, metrics=metrics, page=tmp_path / "out/page.html")
+
+    assert outputs.status == "flaky"
+    assert outputs.message == ("flaky: 3 of 3 cells ran, on attempt 2 of 2, after kernel-died")
+    first, second = outputs.attempts
+    assert (first.reason, first.cell, first.exit_code) == (Reason.KERNEL_DIED, 1, 3)
+    assert first.error is not None
+    assert first.error.output == ("about to die",)
+    assert (second.status, second.reason) == ("succeeded", Reason.OK)
+    kept = tmp_path / "out/executed.attempt-1.ipynb"
+    assert first.notebook == kept
+    assert "about to die" in kept.read_text()
+    assert "done" in outputs.notebook.read_text()
+    assert (tmp_path / "out/page.attempt-1.html").exists()
+    progress = json.loads((tmp_path / "out/executed.progress.json").read_text())
+    assert (progress["attempt"], progress["ending"]["status"]) == (2, "flaky")
+    assert 'stepkit_notebook_status{notebook="executed",status="flaky"} 1' in metrics.read_text()
+
+
+@pytest.mark.slow
+def test_a_flaky_notebook_fails_with_its_own_reason_where_that_is_asked(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", DIES_ONCE)
+    metrics = tmp_path / "out/metrics.prom"
+
+    error = failed(source, attempts=3, fail_on_flaky=True, metrics=metrics)
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.FLAKY)
+    assert str(error) == (
+        "flaky: 1 of 1 cells ran, on attempt 2 of 3, after kernel-died (--fail-on-flaky)"
+    )
+    assert isinstance(error.outputs, Outputs)
+    assert len(error.outputs.attempts) == 2
+    assert error.outputs.notebook.exists()
+    assert "stepkit_notebook_exit_code" in metrics.read_text()
+    assert 'status="failed"} 1' in metrics.read_text()
+
+
+@pytest.mark.slow
+def test_a_kernel_that_hung_runs_again_and_limits_hold_for_each_attempt(tmp_path: Path) -> None:
+    hangs_once = (
+        "import pathlib, threading\n"
+        "memory = pathlib.Path('memory')\n"
+        "if not memory.exists():\n    memory.touch()\n    threading.Event().wait()\n"
+    )
+    source = write_notebook(tmp_path / "a.ipynb", hangs_once)
+
+    outputs = run(source, attempts=2, hang_timeout=3.0, run_timeout=60.0)
+
+    assert outputs.status == "flaky"
+    assert [a.reason for a in outputs.attempts] == [Reason.KERNEL_HUNG, Reason.OK]
+
+
+@pytest.mark.slow
+def test_an_error_of_the_code_is_not_run_again(tmp_path: Path) -> None:
+    source = write_notebook(
+        tmp_path / "a.ipynb", "open('runs', 'a').write('x')", "raise KeyError('pca')"
+    )
+
+    error = failed(source, attempts=3)
+
+    assert (error.reason, error.exit_code) == (Reason.CELL_ERROR, 3)
+    assert (tmp_path / "runs").read_text() == "x"
+    assert not list((tmp_path / "out").glob("*attempt*"))
+
+
+def test_a_reason_that_would_be_the_same_again_is_refused_before_the_kernel_starts(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+
+    message = refused(source, attempts=3, retry_on="kernel-hung,timeout")
+
+    assert message.startswith("--retry-on timeout would be the same again")
+    assert not (tmp_path / "out").exists()
