@@ -120,20 +120,27 @@ class GpuSession:
         return self._sampler.latest() if self._sampler else {"rss": None, "gpus": []}
 
     def require(self) -> None:
-        """Wait until the check of a required GPU ends. Raises :class:`StepError` if it failed."""
-        if self._options.gpu == "required":
-            try:
-                self.check.require()
-            except StepError as error:
-                logger.info("verdict: %s", error)
-                raise
+        """Wait until the check of the GPU ends, if there is one.
+
+        It takes memory of the GPU itself, so that the samples of the notebook begin after it.
+        Raises :class:`StepError` if a required GPU cannot be used.
+        """
+        if self._options.gpu not in {"required", "optional"}:
+            return
+        try:
+            self.check.require()
+        except StepError as error:
+            logger.info("verdict: %s", error)
+            raise
+        if self._sampler:
+            self._sampler.begin_anew()
 
     def judge(self, execution: Execution) -> Verdict:
         """Stop sampling and judge the run. An error that the GPU caused is explained."""
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
             self._timeline = self._sampler.timeline(execution.started)
-            execution = _with_memory(execution, self._timeline)
+            execution = _with_figures(execution, self._timeline)
         message, error = "", None
         try:
             message = notebook_verdict.judge(execution)
@@ -196,17 +203,29 @@ class GpuSession:
         return GpuOutputs(guard=asdict(log), allocator=allocator if log.rmm else "")
 
 
-def _with_memory(execution: Execution, samples: Timeline) -> Execution:
-    """Return ``execution`` with what each cell did to the memory in use."""
-    from stepkit.gpu.monitor import timeline
+def _with_figures(execution: Execution, samples: Timeline) -> Execution:
+    """Return ``execution`` with what each cell did to memory and GPUs."""
+    from stepkit.gpu.monitor import cell_gpu_use, timeline
 
     ran = [cell for cell in execution.cells if cell.began is not None]
     windows = [(cell.began or 0.0, (cell.began or 0.0) + (cell.seconds or 0.0)) for cell in ran]
+    of_each = zip(
+        ran,
+        timeline.peaks(samples, windows),
+        timeline.changes(samples, windows),
+        cell_gpu_use.energies(samples, windows),
+        cell_gpu_use.idle_shares(samples, windows),
+        strict=True,
+    )
     found: dict[int, dict[str, Any]] = {
-        cell.index: {"gpu_peak": gpu_peak, "rss_peak": rss_peak, "gpu_change": change}
-        for cell, (gpu_peak, rss_peak), change in zip(
-            ran, timeline.peaks(samples, windows), timeline.changes(samples, windows), strict=True
-        )
+        cell.index: {
+            "gpu_peak": gpu_peak,
+            "rss_peak": rss_peak,
+            "gpu_change": change,
+            "energy": energy,
+            "gpu_idle": idle,
+        }
+        for cell, (gpu_peak, rss_peak), change, energy, idle in of_each
     }
     cells = [replace(cell, **found.get(cell.index, {})) for cell in execution.cells]
     return replace(execution, cells=cells)
