@@ -153,7 +153,7 @@ def notebook(**values: Any) -> NotebookJson:
         "timeline_start_ms": 6_000, "cells_total": len(found),
         "cells_run": sum(c["status"] not in {"not-run", "skipped"} for c in found),
         "skipped": 0, "tolerated": sum(c["status"] == "tolerated" for c in found),
-        "cells": found, "changes": [], "diff_text": "", "attempts": [], "strays": [],
+        "cells": found, "rules": None, "changes": [], "diff_text": "", "attempts": [], "strays": [],
         "messages_lost": 0, "allocator": "pool of 40.0 GiB",
         "gpu_peak": max((c["gpu_peak"] or 0 for c in found), default=0) or None,
         "rss_peak": max((c["rss_peak"] or 0 for c in found), default=0) or None,
@@ -354,6 +354,7 @@ def tolerated() -> RunJson:
     changed = notebook(
         cells=found, status="tolerated", diff_text=diff, diff="output_analysis.diff",
         message="14 of 14 cells ran, 1 error was tolerated",
+        rules={"path": "../source/ci/rules.yaml", "repository": 0, "in_repository": "ci/rules.yaml"},
         changes=[
             {"rule": "paths", "cell": 1, "id": "cell0001", "what": "replaced 1 text", "applied": True},
             {"rule": "downloads", "cell": 2, "id": "cell0002", "what": "left out the cell", "applied": True},

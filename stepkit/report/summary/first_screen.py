@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats.durations import elapsed
 from stepkit.report import reason_texts, web_links
 from stepkit.report.fitting_remedies import fitting_remedies
+from stepkit.report.summary.checkout_name import name_checkout
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.file_links import linked
 from stepkit.report.summary.markdown_text import (
@@ -25,10 +26,9 @@ from stepkit.report.summary.notebook_sections import STOPPED, cell_name, named, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stepkit.report.run_json import CauseJson, RepositoryJson, RunJson
+    from stepkit.report.run_json import CauseJson, RunJson
     from stepkit.report.summary.file_links import FileLinks
 
-_COMMIT: Final = 12  # characters
 _MOST_REPOSITORIES: Final = 4
 
 
@@ -73,24 +73,12 @@ def _facts(run: RunJson) -> Iterator[str]:
     facts = []
     if run["duration_ms"] is not None:
         facts.append(f"Took {elapsed(run['duration_ms'] / 1000)}")
-    facts += [_commit(repository) for repository in run["repositories"][:_MOST_REPOSITORIES]]
+    facts += [name_checkout(repository) for repository in run["repositories"][:_MOST_REPOSITORIES]]
     facts += list(_gpus(run))
     if run["started"]:
         facts.append(f"started {_minute(run['started'])}")
     if facts:
         yield " · ".join(facts)
-
-
-def _commit(repository: RepositoryJson) -> str:
-    """Name what was checked out: ``notebooks at 97959ef3c1a9 (main)``."""
-    name = repository["url"].rstrip("/").rpartition("/")[2].removesuffix(".git")
-    commit, revision = repository["commit"], repository["revision"]
-    if not commit:
-        return f"{title(name or repository['step'])} not checked out"
-    short = linked(code(commit[:_COMMIT]), web_links.commit_url(repository))
-    named = revision not in {"", "HEAD"} and not commit.startswith(revision)
-    asked = f" ({escape(revision)})" if named else ""
-    return f"{title(name)} at {short}{asked}" if name else f"commit {short}{asked}"
 
 
 def _gpus(run: RunJson) -> Iterator[str]:

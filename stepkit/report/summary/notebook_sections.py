@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats.durations import elapsed
 from stepkit.report.cell_counts import cell_counts
 from stepkit.report.summary import gpu_lines
+from stepkit.report.summary.checkout_name import name_checkout
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.markdown_text import (
     code,
@@ -99,7 +100,7 @@ def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
 
 def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
     """Return the section of one notebook: nothing if its report says nothing of its cells."""
-    if not notebook["cells"] and not notebook["changes"] and not notebook["variant"]:
+    if not (notebook["cells"] or notebook["changes"] or notebook["variant"]):
         return []
     name = named(notebook) if len(run["notebooks"]) > 1 else "Notebook" + _variant(notebook)
     counts = cell_counts(notebook)
@@ -111,7 +112,7 @@ def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
         gpu_lines.lines(notebook),
         _slowest(notebook, links),
         _packages(notebook),
-        _changes(notebook),
+        _changes(run, notebook),
     )
 
 
@@ -187,9 +188,9 @@ def _packages(notebook: NotebookJson) -> Iterator[str]:
         yield from folded(count(len(rest), "more package"), [", ".join(rest)])
 
 
-def _changes(notebook: NotebookJson) -> list[str]:
-    """Return what differs from the notebook as its owner wrote it."""
-    if not notebook["changes"] and not notebook["variant"]:
+def _changes(run: RunJson, notebook: NotebookJson) -> list[str]:
+    """Return what differs from the notebook as its owner wrote it, and by whose rules."""
+    if not notebook["changes"] and not notebook["variant"] and not notebook["rules"]:
         return []
     lines = []
     for change in notebook["changes"]:
@@ -201,9 +202,21 @@ def _changes(notebook: NotebookJson) -> list[str]:
     rest = lines[_MOST_CHANGES:]
     return paragraphs(
         [f"### Changed by rules{_variant(notebook, 'variant ')}"],
+        _rules(run, notebook),
         lines[:_MOST_CHANGES] or ["No cell was changed."],
         folded(f"{len(rest)} more", rest) if rest else (),
     )
+
+
+def _rules(run: RunJson, notebook: NotebookJson) -> list[str]:
+    rules = notebook["rules"]
+    if rules is None:
+        return []
+    where = ", which is in no repository of this run"
+    for index, repository in enumerate(run["repositories"]):
+        if index == rules["repository"]:
+            where = f" in {name_checkout(repository)}"
+    return [f"The rules are those of {code(rules['in_repository'])}{where}."]
 
 
 def named(notebook: NotebookJson) -> str:

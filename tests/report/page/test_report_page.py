@@ -251,7 +251,20 @@ def test_rules_and_tolerated_errors_are_listed() -> None:
     changed = words(section(page, "changed"))
     assert "rules.yaml: known failure of regress_out" in changed
     assert "old no cell matches ○ not applied" in changed
+    assert "The rules are those of ci/rules.yaml in https://" in changed
+    assert " at 97959ef" in changed
     assert section(page, "changed").select(".minus")[0].get_text() == "--- cell 1\n"
+
+
+def test_rules_that_changed_nothing_are_named_too() -> None:
+    run = run_records.tolerated()
+    for one in run["notebooks"]:
+        one.update({"changes": [], "tolerated": 0, "diff_text": "", "cells": []})
+        one["rules"] = {"path": "/r.yaml", "repository": None, "in_repository": "/r.yaml"}
+
+    changed = words(section(read(run), "changed"))
+
+    assert "The rules are those of /r.yaml , which is in no repository of this run." in changed
 
 
 def test_failed_tests_are_open_and_allowed_ones_are_not() -> None:

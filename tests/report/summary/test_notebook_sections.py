@@ -215,3 +215,26 @@ def test_a_wrong_shape_is_named(
 
     assert entry.status == "failed"
     assert entry.message == f"its report bad.json cannot be read: {why}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "line"),
+    [
+        (
+            "{run}/tests/ci/r.yaml",
+            "The rules are those of `ci/r.yaml` in checks at `0123456789ab`.",
+        ),
+        ("/r.yaml", "The rules are those of `/r.yaml`, which is in no repository of this run."),
+    ],
+)
+def test_a_summary_says_where_the_rules_came_from(tmp_path: Path, rules: str, line: str) -> None:
+    checkout = {
+        "checkout": str(tmp_path / "tests"),
+        "commit": "0123456789abcdef",
+        "url": "x/checks",
+    }
+    write(tmp_path / "reports", "clone-tests", "git-clone", outputs=checkout)
+    options = {"rules": rules.format(run=tmp_path)}
+    write(tmp_path / "reports", "execute-notebook", outputs=cells(cell(1)), options=options)
+
+    assert f"### Changed by rules\n\n{line}\n" in page(tmp_path / "reports")
