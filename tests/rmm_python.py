@@ -2,11 +2,18 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import locked_wheels
 import pytest
-import rmm_wheels
 from cuda_driver import fake_cuda
 from guarded import ON_HOST, Guarded, guarded
-from rmm_wheels import ROWS
+
+LOCKS = Path(__file__).with_name("kernel") / "gpu_memory/wheels"  # `make rmm-wheels` writes them
+ROWS = sorted(lock.stem for lock in LOCKS.glob("*.txt"))
+
+
+def python_of(row: str) -> str:
+    """Return a Python with the RMM and CuPy of a lock; skip where they cannot be had."""
+    return str(locked_wheels.environment(LOCKS / f"{row}.txt") / "bin/python")
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def rmm_here() -> None:
 def python(request: pytest.FixtureRequest) -> str:
     """A Python with RMM: this environment's, and one of each row of locked wheels."""
     if request.param != "installed":
-        return rmm_wheels.python_of(request.param)
+        return python_of(request.param)
     request.getfixturevalue("rmm_here")
     return sys.executable
 
