@@ -30,7 +30,7 @@ from stepkit.datasets.target_path import Target
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
 from stepkit.http.get import Source
-from stepkit.options import DETAIL, DURATION, READS, AtLeast, FromEnv
+from stepkit.options import DETAIL, DURATION, READS, AtLeast, Checkouts, FromEnv, InCheckout
 from stepkit.step import InReport
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ WORK: Final = ".stepkit-datasets"
 class Options:
     """What to download, and where to."""
 
-    manifest: Annotated[Path | None, "YAML or JSON file that lists the datasets", READS] = None
+    manifest: Annotated[
+        Path | None,
+        "YAML or JSON file that lists the datasets",
+        READS,
+        InCheckout(notebooks_first=True),
+    ] = None
+    checkouts: Checkouts = None
     directory: Annotated[Path, "directory for the files"]
     cache: Annotated[
         tuple[Path, ...], "directory of files for later runs; of several, the last one counts"
