@@ -113,6 +113,7 @@ class Outputs(Protocol):
 
 
 T = TypeVar("T", bound=Outputs)
+_Ended: TypeAlias = Outputs | StepError | Cancelled
 
 
 # Return those of the rungs that may help a notebook that left these outputs; if there is none, the
@@ -183,7 +184,7 @@ class _Tries:
         """The rung of the attempt that is next."""
         return self._rungs[0]
 
-    def note(self, began: float, ended: Outputs | StepError | Cancelled) -> None:
+    def note(self, began: float, ended: _Ended) -> None:
         """Note how an attempt ended that ``began`` at a time of the monotonic clock."""
         luck = self._retry.luck(ended) if isinstance(ended, StepError) else None
         self.done.append(_attempt(len(self.done) + 1, self.rung, began, ended, luck))
@@ -197,14 +198,9 @@ class _Tries:
             self._rungs, in_vain = self._below(self._rungs[1:], left)
             if not self._rungs:
                 raise failure.leaving(left, prefix=in_vain) from error
-            logger.warning(
-                "attempt %d, %s, ran out of the GPU's memory: %s; "
-                "running it again from the start %s",
-                len(self.done),
-                self.done[-1].rung,
-                error,
-                self.rung.phrase,
-            )
+            last, said = self.done[-1], "attempt %d, %s, ran out of the GPU's memory: %s; "
+            said += "running it again from the start %s"
+            logger.warning(said, last.number, last.rung, error, self.rung.phrase)
             self._keep_files(error.outputs, left)
         elif luck and self._left:
             self._left -= 1
@@ -234,8 +230,7 @@ class _Tries:
 
     def _which(self) -> str:
         """Name the attempt that ended: ``attempt 2 of 3, with CUDA's async allocator``."""
-        number = len(self.done)
-        rung = self.done[-1].rung
+        number, rung = len(self.done), self.done[-1].rung
         on = "" if rung == self._first.phrase else f", {rung}"
         return f"attempt {number} of {number + len(self._rungs) - 1 + self._left}{on}"
 
@@ -271,23 +266,17 @@ def _after(reasons: Iterable[str]) -> str:
     return f", after {' and '.join(found)}" if found else ""
 
 
-def _attempt(
-    number: int,
-    rung: Rung,
-    began: float,
-    ended: Outputs | StepError | Cancelled,
-    luck: Reason | None,
-) -> Attempt:
-    """Describe an attempt that has ``ended``, with outputs or with an error."""
-    status: Status
-    match ended:
-        case StepError():
-            status, reason, message = "failed", luck or ended.reason, str(ended)
-        case Cancelled():
-            status, reason, message = "cancelled", Reason.CANCELLED, str(ended)
-        case _:
-            status, reason, message = ended.status, Reason.OK, ended.message
-    outputs = ended.outputs if isinstance(ended, StepError | Cancelled) else ended
+def _attempt(number: int, rung: Rung, began: float, ended: _Ended, luck: Reason | None) -> Attempt:
+    """Describe an attempt that has ``ended``."""
+    status: Status = "failed"
+    if isinstance(ended, StepError):
+        outputs, reason, message = ended.outputs, luck or ended.reason, str(ended)
+    elif isinstance(ended, Cancelled):
+        outputs, reason, message = ended.outputs, Reason.CANCELLED, str(ended)
+        status = "cancelled"
+    else:
+        outputs, reason, message = ended, Reason.OK, ended.message
+        status = ended.status
     found = outputs if isinstance(outputs, Outputs) else None
     cells = found.cells if found else ()
     bad = [cell for cell in cells if cell.status in {"error", "stopped"}]
