@@ -68,7 +68,7 @@ def _in_repository(path: Path, name: str, rest: str, checkouts: Path | None) -> 
     if not checkout.is_dir():
         raise ConfigurationError(
             f"{path}: the repository {name!r} was not cloned to {checkout}: give its address "
-            f"(the param {name}-url of a Pipeline)",
+            f"(param {name}-url), or take a file of another repository",
             reason=Reason.NOT_FOUND,
         )
     found = inside(checkout, rest, str(path)) if rest else checkout

@@ -82,7 +82,7 @@ def test_a_directory_is_not_a_file(run: Path, path: str) -> None:
 def test_a_repository_that_was_not_cloned_is_named_with_its_param(run: Path) -> None:
     assert refusals.refusal(named_checkouts.find, Path("config:rules.yaml"), run) == (
         "config:rules.yaml: the repository 'config' was not cloned to run-1/config: give its "
-        "address (the param config-url of a Pipeline)"
+        "address (param config-url), or take a file of another repository"
     )
 
 
