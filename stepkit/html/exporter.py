@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -106,6 +107,11 @@ class PageExporter(HTMLExporter):
         """Render Markdown with the attachments of its cell."""
         markup = self._markdown(source, context.get("cell", {}).get("attachments", {}))
         return f'<div class="stepkit-paper">{markup}</div>' if has_own_colours(markup) else markup
+
+    def get_prefix_root_dirs(self) -> list[str]:
+        """Return Jupyter's directories that may be entered; before 7.17.1 others are an error."""
+        theirs: Any = super().get_prefix_root_dirs
+        return [root for root in theirs() if os.access(root, os.X_OK)]
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         """Yield nbconvert's filters, with replacements for the slow ones."""

@@ -20,5 +20,5 @@ def test_a_lock_pins_what_the_name_of_its_row_says(row: str) -> None:
 
 
 def test_each_lock_has_what_it_was_made_from() -> None:
-    assert ROWS == sorted(file.stem for file in LOCKS.glob("*.in"))
+    assert sorted(file.stem for file in LOCKS.glob("*.in")) == ROWS
     assert len(ROWS) >= 6
