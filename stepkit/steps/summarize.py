@@ -20,6 +20,7 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -58,6 +59,7 @@ class Options(RunOptions, IdentityOptions, ComparisonOptions):
     html: Annotated[
         Path | None, "HTML page of the run; by default report.html beside the summary"
     ] = None
+    copy_as: Annotated[str, "second name of the summary, beside it, such as PIPELINE.md"] = ""
     pdf: Annotated[Path | None, "PDF of that page, printed by the Chromium that is installed"] = (
         None
     )
@@ -92,6 +94,8 @@ def run(options: Options) -> Outputs:
     """Read the reports, write record and page, the page last, and return the verdict."""
     options.check()
     summary = options.summary.absolute()
+    if options.copy_as and (Path(options.copy_as).name != options.copy_as):
+        raise ConfigurationError(f"--copy-as {options.copy_as!r} is not the name of a file")
     path = (options.run or _beside(summary, "run", ".json")).absolute()
     found = options.load(steps.in_report)
     record = _record(options, found, path.parent)
@@ -169,7 +173,11 @@ def _write_summary(
     files_at = web_links.relative_address(directory, summary.parent)
     report = os.path.relpath(html, directory) if html else ""
     page = step_summary.render(record, files_at=files_at, report=report)
-    failed = _try_to_write(summary, lambda: atomic_files.write_atomically(summary, page))
+    failed = None
+    for name in filter(None, (options.copy_as, summary.name)):
+        path = summary.with_name(name)
+        write = partial(atomic_files.write_atomically, path, page)
+        failed = _try_to_write(path, write) or failed
     if github := options.github_summary:
         # There is no file beside a job's summary: only what is published can be opened.
         published = options.url_base or file_links.published_directory(record)
