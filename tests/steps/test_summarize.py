@@ -632,3 +632,30 @@ def test_a_lone_report_that_cannot_be_read_is_not_called_missing(tmp_path: Path)
     (tmp_path / "reports/bad.json").write_text("{")
 
     assert "bad: its report bad.json cannot be read" in run(tmp_path / "reports").message
+
+
+def test_the_summary_has_a_second_name_where_a_reader_looks_for_that(reports: Path) -> None:
+    run(reports, copy_as="STEP_SUMMARY_LITE.md")
+
+    written = {path.name for path in (reports.parent / "out").iterdir()}
+    assert written == {"STEP_SUMMARY.md", "STEP_SUMMARY_LITE.md", "run.json", "report.html"}
+    assert (reports.parent / "out/STEP_SUMMARY_LITE.md").read_text() == page(reports)
+
+
+@pytest.mark.parametrize("name", ["../up.md", "in/it.md", "/abs.md"])
+def test_a_second_name_that_is_a_path_is_refused(reports: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--copy-as '.+' is not the name of a file$"):
+        run(reports, copy_as=name)
+
+    assert not (reports.parent / "out").exists()
+
+
+def test_a_second_summary_that_cannot_be_written_fails_the_step_and_spares_the_first(
+    reports: Path,
+) -> None:
+    (reports.parent / "out/copy.md/x").mkdir(parents=True)
+
+    with pytest.raises(StepError, match=r"copy\.md"):
+        run(reports, copy_as="copy.md")
+
+    assert page(reports).startswith("# ")
