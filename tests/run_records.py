@@ -17,7 +17,7 @@ from stepkit.formats import json_schema
 from stepkit.report import run_json
 from stepkit.report.compare_runs import compare
 from stepkit.report.run_json import ArtifactJson, RunJson, StepJson, TestJson, TestsJson
-from stepkit.report.run_json_notebook import CellJson, ErrorJson, NotebookJson
+from stepkit.report.run_json_notebook import AttemptJson, CellJson, ErrorJson, NotebookJson
 
 GIB = 1 << 30
 SCHEMA = Path(run_json.__file__).with_name("run.schema.json")
@@ -375,6 +375,30 @@ def tolerated() -> RunJson:
     return record
 
 
+def flaky() -> RunJson:
+    evidence = error(ename="", evalue="", traceback="", output=["epoch 3 of 9"], line=2)
+    message = "flaky: 14 of 14 cells ran, on attempt 2 of 3, after kernel-died"
+    attempts: list[AttemptJson] = [
+        {
+            "number": 1, "allocator": "as asked", "status": "failed", "reason": "kernel-died",
+            "message": "the kernel was killed by SIGSEGV in cell 8 of 14 (`leiden(adata)`)",
+            "exit_code": 3, "duration_ms": 31_200, "gpu_peak": 9 << 30, "cell": 7,
+            "error": evidence, "executed": "output_analysis.attempt-1.ipynb",
+        },
+        {
+            "number": 2, "allocator": "as asked", "status": "succeeded", "reason": "ok",
+            "message": "14 of 14 cells ran", "exit_code": 0, "duration_ms": 55_000,
+            "gpu_peak": 11 << 30, "cell": None, "error": None,
+            "executed": "output_analysis.ipynb",
+        },
+    ]  # fmt: skip
+    again = notebook(cells=cells(14), status="flaky", message=message, attempts=attempts)
+    headline = "flaky: 1 notebook had to run again"
+    record = run(notebooks=[again], verdict="flaky", headline=headline)
+    record["steps"][4].update({"status": "flaky", "message": message})
+    return record
+
+
 def failed_tests() -> RunJson:
     text = "    def test_leiden(page):\n>       assert clusters(page) == 12\nE       assert 11 == 12\n\ntests/test_page.py:41: AssertionError"
     failures = [
@@ -578,7 +602,7 @@ def hostile(value: Any) -> Any:
 
 
 RUNS: dict[str, Callable[[], RunJson]] = {
-    "passed": run, "tolerated": tolerated, "failed": failed, "failed_tests": failed_tests,
+    "passed": run, "tolerated": tolerated, "flaky": flaky, "failed": failed, "failed_tests": failed_tests,
     "killed_kernel": killed_kernel, "cancelled": cancelled, "incomplete": incomplete,
     "empty": empty, "no_cells": lambda: of_cells(0), "500_cells": lambda: of_cells(500),
     "no_gpu": no_gpu, "8_gpus": lambda: gpus(8), "batch": batch, "matrix": matrix,

@@ -20,7 +20,7 @@ _ANNOTATED: Final = {"failed", "cancelled"}  # verdicts on a run in which a step
 
 
 def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
-    """Return the line: for a CI service, an annotation of a failure or of tolerated errors."""
+    """Return the line: for a CI service, an annotation of what is not a plain success."""
     level, verdict, text = _verdict(result)
     command = f"stepkit {result.step}".rstrip()
     place = result.place or Place(title=command)
@@ -45,4 +45,4 @@ def _verdict(result: StepResult) -> tuple[int, str, str]:
         return logging.INFO, result.message, result.message
     how = f"{result.status} in {result.seconds:.1f} s"
     text = f"{how}: {result.message}" if result.message else how
-    return logging.WARNING if result.status == "tolerated" else logging.INFO, text, text
+    return logging.WARNING if result.status in {"tolerated", "flaky"} else logging.INFO, text, text

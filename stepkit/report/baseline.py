@@ -16,6 +16,7 @@ from stepkit.http.get import Source, get, refusal
 from stepkit.report import compare_notebooks, find_runs, load_run, web_links
 from stepkit.report.index import index_row, runs_json
 from stepkit.report.run_json import RunJson
+from stepkit.report.steps_of_run import GOOD
 from stepkit.system.retry import retrying
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _of_index(url: str, rows: Sequence[Any], run: RunJson | None, until: float) 
     fitting = [
         row["path"]
         for row in rows
-        if row["verdict"].startswith("passed")
+        if row["verdict"] in GOOD
         and (not run or names & {notebook["name"] for notebook in row["notebooks"]})
         and web_links.is_inside(row["path"])
     ]
@@ -156,7 +157,7 @@ def _no_run(where: str, count: int) -> ConfigurationError:
 
 
 def _is_earlier(other: RunJson, run: RunJson | None) -> bool:
-    if not other["verdict"].startswith("passed"):
+    if other["verdict"] not in GOOD:
         return False
     if run is None:
         return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.report import baseline, compare_runs, fail_on
+from stepkit.report.steps_of_run import GOOD
 
 if TYPE_CHECKING:
     from stepkit.report.run_json import RunJson
@@ -58,7 +59,7 @@ class ComparisonOptions:
         )
         record["comparison"] = comparison
         logger.info("%s", comparison["message"])
-        if not comparison["regressions"] or not record["verdict"].startswith("passed"):
+        if not comparison["regressions"] or record["verdict"] not in GOOD:
             return None
         for sentence in comparison["regressions"]:
             logger.warning("regression: %s", sentence)

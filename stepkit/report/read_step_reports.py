@@ -148,7 +148,8 @@ def read(path: Path, in_report: Declarations, name: str = "") -> Entry:
 def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
     status, code = data["status"], data["exit_code"]
     reason, message = (" ".join(data[key].split()) for key in ("reason", "message"))
-    if status in {"succeeded", "tolerated", "flaky"} and code != 0:  # a pipeline acts on the exit code
+    # A pipeline acts on the exit code.
+    if status in {"succeeded", "tolerated", "flaky"} and code != 0:
         message = f"its report says {status}, but its exit code is {code}"
         status, reason = "failed", "task-failed"
     return Entry(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from stepkit.report import changed_cells, gpu_use, unchecked_values
 from stepkit.report.record_cells import record_cells
+from stepkit.report.record_error import record_error
 from stepkit.report.run_clock import length
 from stepkit.report.run_json_notebook import NotebookStatus
 from stepkit.report.steps_of_run import Entry
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _STATUSES: Final[Mapping[str, NotebookStatus]] = {
     "succeeded": "passed",
     "tolerated": "tolerated",
+    "flaky": "flaky",
     "failed": "failed",
     "cancelled": "cancelled",
     "not run": "not-run",
@@ -120,7 +122,7 @@ def record_notebook(
         "rules": _rules(entry, paths, checkouts),
         "changes": changed_cells.changes(entry),
         "diff_text": changed_cells.diff_text(entry, paths),
-        "attempts": _attempts(entry),
+        "attempts": _attempts(entry, paths),
         "strays": unchecked_values.texts(entry.output("strays")),
         "messages_lost": unchecked_values.whole(entry.output("messages-lost")) or 0,
         "allocator": unchecked_values.line(entry.output("allocator")),
@@ -187,7 +189,7 @@ def _rules(entry: Entry, paths: RunPaths, checkouts: Checkouts) -> RulesJson | N
     return {"path": path, "repository": repository, "in_repository": in_repository}
 
 
-def _attempts(entry: Entry) -> list[AttemptJson]:
+def _attempts(entry: Entry, paths: RunPaths) -> list[AttemptJson]:
     return [
         {
             "number": unchecked_values.whole(attempt["number"]) or 0,
@@ -195,8 +197,12 @@ def _attempts(entry: Entry) -> list[AttemptJson]:
             "status": unchecked_values.line(attempt["status"]),
             "reason": unchecked_values.line(attempt.get("reason")),
             "message": unchecked_values.line(attempt["message"]),
+            "exit_code": unchecked_values.whole(attempt.get("exit_code")),
             "duration_ms": unchecked_values.duration(attempt["seconds"]) or 0,
             "gpu_peak": unchecked_values.whole(attempt.get("gpu_peak")),
+            "cell": unchecked_values.whole(attempt.get("cell")),
+            "error": record_error(attempt.get("error")),
+            "executed": paths.shown(attempt.get("notebook")),
         }
         for attempt in entry.output("attempts") or ()
     ]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _STATUSES: Final[Mapping[str, StepStatus]] = {
     "succeeded": "succeeded",
     "tolerated": "tolerated",
+    "flaky": "flaky",
     "failed": "failed",
     "cancelled": "cancelled",
     "not run": "not-run",

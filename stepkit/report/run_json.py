@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "stepkit.run/1"
 
-Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
+Verdict = Literal[
+    "passed", "passed with tolerated errors", "flaky", "failed", "cancelled", "incomplete"
+]
 StepStatus = Literal[
-    "succeeded", "tolerated", "failed", "cancelled", "not-run", "not-asked-for", "reused"
+    "succeeded", "tolerated", "flaky", "failed", "cancelled", "not-run", "not-asked-for", "reused"
 ]
 
 

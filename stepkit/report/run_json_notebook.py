@@ -76,15 +76,24 @@ class RulesJson(TypedDict):
 
 
 class AttemptJson(TypedDict):
-    """One try of a notebook that was run more than once."""
+    """One try of a notebook that was run more than once.
+
+    ``reason`` is that of --retry-on if it led to another try. ``cell`` is the ``index`` of the cell
+    that failed or was stopped, in the notebook that this try ``executed``, and ``error`` its
+    evidence; they are None where there is none.
+    """
 
     number: int
     allocator: str
     status: str
     reason: str
     message: str
+    exit_code: int | None
     duration_ms: int
     gpu_peak: int | None
+    cell: int | None
+    error: ErrorJson | None
+    executed: str | None
 
 
 class KernelJson(TypedDict):

@@ -23,7 +23,7 @@ _MOST_LINE: Final = 200  # characters of a line of evidence
 _MOST_NOTEBOOKS: Final = 10
 _LAST_PRINTED: Final = 3  # lines
 _COMMIT: Final = 12  # characters
-_PASSED: Final = {"passed", "tolerated", "flaky", "reused"}
+_PASSED: Final = {"passed", "tolerated", "reused"}
 _ADDRESSES: Final = re.compile(r"([@<])(?=[\w!@#])")  # @channel, <!here>: they would call people
 
 
@@ -115,7 +115,8 @@ def _telling(error: ErrorJson) -> Iterator[str]:
 def _notebooks(run: RunJson) -> Iterator[str]:
     notebooks = run["notebooks"]
     if len(notebooks) == 1:
-        yield f"{_name(notebooks[0])}: {_cells(notebooks[0])}"
+        how = notebooks[0]["message"] if notebooks[0]["status"] == "flaky" else _cells(notebooks[0])
+        yield f"{_name(notebooks[0])}: {_plain(how)}"
     if len(notebooks) <= 1:
         return
     passed = sum(notebook["status"] in _PASSED for notebook in notebooks)
@@ -123,7 +124,8 @@ def _notebooks(run: RunJson) -> Iterator[str]:
     others = [notebook for notebook in notebooks if notebook["status"] not in _PASSED]
     for notebook in others[:_MOST_NOTEBOOKS]:
         status = notebook["status"].replace("-", " ")
-        yield shorten(f"{_name(notebook)} {status}: {_plain(notebook['message'])}", _MOST_LINE)
+        message = _plain(notebook["message"]).removeprefix("flaky: ")
+        yield shorten(f"{_name(notebook)} {status}: {message}", _MOST_LINE)
     if len(others) > _MOST_NOTEBOOKS:
         yield f"and {len(others) - _MOST_NOTEBOOKS} more"
 

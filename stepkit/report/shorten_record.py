@@ -42,6 +42,7 @@ def _evidence(record: RunJson) -> dict[str, int]:
     errors = [
         *steps[_WHOLE:],
         *(cell["error"] for nb in _later(record) for cell in nb["cells"] if cell["error"]),
+        *(one["error"] for nb in _later(record) for one in nb["attempts"] if one["error"]),
     ]
     for error in errors:
         _strip(error)

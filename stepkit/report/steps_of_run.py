@@ -9,12 +9,17 @@ from typing import Any, Final, Literal
 
 from stepkit.step import InReport
 
-Verdict = Literal["passed", "passed with tolerated errors", "failed", "cancelled", "incomplete"]
+Verdict = Literal[
+    "passed", "passed with tolerated errors", "flaky", "failed", "cancelled", "incomplete"
+]
+# Verdicts with which a pipeline goes on: exit code 0.
+GOOD: Final = frozenset({"passed", "passed with tolerated errors", "flaky"})
 
 # How a step that ran several notebooks and the notebook's own report spell the same.
 _SAME_STATUS: Final = {
     "passed": "succeeded",
     "tolerated": "tolerated",
+    "flaky": "flaky",
     "failed": "failed",
     "cancelled": "cancelled",
     "reused": "reused",
@@ -115,8 +120,10 @@ class Run:
             return "cancelled"
         if "not run" in statuses or not statuses:
             return "incomplete"
-        before = {entry.reused["status"] for entry in self.entries if entry.reused}
-        return "passed with tolerated errors" if "tolerated" in statuses | before else "passed"
+        statuses |= {entry.reused["status"] for entry in self.entries if entry.reused}
+        if "flaky" in statuses:
+            return "flaky"
+        return "passed with tolerated errors" if "tolerated" in statuses else "passed"
 
     @property
     def tolerated(self) -> int:
@@ -126,16 +133,31 @@ class Run:
 
     @property
     def headline(self) -> str:
-        """The verdict with the number of tolerated errors, where the reports give it.
+        """The verdict with the number of flaky notebooks, or of tolerated errors, if it is known.
 
         It names the runs from which steps, and notebooks of several, were reused.
         """
         note = self._reused()
+        if self.verdict == "flaky":
+            return f"{self._flaky()}{note}"
         uncounted = (e for e in self.entries if e.status == "tolerated" and e.tolerated < 1)
         if self.verdict != "passed with tolerated errors" or any(uncounted):
             return self.verdict + note
         count = self.tolerated
         return f"passed with {count} tolerated error{'s' if count > 1 else ''}{note}"
+
+    def _flaky(self) -> str:
+        own = {report.name for _, report in self.planned_notebooks() if report}
+        alone = [e for e in self.of_section("notebook") if e.name not in own]
+        ended = [e.reused["status"] if e.reused else e.status for e in alone]
+        ended += [
+            report.reused["status"] if report and report.reused else str(item["status"])
+            for item, report in self.planned_notebooks()
+        ]
+        count = ended.count("flaky")
+        some = f": {count} notebook{'s' if count > 1 else ''} had to run again" if count else ""
+        errors = f", {self.tolerated} tolerated error{'s' if self.tolerated > 1 else ''}"
+        return f"flaky{some}{errors if self.tolerated else ''}"
 
     def _reused(self) -> str:
         planned = self.planned_notebooks()

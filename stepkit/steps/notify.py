@@ -27,7 +27,7 @@ from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.http.post import post
 from stepkit.notify import apprise, github_status
 from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
-from stepkit.report import short_message
+from stepkit.report import short_message, steps_of_run
 from stepkit.report.options import RunOptions
 from stepkit.report.published_link import await_link
 from stepkit.report.record_run import record_run
@@ -37,7 +37,6 @@ from stepkit.step import InReport
 from stepkit.system.retry import retrying
 
 if TYPE_CHECKING:
-    from stepkit.report import steps_of_run
     from stepkit.report.run_json import RunJson
 
 logger = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class Outputs:
     in_report: ClassVar[InReport] = InReport(ends_run=True)
 
     verdict: Annotated[
-        str, "passed, passed with tolerated errors, failed, cancelled, incomplete or pending"
+        str, "passed, passed with tolerated errors, flaky, failed, cancelled, incomplete or pending"
     ]
     # The name of a released result.
     told: Annotated[int, "number of channels that were notified"] = 0
@@ -105,7 +104,7 @@ def run(options: Options) -> Outputs:
     options = replace(options, link=_link(options))
     found = options.load(steps.in_report)
     record = _record(options, found)
-    passed = found.verdict.startswith("passed")
+    passed = found.verdict in steps_of_run.GOOD
     # GitHub's "error": whether the notebooks would have passed is unknown.
     ended: github_status.State = "failure" if found.verdict == "failed" else "error"
     description = f"{found.headline}: {short_message.cause(record)}".rstrip(": ")

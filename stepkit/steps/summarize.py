@@ -82,7 +82,9 @@ class Outputs:
     message_is_verdict: ClassVar[bool] = True
 
     summary: Annotated[Path | None, "absolute path of the Markdown page"]
-    verdict: Annotated[str, "passed, passed with tolerated errors, failed, cancelled or incomplete"]
+    verdict: Annotated[
+        str, "passed, passed with tolerated errors, flaky, failed, cancelled or incomplete"
+    ]
     run: Annotated[Path | None, "absolute path of run.json, the record of the run"] = None
     html: Annotated[Path | None, "absolute path of report.html, the page of the run"] = None
     pdf: Annotated[Path | None, "absolute path of the page as PDF"] = None
@@ -119,7 +121,7 @@ def run(options: Options) -> Outputs:
             reason=Reason.NOT_FOUND,
             outputs=outputs,
         )
-    if options.enforce and not found.verdict.startswith("passed"):
+    if options.enforce and found.verdict not in steps_of_run.GOOD:
         raise _error(found, outputs)
     if why := files.failed or no_summary or regression:
         raise why.leaving(outputs)
@@ -224,6 +226,7 @@ def _sentence(found: steps_of_run.Run) -> str:
         "failed": "the run failed",
         "cancelled": "the run was cancelled",
         "incomplete": "the run is incomplete",
+        "flaky": f"the run is {found.headline}",
     }.get(found.verdict, f"the run {found.headline}")
     if found.cause:
         return f"{begin}: {found.cause.name}: {found.cause.message}"

@@ -23,7 +23,9 @@ PER_PAGE: Final = 500
 POINTERS: Final = {"latest": "latest", "latest-passed": "latest_passed"}
 
 _STYLE: Final = Path(__file__).with_name("index.css")
-_VERDICTS: Final = ("failed", "passed", "tolerated", "cancelled", "incomplete", "unreadable")
+_VERDICTS: Final = (
+    "failed", "passed", "tolerated", "flaky", "cancelled", "incomplete", "unreadable",
+)  # fmt: skip
 _MOST_FILTERS: Final = 200  # notebooks by which a page can be filtered; each costs a line of CSS
 
 

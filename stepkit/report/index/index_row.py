@@ -25,6 +25,7 @@ LARGEST: Final = 50 << 20  # bytes of a record
 _VERDICTS: Final = {
     "passed",
     "passed with tolerated errors",
+    "flaky",
     "failed",
     "cancelled",
     "incomplete",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 1_000_000
 
 _SLOWEST: Final = 10
-_PASSED: Final = ("passed", "tolerated", "flaky", "reused")
+_PASSED: Final = ("passed", "tolerated", "reused")
 _FILES: Final = {
     "Open first": ("page", "notebook"),
     "Tests and data": ("tests", "coverage", "timeline", "data", ""),
@@ -127,6 +127,7 @@ def _shown(
         "failed": failed,
         "failed_part": _part_of(failed, names) if part is None else "",
         "excerpt": failure.excerpt(failed.cause["error"]) if failed else None,
+        "excerpt_of": failure.excerpt,
         "issue": failure.issue_text(shown, failed) if failed else "",
         "cells": cell_counts(notebooks[index], noun=False) if index is not None else "",
         "follow_on": {suite["step"]: follow_on_failures(run, suite) for suite in run["tests"]},
@@ -138,6 +139,7 @@ def _shown(
         "entries": shortener.cut(notebook_table.entries(several, name), "notebooks"),
         "passed": sum(n["status"] in _PASSED for n in notebooks),
         "gpu_looked_for": run["environment"]["findings"] or any(n["gpu"] for n in notebooks),
+        "flaky": sum(n["status"] == "flaky" for n in notebooks),
         "total": len(notebooks),
         "grid": notebook_table.grid(several, name),
         "comparison": comparison,

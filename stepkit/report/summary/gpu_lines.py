@@ -1,17 +1,16 @@
-"""The GPU in a notebook's section: what it did, what was wrong with it, each attempt."""
+"""The GPU in a notebook's section: what it did, and what was wrong with it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import sizes
-from stepkit.formats.durations import elapsed
 from stepkit.report import unchecked_values
 from stepkit.report.gpu_warnings import gpu_warnings
-from stepkit.report.summary.markdown_text import count, escape, paragraphs, status, table
+from stepkit.report.summary.markdown_text import count, escape, paragraphs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from stepkit.report.run_json_notebook import NotebookJson
 
@@ -20,7 +19,7 @@ _MOST_DEVICES: Final = 16
 
 
 def lines(notebook: NotebookJson) -> list[str]:
-    """Return a line for each GPU and for memory, each thing that was wrong, and the attempts."""
+    """Return a line for each GPU and for memory, and each thing that was wrong."""
     devices = unchecked_values.objects((notebook["gpu"] or {}).get("devices"))
     sentences = [_device(device) for device in devices[:_MOST_DEVICES]]
     if allocator := escape(notebook["allocator"]):
@@ -36,7 +35,6 @@ def lines(notebook: NotebookJson) -> list[str]:
     return paragraphs(
         ["  \n".join(sentences)] if sentences else (),
         *([warning] for warning in warnings),
-        _attempts(notebook),
     )
 
 
@@ -45,23 +43,6 @@ def memory(size: float | None) -> str:
     if size is None:
         return ""
     return sizes.spell(size) if size >= sizes.GIB else f"{size / 2**20:.0f} MiB"
-
-
-def _attempts(notebook: NotebookJson) -> Iterator[str]:
-    if len(notebook["attempts"]) > 1:
-        head = ("attempt", "allocator", "status", "time", "GPU peak", "what")
-        rows = (
-            (
-                str(attempt["number"]),
-                escape(attempt["allocator"]),
-                status(attempt["status"]),
-                elapsed(attempt["duration_ms"] / 1000),
-                memory(attempt["gpu_peak"]),
-                escape(attempt["message"]),
-            )
-            for attempt in notebook["attempts"]
-        )
-        yield from table(head, rows)
 
 
 def _device(device: Mapping[str, Any]) -> str:

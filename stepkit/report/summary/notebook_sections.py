@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.durations import elapsed
 from stepkit.report.cell_counts import cell_counts
-from stepkit.report.summary import gpu_lines
+from stepkit.report.summary import attempt_lines, gpu_lines
 from stepkit.report.summary.checkout_name import name_checkout
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.markdown_text import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stepkit.report.summary.file_links import FileLinks
 
 STOPPED: Final = "was running when the execution ended"
-PASSED: Final = ("passed", "tolerated", "flaky", "reused")
+PASSED: Final = ("passed", "tolerated", "reused")
 _WORST_FIRST: Final = ("failed", "cancelled", "not-run", "flaky", "tolerated")
 _MOST_ROWS: Final = 100
 _SLOWEST: Final = 5
@@ -46,7 +46,8 @@ def worst_first(notebooks: Sequence[NotebookJson]) -> list[NotebookJson]:
 def several(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
     """Yield the table of several notebooks: by variant where each of them ran in several."""
     passed = sum(notebook["status"] in PASSED for notebook in notebooks)
-    yield f"## Notebooks: {passed} of {len(notebooks)} passed"
+    flaky = sum(notebook["status"] == "flaky" for notebook in notebooks)
+    yield f"## Notebooks: {passed} of {len(notebooks)} passed{f', {flaky} flaky' if flaky else ''}"
     yield ""
     variants = list(dict.fromkeys(notebook["variant"] for notebook in notebooks))
     names = list(dict.fromkeys(notebook["name"] for notebook in notebooks))
@@ -100,7 +101,8 @@ def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
 
 def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
     """Return the section of one notebook: nothing if its report says nothing of its cells."""
-    if not (notebook["cells"] or notebook["changes"] or notebook["variant"]):
+    known = notebook["cells"] or notebook["changes"] or notebook["attempts"][1:]
+    if not (known or notebook["variant"]):
         return []
     name = named(notebook) if len(run["notebooks"]) > 1 else "Notebook" + _variant(notebook)
     counts = cell_counts(notebook)
@@ -109,6 +111,7 @@ def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
         [f"## {name}{how}"],
         _failed(run, notebook, links),
         _tolerated(notebook, links),
+        attempt_lines.lines(notebook),
         gpu_lines.lines(notebook),
         _slowest(notebook, links),
         _packages(notebook),

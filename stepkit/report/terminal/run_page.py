@@ -46,6 +46,7 @@ def run_page(run: RunJson, paint: Paint, *, every: bool = False) -> str:
         _head(run, paint),
         why(run, paint),
         what_to_try(run, paint),
+        _attempts(run, paint),
         _tolerated(run, paint),
         _steps(run, paint),
         _notebooks(run, paint),
@@ -85,6 +86,16 @@ def _head(run: RunJson, paint: Paint) -> Iterator[str]:
     for link in (identity["url"], run["published"]):
         if link:
             yield line_of(link)
+
+
+def _attempts(run: RunJson, paint: Paint) -> Iterator[str]:
+    for notebook in run["notebooks"]:
+        if len(notebook["attempts"]) > 1:
+            yield paint.strong(f"{name_of(notebook)}: {len(notebook['attempts'])} attempts")
+            for attempt in notebook["attempts"]:
+                status, time = attempt["status"], elapsed(attempt["duration_ms"] / 1000)
+                state = paint.state(status, f"{status:<9}")
+                yield f"{state}  {time:>7}  {shorten(line_of(attempt['message']), paint.width)}"
 
 
 def _tolerated(run: RunJson, paint: Paint) -> Iterator[str]:
@@ -139,7 +150,9 @@ def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
     if len(run["notebooks"]) <= 1:
         return
     passed = sum(n["status"] in {"passed", "tolerated", "reused"} for n in run["notebooks"])
-    yield paint.strong(f"Notebooks: {passed} of {len(run['notebooks'])} passed")
+    flaky = sum(n["status"] == "flaky" for n in run["notebooks"])
+    also = f", {flaky} flaky" if flaky else ""
+    yield paint.strong(f"Notebooks: {passed} of {len(run['notebooks'])} passed{also}")
     widest = max(len(name_of(notebook)) for notebook in run["notebooks"])
     for notebook in run["notebooks"]:
         length = notebook["duration_ms"]

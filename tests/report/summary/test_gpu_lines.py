@@ -128,21 +128,6 @@ def test_cells_have_a_column_of_gpu_peaks_only_if_one_used_a_gpu(tmp_path: Path)
     assert "| slowest cells | time | share | code |" in unused
 
 
-def test_more_attempts_than_one_are_listed(tmp_path: Path) -> None:
-    first = {"number": 1, "rung": "as asked", "status": "failed", "reason": "gpu-out-of-memory",
-             "message": "cell 3 <x> | full", "seconds": 75.0, "gpu_peak": 80 * GIB}  # fmt: skip
-    second = {**first, "number": 2, "rung": "async", "status": "succeeded", "message": "",
-              "gpu_peak": None}  # fmt: skip
-
-    text = page(tmp_path, attempts=[first, second])
-
-    assert "| attempt | allocator | status | time | GPU peak | what |" in text
-    row = r"| 1 | as asked | **failed** | 1m15s | 80.0 GiB | cell 3 &lt;x&gt; \| full |"
-    assert row in text
-    assert "| 2 | async | succeeded | 1m15s |  |  |" in text
-    assert "attempt" not in page(tmp_path, attempts=[first])
-
-
 @pytest.mark.parametrize(
     ("outputs", "why"),
     [
