@@ -45,6 +45,7 @@ class Reason(StrEnum):
     KERNEL_HUNG = "kernel-hung"
     GPU_OUT_OF_MEMORY = "gpu-out-of-memory"
     GPU_BUSY = "gpu-busy"
+    GPU_FAILED = "gpu-failed"
     OUT_OF_MEMORY = "out-of-memory"
     NETWORK = "network"
     CHECKSUM = "checksum"

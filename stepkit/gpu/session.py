@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stepkit.errors import Reason, StepError
+from stepkit.gpu.health import xid_errors
 from stepkit.gpu.memory import guard_request, read_guard_log
 from stepkit.notebook import kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
@@ -146,6 +147,8 @@ class GpuSession:
             message = notebook_verdict.judge(execution)
         except StepError as failure:
             error = failure
+        if error and self._timeline:
+            error = xid_errors.explained(error, [xid.number for xid in self._timeline.xids])
         if error and error.reason == Reason.CELL_ERROR:
             retried = self._options.on_gpu_oom == "retry-lower"
             error = self.check.explained(error, execution, retried=retried)

@@ -54,6 +54,8 @@ _RAPIDS = re.compile(
     r"|(?:pylib|dask-cu|rapids|nx-cugraph|numba-cuda|raft-dask|distributed-ucxx|cuxfilter)"
 )
 
+LACKS_FUNCTION = 13  # NVML_ERROR_FUNCTION_NOT_FOUND of nvml.h
+
 # CUdevice_attribute in cuda.h.
 _ATTRIBUTES = {
     "compute_mode": 20,
@@ -173,7 +175,8 @@ def device_facts(cuda: ctypes.CDLL, index: int) -> dict[str, Any]:
     name = ctypes.create_string_buffer(256)
     cuda.cuDeviceGetName(name, len(name), device)
     raw = ctypes.create_string_buffer(16)
-    getattr(cuda, "cuDeviceGetUuid_v2", cuda.cuDeviceGetUuid)(raw, device)  # _v2 knows MIG
+    uuid_of = getattr(cuda, "cuDeviceGetUuid_v2", None) or cuda.cuDeviceGetUuid  # _v2 knows MIG
+    uuid_of(raw, device)
     total = ctypes.c_size_t()
     cuda.cuDeviceTotalMem_v2(ctypes.byref(total), device)
     return {
@@ -219,31 +222,46 @@ def nvml_facts() -> dict[str, Any]:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError as error:
         return {"missing": str(error)}
-    nvml.nvmlErrorString.restype = ctypes.c_char_p
-    code = nvml.nvmlInit_v2()
+    code = call(nvml, "nvmlInit_v2")
     if code:
-        return {"code": code, "text": nvml.nvmlErrorString(code).decode(errors="replace")}
-    count = number(nvml.nvmlDeviceGetCount_v2) or 0
+        return {"code": code, "text": nvml_error(nvml, code)}
+    count = ctypes.c_uint()
+    call(nvml, "nvmlDeviceGetCount_v2", ctypes.byref(count))
     driver = text(nvml, "nvmlSystemGetDriverVersion")
-    return {"driver": driver, "devices": [nvml_device(nvml, index) for index in range(count)]}
+    return {"driver": driver, "devices": [nvml_device(nvml, index) for index in range(count.value)]}
+
+
+def call(nvml: ctypes.CDLL, name: str, *args: Any) -> int:
+    """Call a function that returns an error code; one that the library lacks is an error, too."""
+    function = getattr(nvml, name, None)
+    return LACKS_FUNCTION if function is None else int(function(*args))
+
+
+def nvml_error(nvml: ctypes.CDLL, code: int) -> str:
+    """Return the library's text for an error."""
+    spell = getattr(nvml, "nvmlErrorString", None)
+    if code == LACKS_FUNCTION or spell is None:
+        return "Function Not Found" if code == LACKS_FUNCTION else f"error {code}"
+    spell.restype = ctypes.c_char_p
+    return (spell(code) or b"").decode(errors="replace")
 
 
 def text(nvml: ctypes.CDLL, name: str, *args: Any) -> str | None:
-    """Return the text that a C function writes, None if it fails or the library lacks it."""
+    """Return the text that a C function writes, None if it fails."""
     value = ctypes.create_string_buffer(96)
-    function = getattr(nvml, name, None)
-    failed = function is None or function(*args, value, len(value))
+    failed = call(nvml, name, *args, value, len(value))
     return None if failed else value.value.decode(errors="replace")
 
 
 def nvml_device(nvml: ctypes.CDLL, index: int) -> dict[str, Any]:
     """Describe one card."""
     handle = ctypes.c_void_p()
-    nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
+    failed = call(nvml, "nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(handle))
+    if failed:
+        return {"uuid": None, "free": None, "mig": None}
     memory, now, later = Memory(), ctypes.c_uint(), ctypes.c_uint()
-    known = not nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
-    mig_mode = getattr(nvml, "nvmlDeviceGetMigMode", None)
-    mig = mig_mode and not mig_mode(handle, ctypes.byref(now), ctypes.byref(later))
+    known = not call(nvml, "nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
+    mig = not call(nvml, "nvmlDeviceGetMigMode", handle, ctypes.byref(now), ctypes.byref(later))
     return {
         "uuid": text(nvml, "nvmlDeviceGetUUID", handle),
         "free": memory.free if known else None,

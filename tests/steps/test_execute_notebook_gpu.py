@@ -389,7 +389,8 @@ def test_what_broke_a_gpu_at_the_very_end_is_reported(tmp_path: Path) -> None:
         driver.set(devices=1)
         error = failed(write_notebook(tmp_path / "a.ipynb", BREAKS))
 
-    assert error.reason == Reason.KERNEL_DIED
+    assert (error.reason, error.exit_code) == (Reason.GPU_FAILED, 4)
+    assert "the driver reports XID 79, it fell off the bus" in str(error)
     gpu = outputs_of(error).gpu
     assert gpu is not None
     assert [device["xids"] for device in gpu["devices"]] == [(79,)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.formats import sizes
@@ -14,7 +14,7 @@ from stepkit.gpu.health.remedies import Cause
 from stepkit.gpu.health.visible_devices import Hidden, hidden_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stepkit.gpu.health.run_probe import Answers
 
@@ -118,9 +118,16 @@ def _driver_trouble(answers: Answers, nodes: Sequence[str]) -> Trouble | None:
         return Trouble(cause=plainer, detail=f"{where}; NVML: {said}")
     if cause is not remedies.NO_DEVICE:
         return Trouble(cause=_before_the_notebook(cause), detail=where)
-    if nodes and not hidden:
+    return Trouble(cause=cause, hidden=hidden) if hidden else _unseen(nvml.get("devices"), nodes)
+
+
+def _unseen(cards: Sequence[Mapping[str, Any]] | None, nodes: Sequence[str]) -> Trouble:
+    """Return why CUDA sees no device where nothing hides one; ``cards`` are those of NVML."""
+    if cards and all(card["mig"] for card in cards):
+        return Trouble(cause=remedies.MIG_WITHOUT_INSTANCE)
+    if nodes:
         return Trouble(cause=remedies.DEVICE_LOST, detail=f"{', '.join(nodes)} cannot be used")
-    return Trouble(cause=cause, hidden=hidden)
+    return Trouble(cause=remedies.NO_DEVICE)
 
 
 def require_python(python: str, answers: Answers) -> None:

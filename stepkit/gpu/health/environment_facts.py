@@ -118,6 +118,10 @@ def _cuda_findings(answers: Answers) -> Iterator[Finding]:
     yield Finding(check="cuda", text=" ".join(parts))
     if "missing" in nvml:
         yield warning("nvml", remedies.NO_NVML.what, remedies.NO_NVML.remedy)
+    elif "text" in nvml:
+        what = f"the driver's management library does not answer: {nvml['text']}"
+        remedy = "it must be that of the driver: memory of other processes is not known without it"
+        yield warning("nvml", what, remedy)
     if "compat" in PurePath(driver["library"]).parts:
         yield Finding(check="cuda", text=f"by forward compatibility: {driver['library']}")
     wanted = max(_numbers(visible_devices.required_cuda(variables)), _numbers(toolkit)[:2])

@@ -23,18 +23,22 @@ CODES: Final = {
     101: "no-such-device",
     209: "no-kernel-image",
     214: "hardware",
+    220: "hardware",
     222: "ptx-unsupported",
     304: "device-files",
+    721: "hardware",
     802: "system-not-ready",
     803: "driver-mismatch",
     804: "compat-unsupported",
+    **dict.fromkeys(range(805, 811), "mps"),
     999: "unknown",
 }
 
 # Classes of errors to examine; in any other class, such a text is the notebook's own.
 _CLASSES: Final = re.compile(
     r"(?:\w*(?:CUDA|Cuda|cuda|NVML)\w*|CU[A-Z]+Error|RuntimeError|MemoryError|OutOfMemoryError|AcceleratorError"
-    r"|OSError|ImportError|GpuMissing|RMMError|RaftError|XGBoostError)\Z"
+    r"|OSError|ImportError|GpuMissing|RMMError|RaftError|XGBoostError"
+    r"|XlaRuntimeError|JaxRuntimeError|ResourceExhaustedError|InternalError)\Z"
 )
 
 # The order counts: an out-of-memory text often quotes the error that is the true cause.
@@ -62,6 +66,7 @@ _SPELLINGS: Final = {
         "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
         r"\bError 803\b",
         "Driver/library version mismatch",
+        "NVML/RM version mismatch",
     ),
     "compat-unsupported": (
         "cudaErrorCompatNotSupportedOnDevice",
@@ -80,7 +85,17 @@ _SPELLINGS: Final = {
         "CUDA_ERROR_DEVICE_UNAVAILABLE",
         r"CUDA-capable device(?:s|\(s\))? (?:is/)?are busy",
     ),
-    "hardware": ("cudaErrorECCUncorrectable", "CUDA_ERROR_ECC_UNCORRECTABLE", "GPU is lost"),
+    "mps": ("cudaErrorMps", "CUDA_ERROR_MPS_"),
+    "hardware": (
+        "cudaErrorECCUncorrectable",
+        "CUDA_ERROR_ECC_UNCORRECTABLE",
+        "cudaErrorNvlinkUncorrectable",
+        "CUDA_ERROR_NVLINK_UNCORRECTABLE",
+        r"cudaErrorContained\b",
+        r"CUDA_ERROR_CONTAINED\b",
+        "GPU is lost",
+        "GPU requires restart",
+    ),
     "no-kernel-image": (
         "cudaErrorNoKernelImageForDevice",
         "CUDA_ERROR_NO_BINARY_FOR_GPU",
@@ -107,17 +122,28 @@ _SPELLINGS: Final = {
         "CUDA out of memory",
         "CUDA error: out of memory",
         r"CU\w+_STATUS_ALLOC_FAILED",
+        # XLA's, in JAX and TensorFlow; with the host's memory it says "Out of memory allocating".
+        r"(?:RESOURCE_EXHAUSTED|Resource exhausted): Out of memory while trying to allocate",
+        r"Failed to allocate request for .* on device ordinal \d",
+        # TensorFlow's
+        r"OOM when allocating tensor .*device:GPU:\d",
+        "Dst tensor is not initialized",
     ),
 }
 _TEXTS: Final = {name: re.compile("|".join(texts)) for name, texts in _SPELLINGS.items()}
 _RMM_HIDES_NO_DEVICE: Final = "'CUDARuntimeError' object has no attribute 'msg'"
 
 
+def may_be_of_cuda(ename: str) -> bool:
+    """Return whether libraries on the GPU raise errors of this class."""
+    return bool(_CLASSES.match(ename))
+
+
 def cause_name(ename: str, evalue: str) -> str | None:
     """Return the name of the cause that an exception's class name and text stand for."""
     if ename == "AttributeError":
         return "no-device" if evalue.strip() == _RMM_HIDES_NO_DEVICE else None
-    if not _CLASSES.match(ename):
+    if not may_be_of_cuda(ename):
         return None
     if ename.startswith("NVML"):  # pynvml's classes share one base: the texts differ
         text = f"{ename} {evalue}"

@@ -56,6 +56,14 @@ NO_DEVICE: Final = Cause(
     "and a card in MIG mode needs an instance",
     reason=Reason.GPU_MISSING,
 )
+MIG_WITHOUT_INSTANCE: Final = Cause(
+    name="mig-without-instance",
+    what="the GPU is in MIG mode, and this container was given none of its instances",
+    remedy="ask for an instance (resources.limits: nvidia.com/mig-1g.10gb: 1, as the node offers "
+    "them; docker run --gpus device=MIG-UUID); on the node, nvidia-smi mig -cgi PROFILE -C makes "
+    "one, and nvidia-smi -mig 0 ends the mode",
+    reason=Reason.GPU_MISSING,
+)
 NO_SUCH_DEVICE: Final = Cause(
     name="no-such-device",
     what="the program asks for a GPU by a number that does not exist here",
@@ -104,6 +112,15 @@ BUSY: Final = Cause(
     reason=Reason.GPU_BUSY,
     transient=True,
 )
+MPS: Final = Cause(
+    name="mps",
+    what="the server that shares the GPU among processes (MPS) does not serve this one",
+    remedy="it may be starting, or full: wait, or allow more clients. nvidia-cuda-mps-control must "
+    "run on the node for the same user, and CUDA_MPS_PIPE_DIRECTORY must be in the container",
+    error=ToolError,
+    reason=Reason.GPU_BUSY,
+    transient=True,
+)
 NOT_READY: Final = Cause(
     name="system-not-ready",
     what="the GPUs of this node are not ready: NVIDIA's fabric manager has not set up NVSwitch",
@@ -139,10 +156,10 @@ DEVICE_FILES: Final = Cause(
 )
 HARDWARE: Final = Cause(
     name="hardware",
-    what="the GPU failed (uncorrectable memory error, or it fell off the bus)",
+    what="the GPU failed: an uncorrectable memory error, a lost link, or it fell off the bus",
     remedy="run on another node, and drain this one: nvidia-smi -q shows the errors",
     error=ToolError,
-    reason=Reason.TOOL_FAILED,
+    reason=Reason.GPU_FAILED,
 )
 NO_NVML: Final = Cause(
     name="no-nvml",

@@ -45,7 +45,8 @@ def hidden_by(
     ``uuids`` are those of the container's cards, as far as NVML listed them. Without a ``driver``,
     a variable counts only if it may have kept the driver out of the container.
     """
-    return (_hidden_by_cuda(variables, uuids) if driver else None) or _hidden_by_runtime(variables)
+    by_cuda = _hidden_by_cuda(variables, uuids) if driver else None
+    return by_cuda or _hidden_by_runtime(variables, driver=driver)
 
 
 def _hidden_by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidden | None:
@@ -67,9 +68,14 @@ def _hidden_by_cuda(variables: Mapping[str, str], uuids: Sequence[str]) -> Hidde
     return None
 
 
-def _hidden_by_runtime(variables: Mapping[str, str]) -> Hidden | None:
-    """NVIDIA's container runtime reads these when it starts the container, not later."""
-    if variables.get("NVIDIA_VISIBLE_DEVICES") in {"none", "void", ""}:
+def _hidden_by_runtime(variables: Mapping[str, str], *, driver: bool) -> Hidden | None:
+    """NVIDIA's container runtime reads these when it starts the container, not later.
+
+    With "void" or no value it adds nothing. A driver that is there all the same came in by CDI,
+    which sets the variable to "void" itself.
+    """
+    hiding = {"none"} if driver else {"none", "void", ""}
+    if variables.get("NVIDIA_VISIBLE_DEVICES") in hiding:
         value = variables["NVIDIA_VISIBLE_DEVICES"] or "empty"
         return Hidden(
             what=f"NVIDIA_VISIBLE_DEVICES is {value}: the container was started without a GPU",

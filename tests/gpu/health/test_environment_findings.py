@@ -82,7 +82,9 @@ def test_visible_devices_are_read_as_cuda_does(value: str, taken: list[str], ref
         ({"CUDA_VISIBLE_DEVICES": "1" * 5000}, "CUDA_VISIBLE_DEVICES begins with '111"),
         ({"CUDA_VISIBLE_DEVICES": "GPU-9"}, "names GPU-9, which is not here"),
         ({"NVIDIA_VISIBLE_DEVICES": "all"}, None),
-        ({"NVIDIA_VISIBLE_DEVICES": "void"}, "NVIDIA_VISIBLE_DEVICES is void"),
+        ({"NVIDIA_VISIBLE_DEVICES": "none"}, "NVIDIA_VISIBLE_DEVICES is none"),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, None),  # as CDI sets it where it adds a GPU
+        ({"NVIDIA_VISIBLE_DEVICES": ""}, None),
         ({"NVIDIA_DRIVER_CAPABILITIES": "graphics,utility"}, "without compute"),
         ({"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}, None),
     ],

@@ -6,7 +6,8 @@ import nvml
 import pytest
 from cuda_driver import check, fake_cuda
 
-from stepkit.gpu.health import remedies
+from stepkit.errors import ConfigurationError, Reason
+from stepkit.gpu.health import container, remedies
 
 
 @pytest.fixture
@@ -34,6 +35,62 @@ def test_an_instance_of_a_card_in_mig_mode_is_shown(tmp_path: Path, driver: dict
     assert found.devices[0].mig is True
     assert found.devices[0].uuid.startswith("MIG-")
     assert any("a MIG instance" in finding.text for finding in found.findings)
+
+
+def test_a_card_in_mig_mode_without_an_instance_is_not_a_lost_one(
+    tmp_path: Path, driver: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "nodes", lambda: ["/dev/nvidia0"])
+    (tmp_path / "state").write_text("0.mig 1\n")
+    found = check({**driver, "FAKE_CUDA_INIT": "100", "NVIDIA_VISIBLE_DEVICES": "void"})
+
+    assert found.trouble is remedies.MIG_WITHOUT_INSTANCE
+    error = found.error()
+    assert isinstance(error, ConfigurationError)
+    assert error.reason is Reason.GPU_MISSING
+    assert "nvidia.com/mig-1g.10gb: 1" in str(error)
+    assert found.facts["probe"]["tries"] == 1
+
+
+def test_a_variable_that_hides_the_instances_is_named_first(
+    tmp_path: Path, driver: dict[str, str]
+) -> None:
+    (tmp_path / "state").write_text("0.mig 1\n")
+    found = check({**driver, "FAKE_CUDA_INIT": "100", "CUDA_VISIBLE_DEVICES": ""})
+
+    assert found.trouble is remedies.NO_DEVICE
+    assert "CUDA_VISIBLE_DEVICES is empty" in found.message
+
+
+def test_a_variable_of_cdi_is_not_blamed_for_a_lost_card(
+    driver: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "nodes", lambda: ["/dev/nvidia0"])
+    found = check({**driver, "FAKE_CUDA_INIT": "100", "NVIDIA_VISIBLE_DEVICES": "void"}, tries=1)
+
+    assert found.trouble is remedies.DEVICE_LOST
+    assert "NVIDIA_VISIBLE_DEVICES" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("lacks", "version"),
+    [
+        ("nvmlInit_v2", ""),
+        ("nvmlDeviceGetMemoryInfo", "570.124.06"),
+    ],
+)
+def test_a_management_library_without_a_function_does_not_end_the_check(
+    tmp_path: Path, driver: dict[str, str], lacks: str, version: str
+) -> None:
+    other = nvml.built(f"-D{lacks}=fake_{lacks}")
+    (tmp_path / "driver/libnvidia-ml.so.1").write_bytes(other)
+    found = check(driver)
+
+    assert found.usable
+    assert found.devices[0].driver == version
+    warnings = [finding.text for finding in found.findings if finding.check == "nvml"]
+    answers = "the driver's management library does not answer: Function Not Found"
+    assert warnings == ([answers] if lacks == "nvmlInit_v2" else [])
 
 
 def test_a_management_library_that_hangs_is_killed_after_the_time_limit(

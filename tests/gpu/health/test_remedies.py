@@ -102,6 +102,8 @@ def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> N
 
 
 BAD_ALLOC = "std::bad_alloc: out_of_memory:"
+EXHAUSTED = "RESOURCE_EXHAUSTED:"
+TENSOR = "OOM when allocating tensor with shape[40000,40000] and type float on /job:localhost"
 AT_INIT = "Error at driver init:"
 RMM_FAILED = "RMM failure at:"
 SPELLINGS = {
@@ -113,6 +115,17 @@ SPELLINGS = {
         ("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory"),
         ("CUBLASError", "CUBLAS_STATUS_ALLOC_FAILED"),
         ("CudaAPIError", "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
+        (
+            "XlaRuntimeError",
+            f"{EXHAUSTED} Out of memory while trying to allocate 6291456 bytes.",
+        ),
+        ("JaxRuntimeError", f"{EXHAUSTED} Out of memory while trying to allocate 16.00GiB."),
+        (
+            "XlaRuntimeError",
+            f"{EXHAUSTED} Failed to allocate request for 2.99GiB (3206250496B) on device ordinal 0",
+        ),
+        ("ResourceExhaustedError", f"{{{{a}}}} {TENSOR}/device:GPU:0 by allocator GPU_0_bfc [a]"),
+        ("InternalError", "Failed copying input tensor to GPU:0: Dst tensor is not initialized."),
     ],
     remedies.NO_DEVICE: [
         ("MemoryError", f"{BAD_ALLOC} Maximum pool size exceeded: cudaErrorNoDevice"),
@@ -135,7 +148,25 @@ SPELLINGS = {
     ],
     remedies.NO_NVML: [("NVMLError_LibraryNotFound", "NVML Shared Library Not Found")],
     remedies.DEVICE_LOST: [("NVMLError_Unknown", "Unknown Error")],
-    remedies.HARDWARE: [("NVMLError_GpuIsLost", "GPU is lost")],
+    remedies.HARDWARE: [
+        ("NVMLError_GpuIsLost", "GPU is lost"),
+        ("NVMLError_ResetRequired", "GPU requires restart"),
+        (
+            "CUDARuntimeError",
+            "cudaErrorContained: Invalid access of peer GPU memory over nvlink or a hardware error",
+        ),
+        ("CUDADriverError", "CUDA_ERROR_CONTAINED: Invalid access of peer GPU memory"),
+        ("CUDARuntimeError", "cudaErrorNvlinkUncorrectable: uncorrectable NVLink error"),
+        ("CUDADriverError", "CUDA_ERROR_NVLINK_UNCORRECTABLE: uncorrectable NVLink error"),
+    ],
+    remedies.MPS: [
+        ("CUDARuntimeError", "cudaErrorMpsConnectionFailed: MPS client failed to connect to"),
+        ("CUDARuntimeError", "cudaErrorMpsMaxClientsReached: the hardware resources"),
+        ("CudaAPIError", "[807] Call to cuInit results in CUDA_ERROR_MPS_SERVER_NOT_READY"),
+    ],
+    remedies.DRIVER_MISMATCH: [
+        ("NVMLError_LibRmVersionMismatch", "RM has detected an NVML/RM version mismatch."),
+    ],
 }
 
 
@@ -161,6 +192,13 @@ def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause)
         ("ValueError", "Could not parse lots as a byte specification"),
         ("CUDARuntimeError", "cudaErrorIllegalAddress: an illegal memory access was encountered"),
         ("NVMLError_NotSupported", "Not Supported"),
+        # the host's memory, of XLA and TensorFlow
+        ("XlaRuntimeError", f"{EXHAUSTED} Out of memory allocating 40000000000000 bytes."),
+        (
+            "ResourceExhaustedError",
+            f"{TENSOR} /job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu [Op:AddV2]",
+        ),
+        ("ResourceExhaustedError", "/data/a.tfrecord; No space left on device"),
     ],
 )
 def test_an_error_that_is_not_about_the_gpu_has_no_cause(ename: str, text: str) -> None:
@@ -190,3 +228,5 @@ def test_names_of_causes_are_unique_and_all_codes_have_one() -> None:
     assert len(names) > 20
     assert {code for code, _ in CODES if remedies.of_code(int(code)) is None} == set()
     assert remedies.of_code(1) is None
+    assert {remedies.of_code(code) for code in (220, 721)} == {remedies.HARDWARE}
+    assert {remedies.of_code(code) for code in range(805, 811)} == {remedies.MPS}
