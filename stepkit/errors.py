@@ -40,6 +40,7 @@ class Reason(StrEnum):
     ARTIFACT_MISSING = "artifact-missing"
     TASK_FAILED = "task-failed"
     REGRESSION = "regression"
+    CPU_FALLBACK = "cpu-fallback"
     FLAKY = "flaky"
 
     KERNEL_HUNG = "kernel-hung"

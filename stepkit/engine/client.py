@@ -109,7 +109,8 @@ class Client(CellOutputs):
         leaves counting to the kernel. Raises what nbclient raises.
         """
         assert self.kc is not None
-        self.kc.session.metadata = {"stepkit_cell": number or 0}  # our launcher reads it
+        # Our launcher reads it.
+        self.kc.session.metadata = {"stepkit_cell": number or 0, "stepkit_index": index}
         try:
             await self.async_execute_cell(cell, index, store_history=number != 0)
         finally:

@@ -14,7 +14,7 @@ from signal import SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from stepkit import kernel as kernel_package
-from stepkit.engine import kernel_stack, read_kernel_facts
+from stepkit.engine import kernel_stack, read_accelerated_calls, read_kernel_facts
 from stepkit.errors import ConfigurationError
 from stepkit.system import os_errors
 
@@ -65,6 +65,7 @@ class Kernel:
         self.runner = runner
         self._sockets = tempfile.TemporaryDirectory(prefix="sk-", ignore_cleanup_errors=True)
         self.facts_file = Path(self._sockets.name, "facts.json")
+        self.calls_file = Path(self._sockets.name, "calls.jsonl")
         self.km, self.lossless = _make_manager(name, self._sockets.name)
         try:
             runner.run(self._start(cwd, env))
@@ -191,11 +192,14 @@ class Kernel:
     async def _start(self, cwd: Path, env: Mapping[str, str]) -> None:
         for name in env:  # what the kernel's specification sets would win
             self.km.kernel_spec.env.pop(name, None)
-        facts = {read_kernel_facts.VARIABLE: str(self.facts_file)} if self.lossless else {}
+        files = {
+            read_kernel_facts.VARIABLE: str(self.facts_file),
+            read_accelerated_calls.VARIABLE: str(self.calls_file),
+        }
         await self.km.start_kernel(
             extra_arguments=list(_ARGUMENTS) if self.lossless else [],
             cwd=str(cwd),
-            env={**os.environ, **env, **facts},
+            env={**os.environ, **env, **(files if self.lossless else {})},
             stdout=self.log,
             stderr=self.log,
         )

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from stepkit.engine import read_kernel_facts
+from stepkit.engine import read_accelerated_calls, read_kernel_facts
 from stepkit.engine.cell_events import Tolerances
 from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.engine.resumable import NOTEBOOK
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
+from stepkit.notebook.cpu_fallback import CpuFallback
 from stepkit.notebook.verdict import CellRun, Execution
 from stepkit.options import DETAIL
 from stepkit.step import Checks, Resumable
@@ -66,13 +67,15 @@ class Outcome:
     """How a run ended; ``notebook`` is the executed one, with papermill's metadata.
 
     ``strays`` describes the processes that it left running; ``kernel_facts`` is None for a kernel
-    that stepkit's launcher did not start, or that died in its first cell.
+    that stepkit's launcher did not start, or that died in its first cell. ``cpu_fallback`` is None
+    if no call of cudf.pandas or cuml.accel was counted.
     """
 
     execution: Execution
     notebook: Any
     strays: tuple[str, ...] = ()
     kernel_facts: KernelFacts | None = None
+    cpu_fallback: CpuFallback | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,9 @@ class RunOutputs:
     zero: Annotated[str, "when the run began: cells and timeline count from it", DETAIL] = ""
     memory_limit: Annotated[int | None, "the container's limit in bytes", DETAIL] = None
     kernel_facts: Annotated[KernelFacts | None, "packages, Python and CUDA in it", DETAIL] = None
+    cpu_fallback: Annotated[
+        CpuFallback | None, "calls of cudf.pandas and cuml.accel on the CPU", DETAIL
+    ] = None
 
 
 def run_outputs(outcome: Outcome) -> dict[str, Any]:
@@ -102,6 +108,7 @@ def run_outputs(outcome: Outcome) -> dict[str, Any]:
         "zero": execution.zero,
         "memory_limit": execution.memory_limit,
         "kernel_facts": outcome.kernel_facts,
+        "cpu_fallback": outcome.cpu_fallback,
     }
 
 
@@ -189,7 +196,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         raise Cancelled(session.state.cancelled_by or signal.SIGINT) from None
     finally:
         kernel.log_lines()
-    execution = session.execution()
+    execution, fallback = read_accelerated_calls.add(session.execution(), kernel.calls_file)
     try:
         running.descendants.end()
         _warn_of_gpu_memory(running.gpu_before)
@@ -198,8 +205,13 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT
         execution = replace(execution, cancelled_by=signum)
     strays = tuple(running.descendants.strays)
-    facts = read_kernel_facts.read(kernel.facts_file)
-    return Outcome(execution=execution, notebook=session.nb, strays=strays, kernel_facts=facts)
+    return Outcome(
+        execution=execution,
+        notebook=session.nb,
+        strays=strays,
+        kernel_facts=read_kernel_facts.read(kernel.facts_file),
+        cpu_fallback=fallback,
+    )
 
 
 def _warn_of_gpu_memory(before: tuple[int, int] | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stepkit.errors import Reason, StepError
 from stepkit.gpu.health import xid_errors
 from stepkit.gpu.memory import guard_request, read_guard_log
-from stepkit.notebook import kernelspecs
+from stepkit.notebook import cpu_fallback, kernelspecs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.attempt_files import TIMELINE
 from stepkit.notebook.attempts import Attempt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stepkit.gpu.monitor.sampler import Sampler
     from stepkit.gpu.monitor.timeline import Timeline
     from stepkit.gpu.step_options import GpuOptions
+    from stepkit.notebook.cpu_fallback import CpuFallback
     from stepkit.notebook.progress_json import ReadingsJson
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class GpuSession:
     ) -> None:
         self.environment = guard.environment()
         self._options = options
+        self._most_fallback = cpu_fallback.parse_limit(options.max_cpu_fallback)
         self._guard = guard
         self._kernel = kernel
         self._cwd = cwd
@@ -136,8 +138,11 @@ class GpuSession:
         if self._sampler:
             self._sampler.begin_anew()
 
-    def judge(self, execution: Execution) -> Verdict:
-        """Stop sampling and judge the run. An error that the GPU caused is explained."""
+    def judge(self, execution: Execution, fallback: CpuFallback | None = None) -> Verdict:
+        """Stop sampling and judge the run. An error that the GPU caused is explained.
+
+        ``fallback`` is what the notebook ran on the CPU instead of the GPU.
+        """
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
             self._timeline = self._sampler.timeline(execution.started)
@@ -152,6 +157,7 @@ class GpuSession:
         if error and error.reason == Reason.CELL_ERROR:
             retried = self._options.on_gpu_oom == "retry-lower"
             error = self.check.explained(error, execution, retried=retried)
+        error = error or cpu_fallback.exceeded(self._most_fallback, fallback, execution.cells)
         return Verdict(execution=execution, message=message, error=error)
 
     def outputs(

@@ -45,4 +45,8 @@ class GpuOptions:
     gpu_oom_variant: Annotated[
         str | None, "variant of the rules for the last attempt of retry-lower"
     ] = None
+    max_cpu_fallback: Annotated[
+        str | None,
+        "share of the calls of cudf.pandas and cuml.accel that may run on the CPU: 0.2 or 20%",
+    ] = None
     sampling: Annotated[bool, "record GPU, CPU and memory five times a second"] = True

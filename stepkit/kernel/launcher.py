@@ -29,6 +29,8 @@ _DELIVERY_SECONDS = 0.1  # for outputs of a kernel that ends itself
 
 _GUARD: Any = None  # the guard of RMM, where the runner asks for one
 _FACTS_FILE = os.environ.pop("STEPKIT_KERNEL_FACTS", "")  # where the runner wants to read them
+_CALLS_FILE = os.environ.pop("STEPKIT_ACCELERATED_CALLS", "")
+_CALLS: Any = None  # those of cudf.pandas and cuml.accel, where the runner wants to read them
 
 
 class Kernel(IPythonKernel):
@@ -38,9 +40,13 @@ class Kernel(IPythonKernel):
     resource tracker, which ignores SIGTERM and ends with its parent, for 15.
     """
 
+    cell_index = 0  # in the notebook, of the cell that runs
+
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Execute a cell as ``In [n]``, where n is the number that stepkit's messages give it."""
-        number = parent.get("metadata", {}).get("stepkit_cell", 0)
+        metadata = parent.get("metadata", {})
+        number = metadata.get("stepkit_cell", 0)
+        self.cell_index = metadata.get("stepkit_index", 0)
         if self.shell:  # skipped cells leave gaps
             self.shell.execution_count = max(self.shell.execution_count, number)
         await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
@@ -86,6 +92,12 @@ class LosslessKernelApp(IPKernelApp):
             kernel_facts = _load("stepkit_kernel_facts", "kernel_facts.py")
             facts = kernel_facts.KernelFactsWriter(_FACTS_FILE, self.shell.user_ns)
             self.shell.events.register("post_run_cell", facts.cell_ended)
+        if _CALLS and self.shell:
+            self.shell.events.register("post_run_cell", self.write_calls)
+
+    def write_calls(self, *_: Any) -> None:
+        """Write which calls of the cell that has ended ran on the CPU."""
+        _CALLS.cell_ended(self.kernel.cell_index)
 
     def end_control(self) -> None:
         """End the thread that answers the shutdown request."""
@@ -116,6 +128,21 @@ def _install_guard() -> Any:
     except Exception as error:  # noqa: BLE001
         print(f"stepkit: the guard of RMM is not active: {error}", file=sys.stderr)  # noqa: T201
         return None
+
+
+def _count_calls() -> Any:
+    """Count the calls of cudf.pandas and cuml.accel, if the runner wants to know them."""
+    if not _CALLS_FILE:
+        return None
+    try:
+        calls = _load("stepkit_accelerated_calls", "accelerated_calls", "__init__.py")
+        import_hook = _load("stepkit_import_hook", "gpu_memory", "import_hook.py")
+        found = calls.AcceleratedCalls(_CALLS_FILE)
+        found.begin(import_hook.install)
+    except Exception as error:  # noqa: BLE001 - the notebook runs without it
+        print(f"stepkit: CPU fallback is not counted: {error}", file=sys.stderr)  # noqa: T201
+        return None
+    return found
 
 
 def _note_own_signals(stderr: int) -> None:
@@ -167,7 +194,7 @@ def _deliver_outputs() -> None:
 
 def main() -> None:
     """Serve one notebook, until the client ends the kernel."""
-    global _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
+    global _CALLS, _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
     stderr = os.dup(2)  # ipykernel captures file descriptor 2
     faulthandler.enable(file=stderr, all_threads=True)
     faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
@@ -176,6 +203,7 @@ def main() -> None:
     # waits until the call ends. This signal does nothing except to end the call.
     signal.signal(signal.SIGRTMIN + 5, lambda *_: None)
     _GUARD = _install_guard()
+    _CALLS = _count_calls()
     LosslessKernelApp.launch_instance(kernel_class=Kernel)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from stepkit.errors import Cancelled, Evidence, Reason, StepError, ToolError, UserCodeError
 from stepkit.formats import evidence_text
 from stepkit.notebook.cell_numbers import Injected
+from stepkit.notebook.cpu_fallback import CpuFallback
 from stepkit.step import Checks
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class CellRun:
     seconds: float | None = None
     gpu_peak: int | None = None
     gpu_change: int | None = None
-    rss_peak: int | None = None
-    tolerance: str = ""
     energy: float | None = None
     gpu_idle: float | None = None
+    rss_peak: int | None = None
+    cpu_fallback: CpuFallback | None = None
+    tolerance: str = ""
     error: Evidence | None = None
 
     @property

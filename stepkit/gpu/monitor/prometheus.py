@@ -45,13 +45,14 @@ def write(
     seconds: float,
     cells: Mapping[str, int],
     finished: float,
+    cpu_fallback: float | None = None,
 ) -> None:
     """Write the metrics of one run, whole or not at all.
 
     ``labels`` go to every metric (``notebook``, ``pipeline`` ...); ``status`` is the report's;
     ``seconds`` is the run's length; ``cells`` counts them by state (``total``, ``run`` ...);
-    ``finished`` is the run's end in seconds since 1970. node_exporter reads files named
-    ``*.prom``.
+    ``finished`` is the run's end in seconds since 1970, ``cpu_fallback`` the share of calls that
+    ran on the CPU in the GPU's place. node_exporter reads files named ``*.prom``.
 
     Raises :class:`ConfigurationError` for a label that Prometheus does not take or that stepkit
     sets itself, and :class:`~stepkit.errors.StepError` when the file cannot be written.
@@ -70,6 +71,8 @@ def write(
         _one("notebook_duration_seconds", "Length of the run.", seconds),
         _one("notebook_finished_timestamp_seconds", "End of the run, since 1970.", finished),
         _each("notebook_cells", "Code cells by state.", "state", cells),
+        _one("notebook_cpu_fallback_ratio",
+             "Calls of cudf.pandas and cuml.accel that ran on the CPU, of all.", cpu_fallback),
     ]  # fmt: skip
     if summary:
         whose = "of the notebook's kernel and its descendants"

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, get_args
 
 from stepkit.errors import StepError
+from stepkit.notebook import cpu_fallback
 from stepkit.notebook.verdict import CellStatus, Ending, Execution
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def write(
         status, exit_code = "cancelled", 128 + execution.cancelled_by
     from stepkit.gpu.monitor import prometheus
 
+    fallback = cpu_fallback.total(c.cpu_fallback for c in execution.cells if c.cpu_fallback)
     states: Counter[str] = Counter(cell.status for cell in execution.cells if cell.number)
     prometheus.write(
         path,
@@ -63,5 +65,6 @@ def write(
         exit_code=exit_code,
         seconds=round(time.monotonic() - execution.started, 3),
         cells={**dict.fromkeys(get_args(CellStatus), 0), **states},
+        cpu_fallback=fallback.share if fallback else None,
         finished=time.time(),
     )
