@@ -6,31 +6,24 @@ GitLab, Jenkins, Azure, Buildkite and GitHub's reporters read it. It keeps to Je
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.errors import ConfigurationError, Evidence, UserCodeError
+from stepkit.errors import ConfigurationError, Evidence, Reason, UserCodeError
 from stepkit.formats import evidence_text, sizes
-from stepkit.formats.plain_text import plain
-from stepkit.formats.shorten import shorten
-from stepkit.notebook import cell_title
+from stepkit.notebook import cell_title, junit_xml
+from stepkit.notebook.junit_xml import Case, Failure
 from stepkit.notebook.verdict import CellRun
-from stepkit.redaction import redact
-from stepkit.system import atomic_files, checkout_paths
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from xml.etree.ElementTree import Element
 
 MAX_BYTES: Final = 10 * 2**20
 _MOST_HEAD: Final = 1024  # bytes in which a JUnit file says that it is one
-_MOST_MESSAGE: Final = 500  # characters of an attribute
 _SHORT_TEXT: Final = 500  # last characters of a failure's text in a file that would be too large
 _WHOLE: Final = "the whole run"  # the case of what is not about a cell
-_NOT_XML: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _FOUND_BAD: Final = {"error", "stopped"}
 
 
@@ -41,7 +34,9 @@ class Suite:
     ``notebook`` is its path as given; the file has its path in its repository, which stays the same
     from run to run. ``skipped`` says by its number why a rule took a cell out of the run.
     ``reason``, ``message`` and ``exit_code`` are those of the step; of a notebook that did not run,
-    ``did_not_run`` says why. ``started`` is an ISO-8601 time.
+    ``did_not_run`` says why. ``started`` is an ISO-8601 time. ``attempts`` are those that failed by
+    bad luck before the one whose cells these are, as in its report; of a notebook that failed in
+    the end, there are none.
     """
 
     notebook: str
@@ -54,20 +49,7 @@ class Suite:
     seconds: float = 0.0
     started: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Case:
-    """One test case; ``kind`` is the element that says how it ended, ``""`` for one that passed."""
-
-    name: str
-    kind: str = ""
-    type: str = ""
-    message: str = ""
-    text: str = ""
-    seconds: float = 0.0
-    output: str = ""
-    properties: Mapping[str, str] = field(default_factory=dict)
+    attempts: Sequence[Mapping[str, Any]] = ()
 
 
 def with_outputs(suite: Suite, outputs: Mapping[str, Any]) -> Suite:
@@ -92,7 +74,21 @@ def with_outputs(suite: Suite, outputs: Mapping[str, Any]) -> Suite:
         "rss_peak": max((cell.rss_peak for cell in cells if cell.rss_peak), default=None),
     }
     properties = {name: str(value) for name, value in known.items() if value}
-    return replace(suite, cells=cells, skipped=skipped, properties=properties)
+    return replace(
+        suite,
+        cells=cells,
+        skipped=skipped,
+        properties=properties,
+        attempts=_unlucky(outputs.get("attempts") or ()),
+    )
+
+
+def _unlucky(attempts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the attempts before one that passed, but those that led to a lower allocator."""
+    if not attempts or attempts[-1].get("status") not in {"succeeded", "tolerated"}:
+        return []
+    full = Reason.GPU_OUT_OF_MEMORY
+    return [attempt for attempt in attempts[:-1] if attempt.get("reason") != full]
 
 
 def _cell(data: Mapping[str, Any]) -> CellRun:
@@ -124,19 +120,19 @@ def render(suites: Sequence[Suite]) -> bytes:
     One that would be longer has shorter texts, and then one case for each notebook that passed.
     """
     cases = [(suite, list(_cases(suite))) for suite in suites]
-    document = _document(cases)
+    document = junit_xml.document(cases)
     if len(document) > MAX_BYTES:
         cases = [(suite, [_shortened(case) for case in found]) for suite, found in cases]
-        document = _document(cases)
+        document = junit_xml.document(cases)
     if len(document) > MAX_BYTES:
-        document = _document([(suite, _folded(suite, found)) for suite, found in cases])
+        document = junit_xml.document([(suite, _folded(suite, found)) for suite, found in cases])
     return document
 
 
-def _cases(suite: Suite) -> Iterator[_Case]:
+def _cases(suite: Suite) -> Iterator[Case]:
     """Yield the cells in their order, and a case for the whole run where no cell says it."""
     if suite.did_not_run:
-        yield _Case(name=_WHOLE, kind="skipped", message=suite.did_not_run)
+        yield Case(name=_WHOLE, kind="skipped", message=suite.did_not_run)
         return
     skipped = sorted(suite.skipped.items())
     for cell in sorted(suite.cells, key=lambda cell: cell.index):
@@ -145,29 +141,48 @@ def _cases(suite: Suite) -> Iterator[_Case]:
         yield _case(suite, cell)
     for number, why in skipped:
         yield _skipped(number, why)
+    indices = {cell.index for cell in suite.cells}
+    elsewhere = [one for one in suite.attempts if one.get("cell") not in indices]
+    outside = tuple(map(_flaky, elsewhere))
     if suite.exit_code != 0 and not any(cell.status in _FOUND_BAD for cell in suite.cells):
         kind = "failure" if suite.exit_code == UserCodeError.exit_code else "error"
-        yield _Case(name=_WHOLE, kind=kind, type=suite.reason, message=suite.message)
-    elif not suite.cells and not suite.skipped:
-        yield _Case(name=_WHOLE)
+        yield Case(
+            name=_WHOLE, kind=kind, type=suite.reason, message=suite.message, earlier=outside
+        )
+    elif outside or not (suite.cells or suite.skipped):
+        yield Case(name=_WHOLE, earlier=outside)
 
 
-def _skipped(number: int, why: str) -> _Case:
-    return _Case(name=f"cell {number}", kind="skipped", type="skipped", message=why)
+def _flaky(attempt: Mapping[str, Any]) -> Failure:
+    """Return how an attempt ended that another one followed."""
+    by_code = attempt.get("exit_code") == UserCodeError.exit_code
+    error = attempt.get("error")
+    evidence = evidence_text.of_json(error) if error else Evidence()
+    return Failure(
+        kind="flakyFailure" if by_code else "flakyError",
+        type=str(attempt.get("reason")),
+        message=f"attempt {attempt['number']}: {attempt['message']}",
+        text="\n".join(evidence_text.lines(evidence, where=f"attempt {attempt['number']}")),
+    )
 
 
-def _case(suite: Suite, cell: CellRun) -> _Case:
+def _skipped(number: int, why: str) -> Case:
+    return Case(name=f"cell {number}", kind="skipped", type="skipped", message=why)
+
+
+def _case(suite: Suite, cell: CellRun) -> Case:
     names = {"parameters": "injected parameters", "rule": cell.id, "": f"cell {cell.number}"}
     name = names[cell.injected] or "injected cell"
     peaks = {"gpu_peak": cell.gpu_peak, "rss_peak": cell.rss_peak}
     error = cell.error or Evidence()
     # The same whether the cell fails or not: its own title names the line that failed.
     title = cell_title.title(error.source) or cell.title
-    case = _Case(
+    case = Case(
         name=f"{name}: {title}".removesuffix(": "),
         seconds=cell.seconds or 0.0,
         output="\n".join([*_in_words(cell), *error.output]),
         properties={f"{name}.{key}": str(peak) for key, peak in peaks.items() if peak},
+        earlier=[_flaky(one) for one in suite.attempts if one.get("cell") == cell.index],
     )
     raised = f"{error.ename}: {error.evalue}".strip(": ")
     if raised and cell.title != title:
@@ -201,96 +216,21 @@ def _in_words(cell: CellRun) -> Iterator[str]:
         yield f"memory peak: {sizes.spell(cell.rss_peak)}"
 
 
-def _shortened(case: _Case) -> _Case:
+def _shortened(case: Case) -> Case:
     text = case.text if len(case.text) <= _SHORT_TEXT else f"...{case.text[3 - _SHORT_TEXT :]}"
-    return replace(case, text=text, output="", properties={})
+    earlier = [replace(failure, text="") for failure in case.earlier]
+    return replace(case, text=text, output="", properties={}, earlier=earlier)
 
 
-def _folded(suite: Suite, cases: list[_Case]) -> list[_Case]:
+def _folded(suite: Suite, cases: list[Case]) -> list[Case]:
     """Return one case for the cells of a notebook that passed, and of another those that did not.
 
     The cases that are left out are counted.
     """
-    bad = [replace(case, text="") for case in cases if case.kind not in {"", "skipped"}]
+    listed = (case for case in cases if case.kind not in {"", "skipped"} or case.earlier)
+    bad = [replace(case, text="") for case in listed]
     rest = len(cases) - len(bad)
     return [
         *bad,
-        _Case(name=f"{rest} cells that are not listed", seconds=0 if bad else suite.seconds),
+        Case(name=f"{rest} cells that are not listed", seconds=0 if bad else suite.seconds),
     ]
-
-
-def _document(suites: Sequence[tuple[Suite, Sequence[_Case]]]) -> bytes:
-    import xml.etree.ElementTree as ET
-
-    root = ET.Element("testsuites", name="notebooks")
-    totals = {"tests": 0, "failures": 0, "errors": 0}
-    for suite, cases in suites:
-        kinds = [case.kind for case in cases]
-        counts = {
-            "tests": len(cases),
-            "failures": kinds.count("failure"),
-            "errors": kinds.count("error"),
-        }
-        totals = {name: number + counts[name] for name, number in totals.items()}
-        notebook = checkout_paths.in_repository(suite.notebook)
-        attributes = {
-            "name": notebook,
-            **{name: str(number) for name, number in counts.items()},
-            "skipped": str(kinds.count("skipped")),
-            "time": f"{suite.seconds:.3f}",
-            "file": notebook,
-            **({"timestamp": suite.started} if suite.started else {}),
-        }
-        _add_suite(root, attributes, suite, cases)
-    root.set("time", f"{sum(suite.seconds for suite, _ in suites):.3f}")
-    for name, number in totals.items():
-        root.set(name, str(number))
-    ET.indent(root)
-    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
-
-
-def _add_suite(
-    root: Element, attributes: Mapping[str, str], suite: Suite, cases: Sequence[_Case]
-) -> None:
-    import xml.etree.ElementTree as ET
-
-    element = ET.SubElement(root, "testsuite", {k: _line(v) for k, v in attributes.items()})
-    known = dict(suite.properties)
-    for case in cases:
-        known |= case.properties
-    if known:
-        properties = ET.SubElement(element, "properties")
-        for name, value in known.items():
-            ET.SubElement(properties, "property", name=_line(name), value=_line(value))
-    classname = _classname(attributes["file"])
-    for case in cases:
-        found = ET.SubElement(
-            element,
-            "testcase",
-            classname=classname,
-            name=_line(case.name),
-            time=f"{case.seconds:.3f}",
-        )
-        if case.kind:
-            said = {"message": _line(case.message), "type": _line(case.type)}
-            inner = ET.SubElement(found, case.kind, {k: v for k, v in said.items() if v})
-            inner.text = _text(case.text) or None
-        if case.output:
-            ET.SubElement(found, "system-out").text = _text(case.output)
-
-
-def _classname(notebook: str) -> str:
-    """Return the path in the form of a module, ``source.analysis``: readers cut names at dots."""
-    parts = [part for part in PurePath(notebook).with_suffix("").parts if part not in {"/", ".."}]
-    return _line(".".join(part.replace(".", "_") for part in parts))
-
-
-def _line(text: str) -> str:
-    """Return one line that an attribute can hold, without secrets."""
-    return shorten(" ".join(_text(text).split()), _MOST_MESSAGE)
-
-
-def _text(text: str) -> str:
-    """Return text that XML can hold, without colours and secrets."""
-    return _NOT_XML.sub("\ufffd", plain(redact(text)))

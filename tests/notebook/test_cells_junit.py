@@ -2,6 +2,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -252,6 +253,56 @@ def test_any_text_makes_a_file_that_can_be_read(text: str) -> None:
     (found,) = suites(cells_junit.render([hostile]))
 
     assert [kind for _, kind, _ in cases(found)] == ["", "failure", "error", "skipped", "skipped"]
+
+
+def attempt(number: int, reason: str, **more: Any) -> dict[str, Any]:
+    settings = {"status": "failed", "message": f"it ended by {reason}", "exit_code": 4,
+                "cell": None, "error": None}  # fmt: skip
+    return {"number": number, "reason": reason, **settings, **more}
+
+
+def flaky(*attempts: dict[str, Any], last: str = "succeeded") -> Any:
+    """Return the test cases of two cells that passed after these attempts."""
+    tried = [*attempts, attempt(len(attempts) + 1, "ok", status=last)]
+    outputs = {"cells": [asdict(cell(1)), asdict(cell(2))], "attempts": tried}
+    document = cells_junit.render([cells_junit.with_outputs(suite(), outputs)])
+    assert suites(document)  # Jenkins takes it
+    return {
+        case.get("name"): [
+            (e.tag, e.get("type"), e.get("message"), e.findtext("stackTrace"))
+            for e in case
+            if e.tag.startswith("flaky")
+        ]
+        for case in ET.fromstring(document).iter("testcase")
+    }
+
+
+def test_earlier_attempts_of_a_flaky_notebook_stand_at_the_cell_that_ended_them() -> None:
+    died = attempt(1, "kernel-died", exit_code=3, cell=2, error=asdict(KEY_ERROR))
+    hung = attempt(2, "kernel-hung", cell=2)
+
+    found = flaky(died, hung)
+
+    assert list(found) == ["cell 1: step_1()", "cell 2: step_2()"]
+    assert found["cell 1: step_1()"] == []
+    (first, second) = found["cell 2: step_2()"]
+    assert first[:3] == ("flakyFailure", "kernel-died", "attempt 1: it ended by kernel-died")
+    assert "----> 1 variance" in first[3]
+    assert second[:3] == ("flakyError", "kernel-hung", "attempt 2: it ended by kernel-hung")
+
+
+def test_an_attempt_that_ended_before_its_first_cell_stands_at_the_whole_run() -> None:
+    found = flaky(attempt(1, "gpu-busy", exit_code=2))
+
+    assert [name for name, ends in found.items() if ends] == ["the whole run"]
+    assert found["the whole run"][0][:2] == ("flakyError", "gpu-busy")
+
+
+def test_a_lower_allocator_and_a_notebook_that_failed_in_the_end_are_not_flaky() -> None:
+    full = attempt(1, "gpu-out-of-memory", exit_code=3, cell=2)
+
+    assert not any(flaky(full).values())
+    assert not any(flaky(attempt(1, "kernel-died", cell=2), last="failed").values())
 
 
 def test_a_file_that_would_be_too_large_has_the_end_of_texts(
