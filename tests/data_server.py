@@ -68,6 +68,7 @@ class DataServer:
         self.content = content
         self.etag = '"v1"'
         self.heeds_ranges = self.heeds_if_range = True
+        self.headers: dict[str, str] = {}  # of each answer
         self.faults: list[Fault] = []
         self.always: Fault = fine
         self.requests: list[Mapping[str, str]] = []
@@ -81,7 +82,7 @@ class DataServer:
         return [request.get("Range") for request in self.requests]
 
     def reply(self, asked: Message) -> Reply:
-        validators = {"ETag": self.etag} if self.etag else {}
+        validators = {**self.headers, "ETag": self.etag} if self.etag else self.headers
         if self.etag and asked.get("If-None-Match") == self.etag:
             return Reply(status=304, headers=validators)
         whole = Reply(headers=validators, body=self.content)

@@ -271,7 +271,7 @@ def run(**values: Any) -> RunJson:
                 "step": "download-dataset", "name": "krasnow_hlca_10x.h5ad",
                 "url": "https://datasets.example.com/krasnow_hlca_10x.h5ad",
                 "path": "../data/krasnow_hlca_10x.h5ad", "size": 3 * GIB, "sha256": SHA256,
-                "from_cache": True,
+                "verified_by": "sha256", "from_cache": True,
             },
         ],
         "energy": None, "gpu_hours": None, "gpu_idle": None,

@@ -34,7 +34,12 @@ OWNERS = {
         "notebook.ipynb",
         "rules.working_copy",
     },
-    "obstore": {"artifacts.s3", "artifacts.s3_access"},
+    "obstore": {
+        "artifacts.gs_access",
+        "artifacts.s3",
+        "artifacts.s3_access",
+        "artifacts.stored_object",
+    },
     "papermill": {
         "engine.papermill_engine",
         "engine.papermill_metadata",

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 SCHEME: Final = "s3://"
 
-_CONNECT_SECONDS: Final = 15.0
+CONNECT_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """The server and the credentials; without a key, the role of the pod or machine is used."""
+    """The server and the credentials; without a key, the role of the pod or machine is used.
+
+    ``google_key`` is the JSON of a service account's key, for gs://. ``anonymous`` asks without
+    credentials, as for a public bucket.
+    """
 
     endpoint: str | None = None
     region: str = "us-east-1"
@@ -30,6 +34,8 @@ class Access:
     secret_key: str | None = None
     session_token: str | None = None
     ca_file: Path | None = None
+    google_key: str | None = None
+    anonymous: bool = False
 
 
 def open_store(bucket: str, access: Access, timeout: float) -> S3Store:
@@ -42,21 +48,20 @@ def open_store(bucket: str, access: Access, timeout: float) -> S3Store:
     try:
         from obstore.store import S3Store
     except ImportError as error:
-        raise ConfigurationError(
-            "publishing to s3:// needs the package obstore, which is not installed here: "
-            "pip install 'stepkit[s3]', or take an image that has it"
-        ) from error
+        raise obstore_missing(SCHEME) from error
     _check(access)
     config: S3Config = {"region": access.region}
     if access.endpoint:
         config["endpoint"] = access.endpoint.rstrip("/")
-    if access.key_id and access.secret_key:
+    if access.anonymous:
+        config["skip_signature"] = True
+    elif access.key_id and access.secret_key:
         config |= {"access_key_id": access.key_id, "secret_access_key": access.secret_key}
         if access.session_token:
             config["session_token"] = access.session_token
     client: ClientConfig = {
         "timeout": timedelta(seconds=timeout),
-        "connect_timeout": timedelta(seconds=min(timeout, _CONNECT_SECONDS)),
+        "connect_timeout": timedelta(seconds=min(timeout, CONNECT_SECONDS)),
         "allow_http": (access.endpoint or "").startswith("http://"),
     }
     if access.ca_file:
@@ -71,6 +76,14 @@ def open_store(bucket: str, access: Access, timeout: float) -> S3Store:
     except Exception as error:  # obstore has several for a wrong endpoint or certificate
         why = s3_errors.first_line(str(error))
         raise ConfigurationError(f"cannot use {SCHEME}{bucket}: {why}") from error
+
+
+def obstore_missing(scheme: str) -> ConfigurationError:
+    """Return the error for addresses of ``scheme`` where obstore is not installed."""
+    return ConfigurationError(
+        f"{scheme} needs the package obstore, which is not installed here: "
+        "pip install 'stepkit[s3]', or take an image that has it"
+    )
 
 
 def _check(access: Access) -> None:

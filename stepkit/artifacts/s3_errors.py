@@ -22,19 +22,30 @@ _CREDENTIALS: Final = {
 # obstore distinguishes these errors by their text alone.
 _CERTIFICATE: Final = "InvalidCertificate"
 _PERMANENT: Final = re.compile(rf"{_CERTIFICATE}|builder error|Received redirect")
-_METADATA_SERVICE: Final = re.compile(r"/latest/(api/token|meta-data)")
+_METADATA_SERVICE: Final = re.compile(r"/latest/(api/token|meta-data)|/computeMetadata/")
+_NO_KEY: Final = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod or machine a role"
+)
 
 
-def explain(doing: str, text: str, *, bucket: str, anonymous: bool) -> StepError:
+def explain(
+    doing: str,
+    text: str,
+    *,
+    bucket: str,
+    anonymous: bool,
+    if_no_credentials: str = _NO_KEY,
+    if_denied: str = "check the credentials and their rights",
+) -> StepError:
     """Return the error for obstore's ``text``; an unknown one is taken for temporary.
 
-    ``doing`` begins its message. ``anonymous`` says that no key was given.
+    ``doing`` begins its message. ``anonymous`` says that no key was given, so that obstore asked
+    for the role of the pod or machine; ``if_no_credentials`` is what to do if there is none, and
+    ``if_denied`` if the server refuses the credentials.
     """
     if anonymous and _METADATA_SERVICE.search(text):
         return ConfigurationError(
-            f"{doing}: there are no credentials: set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or give the pod or machine a role",
-            reason=Reason.AUTH,
+            f"{doing}: there are no credentials: {if_no_credentials}", reason=Reason.AUTH
         )
     status, code = http_status(text), _first_group(_CODE, text)
     why = _reason(status, code, text)
@@ -45,8 +56,8 @@ def explain(doing: str, text: str, *, bucket: str, anonymous: bool) -> StepError
     return status_codes.refusal(
         status,
         f"{doing}: {why}",
-        if_denied="check the credentials and their rights",
-        if_missing=f"is there a bucket {bucket}?",
+        if_denied=if_denied,
+        if_missing="check the key" if code == "NoSuchKey" else f"is there a bucket {bucket}?",
     )
 
 
@@ -57,7 +68,8 @@ def _reason(status: int, code: str, text: str) -> str:
         return " ".join(filter(None, (f"HTTP {status}", code, f"({said})" if said else "")))
     if _CERTIFICATE in text:
         return "the server's certificate is not trusted: name its authority with --ca-file"
-    sources = re.findall(r'"([^"\n]{3,200})"', text)  # of its debug text: the innermost is last
+    # Of its debug text: the innermost is last.
+    sources = re.findall(r'(?<!store: )"([^"\n]{3,200})"', text)
     return sources[-1] if sources else first_line(text).rpartition(" - ")[2]
 
 

@@ -68,13 +68,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> 
 
     Inherited fields stand under the ``heading`` of the class that declares them.
     """
-    groups: dict[type, _Flags] = {cls: parser}
+    groups: dict[str, _Flags] = {"": parser}
     for option in declared(cls):
         owner = next(base for base in cls.__mro__ if option.field.name in get_annotations(base))
-        if owner not in groups:
-            groups[owner] = parser.add_argument_group(vars(owner)["heading"])
+        heading: str = "" if owner is cls else owner.heading  # type: ignore[attr-defined]
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
         if not option.secret:
-            _add_flag(groups[owner], option)
+            _add_flag(groups[heading], option)
 
 
 def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T:

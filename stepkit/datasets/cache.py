@@ -8,8 +8,9 @@
     CACHE/KEY.part.json   what the partial file is a part of
 
 KEY is the SHA-256 of the file; where that is unknown before the download, it is the SHA-256 of the
-URL, and the sidecar holds the server's validator (an ETag, or else a date). A sidecar proves
-nothing about the content of its file: every use of the file computes its checksum again.
+URL, and the sidecar holds the file's SHA-256 and the server's validator (an ETag, or else a date).
+A sidecar proves nothing about the content of its file: every use of the file computes its checksum
+again.
 """
 
 from __future__ import annotations

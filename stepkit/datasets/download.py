@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import hdf5, range_request
 from stepkit.datasets.cache import Sidecar
+from stepkit.datasets.checksums import Checksums
 from stepkit.datasets.partial_file import MismatchError
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.http import safe_urls
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from stepkit.datasets.partial_file import PartialFile, Request
-    from stepkit.http.get import Source
+    from stepkit.http.get import FileSource
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class _Attempts:
         self.furthest = max(self.furthest, self.partial.size())
         raise next((error for error in errors if isinstance(error, ToolError)), errors[0])
 
-    def _download(self, source: Source) -> Sidecar | None:
+    def _download(self, source: FileSource) -> Sidecar | None:
         self.request.pace.check(safe_urls.masked(source.url))
         try:
             try:
@@ -106,25 +107,23 @@ class _Attempts:
             message = f"{error}, and another one each time"
             raise ToolError(message, reason=Reason.CHECKSUM) from error
 
-    def _verify(self, source: Source, validator: str) -> Sidecar:
+    def _verify(self, source: FileSource, validator: str) -> Sidecar:
         path, where = self.partial.path, safe_urls.masked(source.url)
         with atomic_files.explaining(f"cannot read {path}"):
-            size, sha256 = path.stat().st_size, atomic_files.sha256(path)
-        if self.request.size is not None and size != self.request.size:
+            size, found = path.stat().st_size, Checksums.of(path, md5=bool(self.request.md5))
+        if self.request.size and not self.request.size.fits(size):
             raise MismatchError(
-                f"{where} has {size} bytes instead of {self.request.size}", got=f"{size} bytes"
+                f"{where} has {size} bytes instead of {self.request.size.text}", got=f"{size} bytes"
             )
-        if self.request.sha256 and sha256 != self.request.sha256:
-            raise MismatchError(
-                f"{where} has the sha256 {sha256}, not {self.request.sha256}", got=sha256
-            )
-        if not self.request.sha256 and (problem := hdf5.problem(path, self.request.name)):
-            raise MismatchError(f"{where}: {problem}", got=sha256)
+        if difference := found.difference(self.request):
+            raise MismatchError(f"{where} has {difference}", got=found.sha256)
+        if not self.request.content_is_known and (problem := hdf5.problem(path, self.request.name)):
+            raise MismatchError(f"{where}: {problem}", got=found.sha256)
         with atomic_files.explaining(f"cannot write {path}"), path.open("rb") as file:
             os.fsync(file.fileno())
         now = dataset_cache.now()
         return Sidecar(
-            sha256=sha256, size=size, url=where, created=now, used=now, validator=validator
+            sha256=found.sha256, size=size, url=where, created=now, used=now, validator=validator
         )
 
     def worth_another(self, state: RetryCallState) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from stepkit.datasets import archive_members
+from stepkit.datasets import archive_members, source_urls
+from stepkit.datasets.expected_size import ExpectedSize
 from stepkit.errors import ConfigurationError
 from stepkit.formats import json_schema, yaml_files
 from stepkit.http import safe_urls
@@ -27,7 +28,7 @@ Unpack = Literal["auto", "true", "false", "tar", "zip"]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One file to download: ``size`` in bytes, ``path`` below the directory of all datasets.
+    """One file to download; ``path`` is below the directory of all datasets.
 
     ``where`` is the line of the manifest, or the flag, that names it.
     """
@@ -35,7 +36,8 @@ class Dataset:
     url: str
     path: PurePosixPath
     sha256: str | None = None
-    size: int | None = None
+    md5: str | None = None
+    size: ExpectedSize | None = None
     unpack: Unpack = "false"
     mirrors: tuple[str, ...] = ()
     auth: str | None = None
@@ -88,20 +90,24 @@ def from_flags(entry: dict[str, Any]) -> Dataset:
 
 def _dataset(entry: dict[str, Any], where: str) -> Dataset:
     urls = (entry["url"], *entry.get("mirrors", ()))
-    sha256, unpack = entry.get("sha256"), str(entry.get("unpack", "false")).lower()
+    sha256, md5 = (entry.get(name, "").lower() or None for name in ("sha256", "md5"))
+    unpack, auth = str(entry.get("unpack", "false")).lower(), entry.get("auth")
     try:
-        for url in urls:
-            safe_urls.check_url(url, token=bool(entry.get("auth")) and url == urls[0])
-        if urls[1:] and not sha256:
+        source_urls.check(urls[0], auth=auth)
+        for url in urls[1:]:
+            of_storage = url.startswith(source_urls.STORAGE) and auth == source_urls.ANONYMOUS
+            source_urls.check(url, auth=auth if of_storage else None)
+        if urls[1:] and not (sha256 or md5):
             raise ConfigurationError("mirrors need a sha256: they may differ otherwise")  # noqa: TRY301 - its place is added below
         return Dataset(
             url=urls[0],
             path=_path(entry.get("path"), urls[0], unpack),
-            sha256=sha256.lower() if sha256 else None,
-            size=entry.get("size"),
+            sha256=sha256,
+            md5=md5,
+            size=ExpectedSize.parse(entry["size"]) if "size" in entry else None,
             unpack=cast("Unpack", unpack),  # the schema has checked it
             mirrors=urls[1:],
-            auth=entry.get("auth"),
+            auth=auth,
             where=where,
         )
     except ConfigurationError as error:

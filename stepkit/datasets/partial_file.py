@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.datasets.expected_size import ExpectedSize
 from stepkit.errors import Reason, StepError, ToolError
-from stepkit.http.get import Source
+from stepkit.http.get import FileSource
 from stepkit.system import atomic_files, status_line
 
 if TYPE_CHECKING:
@@ -73,15 +74,26 @@ class Pace:
 class Request:
     """A file to download: the sources that have it, and how long and how often to try.
 
-    ``sha256`` in hexadecimal and ``size`` in bytes are None where they are unknown beforehand.
+    ``sha256`` and ``md5``, in hexadecimal, and ``size`` are None where they are unknown beforehand.
     """
 
     name: str
     sha256: str | None
-    size: int | None
-    sources: tuple[Source, ...]
+    md5: str | None
+    size: ExpectedSize | None
+    sources: tuple[FileSource, ...]
     pace: Pace
     attempts: int
+
+    @property
+    def content_is_known(self) -> bool:
+        """Whether a checksum tells the file from every other one."""
+        return bool(self.sha256 or self.md5)
+
+    @property
+    def exact_size(self) -> int | None:
+        """The file's size in bytes, None if it is unknown or rounded."""
+        return self.size.exact if self.size else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +180,8 @@ class Receiver:
         self.request.pace.received += count
         self.request.pace.check(self.where)
         size = self.request.size
-        if size is not None and self.done > size:
-            raise MismatchError(f"{self.where} has more than {size} bytes", got="more")
+        if size and self.done > size.most:
+            raise MismatchError(f"{self.where} has more than {size.most} bytes", got="more")
         now = time.monotonic()
         if now - self.window > self.request.pace.stall:
             speed = self.in_window / (now - self.window)

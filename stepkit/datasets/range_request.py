@@ -16,12 +16,11 @@ from stepkit.datasets import free_space
 from stepkit.datasets.partial_file import MismatchError, Receiver
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import safe_urls
-from stepkit.http.get import get, refusal
+from stepkit.http.get import refusal
 
 if TYPE_CHECKING:
     from stepkit.datasets.partial_file import PartialFile, Request
-    from stepkit.http.connection import Answer
-    from stepkit.http.get import Source
+    from stepkit.http.get import Answered, FileSource
 
 _OK, _PARTIAL, _NOT_MODIFIED, _RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 _LENGTH: Final = "[0-9]{1,19}"  # the digits of a 64-bit number
@@ -43,7 +42,9 @@ class _Version:
     total: int | None = None
 
 
-def complete(source: Source, partial: PartialFile, request: Request, known: str = "") -> str | None:
+def complete(
+    source: FileSource, partial: PartialFile, request: Request, known: str = ""
+) -> str | None:
     """Complete ``partial``; return the server's validator of it, ``""`` if there is none.
 
     None means that the file on the server is still the one with the validator ``known``. Raises
@@ -51,7 +52,7 @@ def complete(source: Source, partial: PartialFile, request: Request, known: str 
     :class:`RestartError` among them), and :class:`ConfigurationError`.
     """
     version = _partial_version(source, partial, request)
-    if version.offset and version.offset == (request.size or version.total):
+    if version.offset and version.offset == (request.exact_size or version.total):
         return version.validator
     conditions: dict[str, str] = {}
     if version.offset:
@@ -62,12 +63,12 @@ def complete(source: Source, partial: PartialFile, request: Request, known: str 
         is_tag = known.startswith(('"', "W/"))
         conditions["If-None-Match" if is_tag else "If-Modified-Since"] = known
     pace = request.pace
-    with closing(get(source, conditions, stall=pace.stall, until=pace.until)) as answer:
+    with closing(source.ask(conditions, stall=pace.stall, until=pace.until)) as answer:
         if known and answer.status == _NOT_MODIFIED:
             return None
-        version = _answered_version(answer, version, request)
+        version = _answered_version(source, answer, version, request)
         _check_content(answer, version, request)
-        end = version.total if version.total is not None else request.size
+        end = version.total if version.total is not None else request.exact_size
         free_space.check(partial.path.parent, (end or 0) - version.offset, "the rest of the file")
         partial.truncate(version.offset)
         partial.write_sidecar(
@@ -80,7 +81,7 @@ def complete(source: Source, partial: PartialFile, request: Request, known: str 
     return version.validator
 
 
-def _partial_version(source: Source, partial: PartialFile, request: Request) -> _Version:
+def _partial_version(source: FileSource, partial: PartialFile, request: Request) -> _Version:
     """Return what to continue from: byte 0 unless the rest can be checked to fit."""
     if partial.size() and not os.access(partial.path, os.W_OK):
         partial.discard()  # of another user, in a directory that both can write to
@@ -88,16 +89,18 @@ def _partial_version(source: Source, partial: PartialFile, request: Request) -> 
     total, validator = sidecar.get("total"), str(sidecar.get("validator") or "")
     if sidecar.get("source") != safe_urls.fingerprint(source.url) or validator.startswith("W/"):
         validator = ""
-    if not offset or not (request.sha256 or validator):
+    if not offset or not (request.content_is_known or validator):
         return _Version()
     total = total if isinstance(total, int) else None
-    end = request.size or total
+    end = request.exact_size or total
     if end is not None and offset > end:
         return _Version()
     return _Version(offset=offset, validator=validator, total=total)
 
 
-def _answered_version(answer: Answer, before: _Version, request: Request) -> _Version:
+def _answered_version(
+    source: FileSource, answer: Answered, before: _Version, request: Request
+) -> _Version:
     """Return what the body holds; raise for an answer without the file."""
     validator = answer.header("ETag") or answer.header("Last-Modified")
     where = safe_urls.masked(answer.url)
@@ -108,26 +111,26 @@ def _answered_version(answer: Answer, before: _Version, request: Request) -> _Ve
         length = answer.header("Content-Length")
         chunked = "chunked" in answer.header("Transfer-Encoding").lower()  # says where it ends
         total = int(length) if re.fullmatch(_LENGTH, length) and not chunked else None
-        if total is None and not chunked and not request.size and not request.sha256:
+        if total is None and not (chunked or request.exact_size or request.content_is_known):
             raise ConfigurationError(
                 f"{where}: the server does not send the file's length, and the manifest has "
-                "neither its sha256 nor its size: a truncated file would not be noticed"
+                "neither its sha256 nor its size in bytes: a truncated file would not be noticed"
             )
         version = _Version(validator=validator, total=total)
     elif answer.status == _RANGE_NOT_SATISFIABLE and before.offset:
         raise RestartError(f"{where}: the server has fewer bytes than arrived before")
     else:
-        raise refusal(answer)
-    if request.size is not None and total is not None and total != request.size:
+        raise refusal(answer, if_denied=source.if_denied)
+    if request.size and total is not None and not request.size.fits(total):
         _check_content(answer, version, request)
         raise MismatchError(
-            f"{where} has {total} bytes instead of {request.size}", got=f"{total} bytes"
+            f"{where} has {total} bytes instead of {request.size.text}", got=f"{total} bytes"
         )
     return version
 
 
 def _continued_total(
-    answer: Answer, before: _Version, validator: str, request: Request
+    answer: Answered, before: _Version, validator: str, request: Request
 ) -> int | None:
     """Return the full size of the file whose rest the server sends, None if it is unknown.
 
@@ -141,13 +144,13 @@ def _continued_total(
     if before.total is not None and total is not None and total != before.total:
         raise RestartError(f"{where}: the file's length has changed")
     # A server that sends a part has to name its ETag again (RFC 9110, 15.3.7), though not its date.
-    silent = not validator and (request.sha256 or not before.validator.startswith('"'))
+    silent = not validator and (request.content_is_known or not before.validator.startswith('"'))
     if before.validator and validator != before.validator and not silent:
         raise RestartError(f"{where}: the file has changed")
     return total
 
 
-def _check_content(answer: Answer, version: _Version, request: Request) -> None:
+def _check_content(answer: Answered, version: _Version, request: Request) -> None:
     """Refuse a web page in place of data, such as a login page, and a compressed body."""
     kind = answer.header("Content-Type").partition(";")[0].strip().lower()
     if kind == "text/html" and not request.name.lower().endswith((".html", ".htm")):
@@ -157,7 +160,7 @@ def _check_content(answer: Answer, version: _Version, request: Request) -> None:
             reason=Reason.NETWORK,
         )
     encoding = answer.header("Content-Encoding").lower()
-    if encoding not in {"", "identity"} and not request.sha256 and not version.offset:
+    if encoding not in {"", "identity"} and not (request.content_is_known or version.offset):
         raise ConfigurationError(
             f"{safe_urls.masked(answer.url)}: the server compresses the file ({encoding}) though "
             "it was asked not to: give the sha256 of what it sends"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets.cache import Sidecar
+from stepkit.datasets.checksums import Checksums
 from stepkit.datasets.download import download
 from stepkit.datasets.partial_file import PartialFile, Request
 from stepkit.errors import Reason, StepError, UserCodeError
@@ -52,7 +53,7 @@ def cached(cache: Path, request: Request) -> Iterator[CachedFile]:
 
 def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
     sidecar = _verify(entry, request)
-    if sidecar and request.sha256:
+    if sidecar and request.content_is_known:
         return _hit(entry, sidecar, request)
     partial = PartialFile(path=entry.part, sidecar=entry.part_sidecar)
     downloaded = download(request, partial, known=sidecar.validator if sidecar else "")
@@ -70,7 +71,7 @@ def _get(entry: dataset_cache.Entry, request: Request) -> CachedFile:
 
 
 def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
-    """Return the sidecar of the cached file if its checksum is right; remove a damaged file."""
+    """Return the sidecar of the cached file if its checksums are right; remove a damaged file."""
     path = entry.path
     if not os.path.lexists(path):
         return None
@@ -78,7 +79,11 @@ def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
     expected = request.sha256 or (sidecar.sha256 if sidecar else None)
     with atomic_files.explaining(f"cannot read {path}"):
         regular = path.is_file() and not path.is_symlink()
-        if regular and expected and atomic_files.sha256(path) == expected:
+        found = Checksums.of(path, md5=bool(request.md5)) if regular and expected else None
+        if found and found.sha256 == expected:
+            if difference := found.difference(request):
+                logger.info("%s in the cache has %s: downloading it", request.name, difference)
+                return None
             size, now = path.stat().st_size, dataset_cache.now()
             url = safe_urls.masked(request.sources[0].url)
             known = sidecar or Sidecar(sha256=expected, size=size, url=url, created=now, used=now)
@@ -90,10 +95,10 @@ def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
 
 
 def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, request: Request) -> CachedFile:
-    if request.size not in {None, sidecar.size}:
+    if request.size and not request.size.fits(sidecar.size):
         raise UserCodeError(
-            f"{sidecar.url} has {sidecar.size} bytes instead of {request.size}, as it is in the "
-            "cache: either the file was replaced or the manifest is wrong",
+            f"{sidecar.url} has {sidecar.size} bytes instead of {request.size.text}, as it is in "
+            "the cache: either the file was replaced or the manifest is wrong",
             reason=Reason.CHECKSUM,
         )
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from stepkit.datasets import archive_members, unpack
+from stepkit.datasets.checksums import Checksums
 from stepkit.datasets.link_or_copy import put_file
 from stepkit.datasets.manifest import Dataset
 from stepkit.errors import ConfigurationError
@@ -47,10 +48,8 @@ class Target:
             raise ConfigurationError(f"{path} is a directory: name another path for the file")
         return cls(path=path, dataset=dataset)
 
-    def installed_size(self, sha256: str | None) -> int | None:
+    def installed_size(self, sha256: str) -> int | None:
         """Return the size of the file ``sha256`` if it is at the target, or was unpacked there."""
-        if sha256 is None:
-            return None
         if self.dataset.unpacked:
             return unpack.intact(self.path, sha256)
         if not self.path.is_file():
@@ -58,8 +57,18 @@ class Target:
         with atomic_files.explaining(f"cannot read {self.path}"):
             size = self.path.stat().st_size
             expected = self.dataset.size
-            same = expected in {None, size} and atomic_files.sha256(self.path) == sha256
+            fits = expected is None or expected.fits(size)
+            same = fits and atomic_files.sha256(self.path) == sha256
         return size if same else None
+
+    def sha256_by_md5(self) -> str | None:
+        """Return the SHA-256 of the file at the target if it has the MD5 of the dataset."""
+        md5 = self.dataset.md5
+        if not md5 or self.dataset.unpacked or not self.path.is_file():
+            return None
+        with atomic_files.explaining(f"cannot read {self.path}"):
+            found = Checksums.of(self.path, md5=True)
+        return found.sha256 if found.md5 == md5 else None
 
     def install(self, cached: CachedFile, how: How) -> None:
         """Put the file, or what it holds, at the target; ``move`` leaves nothing in the cache.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.http import connection, safe_urls, status_codes
 from stepkit.system import tool_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from stepkit.errors import StepError
     from stepkit.http.connection import Answer
@@ -27,12 +27,61 @@ _BODY_SECONDS: Final = 2.0
 _S3_ERROR: Final = re.compile(r"<(Code|Message)>([^<]*)</")
 
 
+_IF_DENIED: Final = (
+    "is a token named by auth, valid, and allowed to read it? A signed URL may be old"
+)
+
+
+class Answered(Protocol):
+    """What a server answered: an :class:`~stepkit.http.connection.Answer`, or one like it."""
+
+    @property
+    def url(self) -> str:
+        """Where the answer came from."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    def header(self, name: str) -> str:
+        """Return a header, ``""`` where there is none."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it arrives. Raises :class:`ToolError` when the connection breaks."""
+
+    def beginning(self, *, seconds: float) -> bytes:
+        """Return the first piece of the body, b"" if it does not come within ``seconds``."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class FileSource(Protocol):
+    """Where a file is; ``if_denied`` is the advice for a server that refuses access."""
+
+    @property
+    def url(self) -> str:
+        """Its address, which messages show through :func:`~stepkit.http.safe_urls.masked`."""
+
+    @property
+    def if_denied(self) -> str:
+        """What to do about status 401 and 403."""
+
+    def ask(self, headers: Mapping[str, str], *, stall: float, until: float) -> Answered:
+        """Ask for the file, as :func:`get` does."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where a file is, and the token that its origin gets."""
+    """A file on a web server, and the token that its origin gets."""
 
     url: str
     token: str | None = None
+    if_denied: str = _IF_DENIED
+
+    def ask(self, headers: Mapping[str, str], *, stall: float, until: float) -> Answer:
+        """Ask for the file, as :func:`get` does."""
+        return get(self, headers, stall=stall, until=until)
 
 
 def get(source: Source, headers: Mapping[str, str], *, stall: float, until: float) -> Answer:
@@ -62,7 +111,7 @@ def get(source: Source, headers: Mapping[str, str], *, stall: float, until: floa
     )
 
 
-def refusal(answer: Answer) -> StepError:
+def refusal(answer: Answered, *, if_denied: str = _IF_DENIED) -> StepError:
     """Return the error for an answer without the file: its class says whether waiting helps.
 
     Its evidence is what the server said in the body, if that is plain text, JSON or XML.
@@ -70,9 +119,7 @@ def refusal(answer: Answer) -> StepError:
     error = status_codes.refusal(
         answer.status,
         f"{safe_urls.masked(answer.url)}: the server answered HTTP {answer.status}",
-        if_denied=(
-            "is a token named by auth, valid, and allowed to read it? A signed URL may be old"
-        ),
+        if_denied=if_denied,
         if_missing="check the URL",
         retry_after=answer.header("Retry-After"),
     )
@@ -80,7 +127,7 @@ def refusal(answer: Answer) -> StepError:
     return error
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: Answered) -> str:
     kind = answer.header("Content-Type").partition(";")[0].strip().lower()
     if not re.fullmatch(r"text/plain|(?:application|text)/(?:[\w.-]+\+)?(?:json|xml)", kind):
         return ""  # a page for people says little to them as text

@@ -27,6 +27,7 @@ def record_datasets(run: Run, paths: RunPaths) -> list[DatasetJson]:
             "path": _in_directory(entry.output("directory"), dataset["path"], paths),
             "size": unchecked_values.whole(dataset["size"]),
             "sha256": unchecked_values.line(dataset["sha256"]) or None,
+            "verified_by": unchecked_values.line(dataset.get("verified_by")) or None,
             "from_cache": _FROM_CACHE.get(dataset["came"]),
         }
         for entry in run.of_section("datasets")

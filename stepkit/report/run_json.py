@@ -158,7 +158,10 @@ class TestsJson(TypedDict):
 
 
 class DatasetJson(TypedDict):
-    """One dataset; ``from_cache`` is None where that is unknown."""
+    """One dataset; ``from_cache`` is None where that is unknown.
+
+    ``verified_by`` is the checksum that it was compared with, ``sha256`` or ``md5``; None for none.
+    """
 
     step: str
     name: str
@@ -166,6 +169,7 @@ class DatasetJson(TypedDict):
     path: str
     size: int | None
     sha256: str | None
+    verified_by: str | None
     from_cache: bool | None
 
 

@@ -10,6 +10,7 @@ For example:
     stepkit download-dataset --manifest datasets.yaml --directory work/h5 --cache /cache/datasets
     stepkit download-dataset --url https://example.org/census.h5ad --sha256 9f86d0818... \
         --path census.h5ad --directory work/h5
+    stepkit download-dataset --url hf://datasets/OWNER/NAME/census.h5ad --directory work/h5
 """
 
 from __future__ import annotations
@@ -18,24 +19,35 @@ import hashlib
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
+from stepkit.artifacts.storage_options import ReadOptions
+from stepkit.artifacts.stored_object import StoredObject
 from stepkit.datasets import cache as dataset_cache
+from stepkit.datasets import hub_files, shared_download, source_urls
 from stepkit.datasets import manifest as dataset_manifest
-from stepkit.datasets import shared_download
 from stepkit.datasets.partial_file import Pace, Request
 from stepkit.datasets.target_path import Target
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.http import bearer_tokens, safe_urls
-from stepkit.http.get import Source
-from stepkit.options import DETAIL, DURATION, READS, AtLeast, Checkouts, FromEnv, InCheckout
+from stepkit.options import (
+    DETAIL,
+    DURATION,
+    READS,
+    AtLeast,
+    Checkouts,
+    DefaultFromEnv,
+    FromEnv,
+    InCheckout,
+)
 from stepkit.step import InReport
 
 if TYPE_CHECKING:
     from stepkit.datasets.link_or_copy import How
     from stepkit.datasets.manifest import Dataset
+    from stepkit.http.get import FileSource
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +56,7 @@ WORK: Final = ".stepkit-datasets"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(ReadOptions):
     """What to download, and where to."""
 
     manifest: Annotated[
@@ -60,13 +72,18 @@ class Options:
     ] = ()
     url: Annotated[str, "one file to download, instead of a manifest; without credentials"] = ""
     sha256: Annotated[str, "its checksum"] = ""
-    size: Annotated[int | None, "its size in bytes", AtLeast(1)] = None
+    md5: Annotated[str, "its MD5, a weak checksum, where its SHA-256 is unknown"] = ""
+    size: Annotated[str, "its size: bytes, or a rounded one such as 2048MB"] = ""
     path: Annotated[str, "where it goes in the directory; else its name in the URL"] = ""
     unpack: Annotated[
         Literal["auto", "true", "false", "tar", "zip"],
         "whether to unpack it; auto goes by the ending of its name",
     ] = "false"
-    auth: Annotated[str, "name of the token that its server gets, such as DATASET_TOKEN"] = ""
+    auth: Annotated[
+        str,
+        "name of the token that its server gets, such as DATASET_TOKEN; anonymous for a public "
+        "bucket",
+    ] = ""
     link_mode: Annotated[
         Literal["copy", "hardlink", "none"],
         "how files get from the cache to the directory; none fills the cache alone",
@@ -84,6 +101,9 @@ class Options:
         tuple[str, ...], "where tokens may go, such as https://example.org; else where auth says"
     ] = ()
     token: Annotated[str | None, "token for auth: DATASET_TOKEN", FromEnv("DATASET_TOKEN")] = None
+    hub_endpoint: Annotated[
+        str, "server of hf:// addresses; by default $HF_ENDPOINT", DefaultFromEnv("HF_ENDPOINT")
+    ] = hub_files.ENDPOINT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +111,8 @@ class Loaded:
     """One dataset: its path, and where it came from: ``downloaded``, ``cache`` or ``kept``.
 
     ``size`` (in bytes) and ``sha256`` are those of the downloaded file, also of an archive.
+    ``verified_by`` is the checksum of the manifest that the file has: ``sha256``, the weak ``md5``,
+    or "" for none.
     """
 
     path: str
@@ -100,6 +122,7 @@ class Loaded:
     came: str
     verified: bool
     unpacked: bool
+    verified_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +135,7 @@ class Outputs:
     downloaded: Annotated[int, "bytes that were downloaded, also in vain"]
     from_cache: Annotated[int, "bytes of the files that the cache had"]
     unverified: Annotated[int, "number of datasets without a checksum in the manifest"]
+    weak: Annotated[int, "number of datasets that were verified by MD5 alone"] = 0
     directory: Annotated[Path, "absolute path of the directory"]
     digest: Annotated[str, "SHA-256 over the paths and checksums of all datasets"]
     datasets: Annotated[tuple[Loaded, ...], "each dataset", DETAIL] = ()
@@ -136,6 +160,7 @@ def run(options: Options) -> Outputs:
         request = Request(
             name=dataset.name,
             sha256=dataset.sha256,
+            md5=dataset.md5,
             size=dataset.size,
             sources=sources[dataset],
             pace=pace,
@@ -155,7 +180,7 @@ def _datasets(options: Options) -> list[Dataset]:
     """Return what to download, and refuse options that do not fit together."""
     if bool(options.manifest) == bool(options.url):
         raise ConfigurationError("name either a --manifest or a --url")
-    names = ("sha256", "size", "path", "auth")
+    names = ("sha256", "md5", "size", "path", "auth")
     given = {name: getattr(options, name) for name in names if getattr(options, name)}
     if not options.manifest:
         entry = {"url": options.url, "unpack": options.unpack, **given}
@@ -178,19 +203,32 @@ def _datasets(options: Options) -> list[Dataset]:
             f"{unverified[0].where}"
         )
     for dataset in unverified:
-        logger.warning("%s: without a sha256 a wrong file is not noticed", dataset.where)
+        risk = (
+            "an md5 finds damage, and not a file that was made to have it: give its sha256"
+            if dataset.md5
+            else "without a sha256 a wrong file is not noticed"
+        )
+        logger.warning("%s: %s", dataset.where, risk)
     return datasets
 
 
-def _sources(dataset: Dataset, options: Options) -> tuple[Source, ...]:
-    """Return the URLs of a dataset; its token is for those that share the origin of the first."""
-    token = None
-    if dataset.auth:
+def _sources(dataset: Dataset, options: Options) -> tuple[FileSource, ...]:
+    """Return where a dataset is; its token is for those that share the origin of the first."""
+    address, token = hub_files.address(dataset.url, options.hub_endpoint), None
+    if dataset.auth and dataset.auth != source_urls.ANONYMOUS:
         token = bearer_tokens.find(dataset.auth, options.tokens, {"DATASET_TOKEN": options.token})
-        bearer_tokens.check_origin(dataset.url, options.token_origins)
-    origin = safe_urls.origin(dataset.url)
+        bearer_tokens.check_origin(address, options.token_origins)
+    origin = safe_urls.origin(address)
+    access = replace(options.access, anonymous=dataset.auth == source_urls.ANONYMOUS)
+
+    def token_of(url: str) -> str | None:
+        same = safe_urls.origin(hub_files.address(url, options.hub_endpoint)) == origin
+        return token if same else None
+
     return tuple(
-        Source(url, token if safe_urls.origin(url) == origin else None)
+        StoredObject(url, *source_urls.bucket_and_key(url), access=access, timeout=options.timeout)
+        if url.startswith(source_urls.STORAGE)
+        else hub_files.source(url, options.hub_endpoint, token_of(url))
         for url in (dataset.url, *dataset.mirrors)
     )
 
@@ -205,10 +243,10 @@ def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> 
     target = Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
-        size = target.installed_size(dataset.sha256)
-        if dataset.sha256 and size is not None:
+        sha256 = dataset.sha256 or target.sha256_by_md5()
+        if sha256 and (size := target.installed_size(sha256)) is not None:
             logger.info("%s: it is there already", dataset.path)
-            return _loaded(dataset, dataset.sha256, size, "kept")
+            return _loaded(dataset, sha256, size, "kept")
         with shared_download.cached(cache, request) as cached:
             sidecar = cached.sidecar
             if target.installed_size(sidecar.sha256) is not None:
@@ -223,14 +261,16 @@ def _loaded(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
         logger.warning(
             "%s: its sha256 is %s now: write that into the manifest", dataset.path, sha256
         )
+    verified_by = "sha256" if dataset.sha256 else "md5" if dataset.md5 else ""
     return Loaded(
         path=str(dataset.path),
         url=safe_urls.masked(dataset.url),
         sha256=sha256,
         size=size,
         came=came,
-        verified=dataset.sha256 is not None,
+        verified=bool(verified_by),
         unpacked=dataset.unpacked,
+        verified_by=verified_by,
     )
 
 
@@ -238,18 +278,21 @@ def _outputs(directory: Path, loaded: list[Loaded], received: int) -> Outputs:
     lines = sorted(f"{dataset.sha256}  {dataset.path}\n" for dataset in loaded)
     from_cache = sum(dataset.size for dataset in loaded if dataset.came == "cache")
     unverified = sum(not dataset.verified for dataset in loaded)
+    weak = sum(dataset.verified_by == "md5" for dataset in loaded)
     count = f"{len(loaded)} dataset{'s' * (len(loaded) != 1)}"
-    unverified_note = f"; {unverified} could not be verified" if unverified else ""
+    notes = f"; {unverified} could not be verified" if unverified else ""
+    notes += f"; {weak} verified by MD5 alone, which is weak" if weak else ""
     return Outputs(
         count=len(loaded),
         downloaded=received,
         from_cache=from_cache,
         unverified=unverified,
+        weak=weak,
         directory=directory,
         digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
         datasets=tuple(loaded),
         message=(
             f"{count}: {received / 1e6:.1f} MB downloaded, "
-            f"{from_cache / 1e6:.1f} MB from the cache{unverified_note}"
+            f"{from_cache / 1e6:.1f} MB from the cache{notes}"
         ),
     )

@@ -282,7 +282,12 @@ def test_every_secret_of_every_step_is_hidden_from_children() -> None:
 
     assert {secret.variable for secret in secrets if not secret.shared} == SECRET_VARIABLES
     shared = {secret.variable for secret in secrets if secret.shared}
-    assert shared == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert shared == {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+    }
     assert not SECRET_VARIABLES & shared
 
 

@@ -19,16 +19,18 @@ def read(tmp_path: Path, text: str) -> list[dataset_manifest.Dataset]:
 
 def test_a_dataset_says_where_it_is_and_where_it_goes(tmp_path: Path) -> None:
     entry = f"url: https://h/a/census%20v1.h5ad?x=1\n  sha256: {SHA256.upper()}\n  size: 5"
-    (one,) = read(tmp_path, f"datasets:\n- {entry}\n  mirrors: [https://m/b]\n")
+    (one,) = read(tmp_path, f"version: 1\ndatasets:\n- {entry}\n  mirrors: [https://m/b]\n")
 
-    assert (str(one.path), one.sha256, one.size) == ("census v1.h5ad", SHA256, 5)
+    assert (str(one.path), one.sha256) == ("census v1.h5ad", SHA256)
+    assert one.size
+    assert one.size.exact == 5
     assert one.mirrors == ("https://m/b",)
     assert not one.unpacked
 
 
 def test_the_example_can_be_read() -> None:
     paths = [str(one.path) for one in dataset_manifest.read(EXAMPLE)]
-    assert paths == ["h5/census.h5ad", "markers"]
+    assert paths == ["h5/census.h5ad", "markers", "cells.h5ad", "atlas.h5ad"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,24 @@ def test_an_unpacked_archive_loses_its_suffix(
         ("datasets:\n- sha256: x", r"line 2: datasets\[0\] needs url"),
         ("datasets:\n- url: https://h/a\n  sha265: x", "did you mean sha256"),
         ("datasets:\n- url: https://h/a\n  sha256: x", "64 hexadecimal digits"),
-        ("datasets:\n- url: https://h/a\n  size: 1.7GB", "must be a whole number"),
+        (
+            "datasets:\n- url: https://h/a\n  size: 1.7XB",
+            "'1.7XB' is not a size: write a number of bytes",
+        ),
+        ("datasets:\n- url: https://h/a\n  size: 1 GB", "'1 GB' is too rough"),
+        ("datasets:\n- url: https://h/a\n  size: 0", "must be at least 1"),
+        ("datasets:\n- url: https://h/a\n  md5: x", "an md5 has 32 hexadecimal digits"),
+        ("version: 2\ndatasets: [{url: https://h/a}]", "line 1: version must be 1, the only"),
+        ("version: '1'\ndatasets: [{url: https://h/a}]", 'must be 1, the only version.*not "1"'),
+        ("datasets:\n- url: s3://bucket", "names no object: write s3://bucket/key"),
+        ("datasets:\n- url: s3://u:hunter2@h/a", r"s3://\.\.\. names no object"),
+        ("datasets:\n- url: gs://bucket/a?x=1", "names no object: write gs://bucket/key"),
+        ("datasets:\n- url: s3://bucket/a\n  auth: T", "come by the environment: leave auth out"),
+        ("datasets:\n- url: https://h/a\n  auth: anonymous", "is for s3:// and gs://"),
+        ("datasets:\n- url: hf://datasets/owner/a.h5ad", "write hf://datasets/OWNER/NAME/PATH"),
+        ("datasets:\n- url: hf://owner/name/a.h5ad", "write hf://datasets/OWNER/NAME/PATH"),
+        ("datasets:\n- url: hf://datasets/o/n/../../x/a", "names no file of a dataset"),
+        ("datasets:\n- url: hf://datasets/o/n@v1/", "names no file of a dataset"),
         ("datasets:\n- url: https://h/a\n  unpack: rar", "auto, true, false, tar or zip"),
         ("datasets:\n- url: https://h/a\n- url: https://i/a", "line 3.*also the path of .*line 2"),
         ("datasets:\n- url: https://h/a\n- url: https://h/b\n  path: a/b", "inside of a"),
@@ -96,7 +115,7 @@ def test_further_mistakes_are_evidence_and_in_the_log(
     caplog.set_level("INFO")
 
     with pytest.raises(ConfigurationError, match=r"line 2: .* \(and 2 more\)$") as found:
-        read(tmp_path, "datasets:\n- url: 5\n- url: https://h/a\n  size: x\n- {}\n")
+        read(tmp_path, "datasets:\n- url: 5\n- url: https://h/a\n  size: {}\n- {}\n")
 
     path = tmp_path / "m.yaml"
     assert found.value.evidence

@@ -11,6 +11,7 @@ def test_a_dataset_has_its_checksum_and_says_whether_it_was_cached(tmp_path: Pat
     came = ["cache", "downloaded", "kept"]
     datasets = [
         {"path": f"h5/{how}.h5ad", "url": "https://x.org/a", "sha256": "ab", "size": 7, "came": how}
+        | ({"verified_by": "md5"} if how == "kept" else {})
         for how in came
     ]
     outputs = {"directory": str(tmp_path / "data"), "datasets": datasets}
@@ -24,6 +25,7 @@ def test_a_dataset_has_its_checksum_and_says_whether_it_was_cached(tmp_path: Pat
         ("h5/kept.h5ad", "../data/h5/kept.h5ad", None),
     ]
     assert (found[0]["size"], found[0]["sha256"]) == (7, "ab")
+    assert [one["verified_by"] for one in found] == [None, None, "md5"]
 
 
 def test_the_machine_is_what_was_checked_else_what_the_first_notebook_saw(tmp_path: Path) -> None:
