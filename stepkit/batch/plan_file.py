@@ -13,6 +13,7 @@ from stepkit.batch.planned_notebook import Planned, Settings
 from stepkit.errors import ConfigurationError
 from stepkit.formats import durations, json_schema, yaml_files
 from stepkit.rules.tolerances import NOT_FOR_AUTHORS
+from stepkit.system import named_checkouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +31,20 @@ _SECRET: Final = re.compile(
 )
 
 
-def read(path: Path, flags: Settings, *, today: date, may_tolerate: bool = True) -> list[Planned]:
+def read(
+    path: Path,
+    flags: Settings,
+    *,
+    today: date,
+    checkouts: Path | None = None,
+    may_tolerate: bool = True,
+) -> list[Planned]:
     """Return the notebooks of the plan in ``path``, in its order.
 
     ``flags`` come from the command line and win over the file; the lists and parameters of both
     are joined. A notebook whose exemption has ended by ``today`` runs, and the log says so.
-    Without ``may_tolerate`` the file must declare no tolerance.
+    Paths are relative to the file, or files of the repositories in ``checkouts``. Without
+    ``may_tolerate`` the file must declare no tolerance.
     Raises :class:`ConfigurationError` for the first mistake in the file.
     """
     document = yaml_files.read(path)
@@ -52,7 +61,7 @@ def read(path: Path, flags: Settings, *, today: date, may_tolerate: bool = True)
         where = _place(document, "notebooks", number)
         _check_env(entry, where)
         _check_limits(entry, where)
-        notebook = folder / entry["path"]
+        notebook = _find(entry["path"], folder, checkouts)
         exempt, until = _exemption(entry, where, today)
         found.append(
             Planned(
@@ -63,7 +72,7 @@ def read(path: Path, flags: Settings, *, today: date, may_tolerate: bool = True)
                 outputs=tuple(entry.get("outputs", ())),
                 exempt=exempt,
                 until=until,
-                settings=_settings(defaults, entry, folder, flags),
+                settings=_settings(defaults, entry, folder, flags, checkouts),
             )
         )
     return found
@@ -85,8 +94,18 @@ def _place(document: Document, *keys: str | int) -> str:
     return f"{document.place(keys)}: {named.removeprefix('.') or 'the file'}"
 
 
+def _find(path: str, folder: Path, checkouts: Path | None) -> Path:
+    if named_checkouts.is_named(path):
+        return named_checkouts.find(Path(path), checkouts)
+    return folder / path
+
+
 def _settings(
-    defaults: Mapping[str, Any], entry: Mapping[str, Any], folder: Path, flags: Settings
+    defaults: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    folder: Path,
+    flags: Settings,
+    checkouts: Path | None,
 ) -> Settings:
     """Join a notebook's settings: ``flags`` win over ``entry``, which wins over ``defaults``."""
     own = {**defaults, **entry}
@@ -94,7 +113,7 @@ def _settings(
     from_file = Settings(
         parameters=joined["parameters"],
         given=flags.given,
-        rules=folder / own["rules"] if "rules" in own else None,
+        rules=_find(own["rules"], folder, checkouts) if "rules" in own else None,
         variant=own.get("variant"),
         kernel=own.get("kernel"),
         cwd=folder / own["cwd"] if "cwd" in own else None,

@@ -20,6 +20,11 @@ DIRECTORIES: Final = {"notebooks": "source", "tests": "tests", "config": "config
 _NAMED: Final = re.compile(rf"({'|'.join(DIRECTORIES)}):(.*)", re.DOTALL)
 
 
+def is_named(path: str) -> bool:
+    """Return whether ``path`` begins with the name of a repository."""
+    return _NAMED.fullmatch(path) is not None
+
+
 def find(path: Path, checkouts: Path | None, *, notebooks_first: bool = False) -> Path:
     """Return where the file ``path`` is, which may begin with the name of a repository.
 

@@ -215,3 +215,18 @@ def test_a_plan_of_the_notebooks_authors_may_say_all_else(tmp_path: Path) -> Non
     (one,) = batch_plan_file.read(path, Settings(), today=TODAY, may_tolerate=False)
 
     assert one.settings.rules == tmp_path / "source/ci/rules.yaml"
+
+
+def test_a_plan_names_notebooks_and_rules_of_other_repositories(tmp_path: Path) -> None:
+    plan = tmp_path / "config/plan.yaml"
+    for file in (plan, tmp_path / "source/nb/a.ipynb", tmp_path / "tests/rules.yaml"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    entry = "{path: 'notebooks:nb/a.ipynb', rules: 'tests:rules.yaml'}"
+    plan.write_text(f"notebooks:\n  - {entry}\n  - {{path: b.ipynb}}\n")
+
+    one, other = batch_plan_file.read(plan, Settings(), today=TODAY, checkouts=tmp_path)
+
+    assert (one.name, one.path) == ("a", tmp_path / "source/nb/a.ipynb")
+    assert one.settings.rules == tmp_path / "tests/rules.yaml"
+    assert other.path == tmp_path / "config/b.ipynb"
