@@ -215,6 +215,7 @@ def _find_notebooks(options: Options) -> Sequence[Planned]:
             options.plan,
             flags,
             today=datetime.now(UTC).date(),
+            checkouts=options.checkouts,
             may_tolerate=options.may_tolerate(options.plan),
         )
     return select.find(options.notebooks, flags)
