@@ -14,6 +14,7 @@ from stepkit.batch.planned_notebook import NotebookRun, Places, Status
 from stepkit.errors import Reason, StepError
 from stepkit.formats import evidence_text
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.report import read_step_reports
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport
@@ -33,6 +34,7 @@ GRACE_SECONDS: Final = 20.0
 _STATUSES: Final[dict[str, Status]] = {
     "succeeded": "passed",
     "tolerated": "tolerated",
+    "flaky": "flaky",
     "reused": "reused",
 }
 _NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write its outputs
@@ -48,6 +50,7 @@ class Run:
 
     places: Places
     gpu: GpuOptions
+    retry: RetryOptions
     rules: RulesOptions
     page: bool
     log_output: bool
@@ -68,6 +71,7 @@ class Run:
                     one,
                     self.places,
                     gpu=self.gpu,
+                    retry=self.retry,
                     rules=self.rules,
                     page=self.page,
                     log_output=self.log_output,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stepkit.formats import yaml_files
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.options import declared
 from stepkit.step import kebab
 
@@ -19,6 +20,7 @@ def arguments(
     places: Places,
     *,
     gpu: GpuOptions,
+    retry: RetryOptions,
     rules: RulesOptions,
     page: bool,
     log_output: bool,
@@ -48,17 +50,18 @@ def arguments(
         "--log-output": "true" if log_output else None,
         "--resume": None if settings.env else resume,
     }
-    gpu_flags = [
+    shared = [
         f"--{kebab(name)}={str(value).lower() if isinstance(value, bool) else value}"
-        for option in declared(GpuOptions)
-        if (value := getattr(gpu, name := option.field.name)) != option.field.default
+        for options, kind in ((gpu, GpuOptions), (retry, RetryOptions))
+        for option in declared(kind)
+        if (value := getattr(options, name := option.field.name)) != option.field.default
     ]
     return [
         "execute-notebook",
         *(f"{flag}={value}" for flag, value in flags.items() if value not in {None, ""}),
         *(f"--tolerate={text}" for text in settings.tolerate),
         *(f"--parameters={text}" for text in settings.given),
-        *gpu_flags,
+        *shared,
     ]
 
 

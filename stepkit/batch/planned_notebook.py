@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from stepkit.errors import Evidence, Place, Reason
 
-Status = Literal["passed", "tolerated", "failed", "cancelled", "skipped", "not-run", "reused"]
+Status = Literal[
+    "passed", "tolerated", "flaky", "failed", "cancelled", "skipped", "not-run", "reused"
+]
 
 
 @dataclass(frozen=True, kw_only=True)

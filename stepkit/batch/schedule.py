@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GOOD: Final = frozenset({"passed", "tolerated", "reused"})
+_GOOD: Final = frozenset({"passed", "tolerated", "flaky", "reused"})
 
 
 class Schedule:

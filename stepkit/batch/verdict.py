@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WORDS: Final[dict[Status, str]] = {
     "reused": "reused",
     "tolerated": "with tolerated errors",
+    "flaky": "flaky",
     "failed": "failed",
     "cancelled": "stopped",
     "skipped": "skipped",
@@ -44,9 +45,12 @@ def sentence(runs: Sequence[NotebookRun]) -> str:
     """Return how a successful run ended, in one sentence."""
     errors = sum(run.tolerated for run in runs)
     plural = "s" if errors > 1 else ""
-    passed = f"passed with {errors} tolerated error{plural}: " if errors else ""
+    said = [f"passed with {errors} tolerated error{plural}"] if errors else []
+    if any(run.status == "flaky" for run in runs):
+        said = ["flaky", *(f"{errors} tolerated error{plural}" for _ in said)]
+    begin = f"{', '.join(said)}: " if said else ""
     skipped = [run for run in runs if run.status == "skipped"]
-    return f"{passed}{counts(runs)}{f' ({_why(skipped)})' if skipped else ''}"
+    return f"{begin}{counts(runs)}{f' ({_why(skipped)})' if skipped else ''}"
 
 
 def counts(runs: Sequence[NotebookRun]) -> str:

@@ -47,6 +47,7 @@ from stepkit.engine import run_junit
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, InCheckout, Pair
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import Checks, InReport
@@ -62,7 +63,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(GpuOptions, RulesOptions):
+class Options(GpuOptions, RetryOptions, RulesOptions):
     """Which notebooks to run, where to write, and the settings of all of them."""
 
     notebooks: Annotated[
@@ -111,7 +112,7 @@ class Options(GpuOptions, RulesOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """How many notebooks ended in which way; the seven counts add up to the total."""
+    """How many notebooks ended in which way; the eight counts add up to the total."""
 
     in_report: ClassVar[InReport] = InReport(section="notebooks", headline=True)
 
@@ -123,13 +124,15 @@ class Outputs:
     skipped: Annotated[int, "notebooks that the plan skips, for a reason that it gives"]
     not_run: Annotated[int, "notebooks that did not run because of a failure or a signal"]
     reused: Annotated[int, "notebooks whose files are those of an earlier run"] = 0
+    flaky: Annotated[int, "notebooks that passed only when they ran again"] = 0
     directory: Annotated[Path, "absolute path of the directory with the executed notebooks"]
     reports: Annotated[Path, "absolute path of the directory with their reports"]
     junit: Annotated[Path | None, "absolute path of the JUnit file"] = None
     test_output: Annotated[Checks | None, "the counts as Konflux reads them, JSON"] = None
     notebooks: Annotated[tuple[NotebookRun, ...], "how each notebook ended", DETAIL] = ()
     status: Annotated[
-        Literal["succeeded", "tolerated"], "succeeded, tolerated, failed or cancelled"
+        Literal["succeeded", "tolerated", "flaky"],
+        "succeeded, tolerated, flaky, failed or cancelled",
     ] = "succeeded"
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
@@ -151,6 +154,7 @@ def _run(options: Options) -> Outputs:
     runner = child.Run(
         places=places,
         gpu=options,
+        retry=options,
         rules=options,
         page=options.page,
         log_output=options.log_output,
@@ -187,6 +191,7 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
     places = Places(directory=directory, reports=options.reports_directory, suffix=options.suffix)
     guard_request.settings(options, Path())  # wrong GPU options are refused once, not per notebook
     oom_retry.rungs(options, variant=options.variant)
+    options.reasons()
     plan = _find_notebooks(options)
     validate_plan.check(plan)
     plan = dry_run.resolve_variants(plan, options)
@@ -232,14 +237,19 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         skipped=found["skipped"],
         not_run=found["not-run"],
         reused=found["reused"],
+        flaky=found["flaky"],
         directory=places.directory,
         reports=places.reports,
         test_output=Checks(
             successes=found["passed"] + found["reused"],
             failures=found["failed"],
-            warnings=found["tolerated"],
+            warnings=found["tolerated"] + found["flaky"],
         ),
         notebooks=tuple(runs),
-        status="tolerated" if any(run.tolerated for run in runs) else "succeeded",
+        status="flaky"
+        if found["flaky"]
+        else "tolerated"
+        if any(run.tolerated for run in runs)
+        else "succeeded",
         message=verdict.sentence(runs),
     )

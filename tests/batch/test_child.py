@@ -12,6 +12,7 @@ from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun, Places, Planned
 from stepkit.errors import Evidence, Reason
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.system import stepkit_process
 from stepkit.system.process import Completed
@@ -49,6 +50,14 @@ def test_the_evidence_of_a_failed_notebook_is_that_of_its_report(tmp_path: Path)
     assert run.error == Evidence(ename="KeyError", line=2, output=("loading",))
     torn = ended(tmp_path, {**report, "error": {"output": 5}}, 3)
     assert torn.message == "its report a.json cannot be read: error.output must be a list, not 5"
+
+
+def test_a_flaky_notebook_is_flaky_in_the_batch(tmp_path: Path) -> None:
+    message = "flaky: 2 of 2 cells ran, on attempt 2 of 3, after kernel-died"
+
+    run = ended(tmp_path, {**REPORT, "status": "flaky", "message": message}, 0)
+
+    assert (run.status, run.reason, run.message) == ("flaky", "ok", message)
 
 
 def test_tolerated_errors_are_counted(tmp_path: Path) -> None:
@@ -132,6 +141,7 @@ def test_a_child_that_cannot_be_started_is_a_failed_notebook(tmp_path: Path) -> 
     run = batch_child.Run(
         places=places,
         gpu=GpuOptions(),
+        retry=RetryOptions(),
         rules=RulesOptions(),
         page=False,
         log_output=False,

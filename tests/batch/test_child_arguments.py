@@ -1,6 +1,7 @@
 """The arguments of the child process; tests/steps/test_execute_notebooks.py runs it."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -8,15 +9,24 @@ from stepkit.batch.child_arguments import arguments
 from stepkit.batch.planned_notebook import Places, Planned, Settings
 from stepkit.cli import parser as cli_parser
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook.retry_options import RetryOptions
 from stepkit.rules.rules_options import RulesOptions
 
 PLACES = Places(directory=Path("/out"), reports=Path("/reports"), suffix="_lite")
 
 
+def given(one: Planned, **more: Any) -> list[str]:
+    usual: dict[str, Any] = {
+        "gpu": GpuOptions(), "retry": RetryOptions(), "rules": RulesOptions(), "page": False,
+        "log_output": False,
+    }  # fmt: skip
+    return arguments(one, PLACES, **{**usual, **more})
+
+
 def test_a_notebook_without_settings_gets_only_paths() -> None:
     one, rules = Planned(name="a b", path=Path("-source/{a} b.ipynb")), RulesOptions()
 
-    assert arguments(one, PLACES, gpu=GpuOptions(), rules=rules, page=False, log_output=False) == [
+    assert given(one, rules=rules) == [
         "execute-notebook",
         "--notebook=-source/{a} b.ipynb",
         "--output=/out/a b_lite.ipynb",
@@ -42,7 +52,7 @@ def test_every_setting_is_passed_except_the_environment() -> None:
 
     rules = RulesOptions(checkouts=Path("run-1"), allow_notebook_tolerance=True)
 
-    argv = arguments(one, PLACES, gpu=GpuOptions(), rules=rules, page=True, log_output=True)
+    argv = given(one, rules=rules, page=True, log_output=True)
 
     (parameters,) = [item for item in argv if item.startswith("--parameters-yaml=")]
     assert yaml.safe_load(parameters.partition("=")[2]) == dict(settings.parameters)
@@ -73,8 +83,17 @@ def test_gpu_options_are_passed_to_each_notebook() -> None:
     gpu = GpuOptions(gpu="required", rmm_mode="pool", rmm_pool_size="0.5", sampling=False)
     one = Planned(name="a", path=Path("a.ipynb"))
 
-    argv = arguments(one, PLACES, gpu=gpu, rules=RulesOptions(), page=False, log_output=False)
+    argv = given(one, gpu=gpu)
 
     expected = {"--gpu=required", "--rmm-mode=pool", "--rmm-pool-size=0.5", "--sampling=false"}
     assert expected <= {*argv}
     assert not [flag for flag in argv if flag.startswith("--on-gpu-oom")]
+
+
+def test_attempts_are_passed_to_each_notebook() -> None:
+    retry = RetryOptions(attempts=3, retry_on="kernel-hung,network", fail_on_flaky=True)
+
+    argv = given(Planned(name="a", path=Path("a.ipynb")), retry=retry)
+
+    expected = {"--attempts=3", "--retry-on=kernel-hung,network", "--fail-on-flaky=true"}
+    assert expected <= {*argv}

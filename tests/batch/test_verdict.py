@@ -49,6 +49,15 @@ def test_evidence_and_place_of_the_notebook_that_decided_are_kept() -> None:
     assert kept.place is place
 
 
+def test_flaky_notebooks_come_before_all() -> None:
+    runs = [GOOD, run("b", "flaky"), run("c", "tolerated", tolerated=2)]
+
+    assert batch_verdict.error(runs) is None
+    assert batch_verdict.sentence(runs) == (
+        "flaky, 2 tolerated errors: 1 of 3 notebooks passed, 1 with tolerated errors, 1 flaky"
+    )
+
+
 def test_tolerated_errors_are_counted_first() -> None:
     runs = [GOOD, run("b", "tolerated", tolerated=2)]
 

@@ -82,7 +82,7 @@ def by_name(outputs: Any) -> dict[str, NotebookRun]:
     assert isinstance(outputs, Outputs)
     runs = {run.name: run for run in outputs.notebooks}
     counts = (outputs.passed, outputs.tolerated, outputs.failed, outputs.cancelled,
-              outputs.skipped, outputs.not_run)  # fmt: skip
+              outputs.skipped, outputs.not_run, outputs.flaky)  # fmt: skip
     assert sum(counts) == outputs.total == len(runs)
     return runs
 
@@ -182,6 +182,31 @@ def test_a_missing_input_or_output_fails_the_notebook(several: Run) -> None:
     assert ended == ("failed", "artifact-missing", 3)
     assert report["outputs"]["cells-run"] == 1
     assert several.left() == files("01")
+
+
+@pytest.mark.slow
+def test_a_notebook_that_passes_when_it_runs_again_is_flaky_and_those_after_it_run(
+    several: Run,
+) -> None:
+    dies_once = (
+        "import os, pathlib\nmemory = pathlib.Path('memory')\n"
+        "if not memory.exists():\n    memory.touch()\n    os.kill(os.getpid(), 9)\n"
+    )
+    several.notebook("01", dies_once)
+    several.notebook("02", "1")
+    junit = several.out / "junit.xml"
+
+    outputs = several.run(
+        notebooks=(f"{several.directory}/source/*.ipynb",), attempts=2, junit=junit
+    )
+
+    runs = by_name(outputs)
+    assert {name: run.status for name, run in runs.items()} == {"01": "flaky", "02": "passed"}
+    assert (outputs.status, outputs.flaky, outputs.passed) == ("flaky", 1, 1)
+    assert outputs.message == "flaky: 1 of 2 notebooks passed, 1 flaky"
+    assert outputs.test_output == Checks(successes=1, warnings=1)
+    assert several.report("01")["outputs"]["attempts"][0]["reason"] == "kernel-died"
+    assert "<flakyFailure" in junit.read_text()
 
 
 def test_a_killed_process_fails_although_an_earlier_run_passed(several: Run) -> None:
