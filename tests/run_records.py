@@ -84,7 +84,8 @@ def cell(number: int = 1, **values: Any) -> CellJson:
         "title": TITLES[(number - 1) % len(TITLES)], "injected": "", "status": "ok",
         "start_ms": 6_000 + 2_000 * (number - 1), "duration_ms": 1_500,
         "gpu_peak": 4 * GIB, "gpu_change": 0, "rss_peak": 3 * GIB, "energy": None,
-        "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None, "tolerance": "", "error": None,
+        "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None, "cpu_fallback_calls": None,
+        "tolerance": "", "error": None,
     }  # fmt: skip
     return cast("CellJson", {**usual, **values})
 
@@ -157,7 +158,8 @@ def notebook(**values: Any) -> NotebookJson:
         "messages_lost": 0, "allocator": "pool of 40.0 GiB",
         "gpu_peak": max((c["gpu_peak"] or 0 for c in found), default=0) or None,
         "rss_peak": max((c["rss_peak"] or 0 for c in found), default=0) or None,
-        "energy": None, "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None, "gpu": gpu(), "guard": guard(),
+        "energy": None, "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None,
+        "cpu_fallback_calls": None, "gpu": gpu(), "guard": guard(),
         "kernel": {
             "name": "python3", "python": "3.12.11", "cuda_runtime": "13.0", "cuda_driver": "13.0",
             "packages": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from stepkit.report import gpu_use, unchecked_values
+from stepkit.report.record_cpu_fallback import record_cpu_fallback
 from stepkit.report.record_error import record_error
 from stepkit.report.run_json_notebook import CellStatus
 
@@ -46,7 +47,7 @@ def _cell(cell: dict[str, Any], place: int, zero: int | None, gpus: int) -> Cell
         "energy": unchecked_values.number(cell.get("energy")),
         "gpu_hours": gpu_use.hours(gpus, duration),
         "gpu_idle": unchecked_values.number(cell.get("gpu_idle")),
-        "cpu_fallback": unchecked_values.number(cell.get("cpu_fallback")),
+        **record_cpu_fallback(cell.get("cpu_fallback")),
         "tolerance": unchecked_values.line(cell.get("tolerance")),
         "error": record_error(cell["error"]),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from stepkit.report import changed_cells, gpu_use, unchecked_values
 from stepkit.report.record_cells import record_cells
+from stepkit.report.record_cpu_fallback import record_cpu_fallback
 from stepkit.report.record_error import record_error
 from stepkit.report.run_clock import length
 from stepkit.report.run_json_notebook import NotebookStatus
@@ -131,7 +132,7 @@ def record_notebook(
         "energy": gpu_use.total(device.get("energy") for device in devices),
         "gpu_hours": gpu_use.hours(len(devices), duration),
         "gpu_idle": gpu_use.mean(device.get("idle") for device in devices),
-        "cpu_fallback": None,
+        **record_cpu_fallback(entry.output("cpu-fallback")),
         "gpu": gpu,
         "guard": _object(entry.output("guard")),
         "kernel": _kernel(entry),

@@ -29,13 +29,39 @@ class ErrorJson(TypedDict):
     stack: str
 
 
+class SlowFunctionJson(TypedDict):
+    """A function that ran on the CPU; ``why`` is what the GPU's half said, or ``""``."""
+
+    name: str
+    calls: int
+    duration_ms: int
+    why: str
+
+
+class CpuFallbackJson(TypedDict):
+    """The calls of cudf.pandas and cuml.accel: ``cpu_calls`` of all ``calls`` ran on the CPU.
+
+    ``out_of_memory`` counts those of them for which the GPU's memory did not suffice, ``cpu_ms`` is
+    their part of ``duration_ms``. ``functions`` are at most five that ran on the CPU, the one that
+    took longest first.
+    """
+
+    calls: int
+    cpu_calls: int
+    out_of_memory: int
+    duration_ms: int
+    cpu_ms: int
+    functions: list[SlowFunctionJson]
+
+
 class CellJson(TypedDict):
     """One code cell. ``number`` counts as on the page, where its anchor is ``#cell-NUMBER``.
 
     A cell that was injected has the number 0, and ``injected`` says by what. ``title`` is its
     telling line. ``gpu_change`` is by how much the GPU memory in use grew while it ran.
     ``energy`` is what the GPUs used meanwhile, ``gpu_hours`` are the GPUs times the cell's length,
-    ``gpu_idle`` is the share of the samples in which a GPU had nothing to do.
+    ``gpu_idle`` is the share of the samples in which a GPU had nothing to do. ``cpu_fallback`` is
+    the share of the calls of cudf.pandas and cuml.accel that ran on the CPU, None without any.
     """
 
     number: int
@@ -53,6 +79,7 @@ class CellJson(TypedDict):
     gpu_hours: float | None
     gpu_idle: float | None
     cpu_fallback: float | None
+    cpu_fallback_calls: CpuFallbackJson | None
     tolerance: str
     error: ErrorJson | None
 
@@ -154,6 +181,7 @@ class NotebookJson(TypedDict):
     gpu_hours: float | None
     gpu_idle: float | None
     cpu_fallback: float | None
+    cpu_fallback_calls: CpuFallbackJson | None
     gpu: dict[str, Any] | None
     guard: dict[str, Any] | None
     kernel: KernelJson | None

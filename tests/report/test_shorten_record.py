@@ -65,10 +65,10 @@ def test_of_hundreds_of_failed_notebooks_the_first_keep_their_evidence_and_cells
 
 
 def test_only_as_much_is_cut_as_has_to_be() -> None:
-    record = shortened(failed_notebooks(80, first=0))
+    record = shortened(failed_notebooks(74, first=0))
 
-    assert record["left_out"] == {"evidence": 60 + 59}
-    assert [len(nb["cells"]) for nb in record["notebooks"]] == [40] * 80
+    assert record["left_out"] == {"evidence": 54 + 53}
+    assert [len(nb["cells"]) for nb in record["notebooks"]] == [40] * 74
     assert record["notebooks"][50]["gpu"] is not None
 
 
