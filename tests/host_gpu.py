@@ -11,6 +11,8 @@ from typing import Any
 rmm: Any = importlib.import_module("rmm")
 mr: Any = importlib.import_module("rmm.mr")
 gpu: Any = importlib.import_module("rmm._cuda.gpu")
+CudaMemoryResource = mr.CudaMemoryResource
+ManagedMemoryResource = mr.ManagedMemoryResource
 
 TOTAL = int(os.environ.get("HOST_GPU_BYTES") or 1 << 30)
 
@@ -44,8 +46,26 @@ def device_memory() -> Any:
     return mr.CallbackMemoryResource(allocate, deallocate)
 
 
+def allocate_on_host(size: int, _stream: Any) -> int:
+    return int(libc.malloc(size))
+
+
+def deallocate_on_host(pointer: int, _size: int, _stream: Any) -> None:
+    libc.free(pointer)
+
+
 def host_memory() -> Any:
-    return mr.CallbackMemoryResource(lambda size, _: libc.malloc(size), lambda p, *_: libc.free(p))
+    return mr.CallbackMemoryResource(allocate_on_host, deallocate_on_host)
+
+
+class PrefetchResourceAdaptor(mr.LimitingResourceAdaptor):  # type: ignore[misc]
+    """Passes all on, as prefetching does to memory that is not managed."""
+
+    def __init__(self, upstream: Any) -> None:
+        super().__init__(upstream, 1 << 60)
+
+    def __new__(cls, upstream: Any) -> Any:
+        return super().__new__(cls, upstream, 1 << 60)
 
 
 def initialize(
@@ -62,7 +82,7 @@ def initialize(
         raise ValueError("RMM log file must be specified")
     before = get_device()
     for number in [devices] if isinstance(devices, int) else devices:
-        mr.set_per_device_resource(number, mr.CudaMemoryResource())
+        mr.set_per_device_resource(number, CudaMemoryResource())
         set_device(number)
         resource = mr.ManagedMemoryResource() if managed_memory else device_memory()
         if pool_allocator:
@@ -89,6 +109,8 @@ def simulate() -> None:
     gpu.getDeviceCount = lambda: 2
     gpu.getDeviceAttribute = lambda *_: 1
     mr.available_device_memory = lambda: (TOTAL - used, TOTAL)
+    mr.CudaMemoryResource = device_memory
     mr.ManagedMemoryResource = host_memory
+    mr.PrefetchResourceAdaptor = PrefetchResourceAdaptor
     mr._initialize = initialize  # where RMM 25.04 looks it up
     rmm.rmm._initialize = initialize

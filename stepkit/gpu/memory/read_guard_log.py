@@ -31,7 +31,14 @@ _CLASSES: Final = {
     "ManagedMemoryResource": "managed",
     "CudaAsyncMemoryResource": "async",
 }
-_COUNTS: Final = ("peak_bytes", "total_bytes", "total_count", "cupy_bytes", "overflow_bytes")
+_COUNTS: Final = (
+    "peak_bytes",
+    "total_bytes",
+    "total_count",
+    "cupy_bytes",
+    "cupy_limit",
+    "overflow_bytes",
+)
 _MOST: Final = 100  # calls, and warnings, of a notebook that sets RMM up in a loop
 _MALFORMED: Final = (
     ArithmeticError,  # infinity in place of a number of bytes
@@ -67,11 +74,13 @@ class GuardLog:
     """What the guard recorded in a run; bytes and counts are of the process that used most.
 
     ``active`` is whether it ran at all, ``rmm`` whether RMM was imported, ``allocator`` a phrase
-    that says what handed out the memory, ``lowered`` whether that is less than what was asked.
-    ``peak``, ``total`` and ``allocations`` count what went through RMM since it was set up; None is
-    unknown. ``cupy`` is what CuPy's own pool held at the end, ``overflow`` the most that was on the
-    host. ``children`` are further processes that were guarded, ``torn`` lines that could not be
-    read.
+    that says what handed out the memory, ``kind`` what kind of allocator that was (None: unknown),
+    ``lowered`` whether that is less than what was asked. ``peak``, ``total`` and ``allocations``
+    count what went through RMM since it was set up; None is unknown. ``cupy`` is what CuPy's own
+    pool held at the end, ``cupy_limit`` its limit (0: none), ``overflow`` the most that exceeded
+    what the GPU had free. ``pages_leave`` is whether pages of managed memory can leave the GPU,
+    ``libraries`` which of cudf and cuml were imported. ``children`` are further processes that were
+    guarded, ``torn`` lines that could not be read.
 
     When there are many ``calls``, those between the first and the last are left out and counted in
     ``more_calls``; ``warnings`` has each text once, and only the first of many.
@@ -87,7 +96,11 @@ class GuardLog:
     total: int | None = None
     allocations: int | None = None
     cupy: int | None = None
+    cupy_limit: int | None = None
     overflow: int | None = None
+    kind: str | None = None
+    pages_leave: bool | None = None
+    libraries: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     children: int = 0
     torn: int = 0
@@ -114,6 +127,7 @@ def parse(lines: Iterable[str]) -> GuardLog:
         return GuardLog(torn=torn)
     own = [event for event in events if event["pid"] == pids[0]]
     calls = [_call(event) for event in events if event["event"] == "reinitialize"]
+    allocator, kind = _serving(own)
     served = [call for call in calls if call.pid == pids[0] and call.served]
     more = max(len(calls) - _MOST, 0)
     if more:
@@ -123,7 +137,7 @@ def parse(lines: Iterable[str]) -> GuardLog:
     return GuardLog(
         active=True,
         rmm=any(event["event"] == "imported" for event in events),
-        allocator=_allocator(own),
+        allocator=allocator,
         lowered=bool(served) and served[-1].lowered,
         calls=tuple(calls),
         more_calls=more,
@@ -131,7 +145,11 @@ def parse(lines: Iterable[str]) -> GuardLog:
         total=_most(counted, "total_bytes"),
         allocations=_most(counted, "total_count"),
         cupy=_most(counted, "cupy_bytes"),
+        cupy_limit=_most(counted, "cupy_limit"),
         overflow=_most(counted, "overflow_bytes"),
+        kind=kind,
+        pages_leave=next((e["pages_leave"] for e in own if e.get("pages_leave") is not None), None),
+        libraries=tuple(dict.fromkeys(name for e in own for name in e.get("libraries", ()))),
         warnings=tuple(dict.fromkeys(warnings))[:_MOST],
         children=len(set(pids)) - 1,
         torn=torn,
@@ -162,8 +180,9 @@ def _check(event: dict[str, Any]) -> None:
         event["text"]
     elif event["event"] == "statistics":
         counts = [event.get(name) for name in _COUNTS]
-        if not isinstance(event.get("resource"), str | None) or not all(
-            isinstance(count, int | None) for count in counts
+        texts = [event.get("resource"), event.get("kind"), *event.get("libraries", ())]
+        if not all(isinstance(text, str | None) for text in texts) or not all(
+            isinstance(count, int | None) for count in (*counts, event.get("pages_leave"))
         ):
             raise TypeError
 
@@ -175,38 +194,47 @@ def _call(event: dict[str, Any]) -> Call:
         arguments=str(event["arguments"]),
         asked=_resource(asked),
         served=served and _resource(served),
-        lowered=bool(served) and served["rung"] != "asked",
+        lowered=bool(served) and served["rung"] not in {"asked", "overflow"},
         tried=tuple(f"{_resource(rung)}: {rung['error']}" for rung in event["tried"]),
         error=event["error"] and str(event["error"]),
         cuda=event["cuda"] and str(event["cuda"]),
     )
 
 
-def _allocator(events: Sequence[dict[str, Any]]) -> str:
-    """Return a phrase that says what handed out memory in the kernel itself."""
+def _serving(events: Sequence[dict[str, Any]]) -> tuple[str, str | None]:
+    """Return a phrase for what handed out memory in the kernel itself, and its kind if known."""
     chosen, refused, found, imported = None, None, None, False
+    held, limit = None, None
     for event in events:  # in their order: the last one counts
         imported = imported or event["event"] == "imported"
         if event["event"] == "reinitialize":
             chosen, refused = (event, None) if event["served"] else (chosen, event)
         elif event["event"] == "statistics" and event.get("resource"):
-            found = event["resource"]
+            found = event
             chosen = chosen if event.get("ours") else None
+        elif event["event"] == "statistics":
+            held, limit = event.get("cupy_bytes"), event.get("cupy_limit")
     if chosen:
-        return _chosen(chosen)
+        return _chosen(chosen), str(chosen["served"]["kind"])
     if refused:
-        return f"none: {refused['error']}".replace("none: GpuMissing: ", "none: ")
+        return f"none: {refused['error']}".replace("none: GpuMissing: ", "none: "), None
     if not imported:
-        return "not RMM: nothing imported it"
-    if found in {None, "CudaMemoryResource"}:
-        return "plain CUDA, RMM's default: the notebook did not set RMM up"
-    kind = _CLASSES.get(found)
-    return f"{_NAMES[kind] if kind else found}, as the notebook or a library set it up"
+        if held is None:
+            return "not RMM: nothing imported it", None
+        bound = f", limited to {sizes.spell(limit)}" if limit else ""
+        return f"CuPy's own pool{bound}: nothing imported RMM", "cupy"
+    if found is None or found["resource"] == "CudaMemoryResource":
+        return "plain CUDA, RMM's default: the notebook did not set RMM up", "cuda"
+    kind = _CLASSES.get(found["resource"])
+    name = _NAMES[kind] if kind else found["resource"]
+    return f"{name}, as the notebook or a library set it up", found.get("kind")
 
 
 def _chosen(event: dict[str, Any]) -> str:
     """Return a phrase for what serves since a set-up, and why it is not what was asked."""
     phrase = _resource(event["served"])
+    if event["served"]["rung"] == "overflow":
+        return f"{phrase}, for --rmm-overflow"
     if event["served"]["rung"] == "asked":
         return f"{phrase}, as {'asked' if event['by'] == 'notebook' else '--rmm-mode asks'}"
     asked, tried = _resource(event["asked"]), event["tried"]

@@ -39,7 +39,13 @@ def install(*, child: bool = False) -> Guard | None:
         del os.environ[VARIABLE]
     guard = Guard(asked, child=child)
     import_hook.install(
-        {"rmm.rmm": guard.rmm_imported, "rmm.allocators.cupy": guard.allocator_imported},
+        {
+            "rmm.rmm": guard.rmm_imported,
+            "rmm.allocators.cupy": guard.allocator_imported,
+            "dask_cuda": guard.dask_cuda_imported,
+            "ucxx": guard.ucx_imported,
+            "ucp": guard.ucx_imported,
+        },
         on_error=guard.log.write_error,
     )
     guard.begin()

@@ -58,27 +58,69 @@ def request(original: Callable[..., None], args: Any, kwargs: Any) -> Request:
 
 def set_up(request: Request, settings: Settings) -> Outcome:
     """Set RMM up on the highest rung that works; errors of RMM are returned, not raised."""
-    asked = allocators.asked_by_notebook(request.arguments)
+    asked = wanted = allocators.asked_by_notebook(request.arguments)
     before: int | None = None
     with suppress(Exception):  # RMM will raise the same error in a moment
         before = cuda_device.current()
     try:
-        if settings.overrides:
+        if settings.overrides or settings.overflow:
             _check_sizes(asked)
-            asked = allocators.asked_by_mode(settings, _free_before(_present(request.devices)))
-            _build(request, asked)
+            asked, wanted = _wanted(request, settings)
+            _build(request, wanted)
         else:
             request.original(**request.arguments)
         cuda_device.current()  # an RMM that only warns without a GPU raises here
     except Exception as error:  # whatever RMM raises
         repair(request, before)
-        tried = [asked.described(spell_error(error))]
-        refused = "not supported" if asked.kind == "async" else "multiple of 256"
-        has_lower = asked.kind == "async" or asked.pooled
+        tried = [wanted.described(spell_error(error))]
+        refused = "not supported" if wanted.kind == "async" else "multiple of 256"
+        has_lower = wanted.kind == "async" or wanted.pooled
+        failed = Outcome(asked, None, tried, error)
         if has_lower and (cuda_errors.is_full(error) or refused in str(error)):
-            return _descend(request, Outcome(asked, None, tried, error), before)
+            return _descend(request, failed, wanted, before)
+        return failed._replace(error=cuda_errors.missing(error) or error)
+    return Outcome(asked, wanted, [])
+
+
+def set_up_empty(request: Request, settings: Settings) -> Outcome:
+    """Set up what a mode asks, so that nothing is taken from the GPU before the first allocation.
+
+    A pool begins with no memory and grows. CUDA makes a context only where a share or an overflow
+    needs to know what is free, and for CUDA's async pool. Errors of RMM are returned, not raised.
+    """
+    if settings.mode == "async":
+        return set_up(request, settings)
+    asked = Allocator("asked", settings.mode)
+    try:
+        asked, wanted = _wanted(request, settings)
+        mr = cuda_device.resources()
+        resource = mr.ManagedMemoryResource() if wanted.managed else mr.CudaMemoryResource()
+        if wanted.pooled:
+            resource = mr.PoolMemoryResource(resource, 0, wanted.maximum)
+        for number in request.devices:
+            mr.set_per_device_resource(number, resource)
+    except Exception as error:  # whatever RMM raises
+        tried = [asked.described(spell_error(error))]
         return Outcome(asked, None, tried, cuda_errors.missing(error) or error)
-    return Outcome(asked, asked, [])
+    return Outcome(asked._replace(initial=None), wanted._replace(initial=None), [])
+
+
+def _wanted(request: Request, settings: Settings) -> tuple[Allocator, Allocator]:
+    """Return what the notebook or the mode asks, and what is to serve it."""
+
+    def free() -> int:
+        return _free_before(_present(request.devices))
+
+    asked = wanted = allocators.asked_by_notebook(request.arguments)
+    if settings.overrides:
+        asked = wanted = allocators.asked_by_mode(settings, free)
+    if settings.overflow or asked.managed:
+        leave = all(cuda_device.pages_leave(number) for number in _present(request.devices))
+        if settings.overflow and leave:
+            wanted = allocators.overflowing(asked, settings.overflow, free())
+        elif settings.overrides:
+            wanted = asked._replace(prefetch=leave)
+    return asked, wanted
 
 
 def _free_before(devices: tuple[int, ...]) -> int:
@@ -93,9 +135,9 @@ def _free_before(devices: tuple[int, ...]) -> int:
     return min(_free_at_first[number] for number in devices)
 
 
-def _descend(request: Request, failed: Outcome, before: int | None) -> Outcome:
+def _descend(request: Request, failed: Outcome, wanted: Allocator, before: int | None) -> Outcome:
     free = cuda_device.free(_present(request.devices))
-    for allocator in allocators.lower_rungs(failed.asked, free):
+    for allocator in allocators.lower_rungs(wanted, free):
         try:
             _build(request, allocator)
         except Exception as error:  # the next rung may work
@@ -115,7 +157,7 @@ def _build(request: Request, allocator: Allocator) -> None:
         **{
             **arguments,
             "pool_allocator": allocator.pooled,
-            "managed_memory": allocator.kind.startswith("managed"),
+            "managed_memory": allocator.managed,
             "initial_pool_size": allocator.initial if allocator.pooled else None,
             "maximum_pool_size": allocator.maximum if allocator.pooled else None,
             "logging": arguments["logging"] and allocator.kind != "async",

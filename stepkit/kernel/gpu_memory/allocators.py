@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .read_guard_request import Settings, Size
 
@@ -21,7 +21,9 @@ class Allocator(NamedTuple):
     """One way to set RMM up.
 
     ``rung`` is its place on the ladder, ``kind`` one of cuda, pool, managed, managed pool, async.
-    Sizes are bytes, None, or what the notebook wrote.
+    Sizes are bytes, None, or what the notebook wrote. ``prefetch`` moves the pages of managed
+    memory to the GPU as they are handed out. ``on_gpu`` is how many bytes the GPU itself holds of
+    an allocator that may overflow to the host, None for all others.
     """
 
     rung: str
@@ -29,6 +31,13 @@ class Allocator(NamedTuple):
     initial: int | str | None = None
     maximum: int | str | None = None
     threshold: int | None = None
+    prefetch: bool = False
+    on_gpu: int | None = None
+
+    @property
+    def managed(self) -> bool:
+        """Whether its memory is managed: CUDA moves its pages between GPU and host."""
+        return self.kind.startswith("managed")
 
     @property
     def pooled(self) -> bool:
@@ -49,8 +58,8 @@ def asked_by_notebook(arguments: dict[str, Any]) -> Allocator:
     return Allocator("asked", kind, *sizes)
 
 
-def asked_by_mode(settings: Settings, free: int) -> Allocator:
-    """Return what an overriding mode asks for, with ``free`` bytes of GPU memory.
+def asked_by_mode(settings: Settings, free: Callable[[], int]) -> Allocator:
+    """Return what an overriding mode asks for; ``free`` returns the GPU memory that shares are of.
 
     A pool does not begin above its maximum: which is larger, a size in bytes or a share, is known
     only on the GPU.
@@ -61,11 +70,29 @@ def asked_by_mode(settings: Settings, free: int) -> Allocator:
     return Allocator("asked", settings.mode, initial, maximum, threshold)
 
 
-def _resolve(size: Size, free: int) -> int | None:
+def overflowing(asked: Allocator, overflow: int, free: int) -> Allocator:
+    """Return managed memory in place of ``asked``: ``overflow`` bytes more than the GPU has.
+
+    A pool stays a pool. CUDA's async pool has no counterpart, and becomes a pool that grows.
+    """
+    maximum = parse_size(asked.maximum)
+    on_gpu = free if maximum is None else min(free, maximum)
+    initial = GROWING if asked.kind == "async" and asked.initial is None else asked.initial
+    return Allocator(
+        "overflow",
+        "managed" if asked.kind in {"cuda", "managed"} else "managed pool",
+        initial,
+        align(on_gpu + overflow),
+        prefetch=True,
+        on_gpu=on_gpu,
+    )
+
+
+def _resolve(size: Size, free: Callable[[], int]) -> int | None:
     """Return the bytes of a size in the settings."""
     if size is None:
         return None
-    return align(int(size * free) if isinstance(size, float) else size)
+    return align(int(size * free()) if isinstance(size, float) else size)
 
 
 def lower_rungs(first: Allocator, free: int) -> Iterator[Allocator]:
@@ -86,11 +113,11 @@ def lower_rungs(first: Allocator, free: int) -> Iterator[Allocator]:
             if (rung != "half") if size is None else (smaller < size):
                 yield pool._replace(rung=rung, initial=_at_most(smaller, maximum))
                 size = smaller
-        if first.kind == "managed pool":
-            yield Allocator("plain", "managed", maximum=maximum)
+        if first.managed:
+            yield pool._replace(rung="plain", kind="managed", initial=None)
     elif first.kind == "async":
         yield Allocator("growing", "pool", _at_most(GROWING, maximum), maximum)
-    yield Allocator("plain", "cuda", maximum=maximum)
+    yield Allocator("plain", "cuda", maximum=maximum if first.on_gpu is None else first.on_gpu)
 
 
 def align(size: int) -> int:

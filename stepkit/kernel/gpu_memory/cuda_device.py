@@ -57,8 +57,11 @@ def free(devices: Sequence[int]) -> int:
     return min(sizes)
 
 
-def pages_on_demand(number: int) -> bool:
-    """Return whether managed memory may exceed the device's (not under WSL and on some vGPUs)."""
+def pages_leave(number: int) -> bool:
+    """Return whether pages of managed memory can leave the device when it is full.
+
+    They cannot under WSL and on some vGPUs: managed memory is limited to the device's there.
+    """
     gpu = _gpu()
     attribute = gpu.runtime.cudaDeviceAttr.cudaDevAttrConcurrentManagedAccess
     return bool(gpu.getDeviceAttribute(attribute, number))

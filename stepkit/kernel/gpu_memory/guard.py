@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .write_guard_log import GuardLogWriter, spell_error
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .allocator_ladder import Outcome, Request
-    from .host_overflow import HostOverflow
     from .read_guard_request import Settings
 
 _OURS = "_stepkit_guarded"
+_LIBRARIES = ("cudf", "cuml")
+_UCX = ("ucxx", "ucp")  # its bindings for Python, new and old
 
 
 class Guard:
@@ -31,10 +33,13 @@ class Guard:
         self._child = child
         self._pid = os.getpid()
         self._devices: tuple[int, ...] = (0,)
-        self._overflows: list[HostOverflow] = []
+        self._on_gpu: int | None = None  # bytes, of an allocator that may overflow to the host
+        self._pages_leave: bool | None = None  # unknown before CUDA is in use
+        self._empty_pool: Callable[..., None] | None = None  # what gives it its first size
+        self._serves_async = False
         self._statistics: dict[str, Any] = {}
         self._setting_up = threading.local()
-        self._warned_of_gpu = False
+        self._warned: set[str] = set()
         self._cupy_serves = False
         self._mode_is_set_up = False
 
@@ -45,7 +50,10 @@ class Guard:
         atexit.register(self._end)
 
     def rmm_imported(self, module: Any) -> None:
-        """Wrap ``rmm.rmm``'s ``reinitialize``, and set RMM up when a mode asks for it."""
+        """Wrap ``rmm.rmm``'s ``reinitialize``, and set RMM up when a mode asks for it.
+
+        Nothing is taken from the GPU yet: what is imported next may be dask_cuda.
+        """
         original = module.reinitialize
         if hasattr(original, _OURS):
             return
@@ -54,9 +62,33 @@ class Guard:
         module.reinitialize = self._guarded(original)
         if getattr(package, "reinitialize", None) is original:
             package.reinitialize = module.reinitialize  # type: ignore[attr-defined]
-        if self.settings.overrides and not self._child and not self._mode_is_set_up:
+        if self._asked().overrides and not self._child and not self._mode_is_set_up:
             self._mode_is_set_up = True  # an RMM that is imported again keeps its resources
-            self._set_up(original, (), {})
+            self._set_up(original, (), {}, empty=True)
+            self._empty_pool = original if self.settings.mode == "pool" else None
+
+    def dask_cuda_imported(self, _: Any) -> None:
+        """Give an unused pool up: workers of Dask set RMM up themselves, and share the GPU."""
+        if not self.settings.overrides and not self.settings.overflow:
+            return
+        self._warn(
+            "dask_cuda is imported: the guard leaves RMM as Dask and the notebook set it up; "
+            "options of LocalCUDACluster choose the allocator of its workers"
+        )
+        if self._empty_pool and not self._total():
+            from . import cuda_device
+
+            mr = cuda_device.resources()
+            mr.set_per_device_resource(0, mr.CudaMemoryResource())  # RMM's default
+        self._empty_pool = None
+
+    def ucx_imported(self, _: Any) -> None:
+        """Warn where memory of CUDA's async pool is to be sent to another process."""
+        if self._serves_async:
+            self._warn(
+                "UCX is imported: it cannot share memory of CUDA's async pool between processes "
+                "(CUDA IPC); use --rmm-mode pool"
+            )
 
     def allocator_imported(self, module: Any) -> None:
         """Wrap RMM's allocator for CuPy, so that CuPy's own pool serves where RMM is broken."""
@@ -66,6 +98,8 @@ class Guard:
 
         @functools.wraps(original)
         def rmm_cupy_allocator(nbytes: int) -> Any:
+            if self._empty_pool:
+                self._fill_pool(self._empty_pool)
             try:
                 return original(nbytes)
             except MemoryError:
@@ -98,10 +132,32 @@ class Guard:
         setattr(reinitialize, _OURS, True)
         return reinitialize
 
+    def _asked(self) -> Settings:
+        """Return what the guard is to do: next to Dask, not more than to watch."""
+        return self.settings.watching() if "dask_cuda" in sys.modules else self.settings
+
+    def _fill_pool(self, original: Callable[..., None]) -> None:
+        """Give an empty pool its first size, unless something was allocated from it."""
+        self._empty_pool = None
+        try:
+            if not self._total():
+                self._set_up(original, (), {})
+        except Exception as error:  # the guard fails open
+            self.log.write_error("the first allocation", error)
+
+    def _total(self) -> int:
+        """Return the bytes that RMM has handed out since it was set up."""
+        from . import statistics
+
+        return int(statistics.read(self._devices).get("total_bytes", 0))
+
     def _set_up(
-        self, original: Callable[..., None], args: Any, kwargs: Any
+        self, original: Callable[..., None], args: Any, kwargs: Any, *, empty: bool = False
     ) -> BaseException | None:
-        """Set RMM up and log how; return the error that the notebook is to see."""
+        """Set RMM up and log how; return the error that the notebook is to see.
+
+        With ``empty``, nothing is taken from the GPU before the first allocation.
+        """
         from . import allocator_ladder  # at the kernel's start it would only take time
 
         try:
@@ -113,33 +169,51 @@ class Guard:
                 return error
             return None
         self._log_statistics("reinitialize")
-        self._overflows = []  # they would keep a pool alive that RMM is to free first
+        self._empty_pool = None
+        settings = self._asked()
         self._setting_up.on = True
         try:
-            outcome = allocator_ladder.set_up(request, self.settings)
+            set_up = allocator_ladder.set_up_empty if empty else allocator_ladder.set_up
+            outcome = set_up(request, settings)
         finally:
             self._setting_up.on = False
-        self._log_outcome(request, outcome)
+        self._log_outcome(request, outcome, settings)
         if outcome.served and outcome.served.kind != "cupy":
             from . import resource_adaptors
 
             self._devices = request.devices
             self._statistics = {}
+            self._on_gpu = outcome.served.on_gpu
+            self._serves_async = outcome.served.kind == "async"
+            if not empty or settings.overflow:  # it initialises CUDA
+                self._note_overflow(request, settings)
             try:
-                self._overflows = resource_adaptors.add(
-                    outcome.served, request, self.settings, self._warn
-                )
+                resource_adaptors.add(outcome.served, request)
             except Exception as error:  # RMM is set up; only our additions are missing
-                self.log.write_error("the statistics of RMM", error)
+                self.log.write_error("the adaptors of RMM", error)
+            if any(name in sys.modules for name in _UCX):
+                self.ucx_imported(None)
         return outcome.error
 
-    def _log_outcome(self, request: Request, outcome: Outcome) -> None:
+    def _note_overflow(self, request: Request, settings: Settings) -> None:
+        """Note whether pages can leave the GPU, and warn where the overflow needs it."""
+        from . import cuda_device
+
+        with suppress(Exception):  # it only makes messages clearer
+            self._pages_leave = all(map(cuda_device.pages_leave, request.devices))
+        if settings.overflow and self._pages_leave is False:
+            self._warn(
+                "--rmm-overflow does nothing: pages of managed memory cannot leave this GPU, as "
+                "under WSL and on some vGPUs"
+            )
+
+    def _log_outcome(self, request: Request, outcome: Outcome, settings: Settings) -> None:
         from . import cuda_errors
 
         error = outcome.error
         self.log.write(
             "reinitialize",
-            by="mode" if self.settings.overrides else "notebook",
+            by="mode" if settings.overrides else "notebook",
             arguments=request.spelled,
             asked=outcome.asked.described(),
             served=outcome.served and outcome.served.described(),
@@ -157,8 +231,8 @@ class Guard:
             return
         if not isinstance(error, GpuMissing) or self.settings.without_gpu != "warn":
             raise error
-        if not self._warned_of_gpu:
-            self._warned_of_gpu = True
+        if "no GPU" not in self._warned:
+            self._warned.add("no GPU")
             warnings.warn(f"RMM is not set up: {error}", RuntimeWarning, stacklevel=3)
 
     def _from_cupy(self, size: int, error: Exception) -> Any:
@@ -176,24 +250,33 @@ class Guard:
         return pointer
 
     def _warn(self, text: str) -> None:
-        self.log.write("warning", text=text)
+        if text not in self._warned:
+            self._warned.add(text)
+            self.log.write("warning", text=text)
 
     def _log_statistics(self, when: str) -> None:
         """Log what RMM counted, if that changed and RMM is imported."""
         if "rmm.rmm" not in sys.modules:
             return
         try:
-            from . import statistics
+            from . import cuda_device, statistics
 
-            found = statistics.read(self._devices)
-            if self._overflows:
-                found["overflow_bytes"] = sum(overflow.peak for overflow in self._overflows)
+            found = statistics.read(self._devices, self._on_gpu)
+            if self._pages_leave is None and cuda_device.initialised():
+                self._pages_leave = cuda_device.pages_leave(self._devices[0])
         except Exception as error:  # the guard fails open
             self.log.write_error("reading the statistics of RMM", error)
             return
+        found["libraries"] = [name for name in _LIBRARIES if name in sys.modules]
+        found["pages_leave"] = self._pages_leave
         if found != self._statistics:
             self._statistics = found
             self.log.write("statistics", when=when, **found)
+        if found.get("overflow_bytes"):
+            self._warn(
+                "RMM handed out more memory than the GPU had free: pages move between it and the "
+                "host, which is slow"
+            )
 
     def _end(self) -> None:
         if os.getpid() != self._pid:
@@ -207,6 +290,7 @@ class Guard:
 
             if cuda_device.initialised():
                 held = int(cupy.get_default_memory_pool().total_bytes())
-                self.log.write("statistics", when="exit", cupy_bytes=held)
+                limit = int(cupy.get_default_memory_pool().get_limit())
+                self.log.write("statistics", when="exit", cupy_bytes=held, cupy_limit=limit)
         except Exception as error:  # the guard fails open
             self.log.write_error("reading CuPy's pool", error)

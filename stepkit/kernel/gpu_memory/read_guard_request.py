@@ -32,6 +32,10 @@ class Settings:
         """Whether RMM is set up as the mode says, whatever the notebook says."""
         return self.mode != "respect"
 
+    def watching(self) -> Settings:
+        """Return settings that leave RMM as the notebook sets it up."""
+        return Settings({"report": self.report, "without_gpu": self.without_gpu})
+
 
 def read(text: str) -> Settings | None:
     """Return the settings in ``text``, None when it is empty; unknown keys are ignored.

@@ -7,6 +7,15 @@ from typing import Any
 from . import cuda_device
 
 _COUNTS = ("current_bytes", "peak_bytes", "total_bytes", "total_count")
+# Adaptors that hand out the memory of the resource below them.
+_PASSING = {"FailureCallbackResourceAdaptor", "LimitingResourceAdaptor", "LoggingResourceAdaptor",
+            "PrefetchResourceAdaptor", "StatisticsResourceAdaptor",
+            "TrackingResourceAdaptor"}  # fmt: skip
+_KINDS = {
+    "CudaMemoryResource": "cuda",
+    "ManagedMemoryResource": "managed",
+    "CudaAsyncMemoryResource": "async",
+}
 _classes: dict[Any, Any] = {}
 
 
@@ -32,6 +41,10 @@ def count(resource: Any, shown: Any) -> Any:
             def __class__(self) -> Any:
                 return type(self) if self._shown is None else self._shown.__class__
 
+            @property
+            def allocation_counts(self) -> Any:
+                return _subscriptable(super().allocation_counts)
+
             def __getattr__(self, name: str) -> Any:
                 return getattr(self._shown, name)
 
@@ -39,23 +52,60 @@ def count(resource: Any, shown: Any) -> Any:
     return _classes[base](resource)._show(shown)  # noqa: SLF001 - the class above
 
 
-def read(devices: tuple[int, ...]) -> dict[str, Any]:
-    """Return the class of the resource in use, whether it is ours, and its counts if it has any.
+def _subscriptable(counts: Any) -> Any:
+    """Return RMM's counts so that ``counts["current_bytes"]`` works, as dask_cuda spells it."""
+    base = type(counts)
+    if base not in _classes:
+        _classes[base] = type(base.__name__, (base,), {"__getitem__": base.__getattribute__})
+    return _classes[base](**vars(counts))
 
-    Counts are summed over ``devices``. The GPU is not asked.
+
+def read(devices: tuple[int, ...], on_gpu: int | None = None) -> dict[str, Any]:
+    """Return the class of the resource in use, its kind, whether it is ours, and its counts.
+
+    Counts are summed over ``devices``, and missing for a resource that has none. With ``on_gpu``,
+    the bytes that each GPU holds of it, there is the most that exceeded them. CUDA is not asked.
     """
     mr = cuda_device.resources()
     found: dict[str, Any] = {}
     for number in devices:
-        resource = mr.get_per_device_resource(number)
+        resources = _stack(mr.get_per_device_resource(number))
         if not found:
-            name = resource.__class__.__name__
-            ours = type(resource) in _classes.values() or name == "LoggingResourceAdaptor"
-            found.update(resource=name, ours=ours)
-        while resource is not None and not issubclass(type(resource), mr.StatisticsResourceAdaptor):
-            resource = getattr(resource, "upstream_mr", None)
-        if resource is not None:
-            counts = resource.allocation_counts
+            name = resources[0].__class__.__name__
+            found.update(resource=name, ours=_is_ours(resources), kind=_kind(resources))
+        counting = [r for r in resources if issubclass(type(r), mr.StatisticsResourceAdaptor)]
+        if counting:
+            counts = counting[0].allocation_counts
             for name in _COUNTS:
                 found[name] = found.get(name, 0) + int(getattr(counts, name))
+            if on_gpu is not None:
+                beyond = max(int(counts.peak_bytes) - on_gpu, 0)
+                found["overflow_bytes"] = found.get("overflow_bytes", 0) + beyond
     return found
+
+
+def _stack(resource: Any) -> list[Any]:
+    """Return a resource and those below it."""
+    found = []
+    while resource is not None:
+        found.append(resource)
+        resource = getattr(resource, "upstream_mr", None)
+    return found
+
+
+def _is_ours(resources: list[Any]) -> bool:
+    """Return whether the guard set up what hands the memory out; others may have adapted it."""
+    for resource in resources:
+        name = type(resource).__name__
+        if type(resource) in _classes.values() or name == "LoggingResourceAdaptor":
+            return True
+        if name not in _PASSING:
+            break
+    return False
+
+
+def _kind(resources: list[Any]) -> str | None:
+    """Return the kind of allocator, as allocators.Allocator has it; None for others."""
+    kind = _KINDS.get(type(resources[-1]).__name__)
+    pooled = any(type(resource).__name__ == "PoolMemoryResource" for resource in resources)
+    return {"cuda": "pool", "managed": "managed pool"}.get(kind or "") if pooled else kind

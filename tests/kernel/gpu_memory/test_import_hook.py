@@ -171,7 +171,7 @@ def test_a_log_that_cannot_be_written_does_not_affect_the_notebook(
 @pytest.mark.slow
 def test_counted_resources_look_like_the_original_to_cudf_pandas(on_host: Guarded) -> None:
     code = """
-host_gpu.device_memory = rmm.mr.CudaMemoryResource
+rmm.mr.CudaMemoryResource = host_gpu.device_memory = host_gpu.CudaMemoryResource
 for step in (lambda: None, rmm.reinitialize):
     step()
     resource = rmm.mr.get_per_device_resource(0)
