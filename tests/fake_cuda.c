@@ -1,6 +1,7 @@
 /* A CUDA driver for machines without a GPU. Variables of the process decide how it behaves:
 
    FAKE_CUDA_INIT      what cuInit returns: 0, or an error such as 100 (no device); default 100
+   CUDA_VISIBLE_DEVICES  empty: cuInit returns 100, as with a real driver
    FAKE_CUDA_FAILURES  a file with a number: in as many processes, each counted down in the file,
                        cuInit returns FAKE_CUDA_INIT; in later ones FAKE_CUDA_THEN (default 0)
    FAKE_CUDA_VERSION   the driver's CUDA version; default 13000
@@ -49,6 +50,7 @@ int cuInit(unsigned int flags) {
     while (getenv("FAKE_CUDA_HANG")) sleep(1);
     if (getenv("FAKE_CUDA_CRASH")) raise(SIGSEGV);
     if (called++) return last_init;
+    if (getenv("CUDA_VISIBLE_DEVICES") && !*getenv("CUDA_VISIBLE_DEVICES")) return last_init = 100;
     last_init = failures_left() ? (int)number("FAKE_CUDA_INIT", 100)
                                 : (int)number("FAKE_CUDA_THEN", 0);
     return last_init;

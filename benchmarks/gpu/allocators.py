@@ -100,11 +100,13 @@ def run_guarded(options: Mapping[str, Any], work: Callable[[], dict[str, Any]]) 
         report = Path(directory, "guard.jsonl")
         settings = guard_request.settings(GpuOptions(**options), report)
         os.environ |= settings.environment()
-        gpu_memory.install()
+        guard = gpu_memory.install()
         rmm, cupy = library("rmm"), library("cupy")
         rmm.reinitialize(managed_memory=False, pool_allocator=False, devices=0)
         cupy.cuda.set_allocator(library("rmm.allocators.cupy").rmm_cupy_allocator)
         found = work()
+        if guard:
+            guard.cell_ended()  # logs the statistics, as after a notebook's cell
         log = read_guard_log.read(report)
     names = ("active", "allocator", "lowered", "warnings", "peak", "overflow")
     logged = {name: getattr(log, name) for name in names}
@@ -124,7 +126,9 @@ def guard_problem(found: Mapping[str, Any], *, lowered: bool = False) -> str:
         return "the guard was not active"
     if log["lowered"] is not lowered:
         return f"the guard served {log['allocator']}" + ("" if lowered else ", a lower rung")
-    return f"the guard warned: {log['warnings'][0]}" if log["warnings"] else ""
+    if log["warnings"] and not log.get("overflow"):  # it warns of that
+        return f"the guard warned: {log['warnings'][0]}"
+    return ""
 
 
 def _allocate_fixed(cupy: Any, count: int) -> None:

@@ -102,6 +102,14 @@ def _preflight(directory: Path) -> Iterator[Check]:
             judge=judging.of_command(code=0, reason="ok", seconds=seconds),
         )
     yield Check(
+        name="preflight: --rmm-test 1GiB",
+        proves="RMM, its pool and CuPy's allocator work together, outside of any notebook.",
+        wanted="exit 0",
+        limit=60.0,
+        run=lambda limit: _check_environment(directory, limit, "--rmm-test=1GiB"),
+        judge=judging.of_command(code=0, reason="ok"),
+    )
+    yield Check(
         name="preflight: hidden GPU",
         proves="A GPU that a variable hides is reported as missing, before a notebook starts.",
         wanted="exit 2, gpu-missing",
@@ -186,14 +194,15 @@ def _measure(modes: tuple[str, str], limit: float) -> Findings:
     for mode in modes:
         name = "guarded" if mode in GUARDED else "allocate"
         left = limit - (time.monotonic() - began)
-        run = worker.call(name, mode, ALLOCATION_HEAVY, "False", limit=max(left, 0.0))
+        run = worker.call(name, mode, ALLOCATION_HEAVY, "True", limit=max(left, 0.0))
         runs.append({"mode": mode, **run})
     return {"runs": runs}
 
 
-def _check_environment(directory: Path, limit: float, **env: str) -> Findings:
+def _check_environment(directory: Path, limit: float, *flags: str, **env: str) -> Findings:
     report = directory / "check-environment.json"
-    return _stepkit("check-environment", "--gpu=required", report=report, limit=limit, env=env)
+    command = ("check-environment", "--gpu=required", *flags)
+    return _stepkit(*command, report=report, limit=limit, env=env)
 
 
 def _execute(directory: Path, cells: tuple[str, ...], *flags: str, limit: float) -> Findings:
@@ -211,7 +220,7 @@ def _execute(directory: Path, cells: tuple[str, ...], *flags: str, limit: float)
     outputs = [
         output
         for cell in (nbformat.read(executed, 4).cells if executed.exists() else ())
-        for output in cell.outputs
+        for output in cell.get("outputs", ())
     ]
     return {**found, "printed": "".join(output.get("text", "") for output in outputs)}
 

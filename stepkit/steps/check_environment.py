@@ -7,6 +7,10 @@ remedy. It ends with 2 where trying again cannot help: no GPU (gpu-missing), or 
 fit driver, image or packages (gpu-unfit). It ends with 4 where the GPU is busy or not ready yet
 (gpu-busy), after some tries in new processes.
 
+--rmm-test SIZE also does what the first cell of many RAPIDS notebooks does, in a new process: it
+sets RMM up, makes a pool of that size, takes an array of that size through CuPy's allocator, and
+gives it back. Each step is a finding.
+
 With --gpu optional, a missing GPU is a warning; with none, the GPU is left alone and the rest is
 checked. All findings go to the log, to the report, and as JSON to --facts.
 
@@ -26,9 +30,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from stepkit.errors import ConfigurationError, Reason, ToolError
-from stepkit.gpu.health import preflight, run_rapids_doctor
-from stepkit.gpu.health.findings import Device, Finding
+from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.gpu.health import preflight, rmm_test, run_rapids_doctor
+from stepkit.gpu.health.findings import Device, Finding, warning
 from stepkit.gpu.memory import memory_size
 from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
 from stepkit.step import InReport
@@ -56,6 +60,9 @@ class Options:
     min_gpu_memory: Annotated[str | None, "what must be free on the first GPU, such as 10GiB"] = (
         None
     )
+    rmm_test: Annotated[
+        str | None, "take this much of the GPU's memory through RMM and CuPy, such as 1GiB"
+    ] = None
     min_disk: Annotated[
         str | None, "what must be free in --directory and for temporary files, such as 20GiB"
     ] = None
@@ -91,11 +98,16 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Check everything, log all findings, and then fail if something that is needed is missing."""
-    if options.gpu == "none" and options.min_gpu_memory is not None:
-        raise ConfigurationError(
-            f"--min-gpu-memory {options.min_gpu_memory} needs a look at the GPU, and --gpu none "
-            "leaves it alone: leave one of them out"
-        )
+    for flag, asked in (
+        ("--min-gpu-memory", options.min_gpu_memory),
+        ("--rmm-test", options.rmm_test),
+    ):
+        if options.gpu == "none" and asked is not None:
+            raise ConfigurationError(
+                f"{flag} {asked} needs a look at the GPU, and --gpu none leaves it alone: leave "
+                "one of them out"
+            )
+    size = _bytes(options.rmm_test, "--rmm-test")
     directory = options.directory
     # Path.is_dir raises for what this user may not look into.
     if directory and not os.path.isdir(directory):  # noqa: PTH112
@@ -117,6 +129,9 @@ def run(options: Options) -> Outputs:
     if diagnosis.usable:
         checks = diagnosis.facts["doctor"]
         findings += tuple(run_rapids_doctor.findings(python, checks, timeout=options.timeout))
+    tested = _test_rmm(options, python, size, diagnosis) if size is not None else None
+    if tested:
+        findings += tested.findings
     for finding in findings:
         remedy = f": {finding.remedy}" if finding.remedy else ""
         level = _LOG_LEVELS[finding.level]
@@ -125,13 +140,36 @@ def run(options: Options) -> Outputs:
     worst = next((finding for finding in findings if finding.level == "error"), None)
     if not worst:
         return outputs
+    raise _error(worst, diagnosis, tested).leaving(outputs)
+
+
+def _error(
+    worst: Finding, diagnosis: preflight.Diagnosis, tested: rmm_test.RmmTest | None
+) -> StepError:
     if diagnosis.trouble and diagnosis.need == "required":
-        error = diagnosis.error()
-    else:
-        text = f"{worst.check}: {worst.text}: {worst.remedy}"
-        full = worst.check == "disk"
-        error = ToolError(text, reason=Reason.DISK_FULL) if full else ConfigurationError(text)
-    raise error.leaving(outputs)
+        return diagnosis.error()
+    text = f"{worst.check}: {worst.text}: {worst.remedy}"
+    if worst.check == rmm_test.CHECK and tested and tested.trouble:
+        return tested.trouble.cause.error(text, reason=tested.trouble.cause.reason)
+    full = worst.check == "disk"
+    return ToolError(text, reason=Reason.DISK_FULL) if full else ConfigurationError(text)
+
+
+def _test_rmm(
+    options: Options, python: str, size: int, diagnosis: preflight.Diagnosis
+) -> rmm_test.RmmTest:
+    """Test RMM where there is a GPU; what fails is an error only where a GPU is required."""
+    if not diagnosis.usable:
+        missing = warning(rmm_test.CHECK, "not run: there is no GPU to test RMM on", "see above")
+        return rmm_test.RmmTest(findings=(missing,))
+    return rmm_test.run(
+        python,
+        size,
+        device=diagnosis.devices[0],
+        level="error" if options.gpu == "required" else "warning",
+        timeout=options.timeout,
+        directory=options.directory,
+    )
 
 
 def _outputs(

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from cuda_driver import BARE, fake_cuda
+from whole_gpu import whole_gpu
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.steps import check_environment
@@ -223,3 +225,57 @@ def test_facts_can_be_read_by_programs(tmp_path: Path) -> None:
     assert written["packages"]["papermill"]
     assert written["container"]["shm"] is None or written["container"]["shm"] > 0
     assert {finding["level"] for finding in written["findings"]} <= {"ok", "warning"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rmm_here")
+def test_rmm_is_tested_step_by_step_where_that_is_asked_for(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = command("--rmm-test=1GiB", f"--report={report}", env=whole_gpu(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert "INFO rmm-test   array of 1.0 GiB, through CuPy's allocator: " in done.stderr
+    found = json.loads(report.read_text())["outputs"]["findings"]
+    assert [finding["level"] for finding in found if finding["check"] == "rmm-test"] == ["ok"] * 5
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rmm_here")
+@pytest.mark.parametrize(
+    ("gpu", "code", "last"), [("required", 2, "[gpu-unfit]"), ("optional", 0, "1 warning")]
+)
+def test_a_failed_test_of_rmm_fails_only_where_a_gpu_is_required(
+    gpu: str, code: int, last: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    env = whole_gpu(tmp_path)
+    done = command("--rmm-test=9GiB", f"--gpu={gpu}", f"--report={report}", env=env)
+
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1].endswith(last)
+    level = "ERROR" if code else "WARNING"
+    assert f"{level} rmm-test   pool of 9.0 GiB failed: the GPU has less memory" in done.stderr
+    assert json.loads(report.read_text())["outputs"]["devices"][0]["name"] == "Fake A100"
+
+
+def test_without_a_gpu_rmm_is_not_tested(tmp_path: Path) -> None:
+    args = (f"--python={BARE}", "--gpu=optional", "--rmm-test=1GiB")
+    done = command(*args, env=fake_cuda(tmp_path))
+
+    assert done.returncode == 0
+    assert "WARNING rmm-test   not run: there is no GPU to test RMM on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"gpu": "none", "rmm_test": "1GiB"}, "--rmm-test 1GiB needs a look at the GPU"),
+        ({"rmm_test": "lots"}, "--rmm-test 'lots' is not a size"),
+        ({"rmm_test": "50%"}, "--rmm-test '50%' is not a size"),
+    ],
+)
+def test_a_size_to_test_rmm_with_is_checked_before_anything_runs(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        check_environment.run(Options(**given))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _KERNEL: Final = Path(stepkit.kernel.__path__[0])
 PROBE: Final = _KERNEL / "probe_script.py"
 RAPIDS_DOCTOR: Final = _KERNEL / "rapids_doctor_script.py"
+RMM_TEST: Final = _KERNEL / "rmm_test_script.py"
 _MARK: Final = "stepkit-probe "
 _GRACE_SECONDS: Final = 1.0  # a probe has nothing to save
 
@@ -60,8 +61,9 @@ def ask(
 ) -> Answers:
     """Run a script to its end, for at most ``timeout`` seconds or until ``stop`` is set.
 
-    ``command`` is the Python, the script (:data:`PROBE` or :data:`RAPIDS_DOCTOR`) and its
-    arguments. Raises :class:`ConfigurationError` when that Python does not exist or runs no script.
+    ``command`` is the Python, the script (:data:`PROBE`, :data:`RAPIDS_DOCTOR` or
+    :data:`RMM_TEST`) and its arguments. Raises :class:`ConfigurationError` when that Python does
+    not exist or runs no script.
     """
     done = process.run(
         command,
