@@ -155,8 +155,13 @@ def test_datasets_are_there_before_the_notebook_runs_and_stay_for_the_next_run(
         manifest = {"datasets": [{**dataset, "path": "h5/counts.bin"}]}
         (origin.path / "datasets.json").write_text(json.dumps(manifest))
         origin.commit("notebook and manifest")
-        for run in ("run-1", "run-2"):
-            given = {"dataset_manifest": "datasets.json", "dataset_directory": "nb"}
+        one_url = {f"dataset_{name}": value for name, value in dataset.items()}
+        ways = {
+            "run-1": {"dataset_manifest": "datasets.json"},
+            "run-2": {**one_url, "dataset_path": "h5/counts.bin", "dataset_size": "7 kB"},
+        }
+        for run, given in ways.items():
+            given["dataset_directory"] = "nb"
             ended, log = notebook_ci(tmp_path, origin, tests, run=run, **given)
             assert ended == 0, log
             assert "7000" in (tmp_path / f"work/{run}/artifacts/papermill.log").read_text()
