@@ -60,6 +60,7 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     for line in last_words.lines(ended, error):
         logger.info("%s", plan.secrets.redact(line))
     tolerated = sum(task.results.get("status") == "tolerated" for task in ended)
+    flaky = sum(task.results.get("status") == "flaky" for task in ended)
     ignored = sum(task.error is not None and task.ignored for task in ended)
     skipped = sum(bool(task.skipped) for task in ended)
     succeeded = sum(task.status == "Succeeded" for task in ended)
@@ -71,10 +72,11 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
     message += f", {skipped} skipped" if skipped else ""
     message += f", {ignored} failed and ignored (onError: continue)" if ignored else ""
     message += f", {tolerated} with tolerated errors" if tolerated else ""
+    message += f", {flaky} flaky" if flaky else ""
     return Finished(
         results=results,
         tasks=tuple(_row(task, plan) for task in ended),
-        status="tolerated" if tolerated or ignored else "succeeded",
+        status="flaky" if flaky else "tolerated" if tolerated or ignored else "succeeded",
         message=message,
         error=plan.secrets.redacted(error) if error else None,
         signum=signum,

@@ -147,6 +147,14 @@ def test_an_ignored_failure_does_not_fail_the_run_and_is_reported(on_machine: Lo
     assert "failed, and the run went on (onError)" in on_machine.log
 
 
+def test_a_task_that_says_flaky_makes_the_run_flaky(on_machine: Local) -> None:
+    says = "printf %s flaky > $(results.status.path)"
+    outputs = on_machine.run(on_machine.task("t", says, _results=[{"name": "status"}]))
+
+    assert outputs.status == "flaky"
+    assert outputs.message == "1 of 1 tasks succeeded, 1 flaky"
+
+
 def test_finally_knows_that_a_failure_was_ignored(on_machine: Local) -> None:
     on_machine.run(
         on_machine.task("bad", "exit 3", onError="continue"),

@@ -73,7 +73,9 @@ class Outputs:
     )
     plan: Annotated[str, "what would run, with --dry-run", PRINTED] = ""
     tasks: Annotated[tuple[Mapping[str, Any], ...], "how each task ended", DETAIL] = ()
-    status: Annotated[str, "succeeded, or tolerated if a failure was ignored"] = "succeeded"
+    status: Annotated[
+        str, "succeeded, tolerated if a failure was ignored, or flaky if a notebook ran again"
+    ] = "succeeded"
     message: Annotated[str, "how many tasks succeeded"] = ""
 
 
