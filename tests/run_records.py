@@ -104,6 +104,9 @@ def cells(count: int, *, start_ms: int = 6_000, gpu: bool = True) -> list[CellJs
                 gpu_peak=memory if gpu else None,
                 gpu_change=int(chance.uniform(-1, 2) * GIB) if gpu else None,
                 rss_peak=int((2 + number / count * 6) * GIB),
+                energy=round(length * 0.31, 1) if gpu else None,
+                gpu_hours=round(length / 3_600_000, 6) if gpu else None,
+                gpu_idle=round(abs(math.cos(number / 3)), 2) if gpu else None,
             )
         )
         at += length + 4
@@ -117,7 +120,7 @@ def device(index: int = 0, **values: Any) -> dict[str, Any]:
         "mig_mode": False, "memory_total": 80 * GIB, "memory_baseline": GIB // 2,
         "memory_peak": 21 * GIB, "process_memory_peak": 20 * GIB, "utilisation_mean": 61.4,
         "utilisation_max": 100.0, "memory_utilisation_mean": 30.1, "power_mean": 311.2,
-        "power_max": 640.3, "energy": 21_433.0, "temperature_max": 64.0, "sm_clock_max": 1980.0,
+        "power_max": 640.3, "energy": 21_433.0, "energy_source": "counter", "idle": 0.38, "temperature_max": 64.0, "sm_clock_max": 1980.0,
         "clock_reasons": [], "ecc_uncorrected": 0, "retired": 0, "xids": [],
     }  # fmt: skip
     return {**usual, **values}
@@ -158,7 +161,7 @@ def notebook(**values: Any) -> NotebookJson:
         "messages_lost": 0, "allocator": "pool of 40.0 GiB",
         "gpu_peak": max((c["gpu_peak"] or 0 for c in found), default=0) or None,
         "rss_peak": max((c["rss_peak"] or 0 for c in found), default=0) or None,
-        "energy": None, "gpu_hours": None, "gpu_idle": None, "cpu_fallback": None,
+        "energy": 21_433.0, "gpu_hours": 0.029, "gpu_idle": 0.38, "cpu_fallback": None,
         "cpu_fallback_calls": None, "gpu": gpu(), "guard": guard(),
         "kernel": {
             "name": "python3", "python": "3.12.11", "cuda_runtime": "13.0", "cuda_driver": "13.0",
@@ -276,7 +279,7 @@ def run(**values: Any) -> RunJson:
                 "verified_by": "sha256", "from_cache": True,
             },
         ],
-        "energy": None, "gpu_hours": None, "gpu_idle": None,
+        "energy": 21_433.0, "gpu_hours": 0.029, "gpu_idle": 0.38,
         "environment": {
             "gpus": [{"index": 0, "name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-0000-0", "memory_total": 80 * GIB}],
             "driver": "580.65.06", "cuda": "13.0", "memory_limit": 16 * GIB, "findings": [],
@@ -490,9 +493,10 @@ def of_cells(count: int) -> RunJson:
 
 def no_gpu() -> RunJson:
     plain = notebook(
-        cells=cells(14, gpu=False), gpu=gpu(0), guard=guard(active=False, peak=None), allocator=""
-    )
-    record = run(notebooks=[plain])
+        cells=cells(14, gpu=False), gpu=gpu(0), guard=guard(active=False, peak=None), allocator="",
+        **dict.fromkeys(("energy", "gpu_hours", "gpu_idle")),
+    )  # fmt: skip
+    record = run(notebooks=[plain], **dict.fromkeys(("energy", "gpu_hours", "gpu_idle")))
     record["environment"].update({"gpus": [], "driver": "", "cuda": ""})
     return record
 

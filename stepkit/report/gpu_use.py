@@ -9,9 +9,12 @@ from stepkit.report import unchecked_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from stepkit.report.run_json import RunJson
     from stepkit.report.run_json_notebook import NotebookJson
 
 _MS_PER_HOUR: Final = 3_600_000
+_FEW_HOURS: Final = 0.001  # 3.6 seconds
+IDLE_CELL: Final = 0.5  # a share that is worth a column
 
 
 class GpuUseJson(TypedDict):
@@ -65,6 +68,39 @@ def of_run(notebooks: Sequence[NotebookJson]) -> GpuUseJson:
         "gpu_hours": hours(1, held),
         "gpu_idle": round(idle / weight, 4) if idle is not None and weight else None,
     }
+
+
+def spelled(use: RunJson | NotebookJson) -> list[str]:
+    """Spell what is known: ``0.5 GPU-hours``, ``GPU idle 38 %``, ``21.4 kJ``."""
+    held, idle, energy = use["gpu_hours"], use["gpu_idle"], use["energy"]
+    return [
+        *([] if held is None else [f"{spell_hours(held)} GPU-hours"]),
+        *([] if idle is None else [f"GPU idle {percent(idle)}"]),
+        *([] if energy is None else [spell_energy(energy)]),
+    ]
+
+
+def spell_hours(number: float | None) -> str:
+    """Spell hours with three digits, ``""`` if unknown."""
+    if number is None:
+        return ""
+    if number < _FEW_HOURS:
+        return f"below {_FEW_HOURS}" if number else "0"
+    return f"{number:.3g}" if number < 100 else f"{number:.0f}"  # noqa: PLR2004
+
+
+def spell_energy(joules: float | None) -> str:
+    """Spell joules: ``812 J``, ``21.4 kJ``, ``3.1 MJ``; ``""`` if unknown."""
+    if joules is None:
+        return ""
+    if joules < 1000:  # noqa: PLR2004
+        return f"{joules:.0f} J"
+    return f"{joules / 1e3:.1f} kJ" if joules < 1e6 else f"{joules / 1e6:.1f} MJ"  # noqa: PLR2004
+
+
+def percent(part: float | None) -> str:
+    """Spell a share from 0 to 1, ``""`` if unknown."""
+    return "" if part is None else f"{100 * part:.0f} %"
 
 
 def _spans(notebooks: Sequence[NotebookJson]) -> dict[str, list[tuple[int, int]]]:

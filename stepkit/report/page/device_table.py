@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.report import gpu_use
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,6 +25,7 @@ class DeviceRow:
     memory_peak: int | None
     memory_total: int | None
     busy: str
+    idle: str
     power: str
     energy: str
     temperature: str
@@ -45,14 +48,17 @@ def _row(device: Mapping[str, Any]) -> DeviceRow:
         memory_peak=_count(device, "memory_peak"),
         memory_total=_count(device, "memory_total"),
         busy="" if mean is None else f"{mean:.0f} %, at most {highest or mean:.0f} %",
+        idle=gpu_use.percent(_number(device, "idle")),
         power=_spell(_number(device, "power_max"), "W"),
-        energy="" if energy is None else f"{energy / 1000:.1f} kJ",
+        energy=gpu_use.spell_energy(energy),
         temperature=_spell(_number(device, "temperature_max"), "°C"),
         remarks=list(_remarks(device)),
     )
 
 
 def _remarks(device: Mapping[str, Any]) -> Iterator[str]:
+    if device.get("energy_source") == "power":
+        yield "energy is power added up over time"
     if xids := device.get("xids"):
         yield f"the driver reports XID {', '.join(map(str, _list(xids)))}"
     if count := _count(device, "ecc_uncorrected"):

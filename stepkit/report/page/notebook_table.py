@@ -31,6 +31,8 @@ class Entry:
     duration_ms: int | None
     gpu_peak: int | None
     rss_peak: int | None
+    gpu_hours: float | None
+    gpu_idle: float | None
     page: str
 
 
@@ -85,6 +87,8 @@ def _entry(notebook: NotebookJson, page: str) -> Entry:
         duration_ms=notebook["duration_ms"],
         gpu_peak=notebook["gpu_peak"],
         rss_peak=notebook["rss_peak"],
+        gpu_hours=notebook["gpu_hours"],
+        gpu_idle=notebook["gpu_idle"],
         page=page,
     )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import ansi_html, plain_text, sizes
 from stepkit.formats.durations import elapsed
+from stepkit.report import gpu_use
 from stepkit.report.web_links import commit_url, href, web_url
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ def _environment() -> Environment:
         commit_url=commit_url,
         data=lambda value: Markup(_embed(value)),  # noqa: S704 - escaped
         duration=duration,
+        gpu_use=gpu_use.spelled,
+        hours=gpu_use.spell_hours,
         href=href,
         memory=memory,
+        percent=gpu_use.percent,
         moment=moment,
         share=share,
         sign=lambda status: _SIGNS.get(status, "○"),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.durations import elapsed
-from stepkit.report import reason_texts, web_links
+from stepkit.report import gpu_use, reason_texts, web_links
 from stepkit.report.fitting_remedies import fitting_remedies
 from stepkit.report.summary.checkout_name import name_checkout
 from stepkit.report.summary.evidence_block import evidence
@@ -75,6 +75,7 @@ def _facts(run: RunJson) -> Iterator[str]:
         facts.append(f"Took {elapsed(run['duration_ms'] / 1000)}")
     facts += [name_checkout(repository) for repository in run["repositories"][:_MOST_REPOSITORIES]]
     facts += list(_gpus(run))
+    facts += gpu_use.spelled(run)
     if run["started"]:
         facts.append(f"started {_minute(run['started'])}")
     if facts:

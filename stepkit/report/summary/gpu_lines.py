@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.formats import sizes
-from stepkit.report import unchecked_values
+from stepkit.report import gpu_use, unchecked_values
 from stepkit.report.gpu_warnings import gpu_warnings
 from stepkit.report.summary.markdown_text import count, escape, paragraphs
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_WARNINGS: Final = 8
 _MOST_DEVICES: Final = 16
+_SOURCES: Final = {"power": " (power added up over time)"}
 
 
 def lines(notebook: NotebookJson) -> list[str]:
@@ -59,6 +60,10 @@ def _device(device: Mapping[str, Any]) -> str:
     ):
         if (value := number(device.get(field))) is not None:
             parts.append(spelled.format(value))
+    if idle := gpu_use.percent(number(device.get("idle"))):
+        parts.append(f"idle {idle} of the time")
+    if energy := gpu_use.spell_energy(number(device.get("energy"))):
+        parts.append(f"{energy} used{_SOURCES.get(str(device.get('energy_source')), '')}")
     name = escape(unchecked_values.line(device.get("name")) or "unknown model")
     measured = ", ".join(parts) or "the driver reports nothing about it"
     return f"GPU {number(device.get('index')) or 0:.0f} ({name}): {measured}."

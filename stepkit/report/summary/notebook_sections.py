@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.durations import elapsed
+from stepkit.report import gpu_use
 from stepkit.report.cell_counts import cell_counts
 from stepkit.report.summary import attempt_lines, gpu_lines
 from stepkit.report.summary.checkout_name import name_checkout
@@ -164,12 +165,19 @@ def _slowest(notebook: NotebookJson, links: FileLinks) -> Iterator[str]:
         "time": [elapsed((cell["duration_ms"] or 0) / 1000) for cell in shown],
         "share": [f"{100 * (cell['duration_ms'] or 0) / total:.0f} %" for cell in shown],
         "GPU peak": [gpu_lines.memory(cell["gpu_peak"] or None) for cell in shown],
+        "GPU idle": [_idle(cell) for cell in shown],
         "memory": [gpu_lines.memory(cell["rss_peak"]) for cell in shown],
         "status": ["" if cell["status"] == "ok" else status(cell["status"]) for cell in shown],
         "code": [code(cell["title"]) for cell in shown],
     }
     filled = {name: column for name, column in columns.items() if any(column)}
     yield from table(list(filled), zip(*filled.values(), strict=True))
+
+
+def _idle(cell: CellJson) -> str:
+    """Return how long the GPUs were idle, if it was most of the cell's time."""
+    idle = cell["gpu_idle"]
+    return gpu_use.percent(idle) if idle is not None and idle >= gpu_use.IDLE_CELL else ""
 
 
 def _packages(notebook: NotebookJson) -> Iterator[str]:

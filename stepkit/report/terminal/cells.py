@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.formats.shorten import shorten
+from stepkit.report import gpu_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ _MOST: Final = 40  # cells that are all shown
 _SLOWEST: Final = 15  # that are shown of more, besides those that did not end well
 _BAR: Final = 12  # columns
 _LEAST_TITLE: Final = 12  # columns
+_WIDE: Final = 100  # columns, with room for another figure
 _WELL: Final = {"ok", "expected-error"}
 _NONE: Final = "-"
 
@@ -29,7 +31,9 @@ def cell_table(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator
     longest = max((cell["duration_ms"] or 0 for cell in cells), default=0) or 1
     total = sum(cell["duration_ms"] or 0 for cell in cells) or 1
     with_gpu = any(cell["gpu_peak"] is not None for cell in cells)
-    gpu = f"{'GPU':>10}" if with_gpu else ""
+    wide = paint.width >= _WIDE
+    with_idle = wide and any((cell["gpu_idle"] or 0) >= gpu_use.IDLE_CELL for cell in cells)
+    gpu = (f"{'GPU':>10}" if with_gpu else "") + (f"{'idle':>7}" if with_idle else "")
     yield paint.faint(f"{'cell':>5}  {'time':>7}  {'':<{_BAR}}  share{gpu}{'memory':>11}")
     for cell in shown:
         number = str(cell["number"]) if cell["number"] else "+"
@@ -38,6 +42,7 @@ def cell_table(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator
         bar = paint.bar(0, (taken or 0) / longest, _BAR).ljust(_BAR)
         share = f"{100 * taken / total:4.0f}%" if taken is not None else f"{_NONE:>5}"
         gpu = f"{_size(cell['gpu_peak']):>10}" if with_gpu else ""
+        gpu += f"{gpu_use.percent(cell['gpu_idle']) or _NONE:>7}" if with_idle else ""
         columns = f"{number:>5}  {time:>7}  {bar}  {share}{gpu}{_size(cell['rss_peak']):>11}  "
         room = max(paint.width - len(columns), _LEAST_TITLE)
         yield columns + _title(cell, paint, room)

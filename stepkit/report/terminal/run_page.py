@@ -10,7 +10,7 @@ from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
-from stepkit.report import comparison_text
+from stepkit.report import comparison_text, gpu_use
 from stepkit.report.cell_counts import cell_counts
 from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.terminal.cause import what_to_try, why
@@ -168,8 +168,8 @@ def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
 
 def _peaks(notebook: NotebookJson) -> str:
     peaks = {"GPU": notebook["gpu_peak"], "memory": notebook["rss_peak"]}
-    shown = (f", {name} {sizes.spell(size)}" for name, size in peaks.items() if size)
-    return "".join(shown)
+    shown = [f"{name} {sizes.spell(size)}" for name, size in peaks.items() if size]
+    return "".join(f", {part}" for part in (*shown, *gpu_use.spelled(notebook)))
 
 
 def _cells(run: RunJson, paint: Paint, *, every: bool) -> Iterator[Iterator[str]]:

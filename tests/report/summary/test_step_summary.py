@@ -45,7 +45,8 @@ def test_the_first_screen_says_what_one_wants_of_a_run_that_passed() -> None:
     assert outcome == "execute-notebook: 14 of 14 cells ran; run-tests: 19 of 19 tests passed"
     assert facts == (
         f"Took 1m12s · notebooks at [`97959ef3c1a9`](https://github.com/example/notebooks/commit/"
-        f"{COMMIT}) (main) · NVIDIA H100 80GB HBM3 · started 2026-11-30 10:15 UTC"
+        f"{COMMIT}) (main) · NVIDIA H100 80GB HBM3 · 0.029 GPU-hours · GPU idle 38 % · 21.4 kJ · "
+        "started 2026-11-30 10:15 UTC"
     )
     assert files == (
         "Open: [**notebook as a page**](output_analysis.html), "
@@ -137,9 +138,9 @@ def test_cells_have_a_link_a_share_and_memory() -> None:
     text = step_summary.render(run_records.run(notebooks=[run_records.notebook(cells=cells)]))
 
     head, _, *rows = text.partition("| slowest cells")[2].split("\n\n")[0].splitlines()
-    assert head == " | time | share | GPU peak | memory | code |"
+    assert head == " | time | share | GPU peak | GPU idle | memory | code |"
     assert rows[0].startswith(
-        "| [1](output_analysis.html#cell-1) | 3.0 s | 75 % | 5.6 GiB | 5.0 GiB"
+        "| [1](output_analysis.html#cell-1) | 3.0 s | 75 % | 5.6 GiB | 94 % | 5.0 GiB"
     )
     assert rows[0].endswith(r" | `a \| b` |")
     assert rows[1].startswith("| [2](output_analysis.html#cell-2) | 1.0 s | 25 % | 3 MiB | ")

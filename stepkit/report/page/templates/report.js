@@ -1,6 +1,6 @@
 document.querySelectorAll("table[data-sort]").forEach(table => {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-  const key = (row, i) => row.cells[i].dataset.v ?? row.cells[i].textContent.trim();
+  const key = (row, i) => row.cells[i].dataset.v ?? row.cells[i].textContent.trim().replace(/ %$/, "");
   heads.forEach((head, i) => {
     const button = document.createElement("button");
     button.type = "button";
