@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.formats import ansi_html, plain_text, sizes
+from stepkit.formats import ansi_html, fallback_text, plain_text, sizes
 from stepkit.formats.durations import elapsed
-from stepkit.report import gpu_use
+from stepkit.report import cpu_fallback_text, gpu_use
 from stepkit.report.web_links import commit_url, href, web_url
 
 if TYPE_CHECKING:
@@ -76,15 +76,18 @@ def _environment() -> Environment:
     environment.filters.update(
         anchor=anchor,
         ansi=lambda text: Markup(_coloured(text)),  # noqa: S704 - escaped
+        cells_on_cpu=cpu_fallback_text.cells_on_cpu,
         commit_url=commit_url,
         data=lambda value: Markup(_embed(value)),  # noqa: S704 - escaped
         duration=duration,
+        fallback=cpu_fallback_text.spelled,
         gpu_use=gpu_use.spelled,
         hours=gpu_use.spell_hours,
         href=href,
         memory=memory,
         percent=gpu_use.percent,
         moment=moment,
+        part=fallback_text.percent,
         share=share,
         sign=lambda status: _SIGNS.get(status, "○"),
         shell=command,

@@ -15,6 +15,7 @@ from stepkit.report.cell_counts import cell_counts
 from stepkit.report.follow_on_failures import follow_on_failures
 from stepkit.report.terminal.cause import what_to_try, why
 from stepkit.report.terminal.cells import cell_table
+from stepkit.report.terminal.fallback_lines import fallback_lines
 from stepkit.report.terminal.words import line_of, name_of
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[
     counts = cell_counts(notebook) or "cells unknown"
     yield paint.strong(f"{name_of(notebook)}: {counts}") + f"{_peaks(notebook)}{of}"
     yield from cell_table(notebook, paint, every=every)
+    yield from fallback_lines(notebook, paint, every=every)
 
 
 def _tests(run: RunJson, tests: TestsJson, paint: Paint, *, every: bool) -> Iterator[str]:
