@@ -24,7 +24,7 @@ MIB = 1 << 20
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[FakeDriver]:
     with nvml.installed(tmp_path) as driver:
-        driver.set(devices=1, gpu0_used=1024)
+        driver.set(devices=1, gpu0_used=1024, gpu0_utilisation=0)
         yield driver
 
 
@@ -50,7 +50,7 @@ def test_the_memory_of_the_check_is_not_taken_for_what_was_in_use_before(
         session.follow(os.getpid())
         session.require()
         started = time.monotonic()
-        fake.set(gpu0_used=1024 + 1000)
+        fake.set(gpu0_used=1024 + 1000, gpu0_energy=9000)
         until(lambda: sampled(session, 1024 + 1000))
         cell = CellRun(
             number=1, index=0, id="a", title="a", status="ok", began=0.0,
@@ -65,6 +65,8 @@ def test_the_memory_of_the_check_is_not_taken_for_what_was_in_use_before(
 
     assert verdict.execution.cells[0].gpu_peak == 1000 * MIB
     assert verdict.execution.cells[0].gpu_change == 1000 * MIB
+    assert 0 < (verdict.execution.cells[0].energy or 0) <= 9
+    assert verdict.execution.cells[0].gpu_idle == 1
     assert found.gpu is not None
     assert found.gpu["devices"][0]["memory_baseline"] == 1024 * MIB
     assert found.gpu_memory_peak == (1024 + 1000) * MIB

@@ -60,6 +60,20 @@ def test_a_notebook_that_began_at_an_unknown_time_shares_nothing() -> None:
     assert (found["gpu_hours"], found["energy"]) == (2, 200.0)
 
 
+def test_what_is_known_is_spelled() -> None:
+    notebook = held(0, 0.5, energy=21_433.0, gpu_idle=0.384)
+    nothing = held(0, 0.5, energy=None, gpu_idle=None, gpu_hours=None)
+
+    assert gpu_use.spelled(notebook) == ["0.5 GPU-hours", "GPU idle 38 %", "21.4 kJ"]
+    assert gpu_use.spelled(nothing) == []
+    assert [*map(gpu_use.spell_energy, (0, 812.4, 999_960, 3.1e6, None))] == [
+        "0 J", "812 J", "1000.0 kJ", "3.1 MJ", "",
+    ]  # fmt: skip
+    assert [*map(gpu_use.spell_hours, (0, 0.0004, 0.02912, 12.345, 1234.5, None))] == [
+        "0", "below 0.001", "0.0291", "12.3", "1234", "",
+    ]  # fmt: skip
+
+
 def test_numbers_that_are_none_are_unknown() -> None:
     assert gpu_use.devices([]) == gpu_use.devices({"devices": "none"}) == []
     assert gpu_use.total(["much", 1.0]) is None

@@ -83,6 +83,9 @@ def write(
             _one("sampler_longest_pause_seconds", "Longest time between two samples.",
                  summary.longest_pause),
             _one("sampler_cpu_seconds", "CPU time that sampling took.", summary.own_cpu_seconds),
+            _one("notebook_gpu_seconds",
+                 "GPUs that the notebook's kernel saw, times the length of the run.",
+                 len(summary.devices) * seconds or None),
             *_device_metrics(summary.devices),
         ]  # fmt: skip
     atomic_files.write_atomically(path, _lines(metrics, labels), durable=False)
@@ -129,6 +132,7 @@ _FIGURES: Final = (
      "process_memory_peak", 1),
     ("gpu_utilization_mean_ratio", "Time with a kernel running, mean.", "utilisation_mean", 0.01),
     ("gpu_utilization_max_ratio", "Time with a kernel running, highest.", "utilisation_max", 0.01),
+    ("gpu_idle_ratio", "Share of the time in which the GPU had nothing to do.", "idle", 1),
     ("gpu_power_mean_watts", "Power draw, mean.", "power_mean", 1),
     ("gpu_power_max_watts", "Power draw, highest.", "power_max", 1),
     ("gpu_energy_joules", "Energy used during the run.", "energy", 1),

@@ -22,6 +22,7 @@ DEVICE = DeviceSummary(
         "memory_total": 80 * 2**30,
         "memory_peak": 41 * 2**30,
         "utilisation_mean": 37.4,
+        "idle": 0.38,
         "power_max": 612.5,
         "clock_reasons": ("software power cap", "hardware slowdown"),
         "ecc_uncorrected": 0,
@@ -106,6 +107,8 @@ def test_a_run_and_its_gpu_are_written_in_base_units(tmp_path: Path) -> None:
     assert found['notebook_memory_peak_bytes{notebook="a"}'] == 3_000_000_000
     assert found[f"gpu_memory_total_bytes{gpu}"] == 80 * 2**30
     assert found[f"gpu_utilization_mean_ratio{gpu}"] == 0.374
+    assert found[f"gpu_idle_ratio{gpu}"] == 0.38
+    assert found['notebook_gpu_seconds{notebook="a"}'] == 10.25
     assert found[f"gpu_power_max_watts{gpu}"] == 612.5
     assert found[f"gpu_ecc_uncorrected_errors{gpu}"] == 0
 
@@ -147,6 +150,13 @@ def test_instances_of_one_gpu_stay_apart(tmp_path: Path) -> None:
     found = written(tmp_path / "a.prom", summary=replace(SUMMARY, devices=both))
 
     assert len([series for series in found if series.startswith("gpu_memory_peak")]) == 2
+    assert found['notebook_gpu_seconds{notebook="a"}'] == 20.5
+
+
+def test_no_gpu_seconds_are_claimed_where_no_gpu_was_seen(tmp_path: Path) -> None:
+    found = written(tmp_path / "a.prom", summary=replace(SUMMARY, devices=()))
+
+    assert not [series for series in found if "gpu_seconds" in series]
 
 
 @pytest.mark.parametrize("label", ["a-b", "1a", "__name__", "gpu", ""])

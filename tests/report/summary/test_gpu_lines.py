@@ -59,6 +59,17 @@ def test_a_gpu_has_a_line_and_its_memorys_allocator_is_named(tmp_path: Path) -> 
     assert "GPU warning" not in text
 
 
+def test_idle_time_and_energy_are_said_with_the_source_of_energy(tmp_path: Path) -> None:
+    rows = [{"idle": float(n > 2), "power_energy": 20_000.0 * n} for n in range(5)]
+    text = page(tmp_path, gpu=summarised(*rows))
+
+    expected = (
+        "GPU 0 (NVIDIA H200): idle 50 % of the time, 80.0 kJ used (power added up over time)."
+    )
+    assert expected in text
+    assert " · below 0.001 GPU-hours · GPU idle 50 % · 80.0 kJ · " in text
+
+
 def test_what_the_driver_does_not_report_is_not_shown_as_zero(tmp_path: Path) -> None:
     mig = page(tmp_path, gpu=summarised({"memory_used": GIB, "utilisation": None}))
     assert "GPU 0 (NVIDIA H200): 1.0 GiB of 150.0 GiB in use at most.\n" in mig
