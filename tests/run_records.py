@@ -382,7 +382,7 @@ def tolerated() -> RunJson:
 
 def flaky() -> RunJson:
     evidence = error(ename="", evalue="", traceback="", output=["epoch 3 of 9"], line=2)
-    message = "flaky: 14 of 14 cells ran, on attempt 2 of 3, after kernel-died"
+    message = "14 of 14 cells ran, on attempt 2 of 3, after kernel-died"
     attempts: list[AttemptJson] = [
         {
             "number": 1, "allocator": "as asked", "status": "failed", "reason": "kernel-died",

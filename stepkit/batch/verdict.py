@@ -45,10 +45,9 @@ def sentence(runs: Sequence[NotebookRun]) -> str:
     """Return how a successful run ended, in one sentence."""
     errors = sum(run.tolerated for run in runs)
     plural = "s" if errors > 1 else ""
-    said = [f"passed with {errors} tolerated error{plural}"] if errors else []
-    if any(run.status == "flaky" for run in runs):
-        said = ["flaky", *(f"{errors} tolerated error{plural}" for _ in said)]
-    begin = f"{', '.join(said)}: " if said else ""
+    flaky = any(run.status == "flaky" for run in runs)
+    passed = "" if flaky else "passed with "
+    begin = f"{passed}{errors} tolerated error{plural}: " if errors else ""
     skipped = [run for run in runs if run.status == "skipped"]
     return f"{begin}{counts(runs)}{f' ({_why(skipped)})' if skipped else ''}"
 

@@ -222,7 +222,7 @@ class _Tries:
             message = f"{message}, on {self._which()}"
         if not flaky:
             return replace(outputs, attempts=tuple(self.done), message=message)
-        text = f"flaky: {message.removeprefix('passed ')}{_after(flaky)}"
+        text = f"{message.removeprefix('passed ')}{_after(flaky)}"
         outputs = replace(outputs, attempts=tuple(self.done), message=text, status="flaky")
         if refused := self._retry.refusal(outputs, text, flaky=True):
             raise refused

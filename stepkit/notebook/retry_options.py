@@ -97,7 +97,8 @@ class RetryOptions:
         """Return the error of a ``flaky`` run with --fail-on-flaky, None of any other."""
         if not flaky or not self.fail_on_flaky:
             return None
-        return UserCodeError(f"{message} (--fail-on-flaky)", reason=Reason.FLAKY, outputs=outputs)
+        text = f"flaky: {message} (--fail-on-flaky)"
+        return UserCodeError(text, reason=Reason.FLAKY, outputs=outputs)
 
     def wait(self, luck: Reason, before: Sequence[Reason]) -> None:
         """Wait until another attempt after ``luck`` makes sense: longer after each of ``before``.

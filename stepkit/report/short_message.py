@@ -115,8 +115,9 @@ def _telling(error: ErrorJson) -> Iterator[str]:
 def _notebooks(run: RunJson) -> Iterator[str]:
     notebooks = run["notebooks"]
     if len(notebooks) == 1:
-        how = notebooks[0]["message"] if notebooks[0]["status"] == "flaky" else _cells(notebooks[0])
-        yield f"{_name(notebooks[0])}: {_plain(how)}"
+        one = notebooks[0]
+        how = f"flaky: {_plain(one['message'])}" if one["status"] == "flaky" else _cells(one)
+        yield f"{_name(one)}: {how}"
     if len(notebooks) <= 1:
         return
     passed = sum(notebook["status"] in _PASSED for notebook in notebooks)
@@ -124,8 +125,7 @@ def _notebooks(run: RunJson) -> Iterator[str]:
     others = [notebook for notebook in notebooks if notebook["status"] not in _PASSED]
     for notebook in others[:_MOST_NOTEBOOKS]:
         status = notebook["status"].replace("-", " ")
-        message = _plain(notebook["message"]).removeprefix("flaky: ")
-        yield shorten(f"{_name(notebook)} {status}: {message}", _MOST_LINE)
+        yield shorten(f"{_name(notebook)} {status}: {_plain(notebook['message'])}", _MOST_LINE)
     if len(others) > _MOST_NOTEBOOKS:
         yield f"and {len(others) - _MOST_NOTEBOOKS} more"
 

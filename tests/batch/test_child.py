@@ -53,7 +53,7 @@ def test_the_evidence_of_a_failed_notebook_is_that_of_its_report(tmp_path: Path)
 
 
 def test_a_flaky_notebook_is_flaky_in_the_batch(tmp_path: Path) -> None:
-    message = "flaky: 2 of 2 cells ran, on attempt 2 of 3, after kernel-died"
+    message = "2 of 2 cells ran, on attempt 2 of 3, after kernel-died"
 
     run = ended(tmp_path, {**REPORT, "status": "flaky", "message": message}, 0)
 

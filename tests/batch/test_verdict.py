@@ -49,12 +49,12 @@ def test_evidence_and_place_of_the_notebook_that_decided_are_kept() -> None:
     assert kept.place is place
 
 
-def test_flaky_notebooks_come_before_all() -> None:
+def test_a_run_with_a_flaky_notebook_is_not_said_to_have_passed() -> None:
     runs = [GOOD, run("b", "flaky"), run("c", "tolerated", tolerated=2)]
 
     assert batch_verdict.error(runs) is None
     assert batch_verdict.sentence(runs) == (
-        "flaky, 2 tolerated errors: 1 of 3 notebooks passed, 1 with tolerated errors, 1 flaky"
+        "2 tolerated errors: 1 of 3 notebooks passed, 1 with tolerated errors, 1 flaky"
     )
 
 

@@ -269,7 +269,7 @@ def test_a_notebook_that_passes_after_bad_luck_is_flaky_and_its_files_are_kept(
 
     assert outputs.status == "flaky"
     assert outputs.message == (
-        "flaky: 9 of 9 cells ran, on attempt 3 of 4, after kernel-died and kernel-hung"
+        "9 of 9 cells ran, on attempt 3 of 4, after kernel-died and kernel-hung"
     )
     assert [(a.status, a.reason, a.exit_code) for a in outputs.attempts] == [
         ("failed", Reason.KERNEL_DIED, 3),
@@ -306,7 +306,7 @@ def test_a_notebook_with_tolerated_errors_is_flaky_too_and_not_said_to_have_pass
 
     assert outputs.status == "flaky"
     assert outputs.message == (
-        "flaky: with 1 tolerated error: 9 of 9 cells ran, on attempt 2 of 2, after kernel-died"
+        "with 1 tolerated error: 9 of 9 cells ran, on attempt 2 of 2, after kernel-died"
     )
 
 
@@ -348,7 +348,7 @@ def test_both_ways_share_one_list_and_a_retry_stays_on_its_rung(tmp_path: Path) 
     ]
     assert outputs.status == "flaky"
     assert outputs.message == (
-        "flaky: 9 of 9 cells ran, on attempt 4 of 4, with managed memory, after kernel-died"
+        "9 of 9 cells ran, on attempt 4 of 4, with managed memory, after kernel-died"
     )
 
 

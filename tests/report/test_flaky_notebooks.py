@@ -14,7 +14,7 @@ from stepkit.report.run_json import RunJson
 from stepkit.report.terminal.paint import Paint
 from stepkit.report.terminal.run_page import run_page
 
-MESSAGE = "flaky: 1 of 1 cells ran, on attempt 2 of 3, after kernel-died"
+MESSAGE = "1 of 1 cells ran, on attempt 2 of 3, after kernel-died"
 ERROR = {"ename": "", "evalue": "", "source": "a = 1\nfit(a)", "line": 2, "traceback": "",
          "left_out": 0, "output": ["epoch 3"], "stack": ""}  # fmt: skip
 ATTEMPTS = [
@@ -60,7 +60,7 @@ def test_the_verdict_is_flaky_with_exit_code_0_and_nothing_says_passed(tmp_path:
     assert "epoch 3" in summary
     assert "passed" not in summary
     assert "passed" not in short_message.render(found, link="").title
-    assert short_message.render(found, link="").body.startswith(f"a.ipynb: {MESSAGE}")
+    assert short_message.render(found, link="").body.startswith(f"a.ipynb: flaky: {MESSAGE}")
     page = run_page(found, Paint())
     assert page.startswith("flaky: 1 notebook had to run again  a.ipynb")
     assert "a: 2 attempts" in page

@@ -30,7 +30,7 @@ def test_a_notebook_whose_kernel_died_once_is_flaky_and_leaves_both_attempts(
     outputs = run(source, attempts=2, metrics=metrics, page=tmp_path / "out/page.html")
 
     assert outputs.status == "flaky"
-    assert outputs.message == ("flaky: 3 of 3 cells ran, on attempt 2 of 2, after kernel-died")
+    assert outputs.message == ("3 of 3 cells ran, on attempt 2 of 2, after kernel-died")
     first, second = outputs.attempts
     assert (first.reason, first.cell, first.exit_code) == (Reason.KERNEL_DIED, 1, 3)
     assert first.error is not None

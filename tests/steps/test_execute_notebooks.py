@@ -203,7 +203,7 @@ def test_a_notebook_that_passes_when_it_runs_again_is_flaky_and_those_after_it_r
     runs = by_name(outputs)
     assert {name: run.status for name, run in runs.items()} == {"01": "flaky", "02": "passed"}
     assert (outputs.status, outputs.flaky, outputs.passed) == ("flaky", 1, 1)
-    assert outputs.message == "flaky: 1 of 2 notebooks passed, 1 flaky"
+    assert outputs.message == "1 of 2 notebooks passed, 1 flaky"
     assert outputs.test_output == Checks(successes=1, warnings=1)
     assert several.report("01")["outputs"]["attempts"][0]["reason"] == "kernel-died"
     assert "<flakyFailure" in junit.read_text()
