@@ -12,7 +12,11 @@ from test_pipelines import PIPELINES, repository_of_tests, run_local
 
 pytestmark = pytest.mark.slow
 
-RUNS = sorted((PIPELINES / "runs").glob("*.yaml"))
+RUNS = [
+    path
+    for path in sorted((PIPELINES / "runs").glob("*.yaml"))
+    if "kind: PipelineRun" in path.read_text()
+]
 WITH_GPU = [run for run in RUNS if "value: required" in run.read_text()]
 BAD = [
     ("gpu", "maybe", "bad-input", "argument --gpu: 'maybe' is none of auto, required"),
@@ -112,7 +116,9 @@ def test_the_example_that_warms_the_cache_fills_it(tmp_path: Path) -> None:
 def test_a_wrong_param_is_named_in_the_summary(
     tmp_path: Path, param: str, value: str, reason: str, message: str
 ) -> None:
-    ended, log, summary = run_file(tmp_path, PIPELINES / "runs/notebook-ci.yaml", **{param: value})
+    run = PIPELINES / "runs/notebook-ci.yaml"
+
+    ended, log, summary = run_file(tmp_path, run, **{"gpu": "auto", param: value})
 
     assert ended == 2, log
     assert f"**execute-notebook failed** ({reason}, exit code 2)" in summary

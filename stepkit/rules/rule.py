@@ -11,6 +11,7 @@ from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.formats.shorten import shorten
 
 Place = Literal["before", "after", "instead-of"]
+ORIGINAL = "original"  # the variant that every notebook has: none of the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,17 +160,19 @@ class Book:
     def variant(self, name: str | None) -> Variant:
         """Return the variant ``name``; None returns an empty variant, which changes nothing.
 
+        So does :data:`ORIGINAL`, unless the file declares a variant of that name.
+
         Raises :class:`ConfigurationError` when the file does not declare it.
         """
-        if name is None:
-            return Variant(suffix="")
         if name in self.variants:
             return self.variants[name]
+        if name in {None, ORIGINAL}:
+            return Variant(suffix="")
         if not self.variants:
             where = (
                 f"{self.source} declares none"
                 if self.source
-                else "there is no rules file (--rules)"
+                else f"there is no rules file (--rules); {ORIGINAL} needs none"
             )
             raise ConfigurationError(f"there is no variant {name!r}: {where}")
         hint = did_you_mean(name, self.variants)

@@ -431,6 +431,18 @@ def test_an_unknown_variant_is_refused_and_known_ones_are_named(changed: Changed
         rules.apply(notebook(), rules.EMPTY, variant="lite")
 
 
+def test_original_is_a_variant_that_every_notebook_has() -> None:
+    found = rules.apply(notebook("n = 1"), rules.EMPTY, variant="original")
+
+    assert (found.suffix, [change.what for change in found.changes]) == ("", [])
+
+
+def test_a_rules_file_may_declare_its_own_original(changed: Changed) -> None:
+    book = "variants: {original: {suffix: _full, rules: [{set: {n: 2}}]}}"
+
+    assert changed(book, "n = 1", variant="original").suffix == "_full"
+
+
 def test_an_older_notebook_gets_no_ids(written: Written) -> None:
     nb = notebook("x = 1")
     nb.nbformat_minor = 4

@@ -182,7 +182,9 @@ def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
     source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
     message = refused(source, on_gpu_oom="retry-lower", gpu_oom_variant="lite")
 
-    assert message == "there is no variant 'lite': there is no rules file (--rules)"
+    assert message == (
+        "there is no variant 'lite': there is no rules file (--rules); original needs none"
+    )
     assert list(tmp_path.iterdir()) == [source]
 
 

@@ -52,6 +52,7 @@ def pull_request(
     *,
     base: str = "main",
     head_repository: dict[str, Any] | None = REPOSITORY,
+    title: str = "Correct the axis",
     **fields: Any,
 ) -> dict[str, Any]:
     return {
@@ -61,6 +62,7 @@ def pull_request(
             "id": 279147437,
             "state": "open",
             "draft": False,
+            "title": title,
             "head": {"ref": "correct-axis", "sha": COMMIT, "repo": head_repository},
             "base": {"ref": base, "sha": NO_COMMIT, "repo": REPOSITORY},
             "labels": [],

@@ -6,42 +6,31 @@ from typing import Any
 
 import pytest
 import yaml
-from cel_expr_python import cel
+from tasks.cel_expressions import outcome
 from tasks.github_events import FORK, NO_COMMIT, REPOSITORY, commit, deletion, pull_request, push
-from tasks.manifests import ROOT, manifests
+from tasks.manifests import ROOT, manifests, named
 
 DOCS = ROOT.parent / "docs/triggers.md"
-ENVIRONMENT = cel.NewEnv(variables={"body": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)})
 
 
-def filter_of(trigger: dict[str, Any]) -> str:
+def cel_params(trigger: dict[str, Any]) -> dict[str, Any]:
     (worth,) = [one for one in trigger["interceptors"] if one["ref"]["name"] == "cel"]
-    (value,) = [param["value"] for param in worth["params"] if param["name"] == "filter"]
-    return str(value)
+    return {name: param["value"] for name, param in named(worth["params"]).items()}
 
 
 @cache
-def filters() -> dict[str, str]:
+def triggers() -> dict[str, dict[str, Any]]:
+    """Return the filter and the overlays of each trigger, that of the docs included."""
     (listener,) = manifests("EventListener")
-    found = {one["name"]: filter_of(one) for one in listener.spec["triggers"]}
+    found = {one["name"]: cel_params(one) for one in listener.spec["triggers"]}
     block = re.search(r"```yaml\n(- name: github-fork\n.*?)```", DOCS.read_text(), re.DOTALL)
     assert block
     (fork,) = yaml.safe_load(block[1])
-    return {**found, "github-fork": filter_of(fork)}
+    return {**found, "github-fork": cel_params(fork)}
 
 
-def as_decoded(value: Any) -> Any:
-    """Return JSON as Tekton decodes it: every number is a double."""
-    if isinstance(value, dict):
-        return {key: as_decoded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_decoded(item) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def outcome(expression: str, event: dict[str, Any]) -> Any:
-    """Return whether the filter lets the event through, or CEL's words for its error."""
-    return ENVIRONMENT.compile(expression).eval(data={"body": as_decoded(event)}).value()
+def filters() -> dict[str, str]:
+    return {name: params["filter"] for name, params in triggers().items()}
 
 
 NOTEBOOK = "notebooks/scrna.ipynb"
@@ -172,3 +161,28 @@ def test_a_field_that_an_event_lacks_is_an_error_and_not_a_refusal() -> None:
     found = outcome("body.head_commit.message == ''", deletion("refs/heads/main"))
 
     assert found is not False
+
+
+FULL = {"pipeline_version": "original", "suffix": ""}
+LITE = {"pipeline_version": "lite", "suffix": "_lite"}
+VARIANTS = {
+    "a notebook changed": ("github-push", push(commit(modified=[NOTEBOOK])), LITE),
+    "[notebook] in the message": ("github-push", push(commit("Correct it [notebook]")), LITE),
+    "[gpu] in the message": ("github-push", push(commit("Correct it [gpu]")), FULL),
+    "[GPU] in the body": ("github-push", push(commit("Correct it\n\n[GPU]")), FULL),
+    "[gpu] in an older commit": ("github-push", push(commit("[gpu]"), commit("b")), FULL),
+    "gpu without brackets": ("github-push", push(commit("gpu", added=[NOTEBOOK])), LITE),
+    "both marks": ("github-push", push(commit("[notebook] [gpu]")), FULL),
+    "a pull request": ("github-pull-request", pull_request(), LITE),
+    "[gpu] in its title": ("github-pull-request", pull_request(title="Axis [GPU]"), FULL),
+    "of a fork, [gpu] in its title": ("github-fork", pull_request(title="[gpu]"), LITE),
+}
+
+
+@pytest.mark.parametrize(("trigger", "event", "expected"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_message_chooses_the_variant(
+    trigger: str, event: dict[str, Any], expected: dict[str, str]
+) -> None:
+    overlays = triggers()[trigger]["overlays"]
+
+    assert {one["key"]: outcome(one["expression"], event) for one in overlays} == expected

@@ -63,6 +63,31 @@ def test_the_run_gets_the_commit_and_not_the_branch(trigger: dict[str, Any]) -> 
     assert annotations["stepkit/commit"] == COMMIT
 
 
+MARKED = {"github-push": push(commit("[gpu]")), "github-pull-request": pull_request(title="[gpu]")}
+UNMARKED = {"github-push": push(commit("[notebook]")), "github-pull-request": pull_request()}
+
+
+@BY_EVENT
+def test_a_run_is_the_lite_variant_unless_a_message_asks_for_the_original(
+    trigger: dict[str, Any],
+) -> None:
+    def chosen(events: dict[str, Any]) -> tuple[str, str, str, str]:
+        made = TRIGGERS.run(trigger, events[trigger["name"]])
+        params = {param["name"]: param["value"] for param in made["spec"]["params"]}
+        annotated = made["metadata"]["annotations"]["stepkit/pipeline-version"]
+        return params["variant"], params["suffix"], params["gpu"], annotated
+
+    assert chosen(UNMARKED) == ("lite", "_lite", "required", "lite")
+    assert chosen(MARKED) == ("original", "", "required", "original")
+
+
+def test_what_no_binding_gives_has_the_default_of_the_older_template() -> None:
+    params = named(TRIGGERS.templates["stepkit-notebook-ci"]["params"])
+
+    assert params["pipeline-version"]["default"] == "lite"
+    assert params["gpu"]["default"] == "required"
+
+
 @BY_EVENT
 def test_free_text_of_an_event_does_not_get_into_the_run(
     trigger: dict[str, Any],
@@ -169,7 +194,8 @@ BAD = {
         "checks the signature",
     ),
     "every event": (f"{FIRST}/interceptors/0/params/1/value", [], "one event type is needed"),
-    "no filter": (f"{FIRST}/interceptors/1/params/0/name", "overlays", "the last one filters"),
+    "no filter": (f"{FIRST}/interceptors/1/params/0/name", "x", "the last one filters"),
+    "no overlay": (f"{FIRST}/interceptors/1/params/1/value", [], "suffix is made or used"),
     "interceptor's kind": (f"{FIRST}/interceptors/0/ref", {"name": "github"}, "ClusterInterceptor"),
     "unknown binding": (f"{FIRST}/bindings/0/ref", "x", "there is no TriggerBinding x"),
     "unused binding": (f"{FIRST}/bindings/0/ref", "stepkit-pull-request", "no trigger uses it"),

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.cel_expressions import outcome
 from tasks.manifests import Manifest, named, repeated, texts
 
 VERSION = "triggers.tekton.dev/v1beta1"
 EVENTS = {"push", "pull_request"}
 _EVENT = re.compile(r"\$\((?:body|header|extensions)((?:\.[\w-]+)+)\)")
+_EXTENSION = re.compile(r"\$\(extensions\.([\w-]+)\)")
 _PARAM = re.compile(r"\$\(tt\.params\.([\w-]+)\)")
 
 
@@ -57,19 +59,37 @@ class Triggers:
         if template is None or unknown:
             return
         given = [p for b in trigger["bindings"] for p in self.bindings[b["ref"]]["params"]]
-        for name in repeated(given):
-            yield f"bindings: {name} is given twice"
-        for name in sorted(set(named(template["params"])) ^ set(named(given))):
-            if "default" not in named(template["params"]).get(name, {}):
-                yield f"bindings: {name} is given or wanted, and not both"
+        for name in sorted(set(_EXTENSION.findall(str(given))) ^ set(_overlays(trigger))):
+            yield f"bindings: the overlay {name} is made or used, and not both"
+        yield from _given(given, named(template["params"]))
 
     def run(self, trigger: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         """Return the object that ``event`` becomes, as the template says."""
         bindings = [p for b in trigger["bindings"] for p in self.bindings[b["ref"]]["params"]]
-        values = {param["name"]: _looked_up(param["value"], event) for param in bindings}
-        (template,) = self.templates[trigger["template"]["ref"]]["resourcetemplates"]
+        made_of = {name: outcome(text, event) for name, text in _overlays(trigger).items()}
+        spec = self.templates[trigger["template"]["ref"]]
+        values = {param["name"]: param.get("default", "") for param in spec["params"]}
+        for param in bindings:
+            found = _EXTENSION.fullmatch(param["value"])
+            value = made_of[found[1]] if found else _looked_up(param["value"], event)
+            values[param["name"]] = value
+        (template,) = spec["resourcetemplates"]
         made: dict[str, Any] = _filled(template, values)
         return made
+
+
+def _given(given: list[dict[str, Any]], wanted: dict[str, Any]) -> Iterator[str]:
+    for name in repeated(given):
+        yield f"bindings: {name} is given twice"
+    for name in sorted(set(wanted) ^ set(named(given))):
+        if "default" not in wanted.get(name, {}):
+            yield f"bindings: {name} is given or wanted, and not both"
+
+
+def _overlays(trigger: dict[str, Any]) -> dict[str, str]:
+    """Return the expression of each overlay, by its key."""
+    overlays = named(trigger["interceptors"][-1]["params"]).get("overlays", {}).get("value", [])
+    return {one["key"]: one["expression"] for one in overlays}
 
 
 def _under(name: str, problems: Iterator[str]) -> Iterator[str]:

@@ -24,6 +24,7 @@ SECRETS: Final = {
     "git-token": "private repositories",
     "github-webhook": "the web hook",
     "notify": "notifications",
+    "dataset-storage": "datasets in object storage",
     "publish-credentials": "object storage",
 }
 _APPLY: Final = "kubectl apply --server-side -k tasks/cluster/overlays/"
