@@ -164,9 +164,9 @@ class Book:
 
         Raises :class:`ConfigurationError` when the file does not declare it.
         """
-        if name in self.variants:
+        if name and name in self.variants:
             return self.variants[name]
-        if name in {None, ORIGINAL}:
+        if name is None or name == ORIGINAL:
             return Variant(suffix="")
         if not self.variants:
             where = (
