@@ -1,6 +1,9 @@
 """Notebooks that fail by bad luck and pass when they run again, with real kernels."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from samples import write_notebook
 from step_runs import failed, refused, run
 
 from stepkit.errors import Reason, UserCodeError
+from stepkit.notebook import retry_options
 from stepkit.steps.execute_notebook import Outputs
 
 DIES_ONCE = """\
@@ -101,3 +105,50 @@ def test_a_reason_that_would_be_the_same_again_is_refused_before_the_kernel_star
 
     assert message.startswith("--retry-on timeout would be the same again")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_network_that_failed_once_makes_a_notebook_flaky(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retry_options, "_WAITS", (0.01,))
+    caplog.set_level("INFO")
+    fails_once = (
+        "import pathlib, urllib.error\nmemory = pathlib.Path('memory')\n"
+        "if not memory.exists():\n    memory.touch()\n"
+        "    raise urllib.error.URLError('no route to host')\n"
+    )
+    source = write_notebook(tmp_path / "a.ipynb", fails_once)
+
+    outputs = run(source, attempts=2, retry_on="network")
+
+    assert outputs.message == "1 of 1 cells ran, on attempt 2 of 2, after network"
+    first = outputs.attempts[0]
+    assert (first.reason, first.exit_code) == (Reason.NETWORK, 3)
+    assert first.message.startswith("cell 1 of 1")
+    assert "waiting 0 s, until network may be over" in caplog.messages
+
+
+@pytest.mark.slow
+def test_a_signal_during_the_wait_ends_the_step_with_what_was_done(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", "raise ConnectionError('no route')")
+    command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook", f"--notebook={source}"]
+    flags = [f"--output={tmp_path}/out/a.ipynb", "--attempts=5", f"--report={tmp_path}/a.json"]
+    with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr
+        next(line for line in child.stderr if "waiting 10 s" in line)
+        child.send_signal(signal.SIGTERM)
+        child.stderr.read()
+
+    assert child.returncode == 143
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert (report["status"], report["message"]) == ("cancelled", "stopped by SIGTERM")
+    (attempt,) = report["outputs"]["attempts"]
+    assert (attempt["reason"], attempt["notebook"]) == (
+        "network",
+        f"{tmp_path}/out/a.attempt-1.ipynb",
+    )
+    assert (tmp_path / "out/a.attempt-1.ipynb").exists()
+    assert not (tmp_path / "out/a.ipynb").exists()
+    progress = json.loads((tmp_path / "out/a.progress.json").read_text())
+    assert progress["ending"]["status"] == "cancelled"

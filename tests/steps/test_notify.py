@@ -210,6 +210,29 @@ def test_the_commit_status_follows_the_verdict(
     assert 0 < len(request.json["description"]) <= 140
 
 
+def test_a_flaky_run_is_a_success_that_says_so_and_no_failure_to_send(
+    passed: Path, server: Web
+) -> None:
+    write_report(passed, "execute-notebook", status="flaky", message="ran on attempt 2 of 3")
+
+    outputs = run(passed, **status_options(server), webhook=server.url, when="failure")
+
+    (request,) = server.requests
+    assert (outputs.verdict, request.json["state"]) == ("flaky", "success")
+    assert request.json["description"] == "flaky: 1 notebook had to run again"
+
+
+def test_a_web_hook_gets_the_verdict_flaky(passed: Path, server: Web) -> None:
+    write_report(passed, "execute-notebook", status="flaky", message="ran on attempt 2 of 3")
+
+    run(passed, webhook=server.url)
+
+    (request,) = server.requests
+    assert request.json["verdict"] == "flaky"
+    assert request.json["notebooks"][0]["status"] == "flaky"
+    assert "passed" not in request.json["title"]
+
+
 def test_pending_sets_the_commit_status_and_sends_no_message(tmp_path: Path, server: Web) -> None:
     outputs = run(tmp_path / "none", **status_options(server, pending=True), webhook=server.url)
 

@@ -165,12 +165,14 @@ def test_files_that_a_step_wrote_beside_its_input_come_along(
     assert (copy.runs, (tmp_path / "two/source/plot.png").read_bytes()) == (1, b"png")
 
 
-def test_tolerated_errors_are_not_forgotten(copy: Copy, work: Work) -> None:
-    copy.status = "tolerated"
+@pytest.mark.parametrize("status", ["tolerated", "flaky"])
+def test_how_it_ended_there_is_not_forgotten(status: str, copy: Copy, work: Work) -> None:
+    copy.status = status
     assert work.run("one") == 0
     assert work.run("two", "--resume=one") == 0
 
-    assert work.report("two")["reused"]["status"] == "tolerated"
+    assert copy.runs == 1
+    assert work.report("two")["reused"]["status"] == status
 
 
 Change = Callable[[Path], object]

@@ -99,6 +99,16 @@ def test_of_one_notebook_the_tests_count_and_of_several_each_has_its_own_status(
     ]  # fmt: skip
 
 
+def test_a_flaky_run_and_its_notebook_are_flaky() -> None:
+    found = row_of(run_records.flaky())
+
+    assert (found["verdict"], found["notebooks"][0]["status"], found["flaky"]) == (
+        "flaky",
+        "flaky",
+        1,
+    )
+
+
 def test_utilisation_is_a_mean_by_time_and_flaky_and_reused_are_counted() -> None:
     record = run_records.batch()
     for notebook, (length, mean) in zip(
