@@ -102,15 +102,22 @@ class Client(CellOutputs):
                     if message["parent_header"].get("msg_id") in asked:
                         return reply["content"].get("language_info", {})
 
-    async def execute_in_place(self, cell: Any, index: int, *, number: int | None) -> None:
+    async def execute_in_place(
+        self, cell: Any, index: int, *, number: int | None, name: str
+    ) -> None:
         """Execute one cell as ``In [number]``; the kernel does not count a cell with the number 0.
 
         Such a cell ran as ``In [0]``: without a count it would look as if it had never run. None
-        leaves counting to the kernel. Raises what nbclient raises.
+        leaves counting to the kernel. ``name`` is what profilers show of it. Raises what nbclient
+        raises.
         """
         assert self.kc is not None
         # Our launcher reads it.
-        self.kc.session.metadata = {"stepkit_cell": number or 0, "stepkit_index": index}
+        self.kc.session.metadata = {
+            "stepkit_cell": number or 0,
+            "stepkit_index": index,
+            "stepkit_cell_name": name,
+        }
         try:
             await self.async_execute_cell(cell, index, store_history=number != 0)
         finally:

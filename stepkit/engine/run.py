@@ -182,8 +182,10 @@ class Session:
         return self.state.ending == Ending.FINISHED
 
     async def _execute(self, cell: Any, index: int) -> None:
-        number = None if self.request.kernel_counts else self.state.plan[index].number
-        await self.client.execute_in_place(cell, index, number=number)
+        plan = self.state.plan[index]
+        number = None if self.request.kernel_counts else plan.number
+        name = f"{plan.name}: {plan.title}"
+        await self.client.execute_in_place(cell, index, number=number, name=name)
 
     async def _interrupt(self, executing: asyncio.Future[None]) -> None:
         """Interrupt the running cell, and give the kernel some seconds to reply."""

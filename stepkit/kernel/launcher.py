@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 # The notebook must not import what lies in the script's directory. With PYTHONSAFEPATH, the
@@ -27,7 +27,11 @@ from ipykernel.kernelapp import IPKernelApp
 _JOIN_SECONDS = 5.0
 _DELIVERY_SECONDS = 0.1  # for outputs of a kernel that ends itself
 
+# The first is set by nsys, the second by any tool that reads NVTX: it names the tool's library.
+_PROFILERS = ("NSYS_PROFILING_SESSION_ID", "NVTX_INJECTION64_PATH")
+
 _GUARD: Any = None  # the guard of RMM, where the runner asks for one
+_RANGES: Any = None  # of cells, where a profiler reads them
 _FACTS_FILE = os.environ.pop("STEPKIT_KERNEL_FACTS", "")  # where the runner wants to read them
 _CALLS_FILE = os.environ.pop("STEPKIT_ACCELERATED_CALLS", "")
 _CALLS: Any = None  # those of cudf.pandas and cuml.accel, where the runner wants to read them
@@ -49,7 +53,9 @@ class Kernel(IPythonKernel):
         self.cell_index = metadata.get("stepkit_index", 0)
         if self.shell:  # skipped cells leave gaps
             self.shell.execution_count = max(self.shell.execution_count, number)
-        await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        name = metadata.get("stepkit_cell_name")
+        with _RANGES.cell(name) if _RANGES and name else nullcontext():
+            await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
 
     def _process_children(self) -> list[Any]:
         from psutil import STATUS_ZOMBIE, Error
@@ -194,7 +200,7 @@ def _deliver_outputs() -> None:
 
 def main() -> None:
     """Serve one notebook, until the client ends the kernel."""
-    global _CALLS, _GUARD  # noqa: PLW0603 - Jupyter makes the application itself
+    global _CALLS, _GUARD, _RANGES  # noqa: PLW0603 - Jupyter makes the application itself
     stderr = os.dup(2)  # ipykernel captures file descriptor 2
     faulthandler.enable(file=stderr, all_threads=True)
     faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
@@ -203,6 +209,8 @@ def main() -> None:
     # waits until the call ends. This signal does nothing except to end the call.
     signal.signal(signal.SIGRTMIN + 5, lambda *_: None)
     _GUARD = _install_guard()
+    if any(os.environ.get(name) for name in _PROFILERS):
+        _RANGES = _load("stepkit_nvtx_ranges", "nvtx_ranges.py").open_ranges()
     _CALLS = _count_calls()
     LosslessKernelApp.launch_instance(kernel_class=Kernel)
 
