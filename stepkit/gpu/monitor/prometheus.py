@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stepkit.gpu.monitor.summary import DeviceSummary, Summary
 
-_STATUSES: Final = ("succeeded", "tolerated", "failed", "cancelled")
+_STATUSES: Final = ("succeeded", "tolerated", "flaky", "failed", "cancelled")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED: Final = frozenset({"gpu", "uuid", "name", "driver", "reason", "xid", "status", "state"})
 
