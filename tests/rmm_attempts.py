@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def attempting(
         found = last(done)
         if isinstance(found, list):
             cause = remedies.find(*found)
-            raise UserCodeError(": ".join(found), reason=cause.reason if cause else None)
+            error = UserCodeError(": ".join(found), reason=cause.reason if cause else None)
+            raise error.leaving(Outputs(notebook=directory / "out.ipynb", guard=asdict(done.log)))
         return Outputs(notebook=directory / "out.ipynb", message=f"sum {found}")
 
     return attempt

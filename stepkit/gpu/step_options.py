@@ -38,6 +38,12 @@ class GpuOptions:
     rmm_overflow: Annotated[
         str | None, "host memory to use when the GPU's is full; by default none"
     ] = None
+    cudf_spill: Annotated[bool, "let cuDF move its buffers to the host when the GPU is full"] = (
+        False
+    )
+    cupy_memory_limit: Annotated[
+        str | None, "most that CuPy's own pool may hold: 8GiB, or 0.5 of the GPU's whole memory"
+    ] = None
     rmm_children: Annotated[bool, "guard Python processes that the notebook starts too"] = False
     on_gpu_oom: Annotated[
         OnOom, "retry-lower: run again from the start, with an allocator that needs less"

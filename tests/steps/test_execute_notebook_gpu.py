@@ -143,7 +143,7 @@ def test_full_gpu_memory_has_its_own_reason(tmp_path: Path) -> None:
 def test_a_notebook_runs_again_on_lower_rungs_until_its_arrays_fit(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", FULL_UNLESS_MANAGED, "print('the end')")
 
-    lower = {"on_gpu_oom": "retry-lower", "rmm_overflow": "1GiB", "rmm_children": True}
+    lower = {"on_gpu_oom": "retry-lower", "rmm_mode": "pool", "rmm_children": True}
 
     outputs = run(source, metrics=tmp_path / "out/executed.prom", **lower)
 
@@ -157,7 +157,7 @@ def test_a_notebook_runs_again_on_lower_rungs_until_its_arrays_fit(tmp_path: Pat
     out = tmp_path / "out"
     kept = [out / "executed.attempt-1.ipynb", out / "executed.attempt-2.ipynb"]
     assert [attempt.notebook for attempt in outputs.attempts] == [*kept, out / "executed.ipynb"]
-    assert [printed(path).split()[0] for path in kept] == ["respect", "async"]
+    assert [printed(path).split()[0] for path in kept] == ["pool", "async"]
     assert printed(outputs.notebook).split() == ["managed", "the", "end"]
     assert "OutOfMemoryError" in (out / "papermill.attempt-1.log").read_text()
     assert (out / "executed.attempt-1.timeline.json.gz").exists()

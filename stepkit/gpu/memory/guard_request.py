@@ -29,7 +29,9 @@ class Settings:
     """What the guard does; sizes are bytes (``int``) or shares of the free GPU memory.
 
     ``overflow`` are bytes of the host's memory. ``without_gpu`` says whether a notebook that
-    sets RMM up without a GPU fails at once or is warned. ``hide`` keeps every GPU from it.
+    sets RMM up without a GPU fails at once or is warned. ``hide`` keeps every GPU from it,
+    ``cudf_spill`` makes cuDF spill, and ``cupy_limit`` limits CuPy's own pool, as bytes or as a
+    share of the GPU's whole memory: these are for libraries themselves, not for the guard.
     """
 
     mode: str
@@ -41,6 +43,8 @@ class Settings:
     without_gpu: str = "raise"
     children: bool = False
     hide: bool = False
+    cudf_spill: bool = False
+    cupy_limit: float | None = None
 
     def environment(self) -> dict[str, str]:
         """Return what to add to the kernel's environment.
@@ -49,9 +53,17 @@ class Settings:
         inherit that one's guard.
         """
         request = asdict(self) | {"report": str(self.report.absolute())}
-        del request["hide"]
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.hide else {}
-        return {VARIABLE: "" if self.mode == "off" else json.dumps(request), **hidden}
+        for name in ("hide", "cudf_spill", "cupy_limit"):
+            del request[name]
+        found = {VARIABLE: "" if self.mode == "off" else json.dumps(request)}
+        if self.hide:
+            found["CUDA_VISIBLE_DEVICES"] = ""
+        if self.cudf_spill:
+            found["CUDF_SPILL"] = "on"
+        if limit := self.cupy_limit:  # CuPy reads bytes, or a share with a percent sign
+            share = isinstance(limit, float)
+            found["CUPY_GPU_MEMORY_LIMIT"] = f"{limit * 100:g}%" if share else str(limit)
+        return found
 
 
 def settings(options: GpuOptions, report: Path) -> Settings:
@@ -87,6 +99,8 @@ def settings(options: GpuOptions, report: Path) -> Settings:
         without_gpu="warn" if options.gpu in {"optional", "none"} else "raise",
         children=options.rmm_children,
         hide=options.gpu == "none",
+        cudf_spill=options.cudf_spill,
+        cupy_limit=_size("--cupy-memory-limit", options.cupy_memory_limit),
     )
 
 

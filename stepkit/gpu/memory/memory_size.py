@@ -15,7 +15,7 @@ LARGEST: Final = 1 << 48
 
 _MEMINFO: Final = Path("/proc/meminfo")
 _FORMS: Final = {
-    True: "4GiB, 500MB, a number of bytes, or 0.5 for half of the memory that is free",
+    True: "4GiB, 500MB, a number of bytes, or 0.5 for half of the memory",
     False: sizes.FORMS,
 }
 
@@ -39,8 +39,8 @@ def parse(
         share = float(found[1] + (found[2] or "")) / (100 if unit else 1)
         if not 0 < share <= 1:
             raise ConfigurationError(
-                f"{name} {text!r} is not a share of the free memory: write a number above 0 and up "
-                "to 1.0 (or 100%), or bytes with a unit such as 1.5GiB"
+                f"{name} {text!r} is not a share of the memory: write a number above 0 and up to "
+                "1.0 (or 100%), or bytes with a unit such as 1.5GiB"
             )
         return share
     return sizes.parse(text, name=name, least=least, largest=LARGEST, forms=_FORMS[shares])

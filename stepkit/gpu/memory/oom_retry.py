@@ -6,11 +6,15 @@ that ran may not be safe to run twice. The rungs, from the first to the last:
 
 1. as asked;
 2. CUDA's async allocator, which gives back at once what is freed and hardly fragments, where a
-   pool keeps both; ``cudaMalloc`` for each array if the async one was asked. Neither comes after
-   ``--rmm-mode cuda``, which holds nothing back already;
-3. managed memory, whose pages move to the host when the GPU is full: slower, and bounded by
+   pool keeps both; ``cudaMalloc`` for each array if the async one was asked;
+3. ``CUDF_SPILL=on`` for a notebook that uses cuDF, whose buffers then move to the host, on
+   ``cudaMalloc``;
+4. managed memory, whose pages move to the host when the GPU is full: slower, and bounded by
    ``--rmm-overflow``, or else by half of the host memory that is free (:data:`HOST_SHARE`);
-4. the variant of the rules that ``--gpu-oom-variant`` names, on the rung before it.
+5. the variant of the rules that ``--gpu-oom-variant`` names, on the rung before it.
+
+:func:`below` leaves out what cannot help, by what the guard saw: a rung that needs as much as the
+allocator that served, or more, and managed memory where pages cannot leave the GPU.
 
 Only full GPU memory leads to the next rung. Any other failure does not: a notebook that fails for
 another reason would fail again, and the host's memory only becomes scarcer further down.
@@ -23,7 +27,8 @@ lists all of them, so that the job is seen to have outgrown its GPU.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import sizes
@@ -31,6 +36,8 @@ from stepkit.gpu.memory import memory_size
 from stepkit.notebook.attempts import AS_ASKED, Rung
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stepkit.gpu.step_options import GpuOptions
     from stepkit.notebook.attempts import Outputs
 
@@ -40,6 +47,12 @@ HOST_SHARE: Final = 0.5
 
 _IN_VAIN: Final = "another allocator of RMM's would not help, the notebook does not use RMM: "
 
+# From the most demanding on: a pool keeps what is freed, CUDA's own pool a part of it.
+_DEMAND: Final = ("pool", "async", "cuda", "spilling", "managed pool", "managed")
+# The first RMM whose cuML releases Python's lock while its threads allocate: the handler that cuDF
+# spills in would wait for it.
+_CUML_RELEASES_LOCK: Final = (25, 10)
+
 _ASYNC: Final = Rung(
     phrase="with CUDA's async allocator",
     changes={"rmm_mode": "async", "rmm_pool_size": None, "rmm_release_threshold": "0"},
@@ -48,6 +61,7 @@ _CUDA: Final = Rung(
     phrase="with cudaMalloc for each array",
     changes={"rmm_mode": "cuda", "rmm_pool_size": None, "rmm_release_threshold": None},
 )
+_SPILL: Final = Rung(phrase="with CUDF_SPILL=on", changes={**_CUDA.changes, "cudf_spill": True})
 
 
 def rungs(
@@ -67,24 +81,28 @@ def rungs(
     lower: list[Rung] = []
     match options.rmm_mode:
         case "respect" | "pool":
-            lower = [_ASYNC, _managed(options, managed_limit)]
+            lower = [_ASYNC, _SPILL, _managed(options, managed_limit)]
         case "async":
-            lower = [_CUDA, _managed(options, managed_limit)]
+            lower = [_CUDA, _SPILL, _managed(options, managed_limit)]
         case "cuda":
-            lower = [_managed(options, managed_limit)]
+            lower = [_SPILL, _managed(options, managed_limit)]
         case "managed" | "off":
             pass
     if options.gpu_oom_variant not in {None, variant}:
-        phrase = f"as variant {options.gpu_oom_variant}"
-        above = lower[-1] if lower else None
-        changes = {**(above.changes if above else {}), "variant": options.gpu_oom_variant}
-        lower.append(Rung(phrase=f"{phrase} {above.phrase}" if above else phrase, changes=changes))
+        lower.append(_as_variant(options.gpu_oom_variant, lower[-1] if lower else None))
     if not lower:
         raise ConfigurationError(
             f"--on-gpu-oom retry-lower: no allocator needs less than --rmm-mode "
             f"{options.rmm_mode}: choose another mode, or name a --gpu-oom-variant"
         )
     return (AS_ASKED, *lower)
+
+
+def _as_variant(variant: str | None, above: Rung | None) -> Rung:
+    """Return a rung that runs a variant of the rules with the allocator of ``above``."""
+    changes = {**(above.changes if above else {}), "variant": variant}
+    phrase = f"as variant {variant}"
+    return Rung(phrase=f"{phrase} {above.phrase}" if above else phrase, changes=changes)
 
 
 def _managed(options: GpuOptions, limit: int | None) -> Rung:
@@ -106,11 +124,31 @@ def _managed(options: GpuOptions, limit: int | None) -> Rung:
 
 
 def below(rungs: tuple[Rung, ...], outputs: Outputs | None) -> tuple[tuple[Rung, ...], str]:
-    """Leave out the rungs that change nothing for a notebook that takes no memory from RMM.
+    """Leave out the rungs that cannot help a notebook that ran out of memory with ``outputs``.
 
     If none is left, the text says why: it is the beginning of a message.
     """
     guard = outputs.guard if outputs else None
-    if not guard or not guard["active"] or guard["rmm"]:
-        return rungs, ""
-    return tuple(rung for rung in rungs if "variant" in rung.changes), _IN_VAIN
+    if not guard or not guard["active"]:
+        return tuple(rung for rung in rungs if not rung.changes.get("cudf_spill")), ""
+    if not guard["rmm"]:
+        return tuple(rung for rung in rungs if "variant" in rung.changes), _IN_VAIN
+    left = [rung for rung in rungs if "variant" in rung.changes or _needs_less(rung, guard)]
+    if left and guard["pages_leave"] is False and left[-1].changes.get("rmm_mode") == "managed":
+        variant = left.pop().changes.get("variant")
+        left = [rung for rung in left if rung.changes["rmm_mode"] != "managed"]
+        if variant:
+            left.append(_as_variant(variant, _CUDA))
+    return tuple(left), f"no allocator needs less than the one that served, {guard['allocator']}: "
+
+
+def _needs_less(rung: Rung, guard: Mapping[str, Any]) -> bool:
+    """Return whether a rung needs less of the GPU than what served."""
+    kind, served = rung.changes["rmm_mode"], guard["kind"]
+    if rung.changes.get("cudf_spill"):
+        version = tuple(int(part) for part in re.findall("[0-9]+", guard["version"] or "")[:2])
+        held = "cuml" in guard["libraries"] and version < _CUML_RELEASES_LOCK
+        if "cudf" not in guard["libraries"] or held:
+            return False
+        kind = "spilling"
+    return served not in _DEMAND or _DEMAND.index(kind) > _DEMAND.index(served)

@@ -79,8 +79,8 @@ class GuardLog:
     count what went through RMM since it was set up; None is unknown. ``cupy`` is what CuPy's own
     pool held at the end, ``cupy_limit`` its limit (0: none), ``overflow`` the most that exceeded
     what the GPU had free. ``pages_leave`` is whether pages of managed memory can leave the GPU,
-    ``libraries`` which of cudf and cuml were imported. ``children`` are further processes that were
-    guarded, ``torn`` lines that could not be read.
+    ``libraries`` which of cudf and cuml were imported, ``version`` that of RMM. ``children`` are
+    further processes that were guarded, ``torn`` lines that could not be read.
 
     When there are many ``calls``, those between the first and the last are left out and counted in
     ``more_calls``; ``warnings`` has each text once, and only the first of many.
@@ -101,6 +101,7 @@ class GuardLog:
     kind: str | None = None
     pages_leave: bool | None = None
     libraries: tuple[str, ...] = ()
+    version: str | None = None
     warnings: tuple[str, ...] = ()
     children: int = 0
     torn: int = 0
@@ -149,6 +150,7 @@ def parse(lines: Iterable[str]) -> GuardLog:
         overflow=_most(counted, "overflow_bytes"),
         kind=kind,
         pages_leave=next((e["pages_leave"] for e in own if e.get("pages_leave") is not None), None),
+        version=next((str(e["version"]) for e in own if e.get("version")), None),
         libraries=tuple(dict.fromkeys(name for e in own for name in e.get("libraries", ()))),
         warnings=tuple(dict.fromkeys(warnings))[:_MOST],
         children=len(set(pids)) - 1,

@@ -64,6 +64,23 @@ def test_off_does_not_inherit_the_guard_of_an_outer_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "variable"), [("8GiB", str(8 << 30)), ("50%", "50%"), ("0.125", "12.5%")]
+)
+def test_cupys_own_pool_is_limited_in_every_mode_as_cupy_spells_it(
+    limit: str, variable: str
+) -> None:
+    for mode in ("respect", "off"):
+        found = environment(rmm_mode=mode, cupy_memory_limit=limit)
+        assert found["CUPY_GPU_MEMORY_LIMIT"] == variable
+    assert "CUPY_GPU_MEMORY_LIMIT" not in environment()
+
+
+def test_cudf_spills_when_it_is_asked_and_otherwise_as_its_environment_says() -> None:
+    assert environment(cudf_spill=True)["CUDF_SPILL"] == "on"
+    assert "CUDF_SPILL" not in environment()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"rmm_pool_size": "4GiB"}, f"{NEEDS_POOL} it is respect: the notebook itself chooses"),
@@ -90,6 +107,12 @@ def test_refuses_what_a_mode_cannot_use(options: dict[str, Any], message: str) -
     with pytest.raises(ConfigurationError) as caught:
         guard_request.settings(GpuOptions(**options), REPORT)
     assert str(caught.value) == message
+
+
+def test_a_limit_of_cupy_that_is_not_a_size_is_refused() -> None:
+    message = r"^--cupy-memory-limit '2\.5' is not a share of the memory: write a number above 0"
+    with pytest.raises(ConfigurationError, match=message):
+        environment(cupy_memory_limit="2.5")
 
 
 def test_names_the_flag_whose_size_is_not_a_size() -> None:

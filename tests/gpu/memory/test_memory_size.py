@@ -69,7 +69,7 @@ def test_sizes_are_read_alike_without_shares() -> None:
 
 @pytest.mark.parametrize("text", ["1.5", "0.0", "0%", "150%"])
 def test_a_number_that_is_not_a_share_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not a share of the free memory"):
+    with pytest.raises(ConfigurationError, match="is not a share of the memory"):
         memory_size.parse(text)
 
 

@@ -1,6 +1,6 @@
 """The rungs of the ladder, and a run down it on a simulated GPU."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ import pytest
 from guarded import ON_HOST
 from rmm_attempts import Outputs, attempting, caught
 
-from stepkit.errors import ConfigurationError, Reason
+from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.gpu.memory import guard_request, memory_size, oom_retry
+from stepkit.gpu.memory.read_guard_log import GuardLog
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.notebook import attempts
 from stepkit.notebook.attempts import AS_ASKED, Rung
@@ -45,10 +46,10 @@ def test_a_variant_that_no_attempt_would_run_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "lower"),
     [
-        ("respect", ["async", "managed"]),
-        ("pool", ["async", "managed"]),
-        ("async", ["cuda", "managed"]),
-        ("cuda", ["managed"]),
+        ("respect", ["async", "cuda", "managed"]),
+        ("pool", ["async", "cuda", "managed"]),
+        ("async", ["cuda", "cuda", "managed"]),
+        ("cuda", ["cuda", "managed"]),
     ],
 )
 def test_no_rung_needs_more_than_the_one_before(asked: str, lower: list[str]) -> None:
@@ -56,6 +57,7 @@ def test_no_rung_needs_more_than_the_one_before(asked: str, lower: list[str]) ->
 
     assert modes(rungs) == ["asked", *lower]
     assert rungs[0].changes == {}
+    assert [rung.phrase for rung in rungs if "cudf_spill" in rung.changes] == ["with CUDF_SPILL=on"]
 
 
 @pytest.mark.parametrize("asked", ["managed", "off"])
@@ -81,6 +83,7 @@ def test_the_changes_are_options_and_a_first_size_does_not_follow_to_lower_rungs
     assert [(o.rmm_mode, o.rmm_pool_size, o.rmm_overflow, o.variant) for o in found] == [
         ("pool", "0.5", None, None),
         ("async", None, None, None),
+        ("cuda", None, None, None),
         ("managed", None, str(GIB), None),
         ("managed", None, str(GIB), "lite"),
     ]
@@ -126,9 +129,9 @@ def test_the_guard_takes_the_options_of_each_rung(asked: str, tmp_path: Path) ->
 
 
 def test_the_variant_comes_last_on_the_lowest_allocator_and_only_if_it_is_another() -> None:
-    assert modes(lowered(gpu_oom_variant="lite")) == ["asked", "async", "managed", "managed"]
+    assert modes(lowered(gpu_oom_variant="lite"))[-2:] == ["managed", "managed"]
     assert lowered(gpu_oom_variant="lite")[-1].changes["variant"] == "lite"
-    assert len(lowered(gpu_oom_variant="lite", variant="lite")) == 3
+    assert len(lowered(gpu_oom_variant="lite", variant="lite")) == 4
 
     only = lowered(rmm_mode="off", gpu_oom_variant="lite")
     assert [(rung.phrase, rung.changes) for rung in only] == [
@@ -168,14 +171,122 @@ print(sum(resource.allocate(32 << 20) > 0 for _ in range(3)))
 
 
 def guarded_outputs(**guard: Any) -> Outputs:
-    return Outputs(notebook=Path("out.ipynb"), guard={"active": True, **guard})
+    """Return what a run leaves in which RMM served, unless ``guard`` says otherwise."""
+    log = asdict(GuardLog(active=True, rmm=True, allocator="what served"))
+    return Outputs(notebook=Path("out.ipynb"), guard={**log, **guard})
+
+
+def left(asked: str = "respect", variant: str | None = "lite", **guard: Any) -> list[str]:
+    """Return the rungs that are left after the first attempt, and what says why if none is."""
+    rungs = tuple(lowered(rmm_mode=asked, gpu_oom_variant=variant))
+    found, why = oom_retry.below(rungs[1:], guarded_outputs(**guard))
+    return [shown(rung) for rung in found] or [why]
+
+
+def shown(rung: Rung) -> str:
+    spilling = "spilling" if rung.changes.get("cudf_spill") else rung.changes["rmm_mode"]
+    return f"{rung.changes['variant']} on {spilling}" if "variant" in rung.changes else spilling
 
 
 def test_a_notebook_without_rmm_skips_the_allocators_and_says_why_if_nothing_is_left() -> None:
-    rungs = tuple(lowered(gpu_oom_variant="lite"))
-
-    assert oom_retry.below(rungs[1:], guarded_outputs(rmm="25.04")) == (rungs[1:], "")
-    assert oom_retry.below(rungs[1:], None) == (rungs[1:], "")
-    left, why = oom_retry.below(rungs[1:], guarded_outputs(rmm=""))
-    assert left == rungs[3:]
+    assert left(rmm=False) == ["lite on managed"]
+    (why,) = left(variant=None, rmm=False)
     assert why.startswith("another allocator of RMM's would not help")
+
+
+@pytest.mark.parametrize("guard", [None, {"active": False}])
+def test_without_a_guard_all_rungs_are_tried_that_do_not_need_to_know_cudf(
+    guard: dict[str, Any] | None,
+) -> None:
+    rungs = tuple(lowered())
+
+    found, _ = oom_retry.below(rungs[1:], Outputs(notebook=Path("out.ipynb"), guard=guard))
+
+    assert [shown(rung) for rung in found] == ["async", "managed"]
+
+
+@pytest.mark.parametrize(
+    ("served", "lower"),
+    [
+        (None, ["async", "spilling", "managed"]),
+        ("pool", ["async", "spilling", "managed"]),
+        ("async", ["spilling", "managed"]),
+        ("cuda", ["spilling", "managed"]),
+        ("managed pool", ["managed"]),
+        ("managed", []),
+    ],
+)
+def test_rungs_that_need_as_much_as_what_served_or_more_are_skipped(
+    served: str | None, lower: list[str]
+) -> None:
+    assert left(kind=served, libraries=("cudf",)) == [*lower, "lite on managed"]
+
+
+def test_when_nothing_needs_less_than_what_served_the_message_says_so() -> None:
+    assert left(variant=None, kind="managed", allocator="managed memory, as asked") == [
+        "no allocator needs less than the one that served, managed memory, as asked: "
+    ]
+
+
+@pytest.mark.parametrize(
+    ("libraries", "version", "spilling"),
+    [
+        ((), "26.10.00", []),
+        (("cudf",), "25.04.00", ["spilling"]),
+        (("cudf", "cuml"), "25.08.01", []),  # its handler would wait for Python's lock
+        (("cudf", "cuml"), None, []),
+        (("cudf", "cuml"), "25.10.00a7", ["spilling"]),
+    ],
+)
+def test_cudf_spills_where_it_is_used_and_cannot_hang(
+    libraries: tuple[str, ...], version: str | None, spilling: list[str]
+) -> None:
+    found = left(kind="cuda", libraries=libraries, version=version)
+
+    assert found == [*spilling, "managed", "lite on managed"]
+
+
+def test_no_rung_has_managed_memory_where_pages_cannot_leave_the_gpu() -> None:
+    assert left(kind="pool", pages_leave=False) == ["async", "lite on cuda"]
+    assert left(kind="cuda", pages_leave=False, variant=None) == [
+        "no allocator needs less than the one that served, what served: "
+    ]
+
+
+def test_the_kernel_spills_on_that_rung_alone(tmp_path: Path) -> None:
+    options = Options(on_gpu_oom="retry-lower")
+    found = [
+        guard_request.settings(replace(options, **rung.changes), tmp_path / "report").environment()
+        for rung in lowered()
+    ]
+
+    assert [env.get("CUDF_SPILL") for env in found] == [None, None, "on", None]
+
+
+@pytest.mark.slow
+def test_on_a_simulated_gpu_a_notebooks_own_managed_memory_is_not_followed_by_more(
+    tmp_path: Path, python: str
+) -> None:
+    options = GpuOptions(on_gpu_oom="retry-lower")
+    code = """\
+import rmm
+rmm.reinitialize(managed_memory=True)
+raise MemoryError("std::bad_alloc: out_of_memory")
+"""
+    served: list[str] = []
+    how = {"python": python}
+
+    with pytest.raises(UserCodeError) as refused:
+        attempts.run(
+            attempting(tmp_path, options, ON_HOST + caught(code), served, **how),
+            oom_retry.rungs(options, managed_limit=64 << 20),
+            (),
+            below=oom_retry.below,
+            retry=RetryOptions(),
+        )
+
+    assert served == ["managed memory, as asked"]
+    assert str(refused.value) == (
+        "no allocator needs less than the one that served, managed memory, as asked: "
+        "MemoryError: std::bad_alloc: out_of_memory"
+    )

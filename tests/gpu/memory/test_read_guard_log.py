@@ -83,6 +83,26 @@ def test_an_allocator_that_the_notebook_set_itself_is_named(tmp_path: Path) -> N
     assert found.allocator == "ArenaMemoryResource, as the notebook or a library set it up"
 
 
+def test_cupys_own_pool_is_named_with_its_limit_where_nothing_uses_rmm(tmp_path: Path) -> None:
+    cupy = {"event": "statistics", "pid": 7, "cupy_bytes": 1 << 30, "cupy_limit": 2 << 30}
+
+    found = read(tmp_path, INSTALLED, cupy)
+    assert found.allocator == "CuPy's own pool, limited to 2.0 GiB: nothing imported RMM"
+    assert (found.kind, found.cupy_limit) == ("cupy", 2 << 30)
+    found = read(tmp_path, INSTALLED, {**cupy, "cupy_limit": 0})
+    assert found.allocator == "CuPy's own pool: nothing imported RMM"
+
+
+def test_what_the_guard_saw_of_the_gpu_and_of_libraries_is_kept(tmp_path: Path) -> None:
+    early = {"event": "statistics", "pid": 7, "resource": "CudaMemoryResource"}
+    early |= {"libraries": ["cudf"], "pages_leave": None, "kind": "cuda"}
+    late = {**early, "libraries": ["cudf", "cuml"], "pages_leave": False}
+
+    found = read(tmp_path, INSTALLED, IMPORTED, early, late)
+    assert found.libraries == ("cudf", "cuml")
+    assert (found.pages_leave, found.version, found.kind) == (False, "26.10.00", "cuda")
+
+
 def test_counts_are_of_the_process_that_used_most(tmp_path: Path) -> None:
     counts = [
         {"event": "statistics", "pid": pid, "peak_bytes": peak, "total_bytes": 9, "total_count": 2}
@@ -114,7 +134,9 @@ def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
     assert found.torn == len(strange)
 
 
-FIELDS = st.sampled_from([*call(), *POOL, "text", "resource", "ours", "peak_bytes", "cupy_bytes"])
+SEEN = ["text", "resource", "ours", "libraries", "pages_leave", "version"]
+COUNTS = ["peak_bytes", "cupy_bytes", "cupy_limit"]
+FIELDS = st.sampled_from([*call(), *POOL, *SEEN, *COUNTS])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=3),
