@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,13 @@ def _beside(outputs: Mapping[str, Any]) -> Sequence[Path]:
     notebook = outputs.get("notebook")
     if not isinstance(notebook, Path):
         return []
-    kept = notebook.parent.glob("*.attempt-[0-9]*") if outputs.get("attempts") else ()
+    written = (notebook, outputs.get("log"), outputs.get("page")) if outputs.get("attempts") else ()
+    kept = [
+        path
+        for each in written
+        if isinstance(each, Path)
+        for path in each.parent.glob(f"{glob.escape(each.stem)}.attempt-[0-9]*")
+    ]
     places = [notebook.with_suffix(".outputs"), progress_json.beside(notebook), *kept]
     return [path for place in places for path in (place, *place.glob("*"))]
 

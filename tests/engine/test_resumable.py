@@ -28,12 +28,15 @@ def test_outputs_that_were_cut_progress_and_kept_attempts_belong_to_a_run(tmp_pa
     notebook = tmp_path / "out.ipynb"
     (tmp_path / "out.outputs").mkdir()
     cut = tmp_path / "out.outputs/cell-3.txt"
-    kept = tmp_path / "out.attempt-1.ipynb"
-    for path in (notebook, cut, kept):
+    kept, log = tmp_path / "out.attempt-1.ipynb", tmp_path / "papermill.attempt-1.log"
+    other = tmp_path / "another.attempt-1.ipynb"  # of a batch in one directory
+    for path in (notebook, cut, kept, log, other):
         path.write_text("")
 
-    found = NOTEBOOK.beside({"notebook": notebook, "attempts": ("first", "second")})
+    written = {"notebook": notebook, "log": tmp_path / "papermill.log", "page": None}
+    found = NOTEBOOK.beside({**written, "attempts": ("first", "second")})
 
-    assert {cut, kept, progress_json.beside(notebook)} <= set(found)
+    assert {cut, kept, log, progress_json.beside(notebook)} <= set(found)
+    assert other not in found
     assert kept not in NOTEBOOK.beside({"notebook": notebook, "attempts": ()})
     assert NOTEBOOK.beside({}) == []
