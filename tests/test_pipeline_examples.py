@@ -41,6 +41,8 @@ def repositories(tmp_path: Path) -> dict[str, str]:
     for name in ("analysis", "01_preprocessing", "02_clustering", "03_trajectories"):
         write_notebook(origin.path / f"notebooks/{name}.ipynb", "n = 1", "print('ran', n)")
     origin.commit("notebooks")
+    lite = {"suffix": "_lite", "rules": [{"set": {"n": 2}}]}
+    tests.commit(yaml.safe_dump({"variants": {"lite": lite}}), "rules/analysis.yaml")
     return {"notebooks-url": origin.url, "tests-url": tests.url}
 
 
@@ -57,19 +59,9 @@ def run_file(tmp_path: Path, run: Path, **more: str) -> tuple[int, str, str]:
     return ended, log, summary.read_text()
 
 
-def write_rules(tmp_path: Path) -> None:
-    """Write the rules that the lite example names into the workspace."""
-    (tmp_path / "work/rules").mkdir(parents=True)
-    rule = {"set": {"n": 2}}
-    rules = {"variants": {"lite": {"suffix": "_lite", "rules": [rule]}}}
-    (tmp_path / "work/rules/analysis.yaml").write_text(yaml.safe_dump(rules))
-
-
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU")
 @pytest.mark.parametrize("run", WITH_GPU, ids=lambda path: path.stem)
 def test_an_example_that_needs_a_gpu_says_so_without_one(tmp_path: Path, run: Path) -> None:
-    write_rules(tmp_path)
-
     ended, log, summary = run_file(tmp_path, run)
 
     assert ended == 2, log
@@ -85,8 +77,6 @@ def test_an_example_passes_where_it_needs_no_gpu(tmp_path: Path, name: str) -> N
 
 
 def test_the_lite_example_leaves_its_own_files(tmp_path: Path) -> None:
-    write_rules(tmp_path)
-
     ended, log, summary = run_file(tmp_path, PIPELINES / "runs/notebook-ci-lite.yaml", gpu="auto")
 
     assert ended == 0, log

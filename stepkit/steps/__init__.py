@@ -15,6 +15,7 @@ MODULES: Final = {
     "prepare-workspace": "stepkit.steps.prepare_workspace",
     "check-environment": "stepkit.steps.check_environment",
     "git-clone": "stepkit.steps.git_clone",
+    "write-smoke-notebook": "stepkit.steps.write_smoke_notebook",
     "download-dataset": "stepkit.steps.download_dataset",
     "execute-notebook": "stepkit.steps.execute_notebook",
     "execute-notebooks": "stepkit.steps.execute_notebooks",

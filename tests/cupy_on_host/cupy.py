@@ -21,7 +21,7 @@ if not hidden:
     host_gpu.mr.CudaAsyncMemoryResource = lambda **_: host_gpu.device_memory()
     host_gpu.mr.set_current_device_resource = partial(host_gpu.mr.set_per_device_resource, 0)
 
-uint8, float32, float64 = (SimpleNamespace(itemsize=size) for size in (1, 4, 8))
+uint8, float32, float64, int64 = (SimpleNamespace(itemsize=size) for size in (1, 4, 8, 8))
 
 
 class CUDARuntimeError(RuntimeError):
