@@ -108,7 +108,7 @@ class RetryOptions:
         if luck not in _WAITED_FOR:
             return
         seconds = _WAITS[min(before.count(luck), len(_WAITS)) - 1]
-        logger.info("waiting %.0f s, until %s may be over", seconds, luck)
+        logger.info("waiting %.0f s before the next attempt (%s)", seconds, luck)
         until = time.monotonic() + seconds
         with status_line.showing(
             lambda: f"{luck}: running it again in {max(until - time.monotonic(), 0):.0f} s"

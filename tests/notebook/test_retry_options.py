@@ -80,4 +80,4 @@ def test_waits_grow_up_to_a_minute_and_the_status_line_says_what_is_waited_for(
 
     assert waits == [10.0, 30.0, 60.0, 60.0, 60.0]
     assert shown[0] == "gpu-busy: running it again in 10 s"
-    assert caplog.messages[1] == "waiting 30 s, until gpu-busy may be over"
+    assert caplog.messages[1] == "waiting 30 s before the next attempt (gpu-busy)"

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cuda_driver import fake_cuda
 from samples import write_notebook
 from step_runs import failed, refused, run
 
-from stepkit.errors import Reason, UserCodeError
+from stepkit.errors import Reason, ToolError, UserCodeError
 from stepkit.notebook import retry_options
 from stepkit.steps.execute_notebook import Outputs
 
@@ -126,7 +127,7 @@ def test_a_network_that_failed_once_makes_a_notebook_flaky(
     first = outputs.attempts[0]
     assert (first.reason, first.exit_code) == (Reason.NETWORK, 3)
     assert first.message.startswith("cell 1 of 1")
-    assert "waiting 0 s, until network may be over" in caplog.messages
+    assert "waiting 0 s before the next attempt (network)" in caplog.messages
 
 
 @pytest.mark.slow
@@ -152,3 +153,25 @@ def test_a_signal_during_the_wait_ends_the_step_with_what_was_done(tmp_path: Pat
     assert not (tmp_path / "out/a.ipynb").exists()
     progress = json.loads((tmp_path / "out/a.progress.json").read_text())
     assert progress["ending"]["status"] == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_gpu_that_stays_busy_leaves_the_notebook_of_an_earlier_run_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in fake_cuda(tmp_path, FAKE_CUDA_INIT="46").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(retry_options, "_WAITS", (0.01,))
+    source = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w').close()")
+    before = tmp_path / "out/executed.ipynb"
+    before.parent.mkdir()
+    before.write_text("yesterday's")
+
+    with pytest.raises(ToolError) as caught:
+        run(source, gpu="required", attempts=2, retry_on="gpu-busy")
+
+    assert caught.value.reason == Reason.GPU_BUSY
+    assert str(caught.value).startswith("attempt 2 of 2: the GPU is taken by another process")
+    assert before.read_text() == "yesterday's"
+    assert not list(before.parent.glob("*attempt*"))
+    assert not (tmp_path / "ran").exists()
