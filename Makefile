@@ -40,7 +40,7 @@ help:
 	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
-	@echo 'make check-long       what is too long for CI: slow tests on each Python, 200 kill points'
+	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, 200 kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
 	@echo '     REQUIRE_GPU=1        fail without one; CUDA=13   for wheels of CUDA 13'
 	@echo 'make test-images      build the images on stand-in bases, and run the demo in them'
@@ -72,7 +72,7 @@ pictures: $(TESTABLE)
 	@$(RUN) -m examples.pictures
 
 test: $(TESTABLE)
-	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "not slow and not long and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
 
 # Root may enter every directory, so tests for those that it may not are skipped elsewhere.
 test-unprivileged: $(TESTABLE)
@@ -80,7 +80,7 @@ test-unprivileged: $(TESTABLE)
 
 # Branches count, what runs in child processes does not. The floor is in pyproject.toml.
 coverage: $(TESTABLE)
-	$(RUN) -m pytest -m "not slow and not gpu and not images" -n $(JOBS) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "not slow and not long and not gpu and not images" -n $(JOBS) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-slow: $(TESTABLE)
 	$(RUN) -m pytest -m "slow and not gpu" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
@@ -109,7 +109,7 @@ generated: $(READY)
 
 # One lock for each NAME.in there; the slow tests find them by name.
 rmm-wheels: $(READY)
-	@for row in tests/kernel/gpu_memory/wheels/*.in; do \
+	@for row in tests/*/*/wheels/*.in; do \
 	    $(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --custom-compile-command 'make rmm-wheels' \
 	        --output-file "$${row%.in}.txt" "$$row" || exit 1; done
