@@ -47,7 +47,7 @@ OWNERS = {
         "notebook.parameters",
     },
     "psutil": {"system.process_tree", "kernel.launcher"},
-    "pynvml": {"gpu.monitor.nvml_readings", "system.nvml"},
+    "pynvml": {"system.nvml_library"},
     "subprocess": {"system.process"},
     "tenacity": {"datasets.download", "system.retry"},
     "urllib3": {"http.connection"},

@@ -223,8 +223,11 @@ def nvml_facts() -> dict[str, Any]:
     except OSError as error:
         return {"missing": str(error)}
     code = call(nvml, "nvmlInit_v2")
+    if code == LACKS_FUNCTION:
+        return {"code": code, "text": "Function Not Found"}
     if code:
-        return {"code": code, "text": nvml_error(nvml, code)}
+        nvml.nvmlErrorString.restype = ctypes.c_char_p
+        return {"code": code, "text": nvml.nvmlErrorString(code).decode(errors="replace")}
     count = ctypes.c_uint()
     call(nvml, "nvmlDeviceGetCount_v2", ctypes.byref(count))
     driver = text(nvml, "nvmlSystemGetDriverVersion")
@@ -237,15 +240,6 @@ def call(nvml: ctypes.CDLL, name: str, *args: Any) -> int:
     return LACKS_FUNCTION if function is None else int(function(*args))
 
 
-def nvml_error(nvml: ctypes.CDLL, code: int) -> str:
-    """Return the library's text for an error."""
-    spell = getattr(nvml, "nvmlErrorString", None)
-    if code == LACKS_FUNCTION or spell is None:
-        return "Function Not Found" if code == LACKS_FUNCTION else f"error {code}"
-    spell.restype = ctypes.c_char_p
-    return (spell(code) or b"").decode(errors="replace")
-
-
 def text(nvml: ctypes.CDLL, name: str, *args: Any) -> str | None:
     """Return the text that a C function writes, None if it fails."""
     value = ctypes.create_string_buffer(96)
@@ -256,9 +250,7 @@ def text(nvml: ctypes.CDLL, name: str, *args: Any) -> str | None:
 def nvml_device(nvml: ctypes.CDLL, index: int) -> dict[str, Any]:
     """Describe one card."""
     handle = ctypes.c_void_p()
-    failed = call(nvml, "nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(handle))
-    if failed:
-        return {"uuid": None, "free": None, "mig": None}
+    call(nvml, "nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(handle))
     memory, now, later = Memory(), ctypes.c_uint(), ctypes.c_uint()
     known = not call(nvml, "nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
     mig = not call(nvml, "nvmlDeviceGetMigMode", handle, ctypes.byref(now), ctypes.byref(later))

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from stepkit.system import nvml_library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
 # A large node without persistence mode takes seconds to answer the first query.
 ANSWER_SECONDS: Final = 10.0
-
-# NVML_VALUE_NOT_AVAILABLE of nvml.h is all bits set. Real values are smaller than this in any
-# unit, and reports do not take larger numbers.
-MOST: Final = 10**15
-
-# NVML_COMPUTEMODE_* of nvml.h
-_COMPUTE_MODES: Final = {
-    0: "default",
-    1: "exclusive thread",
-    2: "prohibited",
-    3: "exclusive process",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,31 +72,20 @@ def _answer(ask: Callable[[], T]) -> T | None:
 
 
 def _query_memory() -> tuple[int, int] | None:
-    import pynvml
-
-    with initialised() as ready:
-        if not ready:
-            return None
-        try:
-            count = pynvml.nvmlDeviceGetCount()
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
-            infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
-        except pynvml.NVMLError:  # not supported in a MIG instance
-            return None
-    if not infos:
+    with nvml_library.initialised() as ready:
+        found = [nvml_library.memory(whole) for _, whole in nvml_library.cards()] if ready else []
+    known = [memory for memory in found if memory is not None]
+    if not known or len(known) < len(found):  # not supported in a MIG instance
         return None
-    return sum(int(info.used) for info in infos), sum(int(info.total) for info in infos)
+    return sum(used for used, _ in known), sum(total for _, total in known)
 
 
 def _query_utilisation() -> int | None:
-    import pynvml
-
-    with initialised() as ready:
-        found = handles() if ready else ()
-        rates = [query(pynvml.nvmlDeviceGetUtilizationRates, handle) for _, handle in found]
-    if not rates or None in rates:
-        return None
-    return max(int(rate.gpu) for rate in rates)
+    with nvml_library.initialised() as ready:
+        found = nvml_library.handles() if ready else ()
+        shares = [nvml_library.utilisation(handle) for _, handle in found]
+    known = [share for share in shares if share is not None]
+    return max(known) if known and len(known) == len(shares) else None
 
 
 def devices() -> tuple[Device, ...]:
@@ -114,88 +93,6 @@ def devices() -> tuple[Device, ...]:
 
     ``CUDA_VISIBLE_DEVICES`` hides GPUs from CUDA alone, not from here.
     """
-    with initialised() as ready:
-        return tuple(describe(handle, index) for index, handle in handles()) if ready else ()
-
-
-@contextmanager
-def initialised() -> Iterator[bool]:
-    """Keep NVML initialised during the block; yield False without a working driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        with suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
-
-
-def handles() -> Iterator[tuple[int, Any]]:
-    """Yield NVML's index and handle of each GPU; of a GPU in MIG mode, of each instance instead.
-
-    An instance knows its own memory. A container can read nothing of the whole GPU, or reads the
-    memory of all instances.
-    """
-    import pynvml
-
-    for index in range(query(pynvml.nvmlDeviceGetCount) or 0):
-        whole = query(pynvml.nvmlDeviceGetHandleByIndex, index)
-        if whole is None:
-            continue
-        mode = query(pynvml.nvmlDeviceGetMigMode, whole)
-        most = query(pynvml.nvmlDeviceGetMaxMigDeviceCount, whole) if mode and mode[0] else 0
-        found = [
-            query(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, whole, number)
-            for number in range(most or 0)
-        ]
-        instances = [instance for instance in found if instance is not None]
-        for handle in instances or [whole]:
-            yield index, handle
-
-
-def describe(handle: Any, index: int) -> Device:
-    """Return what stays the same during a run, and the current memory."""
-    import pynvml
-
-    whole = query(pynvml.nvmlDeviceGetHandleByIndex, index)  # an instance does not know its mode
-    room = query(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    mode = query(pynvml.nvmlDeviceGetComputeMode, handle)
-    mig = query(pynvml.nvmlDeviceGetMigMode, whole)
-    persistence = query(pynvml.nvmlDeviceGetPersistenceMode, handle)
-    capability = query(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
-    cuda = query(pynvml.nvmlSystemGetCudaDriverVersion)
-    return Device(
-        index=index,
-        name=query(pynvml.nvmlDeviceGetName, handle),
-        uuid=query(pynvml.nvmlDeviceGetUUID, handle),
-        memory_total=None if room is None else known(room.total),
-        memory_used=None if room is None else known(room.used),
-        memory_free=None if room is None else known(room.free),
-        driver=query(pynvml.nvmlSystemGetDriverVersion),
-        # as CUDA_VERSION of cuda.h: thousands are the major version, tens the minor one
-        cuda_driver=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
-        compute_capability=None if capability is None else ".".join(map(str, capability)),
-        mig_mode=None if mig is None else bool(mig[0]),
-        compute_mode=None if mode is None else _COMPUTE_MODES.get(mode, f"mode {mode}"),
-        persistence=None if persistence is None else bool(persistence),
-    )
-
-
-def known(answer: int) -> int | None:
-    """Return a value of NVML, or None if it stands for "not available"."""
-    return int(answer) if answer <= MOST else None
-
-
-def query(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of pynvml; return None if NVML cannot answer."""
-    import pynvml
-
-    try:
-        return function(*arguments)
-    except (pynvml.NVMLError, UnicodeDecodeError):
-        return None
+    with nvml_library.initialised() as ready:
+        found = nvml_library.handles() if ready else ()
+        return tuple(Device(**nvml_library.describe(handle, index)) for index, handle in found)
