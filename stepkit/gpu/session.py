@@ -208,8 +208,11 @@ class GpuSession:
         missed = [call.cuda for call in log.calls if call.cuda and not call.served]
         if missed and passed and self._options.gpu == "auto":
             logger.warning("the notebook went on although RMM found no GPU: %s", missed[-1])
+        for warning in log.warnings:
+            logger.warning("the GPU's memory: %s", warning)
         allocator = "none" if log.allocator.startswith("none:") else log.allocator
-        return GpuOutputs(guard=asdict(log), allocator=allocator if log.rmm else "")
+        used = log.rmm or log.cupy is not None
+        return GpuOutputs(guard=asdict(log), allocator=allocator if used else "")
 
 
 def _with_figures(execution: Execution, samples: Timeline) -> Execution:

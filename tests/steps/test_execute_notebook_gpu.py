@@ -176,6 +176,29 @@ def test_when_no_attempt_has_enough_memory_all_of_them_are_reported(tmp_path: Pa
     assert (tmp_path / "out/executed.attempt-1.ipynb").exists()
 
 
+@pytest.mark.slow
+def test_what_the_guard_warns_of_is_logged_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dask_cuda.py").touch()
+    outputs = run(write_notebook(tmp_path / "a.ipynb", "import rmm, dask_cuda"), rmm_mode="pool")
+
+    assert outputs.guard
+    (warning,) = outputs.guard["warnings"]
+    assert warning.startswith("dask_cuda is imported: the guard leaves RMM as Dask and")
+    assert f"the GPU's memory: {warning}" in caplog.messages
+    assert outputs.allocator.startswith("plain CUDA, RMM's default")
+
+
+@pytest.mark.slow
+def test_limits_of_libraries_are_in_the_kernels_environment(tmp_path: Path) -> None:
+    code = "import os\nprint(os.environ['CUPY_GPU_MEMORY_LIMIT'], os.environ['CUDF_SPILL'])"
+    options = {"cupy_memory_limit": "50%", "cudf_spill": True, "rmm_mode": "off"}
+    outputs = run(write_notebook(tmp_path / "a.ipynb", code), **options)
+
+    assert printed(outputs.notebook) == "50% on\n"
+
+
 def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
     tmp_path: Path,
 ) -> None:

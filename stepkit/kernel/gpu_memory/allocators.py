@@ -77,12 +77,14 @@ def overflowing(asked: Allocator, overflow: int, free: int) -> Allocator:
     """
     maximum = parse_size(asked.maximum)
     on_gpu = free if maximum is None else min(free, maximum)
+    limit = align(on_gpu + overflow)
     initial = GROWING if asked.kind == "async" and asked.initial is None else asked.initial
+    size = parse_size(initial)
     return Allocator(
         "overflow",
         "managed" if asked.kind in {"cuda", "managed"} else "managed pool",
-        initial,
-        align(on_gpu + overflow),
+        initial if size is None else min(size, limit),
+        limit,
         prefetch=True,
         on_gpu=on_gpu,
     )

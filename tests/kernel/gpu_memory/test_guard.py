@@ -163,3 +163,21 @@ def test_ucx_beside_a_pool_is_not_warned_of(on_host: Guarded) -> None:
 
     assert done.code == 0
     assert done.log.warnings == ()
+
+
+@pytest.mark.slow
+def test_cupys_own_pool_and_its_limit_are_logged_at_the_end(tmp_path: Path, python: str) -> None:
+    code = """
+import importlib, cupy
+class Pool:
+    def total_bytes(self):
+        return 3 << 20
+    def get_limit(self):
+        return 8 << 30
+cupy.get_default_memory_pool = Pool
+importlib.import_module("stepkit_guard.cuda_device").initialised = lambda: True
+"""
+    done = guarded(tmp_path, code, python=python)
+
+    assert (done.log.cupy, done.log.cupy_limit) == (3 * MIB, 8 << 30)
+    assert done.log.allocator == "CuPy's own pool, limited to 8.0 GiB: nothing imported RMM"

@@ -71,6 +71,16 @@ def test_a_pool_with_an_overflow_is_a_pool_of_managed_memory(
 
 
 @pytest.mark.slow
+def test_a_pool_that_exceeds_gpu_and_overflow_gets_both(on_host: Guarded) -> None:
+    code = "rmm.reinitialize(pool_allocator=True, initial_pool_size='8GiB')" + SHOW
+    done = on_host(code, overflow=128 * MIB)
+
+    assert done.stdout == f"{POOL}CallbackMemoryResource ", done.stderr
+    assert done.log.allocator == "pool of managed memory of 1.1 GiB, for --rmm-overflow"
+    assert [call.asked for call in done.log.calls] == ["pool of 8.0 GiB"]
+
+
+@pytest.mark.slow
 def test_a_maximum_limits_what_an_overflow_adds_to(on_host: Guarded) -> None:
     done = on_host(FILL.format(""), mode="cuda", maximum=64 * MIB, overflow=128 * MIB)
 
