@@ -84,7 +84,14 @@ class Run:
         return report
 
 
-def run(tmp_path: Path, *sources: str, wanted: str, suffix: str = "", params: str = "[]") -> Run:
+def run(
+    tmp_path: Path,
+    *sources: str,
+    wanted: str,
+    suffix: str = "",
+    params: str = "[]",
+    attempts: int = 1,
+) -> Run:
     notebooks = Origin(tmp_path / "notebooks")
     write_notebook(notebooks.path / "nb/a.ipynb", *sources, tags={0: ["parameters"]})
     notebooks.commit("notebook")
@@ -102,6 +109,7 @@ def run(tmp_path: Path, *sources: str, wanted: str, suffix: str = "", params: st
         "installer": "none",
         "suffix": suffix,
         "parameters": params,
+        "attempts": str(attempts),
     }
     command = [sys.executable, "-P", "-m", "stepkit", "run-local", str(PIPELINE), "--run=ci-1"]
     command += [f"--workspace=shared={tmp_path}/work", f"--report={tmp_path}/report.json"]
@@ -220,6 +228,33 @@ def test_a_killed_kernel_fails_the_run_with_a_tool_error(tmp_path: Path) -> None
     assert "exit code 4" in verdict
     assert "## Notebook: 1 cell ok, 1 stopped, 1 not run" in done.summary
     assert "## Tests: 1 of 1 passed" in done.summary
+
+
+@pytest.mark.slow
+def test_a_notebook_that_passes_when_it_runs_again_makes_the_run_flaky_and_resumed_it_stays_so(
+    tmp_path: Path,
+) -> None:
+    dies_once = (
+        f"import os, pathlib\nmemory = pathlib.Path({str(tmp_path / 'memory')!r})\n"
+        "if not memory.exists():\n    memory.touch()\n    os.kill(os.getpid(), 9)\n"
+    )
+
+    done = run(tmp_path, "print('clusters: 1')", dies_once, wanted="clusters: 1", attempts=2)
+
+    assert done.exit_code == 0, done.log
+    assert done.record["verdict"] == "flaky"
+    assert "a.ipynb: flaky: 1 notebook had to run again" in done.summary.splitlines()[0]
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == "flaky"
+    kept = "artifacts/output_analysis.attempt-1.ipynb"
+    assert (done.place / kept).exists()
+    assert "<flakyFailure" in (done.place / "artifacts/notebook_cells.xml").read_text()
+
+    again = done.resumed("ci-2")
+
+    assert again.exit_code == 0, again.log
+    assert again.record["notebooks"][0]["status"] == "reused"
+    assert again.record["verdict"] == "flaky"
+    assert (again.place / kept).read_bytes() == (done.place / kept).read_bytes()
 
 
 @pytest.mark.slow
