@@ -54,7 +54,7 @@ help:
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
 	@echo 'make generated        write what names every step: README, StepActions, kustomization'
-	@echo 'make rmm-wheels       lock anew the RMM and CuPy wheels that the slow tests guard'
+	@echo 'make rmm-wheels       lock anew the wheels of RMM, CuPy and rapids-cli that the slow tests use'
 	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
 	@echo 'make cluster-logs     bundle what a bug report needs, without secrets'
 	@echo '     CLUSTER_ARGS="--namespace stepkit --context NAME"   --help lists the rest'

@@ -30,22 +30,10 @@ if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, P
 MARK = "stepkit-probe "
 
 # Listed by name, because others with the same prefixes (NVIDIA_API_KEY) are secrets.
-VARIABLES = (
-    "NVIDIA_VISIBLE_DEVICES",
-    "NVIDIA_DRIVER_CAPABILITIES",
-    "NVIDIA_REQUIRE_CUDA",
-    "NVIDIA_DISABLE_REQUIRE",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_DEVICE_ORDER",
-    "CUDA_VERSION",
-    "CUDA_CACHE_PATH",
-    "CUPY_CACHE_DIR",
-    "NUMBA_CACHE_DIR",
-    "NUMBA_DISABLE_CUDA",
-    "CONDA_PREFIX",
-    "HOME",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
+_VARIABLES = re.compile(
+    r"(?:NVIDIA_(?:VISIBLE_DEVICES|DRIVER_CAPABILITIES|REQUIRE_CUDA|DISABLE_REQUIRE)"
+    r"|CUDA_(?:VISIBLE_DEVICES|DEVICE_ORDER|VERSION|CACHE_PATH)|(?:CUPY|NUMBA)_CACHE_DIR"
+    r"|NUMBA_DISABLE_CUDA|CONDA_PREFIX|HOME|TMPDIR|LD_LIBRARY_PATH)\Z"
 )
 
 # Packages whose requirements are printed, too: RAPIDS, and those that bring CUDA along for it.
@@ -103,18 +91,21 @@ def python_facts() -> dict[str, Any]:
         "prefix": sys.prefix,
         "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),  # noqa: PTH112, PTH118
         **installed(),
-        "checks": doctor_checks(),
         "rapids": shutil.which("rapids"),
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": {n: value for n, value in os.environ.items() if _VARIABLES.match(n)},
     }
 
 
 def installed() -> dict[str, Any]:
-    """Return the version of each distribution, RAPIDS' requirements, and what is unreadable."""
+    """Return versions, RAPIDS' requirements, what is unreadable, and others' `rapids doctor`."""
+    checks: list[str] = []
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
     unreadable: list[str] = []
     for distribution in metadata.distributions():
+        with suppress(Exception):  # entry points that cannot be read
+            points = (p for p in distribution.entry_points if p.group == "rapids_doctor_check")
+            checks += [p.name for p in points if not p.value.startswith("stepkit.")]
         path = getattr(distribution, "_path", None)
         try:
             # From the directory's name: reading hundreds of METADATA files takes a second.
@@ -129,17 +120,12 @@ def installed() -> dict[str, Any]:
                 requirements[name] = distribution.requires or []
         except Exception:  # noqa: BLE001 - one broken installation must not hide the others
             unreadable.append(str(path or distribution))
-    return {"packages": versions, "requirements": requirements, "unreadable": unreadable}
-
-
-def doctor_checks() -> list[str]:
-    """Return the names of the checks that RAPIDS' packages register for `rapids doctor`."""
-    names: list[str] = []
-    for distribution in metadata.distributions():
-        with suppress(Exception):  # entry points that cannot be read
-            points = distribution.entry_points
-            names += [point.name for point in points if point.group == "rapids_doctor_check"]
-    return list(dict.fromkeys(names))
+    return {
+        "packages": versions,
+        "requirements": requirements,
+        "unreadable": unreadable,
+        "checks": list(dict.fromkeys(checks)),
+    }
 
 
 def driver_facts() -> dict[str, Any]:

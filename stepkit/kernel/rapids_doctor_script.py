@@ -34,7 +34,10 @@ def main() -> None:
 
 
 def registered() -> list[Any]:
-    """Return the checks; a package whose entry points cannot be read does not hide others."""
+    """Return the checks of others; a package whose entry points cannot be read hides none.
+
+    Ours, which probe_script.py has just done, are left out.
+    """
     found: dict[str, Any] = {}
     for distribution in metadata.distributions():
         try:
@@ -42,7 +45,7 @@ def registered() -> list[Any]:
         except Exception:  # noqa: BLE001, S112 - as in probe_script.py
             continue
         for point in points:
-            if point.group == GROUP:
+            if point.group == GROUP and not point.value.startswith("stepkit."):
                 found.setdefault(point.name, point)
     return list(found.values())
 
