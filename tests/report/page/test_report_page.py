@@ -361,6 +361,19 @@ def test_pages_are_written_beside_the_record(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_idle_time_and_energy_are_shown_where_they_were_measured() -> None:
+    two = run_records.run(notebooks=[run_records.notebook(), run_records.notebook(name="b")])
+    measured, several, without = (
+        report_page.render(record, lambda _: None)
+        for record in (run_records.run(), two, run_records.no_gpu())
+    )
+
+    assert "<small>0.029 GPU-hours, GPU idle 38 %, 21.4 kJ</small>" in measured
+    assert '>GPU idle</th><th scope="col" class="number">Energy, J</th>' in measured
+    assert '>GPU-hours</th><th scope="col" class="number">GPU idle</th>' in several
+    assert not [words for words in ("GPU idle", "GPU-hours", "Energy, J") if words in without]
+
+
 def test_200_cells_and_two_gpus_stay_below_320_kilobytes() -> None:
     record = run_records.run(
         notebooks=[run_records.notebook(cells=run_records.cells(200), gpu=run_records.gpu(2))]

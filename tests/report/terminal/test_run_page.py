@@ -164,6 +164,21 @@ def test_without_a_gpu_there_is_no_column_for_it() -> None:
     assert "share     memory\n" in page
 
 
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (120, True)])
+def test_cells_that_left_the_gpu_idle_have_a_column_where_there_is_room(
+    width: int, *, shown: bool
+) -> None:
+    page = run_page(run_records.run(), Paint(width=width))
+    busy = run_records.run()
+    for cell in busy["notebooks"][0]["cells"]:
+        cell["gpu_idle"] = 0.2
+
+    assert ", 0.029 GPU-hours, GPU idle 38 %, 21.4 kJ" in page
+    assert ("share       GPU   idle     memory\n" in page) is shown
+    assert ("   94 %  " in page) is shown
+    assert "   idle  " not in run_page(busy, Paint(width=width))
+
+
 def test_a_checkout_that_failed_is_named_and_no_machine_that_was_not_seen() -> None:
     page = run_page(run_records.not_checked_out(), PLAIN)
 
