@@ -23,9 +23,12 @@ def describe(share: float, functions: Sequence[str], out_of_memory: int) -> str:
     ``functions`` are those that took most time, ``out_of_memory`` counts the calls for which the
     GPU's memory did not suffice.
     """
-    text = f"{percent(share)} of calls on the CPU"
-    if functions:
-        text += f": {', '.join(functions)}"
+    return f"{percent(share)} of calls on the CPU{details(functions, out_of_memory)}"
+
+
+def details(functions: Sequence[str], out_of_memory: int) -> str:
+    """Return the end of such a sentence, from the colon on."""
+    text = f": {', '.join(functions)}" if functions else ""
     if out_of_memory:
         calls = "1 call" if out_of_memory == 1 else f"{out_of_memory} calls"
         text += f"; {calls} for want of GPU memory"

@@ -47,8 +47,12 @@ class CpuFallback:
     functions: tuple[SlowFunction, ...] = ()
 
     def __str__(self) -> str:
-        names = [function.name for function in self.functions[:MOST]]
-        return fallback_text.describe(self.share, names, self.out_of_memory)
+        return fallback_text.describe(self.share, self.names, self.out_of_memory)
+
+    @property
+    def names(self) -> list[str]:
+        """The functions that are shown."""
+        return [function.name for function in self.functions[:MOST]]
 
     def shortened(self) -> CpuFallback:
         """Return it with the functions that are shown."""
@@ -117,8 +121,11 @@ def exceeded(
         (cell for cell in cells if cell.cpu_fallback),
         key=lambda cell: cell.cpu_fallback.cpu_seconds if cell.cpu_fallback else 0,
     )
+    share, accepted = fallback_text.percent(found.share), f"{100 * limit:.4g} %"
+    share = share if share != accepted else f"{100 * found.share:.6g} %"
+    details = fallback_text.details(found.names, found.out_of_memory)
     message = (
-        f"{found}; {_FLAG} accepts {fallback_text.percent(limit)}. {slowest.name.capitalize()} "
-        f"(`{slowest.title}`) spent most time there"
+        f"{share} of calls ran on the CPU, and {_FLAG} accepts {accepted}{details}. Most of that "
+        f"time went into {slowest.name} (`{slowest.title}`)"
     )
     return UserCodeError(message, reason=Reason.CPU_FALLBACK)

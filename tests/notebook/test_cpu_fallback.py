@@ -105,8 +105,18 @@ def test_a_notebook_above_its_limit_says_where_most_of_the_time_went() -> None:
 
     assert (error.exit_code, error.reason) == (3, Reason.CPU_FALLBACK)
     assert str(error) == (
-        "60 % of calls on the CPU: DataFrame.apply, map; --max-cpu-fallback accepts 20 %. "
-        "Cell 7 (`df.apply(f, axis=1)`) spent most time there"
+        "60 % of calls ran on the CPU, and --max-cpu-fallback accepts 20 %: DataFrame.apply, map. "
+        "Most of that time went into cell 7 (`df.apply(f, axis=1)`)"
+    )
+
+
+def test_a_share_just_above_its_limit_is_not_spelled_like_it() -> None:
+    found = fallback(1000, ("map", 201, 1.0))
+
+    error = cpu_fallback.exceeded(0.2, found, [cell(1, found)])
+
+    assert str(error).startswith(
+        "20.1 % of calls ran on the CPU, and --max-cpu-fallback accepts 20 %"
     )
 
 

@@ -112,3 +112,20 @@ def test_a_word_that_is_not_a_reason_has_no_remedies() -> None:
     record = failed(reason="oom")
 
     assert text_of(record) == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "fits", "does_not"),
+    [
+        ("36 % of calls ran on the CPU, and ...: Series.map", "accept more", "%load_ext"),
+        ("no call of cudf.pandas or cuml.accel was counted", "%load_ext", "accept more"),
+        ("9 % of calls ran on the CPU; 1 call for want of GPU memory", "managed", "%load_ext"),
+    ],
+)
+def test_calls_on_the_cpu_have_remedies_that_fit_their_cause(
+    message: str, fits: str, does_not: str
+) -> None:
+    text = text_of(failed(reason="cpu-fallback", message=message))
+
+    assert fits in text
+    assert does_not not in text

@@ -41,9 +41,9 @@ def test_more_than_the_limit_fails_with_all_files_in_place(tmp_path: Path) -> No
     assert type(error) is UserCodeError
     assert (error.reason, error.exit_code) == (Reason.CPU_FALLBACK, 3)
     assert str(error) == (
-        "75 % of calls on the CPU: Series.map; 3 calls for want of GPU memory; "
-        "--max-cpu-fallback accepts 50 %. Cell 2 (`print(map_(1), map_(2), map_(3))`) spent most "
-        "time there"
+        "75 % of calls ran on the CPU, and --max-cpu-fallback accepts 50 %: Series.map; 3 calls "
+        "for want of GPU memory. Most of that time went into cell 2 "
+        "(`print(map_(1), map_(2), map_(3))`)"
     )
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.cpu_fallback
