@@ -35,12 +35,11 @@ class Guard:
         self._devices: tuple[int, ...] = (0,)
         self._on_gpu: int | None = None  # bytes, of an allocator that may overflow to the host
         self._pages_leave: bool | None = None  # unknown before CUDA is in use
-        self._empty_pool: Callable[..., None] | None = None  # what gives it its first size
+        self._unused: Callable[..., None] | None = None  # RMM's function, since the import's set-up
         self._serves_async = False
         self._statistics: dict[str, Any] = {}
         self._setting_up = threading.local()
         self._warned: set[str] = set()
-        self._cupy_serves = False
         self._mode_is_set_up = False
 
     def begin(self) -> None:
@@ -65,22 +64,22 @@ class Guard:
         if self._asked().overrides and not self._child and not self._mode_is_set_up:
             self._mode_is_set_up = True  # an RMM that is imported again keeps its resources
             self._set_up(original, (), {}, empty=True)
-            self._empty_pool = original if self.settings.mode == "pool" else None
+            self._unused = original
 
     def dask_cuda_imported(self, _: Any) -> None:
-        """Give an unused pool up: workers of Dask set RMM up themselves, and share the GPU."""
+        """Give up what is unused: workers of Dask set RMM up themselves, and share the GPU."""
         if not self.settings.overrides and not self.settings.overflow:
             return
         self._warn(
             "dask_cuda is imported: the guard leaves RMM as Dask and the notebook set it up; "
             "options of LocalCUDACluster choose the allocator of its workers"
         )
-        if self._empty_pool and not self._total():
+        if self._unused and not self._total():
             from . import cuda_device
 
             mr = cuda_device.resources()
             mr.set_per_device_resource(0, mr.CudaMemoryResource())  # RMM's default
-        self._empty_pool = None
+        self._unused = None
 
     def ucx_imported(self, _: Any) -> None:
         """Warn where memory of CUDA's async pool is to be sent to another process."""
@@ -91,27 +90,12 @@ class Guard:
             )
 
     def allocator_imported(self, module: Any) -> None:
-        """Wrap RMM's allocator for CuPy, so that CuPy's own pool serves where RMM is broken."""
-        original = module.rmm_cupy_allocator
-        if hasattr(original, _OURS):
-            return
+        """Wrap RMM's allocator for CuPy."""
+        from . import cupy_allocator
 
-        @functools.wraps(original)
-        def rmm_cupy_allocator(nbytes: int) -> Any:
-            if self._empty_pool:
-                self._fill_pool(self._empty_pool)
-            try:
-                return original(nbytes)
-            except MemoryError:
-                raise
-            except Exception as error:
-                pointer = self._from_cupy(nbytes, error)
-                if pointer is None:
-                    raise
-                return pointer
-
-        setattr(rmm_cupy_allocator, _OURS, True)
-        module.rmm_cupy_allocator = rmm_cupy_allocator
+        if not hasattr(module.rmm_cupy_allocator, _OURS):
+            cupy_allocator.wrap(module, before_array=self._fill_pool, warn=self._warn)
+            setattr(module.rmm_cupy_allocator, _OURS, True)
 
     def cell_ended(self, *_: Any) -> None:
         """Log the statistics, if they changed since the last cell."""
@@ -136,9 +120,11 @@ class Guard:
         """Return what the guard is to do: next to Dask, not more than to watch."""
         return self.settings.watching() if "dask_cuda" in sys.modules else self.settings
 
-    def _fill_pool(self, original: Callable[..., None]) -> None:
+    def _fill_pool(self) -> None:
         """Give an empty pool its first size, unless something was allocated from it."""
-        self._empty_pool = None
+        original, self._unused = self._unused, None
+        if original is None or self.settings.mode != "pool":
+            return
         try:
             if not self._total():
                 self._set_up(original, (), {})
@@ -169,7 +155,7 @@ class Guard:
                 return error
             return None
         self._log_statistics("reinitialize")
-        self._empty_pool = None
+        self._unused = None
         settings = self._asked()
         self._setting_up.on = True
         try:
@@ -234,20 +220,6 @@ class Guard:
         if "no GPU" not in self._warned:
             self._warned.add("no GPU")
             warnings.warn(f"RMM is not set up: {error}", RuntimeWarning, stacklevel=3)
-
-    def _from_cupy(self, size: int, error: Exception) -> Any:
-        """Return memory of CuPy's own pool where only RMM is broken, else None."""
-        cupy = sys.modules.get("cupy")
-        if cupy is None:
-            return None
-        try:
-            pointer = cupy.get_default_memory_pool().malloc(size)
-        except Exception:  # RMM is not what is broken
-            return None
-        if not self._cupy_serves:
-            self._cupy_serves = True
-            self._warn(f"CuPy's own pool serves its arrays, as RMM failed: {spell_error(error)}")
-        return pointer
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:
