@@ -1,5 +1,7 @@
 """Datasets on the Hugging Face hub, as a server of the test's own: hf:// and its token."""
 
+from dataclasses import replace
+
 import pytest
 from data_server import Reply, serving, status
 from download_places import CONTENT, SHA256, Place
@@ -37,7 +39,7 @@ def test_the_hub_gets_the_token_and_the_server_behind_it_does_not(place: Place) 
 def test_a_gated_dataset_says_where_its_terms_are(
     place: Place, token: str | None, code: int, advice: str
 ) -> None:
-    place.server.always = lambda _: Reply(**{**vars(GATED), "status": code})
+    place.server.always = lambda _: replace(GATED, status=code)
     entry = {**ENTRY, "auth": "DATASET_TOKEN"} if token else ENTRY
 
     error = place.failed(entry, hub_endpoint=place.server.url, token=token)

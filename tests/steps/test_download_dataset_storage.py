@@ -5,11 +5,15 @@ that is a file with an ETag and ranges. obstore, which signs and asks, is the re
 """
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import waiting
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from data_server import Reply, cut, status
@@ -228,7 +232,7 @@ def test_a_server_that_fails_is_asked_again(place: Place, google: dict[str, Any]
 @pytest.mark.slow
 def test_a_server_that_stops_sending_is_left(place: Place, google: dict[str, Any]) -> None:
     def hang(reply: Reply) -> Reply:
-        return Reply(**{**vars(reply), "cut": len(CONTENT) // 2, "hangs": True})
+        return replace(reply, cut=len(CONTENT) // 2, hangs=True)
 
     place.server.faults = [hang]
 
@@ -236,3 +240,30 @@ def test_a_server_that_stops_sending_is_left(place: Place, google: dict[str, Any
 
     assert place.file.read_bytes() == CONTENT
     assert len(place.server.requests) == 2
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_download_at_once_and_the_key_is_in_no_output(
+    place: Place, google: dict[str, Any], private_key: str
+) -> None:
+    def hang(reply: Reply) -> Reply:
+        return replace(reply, cut=len(CONTENT) // 2, hangs=True)
+
+    place.server.faults = [hang]
+    report = place.manifest.with_name("report.json")
+    flags = [f"--url={GS_ENTRY['url']}", f"--sha256={SHA256}", f"--directory={place.directory}"]
+    flags += [f"--cache={place.cache}", f"--report={report}", "--stall-timeout=10m", "--verbose"]
+    env = {**os.environ, "GOOGLE_SERVICE_ACCOUNT_KEY": google["google_key"]}
+    command = [sys.executable, "-P", "-m", "stepkit", "download-dataset", *flags]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as child:
+        waiting.until(lambda: place.part.exists() and place.part.stat().st_size > 0)
+        child.terminate()
+        _, log = child.communicate(timeout=waiting.SOON)
+
+    assert child.returncode == 143
+    assert not place.file.exists()
+    secret = private_key.splitlines()[1]
+    assert secret not in log + report.read_text()
+    place.run(GS_ENTRY, **google)
+    assert place.server.requests[1]["range"].startswith("bytes=")
+    assert place.file.read_bytes() == CONTENT
