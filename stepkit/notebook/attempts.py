@@ -132,7 +132,7 @@ def run(
     """Call ``execute`` with a rung and the attempts before it, until one passes or none is left.
 
     ``rungs`` begin with the one that was asked, and ``below`` chooses among the rest. ``files`` are
-    what an attempt may write: if it left outputs and another one follows, they are kept at their
+    what an attempt may write: if another one follows, they are kept at their
     :func:`~stepkit.notebook.attempt_files.kept_path`.
 
     Returns the outputs with ``attempts`` and with a message that says which attempt it was; where
@@ -201,11 +201,11 @@ class _Tries:
             last, said = self.done[-1], "attempt %d, %s, ran out of the GPU's memory: %s; "
             said += "running it again from the start %s"
             logger.warning(said, last.number, last.rung, error, self.rung.phrase)
-            self._keep_files(error.outputs, left)
+            self._keep_files(left)
         elif luck and self._left:
             self._left -= 1
             logger.warning("%s failed (%s): %s; running it again", which, luck, error)
-            self._keep_files(error.outputs, left)
+            self._keep_files(left)
             try:
                 self._retry.wait(luck, [attempt.reason for attempt in self.done])
             except Cancelled as signal:
@@ -241,15 +241,13 @@ class _Tries:
         *before, last = [attempt.reason for attempt in self.done]
         return f"{self._which()}{_after(dict.fromkeys(r for r in before if r != last))}: "
 
-    def _keep_files(self, outputs: DataclassInstance | None, left: Outputs | None) -> None:
-        """Keep the files of the last attempt, which left ``outputs``.
+    def _keep_files(self, left: Outputs | None) -> None:
+        """Keep the files of the last attempt; ``left`` are its outputs, or those of one before.
 
-        What it did not write is an earlier run's, and is not kept. ``left`` are its outputs with
-        the attempts, or those of the attempt before.
+        Where no attempt left outputs yet, the files are those of an earlier run, and stay.
         """
         number, last = len(self.done), self.done[-1]
-        if outputs is None or left is None:
-            self.earlier = left
+        if left is None:
             return
         try:
             keep(self._files, number)

@@ -396,6 +396,30 @@ def test_an_attempt_without_outputs_does_not_keep_the_files_of_an_earlier_run(
     assert [a.notebook for a in outputs.attempts] == [None, None, tmp_path / "out.ipynb"]
 
 
+def test_the_log_of_an_attempt_that_ended_before_its_first_cell_is_kept_after_one_that_ran(
+    tmp_path: Path,
+) -> None:
+    notebook = Notebook(tmp_path, died(), None)
+
+    def execute(rung: Rung, earlier: Sequence[Attempt]) -> Outputs:
+        if len(earlier) == 1:
+            notebook.log.write_text("no kernel")
+            raise hung()
+        return notebook(rung, earlier)
+
+    outputs = attempts.run(
+        execute,
+        (AS_ASKED,),
+        notebook.files,
+        below=lambda r, _: (r, ""),
+        retry=RetryOptions(attempts=3),
+    )
+
+    assert (tmp_path / "papermill.attempt-2.log").read_text() == "no kernel"
+    names = [a.notebook and a.notebook.name for a in outputs.attempts]
+    assert names == ["out.attempt-1.ipynb", None, "out.ipynb"]
+
+
 def test_a_signal_during_the_wait_ends_the_run_with_the_attempts_so_far(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
