@@ -100,6 +100,21 @@ def test_the_statistics_count_what_the_notebook_took(tmp_path: Path) -> None:
     assert log.allocations == 2
 
 
+def test_a_pool_makes_no_context_when_rmm_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import importlib, json, rmm\n"
+        "cuda_device = importlib.import_module('stepkit_guard.cuda_device')\n"
+        "before = cuda_device.initialised()\n"
+        "buffer = rmm.DeviceBuffer(size=1 << 20)\n"
+        "print(json.dumps([before, cuda_device.initialised()]))\n"
+    )
+
+    done = guarded(tmp_path, code, mode="pool", initial=256 * MIB, maximum=GIB)
+
+    assert last(done) == [False, True]
+    assert done.log.peak == MIB
+
+
 def test_without_overflow_a_full_pool_is_an_out_of_memory_error_of_the_gpu(tmp_path: Path) -> None:
     done = guarded(tmp_path, SETUP + caught(THREE_GIB), mode="pool", initial=512 * MIB, maximum=GIB)
 
