@@ -202,3 +202,22 @@ def test_params_of_the_older_workflow_reach_the_steps(tmp_path: Path) -> None:
     artifacts = tmp_path / "work/run-1/artifacts"
     assert "stepkit_" in (artifacts / "notebook.prom").read_text()
     assert (artifacts / "STEP_SUMMARY_LITE.md").read_text().startswith("# nb/a.ipynb: passed\n")
+
+
+def test_a_run_that_is_resumed_reuses_the_notebook_while_its_rules_are_the_same(
+    tmp_path: Path,
+) -> None:
+    run = Repositories(tmp_path, "n = 1", "assert n == 2")
+    run.tests.commit(SETS, "rules.yaml")
+    ended, log = run.run(rules="tests:rules.yaml")
+    assert ended == 0, log
+
+    _, log = run.run(run="run-2", rules="tests:rules.yaml", resume="run-1")
+    run.tests.commit("rules: [{set: {n: 3}}]\n", "rules.yaml")
+    changed, _ = run.run(run="run-3", rules="tests:rules.yaml", resume="run-1")
+
+    record = json.loads((tmp_path / "work/run-2/artifacts/run.json").read_text())
+    (notebook,) = record["notebooks"]
+    assert notebook["reused_from"] == "run-1", log
+    assert notebook["rules"]["in_repository"] == "rules.yaml"
+    assert changed == 3  # the notebook ran with the new rules, and 3 is not 2
