@@ -75,10 +75,11 @@ def set_up(request: Request, settings: Settings) -> Outcome:
         tried = [wanted.described(spell_error(error))]
         refused = "not supported" if wanted.kind == "async" else "multiple of 256"
         has_lower = wanted.kind == "async" or wanted.pooled
-        failed = Outcome(asked, None, tried, error)
+        # No variable of this frame holds the error: its traceback holds the frame, and so, until
+        # the garbage is collected, those of the notebook with their arrays.
         if has_lower and (cuda_errors.is_full(error) or refused in str(error)):
-            return _descend(request, failed, wanted, before)
-        return failed._replace(error=cuda_errors.missing(error) or error)
+            return _descend(request, Outcome(asked, None, tried, error), wanted, before)
+        return Outcome(asked, None, tried, cuda_errors.missing(error) or error)
     return Outcome(asked, wanted, [])
 
 

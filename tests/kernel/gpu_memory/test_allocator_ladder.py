@@ -277,3 +277,20 @@ rmm.reinitialize(pool_allocator=True)
     assert done.code == 0, done.stderr
     assert done.log.allocator == "CuPy's own pool: the pool did not fit"
     assert len(done.log.calls[0].tried) == 3
+
+
+@pytest.mark.slow
+def test_a_rung_that_failed_keeps_nothing_of_the_notebook_alive(on_host: Guarded) -> None:
+    code = """
+import gc, weakref
+class Array: pass
+def set_up():
+    array = Array()
+    rmm.reinitialize(pool_allocator=True, initial_pool_size=4 << 30)
+    return weakref.ref(array)
+gc.disable()
+print(set_up()() is None)
+"""
+    done = on_host(code)
+
+    assert done.stdout == "True\n", done.stderr
