@@ -131,7 +131,7 @@ def below(rungs: tuple[Rung, ...], outputs: Outputs | None) -> tuple[tuple[Rung,
     guard = outputs.guard if outputs else None
     if not guard or not guard["active"]:
         return tuple(rung for rung in rungs if not rung.changes.get("cudf_spill")), ""
-    if not guard["rmm"]:
+    if not guard["rmm"] or (guard["peak"] == 0 and guard["cupy"]):
         return tuple(rung for rung in rungs if "variant" in rung.changes), _IN_VAIN
     left = [rung for rung in rungs if "variant" in rung.changes or _needs_less(rung, guard)]
     if left and guard["pages_leave"] is False and left[-1].changes.get("rmm_mode") == "managed":

@@ -190,6 +190,8 @@ def shown(rung: Rung) -> str:
 
 def test_a_notebook_without_rmm_skips_the_allocators_and_says_why_if_nothing_is_left() -> None:
     assert left(rmm=False) == ["lite on managed"]
+    assert left(kind="cuda", peak=0, cupy=GIB) == ["lite on managed"]  # imported it, no more
+    assert left(kind="cuda", peak=1, cupy=GIB) == ["managed", "lite on managed"]
     (why,) = left(variant=None, rmm=False)
     assert why.startswith("another allocator of RMM's would not help")
 
