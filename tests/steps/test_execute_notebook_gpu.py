@@ -177,6 +177,23 @@ def test_when_no_attempt_has_enough_memory_all_of_them_are_reported(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_notebook_that_uses_cudf_spills_before_it_has_managed_memory(tmp_path: Path) -> None:
+    (tmp_path / "cudf.py").touch()
+    full_unless_spilling = (
+        "import cudf, os\nspill = os.environ.get('CUDF_SPILL')\nprint(spill)\nif not spill:\n    "
+        + CUPY_IS_FULL.replace("\n", "\n    ")
+    )
+    outputs = run(
+        write_notebook(tmp_path / "a.ipynb", f"import rmm\n{full_unless_spilling}"),
+        on_gpu_oom="retry-lower",
+    )
+
+    assert outputs.message.endswith("on attempt 2 of 3, with CUDF_SPILL=on")
+    assert [attempt.rung for attempt in outputs.attempts] == ["as asked", "with CUDF_SPILL=on"]
+    assert printed(outputs.notebook) == "on\n"
+
+
+@pytest.mark.slow
 def test_what_the_guard_warns_of_is_logged_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
