@@ -133,3 +133,17 @@ def test_a_page_says_where_nothing_ran_on_the_cpu() -> None:
 
     assert "no call on the CPU" in page
     assert '<section id="cpu"' not in page
+
+
+def test_several_notebooks_have_their_shares_in_their_table() -> None:
+    (notebook,) = RUN["notebooks"]
+    other = run_records.notebook(name="other")
+    record = run_records.run(notebooks=[notebook, other])
+
+    rows = [line for line in step_summary.render(record).splitlines() if line.startswith("|")]
+    lines = [line for line in run_page(record, Paint()).splitlines() if " cells, GPU" in line]
+
+    assert rows[0] == "| notebook | status | cells | time | GPU peak | on the CPU | what |"
+    assert "| 34 % |" in rows[2]
+    assert "|  |" in rows[3]
+    assert [line.endswith(", 34 % of calls on the CPU") for line in lines] == [True, False]

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _MOST: Final = 5  # cells
 
 
+def share(notebook: NotebookJson) -> str:
+    """Spell the share of a notebook's calls that ran on the CPU, ``""`` if none was counted."""
+    found = notebook["cpu_fallback"]
+    return "" if found is None else fallback_text.percent(found)
+
+
 def lines(notebook: NotebookJson, links: FileLinks) -> list[str]:
     """Return a sentence, and a table of the cells that spent most time on the CPU."""
     text = cpu_fallback_text.spelled(notebook)

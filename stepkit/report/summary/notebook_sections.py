@@ -84,6 +84,8 @@ def _grid(
 def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
     with_peak = any(notebook["gpu_peak"] for notebook in notebooks)
     peak = ["GPU peak"] if with_peak else []
+    with_fallback = any(notebook["cpu_fallback"] is not None for notebook in notebooks)
+    fallback = ["on the CPU"] if with_fallback else []
     rows = []
     for notebook in notebooks:
         ran, total = notebook["cells_run"], notebook["cells_total"]
@@ -94,10 +96,11 @@ def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
             "" if ran is None or total is None else f"{ran} of {total}",
             _time(notebook),
             *([gpu_lines.memory(notebook["gpu_peak"])] if with_peak else []),
+            *([fallback_table.share(notebook)] if with_fallback else []),
             escape(notebook["message"]) + until,
         )
         rows.append(row)
-    yield from table(("notebook", "status", "cells", "time", *peak, "what"), rows)
+    yield from table(("notebook", "status", "cells", "time", *peak, *fallback, "what"), rows)
 
 
 def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:

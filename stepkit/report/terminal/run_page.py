@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from stepkit.formats import sizes
+from stepkit.formats import fallback_text, sizes
 from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.formats.shorten import shorten
@@ -163,6 +163,8 @@ def _notebooks(run: RunJson, paint: Paint) -> Iterator[str]:
             cells = "cells unknown"
         status = paint.state(notebook["status"], f"{notebook['status'].replace('-', ' '):<9}")
         line = f"{status}  {name_of(notebook):<{widest}}  {time:>7}  {cells}{_peaks(notebook)}"
+        if notebook["cpu_fallback"] is not None:
+            line += f", {fallback_text.percent(notebook['cpu_fallback'])} of calls on the CPU"
         reason = f"  {line_of(notebook['message'])}" if notebook["status"] in _BAD else ""
         yield line + reason
 
