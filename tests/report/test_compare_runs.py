@@ -42,6 +42,18 @@ def test_a_run_does_not_differ_from_itself() -> None:
     )
 
 
+def test_a_flaky_run_is_not_slower_by_its_earlier_attempts_but_its_cells_are_compared() -> None:
+    before, now = run_of(10_000, duration_ms=12_000), run_records.flaky()
+    now["notebooks"][0].update({"cells": run_of(14_000)["notebooks"][0]["cells"]})
+    now["duration_ms"] = now["notebooks"][0]["duration_ms"] = 200_000
+
+    found = compare(now, before)
+
+    assert found["duration"]["change"] == found["notebooks"][0]["duration"]["change"] == "unknown"
+    assert [cell["change"] for cell in found["notebooks"][0]["cells"]] == ["slower"]
+    assert "flaky, the baseline passed" in checked(found)["message"]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "change"),
     [
