@@ -58,3 +58,37 @@ def test_a_file_of_a_repository_is_not_written_over(run: Path) -> None:
         "--log and --rules name the same file run-1/tests/ci/rules.yaml: name another"
     )
     assert rules.read_text() == "rules: []\n"
+
+
+def message_of(*command: str) -> str:
+    """Return the message of a command that is refused."""
+    assert cli.main([*command, "--report=report.json"]) == 2
+    return str(json.loads(Path("report.json").read_text())["message"])
+
+
+def test_a_manifest_is_first_one_of_the_notebooks_and_then_one_of_the_workspace(run: Path) -> None:
+    command = ("download-dataset", "--manifest=datasets.yaml", "--directory=data")
+    Path("datasets.yaml").write_text("a: 1\n")
+    (run / "source").mkdir()
+
+    of_the_workspace = message_of(*command, "--checkouts=run-1")
+    (run / "source/datasets.yaml").write_text("b: 1\n")
+    of_the_notebooks = message_of(*command, "--checkouts=run-1")
+
+    assert of_the_workspace.startswith("datasets.yaml, line 1")
+    assert of_the_notebooks.startswith("run-1/source/datasets.yaml, line 1")
+
+
+def test_a_plan_of_the_notebooks_repository_does_not_excuse_their_errors(run: Path) -> None:
+    (run / "source").mkdir()
+    plan = "notebooks:\n  - {path: ../../a.ipynb, tolerate: [KeyError]}\n"
+    (run / "source/plan.yaml").write_text(plan)
+    command = ("execute-notebooks", "--plan=notebooks:plan.yaml", "--directory=out")
+
+    refused = message_of(*command, "--checkouts=run-1")
+    allowed = message_of(*command, "--checkouts=run-1", "--allow-notebook-tolerance=true")
+
+    assert refused.startswith(
+        "run-1/source/plan.yaml, line 2: notebooks[0].tolerate: the notebooks'"
+    )
+    assert "tolerate" not in allowed  # a.ipynb is not a notebook
