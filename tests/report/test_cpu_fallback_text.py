@@ -125,7 +125,7 @@ def test_a_page_has_a_section_of_cells_and_functions() -> None:
     assert Text(page).scripts == Text(plain).scripts
     assert '<section id="cpu"' in page
     assert '<section id="cpu"' not in plain
-    assert "on the CPU" not in plain
+    assert "calls on the CPU" not in plain
 
 
 def test_a_page_says_where_nothing_ran_on_the_cpu() -> None:
@@ -146,4 +146,7 @@ def test_several_notebooks_have_their_shares_in_their_table() -> None:
     assert rows[0] == "| notebook | status | cells | time | GPU peak | on the CPU | what |"
     assert "| 34 % |" in rows[2]
     assert "|  |" in rows[3]
+    page = report_page.render(record, lambda _: None)
+    assert '<th scope="col" class="number">On the CPU</th>' in page
+    assert '<td class="number on-cpu" data-v="0.342105">34 %</td>' in page
     assert [line.endswith(", 34 % of calls on the CPU") for line in lines] == [True, False]

@@ -33,6 +33,7 @@ class Entry:
     rss_peak: int | None
     gpu_hours: float | None
     gpu_idle: float | None
+    cpu_fallback: float | None
     page: str
 
 
@@ -89,6 +90,7 @@ def _entry(notebook: NotebookJson, page: str) -> Entry:
         rss_peak=notebook["rss_peak"],
         gpu_hours=notebook["gpu_hours"],
         gpu_idle=notebook["gpu_idle"],
+        cpu_fallback=notebook["cpu_fallback"],
         page=page,
     )
 
