@@ -118,7 +118,6 @@ class RunningKernel:
     def __init__(self, kernel: Kernel, descendants: Descendants) -> None:
         self.kernel = kernel
         self.descendants = descendants
-        self.gpu_before = nvml.read_memory()
 
 
 @contextmanager
@@ -190,6 +189,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     kernel = running.kernel
     session = Session(request, kernel)
+    gpu_before = nvml.read_memory()  # when the check of the GPU, which takes some, has ended
     try:
         kernel.runner.run(session.run())
     except asyncio.CancelledError:
@@ -199,7 +199,7 @@ def execute(request: Request, running: RunningKernel) -> Outcome:
     execution, fallback = read_accelerated_calls.add(session.execution(), kernel.calls_file)
     try:
         running.descendants.end()
-        _warn_of_gpu_memory(running.gpu_before)
+        _warn_of_gpu_memory(gpu_before)
     except KeyboardInterrupt as stop:  # the notebook is saved: what is known of it is not lost
         stop_requests.take()
         signum = stop.signum if isinstance(stop, Cancelled) else signal.SIGINT

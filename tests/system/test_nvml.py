@@ -10,7 +10,11 @@ import pytest
 from nvml import FakeDriver
 from samples import write_notebook
 
+from stepkit.engine import run_cells as engine
+from stepkit.notebook import ipynb
 from stepkit.system import nvml as system_nvml
+
+LEAVES = "import os\nprint('0.used 1536', file=open(os.environ['FAKE_NVML_STATE'], 'a'))"
 
 
 @pytest.fixture
@@ -98,6 +102,23 @@ def test_a_run_logs_gpu_memory_and_what_is_left(tmp_path: Path, driver: dict[str
     assert "cell 2/2 running 1s" in done.stderr
     assert ", GPU 32.2 of 80 GiB" in done.stderr
     assert "GPU memory: 1.0 GiB more in use than before the run" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_the_check_held_is_not_taken_for_memory_before_the_run(
+    tmp_path: Path, fake: FakeDriver, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.set(gpu0_used=1624)  # with the context of the check
+    source, output = write_notebook(tmp_path / "a.ipynb", LEAVES), tmp_path / "out.ipynb"
+    with engine.start_kernel("python3", tmp_path) as running:
+        fake.set(gpu0_used=1024)
+        ready = engine.prepare_notebook(
+            ipynb.read(source), {}, source=source, output=output, kernel="python3",
+            language="python", report_mode=False,
+        )  # fmt: skip
+        engine.execute(engine.Request(notebook=ready, output=output), running)
+
+    assert "GPU memory: 0.5 GiB more in use than before the run" in caplog.text
 
 
 def test_utilisation_is_that_of_the_busiest_gpu(fake: FakeDriver) -> None:
