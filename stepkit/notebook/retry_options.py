@@ -53,7 +53,9 @@ class RetryOptions:
     heading: ClassVar[str] = "another attempt"
 
     attempts: Annotated[
-        int, "how often to run a notebook that fails for a reason of --retry-on", AtLeast(1)
+        int,
+        "how often to run a notebook at most, if it fails for a reason of --retry-on",
+        AtLeast(1),
     ] = 1
     retry_on: Annotated[str, "reasons for another attempt, with commas between them"] = ",".join(
         ALL

@@ -7,6 +7,9 @@ import pytest
 from commands import stepkit
 from step_reports import write_report
 
+from stepkit.cli import verdict_line
+from stepkit.step import Status, StepResult
+
 
 @pytest.mark.parametrize("service", ["GITHUB_ACTIONS", "STEPKIT_LOG_FORMAT"])
 def test_summarize_does_not_annotate_the_cause_that_its_step_has_annotated(
@@ -35,3 +38,20 @@ def test_summarize_annotates_what_it_cannot_do(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("::error title=stepkit summarize::")
+
+
+@pytest.mark.parametrize("status", ["tolerated", "flaky"])
+def test_what_is_not_a_plain_success_is_a_warning_of_the_ci_service(
+    status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    message = "3 of 3 cells ran, on attempt 2 of 3, after kernel-died"
+    started = "2026-11-30T10:15:00.000+00:00"
+    result = StepResult(
+        step="execute-notebook", status=status, message=message, started=started, seconds=7.1
+    )
+
+    line = verdict_line.spell(result, "auto", ())
+
+    assert line.startswith("::warning title=stepkit execute-notebook::")
+    assert line.endswith(f"{status} in 7.1 s: {message}")
