@@ -54,7 +54,7 @@ class RetryOptions:
 
     attempts: Annotated[
         int,
-        "how often to run a notebook at most, if it fails for a reason of --retry-on",
+        "most runs of a notebook, if it fails for a reason of --retry-on",
         AtLeast(1),
     ] = 1
     retry_on: Annotated[str, "reasons for another attempt, with commas between them"] = ",".join(
