@@ -129,7 +129,7 @@ def cpu(name, seconds, reason=None):
 
 
 def cudf_source(*, blocks: bool = True) -> str:
-    """Return the module; ``blocks`` says whether calls have a second argument, as from 25.10 on."""
+    """Return the module; ``blocks`` says whether calls have a second argument, as from 26.02 on."""
     return CUDF.replace("BLOCK", "None," if blocks else "").replace(
         "PARAMETER", "transfer_block=None," if blocks else ""
     )

@@ -15,7 +15,7 @@ from stepkit.kernel.accelerated_calls.call_counts import CallCounts
 from stepkit.notebook.cpu_fallback import CpuFallback
 
 
-@pytest.fixture(params=[True, False], ids=["from 25.10", "before"])
+@pytest.fixture(params=[True, False], ids=["from 26.02", "before"])
 def cudf(request: pytest.FixtureRequest) -> Any:
     return stand_in.cudf(blocks=request.param)
 
