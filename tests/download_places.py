@@ -62,7 +62,7 @@ class Place:
     def part(self) -> Path:
         return self.cache / f"{SHA256}.part"
 
-    def begun(self, content: bytes, etag: str = '"v1"', total: int = len(CONTENT)) -> None:
+    def begun(self, content: bytes, etag: str = '"v1"', total: int | None = len(CONTENT)) -> None:
         """Leave the partial file of an interrupted run."""
         self.cache.mkdir(exist_ok=True)
         self.part.write_bytes(content)

@@ -38,6 +38,14 @@ def test_a_file_with_the_md5_is_used_without_a_request(place: Place) -> None:
     assert len(place.server.requests) == 1
 
 
+def test_without_a_cache_a_file_with_the_md5_is_kept(place: Place) -> None:
+    entry = place.entry(md5=MD5)
+    place.run(entry, cache=())
+
+    assert place.run(entry, cache=()).datasets[0].came == "kept"
+    assert len(place.server.requests) == 1
+
+
 def test_an_md5_that_is_added_later_is_compared_with_the_cache(place: Place) -> None:
     place.run(place.entry())
     place.file.unlink()

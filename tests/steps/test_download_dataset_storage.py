@@ -20,6 +20,7 @@ from data_server import Reply, cut, status
 from download_places import CONTENT, SHA256, Place
 from object_storage_server import Storage, serving
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -92,10 +93,10 @@ def test_an_object_without_a_checksum_is_asked_for_again_and_not_sent(
 
 
 @pytest.mark.parametrize(("begun", "downloaded"), [(100_000, 200_000), (400_000, 300_000)])
-def test_the_rest_of_an_object_is_downloaded(
+def test_the_rest_of_an_object_is_downloaded_and_all_of_it_where_too_much_is_there(
     place: Place, storage: Storage, begun: int, downloaded: int
 ) -> None:
-    place.begun((CONTENT * 2)[:begun], etag="")
+    place.begun((CONTENT * 2)[:begun], etag="", total=None)
 
     outputs = place.run(S3_ENTRY, **s3(storage))
 
@@ -137,13 +138,14 @@ def test_without_the_library_it_says_how_to_get_it(
 
 
 def test_an_object_of_google_is_asked_for_with_a_signed_token(
-    place: Place, google: dict[str, Any]
+    place: Place, google: dict[str, Any], private_key: str
 ) -> None:
     place.run(GS_ENTRY, **google)
 
     assert place.file.read_bytes() == CONTENT
     (request,) = place.server.requests
     assert request["authorization"].startswith("Bearer eyJ")
+    assert redaction.redact(private_key) == "***"
 
 
 def test_a_public_bucket_is_read_without_credentials(place: Place, google: dict[str, Any]) -> None:
