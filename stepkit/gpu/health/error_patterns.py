@@ -115,6 +115,14 @@ _SPELLINGS: Final = {
     ),
     "unknown": ("cudaErrorUnknown", "CUDA_ERROR_UNKNOWN", "CUDA unknown error"),
     "no-memory-pools": ("cudaMallocAsync not supported",),
+    "own-allocator-full": (
+        # XLA's, in JAX and TensorFlow; with the host's memory it says "Out of memory allocating".
+        r"(?:RESOURCE_EXHAUSTED|Resource exhausted): Out of memory while trying to allocate",
+        r"Failed to allocate request for .* on device ordinal \d",
+        # TensorFlow's
+        r"OOM when allocating tensor .*device:GPU:\d",
+        "Dst tensor is not initialized",
+    ),
     "out-of-memory": (
         "cudaErrorMemoryAllocation",
         "CUDA_ERROR_OUT_OF_MEMORY",
@@ -122,12 +130,6 @@ _SPELLINGS: Final = {
         "CUDA out of memory",
         "CUDA error: out of memory",
         r"CU\w+_STATUS_ALLOC_FAILED",
-        # XLA's, in JAX and TensorFlow; with the host's memory it says "Out of memory allocating".
-        r"(?:RESOURCE_EXHAUSTED|Resource exhausted): Out of memory while trying to allocate",
-        r"Failed to allocate request for .* on device ordinal \d",
-        # TensorFlow's
-        r"OOM when allocating tensor .*device:GPU:\d",
-        "Dst tensor is not initialized",
     ),
 }
 _TEXTS: Final = {name: re.compile("|".join(texts)) for name, texts in _SPELLINGS.items()}

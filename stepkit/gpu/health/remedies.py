@@ -207,6 +207,15 @@ OUT_OF_MEMORY: Final = Cause(
     error=UserCodeError,
     reason=Reason.GPU_OUT_OF_MEMORY,
 )
+OWN_ALLOCATOR_FULL: Final = Cause(
+    name="own-allocator-full",
+    what="the GPU's memory is used up, as far as JAX's or TensorFlow's own allocator may take it",
+    remedy="use less data, or a larger GPU. JAX takes 75 % of it at the start, TensorFlow all: "
+    "XLA_PYTHON_CLIENT_MEM_FRACTION, XLA_PYTHON_CLIENT_PREALLOCATE=false and "
+    "TF_FORCE_GPU_ALLOW_GROWTH=true share it with others",
+    error=UserCodeError,
+    reason=Reason.GPU_OUT_OF_MEMORY,
+)
 PROBE_HUNG: Final = Cause(
     name="hung",
     what="the driver did not answer",

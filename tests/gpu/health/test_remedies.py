@@ -115,6 +115,8 @@ SPELLINGS = {
         ("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory"),
         ("CUBLASError", "CUBLAS_STATUS_ALLOC_FAILED"),
         ("CudaAPIError", "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
+    ],
+    remedies.OWN_ALLOCATOR_FULL: [
         (
             "XlaRuntimeError",
             f"{EXHAUSTED} Out of memory while trying to allocate 6291456 bytes.",
@@ -218,7 +220,9 @@ def test_only_transient_causes_are_tool_errors_to_try_again() -> None:
         if cause.reason in {Reason.GPU_MISSING, Reason.GPU_UNFIT}:
             assert cause.error is ConfigurationError, cause.name
         assert cause.remedy, cause.name
-    assert remedies.OUT_OF_MEMORY.error is UserCodeError
+    for full in (remedies.OUT_OF_MEMORY, remedies.OWN_ALLOCATOR_FULL):
+        assert (full.error, full.reason) == (UserCodeError, Reason.GPU_OUT_OF_MEMORY)
+    assert "--rmm-mode" not in remedies.OWN_ALLOCATOR_FULL.remedy
 
 
 def test_names_of_causes_are_unique_and_all_codes_have_one() -> None:
