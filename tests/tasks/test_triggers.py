@@ -182,6 +182,26 @@ def test_what_a_project_sets_reaches_its_runs(tmp_path: Path) -> None:
     assert run.spec["taskRunTemplate"]["podTemplate"] == {"nodeSelector": selector}
 
 
+def test_a_project_without_a_lite_variant_runs_the_original(tmp_path: Path) -> None:
+    (block,) = re.findall(
+        r" *```yaml\n( *- target: {kind: EventListener.*?)```", DOCS.read_text(), re.DOTALL
+    )
+    shutil.copytree(DIRECTORY, tmp_path / "triggers")
+    (tmp_path / "mine").mkdir()
+    kustomization = {
+        "resources": ["../triggers"],
+        "patches": yaml.safe_load(textwrap.dedent(block)),
+    }
+    (tmp_path / "mine/kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+    triggers = Triggers(built(tmp_path / "mine"))
+
+    for trigger in triggers.listeners[0].spec["triggers"]:
+        made = triggers.run(trigger, UNMARKED[trigger["name"]])
+        params = {param["name"]: param["value"] for param in made["spec"]["params"]}
+        assert (params["variant"], params["suffix"]) == ("original", "")
+
+
 FIRST = "0/spec/triggers/0"
 BINDING = "EventListener, TriggerBinding, TriggerBinding, TriggerBinding, TriggerTemplate"
 BAD = {
