@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import run_records
 
+from stepkit.gpu.health import remedies
 from stepkit.report.fitting_remedies import fitting_remedies
 from stepkit.report.run_json import RunJson
 from stepkit.rules.tolerances import Tolerances, parse_tolerance
@@ -129,3 +130,18 @@ def test_calls_on_the_cpu_have_remedies_that_fit_their_cause(
 
     assert fits in text
     assert does_not not in text
+
+
+def test_rmms_allocators_are_advised_where_rmm_hands_out_the_memory() -> None:
+    by_rmm, by_jax = (
+        failed(reason="gpu-out-of-memory", message=f"{cause.what}: cell 2 raised {ename}")
+        for cause, ename in (
+            (remedies.OUT_OF_MEMORY, "MemoryError"),
+            (remedies.OWN_ALLOCATOR_FULL, "XlaRuntimeError"),
+        )
+    )
+
+    assert "--rmm-mode managed" in text_of(by_rmm)
+    assert "--on-gpu-oom retry-lower" in text_of(by_rmm)
+    assert "--variant lite" in text_of(by_jax)
+    assert not re.search("--rmm-mode|--on-gpu-oom", text_of(by_jax))
