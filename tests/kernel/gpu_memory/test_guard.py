@@ -148,7 +148,7 @@ def test_async_beside_ucx_is_warned_of_once(on_host: Guarded, name: str, order: 
     code = imported + twice if order == "before" else twice + imported
     done = on_host(set_up + code, mode="async")
 
-    (warning,) = done.log.warnings
+    (warning,) = [event["text"] for event in done.events if event["event"] == "warning"]
     assert warning == (
         "UCX is imported: it cannot share memory of CUDA's async pool between processes (CUDA "
         "IPC); use --rmm-mode pool"
