@@ -90,7 +90,7 @@ check-long: $(TESTABLE)
 	PYTHON=$(PYTHON) VENV=$(VENV) bash .ci/check-long
 
 test-gpu: $(GPU)
-	STEPKIT_REQUIRE_GPU=$(REQUIRE_GPU) $(RUN) -m pytest -m gpu $(PYTEST_ARGS)
+	STEPKIT_REQUIRE_GPU=$(REQUIRE_GPU) $(RUN) -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
 # As root, with buildah, podman and mmdebstrap; the network brings packages.
 test-images: $(TESTABLE)

@@ -1,6 +1,7 @@
 """Tests that need a GPU, on a machine without one."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,9 +11,16 @@ from cuda_driver import fake_cuda
 
 TESTS = Path(__file__).with_name("gpu") / "test_on_a_gpu.py"
 
-pytestmark = pytest.mark.slow
+
+def test_all_of_them_are_where_make_test_gpu_looks() -> None:
+    tests = Path(__file__).parent
+    marked = [p for p in tests.rglob("test_*.py") if re.search(r"mark\.gpu[,\n]", p.read_text())]
+
+    assert len(marked) >= 2
+    assert {path.relative_to(tests).parts[0] for path in marked} == {"gpu"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("required", "code", "shown"),
     [
