@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Evidence, Reason, UserCodeError
 from stepkit.formats import evidence_text, sizes
-from stepkit.notebook import cell_title, junit_xml
+from stepkit.notebook import cell_title, cpu_fallback, junit_xml
 from stepkit.notebook.junit_xml import Case, Failure
 from stepkit.notebook.verdict import CellRun
 from stepkit.system import atomic_files
@@ -95,7 +95,9 @@ def _cell(data: Mapping[str, Any]) -> CellRun:
     known = {field.name for field in fields(CellRun)}
     found = {name: value for name, value in data.items() if name in known}
     error = data.get("error")
-    return CellRun(**{**found, "error": evidence_text.of_json(error) if error else None})
+    found["error"] = evidence_text.of_json(error) if error else None
+    found["cpu_fallback"] = cpu_fallback.of_json(data.get("cpu_fallback"))
+    return CellRun(**found)
 
 
 def write(path: Path, suites: Sequence[Suite]) -> None:
@@ -214,6 +216,8 @@ def _in_words(cell: CellRun) -> Iterator[str]:
         yield f"GPU memory peak: {sizes.spell(cell.gpu_peak)}"
     if cell.rss_peak:
         yield f"memory peak: {sizes.spell(cell.rss_peak)}"
+    if cell.cpu_fallback:
+        yield str(cell.cpu_fallback)
 
 
 def _shortened(case: Case) -> Case:

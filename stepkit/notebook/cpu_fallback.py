@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Reason, UserCodeError
 from stepkit.formats import fallback_text
+from stepkit.formats.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from stepkit.notebook.verdict import CellRun
 
 MOST: Final = 5  # functions that are shown
+_MOST_TEXT: Final = 300  # characters of a name, or of a reason
+_LARGEST: Final = 10**15  # that a report may hold
 _FLAG: Final = "--max-cpu-fallback"
 _SHARE: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", re.ASCII)
 
@@ -57,6 +60,53 @@ class CpuFallback:
     def shortened(self) -> CpuFallback:
         """Return it with the functions that are shown."""
         return replace(self, functions=self.functions[:MOST])
+
+
+def of_json(found: Any) -> CpuFallback | None:
+    """Return what a report or the kernel's file has as an object, None for what is not one."""
+    try:
+        calls, cpu_calls = count(found["calls"]), count(found["cpu_calls"])
+        if cpu_calls > calls:
+            return None
+        return CpuFallback(
+            share=round(cpu_calls / calls, 6),
+            calls=calls,
+            cpu_calls=cpu_calls,
+            out_of_memory=count(found["out_of_memory"]),
+            seconds=_seconds(found["seconds"]),
+            cpu_seconds=_seconds(found["cpu_seconds"]),
+            functions=tuple(
+                SlowFunction(
+                    name=text(each["name"]),
+                    calls=count(each["calls"]),
+                    seconds=_seconds(each["seconds"]),
+                    why=text(each["why"]),
+                )
+                for each in found["functions"]
+            ),
+        )
+    except (ArithmeticError, KeyError, TypeError):
+        return None
+
+
+def count(value: Any) -> int:
+    """Return a number of calls. Raises :class:`TypeError` for what is not one."""
+    if type(value) is not int or not 0 <= value < _LARGEST:
+        raise TypeError(value)
+    return value
+
+
+def text(value: Any) -> str:
+    """Return a text as one short line. Raises :class:`TypeError` for another type."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return " ".join(plain(value).split())[:_MOST_TEXT]
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in {int, float} or not 0 <= value < _LARGEST:
+        raise TypeError(value)
+    return float(value)
 
 
 def total(parts: Iterable[CpuFallback]) -> CpuFallback | None:

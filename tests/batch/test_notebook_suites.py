@@ -14,7 +14,7 @@ PASSED = Suite(notebook="plan.yaml", message="1 of 1 notebooks passed")
 CELL = {
     "number": 1, "index": 0, "id": "a", "title": "x", "injected": "", "status": "ok",
     "began": 0.1, "seconds": 1.5, "gpu_peak": None, "gpu_change": None, "rss_peak": None,
-    "tolerance": "", "error": None,
+    "energy": None, "gpu_idle": None, "cpu_fallback": None, "tolerance": "", "error": None,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from stepkit import redaction
 from stepkit.errors import ConfigurationError, Evidence
 from stepkit.notebook import cells_junit
 from stepkit.notebook.cells_junit import Suite
+from stepkit.notebook.cpu_fallback import CpuFallback, SlowFunction
 from stepkit.notebook.verdict import CellRun, CellStatus
 
 KEY_ERROR = Evidence(
@@ -177,6 +178,23 @@ def test_memory_peaks_are_properties_and_words() -> None:
         "cell 1.rss_peak": str(1 << 30),
     }
     assert next(iter(found)).system_out == "GPU memory peak: 3.0 GiB\nmemory peak: 1.0 GiB"
+
+
+def test_what_a_cell_ran_on_the_cpu_is_said_in_words() -> None:
+    slow = SlowFunction(name="Series.map", calls=1, seconds=0.5, why="TypeError: no")
+    did = CpuFallback(
+        share=0.5, calls=2, cpu_calls=1, out_of_memory=1, seconds=1.0, cpu_seconds=0.5,
+        functions=(slow,),
+    )  # fmt: skip
+    known = outputs(cell(1, cpu_fallback=did), cell(2))
+
+    (found,) = suites(cells_junit.render([cells_junit.with_outputs(suite(), known)]))
+
+    first, second = found
+    assert first.system_out == (
+        "50 % of calls on the CPU: Series.map; 1 call for want of GPU memory"
+    )
+    assert second.system_out is None
 
 
 @pytest.mark.parametrize(
