@@ -112,10 +112,15 @@ def run(
     reader.start()
     watch = _Watch(child.pid)
     ended, in_time = os.pidfd_open(child.pid), True
-    while in_time and not select.select([ended], [], [], _SAMPLE_SECONDS)[0]:
-        watch.sample()
-        in_time = time.perf_counter() < started + limit
-    os.close(ended)
+    try:
+        while in_time and not select.select([ended], [], [], _SAMPLE_SECONDS)[0]:
+            watch.sample()
+            in_time = time.perf_counter() < started + limit
+    except BaseException:  # a signal: nothing must outlive the benchmark
+        kill_marked(mark)
+        raise
+    finally:
+        os.close(ended)
     if not in_time:
         kill_marked(mark)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -9,6 +9,7 @@ judged, and with 3 without a GPU.
 import argparse
 import fnmatch
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -125,4 +126,5 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the worker, too
     sys.exit(main())

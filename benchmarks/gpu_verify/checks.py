@@ -235,5 +235,7 @@ def _stepkit(
     seconds = round(done.usage.wall, 3)
     if done.code is None:
         return {"error": f"took more than {limit:g} s", "lost": True, "seconds": seconds}
-    written = json.loads(report.read_text()) if report.exists() else {}
+    if not report.exists():  # such as for a package that stepkit needs and that is not here
+        return {"error": done.problem, "lost": True, "seconds": seconds}
+    written = json.loads(report.read_text())
     return {"code": done.code, "seconds": seconds, "report": written, "said": done.output[-600:]}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import commands
+import psutil
 import pytest
 from cuda_driver import fake_cuda
+from waiting import until
 from whole_gpu import whole_gpu
 
 from benchmarks.gpu import faults, worker
@@ -20,6 +24,7 @@ from benchmarks.gpu_verify.judging import FAILS, HOLDS, NOT_JUDGED, Answer
 
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable
 DEVICE = {"device": {"value": {"name": "GPU", "bytes_total": 80 * GIB}}}
 
 
@@ -87,6 +92,32 @@ def test_on_a_stand_in_for_a_gpu_every_check_but_those_of_time_holds(tmp_path: P
     code, printed, found = verify(env, "--only=allocations: rmm-cuda, beside guard pool")
     assert code == (0 if verdicts(found).popitem()[1] == HOLDS else 1)
     assert NOT_JUDGED not in verdicts(found).values(), printed
+
+
+@pytest.mark.slow
+def test_a_signal_leaves_the_record_whole_and_no_process(tmp_path: Path) -> None:
+    env = {**whole_gpu(tmp_path), "MARK": str(tmp_path)}
+    out = tmp_path / "v.json"
+    words = (sys.executable, "-m", "benchmarks.gpu_verify", f"--out={out}")
+
+    with subprocess.Popen(words, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        first = running.stderr.readline()
+        running.terminate()
+
+    assert first == "1/20 preflight: cold: holds\n"
+    assert running.returncode == 128 + signal.SIGTERM
+    found = verdicts(json.loads(out.read_text()))
+    assert found.pop("preflight: cold") == HOLDS
+    assert set(found.values()) == {NOT_JUDGED}
+    until(lambda: not any(_environment(p).get("MARK") == str(tmp_path) for p in psutil.pids()))
+
+
+def _environment(pid: int) -> dict[str, str]:
+    try:
+        return psutil.Process(pid).environ()
+    except psutil.Error:
+        return {}
 
 
 def test_each_check_has_a_name_and_says_what_it_proves(
@@ -290,3 +321,19 @@ def test_a_command_is_judged_by_code_reason_and_time() -> None:
     assert judge({"code": 0, "seconds": 6.0, "report": report}).verdict == FAILS
     assert judge({"code": 2, "seconds": 4.0, "report": {"reason": "gpu-missing"}}).verdict == FAILS
     assert judge({"code": 0, "seconds": 4.0, "report": {}}).verdict == FAILS
+
+
+def test_a_command_that_could_not_begin_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stepkit.py").write_text("import a_package_that_is_not_here\n")
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/python")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncd {tmp_path} && exec {PYTHON} "$@"\n')
+    python.chmod(0o755)
+    first = next(checks.checks(tmp_path))
+
+    found = first.run(30.0)
+
+    assert first.judge(found).verdict == NOT_JUDGED
+    assert "No module named 'a_package_that_is_not_here'" in first.judge(found).measured
