@@ -32,7 +32,7 @@ def sampled(session: GpuSession, used: int) -> bool:
     return [gpu["memory_used"] for gpu in session.latest()["gpus"]] == [used * MIB]
 
 
-@pytest.mark.parametrize("need", ["required", "optional"])
+@pytest.mark.parametrize("need", ["required", pytest.param("optional", marks=pytest.mark.slow)])
 def test_the_memory_of_the_check_is_not_taken_for_what_was_in_use_before(
     tmp_path: Path, fake: FakeDriver, monkeypatch: pytest.MonkeyPatch, need: Need
 ) -> None:

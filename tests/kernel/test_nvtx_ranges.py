@@ -40,6 +40,7 @@ def env(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path / "packages"), "NOTED": str(tmp_path / "noted")}
 
 
+@pytest.mark.slow
 def test_each_cell_is_a_range_with_its_number_and_title(
     tmp_path: Path, env: dict[str, str]
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_card_in_mig_mode_without_an_instance_is_not_a_lost_one(
     assert found.facts["probe"]["tries"] == 1
 
 
+@pytest.mark.slow
 def test_a_variable_that_hides_the_instances_is_named_first(
     tmp_path: Path, driver: dict[str, str]
 ) -> None:
@@ -76,7 +77,7 @@ def test_a_variable_of_cdi_is_not_blamed_for_a_lost_card(
     ("lacks", "version"),
     [
         ("nvmlInit_v2", ""),
-        ("nvmlDeviceGetMemoryInfo", "570.124.06"),
+        pytest.param("nvmlDeviceGetMemoryInfo", "570.124.06", marks=pytest.mark.slow),
     ],
 )
 def test_a_management_library_without_a_function_does_not_end_the_check(
