@@ -258,6 +258,7 @@ def test_a_failed_test_of_rmm_fails_only_where_a_gpu_is_required(
     assert json.loads(report.read_text())["outputs"]["devices"][0]["name"] == "Fake A100"
 
 
+@pytest.mark.slow
 def test_without_a_gpu_rmm_is_not_tested(tmp_path: Path) -> None:
     args = (f"--python={BARE}", "--gpu=optional", "--rmm-test=1GiB")
     done = command(*args, env=fake_cuda(tmp_path))

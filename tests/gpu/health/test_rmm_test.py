@@ -116,6 +116,7 @@ def test_memory_that_is_not_there_is_too_small_a_gpu_or_taken_by_others(
     assert tested.findings[2].remedy == cause.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rmm_here")
 def test_the_error_that_rmm_hides_is_a_missing_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,7 +140,9 @@ def test_a_python_without_cupy_is_named_as_such(monkeypatch: pytest.MonkeyPatch)
     ("in_pool", "cause", "where"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", remedies.PROBE_CRASHED, "in pool, by SIGSEGV"),
-        ("time.sleep(60)", remedies.PROBE_HUNG, "in pool, for "),
+        pytest.param(
+            "time.sleep(60)", remedies.PROBE_HUNG, "in pool, for ", marks=pytest.mark.slow
+        ),
         ("raise OSError('odd')", remedies.PACKAGE_BROKEN, "OSError: odd"),
     ],
     ids=["crash", "hang", "error"],
