@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit import __version__
+from tasks.cluster.tool import event_listeners
 from tasks.cluster.tool.findings import Finding, guarded, note, ok, todo
 from tasks.cluster.tool.kubectl import AbsentError, name_of
 
@@ -54,6 +55,7 @@ def findings(kubectl: Kubectl, namespace: str) -> Iterator[Finding]:
     yield from guarded("claims", _claims(kubectl, where))
     yield from guarded("service accounts", _accounts(kubectl, where))
     yield from guarded("secrets", _secrets(kubectl, where))
+    yield from guarded("EventListener", event_listeners.findings(kubectl, namespace))
     for kind, directory in (("Tasks", TASKS), ("Pipelines", TASKS / "pipelines")):
         yield from guarded(kind, _installed(kubectl, where, kind, directory))
 

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from tasks.cluster.tool import tekton_dashboard
 from tasks.cluster.tool.findings import Finding, guarded, note, ok, todo
 from tasks.cluster.tool.kubectl import AbsentError, name_of
 
@@ -29,6 +30,7 @@ def findings(kubectl: Kubectl) -> Iterator[Finding]:
         return
     yield from guarded("Tekton Pipelines", _pipelines(kubectl, home))
     yield from guarded("Tekton Triggers", _triggers(kubectl, home))
+    yield from guarded("Tekton Dashboard", tekton_dashboard.findings(kubectl, home))
     yield from guarded("feature flags", _flags(kubectl, home))
     yield from guarded("default-timeout-minutes", _default_timeout(kubectl, home))
 
