@@ -82,12 +82,14 @@ def _grid(
 
 
 def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
-    with_peak = any(notebook["gpu_peak"] for notebook in notebooks)
-    peak = ["GPU peak"] if with_peak else []
-    with_fallback = any(notebook["cpu_fallback"] is not None for notebook in notebooks)
-    fallback = ["on the CPU"] if with_fallback else []
+    figures = {
+        "GPU peak": [gpu_lines.memory(notebook["gpu_peak"] or None) for notebook in notebooks],
+        "GPU idle": [_idle(notebook) for notebook in notebooks],
+        "on the CPU": [fallback_table.share(notebook) for notebook in notebooks],
+    }
+    known = {name: column for name, column in figures.items() if any(column)}
     rows = []
-    for notebook in notebooks:
+    for place, notebook in enumerate(notebooks):
         ran, total = notebook["cells_run"], notebook["cells_total"]
         until = f" (until {escape(notebook['until'])})" if notebook["until"] else ""
         row = (
@@ -95,12 +97,11 @@ def _list(notebooks: Sequence[NotebookJson], links: FileLinks) -> Iterator[str]:
             status(notebook["status"]),
             "" if ran is None or total is None else f"{ran} of {total}",
             _time(notebook),
-            *([gpu_lines.memory(notebook["gpu_peak"])] if with_peak else []),
-            *([fallback_table.share(notebook)] if with_fallback else []),
+            *(column[place] for column in known.values()),
             escape(notebook["message"]) + until,
         )
         rows.append(row)
-    yield from table(("notebook", "status", "cells", "time", *peak, *fallback, "what"), rows)
+    yield from table(("notebook", "status", "cells", "time", *known, "what"), rows)
 
 
 def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
@@ -178,9 +179,9 @@ def _slowest(notebook: NotebookJson, links: FileLinks) -> Iterator[str]:
     yield from table(list(filled), zip(*filled.values(), strict=True))
 
 
-def _idle(cell: CellJson) -> str:
-    """Return how long the GPUs were idle, if it was most of the cell's time."""
-    idle = cell["gpu_idle"]
+def _idle(ran: CellJson | NotebookJson) -> str:
+    """Return how long the GPUs were idle, if it was most of the time."""
+    idle = ran["gpu_idle"]
     return gpu_use.percent(idle) if idle is not None and idle >= gpu_use.IDLE_CELL else ""
 
 

@@ -288,6 +288,16 @@ def test_a_batch_is_a_table_with_the_worst_notebook_first() -> None:
     assert rows[5].startswith("| [quality](quality.html) | passed | 6 of 6 | ")
 
 
+def test_notebooks_that_left_the_gpu_idle_have_a_column() -> None:
+    record = run_records.batch()
+    record["notebooks"][1]["gpu_idle"] = 0.71
+
+    rows = step_summary.render(record).partition("## Notebooks: 5 of 6 passed")[2].splitlines()
+
+    assert rows[2] == "| notebook | status | cells | time | GPU peak | GPU idle | what |"
+    assert sum(" | 71 % | " in row for row in rows) == 1
+
+
 def test_a_summary_stays_below_what_github_shows_and_keeps_the_worst() -> None:
     cells = run_records.cells(60)
     cells[0].update({"status": "error", "error": run_records.error(traceback="x" * 20_000)})
