@@ -128,6 +128,7 @@ def parse(lines: Iterable[str]) -> GuardLog:
         return GuardLog(torn=torn)
     own = [event for event in events if event["pid"] == pids[0]]
     calls = [_call(event) for event in events if event["event"] == "reinitialize"]
+    seen = [event for event in own if event["event"] == "statistics"]
     allocator, kind = _serving(own)
     served = [call for call in calls if call.pid == pids[0] and call.served]
     more = max(len(calls) - _MOST, 0)
@@ -135,6 +136,12 @@ def parse(lines: Iterable[str]) -> GuardLog:
         calls = [*calls[: _MOST // 2], *calls[-_MOST // 2 :]]
     warnings = [str(event["text"]) for event in events if event["event"] == "warning"]
     counted = [event for event in events if event["event"] == "statistics"]
+    overflow = _most(counted, "overflow_bytes")
+    if overflow:
+        warnings.append(
+            f"RMM handed out up to {sizes.spell(overflow)} more than the GPU had free: pages move "
+            "between it and the host, which is slow"
+        )
     return GuardLog(
         active=True,
         rmm=any(event["event"] == "imported" for event in events),
@@ -147,11 +154,13 @@ def parse(lines: Iterable[str]) -> GuardLog:
         allocations=_most(counted, "total_count"),
         cupy=_most(counted, "cupy_bytes"),
         cupy_limit=_most(counted, "cupy_limit"),
-        overflow=_most(counted, "overflow_bytes"),
+        overflow=overflow,
         kind=kind,
-        pages_leave=next((e["pages_leave"] for e in own if e.get("pages_leave") is not None), None),
+        pages_leave=next(
+            (e["pages_leave"] for e in seen if e.get("pages_leave") is not None), None
+        ),
         version=next((str(e["version"]) for e in own if e.get("version")), None),
-        libraries=tuple(dict.fromkeys(name for e in own for name in e.get("libraries", ()))),
+        libraries=tuple(dict.fromkeys(name for e in seen for name in e.get("libraries", ()))),
         warnings=tuple(dict.fromkeys(warnings))[:_MOST],
         children=len(set(pids)) - 1,
         torn=torn,
@@ -187,6 +196,8 @@ def _check(event: dict[str, Any]) -> None:
             isinstance(count, int | None) for count in (*counts, event.get("pages_leave"))
         ):
             raise TypeError
+        for count in counts:
+            sizes.spell(count or 0)  # raises for one that is too large for a float
 
 
 def _call(event: dict[str, Any]) -> Call:

@@ -244,11 +244,6 @@ class Guard:
         if found != self._statistics:
             self._statistics = found
             self.log.write("statistics", when=when, **found)
-        if found.get("overflow_bytes"):
-            self._warn(
-                "RMM handed out more memory than the GPU had free: pages move between it and the "
-                "host, which is slow"
-            )
 
     def _end(self) -> None:
         if os.getpid() != self._pid:

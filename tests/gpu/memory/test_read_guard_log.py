@@ -120,6 +120,8 @@ def test_lines_that_are_torn_or_not_ours_are_counted(tmp_path: Path) -> None:
         b'{"event": "reinitialize", "pid": 7}\n',
         b'{"event": "statistics", "pid": 7, "peak_bytes": "many"}\n',
         b'{"event": "statistics", "pid": 7, "resource": ["CudaMemoryResource"]}\n',
+        b'{"event": "statistics", "pid": 7, "libraries": [["cudf"]]}\n',
+        b'{"event": "statistics", "pid": 7, "overflow_bytes": 1%s}\n' % (b"0" * 400),
         b'{"event": ["installed"], "pid": 7}\n',
         b'{"event": "warning", "pid": 7}\n',
         b"[1]\n",
