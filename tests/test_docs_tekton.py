@@ -22,7 +22,7 @@ FOREIGN = """
 """
 # Names of the guide that stepkit replaces, as they stand in its YAML.
 OLDER = """
-    enable-cache max-download-retries
+    enable-cache max-download-retries pipeline-version
     backup-existing cleanup-cache clone-status commit-sha container-image continue-on-test-failure
     conversion-status cpu-limit dataset-cache dataset-names dataset-urls download-timeout
     embed-images execute-preprocessor execution-status execution-time final-status force-clean
