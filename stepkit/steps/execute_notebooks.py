@@ -47,6 +47,7 @@ from stepkit.engine import run_junit
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
+from stepkit.notebook import cpu_fallback
 from stepkit.notebook.retry_options import RetryOptions
 from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, InCheckout, Pair
 from stepkit.rules.rules_options import RulesOptions
@@ -191,6 +192,7 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
     places = Places(directory=directory, reports=options.reports_directory, suffix=options.suffix)
     guard_request.settings(options, Path())  # wrong GPU options are refused once, not per notebook
     oom_retry.rungs(options, variant=options.variant)
+    cpu_fallback.parse_limit(options.max_cpu_fallback)
     options.reasons()
     plan = _find_notebooks(options)
     validate_plan.check(plan)

@@ -325,6 +325,7 @@ def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -
         ({"notebooks": ("a.ipynb",)}, "there is no notebook a.ipynb"),
         ({"notebooks": ("a",), "rmm_mode": "managed", "on_gpu_oom": "retry-lower",
           "variant": "lite", "gpu_oom_variant": "lite"}, "or name a --gpu-oom-variant"),
+        ({"notebooks": ("a",), "max_cpu_fallback": "20"}, "--max-cpu-fallback '20' is not a share"),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_and_write_nothing(
