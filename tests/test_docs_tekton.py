@@ -24,10 +24,11 @@ FOREIGN = """
 OLDER = """
     enable-cache max-download-retries pipeline-version
     backup-existing cleanup-cache clone-status commit-sha container-image continue-on-test-failure
-    conversion-status cpu-limit dataset-cache dataset-names dataset-urls download-timeout
+    conversion-status cpu-limit debug-workspace-test dataset-cache dataset-names dataset-urls download-timeout
     embed-images execute-preprocessor execution-status execution-time final-status force-clean
     git-repo-url git-revision github-token github-token-secret gpu-count gpu-env-preparation
-    gpu-env-preparation-fixed gpu-papermill-execution
+    gpu-env-preparation-fixed gpu-papermill-debug-test gpu-papermill-execution
+    gpu-papermill-notebook-test gpu-test-pod rmm-simple-verification-test
     gpu-papermill-execution-production-init-rmm-fixed gpu-papermill-production-init-rmm-fixed
     gpu-real-8-step-workflow gpu-real-8-step-workflow-lite gpu-scientific-computing-pipeline
     gpu-scrna-analysis-preprocessing-workflow html-input-file html-size input-notebook-name
