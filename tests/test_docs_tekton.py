@@ -24,7 +24,8 @@ FOREIGN = """
 OLDER = """
     enable-cache max-download-retries pipeline-version
     backup-existing cleanup-cache clone-status commit-sha container-image continue-on-test-failure
-    conversion-status cpu-limit debug-workspace-test dataset-cache dataset-names dataset-urls download-timeout
+    conversion-status cpu-limit dataset-cache dataset-names dataset-urls debug-workspace-test
+    download-timeout
     embed-images execute-preprocessor execution-status execution-time final-status force-clean
     git-repo-url git-revision github-token github-token-secret gpu-count gpu-env-preparation
     gpu-env-preparation-fixed gpu-papermill-debug-test gpu-papermill-execution
