@@ -19,6 +19,7 @@ ARTIFACTS = {
     "output_analysis.timeline.json.gz",
     "output_analysis.progress.json",
     "notebook_cells.xml",
+    "metrics.prom",
     "papermill.log",
     "jupyter_nbconvert.log",
     "coverage.xml",
@@ -145,11 +146,11 @@ def test_a_run_without_tests_passes_and_says_so(tmp_path: Path) -> None:
 
     assert done.exit_code == 0, done.log
     assert done.summary.splitlines()[0].endswith("a.ipynb: passed")
-    assert "8 steps, 3 of them not asked for, all others succeeded" in done.summary
+    assert "9 steps, 4 of them not asked for, all others succeeded" in done.summary
     record = json.loads((done.place / "artifacts/run.json").read_text())
     statuses = {step["name"]: step["status"] for step in record["steps"]}
-    names = ("clone-tests", "prepare-tests", "run-tests")
-    assert [statuses[name] for name in names] == ["not-asked-for"] * 3
+    names = ("clone-tests", "clone-config", "prepare-tests", "run-tests")
+    assert [statuses[name] for name in names] == ["not-asked-for"] * 4
     assert (record["tests"], record["not_run"]) == ([], [])
     assert done.artifacts == {
         name for name in ARTIFACTS if not name.startswith(("pytest_", "coverage"))
@@ -178,10 +179,11 @@ def test_a_run_uses_no_files_of_an_earlier_run_with_its_name(tmp_path: Path) -> 
     done.start()
 
     assert done.report("execute-notebook")["reason"] == "bad-input", done.log
-    assert done.artifacts == {"notebook_cells.xml", "manifest.json", "SHA256SUMS", *WRITTEN_LAST}
+    written = {"notebook_cells.xml", "metrics.prom"}
+    assert done.artifacts == {*written, "manifest.json", "SHA256SUMS", *WRITTEN_LAST}
     reasons = [done.report(task)["reason"] for task in ("convert-notebook", "run-tests")]
     assert reasons == ["not-found", "artifact-missing"]
-    assert done.report("collect-artifacts")["outputs"]["count"] == 1
+    assert done.report("collect-artifacts")["outputs"]["count"] == 2
     (cells,) = suites(done.place / "artifacts/notebook_cells.xml")
     ((name, kind, message),) = cases(cells)
     assert (name, kind) == ("the whole run", "error")
