@@ -25,7 +25,7 @@ GROUPS: dict[str, dict[str, Any]] = {  # of rmm_matrix: what guards them
     "overflow refused": {"overflow": 128 * MIB},
 }
 WARNS = {
-    "overflow": "more memory than the GPU had free",
+    "overflow": "more than the GPU had free",
     "overflow refused": "--rmm-overflow does nothing",
 }
 
