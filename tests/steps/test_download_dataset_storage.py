@@ -1,7 +1,7 @@
 """Datasets in object storage: s3:// with moto's server, gs:// with a server of one file.
 
-There is no emulator of Google's storage with the XML API, which obstore speaks; what it needs of
-that is a file with an ETag and ranges. obstore, which signs and asks, is the real one.
+obstore speaks the XML API of Google's storage; what it needs of that is a file with an ETag and
+ranges. obstore, which signs and asks, is the real one.
 """
 
 import json
