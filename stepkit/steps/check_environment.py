@@ -136,7 +136,7 @@ def run(options: Options) -> Outputs:
         remedy = f": {finding.remedy}" if finding.remedy else ""
         level = _LOG_LEVELS[finding.level]
         logger.log(level, "%-9s  %s%s", finding.check, finding.text, remedy)
-    outputs = _outputs(options, diagnosis, findings)
+    outputs = _outputs(options, diagnosis, findings, tested.text if tested else "")
     worst = next((finding for finding in findings if finding.level == "error"), None)
     if not worst:
         return outputs
@@ -173,9 +173,12 @@ def _test_rmm(
 
 
 def _outputs(
-    options: Options, diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...]
+    options: Options, diagnosis: preflight.Diagnosis, findings: tuple[Finding, ...], tested: str
 ) -> Outputs:
-    """Return the outputs, and write the file of facts if one was asked for."""
+    """Return the outputs, and write the file of facts if one was asked for.
+
+    ``tested`` is what a test of RMM has shown.
+    """
     path = options.facts.absolute() if options.facts else None
     if path:
         everything = {"findings": [vars(finding) for finding in findings], **diagnosis.facts}
@@ -183,6 +186,8 @@ def _outputs(
     message = diagnosis.message
     if diagnosis.found:  # if the GPU is required, the error's own message is shown
         message = f"no GPU that can be used, and none is required: {diagnosis.found.text}"
+    if tested:
+        message = f"{message}; {tested}"
     if count := sum(finding.level == "warning" for finding in findings):
         message = f"{message}; {count} warning{'s' if count > 1 else ''}"
     first = diagnosis.devices[0] if diagnosis.devices else None

@@ -235,6 +235,7 @@ def test_rmm_is_tested_step_by_step_where_that_is_asked_for(tmp_path: Path) -> N
 
     assert done.returncode == 0, done.stderr
     assert "INFO rmm-test   array of 1.0 GiB, through CuPy's allocator: " in done.stderr
+    assert "; RMM handed out 1.0 GiB of it to CuPy" in done.stderr.splitlines()[-1]
     found = json.loads(report.read_text())["outputs"]["findings"]
     assert [finding["level"] for finding in found if finding["check"] == "rmm-test"] == ["ok"] * 5
 

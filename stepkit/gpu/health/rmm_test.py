@@ -38,10 +38,14 @@ _ERROR_LENGTH: Final = 200  # characters of an exception's text that a message s
 
 @dataclass(frozen=True, kw_only=True)
 class RmmTest:
-    """A finding for each step that was run, and why one of them failed."""
+    """A finding for each step that was run, and why one of them failed.
+
+    ``text`` says what was shown, empty where a step failed or none was run.
+    """
 
     findings: tuple[Finding, ...]
     trouble: Trouble | None = None
+    text: str = ""
 
 
 def run(
@@ -59,7 +63,11 @@ def run(
         stop=None,
     )
     trouble = _trouble(answers, size, device)
-    return RmmTest(findings=tuple(_findings(answers, size, trouble, level)), trouble=trouble)
+    return RmmTest(
+        findings=tuple(_findings(answers, size, trouble, level)),
+        trouble=trouble,
+        text="" if trouble else f"RMM handed out {sizes.spell(size)} of it to CuPy",
+    )
 
 
 def _findings(
