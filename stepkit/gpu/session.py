@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stepkit.errors import Reason, StepError
 from stepkit.gpu.health import xid_errors
 from stepkit.gpu.memory import guard_request, read_guard_log
-from stepkit.notebook import cpu_fallback, kernelspecs
+from stepkit.notebook import cpu_fallback, kernelspecs, refused_installs
 from stepkit.notebook import verdict as notebook_verdict
 from stepkit.notebook.attempt_files import TIMELINE
 from stepkit.notebook.attempts import Attempt
@@ -138,10 +138,13 @@ class GpuSession:
         if self._sampler:
             self._sampler.begin_anew()
 
-    def judge(self, execution: Execution, fallback: CpuFallback | None = None) -> Verdict:
+    def judge(
+        self, execution: Execution, executed: Any, fallback: CpuFallback | None = None
+    ) -> Verdict:
         """Stop sampling and judge the run. An error that the GPU caused is explained.
 
-        ``fallback`` is what the notebook ran on the CPU instead of the GPU.
+        So is one that follows a refused installation, of which ``executed``, the notebook, has the
+        output. ``fallback`` is what the notebook ran on the CPU instead of the GPU.
         """
         if self._sampler:
             self._sampler.end()  # what broke a GPU is in its last sample
@@ -157,6 +160,7 @@ class GpuSession:
         if error and error.reason == Reason.CELL_ERROR:
             retried = self._options.on_gpu_oom == "retry-lower"
             error = self.check.explained(error, execution, retried=retried)
+            error = refused_installs.explained(error, execution.cells, executed)
         error = error or cpu_fallback.exceeded(self._most_fallback, fallback, execution.cells)
         return Verdict(execution=execution, message=message, error=error)
 

@@ -18,6 +18,7 @@ _ON_A_CLUSTER: Final = re.compile(r"\bon a cluster\b|`kubectl ")
 _URL: Final = re.compile(r"https?://[^\s'\"`,;()<>]+")
 _PLACEHOLDER: Final = re.compile(r"\bURL\b")
 _TOLERATED: Final = "ENAME:REGEX"
+_MODULE: Final = re.compile(r"No module named '([\w.]+)'")
 _CLASS: Final = re.compile(r"^[^\W\d]\w*$")
 # Parts of an error's text that mean themselves in a regular expression and within quotes.
 _PLAIN: Final = re.compile(r"\w[\w ]*\w|\w")
@@ -36,8 +37,11 @@ def fitting_remedies(run: RunJson, cause: CauseJson) -> tuple[str, ...]:
         return ()
     again = next((step["again"] for step in run["steps"] if step["name"] == cause["step"]), [])
     url = next(iter(_URL.findall(cause["message"])), "").rstrip(".:")
+    module = next(iter(_MODULE.findall(cause["message"])), "MODULE")
     fitting = tuple(
-        text.replace(_TOLERATED, _tolerance(cause["error"])).replace("URL", url or "URL")
+        text.replace(_TOLERATED, _tolerance(cause["error"]))
+        .replace("URL", url or "URL")
+        .replace("MODULE", module)
         for text in found.remedies
         if (url or not _PLACEHOLDER.search(text))
         and (run["identity"]["host"] == "tekton" or not _ON_A_CLUSTER.search(text))

@@ -244,7 +244,7 @@ def judge(executed: Executed, *, flaky: Sequence[Reason] = ()) -> Outputs:
         **engine.run_outputs(outcome),
     )
     with notebook_verdict.cancelling(execution, outputs):
-        verdict = prepared.gpu.judge(execution, outcome.cpu_fallback)
+        verdict = prepared.gpu.judge(execution, outcome.notebook, outcome.cpu_fallback)
         if options.page and not execution.cancelled_by:
             directory = options.notebook.absolute().parent
             failure_note.write(outcome.notebook, str(verdict.error or ""))

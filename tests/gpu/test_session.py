@@ -8,6 +8,7 @@ from typing import Any
 
 import nvml
 import pytest
+from nbformat import v4
 from nvml import FakeDriver
 from waiting import until
 
@@ -60,7 +61,7 @@ def test_the_memory_of_the_check_is_not_taken_for_what_was_in_use_before(
             cells=[cell], ending=Ending.FINISHED,
             started=started,
         )  # fmt: skip
-        verdict = session.judge(ended)
+        verdict = session.judge(ended, v4.new_notebook())
         found = session.outputs(verdict, tmp_path / "out.ipynb", None, error=None)
 
     assert verdict.execution.cells[0].gpu_peak == 1000 * MIB

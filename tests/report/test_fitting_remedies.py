@@ -145,3 +145,22 @@ def test_rmms_allocators_are_advised_where_rmm_hands_out_the_memory() -> None:
     assert "--on-gpu-oom retry-lower" in text_of(by_rmm)
     assert "--variant lite" in text_of(by_jax)
     assert not re.search("--rmm-mode|--on-gpu-oom", text_of(by_jax))
+
+
+def test_a_missing_module_is_named_with_the_place_for_its_package() -> None:
+    message = "cell 2 of 3 (`import a`) raised ModuleNotFoundError: No module named 'squidpy.gr'"
+
+    text = text_of(failed(message=message))
+
+    assert "the package of the module `squidpy.gr` to the kernel's environment" in text
+    assert "`images/notebook.in`" in text
+    assert "install nothing in the notebook" not in text
+
+
+def test_a_refused_installation_is_advised_against_where_it_was_tried_alone() -> None:
+    refused = "cell 2 raised ImportError; cell 1 could not install packages: [Errno 13]"
+
+    assert "install nothing in the notebook" in text_of(failed(message=refused))
+    assert not re.search(
+        "install nothing|MODULE", text_of(failed(message="cell 2 raised KeyError"))
+    )

@@ -1,11 +1,15 @@
 """What a failed notebook leaves on stderr, in its log and in its report."""
 
 import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import nbformat
 import pytest
+import users
 from commands import stepkit
 from samples import write_notebook
 from step_runs import failed
@@ -108,3 +112,27 @@ def test_a_time_limit_shows_where_the_cell_was(tmp_path: Path) -> None:
     assert "----> 4     time.sleep(9)" in stderr
     assert report["reason"] == "timeout"
     assert (report["error"]["ename"], report["error"]["output"]) == ("KeyboardInterrupt", ["0"])
+
+
+@pytest.mark.slow
+def test_an_import_after_a_refused_installation_names_the_refusal(volume: Path) -> None:
+    wheel = volume / "squidpyx-1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("squidpyx.py", "")
+        archive.writestr("squidpyx-1.dist-info/METADATA", "Name: squidpyx\nVersion: 1\n")
+        archive.writestr("squidpyx-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("squidpyx-1.dist-info/RECORD", "")
+    pip = find_spec("pip")
+    assert pip
+    assert pip.origin
+    shutil.copytree(Path(pip.origin).parent, volume / "lib/pip")
+    install = "{sys.executable} -m pip install --no-index --prefix /usr/none"
+    first = f"import sys\n!PYTHONPATH={volume}/lib {install} {wheel}"
+    source = write_notebook(volume / "a.ipynb", first, "import squidpyx")
+
+    done = users.stepkit_as(users.RANDOM, "execute-notebook", source, volume / "out.ipynb")
+
+    assert done.returncode == 3, done.stderr
+    refused = "; cell 1 could not install packages: [Errno 13] Permission denied: '/usr/none'"
+    words = f"raised ModuleNotFoundError: No module named 'squidpyx'{refused}"
+    assert words in done.stderr.splitlines()[-1]
