@@ -7,9 +7,12 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import commands
 import pytest
 from cuda_driver import fake_cuda
+from whole_gpu import whole_gpu
 
+from benchmarks import process
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import allocators, faults, report, worker
 
@@ -309,6 +312,23 @@ def test_after_the_deadline_nothing_is_begun_and_the_record_says_so(
     assert len(found["allocators"]) == 4 * (len(allocators.MODES) + len(allocators.GUARDED))
     assert {run["error"] for run in found["allocators"]} == {"the deadline came first"}
     assert found["faults"].keys() == faults.FAULTS.keys()
+
+
+@pytest.mark.slow
+@needs_rmm
+def test_on_a_stand_in_for_a_gpu_all_but_the_plain_pool_exceed_their_budget(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "r.json"
+    words = ("-m", "benchmarks.gpu", "--sections=over-budget", "--require-gpu", f"--out={out}")
+
+    done = commands.python(*words, env=whole_gpu(tmp_path), cwd=process.ROOT)
+
+    assert done.returncode == 0, done.stdout
+    targets = json.loads(out.read_text())["targets"]
+    budget = {t["text"].split(": ")[1]: t for t in targets if "budget" in t["text"]}
+    assert budget.keys() == {"pool", "managed", "spill", "guard"}
+    assert {t["verdict"] for t in budget.values()} == {"reached"}, budget
 
 
 def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

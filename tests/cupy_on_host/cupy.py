@@ -123,8 +123,25 @@ def sqrt(array: ndarray) -> ndarray:
     return array
 
 
-def asarray(array: ndarray) -> ndarray:
-    return array
+class HostArray:
+    """What NumPy would hold of an array."""
+
+    def __init__(self, array: Any, size: int) -> None:
+        self.size, self.dtype, self.first, self.step = size, array.dtype, array.first, array.step
+        self.nbytes = size * array.dtype.itemsize
+
+    def __getitem__(self, part: slice) -> "HostArray":
+        return HostArray(self, len(range(*part.indices(self.size))))
+
+
+def asnumpy(array: ndarray) -> HostArray:
+    return HostArray(array, array.size)
+
+
+def asarray(array: ndarray | HostArray) -> ndarray:
+    if isinstance(array, ndarray):
+        return array
+    return ndarray(array.size, array.dtype, array.first, array.step)
 
 
 def _count() -> int:
