@@ -1,15 +1,18 @@
-"""Write the Prometheus metrics of one run of a notebook."""
+"""Write the Prometheus metrics of one run of a notebook, for node_exporter's textfile collector."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, get_args
 
 from stepkit.errors import StepError
-from stepkit.notebook import cpu_fallback
+from stepkit.formats import prometheus_text
+from stepkit.notebook import cpu_fallback, notebook_metrics
 from stepkit.notebook.verdict import CellStatus, Ending, Execution
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +46,7 @@ def write(
 ) -> None:
     """Write the metrics of a run of ``notebook``; ``error`` is its verdict if it failed.
 
-    A ``flaky`` one passed only when it ran again.
+    A ``flaky`` one passed only when it ran again. The file is written whole or not at all.
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
@@ -53,18 +56,16 @@ def write(
         status, exit_code = "failed", error.exit_code
     if execution.cancelled_by:
         status, exit_code = "cancelled", 128 + execution.cancelled_by
-    from stepkit.gpu.monitor import prometheus
-
     fallback = cpu_fallback.total(c.cpu_fallback for c in execution.cells if c.cpu_fallback)
     states: Counter[str] = Counter(cell.status for cell in execution.cells if cell.number)
-    prometheus.write(
-        path,
-        summary=summary,
-        labels={"notebook": notebook},
+    gauges = notebook_metrics.gauges(
         status=status,
         exit_code=exit_code,
         seconds=round(time.monotonic() - execution.started, 3),
         cells={**dict.fromkeys(get_args(CellStatus), 0), **states},
-        cpu_fallback=fallback.share if fallback else None,
         finished=time.time(),
+        sampled=asdict(summary) if summary else None,
+        cpu_fallback=fallback.share if fallback else None,
     )
+    text = prometheus_text.lines(prometheus_text.labelled(gauges, {"notebook": notebook}))
+    atomic_files.write_atomically(path, text, durable=False)

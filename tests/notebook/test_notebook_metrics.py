@@ -1,15 +1,13 @@
 import importlib
 import importlib.util
 import re
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
-import pytest
-
-from stepkit.errors import ConfigurationError
-from stepkit.gpu.monitor import prometheus
+from stepkit.formats import prometheus_text
 from stepkit.gpu.monitor.summary import DeviceSummary, Summary
+from stepkit.notebook import notebook_metrics
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(DeviceSummary.__annotations__)
 DEVICE = DeviceSummary(
@@ -49,19 +47,18 @@ SAMPLE = re.compile(
 )
 
 
-def written(path: Path, **more: Any) -> dict[str, float]:
-    """Write the metrics, and read them as strictly as Prometheus does."""
+def written(labels: Mapping[str, str] = {"notebook": "a"}, **more: Any) -> dict[str, float]:
+    """Make the metrics, and read them as strictly as Prometheus does."""
     usual: dict[str, Any] = {
-        "summary": SUMMARY,
-        "labels": {"notebook": "a"},
+        "sampled": asdict(SUMMARY),
         "status": "succeeded",
         "exit_code": 0,
         "seconds": 10.25,
         "cells": {"total": 17, "run": 17},
         "finished": 1_795_000_000.5,
     }
-    prometheus.write(path, **{**usual, **more})
-    text = path.read_text()
+    gauges = notebook_metrics.gauges(**{**usual, **more})
+    text = "".join(prometheus_text.lines(prometheus_text.labelled(gauges, labels)))
     assert text.endswith("\n")
     _check_with_the_real_parser(text)
     return _parsed(text)
@@ -94,8 +91,8 @@ def _check_with_the_real_parser(text: str) -> None:
         assert list(parser.text_string_to_metric_families(text))
 
 
-def test_a_run_and_its_gpu_are_written_in_base_units(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom")
+def test_a_run_and_its_gpu_are_written_in_base_units() -> None:
+    found = written()
 
     gpu = '{notebook="a",gpu="0",uuid="GPU-1"}'
     assert found['notebook_success{notebook="a"}'] == 1
@@ -113,8 +110,8 @@ def test_a_run_and_its_gpu_are_written_in_base_units(tmp_path: Path) -> None:
     assert found[f"gpu_ecc_uncorrected_errors{gpu}"] == 0
 
 
-def test_reasons_and_errors_have_a_series_each(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom", labels={})
+def test_reasons_and_errors_have_a_series_each() -> None:
+    found = written(labels={})
 
     gpu = '{gpu="0",uuid="GPU-1"'
     assert found[f'gpu_clock_event{gpu},reason="hardware slowdown"}}'] == 1
@@ -122,15 +119,15 @@ def test_reasons_and_errors_have_a_series_each(tmp_path: Path) -> None:
     assert found[f'gpu_xid_errors{gpu},xid="13"}}'] == 1
 
 
-def test_unknown_values_are_left_out(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom")
+def test_unknown_values_are_left_out() -> None:
+    found = written()
 
     assert not [series for series in found if series.startswith("gpu_energy")]
     assert not [series for series in found if series.startswith("gpu_temperature")]
 
 
-def test_a_run_that_was_not_sampled_has_metrics_too(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom", summary=None, status="failed", exit_code=3, labels={})
+def test_a_run_that_was_not_sampled_has_metrics_too() -> None:
+    found = written(sampled=None, status="failed", exit_code=3, labels={})
 
     assert found["notebook_success"] == 0
     assert found["notebook_exit_code"] == 3
@@ -138,30 +135,31 @@ def test_a_run_that_was_not_sampled_has_metrics_too(tmp_path: Path) -> None:
     assert not [series for series in found if series.startswith(("gpu", "sampler"))]
 
 
-def test_values_of_labels_are_escaped(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom", labels={"notebook": 'a"b\\c\nd\ud800'})
+def test_values_of_labels_are_escaped() -> None:
+    found = written(labels={"notebook": 'a"b\\c\nd\ud800'})
 
     assert r'notebook_success{notebook="a\"b\\c\nd?"}' in found
     assert any(r'name="NVIDIA \"H200\"\\x"' in series for series in found)
 
 
-def test_instances_of_one_gpu_stay_apart(tmp_path: Path) -> None:
+def test_instances_of_one_gpu_stay_apart() -> None:
     both = tuple(replace(DEVICE, uuid=uuid, xids=()) for uuid in (None, None))
-    found = written(tmp_path / "a.prom", summary=replace(SUMMARY, devices=both))
+    found = written(sampled=asdict(replace(SUMMARY, devices=both)))
 
     assert len([series for series in found if series.startswith("gpu_memory_peak")]) == 2
     assert found['notebook_gpu_seconds{notebook="a"}'] == 20.5
 
 
-def test_no_gpu_seconds_are_claimed_where_no_gpu_was_seen(tmp_path: Path) -> None:
-    found = written(tmp_path / "a.prom", summary=replace(SUMMARY, devices=()))
+def test_no_gpu_seconds_are_claimed_where_no_gpu_was_seen() -> None:
+    found = written(sampled=asdict(replace(SUMMARY, devices=())))
 
     assert not [series for series in found if "gpu_seconds" in series]
 
 
-@pytest.mark.parametrize("label", ["a-b", "1a", "__name__", "gpu", ""])
-def test_an_invalid_label_is_refused_and_nothing_is_written(tmp_path: Path, label: str) -> None:
-    with pytest.raises(ConfigurationError, match="the metrics cannot have a label"):
-        written(tmp_path / "a.prom", labels={label: "x"})
+def test_values_of_another_type_are_unknown() -> None:
+    devices = [{"index": 0, "memory_peak": "much", "xids": 3}, "no device"]
+    found = written(sampled={"devices": devices, "rss_peak": True, "samples": None})
 
-    assert list(tmp_path.iterdir()) == []
+    assert found['gpu_info{notebook="a",gpu="0",uuid="unknown-0",name="",driver=""}'] == 1
+    assert found['notebook_gpu_seconds{notebook="a"}'] == 10.25
+    assert not [s for s in found if "peak" in s or "xid" in s or "samples" in s]
