@@ -1,0 +1,94 @@
+"""What users of the older system look for is in the guides, and the guides name what exists."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_docs_tekton import anchor, headings, text
+
+from stepkit.cli import commands, flags
+from stepkit.cli.commands import run_local
+from stepkit.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[1]
+TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
+PAGES = [TROUBLESHOOTING]
+OLDER: dict[str, dict[str, Any]] = tomllib.loads(
+    text(Path(__file__).with_name("older_system.toml"))
+)
+# Flags of kubectl, pytest and stepkit's own command line.
+FOREIGN = {"--short", "--dry-run", "--server-side", "--from-file", "--markers", "--json",
+           "--version", "--workspace", "--param"}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OLDER["cases"])
+def test_each_case_of_the_older_guides_is_found_by_its_symptom(case: str) -> None:
+    found = [
+        line
+        for line in text(TROUBLESHOOTING).splitlines()
+        if OLDER["cases"][case] in line and line.startswith(("|", "#", "Each"))
+    ]
+
+    assert found
+    assert all(line.count("|") == 4 for line in found if line.startswith("|"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_names_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", text(page)):
+        name, _, place = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists() or target.startswith("https://"), target
+        assert not place or place in {anchor(title) for _, title in headings(path)}, target
+    known = set(FOREIGN).union(*(flags.spellings(s.Options) for s in commands.COMMANDS.values()))
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text(page))) <= known
+    for name in re.findall(r"`stepkit ([a-z][a-z-]+)", text(page)):
+        assert name in commands.COMMANDS, name
+    makefile = text(ROOT / "Makefile")
+    for name in re.findall(r"`make ([a-z-]+)", text(page)):
+        assert re.search(rf"^{name}\b.*:", makefile, flags=re.MULTILINE), name
+    for path in re.findall(r"\b(?:tasks|images)/[\w./-]*\w", text(page)):
+        assert (ROOT / path).exists(), path
+
+
+TASK = """\
+apiVersion: tekton.dev/v1
+kind: Task
+metadata: {name: t}
+spec:
+  params: [{name: gpu-count, type: string, default: "1"}]
+  steps:
+    - name: s
+      image: busybox
+      command: [echo]
+      %s
+---
+apiVersion: tekton.dev/v1
+kind: Pipeline
+metadata: {name: p}
+spec: {tasks: [{name: t, taskRef: {name: t}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("resources: {limits: {cpu: 1}}", "resources: run-local refuses this: .* computeResources"),
+        (
+            "computeResources: {limits: {nvidia.com/gpu: $(params.gpu-count)}}",
+            r"spec.steps\[0\].computeResources: Tekton replaces no variables here",
+        ),
+        ("script: |\n        python3 <<X\n    import json\n        X", r"line \d+: not valid YAML"),
+    ],
+    ids=["T4", "T5", "T6"],
+)
+def test_a_task_of_a_users_own_is_refused_with_its_place_as_the_page_says(
+    tmp_path: Path, written: str, message: str
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(TASK % written)
+
+    with pytest.raises(ConfigurationError, match=f"own.yaml.*{message}"):
+        run_local.run(run_local.Options(pipeline=path, dry_run=True))
