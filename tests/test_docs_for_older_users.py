@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_docs_tekton import anchor, headings, text
+from test_docs_tekton import KINDS, anchor, headings, prose, specs, table, text
 
 from stepkit.cli import commands, flags
 from stepkit.cli.commands import run_local
@@ -14,6 +14,7 @@ from stepkit.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
+OLDER_SYSTEM = [ROOT / "docs/from-the-older-system.md", ROOT / "docs/zh/from-the-older-system.md"]
 PAGES = [TROUBLESHOOTING]
 OLDER: dict[str, dict[str, Any]] = tomllib.loads(
     text(Path(__file__).with_name("older_system.toml"))
@@ -92,3 +93,33 @@ def test_a_task_of_a_users_own_is_refused_with_its_place_as_the_page_says(
 
     with pytest.raises(ConfigurationError, match=f"own.yaml.*{message}"):
         run_local.run(run_local.Options(pipeline=path, dry_run=True))
+
+
+@pytest.mark.parametrize("page", OLDER_SYSTEM, ids=["en", "zh"])
+def test_every_param_and_result_is_one_of_its_task(page: Path) -> None:
+    pairs = re.findall(r"`([\w-]+)`(?:: |\uff1a)(`[\w-]+`(?:(?:, |\u3001)`[\w-]+`)*)", prose(page))
+    documented = {
+        (task, name) for task, names in pairs for name in re.findall(r"`([\w-]+)`", names)
+    }
+
+    assert len(documented) > 20
+    for task, name in documented:
+        if task in specs():
+            has = {one["name"] for kind in KINDS for one in specs()[task].get(kind, [])}
+            assert name in has, f"{task} has no {name}"
+        else:
+            assert task.endswith("yaml"), task
+
+
+@pytest.mark.parametrize("page", OLDER_SYSTEM, ids=["en", "zh"])
+def test_older_names_that_still_work_are_documented(page: Path) -> None:
+    for task, spec in specs().items():
+        older = {
+            result["name"]: match[1]
+            for result in spec.get("results", [])
+            if (match := re.fullmatch(r"Older name of ([\w-]+)\.", result["description"]))
+        }
+        for name, new in older.items():
+            (row,) = (row for row in table(page, "`commit-sha`") if f"`{name}`" in row[0])
+            assert row[1].startswith(f"`{task}`")
+            assert f"`{new}`" in row[1]

@@ -20,27 +20,6 @@ FOREIGN = """
     enable-api-fields feature-flags keep-pod-on-cancel results-from set-security-context
     termination-message
 """
-# Names of the guide that stepkit replaces, as they stand in its YAML.
-OLDER = """
-    enable-cache max-download-retries pipeline-version
-    backup-existing cleanup-cache clone-status commit-sha container-image continue-on-test-failure
-    conversion-status cpu-limit dataset-cache dataset-names dataset-urls debug-workspace-test
-    download-timeout
-    embed-images execute-preprocessor execution-status execution-time final-status force-clean
-    git-repo-url git-revision github-token github-token-secret gpu-count gpu-env-preparation
-    gpu-env-preparation-fixed gpu-papermill-debug-test gpu-papermill-execution
-    gpu-papermill-notebook-test gpu-test-pod rmm-simple-verification-test
-    gpu-papermill-execution-production-init-rmm-fixed gpu-papermill-production-init-rmm-fixed
-    gpu-real-8-step-workflow gpu-real-8-step-workflow-lite gpu-scientific-computing-pipeline
-    gpu-scrna-analysis-preprocessing-workflow html-input-file html-size input-notebook-name
-    jupyter-nbconvert jupyter-nbconvert-complete large-dataset-download-task max-retries
-    memory-limit nbconvert-template notebook-execution-time notebook-filename notebook-path
-    notebook-relative-dir output-html-name output-notebook output-notebook-name papermill-kernel
-    pipeline-status poetry-install preserve-outputs pytest-execution pytest-markers repo-status
-    results-validation-cleanup-task safe-git-clone shared-storage source-workspace
-    tekton-pipeline-service-role test-repo-branch test-repo-url test-status validation-notebooks
-    workspace-subdir
-"""
 
 
 @pytest.fixture(params=PAGES, ids=["en", "zh"])
@@ -136,24 +115,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_name_is_ours_or_declared_as_foreign(page: Path) -> None:
     names = {one for one in quoted(page) if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", one)}
 
-    others = {*FOREIGN.split(), *OLDER.split()}
+    others = set(FOREIGN.split())
     assert names - known() - others - set(Reason) == set()
     assert others <= names
-
-
-def test_every_param_and_result_is_one_of_its_task(page: Path) -> None:
-    pairs = re.findall(r"`([\w-]+)`(?:: |\uff1a)(`[\w-]+`(?:(?:, |\u3001)`[\w-]+`)*)", prose(page))
-    documented = {
-        (task, name) for task, names in pairs for name in re.findall(r"`([\w-]+)`", names)
-    }
-
-    assert len(documented) > 20
-    for task, name in documented:
-        if task in specs():
-            has = {one["name"] for kind in KINDS for one in specs()[task].get(kind, [])}
-            assert name in has, f"{task} has no {name}"
-        else:
-            assert task.endswith("yaml"), task
 
 
 def test_every_file_and_make_target_is_there(page: Path) -> None:
@@ -164,19 +128,6 @@ def test_every_file_and_make_target_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), path
     for name in re.findall(r"`([\w-]+\.yaml)`", text(page)):
         assert (ROOT / "tasks/pipelines/runs" / name).exists(), name
-
-
-def test_older_names_that_still_work_are_documented(page: Path) -> None:
-    for task, spec in specs().items():
-        older = {
-            result["name"]: match[1]
-            for result in spec.get("results", [])
-            if (match := re.fullmatch(r"Older name of ([\w-]+)\.", result["description"]))
-        }
-        for name, new in older.items():
-            (row,) = (row for row in table(page, "`commit-sha`") if f"`{name}`" in row[0])
-            assert row[1].startswith(f"`{task}`")
-            assert f"`{new}`" in row[1]
 
 
 def test_every_reason_has_a_row_that_helps(page: Path) -> None:
