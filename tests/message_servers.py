@@ -40,6 +40,9 @@ class Web:
 class _WebHandler(loopback.Handler):
     web: Web
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -63,12 +66,15 @@ class _MailHandler(socketserver.StreamRequestHandler):
     """As much of RFC 5321 as a client needs to hand over a message."""
 
     mails: list[str]
+    refuses: dict[str, str]
 
     def handle(self) -> None:
         self.say("220 test")
         while line := self.rfile.readline().decode().strip():
             command = line.upper()
-            if command.startswith(("HELO", "EHLO", "MAIL", "RCPT", "RSET")):
+            if refused := self.refuses.get(command[:4]):
+                self.say(refused)
+            elif command.startswith(("HELO", "EHLO", "MAIL", "RCPT", "RSET")):
                 self.say("250 ok")
             elif command == "DATA":
                 self.say("354 go on")
@@ -100,10 +106,13 @@ def web() -> Iterator[Web]:
 
 
 @contextmanager
-def mail() -> Iterator[tuple[int, list[str]]]:
-    """Yield the port, and the list of the mails that are received."""
+def mail(**refuses: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the port, and the list of the mails that are received.
+
+    ``refuses`` has the answer to a command that is not followed: ``RCPT="550 unknown"``.
+    """
     mails: list[str] = []
-    handler = type("Handler", (_MailHandler,), {"mails": mails})
+    handler = type("Handler", (_MailHandler,), {"mails": mails, "refuses": refuses})
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     with loopback.running(server):

@@ -12,6 +12,9 @@ SECRET_VARIABLES: Final = frozenset(
         "DATASET_TOKEN",
         "GITHUB_TOKEN",
         "GIT_TOKEN",
+        "METRICS_PUSH_PASSWORD",
+        "METRICS_PUSH_TOKEN",
+        "METRICS_PUSH_USER",
         "NOTIFY_URLS",
         "NOTIFY_WEBHOOK",
     }

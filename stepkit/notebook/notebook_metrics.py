@@ -10,7 +10,8 @@ from stepkit.formats.prometheus_text import Gauge, each, one
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_STATUSES: Final = ("succeeded", "tolerated", "flaky", "failed", "cancelled")
+_PASSED: Final = ("succeeded", "tolerated", "flaky")
+_STATUSES: Final = (*_PASSED, "failed", "cancelled")
 
 
 def gauges(
@@ -31,7 +32,7 @@ def gauges(
     :class:`stepkit.gpu.monitor.summary.Summary` as a report has them, None of a run that was not
     sampled. None, and a value of another type, is unknown.
     """
-    yield one("stepkit_notebook_success", "Whether the notebook passed.", float(exit_code == 0))
+    yield one("stepkit_notebook_success", "Whether the notebook passed.", float(status in _PASSED))
     yield each(
         "stepkit_notebook_status",
         "How the run ended.",

@@ -7,6 +7,7 @@ GitHub the summary also goes to that of the job. The last line says how the run 
 itself succeeds whatever the verdict is: its exit code is 0. With --enforce it fails as the step
 that decided the verdict did; use it at the end of a pipeline that goes on after a task has failed.
 With --baseline the run is compared with an earlier one; --fail-on says which differences fail it.
+--metrics-push sends its figures to a Prometheus Pushgateway, which never changes the verdict.
 
 For example:
 
@@ -26,8 +27,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
+from stepkit.formats import prometheus_text
+from stepkit.notify.pushgateway import PushOptions
 from stepkit.options import DefaultFromEnv
-from stepkit.report import shorten_record, steps_of_run, web_links
+from stepkit.report import metrics_of_run, shorten_record, steps_of_run, web_links
 from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
 from stepkit.report.page import report_page
@@ -49,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, IdentityOptions, ComparisonOptions):
+class Options(RunOptions, IdentityOptions, ComparisonOptions, PushOptions):
     """Where the reports are, and where the summary goes."""
 
     summary: Annotated[Path, "Markdown file to write"]
@@ -105,6 +108,8 @@ def run(options: Options) -> Outputs:
     files = _write_files(options, record, path)
     # the last one: other tasks wait for it
     no_summary = _write_summary(options, record, path.parent, files.html)
+    if options.metrics_push:
+        _push_metrics(options, record)
     outputs = Outputs(
         summary=summary if summary.is_file() else None,
         run=files.run,
@@ -187,6 +192,14 @@ def _write_summary(
         unsaid = _try_to_write(None, lambda: _append(github, shown))
         failed = failed or unsaid
     return failed
+
+
+def _push_metrics(options: Options, record: RunJson) -> None:
+    text = "".join(prometheus_text.lines(metrics_of_run.gauges(record)))
+    try:
+        options.push(text, title=record["title"], taken=metrics_of_run.LABELS)
+    except StepError as error:
+        logger.warning("the metrics of the run were not pushed: %s", error)
 
 
 def _append(path: Path, page: str) -> None:
