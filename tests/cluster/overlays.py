@@ -39,3 +39,9 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
 
 def named(objects: list[Object], kind: str) -> dict[str, Object]:
     return {thing["metadata"]["name"]: thing for thing in of_kind(objects, kind)}
+
+
+def relative(path: Path, start: Path) -> str:
+    """Return ``path`` as kustomize takes it: it refuses absolute ones."""
+    ups = "../" * len(start.resolve().parts[1:])
+    return f"{ups}{path.resolve().relative_to('/')}"

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster.overlays import CUSTOM, OVERLAYS, ROOT, Object, kustomize, named, of_kind, overlay
+from cluster.overlays import (
+    CUSTOM,
+    OVERLAYS,
+    ROOT,
+    Object,
+    kustomize,
+    named,
+    of_kind,
+    overlay,
+    relative,
+)
 from kubernetes_validate.utils import validate
 
 TASKS = ROOT.parent
@@ -72,12 +82,6 @@ def test_namespace_is_changed_in_one_place(tmp_path: Path) -> None:
     assert {t["metadata"].get("namespace", "team-a") for t in objects} == {"team-a"}
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         assert [subject["namespace"] for subject in binding["subjects"]] == ["team-a"]
-
-
-def relative(path: Path, start: Path) -> str:
-    """Return ``path`` as kustomize takes it: it refuses absolute ones."""
-    ups = "../" * len(start.resolve().parts[1:])
-    return f"{ups}{path.resolve().relative_to('/')}"
 
 
 def test_storage_class_is_changed_in_one_place(tmp_path: Path) -> None:
