@@ -92,7 +92,8 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             path: _with_table(path, _FROM_REASONS, table)
             for path, table in (
                 (root / "docs/explain.md", _reasons_in_full()),
-                (root / "docs/reports.md", _reasons_by_exit_code()),
+                (root / "docs/reports.md", _reasons_by_exit_code("exit code", "reasons")),
+                (root / "docs/zh/reports.md", _reasons_by_exit_code("退出码", "reason")),
                 (root / "docs/tekton.md", _reasons_in_short()),
             )
         },
@@ -173,7 +174,7 @@ def _reasons_in_short() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _reasons_by_exit_code() -> str:
+def _reasons_by_exit_code(code_title: str, reasons_title: str) -> str:
     by_code: dict[int, list[str]] = {0: [Reason.OK]}
     for one in reason_texts.every().values():
         for code in one.exit_codes:
@@ -181,7 +182,7 @@ def _reasons_by_exit_code() -> str:
     codes: dict[str, list[str]] = {}
     for code, reasons in sorted(by_code.items()):
         codes.setdefault(", ".join(f"`{reason}`" for reason in reasons), []).append(str(code))
-    lines = ["| exit code | reasons |", "|---|---|"]
+    lines = [f"| {code_title} | {reasons_title} |", "|---|---|"]
     lines += [f"| {', '.join(found)} | {reasons} |" for reasons, found in codes.items()]
     return "\n".join(lines) + "\n"
 
