@@ -123,3 +123,23 @@ def test_older_names_that_still_work_are_documented(page: Path) -> None:
             (row,) = (row for row in table(page, "`commit-sha`") if f"`{name}`" in row[0])
             assert row[1].startswith(f"`{task}`")
             assert f"`{new}`" in row[1]
+
+
+@pytest.mark.parametrize("page", OLDER_SYSTEM, ids=["en", "zh"])
+@pytest.mark.parametrize("kind", OLDER["names"])
+def test_each_name_of_the_older_system_has_a_row(page: Path, kind: str) -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", text(page), flags=re.MULTILINE)
+    older = {name for first, _ in rows for name in re.findall(r"`([^` :]+)[^`]*`", first)}
+
+    assert set(OLDER["names"][kind].split()) - older == set()
+    assert all(now.strip(" -") for _, now in rows)
+
+
+def test_the_lists_of_older_names_have_all_that_the_page_has() -> None:
+    listed = {name for names in OLDER["names"].values() for name in names.split()}
+    before, _, _ = text(OLDER_SYSTEM[0]).partition("## What behaves differently")
+    firsts = re.findall(r"^\| (`.+?) \|", before, flags=re.MULTILINE)
+
+    named = {name for first in firsts for name in re.findall(r"`([^` :]+)[^`]*`", first)}
+
+    assert named - listed - {"/workspace/shared", "notebook-ci"} == set()
