@@ -8,54 +8,108 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import status_codes
+from stepkit.notify.routes import Outcome
 from stepkit.system import time_limit
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
+# What smtplib raises, and what apprise says of one recipient of several.
+_MAIL_CODE: Final = re.compile(r"\((\d{3}), b?['\"]|was refused: (\d{3})\b")
+_MAIL_DENIED: Final = range(530, 540)  # RFC 4954: it wants a login, or another one
+_MAIL_REFUSED: Final = 500  # RFC 5321: from here on another attempt does not help
 # apprise takes a second URL on the line for a path of the first.
 _SECOND_URL: Final = re.compile(r"[\s,;][a-z0-9]+://", re.IGNORECASE)
 
 
-def send(url: str, *, name: str, title: str, body: str, good: bool, timeout: float) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What is sent: ``body`` is plain text, ``html`` takes its place in an e-mail.
+
+    ``outcome`` chooses between icons. ``attached`` is a file for an e-mail.
+    """
+
+    title: str
+    body: str
+    html: str
+    outcome: Outcome
+    attached: Path | None
+
+
+def is_email(url: str) -> bool:
+    """Return whether ``url`` is that of an e-mail by SMTP."""
+    return url.lower().startswith(("mailto://", "mailtos://"))
+
+
+def send(url: str, message: Message, *, name: str, timeout: float) -> None:
     """Send one message; ``name`` stands for the URL in messages, ``timeout`` is in seconds.
 
-    ``good`` chooses between the icons of success and failure. Raises :class:`ToolError` for a
-    failure that may pass and :class:`ConfigurationError` for the rest.
+    Raises :class:`ToolError` for a failure that may pass and :class:`ConfigurationError` for the
+    rest.
     """
     lines = _captured_log()
     channel = _channel(url, name)
     name = f"{name} ({channel.service_name})"
     channel.socket_connect_timeout = max(channel.socket_connect_timeout, timeout)
     channel.socket_read_timeout = max(channel.socket_read_timeout, timeout)
-    from apprise import NotifyFormat, NotifyType
-
-    kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
-    notify = partial(
-        channel.notify,
-        title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT,
-    )  # fmt: skip
+    notify = partial(channel.notify, **_content(message, email=is_email(url)))
     try:
         done = time_limit.within(timeout, notify)
     except TimeoutError:
-        message = f"{name}: no answer within {timeout:g} s"
-        raise ToolError(message, reason=Reason.NETWORK) from None
+        text = f"{name}: no answer within {timeout:g} s"
+        raise ToolError(text, reason=Reason.NETWORK) from None
     except Exception as error:  # noqa: BLE001 - of any plugin, and its text may hold a token
         raise ToolError(f"{name}: {type(error).__name__} in apprise") from None
-    if done:
-        return
+    if not done:
+        raise _failure(lines, name)
+
+
+def _content(message: Message, *, email: bool) -> dict[str, Any]:
+    """Return the arguments for apprise."""
+    import apprise
+
+    kinds = {
+        "passed": apprise.NotifyType.SUCCESS,
+        "flaky": apprise.NotifyType.WARNING,
+        "failed": apprise.NotifyType.FAILURE,
+    }
+    content: dict[str, Any] = {"title": message.title, "notify_type": kinds[message.outcome]}
+    if not email:
+        return {**content, "body": message.body, "body_format": apprise.NotifyFormat.TEXT}
+    content |= {"body": message.html, "body_format": apprise.NotifyFormat.HTML}
+    if message.attached:
+        path = quote(str(message.attached.absolute()))
+        content["attach"] = apprise.AppriseAttachment(f"file://{path}")
+    return content
+
+
+def _failure(lines: list[str], name: str) -> ToolError | ConfigurationError:
+    """Return why nothing was sent, as apprise's log says it."""
     status = next((int(found[1]) for line in lines if (found := _STATUS.search(line))), 0)
-    if status >= status_codes.CLIENT_ERROR and not status_codes.worth_retrying(status):
-        message = f"{name}: the server answered HTTP {status}: check its URL and token"
-        raise ConfigurationError(message, reason=Reason.AUTH)
-    answered = f"the server answered HTTP {status}" if status else "it was not reached"
-    raise ToolError(f"{name}: {answered}", reason=Reason.NETWORK)
+    if status:
+        said = f"{name}: the server answered HTTP {status}"
+        if status >= status_codes.CLIENT_ERROR and not status_codes.worth_retrying(status):
+            return ConfigurationError(f"{said}: check its URL and token", reason=Reason.AUTH)
+        return ToolError(said, reason=Reason.NETWORK)
+    codes = (_MAIL_CODE.search(line) for line in lines)
+    code = next((int(found[1] or found[2]) for found in codes if found), 0)
+    if not code:
+        return ToolError(f"{name}: it was not reached", reason=Reason.NETWORK)
+    said = f"{name}: the mail server answered {code}"
+    if code in _MAIL_DENIED:
+        return ConfigurationError(f"{said}: check user and password", reason=Reason.AUTH)
+    if code >= _MAIL_REFUSED:
+        return ConfigurationError(f"{said}: check the addresses, and what it takes at most")
+    return ToolError(said, reason=Reason.NETWORK)
 
 
 def _channel(url: str, name: str) -> NotifyBase:
@@ -99,5 +153,6 @@ def _captured_log() -> list[str]:
 
     logger = logging.getLogger("apprise")
     logger.propagate = False
+    logger.setLevel(logging.DEBUG)  # only there the answers of mail servers are
     logger.handlers = [Capture()]
     return lines

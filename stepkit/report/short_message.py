@@ -40,7 +40,14 @@ def render(run: RunJson, *, link: str) -> Message:
 
     Text from reports cannot mention a person or a channel.
     """
-    lines = [cause(run), *evidence(run), *_notebooks(run)]
+    title = f"{_plain(run['title'])}: {run['headline']}"
+    lines = [cause(run), *evidence(run), *facts(run), link]
+    return Message(title=title, body="\n".join(line for line in lines if line))
+
+
+def facts(run: RunJson) -> list[str]:
+    """Return a line for each notebook and test suite, then time and commits, and earlier runs."""
+    lines = list(_notebooks(run))
     for tests in run["tests"]:
         counted = tests["total"] is not None
         count = f"{tests['passed']} of {tests['total']} passed" if counted else "totals unknown"
@@ -48,8 +55,7 @@ def render(run: RunJson, *, link: str) -> Message:
     lines.append(_when_and_what(run))
     again = ((step["name"], step["earlier"]) for step in run["steps"])
     lines += [_plain(earlier_run.sentence(name, before)) for name, before in again if before]
-    title = f"{_plain(run['title'])}: {run['headline']}"
-    return Message(title=title, body="\n".join(line for line in [*lines, link] if line))
+    return [line for line in lines if line]
 
 
 def fields(run: RunJson) -> dict[str, Any]:
