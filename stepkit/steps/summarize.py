@@ -99,8 +99,6 @@ def run(options: Options) -> Outputs:
     """Read the reports, write record and page, the page last, and return the verdict."""
     options.check()
     summary = options.summary.absolute()
-    if options.copy_as and (Path(options.copy_as).name != options.copy_as):
-        raise ConfigurationError(f"--copy-as {options.copy_as!r} is not the name of a file")
     path = (options.run or _beside(summary, "run", ".json")).absolute()
     found = options.load(steps.in_report)
     record = _record(options, found, path.parent)
@@ -180,8 +178,16 @@ def _write_summary(
     files_at = web_links.relative_address(directory, summary.parent)
     report = os.path.relpath(html, directory) if html else ""
     page = step_summary.render(record, files_at=files_at, report=report)
-    failed = None
-    for name in filter(None, (options.copy_as, summary.name)):
+    failed: StepError | None = None
+    copy = options.copy_as
+    if copy and (Path(copy).name != copy or Path(copy).suffix != ".md"):
+        failed = ConfigurationError(
+            f"--copy-as {copy!r} is not the name of a Markdown file, such as STEP_SUMMARY_LITE.md: "
+            "the summary has no copy"
+        )
+        logger.error("%s", failed)
+        copy = ""
+    for name in filter(None, (copy, summary.name)):
         path = summary.with_name(name)
         write = partial(atomic_files.write_atomically, path, page)
         failed = _try_to_write(path, write) or failed

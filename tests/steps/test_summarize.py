@@ -642,12 +642,20 @@ def test_the_summary_has_a_second_name_where_a_reader_looks_for_that(reports: Pa
     assert (reports.parent / "out/STEP_SUMMARY_LITE.md").read_text() == page(reports)
 
 
-@pytest.mark.parametrize("name", ["../up.md", "in/it.md", "/abs.md"])
-def test_a_second_name_that_is_a_path_is_refused(reports: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^--copy-as '.+' is not the name of a file$"):
+@pytest.mark.parametrize("name", ["../up.md", "in/it.md", "/abs.md", "out.ipynb", ".md", ".."])
+def test_a_second_name_that_is_not_a_markdown_file_beside_the_summary_writes_only_the_first(
+    reports: Path, name: str
+) -> None:
+    (reports.parent / "out").mkdir()
+    (reports.parent / "out/out.ipynb").write_text("an executed notebook")
+
+    with pytest.raises(ConfigurationError, match=r"^--copy-as '.+' is not the name of a Markdown "):
         run(reports, copy_as=name)
 
-    assert not (reports.parent / "out").exists()
+    written = {path.name for path in (reports.parent / "out").iterdir()}
+    assert written == {"STEP_SUMMARY.md", "run.json", "report.html", "out.ipynb"}
+    assert (reports.parent / "out/out.ipynb").read_text() == "an executed notebook"
+    assert page(reports).startswith("# ")
 
 
 def test_a_second_summary_that_cannot_be_written_fails_the_step_and_spares_the_first(
