@@ -119,20 +119,20 @@ _Ended: TypeAlias = Outputs | StepError | Cancelled
 # Return those of the rungs that may help a notebook that left these outputs; if there is none, the
 # text is the beginning of a message that says why.
 Below: TypeAlias = "Callable[[tuple[Rung, ...], Outputs | None], tuple[tuple[Rung, ...], str]]"
+Files: TypeAlias = "Callable[[Rung], Sequence[Path]]"
 
 
 def run(
     execute: Callable[[Rung, Sequence[Attempt]], T],
     rungs: tuple[Rung, ...],
-    files: Sequence[Path],
-    *,
+    files: Files,
     below: Below,
     retry: RetryOptions,
 ) -> T:
     """Call ``execute`` with a rung and the attempts before it, until one passes or none is left.
 
-    ``rungs`` begin with the one that was asked, and ``below`` chooses among the rest. ``files`` are
-    what an attempt may write: if another one follows, they are kept at their
+    ``rungs`` begin with the one that was asked, and ``below`` chooses among the rest. ``files``
+    returns what an attempt on a rung may write: if another one follows, that is kept at its
     :func:`~stepkit.notebook.attempt_files.kept_path`.
 
     Returns the outputs with ``attempts`` and with a message that says which attempt it was; where
@@ -166,7 +166,7 @@ class _Tries:
     def __init__(
         self,
         rungs: tuple[Rung, ...],
-        files: Sequence[Path],
+        files: Files,
         below: Below,
         retry: RetryOptions,
     ) -> None:
@@ -195,13 +195,14 @@ class _Tries:
         failure = error.leaving(left, prefix=self._prefix())
         luck, which = self._retry.luck(error), self._which()
         if error.reason == Reason.GPU_OUT_OF_MEMORY and self._rungs[1:]:
-            self._rungs, in_vain = self._below(self._rungs[1:], left)
-            if not self._rungs:
+            rungs, in_vain = self._below(self._rungs[1:], left)
+            if not rungs:
                 raise failure.leaving(left, prefix=in_vain) from error
             last, said = self.done[-1], "attempt %d, %s, ran out of the GPU's memory: %s; "
             said += "running it again from the start %s"
-            logger.warning(said, last.number, last.rung, error, self.rung.phrase)
+            logger.warning(said, last.number, last.rung, error, rungs[0].phrase)
             self._keep_files(left)
+            self._rungs = rungs
         elif luck and self._left:
             self._left -= 1
             logger.warning("%s failed (%s): %s; running it again", which, luck, error)
@@ -250,7 +251,7 @@ class _Tries:
         if left is None:
             return
         try:
-            keep(self._files, number)
+            keep(self._files(self.rung), number)
         except StepError as error:
             raise error.leaving(left) from error.__cause__
         if last.notebook:

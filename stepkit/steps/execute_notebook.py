@@ -48,7 +48,7 @@ from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
 from stepkit.engine.progress_file import ProgressFile
 from stepkit.engine.run_cells import RunOutputs
-from stepkit.errors import Cancelled, ConfigurationError, Reason
+from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu import session as gpu_session
 from stepkit.gpu.memory import oom_retry
 from stepkit.gpu.monitor import run_metrics
@@ -145,19 +145,23 @@ def run(options: Options) -> Outputs:
 def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules_options.load(options, options.notebook)
-    book.variant(options.gpu_oom_variant)  # refused now, not before the last attempt
     options.reasons()
-    named, rungs = _resolve(options, book), oom_retry.rungs(options, variant=options.variant)
-    further = (named.page, named.stdout_file, named.stderr_file)  # metrics are of the last one
-    files = paths_written(named.output, _log(named), *further)
-    remove_kept(files, source=options.notebook)
-    with run_metrics.of_failure(options.metrics, named.output.stem):
-        return ProgressFile(named.output, options.notebook).around(
+    rungs, files = oom_retry.rungs(options, variant=options.variant), partial(_files, options, book)
+    written = [path for rung in rungs for path in files(rung)]  # refuses an unknown variant
+    remove_kept(written, source=options.notebook)
+    output = _resolve(options, book, rungs[0]).output
+    with run_metrics.of_failure(options.metrics, output.stem):
+        return ProgressFile(output, options.notebook).around(
             lambda file: attempts.run(
-                partial(_attempt, options, book, file), rungs, files,
-                below=oom_retry.below, retry=options,
+                partial(_attempt, options, book, file), rungs, files, oom_retry.below, options
             )
-        )  # fmt: skip
+        )
+
+
+def _files(options: Options, book: rules.Book, rung: Rung) -> list[Path]:
+    """Return what an attempt on ``rung`` may write, but metrics, which are of the last one."""
+    its = _resolve(options, book, rung)
+    return paths_written(its.output, _log(its), its.page, its.stdout_file, its.stderr_file)
 
 
 def _attempt(
@@ -165,8 +169,8 @@ def _attempt(
 ) -> Outputs:
     """Run the notebook once, from its first cell, with the allocator of ``rung``."""
     with ExitStack() as stack:
-        prepared = prepare(_resolve(replace(options, **rung.changes), book), book, stack)
-        return judge(execute(prepared, file), flaky=options.flaky(one.reason for one in earlier))
+        prepared = prepare(_resolve(options, book, rung), book, stack)
+        return judge(execute(prepared, file), flaky=any(options.flaky(a.reason for a in earlier)))
 
 
 def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
@@ -220,14 +224,14 @@ def execute(prepared: Prepared, file: ProgressFile) -> Executed:
     return Executed(prepared, outcome)
 
 
-def judge(executed: Executed, *, flaky: Sequence[Reason] = ()) -> Outputs:
+def judge(executed: Executed, *, flaky: bool = False) -> Outputs:
     """Return the outputs of a success. Raises the :class:`StepError` of a failure.
 
-    ``flaky`` says why attempts before this one failed by bad luck. A signal that arrives
+    ``flaky`` says that an attempt before this one failed by bad luck. A signal that arrives
     meanwhile raises :class:`Cancelled` with all that is known of the run.
     """
     prepared, outcome, execution = executed.prepared, executed.outcome, executed.outcome.execution
-    options, page_error = prepared.options, None
+    gpu, options, page_error = prepared.gpu, prepared.options, None
     patched, diff = prepared.written or (None, None)
     outputs = Outputs(
         notebook=options.output.absolute(),
@@ -244,16 +248,15 @@ def judge(executed: Executed, *, flaky: Sequence[Reason] = ()) -> Outputs:
         **engine.run_outputs(outcome),
     )
     with notebook_verdict.cancelling(execution, outputs):
-        verdict = prepared.gpu.judge(execution, outcome.notebook, outcome.cpu_fallback)
+        verdict = gpu.judge(execution, outcome.notebook, outcome.cpu_fallback)
         if options.page and not execution.cancelled_by:
             directory = options.notebook.absolute().parent
             failure_note.write(outcome.notebook, str(verdict.error or ""))
             page_error = nbconvert.try_to_write(outcome.notebook, options.page, directory)
             outputs = replace(outputs, page=None if page_error else options.page.absolute())
-        error = verdict.error or page_error
-        failed = error or options.refusal(outputs, verdict.message, flaky=bool(flaky))
-        where = outputs.notebook, options.metrics
-        found = prepared.gpu.outputs(verdict, *where, error=failed, flaky=bool(flaky))
+        refused = options.refusal(outputs, verdict.message, flaky=flaky)
+        error = verdict.error or page_error or refused
+        found = gpu.outputs(verdict, outputs.notebook, options.metrics, error=error, flaky=flaky)
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
@@ -268,14 +271,11 @@ def judge(executed: Executed, *, flaky: Sequence[Reason] = ()) -> Outputs:
         return replace(outputs, message=verdict.message)
 
 
-def _resolve(options: Options, book: rules.Book) -> Options:
-    """Give the files the suffix of the variant, unless they have it."""
-    suffix = book.variant(options.variant).suffix
-    return replace(
-        options,
-        output=atomic_files.with_suffix(options.output, suffix),
-        page=options.page and atomic_files.with_suffix(options.page, suffix),
-    )
+def _resolve(options: Options, book: rules.Book, rung: Rung) -> Options:
+    """Return the options on ``rung``; files get the suffix of its variant, unless they have it."""
+    options = replace(options, **rung.changes)
+    named = partial(atomic_files.with_suffix, suffix=book.variant(options.variant).suffix)
+    return replace(options, output=named(options.output), page=options.page and named(options.page))
 
 
 def _log(options: Options) -> Path:

@@ -165,7 +165,7 @@ def test_a_notebook_too_large_for_its_pools_succeeds_with_managed_memory(tmp_pat
     outputs = attempts.run(
         attempting(tmp_path, options, SETUP + caught(THREE_GIB), served),
         oom_retry.rungs(options, managed_limit=5 * GIB // 2),
-        (),
+        lambda _: (),
         below=oom_retry.below,
         retry=RetryOptions(),
     )

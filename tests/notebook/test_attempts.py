@@ -58,7 +58,11 @@ class Notebook:
 
     def run(self, rungs: tuple[Rung, ...] = RUNGS, **retry: Any) -> Outputs:
         return attempts.run(
-            self, rungs, self.files, below=lambda r, _: (r, ""), retry=RetryOptions(**retry)
+            self,
+            rungs,
+            lambda _: self.files,
+            below=lambda r, _: (r, ""),
+            retry=RetryOptions(**retry),
         )
 
     def failed(self, rungs: tuple[Rung, ...] = RUNGS, **retry: Any) -> Any:
@@ -204,7 +208,7 @@ def test_an_attempt_that_left_nothing_ends_as_it_did(tmp_path: Path) -> None:
         attempts.run(
             attempted,
             RUNGS,
-            (),
+            lambda _: (),
             below=lambda rungs, _: (rungs, ""),
             retry=RetryOptions(),
         )
@@ -227,7 +231,7 @@ def test_an_attempt_that_ends_before_its_first_cell_keeps_the_outputs_of_the_one
         attempts.run(
             attempted,
             RUNGS,
-            notebook.files,
+            lambda _: notebook.files,
             below=lambda rungs, _: (rungs, ""),
             retry=RetryOptions(),
         )
@@ -301,7 +305,11 @@ def test_a_notebook_with_tolerated_errors_is_flaky_too_and_not_said_to_have_pass
         return Outputs(notebook=tmp_path / "out.ipynb", status="tolerated", message=said)
 
     outputs = attempts.run(
-        execute, (AS_ASKED,), (), below=lambda r, _: (r, ""), retry=RetryOptions(attempts=2)
+        execute,
+        (AS_ASKED,),
+        lambda _: (),
+        below=lambda r, _: (r, ""),
+        retry=RetryOptions(attempts=2),
     )
 
     assert outputs.status == "flaky"
@@ -386,7 +394,7 @@ def test_an_attempt_without_outputs_does_not_keep_the_files_of_an_earlier_run(
     outputs = attempts.run(
         execute,
         (AS_ASKED,),
-        [tmp_path / "out.ipynb"],
+        lambda _: [tmp_path / "out.ipynb"],
         below=lambda r, _: (r, ""),
         retry=RetryOptions(attempts=3),
     )
@@ -410,7 +418,7 @@ def test_the_log_of_an_attempt_that_ended_before_its_first_cell_is_kept_after_on
     outputs = attempts.run(
         execute,
         (AS_ASKED,),
-        notebook.files,
+        lambda _: notebook.files,
         below=lambda r, _: (r, ""),
         retry=RetryOptions(attempts=3),
     )

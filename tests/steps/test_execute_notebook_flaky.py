@@ -23,6 +23,13 @@ if not memory.exists():
     print('about to die', flush=True)
     os.kill(os.getpid(), 9)
 """
+IS_FULL_ONCE = """\
+import pathlib
+if not pathlib.Path('full').exists():
+    pathlib.Path('full').touch()
+    class OutOfMemoryError(MemoryError): pass
+    raise OutOfMemoryError('Out of memory allocating 1,000 bytes (allocated so far: 0 bytes).')
+"""
 
 
 @pytest.mark.slow
@@ -175,3 +182,37 @@ def test_a_gpu_that_stays_busy_leaves_the_notebook_of_an_earlier_run_in_its_plac
     assert before.read_text() == "yesterday's"
     assert not list(before.parent.glob("*attempt*"))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow
+def test_an_attempt_of_the_last_variant_that_had_bad_luck_is_kept_under_its_own_name(
+    tmp_path: Path,
+) -> None:
+    source = write_notebook(tmp_path / "a.ipynb", IS_FULL_ONCE, DIES_ONCE, "print('done')")
+    book = tmp_path / "rules.yaml"
+    book.write_text("variants: {original: {suffix: _original}, lite: {suffix: _lite}}\n")
+    stale = tmp_path / "out/executed_lite.attempt-7.ipynb"
+    stale.parent.mkdir()
+    stale.write_text("of an earlier run")
+
+    outputs = run(
+        source, rules=book, variant="original", attempts=2, page=tmp_path / "out/page.html",
+        on_gpu_oom="retry-lower", gpu_oom_variant="lite",
+    )  # fmt: skip
+
+    assert outputs.status == "flaky"
+    kept = [attempt.notebook for attempt in outputs.attempts]
+    names = [
+        "executed_original.attempt-1.ipynb",
+        "executed_lite.attempt-2.ipynb",
+        "executed_lite.ipynb",
+    ]
+    assert kept == [tmp_path / "out" / name for name in names]
+    assert "about to die" in (tmp_path / "out" / names[1]).read_text()
+    assert "done" in outputs.notebook.read_text()
+    assert sorted(path.name for path in (tmp_path / "out").glob("page*")) == [
+        "page_lite.attempt-2.html",
+        "page_lite.html",
+        "page_original.attempt-1.html",
+    ]
+    assert not stale.exists()

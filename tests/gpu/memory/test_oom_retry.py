@@ -156,7 +156,7 @@ print(sum(resource.allocate(32 << 20) > 0 for _ in range(3)))
     outputs = attempts.run(
         attempting(tmp_path, options, ON_HOST + caught(code), served, **how),
         oom_retry.rungs(options, managed_limit=64 << 20),
-        (),
+        lambda _: (),
         below=oom_retry.below,
         retry=RetryOptions(),
     )
@@ -282,7 +282,7 @@ raise MemoryError("std::bad_alloc: out_of_memory")
         attempts.run(
             attempting(tmp_path, options, ON_HOST + caught(code), served, **how),
             oom_retry.rungs(options, managed_limit=64 << 20),
-            (),
+            lambda _: (),
             below=oom_retry.below,
             retry=RetryOptions(),
         )
