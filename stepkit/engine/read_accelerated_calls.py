@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stepkit.notebook import cpu_fallback
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,7 @@ def read(path: Path) -> tuple[Mapping[int, CpuFallback], Sequence[str]]:
     A kernel that wrote no file called nothing.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES)
+        content = atomic_files.read_at_most(path, _MOST_BYTES)
     except OSError:
         return {}, []
     cells: dict[int, CpuFallback] = {}

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.system import atomic_files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -38,8 +40,7 @@ def read(path: Path) -> KernelFacts | None:
     out.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+        content = atomic_files.read_at_most(path, _MOST_BYTES + 1)
         data = json.loads(content) if len(content) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError):
         return None

@@ -40,6 +40,16 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def read_at_most(path: Path, most: int) -> bytes:
+    """Return the first ``most`` bytes of a file that a notebook may have replaced by a pipe.
+
+    Raises :class:`OSError`; a pipe that holds nothing counts as empty, or raises it.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return file.read(most) or b""
+
+
 def write_atomically(
     path: Path, content: str | bytes | Iterable[str], *, durable: bool = True
 ) -> None:

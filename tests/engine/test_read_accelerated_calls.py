@@ -1,6 +1,7 @@
 """What ran on the CPU comes from a file that the notebook's code can write, too."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,9 @@ def test_names_do_not_act_on_a_terminal(tmp_path: Path) -> None:
 
     assert found.functions[0].name.startswith("a bx")
     assert len(found.functions[0].name) == 300
+
+
+def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "calls")
+
+    assert read_accelerated_calls.read(tmp_path / "calls") == ({}, [])

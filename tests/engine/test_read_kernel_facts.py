@@ -1,6 +1,7 @@
 """The facts of a kernel come from a file that the notebook's code can write, too."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,9 @@ def test_names_and_versions_that_are_none_are_left_out(tmp_path: Path) -> None:
 
     assert read_kernel_facts.read(tmp_path / "facts.json") == KernelFacts(packages={"f": "6"})
     assert read_kernel_facts.read(tmp_path / "other.json") == KernelFacts()
+
+
+def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "facts")
+
+    assert read_kernel_facts.read(tmp_path / "facts") is None
