@@ -33,6 +33,8 @@ def check_output(output: Path, source: Path) -> None:
     with atomic_files.explaining("cannot use a path"):  # one that is too long, say
         if output.is_dir():
             raise ConfigurationError(f"{output} is a directory: name the notebook to write in it")
+        if output.name == ".ipynb":
+            raise ConfigurationError(f"{output} has no name before its extension: give it one")
         if output.exists() and output.samefile(source):
             raise ConfigurationError(f"the output {output} is the notebook: name another file")
         atomic_files.check_regular(output)

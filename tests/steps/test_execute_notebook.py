@@ -426,6 +426,15 @@ def test_refuses_an_output_that_cannot_be_written(tmp_path: Path, output: str) -
         execute_notebook.run(Options(notebook=notebook, output=tmp_path / output))
 
 
+def test_an_output_without_a_name_is_refused_before_the_first_cell(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "open('ran', 'w')")
+
+    with pytest.raises(ConfigurationError, match=r"\.ipynb has no name before its extension"):
+        execute_notebook.run(Options(notebook=notebook, output=tmp_path / "out/.ipynb"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
 def test_a_working_directory_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "1")
 
