@@ -15,13 +15,14 @@ from stepkit.errors import ConfigurationError
 ROOT = Path(__file__).parents[1]
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
 OLDER_SYSTEM = [ROOT / "docs/from-the-older-system.md", ROOT / "docs/zh/from-the-older-system.md"]
-PAGES = [TROUBLESHOOTING]
+FROM_ACTIONS = ROOT / "docs/from-github-actions.md"
+PAGES = [TROUBLESHOOTING, FROM_ACTIONS, OLDER_SYSTEM[0]]
 OLDER: dict[str, dict[str, Any]] = tomllib.loads(
     text(Path(__file__).with_name("older_system.toml"))
 )
 # Flags of kubectl, pytest and stepkit's own command line.
 FOREIGN = {"--short", "--dry-run", "--server-side", "--from-file", "--markers", "--json",
-           "--version", "--workspace", "--param"}  # fmt: skip
+           "--version", "--workspace", "--param", "--gpus", "--report", "--log-level"}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", OLDER["cases"])
