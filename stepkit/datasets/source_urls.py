@@ -42,10 +42,18 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     """
     from urllib.parse import unquote
 
-    scheme = url.partition("://")[0]
     safe_urls.split(url)
-    bucket, _, key = url.partition("://")[2].partition("/")
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    shown = f"{scheme}://..." if "@" in bucket else safe_urls.masked(url)
     if not _BUCKET.fullmatch(bucket) or not key or re.search(r"[?#]", key):
-        shown = f"{scheme}://..." if "@" in bucket else safe_urls.masked(url)
-        raise ConfigurationError(f"{shown} names no object: write {scheme}://bucket/key")
-    return bucket, unquote(key)
+        raise ConfigurationError(
+            f"{shown} names no object: write {scheme}://bucket/key, the bucket in lower case"
+        )
+    key = unquote(key)
+    if {"", ".", ".."} & set(key.split("/")) or re.search(r"[\x00-\x1f\x7f]", key):
+        raise ConfigurationError(
+            f"{shown} has a key that cannot be read: one with an empty part, . or .. between its "
+            "slashes, or with a control character"
+        )
+    return bucket, key
