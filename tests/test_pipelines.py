@@ -1,5 +1,6 @@
 """The Pipelines with all their tasks, as run-local runs them."""
 
+import email
 import json
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,12 @@ def report_of(directory: Path) -> dict[str, Any]:
     return report
 
 
+def attached(mail: str) -> list[str | None]:
+    """Return the names of the files that are attached to a mail."""
+    parts = email.message_from_string(mail).walk()
+    return [part.get_filename() for part in parts if part.get_filename()]
+
+
 def posts(server: Web, prefix: str) -> list[dict[str, Any]]:
     return [request.json for request in server.requests if request.path.startswith(prefix)]
 
@@ -100,21 +107,29 @@ def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     origin, tests = notebooks(tmp_path, a=source), repository_of_tests(tmp_path)
     commit = origin.git("rev-parse", "HEAD").strip()
     (tmp_path / "published").mkdir()
-    keys = secret(tmp_path, NOTIFY_WEBHOOK=f"{server.url}/hook", GITHUB_TOKEN="ghs_s3cret-token")
+    with message_servers.mail() as (port, mails):
+        keys = secret(
+            tmp_path,
+            NOTIFY_WEBHOOK=f"{server.url}/hook",
+            NOTIFY_URLS=f"failed=mailto://127.0.0.1:{port}?from=ci@example.com&to=a@example.com"
+            "&mode=insecure",
+            GITHUB_TOKEN="ghs_s3cret-token",
+        )
 
-    ended, log = notebook_ci(
-        tmp_path,
-        origin,
-        tests,
-        keys,
-        notebooks_revision=commit,
-        publish_to=f"{tmp_path}/published",
-        publish_url="https://pages.example.com",
-        notify="true",
-        commit_status_repository="lab/notebooks",
-        github_api_url=server.url,
-        link="https://dashboard.example.com/run-1",
-    )
+        ended, log = notebook_ci(
+            tmp_path,
+            origin,
+            tests,
+            keys,
+            notebooks_revision=commit,
+            publish_to=f"{tmp_path}/published",
+            publish_url="https://pages.example.com",
+            notify="true",
+            notify_attach="true",
+            commit_status_repository="lab/notebooks",
+            github_api_url=server.url,
+            link="https://dashboard.example.com/run-1",
+        )
 
     assert ended == code, log
     published = {path.name for path in (tmp_path / "published/run-1").iterdir()}
@@ -137,6 +152,8 @@ def test_a_run_is_published_whole_and_reported_to_people_and_to_github(
     assert [status["state"] for status in statuses] == ["pending", state]
     (message,) = posts(server, "/hook")
     assert message["verdict"] == verdict
+    assert message["link"] == "https://pages.example.com/run-1/report.html"
+    assert [attached(one) for one in mails] == ([] if code == 0 else [["report.html"]])
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "secret" not in path.parts]
     assert not [path for path in left if b"s3cret" in path.read_bytes()]
     assert "s3cret" not in log

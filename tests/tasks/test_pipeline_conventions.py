@@ -75,6 +75,18 @@ def test_a_pipeline_gives_every_task_its_own_report(pipeline: Manifest) -> None:
 
 
 @PIPELINES
+def test_the_last_notification_has_what_the_tasks_beside_it_make(pipeline: Manifest) -> None:
+    last = {used["name"]: passed(used) for used in pipeline.spec.get("finally", [])}
+    if "notify" not in last:
+        return
+    notified = last["notify"]
+    assert notified["published-by"] == last["publish-artifacts"]["report"]
+    assert notified["published-to"] == last["publish-artifacts"]["destination"]
+    page = last["summarize"]["summary"].replace("STEP_SUMMARY", "report").replace(".md", ".html")
+    assert notified["report-page"] == page
+
+
+@PIPELINES
 def test_a_summary_expects_every_task_and_knows_how_it_ended(pipeline: Manifest) -> None:
     plain = [used for used in pipeline.spec["tasks"] if "matrix" not in used]
     names = [used["name"] for used in plain if not notifies(used)]
