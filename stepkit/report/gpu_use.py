@@ -53,18 +53,20 @@ def of_run(notebooks: Sequence[NotebookJson]) -> GpuUseJson:
     """Return what all notebooks used that ran in this run.
 
     A GPU that several notebooks held at the same time counts once. Its energy was then counted in
-    each of them, so that the energy of the run is unknown.
+    each of them, so that the energy of the run is unknown. It is unknown, too, where a notebook ran
+    more than once: its energy is that of its last try.
     """
     ran = [n for n in notebooks if n["gpu_hours"] is not None and n["reused_from"] is None]
     if not ran:
         return {"energy": None, "gpu_hours": None, "gpu_idle": None}
     spans = _spans(ran).values()
     held = sum(map(_union, spans))
-    together = sum(end - start for each in spans for start, end in each)
+    alone = held == sum(end - start for each in spans for start, end in each)
+    once = all(len(n["attempts"]) <= 1 for n in ran)
     weight = sum(n["gpu_hours"] or 0 for n in ran)
     idle = total(n["gpu_idle"] and n["gpu_idle"] * (n["gpu_hours"] or 0) for n in ran)
     return {
-        "energy": total(n["energy"] for n in ran) if held == together else None,
+        "energy": total(n["energy"] for n in ran) if alone and once else None,
         "gpu_hours": hours(1, held),
         "gpu_idle": round(idle / weight, 4) if idle is not None and weight else None,
     }

@@ -31,6 +31,14 @@ def test_a_gpu_that_two_notebooks_hold_at_the_same_time_counts_once() -> None:
     assert found == {"energy": None, "gpu_hours": 4, "gpu_idle": 0.5}
 
 
+def test_the_energy_of_a_notebook_that_ran_again_is_not_that_of_the_run() -> None:
+    tries = [{"number": 1}, {"number": 2}]
+    found = gpu_use.of_run([held(0, 1), held(HOUR, 1, attempts=tries)])
+
+    assert found == {"energy": None, "gpu_hours": 2, "gpu_idle": 0.5}
+    assert gpu_use.of_run([held(0, 1, attempts=tries[:1])])["energy"] == 100
+
+
 def test_two_gpus_at_the_same_time_count_both() -> None:
     found = gpu_use.of_run([held(0, 2), held(0, 2, uuid="GPU-1")])
 

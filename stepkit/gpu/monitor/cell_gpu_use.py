@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ def energies(timeline: Timeline, windows: Sequence[Window]) -> list[float | None
     """Return the joules that all GPUs used in each window.
 
     Between two samples, power is taken to be constant. None for a window without a sample, and
-    where the energy of one of the GPUs is unknown.
+    where the energy of one of the GPUs is unknown, as after a reset of the driver's counter.
     """
     counted = [_energy(timeline, number) for number in range(len(timeline.devices))]
     found: list[float | None] = []
     for rows, (began, ended) in zip(_rows(timeline, windows), windows, strict=True):
         known = bool(rows and counted) and all(counted)
         used = [_at(points, ended) - _at(points, began) for points in counted] if known else []
-        found.append(round(max(sum(used), 0), 3) if used else None)
+        found.append(round(sum(used), 3) if used else None)
     return found
 
 
@@ -53,12 +54,17 @@ def _rows(timeline: Timeline, windows: Sequence[Window]) -> list[range]:
 
 
 def _energy(timeline: Timeline, number: int) -> list[tuple[float, float]]:
-    """Return when a GPU had used how many joules, from the driver's counter if it has one."""
+    """Return when a GPU had used how many joules, from the driver's counter if it has one.
+
+    Empty if that is unknown, or if the counter was set back.
+    """
     names = ("energy", "power_energy")
     columns: list[Column] = [timeline.of_device(number, name) for name in names]
     column = next((c for c in columns if any(value is not None for value in c)), ())
     pairs = zip(timeline.seconds, column, strict=False)
-    return [(second, value) for second, value in pairs if value is not None]
+    points = [(second, value) for second, value in pairs if value is not None]
+    grows = all(before <= after for (_, before), (_, after) in pairwise(points))
+    return points if grows else []
 
 
 def _at(points: Sequence[tuple[float, float]], second: float) -> float:

@@ -106,6 +106,8 @@ def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSu
     memory, power = found.get("memory_used"), found.get("power")
     utilisation, idle, counter = (found.get(n) for n in ("utilisation", "idle", "energy"))
     energy = counter or found.get("power_energy")
+    if energy and energy.highest > energy.last:  # the counter was set back
+        energy = None
     return DeviceSummary(
         index=device.index,
         name=device.name,
@@ -123,7 +125,7 @@ def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSu
         memory_utilisation_mean=_mean(found.get("memory_utilisation")),
         power_mean=_mean(power),
         power_max=_most(power),
-        energy=round(max(energy.last - energy.first, 0), 1) if energy else None,
+        energy=round(energy.last - energy.first, 1) if energy else None,
         energy_source=("counter" if counter else "power") if energy else None,
         idle=round(idle.mean, 4) if idle else None,
         temperature_max=_most(found.get("temperature")),

@@ -57,5 +57,7 @@ def test_the_energy_of_a_gpu_that_does_not_report_it_is_unknown(columns: Any) ->
     assert cell_gpu_use.energies(sampled(**columns), [(0, 1)]) == [None]
 
 
-def test_a_counter_that_was_set_back_is_not_negative_energy() -> None:
-    assert cell_gpu_use.energies(sampled(gpu0_energy=[900, 3]), [(0, 1)]) == [0]
+def test_the_energy_of_a_counter_that_was_set_back_is_unknown() -> None:
+    made = sampled(gpu0_energy=[900, 3, 5], gpu1_energy=[10, 20, 30])
+
+    assert cell_gpu_use.energies(made, [(0, 1), (1, 2)]) == [None, None]

@@ -192,6 +192,13 @@ def test_a_summary_says_where_energy_comes_from_and_how_long_a_gpu_was_idle() ->
     assert (other.energy, other.energy_source, other.idle) == (None, None, None)
 
 
+def test_the_energy_of_a_counter_that_was_set_back_is_unknown() -> None:
+    rows = [{"gpu0.energy": joules} for joules in (900.0, 950.0, 3.0)]
+    (device,) = timeline.summary(recorded(rows)).devices
+
+    assert (device.energy, device.energy_source) == (None, None)
+
+
 def test_an_empty_run_has_a_summary() -> None:
     found = timeline.summary(recorded([]))
 
