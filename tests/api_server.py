@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import loopback
-from certificates import make_authority
 
 RUNS = "/apis/tekton.dev/v1/namespaces/team-a/pipelineruns"
 TOKEN = "account-token-of-the-pod"
@@ -82,9 +81,8 @@ class Handler(loopback.Handler):
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[ApiServer]:
-    """Serve with a certificate of an authority that the account of ``directory`` names."""
-    authority, certificate = make_authority(directory)
+def serving(directory: Path, authority: Path, certificate: Path) -> Iterator[ApiServer]:
+    """Serve with ``certificate``, and write the account of a pod to ``directory``."""
     state = ApiServer(directory)
     texts = {"namespace": "team-a\n", "token": TOKEN, "ca.crt": authority.read_text()}
     for name, text in texts.items():

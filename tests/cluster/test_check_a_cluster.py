@@ -341,6 +341,32 @@ def test_slices_shares_and_taints_of_gpus_are_reported(cluster: CheckedCluster) 
     assert shown["GPU taints"][:2] == ("note", "nvidia.com/gpu:NoSchedule on 1 nodes with GPUs")
 
 
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [
+        ({"accelerator": "nvidia-tesla-gpu"}, "they have accelerator=nvidia-tesla-gpu: docs/"),
+        ({"accelerator": "other"}, "install GPU feature discovery, or change nodeSelector"),
+    ],
+)
+def test_nodes_with_gpus_that_no_example_run_selects_are_reported(
+    cluster: CheckedCluster, labels: dict[str, str], remedy: str
+) -> None:
+    cluster.answer("get nodes", [node("gpu-1", labels=labels, gpu=1)])
+
+    status, found, advice = cluster.findings(0)["GPU labels"]
+
+    assert status == "note"
+    assert found == "no node with GPUs has nvidia.com/gpu.present=true, which runs select"
+    assert advice.startswith(remedy)
+
+
+def test_one_node_that_runs_select_is_enough(cluster: CheckedCluster) -> None:
+    labels = {"nvidia.com/gpu.present": "true"}
+    cluster.answer("get nodes", [node("gpu-1", labels=labels, gpu=1), node("gpu-2", gpu=1)])
+
+    assert "GPU labels" not in cluster.findings(0)
+
+
 def test_a_gpu_operator_that_is_not_ready_is_reported(cluster: CheckedCluster) -> None:
     policy = thing("cluster-policy", status={"state": "notReady"})
     cluster.answer("get clusterpolicies.nvidia.com", [policy])

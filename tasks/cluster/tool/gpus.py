@@ -22,6 +22,8 @@ _PRODUCT: Final = f"{PREFIX}gpu.product"
 _REPLICAS: Final = f"{PREFIX}gpu.replicas"
 _SHARING: Final = f"{PREFIX}gpu.sharing-strategy"
 
+_OLDER_LABEL: Final = ("accelerator", "nvidia-tesla-gpu")  # which clusters without it may have
+
 _Node = dict[str, Any]
 
 
@@ -32,6 +34,7 @@ def findings(kubectl: Kubectl, *, required: bool) -> Iterator[Finding]:
     """
     nodes = kubectl.items("nodes")
     yield _offered(nodes, required=required)
+    yield from _unlabelled(nodes)
     yield from _shared(nodes)
     yield from _tainted(nodes)
     yield from guarded("GPU operator", _operator(kubectl, offered=any(map(offers, nodes))))
@@ -70,6 +73,18 @@ def _offered(nodes: list[_Node], *, required: bool) -> Finding:
             check, found, f"install the GPU operator: {_INSTALL}; --gpu none if none is to be"
         )
     return note(check, "none")
+
+
+def _unlabelled(nodes: list[_Node]) -> Iterator[Finding]:
+    """Yield a finding if no node with GPUs has the label that the example runs select."""
+    labels = [_labels(node) for node in nodes if offers(node)]
+    if not labels or any(one.get(_PRESENT) == "true" for one in labels):
+        return
+    remedy = "install GPU feature discovery, or change nodeSelector in the PipelineRuns"
+    name, value = _OLDER_LABEL
+    if any(one.get(name) == value for one in labels):
+        remedy = f"they have {name}={value}: docs/cluster.md says how to select it"
+    yield note("GPU labels", f"no node with GPUs has {_PRESENT}=true, which runs select", remedy)
 
 
 def _shared(nodes: list[_Node]) -> Iterator[Finding]:

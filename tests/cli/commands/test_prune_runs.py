@@ -25,9 +25,14 @@ DAY = 86400.0
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ApiServer]:
-    with api_server.serving(tmp_path) as state:
+def cluster(tmp_path: Path, authority: tuple[Path, Path]) -> Iterator[ApiServer]:
+    with api_server.serving(tmp_path, *authority) as state:
         yield state
 
 
@@ -233,11 +238,10 @@ def test_a_cluster_without_tekton_is_named(cluster: ApiServer) -> None:
 
 
 def test_a_server_with_a_foreign_certificate_gets_no_token(
-    cluster: ApiServer, tmp_path_factory: pytest.TempPathFactory
+    cluster: ApiServer, tmp_path: Path
 ) -> None:
-    other = tmp_path_factory.mktemp("other")
-    make_authority(other)
-    (cluster.account / "ca.crt").write_text((other / "authority.pem").read_text())
+    other, _ = make_authority(tmp_path)
+    (cluster.account / "ca.crt").write_text(other.read_text())
 
     assert "certificate is not trusted" in refusal(prune, cluster)
     assert cluster.asked == []
