@@ -48,27 +48,25 @@ class Target:
             raise ConfigurationError(f"{path} is a directory: name another path for the file")
         return cls(path=path, dataset=dataset)
 
-    def installed_size(self, sha256: str) -> int | None:
-        """Return the size of the file ``sha256`` if it is at the target, or was unpacked there."""
+    def installed(self, sha256: str | None) -> tuple[str, int] | None:
+        """Return the SHA-256 and the size of the dataset if it is here, or was unpacked here.
+
+        ``sha256`` is None where only its MD5 is known: an archive is then taken as not unpacked.
+        """
         if self.dataset.unpacked:
-            return unpack.intact(self.path, sha256)
+            size = unpack.intact(self.path, sha256) if sha256 else None
+            return (sha256, size) if sha256 and size is not None else None
         if not self.path.is_file():
             return None
+        expected, md5 = self.dataset.size, self.dataset.md5
         with atomic_files.explaining(f"cannot read {self.path}"):
             size = self.path.stat().st_size
-            expected = self.dataset.size
-            fits = expected is None or expected.fits(size)
-            same = fits and atomic_files.sha256(self.path) == sha256
-        return size if same else None
-
-    def sha256_by_md5(self) -> str | None:
-        """Return the SHA-256 of the file at the target if it has the MD5 of the dataset."""
-        md5 = self.dataset.md5
-        if not md5 or self.dataset.unpacked or not self.path.is_file():
+            if expected and not expected.fits(size):
+                return None
+            found = Checksums.of(self.path, md5=bool(md5))
+        if found.sha256 != (sha256 or found.sha256) or found.md5 != (md5 or ""):
             return None
-        with atomic_files.explaining(f"cannot read {self.path}"):
-            found = Checksums.of(self.path, md5=True)
-        return found.sha256 if found.md5 == md5 else None
+        return found.sha256, size
 
     def install(self, cached: CachedFile, how: How) -> None:
         """Put the file, or what it holds, at the target; ``move`` leaves nothing in the cache.

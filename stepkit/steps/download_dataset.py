@@ -243,13 +243,12 @@ def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> 
     target = Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
-        sha256 = dataset.sha256 or target.sha256_by_md5()
-        if sha256 and (size := target.installed_size(sha256)) is not None:
+        if request.content_is_known and (here := target.installed(dataset.sha256)):
             logger.info("%s: it is there already", dataset.path)
-            return _loaded(dataset, sha256, size, "kept")
+            return _loaded(dataset, *here, "kept")
         with shared_download.cached(cache, request) as cached:
             sidecar = cached.sidecar
-            if target.installed_size(sidecar.sha256) is not None:
+            if target.installed(sidecar.sha256):
                 return _loaded(dataset, sidecar.sha256, sidecar.size, "kept")
             how: How = "link" if options.link_mode == "hardlink" else "copy"
             target.install(cached, how if options.cache else "move")

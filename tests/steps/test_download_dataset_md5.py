@@ -74,6 +74,15 @@ def test_a_wrong_md5_beside_the_right_sha256_is_noticed(place: Place) -> None:
     assert not place.file.exists()
 
 
+def test_a_wrong_md5_is_noticed_of_a_file_that_is_there_already(place: Place) -> None:
+    place.run(place.entry(sha256=SHA256))
+
+    error = place.failed(place.entry(sha256=SHA256, md5="0" * 32))
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.CHECKSUM)
+    assert place.file.read_bytes() == CONTENT
+
+
 def test_an_md5_is_not_the_checksum_that_can_be_required(place: Place) -> None:
     message = place.refused(place.entry(md5=MD5), require_checksums=True)
 
