@@ -182,6 +182,21 @@ def test_what_a_project_sets_reaches_its_runs(tmp_path: Path) -> None:
     assert run.spec["taskRunTemplate"]["podTemplate"] == {"nodeSelector": selector}
 
 
+def test_a_project_sets_every_param_that_no_event_gives() -> None:
+    triggers = copy.deepcopy(TRIGGERS)
+    of_event = {p["name"] for p in triggers.bindings["stepkit-push"]["params"]}
+    (template,) = triggers.templates.values()
+    names = [p["name"] for p in template["params"] if p["name"] not in of_event]
+    triggers.bindings["stepkit-project"]["params"] = [
+        {"name": name, "value": f"the {name}"} for name in names
+    ]
+
+    assert list(triggers.check()) == []
+    made = triggers.run(LISTENER.spec["triggers"][0], EVENTS["github-push"])
+    given = {param["name"]: param["value"] for param in made["spec"]["params"]}
+    assert {name: given[name] for name in names} == {name: f"the {name}" for name in names}
+
+
 def test_a_project_without_a_lite_variant_runs_the_original(tmp_path: Path) -> None:
     (block,) = re.findall(
         r" *```yaml\n( *- target: {kind: EventListener.*?)```", DOCS.read_text(), re.DOTALL
