@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from stepkit.errors import StepError
     from stepkit.notebook.verdict import CellRun
 
-# What pip, conda and a shell print where the user of the run may not write or execute.
+# What pip, uv, conda and a shell print where the user of the run may not write or execute.
 _REFUSALS: Final = (
     re.compile(r"Could not install packages due to an \w+: (\[Errno (?:1|13|30)\] .+)"),
+    re.compile(r"(failed to create \w+ .+ \(os error (?:1|13|30)\))"),
     re.compile(r"((?:EnvironmentNotWritable|NoWritable\w+)Error\b.*)"),
     re.compile(r"(\S*\b(?:pip3?|conda|mamba): [Pp]ermission denied)"),
 )

@@ -7,7 +7,7 @@ from stepkit.errors import Evidence, Reason, StepError, UserCodeError
 from stepkit.notebook.refused_installs import explained
 from stepkit.notebook.verdict import CellRun
 
-# As pip 23.2 and conda 24 print it for a user who may write neither to the environment nor to HOME.
+# As pip 23.2 and uv 0.13 print it, and conda's source has it, for a user who may not write there.
 PIP = """\
 Defaulting to user installation because normal site-packages is not writeable
 Installing collected packages: squidpy
@@ -16,6 +16,11 @@ Check the permissions.
 """
 READ_ONLY = """\
 ERROR: Could not install packages due to an OSError: [Errno 30] Read-only file system: '/opt/conda'
+"""
+UV = """\
+error: Failed to install: squidpy-1-py3-none-any.whl (squidpy==1)
+  cause: Failed to create directory `/usr/lib/squidpy`
+  cause: failed to create directory `/usr/lib/squidpy`: Permission denied (os error 13)
 """
 CONDA = """
 EnvironmentNotWritableError: The current user does not have write permissions
@@ -49,13 +54,14 @@ def missing(ename: str = "ModuleNotFoundError") -> UserCodeError:
     [
         (PIP, "[Errno 13] Permission denied: '/.local'"),
         (READ_ONLY, "[Errno 30] Read-only file system: '/opt/conda'"),
+        (UV, "failed to create directory `/usr/lib/squidpy`: Permission denied (os error 13)"),
         (
             CONDA,
             "EnvironmentNotWritableError: The current user does not have write permissions",
         ),
         (SHELL, "/opt/conda/envs/rapids/bin/pip: Permission denied"),
     ],
-    ids=["pip", "read-only", "conda", "shell"],
+    ids=["pip", "read-only", "uv", "conda", "shell"],
 )
 def test_the_cell_whose_installation_was_refused_is_named(printed: str, why: str) -> None:
     found = after(printed, missing())
