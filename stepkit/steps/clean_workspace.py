@@ -5,6 +5,8 @@ Each kind of thing has its own age; a kind without an age is left alone:
     --runs-older-than     directories of runs that prepare-workspace made, in which nothing changed
                           for so long; the --keep-runs newest always stay
     --backups-older-than  changed checkouts that git-clone kept as NAME.backup-TIME beside its own
+    --legacy-backups-older-than  checkouts that the workflow before stepkit kept as
+                          NAME_backup_YYYYmmdd_HHMMSS
     --scratch-older-than  half-made directories of killed commands
     --cache-older-than    entries of --cache, download-dataset's, that no run used for so long
     --cache-size          the largest size of --cache; what was used longest ago goes first
@@ -67,6 +69,9 @@ class Options:
     keep_runs: Annotated[int, "how many of the newest runs stay whatever their age", AtLeast(0)] = 5
     backups_older_than: Annotated[
         float | None, "age of git-clone's backups to remove, such as 7d", DURATION
+    ] = None
+    legacy_backups_older_than: Annotated[
+        float | None, "age of checkouts called NAME_backup_YYYYmmdd_HHMMSS to remove", DURATION
     ] = None
     scratch_older_than: Annotated[
         float | None, "age of what killed commands left, such as 1d", DURATION
@@ -199,12 +204,18 @@ def _check(options: Options) -> Path:
             raise ConfigurationError(f"{named} leads out of {directory}, through a link")
     if not directory.is_dir():
         raise ConfigurationError(f"there is no directory {directory} to clean")
-    ages = (options.runs_older_than, options.backups_older_than, options.scratch_older_than)
+    ages = (
+        options.runs_older_than,
+        options.backups_older_than,
+        options.legacy_backups_older_than,
+        options.scratch_older_than,
+    )
     of_cache = (options.cache_older_than, options.cache_size)
     if {*ages, *of_cache, options.environments_older_than} == {None}:
         raise ConfigurationError(
             "nothing to do: give at least one of --runs-older-than, --backups-older-than, "
-            "--scratch-older-than, --cache-older-than, --cache-size and --environments-older-than"
+            "--legacy-backups-older-than, --scratch-older-than, --cache-older-than, --cache-size "
+            "and --environments-older-than"
         )
     if not options.environment_cache and options.environments_older_than is not None:
         raise ConfigurationError("--environments-older-than needs --environment-cache, a directory")
@@ -223,6 +234,8 @@ def _find(options: Options, directory: Path, limit: int | None) -> Iterator[Cand
     places = _places(directory)
     if (age := options.backups_older_than) is not None:
         yield from retention.find_backups(places, older_than=age, now=now)
+    if (age := options.legacy_backups_older_than) is not None:
+        yield from retention.find_legacy_backups(places, older_than=age, now=now)
     if (age := options.scratch_older_than) is not None:
         yield from retention.find_scratch(places, older_than=age, now=now)
     if options.cache and (options.cache_older_than is not None or limit is not None):

@@ -1,4 +1,4 @@
-"""Backups of replaced directories, named ``NAME.backup-TIME`` with TIME in UTC."""
+"""Backups of replaced directories: ``NAME.backup-TIME`` in UTC, and an earlier workflow's names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"(?P<name>.+)\.backup-(?P<time>\d{8}T\d{6,}Z)", re.ASCII | re.DOTALL)
 _TIME: Final = "%Y%m%dT%H%M%S%fZ"
+_LEGACY_NAME: Final = re.compile(r".+_backup_(?P<time>\d{8}_\d{6})", re.ASCII | re.DOTALL)
+_LEGACY_TIME: Final = "%Y%m%d_%H%M%S"
 _LONGEST_NAME: Final = 255  # bytes, of a file on Linux
 
 
@@ -38,3 +40,15 @@ def parse(backup: Path) -> tuple[Path, datetime] | None:
         return None
     # strptime also reads a time with fewer digits, which no backup of stepkit has.
     return (backup.with_name(found["name"]), made) if f"{made:{_TIME}}" == found["time"] else None
+
+
+def parse_legacy(backup: Path) -> datetime | None:
+    """Return when ``NAME_backup_YYYYmmdd_HHMMSS`` was made, read as UTC; None for another name.
+
+    That is how the workflow which stepkit replaces named them, in the time zone of its pod.
+    """
+    found = _LEGACY_NAME.fullmatch(backup.name)
+    try:
+        return datetime.strptime(found["time"], _LEGACY_TIME).replace(tzinfo=UTC) if found else None
+    except ValueError:  # 20269999_...
+        return None

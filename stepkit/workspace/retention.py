@@ -32,6 +32,7 @@ _LOCK: Final = ".stepkit-clean.lock"
 _LOCK_MODE: Final = 0o660
 _SCRATCH_CONTENT: Final = {"new", "old"}  # of atomic_files.replacing
 
+_ZONES: Final = 14 * 3600.0  # seconds by which a local time may be ahead of UTC
 _SKEW: Final = 300.0  # seconds by which the clock of a file server may be ahead of ours
 # A run may still be going on if anything changed in it within an hour, or if one of its steps
 # began within a day and has not ended; it stays, whatever its age. No Task may take a whole day.
@@ -151,6 +152,28 @@ def find_backups(places: Iterable[Path], *, older_than: float, now: float) -> It
         elif not _is_checkout(path):
             keep = "it is not a checkout made by stepkit"
         why, size = f"kept since {_day(made)}", 0 if keep else measured.size
+        yield Candidate(kind="backup", path=path, why=why, size=size, keep=keep)
+
+
+def find_legacy_backups(
+    places: Iterable[Path], *, older_than: float, now: float
+) -> Iterator[Candidate]:
+    """Yield checkouts that the workflow before stepkit kept as ``NAME_backup_TIME``.
+
+    The time in the name counts as for :func:`find_backups`; it may be of any time zone.
+    """
+    for path in (child for place in places for child in _children(place)):
+        made = backup_names.parse_legacy(path)
+        if not made or not path.is_dir():
+            continue
+        measured = removal.measure(path)
+        last = max(made.timestamp(), measured.changed)
+        keep = _future(last) if last > now + _ZONES else ""
+        if now - last < older_than and not keep:
+            continue
+        if not keep and not os.path.lexists(path / ".git"):
+            keep = "it is not a checkout of git"
+        why, size = f"kept since {_day(made.timestamp())}", 0 if keep else measured.size
         yield Candidate(kind="backup", path=path, why=why, size=size, keep=keep)
 
 

@@ -296,6 +296,67 @@ def test_a_backup_from_the_future_stays(origin: Origin, tmp_path: Path) -> None:
     assert outputs.kept[0].why.startswith("it is from the future")
 
 
+def legacy_backup(place: Path, name: str = "source", *, days: float, git: bool = True) -> Path:
+    """Make a directory as the older workflow left it, named and changed ``days`` ago."""
+    moment = datetime.now(UTC) - timedelta(days=days)
+    path = place / f"{name}_backup_{moment:%Y%m%d_%H%M%S}"
+    (path / (".git" if git else "data")).mkdir(parents=True)
+    (path / "analysis.ipynb").write_text("{}")
+    set_times(path, moment.timestamp())
+    return path
+
+
+def test_backups_of_the_older_workflow_go_only_on_request(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", days=1)
+    old = legacy_backup(tmp_path, days=8)
+    old_in_run = legacy_backup(run, days=9)
+    young = legacy_backup(tmp_path, days=6)
+
+    assert clean(tmp_path, backups_older_than=0.0, scratch_older_than=0.0).removed == ()
+    outputs = clean(tmp_path, legacy_backups_older_than=7 * DAY)
+
+    assert sorted(item.path for item in outputs.removed) == sorted(map(str, (old, old_in_run)))
+    assert {item.kind for item in outputs.removed} == {"backup"}
+    assert (outputs.backups, outputs.kept) == (2, ())
+    assert outputs.backups_freed == outputs.freed > 0
+    assert names(tmp_path) == ["run", young.name]
+    assert not old_in_run.exists()
+
+
+def test_a_changed_backup_of_the_older_workflow_is_not_old(tmp_path: Path) -> None:
+    backup = legacy_backup(tmp_path, days=30)
+    (backup / "analysis.ipynb").write_text('{"cells": []}')
+
+    assert clean(tmp_path, legacy_backups_older_than=7 * DAY).backups == 0
+    assert names(tmp_path) == [backup.name]
+
+
+def test_a_name_of_the_older_workflow_alone_is_not_enough(tmp_path: Path) -> None:
+    data = legacy_backup(tmp_path, "results", days=30, git=False)
+    link = tmp_path / "link_backup_20200101_000000"
+    link.symlink_to(data)
+    (tmp_path / "file_backup_20200101_000000").touch()
+
+    outputs = clean(tmp_path, legacy_backups_older_than=0.0)
+
+    assert outputs.removed == ()
+    assert [(item.path, item.why) for item in outputs.kept] \
+        == [(str(data), "it is not a checkout of git")]  # fmt: skip
+    assert len(names(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(10, []), (30, ["it is from the future"])])
+def test_a_name_of_another_time_zone_is_young_and_not_from_the_future(
+    tmp_path: Path, hours: float, kept: list[str]
+) -> None:
+    backup = legacy_backup(tmp_path, days=-hours / 24)
+
+    outputs = clean(tmp_path, legacy_backups_older_than=0.0)
+
+    assert names(tmp_path) == [backup.name]
+    assert [item.why.partition(" (")[0] for item in outputs.kept] == kept
+
+
 def scratch(destination: Path, *parts: str, days: float) -> Path:
     path = destination.with_name(f".{destination.name}.stepkit-a1b2c3_4")
     for part in parts:

@@ -31,3 +31,23 @@ def test_a_time_that_stepkit_never_writes_is_not_parsed(time: str) -> None:
 
     assert backup_names.is_backup(backup)
     assert backup_names.parse(backup) is None
+
+
+def test_a_name_of_the_older_workflow_has_its_time() -> None:
+    made = backup_names.parse_legacy(Path("/work/my_backup_dir_backup_20260131_235901"))
+
+    assert made == datetime(2026, 1, 31, 23, 59, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "source_backup_20269999_000000",
+        "source_backup_20260131",
+        "source_backup_20260131_235901_old",
+        "_backup_20260131_235901",
+        "source.backup-20260131T235901000000Z",
+    ],
+)
+def test_another_name_is_not_one_of_the_older_workflow(name: str) -> None:
+    assert backup_names.parse_legacy(Path(name)) is None
