@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # NVML_VALUE_NOT_AVAILABLE of nvml.h is all bits set. Real values are smaller than this in any
 # unit, and reports do not take larger numbers.
 MOST: Final = 10**15
+_NONE_OF_32_BITS: Final = {0xFFFFFFFF, 0xFFFFFFFF / 1000}  # the same for "unsigned int"
 
 # Bits of nvmlClocksEventReason* (nvml.h) that do not concern a run: the GPU is idle (1), or an
 # administrator set the clocks of applications (2).
@@ -168,7 +169,8 @@ def ask(query: Query) -> Answer:
     except pynvml.NVMLError as error:
         return Answer(error=str(error), permanent=_is_permanent(error))
     values = answer if isinstance(answer, tuple) else (answer,)
-    return Answer(values if max(values) <= MOST else ())
+    known = max(values) <= MOST and _NONE_OF_32_BITS.isdisjoint(values)
+    return Answer(values if known else ())
 
 
 def process_memory(handle: Any, pids: Collection[int]) -> tuple[list[int | None], Answer]:

@@ -37,12 +37,14 @@ def energies(timeline: Timeline, windows: Sequence[Window]) -> list[float | None
     """Return the joules that all GPUs used in each window.
 
     Between two samples, power is taken to be constant. None for a window without a sample, and
-    where the energy of one of the GPUs is unknown, as after a reset of the driver's counter.
+    where the energy of one of the GPUs is unknown, as after a reset of the driver's counter, or
+    until the end of the window.
     """
     counted = [_energy(timeline, number) for number in range(len(timeline.devices))]
     found: list[float | None] = []
     for rows, (began, ended) in zip(_rows(timeline, windows), windows, strict=True):
-        known = bool(rows and counted) and all(counted)
+        last = timeline.seconds[rows[-1]] if rows else None
+        known = last is not None and all(points and points[-1][0] >= last for points in counted)
         used = [_at(points, ended) - _at(points, began) for points in counted] if known else []
         found.append(round(sum(used), 3) if used else None)
     return found

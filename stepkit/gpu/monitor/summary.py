@@ -106,8 +106,9 @@ def _device_summary(timeline: Timeline, number: int, device: Device) -> DeviceSu
     memory, power = found.get("memory_used"), found.get("power")
     utilisation, idle, counter = (found.get(n) for n in ("utilisation", "idle", "energy"))
     energy = counter or found.get("power_energy")
-    if energy and energy.highest > energy.last:  # the counter was set back
-        energy = None
+    column = timeline.of_device(number, "energy" if counter else "power_energy")
+    if energy and (energy.highest > energy.last or column[-1] is None):
+        energy = None  # the counter was set back, or the driver did not answer at the end
     return DeviceSummary(
         index=device.index,
         name=device.name,

@@ -57,6 +57,14 @@ def test_the_energy_of_a_gpu_that_does_not_report_it_is_unknown(columns: Any) ->
     assert cell_gpu_use.energies(sampled(**columns), [(0, 1)]) == [None]
 
 
+def test_a_cell_in_which_a_driver_ceased_to_answer_has_no_energy() -> None:
+    made = sampled(gpu0_energy=[0, 10, None, 20, None, None], gpu1_energy=[0, 1, 2, 3, 4, 5])
+
+    found = cell_gpu_use.energies(made, [(0, 1), (1, 2), (2, 3), (2, 4), (4, 5)])
+
+    assert found == [11, 6, 6, None, None]
+
+
 def test_the_energy_of_a_counter_that_was_set_back_is_unknown() -> None:
     made = sampled(gpu0_energy=[900, 3, 5], gpu1_energy=[10, 20, 30])
 

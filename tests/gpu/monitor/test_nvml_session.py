@@ -59,6 +59,7 @@ def test_a_gpu_divided_by_mig_shows_its_instances(fake: FakeDriver) -> None:
 def test_a_number_that_means_not_available_is_none(fake: FakeDriver) -> None:
     none = 2**64 - 1
     fake.set(gpu0_used=none, gpu0_energy=none, gpu0_ecc=none)
+    fake.set(gpu0_power=2**32 - 1, gpu0_utilisation=2**32 - 1)
 
     (device,) = system_nvml.devices()
     session = NvmlSession()
@@ -68,7 +69,8 @@ def test_a_number_that_means_not_available_is_none(fake: FakeDriver) -> None:
     assert device.memory_used is None
     assert values["memory_used"] is None
     assert (values["energy"], values["ecc_uncorrected"]) == (None, None)
-    assert values["power"] is not None
+    assert (values["power"], values["utilisation"], values["idle"]) == (None, None, None)
+    assert values["temperature"] is not None
 
 
 def test_a_session_reads_the_values_of_a_gpu_in_base_units(

@@ -199,6 +199,13 @@ def test_the_energy_of_a_counter_that_was_set_back_is_unknown() -> None:
     assert (device.energy, device.energy_source) == (None, None)
 
 
+def test_the_energy_of_a_driver_that_ceased_to_answer_is_unknown() -> None:
+    rows: list[dict[str, Any]] = [{"gpu0.energy": joules} for joules in (900, 950, None)]
+    (device,) = timeline.summary(recorded(rows)).devices
+
+    assert (device.energy, device.energy_source) == (None, None)
+
+
 def test_an_empty_run_has_a_summary() -> None:
     found = timeline.summary(recorded([]))
 
