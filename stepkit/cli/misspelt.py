@@ -16,6 +16,7 @@ COMMON_FLAGS: Final = (
     "--help", "--result", "--report", "--json", "--no-rerun", "--log-format", "--quiet",
     "--verbose", "--log-level",
 )  # fmt: skip
+_SIMILAR: Final = 0.7  # the dashes before each flag are alike, too
 _ALIKE: Final = 0.85  # the likeness of a word to itself with a wrong, a missing or another letter
 
 
@@ -26,10 +27,12 @@ def command(name: str) -> str:
     return f"unknown command {name!r}: {hint}"
 
 
-def before_command(flag: str) -> str:
-    """Return what is wrong with ``flag``, which stands before a command."""
-    if flag in COMMON_FLAGS:
-        return f"{flag} stands before the command: write it after the command"
+def before_command(words: Sequence[str]) -> str:
+    """Return what is wrong with the first of ``words``, a flag that stands before a command."""
+    flag = words[0].partition("=")[0]
+    if flag in {*COMMON_FLAGS, "-q", "-v"}:
+        name = next((word for word in words if word in commands.COMMANDS), "COMMAND")
+        return f"{flag} stands before the command: write stepkit {name} {flag}"
     near = did_you_mean.nearest(flag, ["--help", "--version"])
     return f"unknown option {flag}{f': did you mean {near}?' if near else ''}"
 
@@ -45,7 +48,7 @@ def option(flag: str, name: str) -> str:
     helps = {"--" + kebab(each.field.name): each.help for each in declared(options)}
     known = _known_flags(name)
     near = did_you_mean.nearest(flag, known, _ALIKE) or _by_words(flag, known, helps)
-    near = near or did_you_mean.nearest(flag, known)
+    near = near or did_you_mean.nearest(flag, known, _SIMILAR)
     return f"unknown option {flag}{f': did you mean {near}?' if near else ''}"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -22,7 +24,7 @@ from stepkit.step import kebab
 from stepkit.steps import MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from stepkit.step import Step
 
@@ -63,7 +65,7 @@ class _Parser(argparse.ArgumentParser):
         words = list(args or ())
         first = words[0] if words else ""
         if first.startswith("-") and first not in {"-h", "--help", "--version"}:
-            self.error(misspelt.before_command(first.partition("=")[0]))
+            self.error(misspelt.before_command(words))
         if first and not first.startswith("-") and first not in commands.COMMANDS:
             self.error(misspelt.command(first))
         if first in commands.COMMANDS:
@@ -95,6 +97,7 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
     """
     parser = _Parser(
         prog="stepkit",
+        usage="stepkit [-h] [--version] COMMAND ...",
         description=stepkit.__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -106,16 +109,14 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
         version=f"stepkit {stepkit.__version__}",
         help="print the version; with --json, also the commit and the base image",
     )
-    listing = parser.add_subparsers(dest="step", required=True, metavar="COMMAND", title="steps")
-    lines = [f"  {name:<16} {commands.COMMANDS.summary(name)}" for name in commands.MODULES]
-    parser.add_argument_group("other commands", "\n".join(lines))
+    listing = parser.add_subparsers(
+        dest="step", required=True, metavar="COMMAND", prog="stepkit", help=argparse.SUPPRESS
+    )
+    parser.add_argument_group("steps", _list(MODULES))
+    parser.add_argument_group("other commands", _list(commands.MODULES))
     for name in [only] if only else commands.COMMANDS:
-        # argparse lists what has a help line.
-        listed: dict[str, Any] = (
-            {"help": commands.COMMANDS.summary(name)} if name in MODULES else {}
-        )
         if brief:
-            listing.add_parser(name, **listed)
+            listing.add_parser(name)
             continue
         step = commands.COMMANDS[name]
         command = listing.add_parser(
@@ -124,12 +125,21 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
             epilog=_outputs_and_secrets(step),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
-            **listed,
         )
         command.set_defaults(parser=command, resumed_run=None)
         flags.add_flags(command, step.Options)
         _add_common_flags(command, step)
     return parser
+
+
+def _list(names: Iterable[str]) -> str:
+    """Return a line for each command, which argparse would put below a line that says COMMAND."""
+    width = min(max(shutil.get_terminal_size().columns - 4, 40), 100)
+    summaries = {f"  {name:<20} ": commands.COMMANDS.summary(name) for name in names}
+    return "\n".join(
+        textwrap.fill(summary, width, initial_indent=begin, subsequent_indent=" " * len(begin))
+        for begin, summary in summaries.items()
+    )
 
 
 def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stepkit.formats.shorten import shorten
 from stepkit.notebook import python_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOST_TITLE: Final = 80  # characters
 _MOST_PARSED: Final = 100_000  # characters of a cell; a longer one is data
@@ -20,8 +23,11 @@ _DEFINES: Final = (
     ast.ClassDef,
     ast.Pass,
 )
-_HEADED: Final = (ast.For, ast.AsyncFor, ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try,
-                  ast.TryStar, ast.Match)  # fmt: skip
+_HEADED: Final = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith)
+# Their head says when something is done, and not what.
+_CONDITIONAL: Final = (ast.If, ast.Try, ast.TryStar, ast.Match)
+# Methods that show or end what was made before: plt.show(), plt.tight_layout(), file.close().
+_ENDING: Final = {"show", "draw", "tight_layout", "close", "clf", "cla", "flush"}
 _PREAMBLE: Final = re.compile(r"(#|%|@|import\s|from\s+\S+\s+import\s)")
 
 
@@ -29,8 +35,9 @@ def title(source: str, line: int | None = None) -> str:
     """Return the telling line of a cell, shortened.
 
     It is the line with the number ``line``, from 1, which is the one that failed. Without it, the
-    last statement that is neither an import nor a definition; in another language, the first line
-    that is not a comment, an import, a magic or a decorator.
+    last statement that does something: no import, definition or bare name, nothing like
+    ``plt.show()``, and of an ``if`` what it does. In another language, it is the first line that is
+    not a comment, an import, a magic or a decorator.
     """
     lines = source.split("\n")
     failed = lines[line - 1] if line and line <= len(lines) else ""
@@ -46,12 +53,31 @@ def _telling(source: str) -> str:
 
 
 def _last_statement(source: str) -> str:
-    """Return the last statement of Python that does something, of a compound one its head."""
+    """Return the last statement of Python that does something, of a loop its head."""
     parsed = python_source.parse(source)
-    body = parsed.tree.body if parsed else []
-    node = next((node for node in reversed(body) if not isinstance(node, _DEFINES)), None)
+    node = _last_that_does_something(parsed.tree.body) if parsed else None
     if not parsed or not node:
         return ""
     begin, end = parsed.span(node)
     statement = source[source.rfind("\n", 0, begin) + 1 : end]  # and what is before it in its line
-    return statement.partition("\n")[0] if isinstance(node, _HEADED) else statement
+    headed = isinstance(node, (*_HEADED, *_CONDITIONAL))
+    return statement.partition("\n")[0] if headed else statement
+
+
+def _last_that_does_something(body: Sequence[ast.stmt]) -> ast.stmt | None:
+    """Return the last telling statement of ``body``, one that ends or shows if it has no other."""
+    working = [node for node in reversed(body) if not isinstance(node, _DEFINES)]
+    for node in working:
+        if isinstance(node, ast.If | ast.Try | ast.TryStar):
+            return _last_that_does_something(node.body) or node
+        if not _only_shows(node):
+            return node
+    return working[0] if working else None
+
+
+def _only_shows(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(call := node.value, ast.Call):
+        return isinstance(call.func, ast.Attribute) and call.func.attr in _ENDING
+    return isinstance(node.value, ast.Name | ast.Constant)

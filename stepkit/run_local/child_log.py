@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_STAMP: Final = re.compile(r"\S+Z (INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
+_STAMP: Final = re.compile(r"\S+Z (DEBUG|INFO|WARNING|ERROR) (?=.)")  # as stepkit.cli.log writes it
 # What a stepkit command prints without a stamp: its outputs, and its last line.
 _REPEATED: Final = re.compile(r"[a-z][a-z0-9-]*=|stepkit [a-z-]+: ")
 
@@ -47,6 +47,15 @@ class ChildLog:
         if shown.strip():  # only the end of the task is an error that a CI service points out
             extra = {"block": "inside"} if level == logging.ERROR else None
             logger.log(level, "[%s] %s", self.label, shown, extra=extra)
+
+
+def ask_for_all(argv: Sequence[str]) -> list[str]:
+    """Return the command line, of a stepkit command with DEBUG where run-local itself logs that."""
+    amounts = {"--quiet", "-q", "--verbose", "-v", "--log-level"}
+    chosen = amounts & {part.partition("=")[0] for part in argv}
+    if chosen or not _stepkit_command(argv) or not logger.isEnabledFor(logging.DEBUG):
+        return list(argv)
+    return [*argv, "--log-level=DEBUG"]
 
 
 def _stepkit_command(argv: Sequence[str]) -> str:

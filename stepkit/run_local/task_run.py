@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
-from stepkit.run_local import resume, task_evidence, task_results, verdict
-from stepkit.run_local.child_log import ChildLog
+from stepkit.run_local import child_log, resume, task_evidence, task_results, verdict
 from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
 from stepkit.system import atomic_files, cgroup, process
@@ -150,8 +149,8 @@ class _Attempt:
         if self.machine.stop.is_set():
             return self._cancelled()
         argv, env = command.process(self.machine.secrets.read)
-        argv = resume.ask(argv, self.machine.resume)
-        log = ChildLog(
+        argv = child_log.ask_for_all(resume.ask(argv, self.machine.resume))
+        log = child_log.ChildLog(
             self.run.label,
             argv,
             alone=len(self.commands) == 1,

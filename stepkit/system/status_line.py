@@ -121,3 +121,15 @@ def fitting(text: str, columns: int) -> str:
         if width > columns:
             return text[:number]
     return text
+
+
+def folded(text: str, columns: int) -> list[str]:
+    """Return ``text`` in lines that are at most ``columns`` wide, broken at blanks if possible."""
+    lines = []
+    while text:
+        line = fitting(text, columns) or text[:1]
+        if len(line) < len(text) and not text[len(line)].isspace() and " " in line.strip():
+            line = line[: line.rindex(" ")]
+        lines.append(line.rstrip())
+        text = text[len(line) :].lstrip()
+    return lines

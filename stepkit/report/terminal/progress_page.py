@@ -9,7 +9,7 @@ from stepkit.formats import sizes
 from stepkit.formats.durations import elapsed
 from stepkit.formats.plain_text import plain
 from stepkit.report.terminal.words import line_of
-from stepkit.system.status_line import fitting
+from stepkit.system.status_line import fitting, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BAR: Final = 40  # columns
 _GPU_BAR: Final = 20
 _MOST_ENDED: Final = 5  # cells that ended before the one that runs
+_MOST_FOOT: Final = 6  # lines of the sentence at the end
 _LEAST_ROWS: Final = 8
 _STATES: Final = {"succeeded": "passed"}
 
@@ -32,7 +33,7 @@ def progress_page(now: ProgressJson, paint: Paint, *, rows: int, note: str = "")
     """
     ending = now["ending"]
     head = [*_head(now, paint), "", *_cells(now, paint), *_memory(now, paint)]
-    foot = [fitting(_line(ending["message"]), paint.width)] if ending else []
+    foot = folded(_line(ending["message"]), paint.width)[:_MOST_FOOT] if ending else []
     foot += [paint.state("incomplete", fitting(_line(note), paint.width))] if note else []
     room = max(rows, _LEAST_ROWS) - len(head) - len(foot) - 2
     lines = now["lines"][-room:] if room > 0 else []

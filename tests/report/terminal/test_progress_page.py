@@ -48,6 +48,16 @@ def test_the_page_of_a_run_that_ended_says_how() -> None:
     assert "running" not in "\n".join(page)
 
 
+def test_a_long_sentence_at_the_end_is_folded_and_not_cut() -> None:
+    now = ended(3, gpus=[], rss=None)
+    assert now["ending"]
+    now["ending"]["message"] = f"cell 4 raised KeyError: 'pca' 数据 {'x' * 90} the end"
+
+    page = progress_page(now, PLAIN, rows=24).split("\n")
+
+    assert page[-3:] == ["cell 4 raised KeyError: 'pca' 数据", "x" * 79, f"{'x' * 11} the end"]
+
+
 def test_several_gpus_are_numbered_and_an_unknown_one_is_left_out() -> None:
     silent = {**device(0), "memory_used": None, "memory_total": None}
     page = progress_page(state(gpus=[device(GIB), device(2 * GIB, None), silent]), PLAIN, rows=24)
