@@ -1,9 +1,12 @@
 """Medians and ratios of what was measured, what was wanted of them, and the tables of both."""
 
 import json
+import math
 import statistics
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +117,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     new = path.with_name(f"{path.name}.new")
     new.write_text(json.dumps(content, indent=1, default=str) + "\n")
     new.replace(path)
+
+
+def positive_seconds(text: str) -> float:
+    """Read the value of an option. Raises :class:`argparse.ArgumentTypeError` for another one."""
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+
+
+def new_file(text: str) -> Path:
+    """Read the value of an option. Raises :class:`argparse.ArgumentTypeError` for a directory."""
+    if Path(text).is_dir():
+        raise ArgumentTypeError(f"{text} is a directory")
+    return Path(text)
 
 
 def show_progress(line: str) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from benchmarks import process
 from benchmarks.compare import record
-from benchmarks.figures import show_progress, write_json
+from benchmarks.figures import new_file, positive_seconds, show_progress, write_json
 from benchmarks.gpu import allocators, faults, over_budget, report, worker
 from benchmarks.gpu.report import Findings
 
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--quick", action="store_true", help="a quarter of the arrays")
     add("--rounds", type=int, default=1, help="turns of every allocator (default 1)")
-    add("--deadline", type=float, default=600.0, help="seconds for everything (default 600)")
+    add("--deadline", type=positive_seconds, default=600.0, help="seconds in all (default 600)")
     add("--sections", default=",".join(SECTIONS), help=f"some of {','.join(SECTIONS)}")
     add("--require-gpu", action="store_true", help=f"exit {EXIT_NO_GPU} without a GPU")
-    add("--out", type=Path, metavar="FILE", default=Path("gpu-benchmark.json"))
+    add("--out", type=new_file, metavar="FILE", default=Path("gpu-benchmark.json"))
     options = parser.parse_args(arguments)
     sections = options.sections.split(",")
     if unknown := set(sections) - set(SECTIONS):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.compare import record
-from benchmarks.figures import show_progress, write_json
+from benchmarks.figures import new_file, positive_seconds, show_progress, write_json
 from benchmarks.gpu import faults, worker
 from benchmarks.gpu_verify import checks, judging
 from benchmarks.gpu_verify.checks import Check
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks, print and write what they found; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_verify", description=__doc__)
     add = parser.add_argument
-    add("--deadline", type=float, default=420.0, help="seconds for everything (default 420)")
-    add("--out", type=Path, metavar="FILE", default=Path("gpu-verify.json"))
+    add("--deadline", type=positive_seconds, default=420.0, help="seconds in all (default 420)")
+    add("--out", type=new_file, metavar="FILE", default=Path("gpu-verify.json"))
     add("--only", metavar="PATTERN", default="*", help="checks by name, such as 'notebook*'")
     add("--list", action="store_true", help="say what each check proves, and run none")
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import commands
 import psutil
@@ -16,11 +16,15 @@ from cuda_driver import fake_cuda
 from waiting import until
 from whole_gpu import whole_gpu
 
+from benchmarks.gpu import __main__ as benchmark
 from benchmarks.gpu import faults, worker
 from benchmarks.gpu_verify import __main__ as command
 from benchmarks.gpu_verify import checks, judging
 from benchmarks.gpu_verify.checks import Check
 from benchmarks.gpu_verify.judging import FAILS, HOLDS, NOT_JUDGED, Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]
@@ -184,6 +188,24 @@ def test_a_check_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         command.main(["--only=preflights"])
     assert "no check is named 'preflights'; see --list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [command.main, benchmark.main])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--deadline=nan"], "'nan' is not a number of seconds above 0"),
+        (["--deadline=-5"], "'-5' is not a number of seconds above 0"),
+        (["--out=/dev"], "/dev is a directory"),
+    ],
+)
+def test_what_would_measure_nothing_is_refused_before_the_gpu_is_asked(
+    main: Callable[[list[str]], int], arguments: list[str], said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
