@@ -1,5 +1,6 @@
 """A notebook that passed only when it ran again is flaky wherever a run is shown, never passed."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,27 @@ def test_the_verdict_is_flaky_with_exit_code_0_and_nothing_says_passed(tmp_path:
     assert page.startswith("flaky: 1 notebook had to run again  a.ipynb")
     assert "a: 2 attempts" in page
     assert "passed" not in page
+
+
+def test_the_summary_links_each_attempt_to_the_notebook_that_it_kept(tmp_path: Path) -> None:
+    kept, last = (tmp_path / f"artifacts/{name}.ipynb" for name in ("out.attempt-1", "out"))
+    attempts = [{**ATTEMPTS[0], "notebook": str(kept)}, {**ATTEMPTS[1], "notebook": str(last)}]
+    record(tmp_path, outputs={"cells": [CELL], "notebook": str(last), "attempts": attempts})
+
+    summary = (tmp_path / "artifacts/STEP_SUMMARY.md").read_text()
+
+    assert "| [1](out.attempt-1.ipynb) | **failed** |" in summary
+    assert "| [2](out.ipynb) | succeeded |" in summary
+
+
+def test_the_page_shows_the_beginning_of_an_error_that_is_long(tmp_path: Path) -> None:
+    error = {**ERROR, "ename": "ConnectionError", "evalue": "y" * 20_000}
+    record(tmp_path, outputs={"attempts": [{**ATTEMPTS[0], "error": error}, ATTEMPTS[1]]})
+
+    page = (tmp_path / "artifacts/report.html").read_text()
+
+    (shown,) = re.findall(r'<p class="ename">(.*?)</p>', page)
+    assert shown == f"ConnectionError: {'y' * 1497}..."
 
 
 def test_the_page_has_the_attempts_with_what_ended_them(tmp_path: Path) -> None:

@@ -11,17 +11,21 @@ from stepkit.report.summary.markdown_text import code, escape, folded, paragraph
 
 if TYPE_CHECKING:
     from stepkit.report.run_json_notebook import NotebookJson
+    from stepkit.report.summary.file_links import FileLinks
 
 
-def lines(notebook: NotebookJson) -> list[str]:
-    """Return a row for each attempt, if there are several, and the evidence of each failure."""
+def lines(notebook: NotebookJson, links: FileLinks) -> list[str]:
+    """Return a row for each attempt, if there are several, and the evidence of each failure.
+
+    The number of an attempt is a link to the notebook that it executed.
+    """
     attempts = notebook["attempts"]
     if len(attempts) <= 1:
         return []
     allocators = {attempt["allocator"] for attempt in attempts}
     reasons = [attempt["reason"] for attempt in attempts]
     columns = {
-        "attempt": [str(attempt["number"]) for attempt in attempts],
+        "attempt": [links.link(str(a["number"]), a["executed"]) for a in attempts],
         "allocator": [escape(a["allocator"]) if len(allocators) > 1 else "" for a in attempts],
         "status": [status(attempt["status"]) for attempt in attempts],
         "reason": [code(reason) if reason not in {"", "ok"} else "" for reason in reasons],

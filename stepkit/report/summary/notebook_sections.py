@@ -116,7 +116,7 @@ def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
         [f"## {name}{how}"],
         _failed(run, notebook, links),
         _tolerated(notebook, links),
-        attempt_lines.lines(notebook),
+        attempt_lines.lines(notebook, links),
         gpu_lines.lines(notebook),
         fallback_table.lines(notebook, links),
         _slowest(notebook, links),
