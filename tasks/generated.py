@@ -3,7 +3,8 @@
 These are the table of commands in README.md, the tables of reasons in docs/,
 tasks/kustomization.yaml, tasks/stepactions/ and the variables of secrets in
 stepkit/cli/secret_variables.py; and, from uv.lock, the versions of pytest and its plugins that
-run-tests adds, in stepkit/test_suite/plugin_versions.txt.
+run-tests adds, in stepkit/test_suite/plugin_versions.txt; and Grafana's dashboard of the component
+monitoring.
 
 For example:
 
@@ -24,7 +25,7 @@ from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
-from tasks import stepactions
+from tasks import grafana_dashboard, stepactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +86,7 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     return {
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
+        tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
         root / "stepkit/cli/secret_variables.py": f"{_VARIABLES_MODULE}{variables}    }}\n)\n",
         root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
         root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),

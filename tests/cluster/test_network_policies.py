@@ -112,3 +112,12 @@ def test_no_connection_reaches_a_step(pod: dict[str, str]) -> None:
 
 def test_cleaning_needs_no_network() -> None:
     assert not any(allowed(CRON_JOB, "to", ANYWHERE, port) for port in (22, 80, 443, 6443))
+
+
+def test_summarize_alone_reaches_the_pushgateway() -> None:
+    summarize = {**TASK_RUN, "tekton.dev/task": "summarize"}
+
+    assert allowed(summarize, "to", "monitoring", 9091, name="gpu-operator")
+    assert not allowed(summarize, "to", "team-a", 9091, name="gpu-operator")
+    assert not allowed(TASK_RUN, "to", "monitoring", 9091, name="gpu-operator")
+    assert not allowed(summarize, "to", "monitoring", 9091, name="minimal")

@@ -24,6 +24,7 @@ SECRETS: Final = {
     "dataset-token": "private datasets",
     "git-token": "private repositories",
     "github-webhook": "the web hook",
+    "metrics-push": "a Pushgateway with users",
     "notify": "notifications",
     "dataset-storage": "datasets in object storage",
     "publish-credentials": "object storage",
