@@ -16,6 +16,7 @@ from step_runs import failed, printed, refused, run
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, UserCodeError
 from stepkit.gpu.monitor import timeline
+from stepkit.gpu.session import GpuSession
 from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
 from stepkit.system.process_tree import Descendants
@@ -326,6 +327,22 @@ def test_metrics_of_a_run_that_never_began_report_a_failure(tmp_path: Path) -> N
     assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in metrics
     assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in metrics
     assert "no NVIDIA driver" in (tmp_path / "out/papermill.log").read_text()
+
+
+def test_metrics_of_a_run_that_was_stopped_before_its_first_cell_are_not_those_of_yesterday(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: object) -> None:
+        raise Cancelled(signal.SIGTERM)
+
+    monkeypatch.setattr(GpuSession, "require", stop)
+    (tmp_path / "a.prom").write_text("yesterday's success")
+    with pytest.raises(Cancelled):
+        run(write_notebook(tmp_path / "a.ipynb", "1"), metrics=tmp_path / "a.prom")
+
+    metrics = (tmp_path / "a.prom").read_text()
+    assert 'stepkit_notebook_status{notebook="executed",status="cancelled"} 1' in metrics
+    assert 'stepkit_notebook_exit_code{notebook="executed"} 143' in metrics
 
 
 @pytest.mark.usefixtures("no_gpu")

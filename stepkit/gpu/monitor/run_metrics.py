@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, get_args
 
-from stepkit.errors import StepError
+from stepkit.errors import Cancelled, StepError
 from stepkit.formats import prometheus_text
 from stepkit.notebook import cpu_fallback, notebook_metrics
 from stepkit.notebook.verdict import CellStatus, Ending, Execution
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
-    """Write metrics, too, if the block fails before the run could write them itself."""
-    started = time.monotonic()
+    """Write metrics, too, if the block ends before the run could write them itself."""
+    nothing = Execution(cells=(), ending=Ending.FINISHED, started=time.monotonic())
     try:
         yield
-    except StepError as error:
-        if path and not error.outputs:
-            nothing = Execution(cells=(), ending=Ending.FINISHED, started=started)
-            with suppress(StepError):  # the error of the run matters more
-                write(path, notebook, nothing, error, None)
+    except (StepError, Cancelled) as ended:
+        if path and not ended.outputs:
+            error = ended if isinstance(ended, StepError) else None
+            signum = ended.signum if isinstance(ended, Cancelled) else None
+            with suppress(StepError):  # the end of the run matters more
+                write(path, notebook, replace(nothing, cancelled_by=signum), error, None)
         raise
 
 
