@@ -209,11 +209,8 @@ def nvml_facts() -> dict[str, Any]:
     except OSError as error:
         return {"missing": str(error)}
     code = call(nvml, "nvmlInit_v2")
-    if code == LACKS_FUNCTION:
-        return {"code": code, "text": "Function Not Found"}
     if code:
-        nvml.nvmlErrorString.restype = ctypes.c_char_p
-        return {"code": code, "text": nvml.nvmlErrorString(code).decode(errors="replace")}
+        return {"code": code, "text": error_text(nvml, code)}
     count = ctypes.c_uint()
     call(nvml, "nvmlDeviceGetCount_v2", ctypes.byref(count))
     driver = text(nvml, "nvmlSystemGetDriverVersion")
@@ -224,6 +221,17 @@ def call(nvml: ctypes.CDLL, name: str, *args: Any) -> int:
     """Call a function that returns an error code; one that the library lacks is an error, too."""
     function = getattr(nvml, name, None)
     return LACKS_FUNCTION if function is None else int(function(*args))
+
+
+def error_text(nvml: ctypes.CDLL, code: int) -> str:
+    """Return what an error code means, as far as the library says so."""
+    if code == LACKS_FUNCTION:
+        return "Function Not Found"
+    spell = getattr(nvml, "nvmlErrorString", None)
+    if spell is None:
+        return f"error {code}"
+    spell.restype = ctypes.c_char_p
+    return str(spell(code).decode(errors="replace"))
 
 
 def text(nvml: ctypes.CDLL, name: str, *args: Any) -> str | None:

@@ -1,5 +1,6 @@
 """The preflight where the driver's management library (NVML) is there too."""
 
+import subprocess
 from pathlib import Path
 
 import nvml
@@ -92,6 +93,20 @@ def test_a_management_library_without_a_function_does_not_end_the_check(
     warnings = [finding.text for finding in found.findings if finding.check == "nvml"]
     answers = "the driver's management library does not answer: Function Not Found"
     assert warnings == ([answers] if lacks == "nvmlInit_v2" else [])
+
+
+def test_a_management_library_that_cannot_spell_its_error_does_not_end_the_check(
+    tmp_path: Path, driver: dict[str, str]
+) -> None:
+    source = tmp_path / "nvml.c"
+    source.write_text("int nvmlInit_v2(void) { return 9; }")
+    library = tmp_path / "driver/libnvidia-ml.so.1"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    found = check(driver)
+
+    assert found.usable
+    (warning,) = [finding.text for finding in found.findings if finding.check == "nvml"]
+    assert warning == "the driver's management library does not answer: error 9"
 
 
 def test_a_management_library_that_hangs_is_killed_after_the_time_limit(
