@@ -7,6 +7,8 @@ import commands
 import pytest
 import screen
 
+from stepkit.system import status_line
+
 SCRIPT = """
 import logging, threading, time
 from stepkit.cli import log
@@ -61,6 +63,21 @@ def test_nothing_is_drawn_for_readers_that_cannot_erase(call: str, env: dict[str
 
     assert "outer" not in written
     assert "\x1b" not in written
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("abcd efgh ij", ["abcd", "efgh", "ij"]),
+        ("abcd", ["abcd"]),
+        ("abcdefg", ["abcd", "efg"]),
+        ("ab\u6570\u636e", ["ab\u6570", "\u636e"]),
+        ("a bcd", ["a", "bcd"]),
+        ("", []),
+    ],
+)
+def test_a_long_line_is_folded_at_blanks(text: str, lines: list[str]) -> None:
+    assert status_line.folded(text, 4) == lines
 
 
 def test_nothing_is_drawn_in_a_file() -> None:

@@ -27,12 +27,15 @@ def render(run: RunJson, *, link: str, note: str) -> str:
         f"{line.number:<4}{'>' if line.failed else ' '} {shorten(line.text, _MOST_LINE)}".rstrip()
         for line in (excerpt.lines if excerpt else [])
     ]
+    said = [  # the line that failed is in the source
+        line for line in short_message.evidence(run) if not (source and line.startswith("> "))
+    ]
     steps = run["steps"]
     return page_template.render(
         "email.html.j2",
         run=run,
         cause=short_message.cause(run),
-        evidence="\n".join([*source, *_without_the_source(short_message.evidence(run), source)]),
+        evidence="\n\n".join("\n".join(part) for part in (source, said) if part),
         remedies=found.remedies if found else (),
         facts=short_message.facts(run),
         steps=steps[:_MOST_STEPS],
@@ -40,8 +43,3 @@ def render(run: RunJson, *, link: str, note: str) -> str:
         link=link,
         note=note,
     )
-
-
-def _without_the_source(evidence: list[str], source: list[str]) -> list[str]:
-    """Return the evidence without the line that failed, where ``source`` shows it."""
-    return [line for line in evidence if not (source and line.startswith("> "))]
