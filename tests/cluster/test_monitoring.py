@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import commands
 import pytest
 import run_records
 import yaml
+from cluster.monitoring_component import ALERTS, DASHBOARD, GROUPS, RECORDS, RULES, queries
 from cluster.overlays import ROOT, named, of_kind, overlay
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -19,14 +19,8 @@ from pushgateway_server import program
 
 from stepkit.formats import prometheus_text
 from stepkit.report import metrics_of_run
-from tasks import grafana_dashboard
 
 HERE = Path(__file__).parent
-GROUPS = yaml.safe_load((ROOT / "components/monitoring/prometheus-rule.yaml").read_text())["spec"]
-RULES = [rule for group in GROUPS["groups"] for rule in group["rules"]]
-ALERTS = [rule for rule in RULES if "alert" in rule]
-RECORDS = {rule["record"] for rule in RULES if "record" in rule}
-
 # docs/metrics.md of Tekton Pipelines 1.15 and of Tekton Triggers, etc/default-counters.csv of
 # dcgm-exporter, docs/metrics/workload/pod-metrics.md of kube-state-metrics, the kubelet's metrics
 # of volumes.
@@ -142,14 +136,6 @@ def test_alert_has_the_shape_that_the_operator_takes(rule: dict[str, Any]) -> No
         assert not known or label in known[0]
 
 
-def queries() -> Iterator[str]:
-    """Yield each query of the dashboard, with a namespace in the place of its variable."""
-    made = json.loads((ROOT.parent / grafana_dashboard.PLACE).read_text())
-    for panel in made["panels"]:
-        for target in panel.get("targets", ()):
-            yield target["expr"].replace("$namespace", "team-a")
-
-
 def test_dashboard_asks_for_metrics_that_exist() -> None:
     found = list(queries())
 
@@ -168,7 +154,7 @@ def test_prometheus_takes_the_queries_of_the_dashboard(tmp_path: Path) -> None:
 
 
 def test_dashboard_is_what_the_model_of_grafana_reads() -> None:
-    text = (ROOT.parent / grafana_dashboard.PLACE).read_text()
+    text = DASHBOARD.read_text()
     register_default_plugins()
     read = Dashboard.from_json(json.loads(text))
 
@@ -183,7 +169,7 @@ def test_dashboard_is_a_config_map_that_grafana_finds() -> None:
     made = named(overlay("gpu-operator"), "ConfigMap")["stepkit-dashboard"]
 
     assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
-    text = (ROOT.parent / grafana_dashboard.PLACE).read_text()
+    text = DASHBOARD.read_text()
     assert made["data"] == {"stepkit-dashboard.json": text}
 
 
