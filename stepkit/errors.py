@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NO_TESTS = "no-tests"
     TESTS_BROKEN = "tests-broken"
     ARTIFACT_MISSING = "artifact-missing"
+    ARTIFACT_INVALID = "artifact-invalid"
     TASK_FAILED = "task-failed"
     REGRESSION = "regression"
     CPU_FALLBACK = "cpu-fallback"

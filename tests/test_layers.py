@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 OWNERS = {
     "apprise": {"notify.apprise"},
     "coverage": {"test_suite.coverage"},
-    "defusedxml": {"test_suite.coverage", "test_suite.junit"},
+    "defusedxml": {"artifacts.content_types", "test_suite.coverage", "test_suite.junit"},
     "git": {"git.commands"},
     "jinja2": {"html.exporter", "html.nbconvert", "report.page.page_template"},
     "jsonschema": {"formats.json_schema"},
