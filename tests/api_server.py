@@ -40,11 +40,14 @@ class Handler(loopback.Handler):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if self.is_refused(parts.path, "LIST"):
             return
-        wanted = query["labelSelector"].removeprefix("tekton.dev/pipeline in (")[:-1].split(",")
+        selector = query.get("labelSelector", "").removeprefix("tekton.dev/pipeline in (")
+        wanted = selector.removesuffix(")").split(",")
         found = [
             run
             for run in self.state.runs.values()
-            if not self.state.selects or run["metadata"]["labels"]["tekton.dev/pipeline"] in wanted
+            if not selector
+            or not self.state.selects
+            or run["metadata"]["labels"]["tekton.dev/pipeline"] in wanted
         ]
         first = int(query.get("continue", "0"))
         after = first + self.state.page

@@ -1,15 +1,17 @@
-"""Set the status of a commit on GitHub, through its REST API."""
+"""Set and read the status of a commit on GitHub, through its REST API."""
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.formats.shorten import shorten
-from stepkit.http import safe_urls
+from stepkit.http import connection, safe_urls, status_codes
 from stepkit.http.post import post
 
 State = Literal["success", "failure", "error", "pending"]
@@ -64,13 +66,54 @@ def set_status(
     if link.startswith(("https://", "http://")):
         payload["target_url"] = link
     post(
-        f"{commit.api_url.rstrip('/')}/repos/{commit.repository}/statuses/{commit.sha}",
+        f"{_address(commit)}/statuses/{commit.sha}",
         payload,
-        name=f"status of {commit.repository}",
+        name=_name(commit),
         timeout=timeout,
-        headers={
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {commit.token}",
-            "X-GitHub-Api-Version": _API_VERSION,
-        },
+        headers=_headers(commit),
     )
+
+
+def read_status(commit: Commit, *, timeout: float) -> str:
+    """Return the state of the latest status of ``commit`` in its context, ``""`` if it has none.
+
+    Raises as :func:`set_status`.
+    """
+    answer = connection.request(
+        "GET",
+        f"{_address(commit)}/commits/{commit.sha}/status?per_page=100",
+        _headers(commit),
+        name=_name(commit),
+        stall=timeout,
+        until=time.monotonic() + timeout,
+    )
+    if answer.status >= status_codes.REDIRECTION:
+        answer.close()
+        raise status_codes.refusal(
+            answer.status,
+            f"{_name(commit)}: the server answered HTTP {answer.status}",
+            if_denied="check the token and its rights",
+            if_missing="check the address",
+        )
+    try:
+        found = json.loads(b"".join(answer.chunks()))["statuses"]
+        states = {status["context"]: str(status["state"]) for status in found}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ToolError(f"{_name(commit)}: the answer is not a list of statuses") from error
+    return states.get(commit.context, "")
+
+
+def _address(commit: Commit) -> str:
+    return f"{commit.api_url.rstrip('/')}/repos/{commit.repository}"
+
+
+def _name(commit: Commit) -> str:
+    return f"status of {commit.repository}"
+
+
+def _headers(commit: Commit) -> dict[str, str]:
+    return {
+        "Accept": "application/vnd.github+json",
+        "Authorization": f"Bearer {commit.token}",
+        "X-GitHub-Api-Version": _API_VERSION,
+    }

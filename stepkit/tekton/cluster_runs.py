@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,7 @@ class ClusterRun:
     name: str
     uid: str
     pipeline: str
+    params: Mapping[str, Any]
     ended: datetime | None
     reason: str
 
@@ -71,28 +73,28 @@ def access(server: str, account: Path) -> Access:
     )
 
 
-def listed(access: Access, pipelines: Collection[str]) -> Iterator[ClusterRun]:
-    """Yield the runs of ``pipelines`` in the namespace.
+def listed(access: Access, pipelines: Collection[str] = ()) -> Iterator[ClusterRun]:
+    """Yield the runs of ``pipelines``, or all, in the namespace.
 
     Raises :class:`ToolError` when the server does not answer, or not with PipelineRuns, and
     :class:`ConfigurationError` when the account may not list them.
     """
-    selector = f"tekton.dev/pipeline in ({','.join(sorted(pipelines))})"
-    more = ""
+    query = {"limit": str(_PAGE), "continue": ""}
+    if pipelines:
+        query["labelSelector"] = f"tekton.dev/pipeline in ({','.join(sorted(pipelines))})"
     while True:
-        query = urlencode({"labelSelector": selector, "limit": _PAGE, "continue": more})
-        answer = _ask(access, "GET", f"?{query}")
+        answer = _ask(access, "GET", f"?{urlencode(query)}")
         if answer.status >= status_codes.REDIRECTION:
             raise _refusal(answer, "list the PipelineRuns", "list")
         try:
             page = json.loads(b"".join(answer.chunks()))
             found = [_read(item) for item in page["items"]]
-            more = page["metadata"].get("continue") or ""
+            query["continue"] = page["metadata"].get("continue") or ""
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             message = f"the answer of {access.server} is not a list of PipelineRuns"
             raise ToolError(message) from error
-        yield from (run for run in found if run.pipeline in pipelines)
-        if not more:
+        yield from (run for run in found if not pipelines or run.pipeline in pipelines)
+        if not query["continue"]:
             return
 
 
@@ -127,6 +129,7 @@ def _read(item: dict[str, Any]) -> ClusterRun:
         name=metadata["name"],
         uid=metadata["uid"],
         pipeline=(metadata.get("labels") or {}).get("tekton.dev/pipeline", ""),
+        params={one["name"]: one["value"] for one in item.get("spec", {}).get("params") or []},
         ended=datetime.fromisoformat(time_of_end) if time_of_end else None,
         reason=str(states[0].get("reason", "")) if states else "",
     )

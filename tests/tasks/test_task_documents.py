@@ -33,11 +33,7 @@ def test_it_keeps_the_conventions_of_the_catalog(manifest: Manifest) -> None:
     assert list(check_catalog(manifest, library())) == []
 
 
-@pytest.mark.parametrize(
-    "manifest",
-    [one for one in manifests("CronJob") if "triggers" not in one.path.parts],
-    ids=lambda one: one.label,
-)
+@pytest.mark.parametrize("manifest", manifests("CronJob"), ids=lambda one: one.label)
 def test_a_job_calls_a_command_as_it_is(manifest: Manifest) -> None:
     (container,) = manifest.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 

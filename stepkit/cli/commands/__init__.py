@@ -17,6 +17,7 @@ MODULES: Final = {
     "explain": "stepkit.cli.commands.explain",
     "compare": "stepkit.cli.commands.compare",
     "index": "stepkit.cli.commands.index",
+    "mark-ended-runs": "stepkit.cli.commands.mark_ended_runs",
     "prune-runs": "stepkit.cli.commands.prune_runs",
     "schema": "stepkit.cli.commands.schema",
 }

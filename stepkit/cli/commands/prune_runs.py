@@ -17,11 +17,11 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from stepkit.errors import ToolError
 from stepkit.options import DETAIL, DURATION, POSITIONAL, AtLeast
+from stepkit.tekton.cluster_options import ClusterOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,22 +30,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(ClusterOptions):
     """Which runs to delete."""
 
     pipelines: Annotated[tuple[str, ...], "names of Pipelines whose runs to delete", POSITIONAL]
     older_than: Annotated[float, "how long ago a run must have ended, such as 14d", DURATION]
     keep: Annotated[int, "how many of each Pipeline's newest ended runs stay", AtLeast(0)] = 10
     dry_run: Annotated[bool, "list what would be deleted, and delete nothing"] = False
-    server: Annotated[str, "address of the API server"] = "https://kubernetes.default.svc"
-    account: Annotated[Path, "directory of the service account: namespace, token and ca.crt"] = (
-        _ACCOUNT
-    )
-    attempts: Annotated[int, "how often to ask for the list in all", AtLeast(1)] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +69,10 @@ def run(options: Options) -> Outputs:
     :class:`~stepkit.errors.ConfigurationError` without an account that may.
     """
     from stepkit.errors import ConfigurationError
-    from stepkit.system.retry import retrying
     from stepkit.tekton import cluster_runs
 
-    access = cluster_runs.access(options.server, options.account)
-    runs = retrying(options.attempts)(
-        lambda: list(cluster_runs.listed(access, frozenset(options.pipelines)))
-    )
+    access = options.access()
+    runs = options.runs(access, frozenset(options.pipelines))
     removed: list[ClusterRun] = []
     failed: list[ToolError] = []
     since = datetime.now(UTC) - timedelta(seconds=options.older_than)

@@ -6,7 +6,6 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import api_server
 import commands
 import pytest
 from api_server import TOKEN, ApiServer
@@ -18,22 +17,10 @@ from stepkit.cli.commands.prune_runs import Options, Outputs
 from stepkit.errors import ConfigurationError, Reason, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 DAY = 86400.0
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, authority: tuple[Path, Path]) -> Iterator[ApiServer]:
-    with api_server.serving(tmp_path, *authority) as state:
-        yield state
 
 
 def add(
