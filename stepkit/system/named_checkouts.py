@@ -77,6 +77,8 @@ def _in_repository(path: Path, name: str, rest: str, checkouts: Path | None) -> 
             reason=Reason.NOT_FOUND,
         )
     found = inside(checkout, rest, str(path)) if rest else checkout
+    if found.is_dir():
+        raise ConfigurationError(f"{path} is a directory, {found.absolute()}: name a file in it")
     if not found.is_file():
         near = atomic_files.near_names(found)
         raise ConfigurationError(
