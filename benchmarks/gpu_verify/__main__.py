@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,18 +87,12 @@ def _verify(chosen: Sequence[Check], *, out: Path, until: float, deadline: float
 
 def _ask(check: Check, *, left: float) -> tuple[judging.Findings, Answer]:
     """Run a check and judge it; whatever goes wrong costs this check alone."""
-    if left < _LEAST_SECONDS:
-        return {}, Answer(NOT_JUDGED, "the deadline came first")
-    return _attempt(lambda: check.run(min(check.limit, left)), check.judge)
-
-
-def _attempt(
-    run: Callable[[], judging.Findings], judge: Callable[[judging.Findings], Answer]
-) -> tuple[judging.Findings, Answer]:
     facts: judging.Findings = {}
+    if left < _LEAST_SECONDS:
+        return facts, Answer(NOT_JUDGED, "the deadline came first")
     try:
-        facts = run()
-        return facts, judge(facts)
+        facts = check.run(min(check.limit, left))
+        return facts, check.judge(facts)
     except Exception as error:  # noqa: BLE001 - answers of another shape than expected
         return facts, Answer(NOT_JUDGED, f"{type(error).__name__}: {error}"[:300])
 
