@@ -50,6 +50,7 @@ def test_the_published_address_is_sent(reports: Path, server: Web) -> None:
     assert sent_link(reports, server, published_to="s3://runs") == PAGE
 
 
+@pytest.mark.slow
 def test_a_step_that_still_publishes_is_waited_for(reports: Path, server: Web) -> None:
     begin = threading.Timer(0.2, publish, (reports,), BEGUN)
     end = threading.Timer(0.8, publish, (reports,))
