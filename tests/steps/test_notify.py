@@ -333,7 +333,10 @@ def test_a_chat_that_answers_byte_by_byte_fails_after_the_timeout(passed: Path) 
     [
         ("webhook", "http://127.0.0.1:1/token"),
         ("urls", f"mmost://127.0.0.1:1/{HOOK}"),
-        ("urls", f"mailto://me:{HOOK}@127.0.0.1:1?to=token@example.com&mode=insecure"),
+        (
+            "urls",
+            f"mailto://me:{HOOK}@127.0.0.1:1?from=ci@example.com&to=token@example.com&mode=insecure",
+        ),
     ],
 )
 def test_an_unreachable_server_is_a_tool_error(passed: Path, name: str, url: str) -> None:
