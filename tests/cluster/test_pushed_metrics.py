@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -41,12 +42,12 @@ def prometheus(directory: Path, gateway: str) -> Iterator[str]:
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    options = {
-        "config.file": directory / "prometheus.yaml",
-        "storage.tsdb.path": directory / "data",
-    }
-    options |= {"web.listen-address": address}
-    command = [program("prometheus"), *(f"--{name}={value}" for name, value in options.items())]
+    command = [
+        program("prometheus"),
+        f"--config.file={directory / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address={address}",
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             yield f"http://{address}"
@@ -76,7 +77,7 @@ def test_prometheus_has_what_the_dashboard_and_the_alerts_ask_for_of_a_run(tmp_p
         options = PushOptions(metrics_push=gateway, metrics_labels=("namespace=team-a",))
         options.push(text, title=run["title"], taken=metrics_of_run.LABELS)
         for query in asked:
-            waiting.until(lambda query=query: bool(answer(url, query)))
+            waiting.until(partial(answer, url, query))
         firing = 'ALERTS{alertstate="firing"}'
         waiting.until(lambda: len(answer(url, firing)) == 2)
         alerts = {series["metric"]["alertname"] for series in answer(url, firing)}
