@@ -25,6 +25,7 @@ class ApiServer:
     refused: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # by a run's name, or LIST
     page: int = 2  # runs in one answer, at most
     selects: bool = True  # False: answers with runs that were not asked for
+    forgets: bool = False  # where in the list the next answer is to go on
     asked: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     url: str = ""
@@ -39,6 +40,9 @@ class Handler(loopback.Handler):
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if self.is_refused(parts.path, "LIST"):
+            return
+        if self.state.forgets and "continue" in query:
+            self.answer(410, b'{"reason": "Expired"}')
             return
         selector = query.get("labelSelector", "").removeprefix("tekton.dev/pipeline in (")
         wanted = selector.removesuffix(")").split(",")

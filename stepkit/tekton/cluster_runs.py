@@ -26,6 +26,7 @@ _SECONDS: Final = 30.0  # without a byte of an answer
 _LONGEST: Final = 300.0  # seconds, for one answer
 _PAGE: Final = 100  # runs: each may take 100 KB
 _GONE: Final = {404, 409}  # removed meanwhile, or replaced by another run of the same name
+_EXPIRED: Final = 410  # the place in the list from which an answer was to go on
 _MOST_SAID: Final = 300  # characters of what the server says
 
 
@@ -84,6 +85,9 @@ def listed(access: Access, pipelines: Collection[str] = ()) -> Iterator[ClusterR
         query["labelSelector"] = f"tekton.dev/pipeline in ({','.join(sorted(pipelines))})"
     while True:
         answer = _ask(access, "GET", f"?{urlencode(query)}")
+        if query["continue"] and answer.status == _EXPIRED:
+            answer.close()
+            raise ToolError("the list of PipelineRuns changed too much while it was read")
         if answer.status >= status_codes.REDIRECTION:
             raise _refusal(answer, "list the PipelineRuns", "list")
         try:

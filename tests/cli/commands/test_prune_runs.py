@@ -215,6 +215,19 @@ def test_an_answer_that_is_not_a_list_deletes_nothing(cluster: ApiServer, body: 
     assert list(cluster.runs) == ["old"]
 
 
+def test_a_list_that_expires_half_way_deletes_nothing_and_may_be_asked_for_again(
+    cluster: ApiServer,
+) -> None:
+    for number in range(cluster.page + 1):
+        add(cluster, f"old-{number}", days=20)
+    cluster.forgets = True
+
+    with pytest.raises(ToolError, match=r"^the list of PipelineRuns changed too much while"):
+        prune(cluster)
+
+    assert len(cluster.runs) == cluster.page + 1
+
+
 def test_a_cluster_without_tekton_is_named(cluster: ApiServer) -> None:
     cluster.refused["LIST"] = (404, b"404 page not found\n")
 
