@@ -3,9 +3,9 @@ r"""Report how a run ended: by chat, by e-mail, and as a commit status on GitHub
 The verdict is that of `summarize`, from the same reports and statuses. The channels are secrets and
 come by the environment: NOTIFY_URLS holds URLs for apprise, one a line (Slack, Teams, e-mail and a
 hundred others), NOTIFY_WEBHOOK those that take JSON, GITHUB_TOKEN a token that may set commit
-statuses. A line that begins with passed=, flaky= or failed= is for runs that end so. Without any of
-them the step warns and succeeds. After a failed channel the others are still notified; the step
-fails at the end and names those that failed.
+statuses. Without any of them the step warns and succeeds. A line that begins with passed=, flaky= or
+failed= is for runs that end so. After a failed channel the others are still notified; the step fails
+at the end and names those that failed.
 
 For example:
 
@@ -66,8 +66,8 @@ class Options(RunOptions):
     published_timeout: Annotated[float, "how long to wait for it", DURATION] = 300.0
     when: Annotated[
         Literal["always", "failure"],
-        "when to send messages to addresses without a prefix such as failed=; a commit status is "
-        "always set",
+        "when to send messages to addresses without a prefix such as failed=; failure is also a "
+        "flaky run; a commit status is always set",
     ] = "always"
     attach: Annotated[bool, "attach --report-page to e-mails"] = False
     report_page: Annotated[Path | None, "report.html of the run, which another task may write"] = (
