@@ -146,7 +146,7 @@ def _needs_less(rung: Rung, guard: Mapping[str, Any]) -> bool:
     """Return whether a rung needs less of the GPU than what served."""
     kind, served = rung.changes["rmm_mode"], guard["kind"]
     if rung.changes.get("cudf_spill"):
-        version = tuple(int(part) for part in re.findall("[0-9]+", guard["version"] or "")[:2])
+        version = tuple(int(part) for part in re.findall("[0-9]{1,9}", guard["version"] or "")[:2])
         held = "cuml" in guard["libraries"] and version < _CUML_RELEASES_LOCK
         if "cudf" not in guard["libraries"] or held:
             return False

@@ -237,6 +237,7 @@ def test_when_nothing_needs_less_than_what_served_the_message_says_so() -> None:
         (("cudf",), "25.04.00", ["spilling"]),
         (("cudf", "cuml"), "25.08.01", []),  # its handler would wait for Python's lock
         (("cudf", "cuml"), None, []),
+        (("cudf", "cuml"), "9" * 5000, ["spilling"]),  # the notebook's code can write it
         (("cudf", "cuml"), "25.10.00a7", ["spilling"]),
     ],
 )
