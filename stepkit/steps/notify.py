@@ -3,9 +3,9 @@ r"""Report how a run ended: by chat, by e-mail, and as a commit status on GitHub
 The verdict is that of `summarize`, from the same reports and statuses. The channels are secrets and
 come by the environment: NOTIFY_URLS holds URLs for apprise, one a line (Slack, Teams, e-mail and a
 hundred others), NOTIFY_WEBHOOK those that take JSON, GITHUB_TOKEN a token that may set commit
-statuses. Without any of them the step warns and succeeds. A line that begins with passed=, flaky= or
-failed= is for runs that end so. After a failed channel the others are still notified; the step fails
-at the end and names those that failed.
+statuses. Without any of them the step warns and succeeds. A line that begins with passed=, flaky=
+or failed= is for runs that end so. After a failed channel the others are still notified; the step
+fails at the end and names those that failed.
 
 For example:
 
