@@ -59,28 +59,43 @@ def run_pipeline(plan: Plan, jobs: int) -> Finished:
         logfile.log_block(logger, logging.ERROR, shown[0], shown[1:])
     for line in last_words.lines(ended, error):
         logger.info("%s", plan.secrets.redact(line))
-    tolerated = sum(task.results.get("status") == "tolerated" for task in ended)
-    flaky = sum(task.results.get("status") == "flaky" for task in ended)
-    ignored = sum(task.error is not None and task.ignored for task in ended)
-    skipped = sum(bool(task.skipped) for task in ended)
-    succeeded = sum(task.status == "Succeeded" for task in ended)
-    message = f"{succeeded} of {len(ended)} tasks succeeded"
-    reused = [task.reused_from[0] for task in ended if task.reused_from and not task.error]
-    message += (
-        f", {len(reused)} reused from {' and '.join(dict.fromkeys(reused))}" if reused else ""
-    )
-    message += f", {skipped} skipped" if skipped else ""
-    message += f", {ignored} failed and ignored (onError: continue)" if ignored else ""
-    message += f", {tolerated} with tolerated errors" if tolerated else ""
-    message += f", {flaky} flaky" if flaky else ""
     return Finished(
         results=results,
         tasks=tuple(_row(task, plan) for task in ended),
-        status="flaky" if flaky else "tolerated" if tolerated or ignored else "succeeded",
-        message=message,
+        status=_status(ended),
+        message=_message(ended),
         error=plan.secrets.redacted(error) if error else None,
         signum=signum,
     )
+
+
+def _status(ended: list[EndedTask]) -> str:
+    """Return how a run ended that did not fail; its verdict also knows of files that it reused."""
+    said = [task.results.get(name) for task in ended for name in ("status", "verdict")]
+    if "flaky" in said:
+        return "flaky"
+    ignored = any(task.error is not None and task.ignored for task in ended)
+    if ignored or "tolerated" in said or "passed with tolerated errors" in said:
+        return "tolerated"
+    return "succeeded"
+
+
+def _message(ended: list[EndedTask]) -> str:
+    statuses = [task.results.get("status") for task in ended]
+    reused = [task.reused_from[0] for task in ended if task.reused_from and not task.error]
+    counts = (
+        (len(reused), f"reused from {' and '.join(dict.fromkeys(reused))}"),
+        (sum(bool(task.skipped) for task in ended), "skipped"),
+        (
+            sum(task.error is not None and task.ignored for task in ended),
+            "failed and ignored (onError: continue)",
+        ),
+        (statuses.count("tolerated"), "with tolerated errors"),
+        (statuses.count("flaky"), "flaky"),
+    )
+    succeeded = sum(task.status == "Succeeded" for task in ended)
+    rest = "".join(f", {count} {what}" for count, what in counts if count)
+    return f"{succeeded} of {len(ended)} tasks succeeded{rest}"
 
 
 def _pipeline_results(

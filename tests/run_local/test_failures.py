@@ -155,6 +155,21 @@ def test_a_task_that_says_flaky_makes_the_run_flaky(on_machine: Local) -> None:
     assert outputs.message == "1 of 1 tasks succeeded, 1 flaky"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [("flaky", "flaky"), ("passed with tolerated errors", "tolerated"), ("passed", "succeeded")],
+)
+def test_the_verdict_of_reused_files_is_that_of_the_run(
+    on_machine: Local, verdict: str, status: str
+) -> None:
+    says = f"printf reused > $(results.status.path); printf '{verdict}' > $(results.verdict.path)"
+    results = [{"name": "status"}, {"name": "verdict"}]
+    outputs = on_machine.run(on_machine.task("t", says, _results=results))
+
+    assert outputs.status == status
+    assert outputs.message == "1 of 1 tasks succeeded"
+
+
 def test_finally_knows_that_a_failure_was_ignored(on_machine: Local) -> None:
     on_machine.run(
         on_machine.task("bad", "exit 3", onError="continue"),
