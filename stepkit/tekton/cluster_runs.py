@@ -60,8 +60,8 @@ def access(server: str, account: Path) -> Access:
     safe_urls.check_url(server, token=True)
     if not (account / "token").exists():
         raise ConfigurationError(
-            f"there is no token of a service account in {account}: this runs in a pod of the "
-            "cluster, as tasks/cluster/components/prune-runs does",
+            f"there is no token of a service account in {account}: this command runs in a pod "
+            "of the cluster, with an account that may list PipelineRuns",
             reason=Reason.NOT_FOUND,
         )
     namespace, token = (

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from stepkit.errors import ToolError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.options import DETAIL, DURATION, POSITIONAL, AtLeast
 from stepkit.tekton.cluster_options import ClusterOptions
 
@@ -66,9 +66,8 @@ def run(options: Options) -> Outputs:
     """Delete the runs; what cannot be deleted is named at the end.
 
     Raises :class:`ToolError` when the server does not do what was asked, and
-    :class:`~stepkit.errors.ConfigurationError` without an account that may.
+    :class:`ConfigurationError` without an account that may.
     """
-    from stepkit.errors import ConfigurationError
     from stepkit.tekton import cluster_runs
 
     access = options.access()
@@ -81,7 +80,8 @@ def run(options: Options) -> Outputs:
             if options.dry_run or cluster_runs.delete(access, one):
                 removed.append(one)
                 verb = "would delete" if options.dry_run else "deleted"
-                logger.info("%s %s (%s), which ended %s", verb, one.name, one.reason, one.ended)
+                item = _item(one)
+                logger.info("%s %s (%s), which ended %s", verb, item.name, item.reason, item.ended)
             else:  # it went meanwhile
                 runs.remove(one)
         except ToolError as error:
@@ -118,14 +118,15 @@ def _outputs(
     kept = len(runs) - going_on - len(removed)
     verb = "would delete" if options.dry_run else "deleted"
     count = f"{len(removed)} run{'s' * (len(removed) != 1)}"
-    items = (
-        Item(name=one.name, pipeline=one.pipeline, ended=str(one.ended), reason=one.reason)
-        for one in removed
-    )
     return Outputs(
         runs=len(removed),
         kept=kept,
         going_on=going_on,
-        removed=tuple(items),
+        removed=tuple(map(_item, removed)),
         message=f"{verb} {count}; {kept} that ended stay, {going_on} going on",
     )
+
+
+def _item(one: ClusterRun) -> Item:
+    ended = one.ended.isoformat() if one.ended else ""
+    return Item(name=one.name, pipeline=one.pipeline, ended=ended, reason=one.reason)

@@ -66,7 +66,7 @@ def test_runs_that_ended_longer_ago_are_deleted(
 
     assert list(cluster.runs) == ["young"]
     assert (outputs.runs, outputs.kept, outputs.going_on) == (1, 1, 0)
-    ended = str(NOW - timedelta(days=20))
+    ended = (NOW - timedelta(days=20)).isoformat()
     assert caplog.messages == [f"deleted old (Failed), which ended {ended}"]
     assert outputs.removed == (
         prune_runs.Item(name="old", pipeline="notebook-ci", ended=ended, reason="Failed"),
@@ -251,8 +251,8 @@ def test_outside_of_a_pod_there_is_no_account(cluster: ApiServer) -> None:
     (cluster.account / "token").unlink()
 
     assert refusal(prune, cluster) == (
-        f"there is no token of a service account in {cluster.account}: this runs in a pod of the "
-        "cluster, as tasks/cluster/components/prune-runs does"
+        f"there is no token of a service account in {cluster.account}: this command runs in a pod "
+        "of the cluster, with an account that may list PipelineRuns"
     )
     assert cluster.asked == []
 
