@@ -139,7 +139,8 @@ def test_an_answer_that_is_not_a_success_is_an_error_with_the_gateways_words(
 
 def test_a_pushgateway_keeps_the_last_run_of_each_set_of_labels() -> None:
     with pushgateway() as url:
-        push(url, metrics_labels=("namespace=team/a",))
+        first = PushOptions(metrics_push=url, metrics_labels=("namespace=team/a",))
+        first.push("# TYPE b gauge\nb 2\n", title="notebooks/a b.ipynb", taken=())
         push(url, metrics_labels=("namespace=team/a",))
         push(url, title="", metrics_labels=("namespace=team/b",))
         found = groups(url)
@@ -149,6 +150,7 @@ def test_a_pushgateway_keeps_the_last_run_of_each_set_of_labels() -> None:
         "notebooks/a b.ipynb",
     ]
     assert {group["labels"]["namespace"] for group in found} == {"team/a", "team/b"}
+    assert not [group for group in found if "b" in group]
     assert [group["a"]["metrics"][0]["value"] for group in found] == ["1", "1"]
 
 

@@ -74,6 +74,19 @@ def test_each_notebook_has_the_metrics_of_its_own_run() -> None:
     assert not [s for s in found if s.startswith("stepkit_gpu") and 'notebook="b"' in s]
 
 
+def test_a_notebook_ends_on_the_clock_of_the_run_and_its_injected_cells_do_not_count() -> None:
+    cells = run_records.cells(3)
+    cells[0].update({"number": 0, "injected": "parameters"})
+    notebook = run_records.notebook(name="a", start_ms=20_000, duration_ms=5_500, cells=cells)
+    run = run_records.run(notebooks=[notebook], started="2026-11-30T00:00:00.000+00:00")
+    found = written(run)
+
+    (ended,) = [v for s, v in found.items() if s.startswith("stepkit_notebook_finished")]
+    assert ended == "1795996825.5"
+    (ok,) = [v for s, v in found.items() if 'state="ok"' in s]
+    assert ok == "2"
+
+
 def test_a_notebook_that_was_reused_has_no_metrics_of_this_run() -> None:
     notebooks = [run_records.notebook(name="a", status="reused", reused_from="run-1")]
 
