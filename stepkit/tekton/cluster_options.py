@@ -11,7 +11,7 @@ from stepkit.options import AtLeast
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from stepkit.tekton.cluster_runs import Access, ClusterRun
+    from stepkit.tekton.cluster_runs import ClusterAccess, ClusterRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +26,13 @@ class ClusterOptions:
     )
     attempts: Annotated[int, "how often to ask for the list of runs in all", AtLeast(1)] = 3
 
-    def access(self) -> Access:
+    def access(self) -> ClusterAccess:
         """Return the access; raise :class:`~stepkit.errors.ConfigurationError` without one."""
         from stepkit.tekton import cluster_runs
 
         return cluster_runs.access(self.server, self.account)
 
-    def runs(self, access: Access, pipelines: Collection[str] = ()) -> list[ClusterRun]:
+    def runs(self, access: ClusterAccess, pipelines: Collection[str] = ()) -> list[ClusterRun]:
         """Return the runs of ``pipelines``, or all; raise as :func:`cluster_runs.listed`."""
         from stepkit.system.retry import retrying
         from stepkit.tekton import cluster_runs

@@ -31,7 +31,7 @@ _MOST_SAID: Final = 300  # characters of what the server says
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
+class ClusterAccess:
     """The API server's address, a namespace, a token, and who signs the server's certificate."""
 
     server: str
@@ -52,7 +52,7 @@ class ClusterRun:
     reason: str
 
 
-def access(server: str, account: Path) -> Access:
+def access(server: str, account: Path) -> ClusterAccess:
     """Return the access of the pod whose service account is mounted at ``account``.
 
     Raises :class:`ConfigurationError` without such an account, or for a server without TLS.
@@ -69,12 +69,12 @@ def access(server: str, account: Path) -> Access:
         for name in ("namespace", "token")
     )
     redaction.register(token)
-    return Access(
+    return ClusterAccess(
         server=server.rstrip("/"), namespace=namespace, token=token, authority=account / "ca.crt"
     )
 
 
-def listed(access: Access, pipelines: Collection[str] = ()) -> Iterator[ClusterRun]:
+def listed(access: ClusterAccess, pipelines: Collection[str] = ()) -> Iterator[ClusterRun]:
     """Yield the runs of ``pipelines``, or all, in the namespace.
 
     Raises :class:`ToolError` when the server does not answer, or not with PipelineRuns, and
@@ -102,7 +102,7 @@ def listed(access: Access, pipelines: Collection[str] = ()) -> Iterator[ClusterR
             return
 
 
-def delete(access: Access, run: ClusterRun) -> bool:
+def delete(access: ClusterAccess, run: ClusterRun) -> bool:
     """Delete ``run`` with its TaskRuns and pods; return False if it is gone already.
 
     Another run that has its name by now stays. Raises as :func:`listed`.
@@ -139,7 +139,7 @@ def _read(item: dict[str, Any]) -> ClusterRun:
     )
 
 
-def _ask(access: Access, method: str, path: str, body: bytes | None = None) -> Answer:
+def _ask(access: ClusterAccess, method: str, path: str, body: bytes | None = None) -> Answer:
     base = f"/apis/tekton.dev/v1/namespaces/{quote(access.namespace)}/pipelineruns"
     return connection.request(
         method,

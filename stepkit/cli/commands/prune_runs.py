@@ -42,7 +42,7 @@ class Options(ClusterOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class PrunedRun:
     """One run: ``ended`` is when, in ISO 8601, ``reason`` is Tekton's word for how."""
 
     name: str
@@ -58,7 +58,7 @@ class Outputs:
     runs: Annotated[int, "number of runs that were deleted"]
     kept: Annotated[int, "number of ended runs that stay"]
     going_on: Annotated[int, "number of runs that have not ended"]
-    removed: Annotated[tuple[Item, ...], "each run that went", DETAIL] = ()
+    removed: Annotated[tuple[PrunedRun, ...], "each run that went", DETAIL] = ()
     message: Annotated[str, "what was deleted, in one sentence"] = ""
 
 
@@ -127,6 +127,6 @@ def _outputs(
     )
 
 
-def _item(one: ClusterRun) -> Item:
+def _item(one: ClusterRun) -> PrunedRun:
     ended = one.ended.isoformat() if one.ended else ""
-    return Item(name=one.name, pipeline=one.pipeline, ended=ended, reason=one.reason)
+    return PrunedRun(name=one.name, pipeline=one.pipeline, ended=ended, reason=one.reason)

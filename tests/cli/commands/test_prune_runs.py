@@ -69,7 +69,7 @@ def test_runs_that_ended_longer_ago_are_deleted(
     ended = (NOW - timedelta(days=20)).isoformat()
     assert caplog.messages == [f"deleted old (Failed), which ended {ended}"]
     assert outputs.removed == (
-        prune_runs.Item(name="old", pipeline="notebook-ci", ended=ended, reason="Failed"),
+        prune_runs.PrunedRun(name="old", pipeline="notebook-ci", ended=ended, reason="Failed"),
     )
     assert outputs.message == "deleted 1 run; 1 that ended stay, 0 going on"
     assert cluster.bodies == [
