@@ -27,7 +27,12 @@ def address(url: str, endpoint: str) -> str:
 
     if not url.startswith(_SCHEME):
         return url
-    safe_urls.check_url(endpoint)
+    try:
+        safe_urls.check_url(endpoint)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--hub-endpoint: {error}") from error
+    if re.search(r"[?#]", endpoint):
+        raise ConfigurationError("--hub-endpoint must be https://HOST, without ? and #")
     safe_urls.split(url)
     found = _FILE.fullmatch(url)
     path = unquote(found["path"]) if found else ""

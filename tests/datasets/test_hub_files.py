@@ -1,6 +1,7 @@
 """Which web address a file of a dataset on the hub has."""
 
 import pytest
+import refusals
 
 from stepkit.datasets import hub_files
 
@@ -23,3 +24,20 @@ BASE = "https://huggingface.co/datasets/lab/cells/resolve"
 )
 def test_an_address_names_dataset_revision_and_path(url: str, address: str) -> None:
     assert hub_files.address(url, f"{hub_files.ENDPOINT}/") == address
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "refused"),
+    [
+        ("hub.example.org", "'://hub.example.org' is not an https:// or http:// address"),
+        ("https://me:hunter2@hub.example.org", "https://hub.example.org: this URL holds a user"),
+        ("https://hub.example.org?mirror=1", "must be https://HOST, without ? and #"),
+        ("https://hub.example.org/#x", "must be https://HOST, without ? and #"),
+    ],
+)
+def test_another_server_is_named_by_its_address_alone(endpoint: str, refused: str) -> None:
+    text = refusals.refusal(hub_files.address, "hf://datasets/lab/cells/a.h5ad", endpoint)
+
+    assert text.startswith("--hub-endpoint")
+    assert refused in text
+    assert "hunter2" not in text
