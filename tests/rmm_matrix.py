@@ -91,7 +91,7 @@ def _() -> None:
     assert served() == ("half", "pool", 512 * MIB)
 
 
-@check("respect", "a size that is no multiple of 256: rounded")
+@check("respect", "a size that is not a multiple of 256: rounded")
 def _() -> None:
     set_up(pool_allocator=True, initial_pool_size=64_000_100)
     assert served() == ("rounded", "pool", 64_000_000)
