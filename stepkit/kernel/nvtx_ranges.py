@@ -38,13 +38,16 @@ class CellRanges:
     @contextmanager
     def cell(self, name: str) -> Iterator[None]:
         """Mark what runs in the block, in this thread, as the cell ``name``."""
+        opened = False
         with suppress(Exception):
             self._push(name)
+            opened = True  # otherwise the range that would end is the notebook's own
         try:
             yield
         finally:
             with suppress(Exception):
-                self._pop()
+                if opened:
+                    self._pop()
 
 
 def _package() -> tuple[Any, Any]:

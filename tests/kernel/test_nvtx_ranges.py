@@ -105,3 +105,21 @@ def test_a_range_that_fails_does_not_fail_the_cell(monkeypatch: pytest.MonkeyPat
     assert ran
     with pytest.raises(KeyError), ranges.cell("cell 2"):
         raise KeyError
+
+
+def test_a_range_that_did_not_begin_ends_none_of_the_notebooks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: list[str] = []
+
+    def push(name: str) -> None:
+        names.append(name.encode().decode())
+
+    monkeypatch.setitem(sys.modules, "nvtx", SimpleNamespace(push_range=push, pop_range=names.pop))
+    ranges = nvtx_ranges.open_ranges()
+
+    assert ranges
+    push("of the notebook")
+    with ranges.cell("cell 1: \ud800"):
+        pass
+    assert names == ["of the notebook"]

@@ -1,8 +1,8 @@
 """Add prefetching, limits and statistics to the resources that RMM was set up with.
 
-All adaptors are RMM's own, in C++: no allocation calls Python. A library may allocate from one thread
-while another one holds Python's lock, as cuML does up to 25.08, and from RMM 26.06 on an allocation may
-outlive the Python object that made its resource.
+All adaptors are RMM's own, in C++: no allocation calls Python. A library may allocate from one
+thread while another one holds Python's lock, as cuML does up to 25.08, and from RMM 26.06 on an
+allocation may outlive the Python object that made its resource.
 """
 
 from __future__ import annotations
