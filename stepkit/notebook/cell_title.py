@@ -23,9 +23,7 @@ _DEFINES: Final = (
     ast.ClassDef,
     ast.Pass,
 )
-_HEADED: Final = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith)
-# Their head says when something is done, and not what.
-_CONDITIONAL: Final = (ast.If, ast.Try, ast.TryStar, ast.Match)
+_HEADED: Final = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Match)
 # Methods that show or end what was made before: plt.show(), plt.tight_layout(), file.close().
 _ENDING: Final = {"show", "draw", "tight_layout", "close", "clf", "cla", "flush"}
 _PREAMBLE: Final = re.compile(r"(#|%|@|import\s|from\s+\S+\s+import\s)")
@@ -36,8 +34,8 @@ def title(source: str, line: int | None = None) -> str:
 
     It is the line with the number ``line``, from 1, which is the one that failed. Without it, the
     last statement that does something: no import, definition or bare name, nothing like
-    ``plt.show()``, and of an ``if`` what it does. In another language, it is the first line that is
-    not a comment, an import, a magic or a decorator.
+    ``plt.show()``. In another language, it is the first line that is not a comment, an import, a
+    magic or a decorator.
     """
     lines = source.split("\n")
     failed = lines[line - 1] if line and line <= len(lines) else ""
@@ -53,26 +51,32 @@ def _telling(source: str) -> str:
 
 
 def _last_statement(source: str) -> str:
-    """Return the last statement of Python that does something, of a loop its head."""
+    """Return the last statement of Python that does something, of a loop its head.
+
+    Of ``if`` and ``try`` it is the head and what is done there: ``if present: load(path)``.
+    """
     parsed = python_source.parse(source)
     node = _last_that_does_something(parsed.tree.body) if parsed else None
-    if not parsed or not node:
-        return ""
-    begin, end = parsed.span(node)
-    statement = source[source.rfind("\n", 0, begin) + 1 : end]  # and what is before it in its line
-    headed = isinstance(node, (*_HEADED, *_CONDITIONAL))
-    return statement.partition("\n")[0] if headed else statement
+    parts = []
+    while parsed and node:
+        begin, end = parsed.span(node)
+        if isinstance(node, ast.If) and node.body[0].lineno != node.lineno:
+            parts.append(source[begin : source.index(":", parsed.span(node.test)[1]) + 1])
+        elif isinstance(node, ast.Try | ast.TryStar):
+            parts.append("try:")
+        else:
+            statement = source[source.rfind("\n", 0, begin) + 1 : end]  # with what is before it
+            parts.append(statement.partition("\n")[0] if isinstance(node, _HEADED) else statement)
+            break
+        node = _last_that_does_something(node.body) or node.body[-1]
+    return " ".join(part.strip() for part in parts)
 
 
 def _last_that_does_something(body: Sequence[ast.stmt]) -> ast.stmt | None:
     """Return the last telling statement of ``body``, one that ends or shows if it has no other."""
     working = [node for node in reversed(body) if not isinstance(node, _DEFINES)]
-    for node in working:
-        if isinstance(node, ast.If | ast.Try | ast.TryStar):
-            return _last_that_does_something(node.body) or node
-        if not _only_shows(node):
-            return node
-    return working[0] if working else None
+    telling = (node for node in working if not _only_shows(node))
+    return next(telling, working[0] if working else None)
 
 
 def _only_shows(node: ast.stmt) -> bool:

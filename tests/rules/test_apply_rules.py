@@ -88,7 +88,10 @@ def test_an_expression_that_comments_out_the_rest_of_its_line_is_refused(changed
 
 MISMATCHES = [
     ("set: {DAAT: 1}", "the nearest is DATA in cell 1 (`DATA = 1`); correct the rule"),
-    ("set: {n: 1}", "in cell 2 (`n = 1`), line 2 assigns it inside another statement, not at"),
+    (
+        "set: {n: 1}",
+        "in cell 2 (`if DATA: n = 1`), line 2 assigns it inside another statement, not at",
+    ),
     ("set: {total: 1}", "in cell 3 (`total += 1`), line 1 only adds to it"),
     ("set: {left: 1}", "in cell 4 (`left, right = pair`), line 1 assigns it as one of several"),
     ("set: {OUT: 1}", "and found 2: cell 5 (`OUT = 1; OUT = 2`) 2 times; narrow it with cells"),
