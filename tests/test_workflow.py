@@ -12,7 +12,7 @@ from samples import Origin, write_notebook
 
 PIPELINE = Path(__file__).parents[1] / "tasks/pipelines/notebook-ci.yaml"
 
-WRITTEN_LAST = {"run.json", "report.html", "STEP_SUMMARY.md"}
+WRITTEN_LAST = {"run.json", "metadata.json", "report.html", "STEP_SUMMARY.md"}
 ARTIFACTS = {
     "output_analysis.ipynb",
     "output_analysis.html",

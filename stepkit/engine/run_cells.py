@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -17,6 +18,7 @@ from stepkit.engine.read_kernel_facts import KernelFacts
 from stepkit.engine.resumable import NOTEBOOK
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.notebook import ipynb
+from stepkit.notebook import parameters as notebook_parameters
 from stepkit.notebook.cpu_fallback import CpuFallback
 from stepkit.notebook.verdict import CellRun, Execution
 from stepkit.options import DETAIL
@@ -24,7 +26,7 @@ from stepkit.step import Checks, Resumable
 from stepkit.system import nvml, stop_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from stepkit.engine.kernel_process import Kernel
     from stepkit.system.process_tree import Descendants
@@ -95,6 +97,11 @@ class RunOutputs:
     cpu_fallback: Annotated[
         CpuFallback | None, "calls of cudf.pandas and cuml.accel on the CPU", DETAIL
     ] = None
+    parameters: Annotated[
+        Mapping[str, Any],
+        "what was injected; *** for a value whose name is that of a secret",
+        DETAIL,
+    ] = field(default_factory=dict)
 
 
 def run_outputs(outcome: Outcome) -> dict[str, Any]:
@@ -109,6 +116,9 @@ def run_outputs(outcome: Outcome) -> dict[str, Any]:
         "memory_limit": execution.memory_limit,
         "kernel_facts": outcome.kernel_facts,
         "cpu_fallback": outcome.cpu_fallback,
+        "parameters": notebook_parameters.for_report(
+            outcome.notebook.metadata.get("papermill", {}).get("parameters", {})
+        ),
     }
 
 

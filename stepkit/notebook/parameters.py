@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import did_you_mean
+from stepkit.formats.shorten import shorten
 from stepkit.notebook import python_source
+from stepkit.redaction import MASK
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(?:token|password|passwd|passphrase|secret|credentials?|(?:api|access|private)_?key)$"
+)
+_LONGEST_SHOWN: Final = 1000  # characters of a value, as JSON
 _WORDS: Final = {"True": True, "False": False, "None": None}
 
 
@@ -122,6 +128,20 @@ def from_file(path: Path) -> dict[str, Any]:
             f"there is no parameters file {path}{atomic_files.near_names(path)}"
         )
     return from_yaml(atomic_files.read(path).decode(errors="replace"), str(path))
+
+
+def for_report(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``parameters`` as JSON: a secret, by its name, is masked, and a long value is cut."""
+    shown: dict[str, Any] = {}
+    for name, value in parameters.items():
+        text = json.dumps(value, default=str, skipkeys=True)
+        if _SECRET_NAME.search(name) and value:
+            shown[name] = MASK
+        elif len(text) > _LONGEST_SHOWN:
+            shown[name] = shorten(text, _LONGEST_SHOWN)
+        else:
+            shown[name] = json.loads(text, parse_constant=str)
+    return shown
 
 
 def check_known(notebook: Any, given: Iterable[str]) -> None:

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 # Files that hold times or paths differ in each run.
 _DIFFER_ALWAYS: Final = {"page", "notebook", "log", "tests", "coverage", "timeline"}
-_ALWAYS_NEW: Final = {"manifest.json", "SHA256SUMS", "STEP_SUMMARY.md", "run.json", "report.html"}
+_ALWAYS_NEW: Final = {
+    "manifest.json",
+    "SHA256SUMS",
+    "STEP_SUMMARY.md",
+    "run.json",
+    "report.html",
+    "metadata.json",
+}
 _PROGRESS: Final = ".progress.json"
 # What one sentence counts, or names where it is one, by the word of its row.
 _COUNTED: Final = {

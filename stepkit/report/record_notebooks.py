@@ -109,6 +109,7 @@ def record_notebook(
         if entry.data
         else unchecked_values.whole(item.get("exit_code")),
         "variant": unchecked_values.line(entry.output("variant") or entry.option("variant")),
+        "parameters": _object(entry.output("parameters")) or {},
         "until": unchecked_values.line(item.get("until")),
         "start_ms": clock.at(reused["started"] if reused else entry.started),
         "duration_ms": duration,

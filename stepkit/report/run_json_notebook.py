@@ -143,7 +143,8 @@ class NotebookJson(TypedDict):
     ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
     None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
     ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
-    counts cells that rules took out. ``gpu_hours`` are the GPUs that its kernel saw times
+    counts cells that rules took out. ``parameters`` were injected, with *** for the value of one
+    whose name is that of a secret. ``gpu_hours`` are the GPUs that its kernel saw times
     ``duration_ms``; ``energy`` and ``gpu_idle`` are those of its last try.
     A reused notebook ran in the run ``reused_from``: its lengths are those of that run, and its
     times are moved as if it had begun when it was reused.
@@ -159,6 +160,7 @@ class NotebookJson(TypedDict):
     message: str
     exit_code: int | None
     variant: str
+    parameters: dict[str, Any]
     until: str
     start_ms: int | None
     duration_ms: int | None

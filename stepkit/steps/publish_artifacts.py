@@ -54,6 +54,7 @@ class Options(StorageOptions):
         "report*.html",
         "STEP_SUMMARY*.md",
         "run*.json",
+        "metadata*.json",
     )
     unlisted: Annotated[
         bool,

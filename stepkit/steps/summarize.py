@@ -2,10 +2,11 @@ r"""Write report.html, STEP_SUMMARY.md and run.json: how a run went, from its st
 
 Reads every NAME.json in the reports directory and writes one web page and a Markdown summary: the
 verdict, why, the steps, the cells, the tests, the artifacts. run.json beside them holds all of that
-for machines. Nothing is estimated: an expected step without a report is shown as "not run". On
-GitHub the summary also goes to that of the job. The last line says how the run went. The step
-itself succeeds whatever the verdict is: its exit code is 0. With --enforce it fails as the step
-that decided the verdict did; use it at the end of a pipeline that goes on after a task has failed.
+for machines, metadata.json what ran on what. Nothing is estimated: an expected step without a
+report is shown as "not run". On GitHub the summary also goes to that of the job. The last line says
+how the run went. The step itself succeeds whatever the verdict is: its exit code is 0. With
+--enforce it fails as the step that decided the verdict did; use it at the end of a pipeline that
+goes on after a task has failed.
 With --baseline the run is compared with an earlier one; --fail-on says which differences fail it.
 --metrics-push sends its figures to a Prometheus Pushgateway, which never changes the verdict.
 
@@ -30,7 +31,7 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, Use
 from stepkit.formats import prometheus_text
 from stepkit.notify.pushgateway import PushOptions
 from stepkit.options import DefaultFromEnv
-from stepkit.report import metrics_of_run, shorten_record, steps_of_run, web_links
+from stepkit.report import metadata_json, metrics_of_run, shorten_record, steps_of_run, web_links
 from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
 from stepkit.report.page import report_page
@@ -155,6 +156,7 @@ def _write_files(options: Options, record: RunJson, path: Path) -> _Files:
     pdf = options.pdf.absolute() if options.pdf else None
     text = shorten_record.as_text(record)
     no_record = _try_to_write(path, lambda: atomic_files.write_atomically(path, text))
+    no_metadata = _write_metadata(record, _beside(summary, "metadata", ".json"))
     no_html = _try_to_write(html, lambda: report_page.write(record, html, path.parent))
     no_pdf = no_html
     if pdf and not no_html:
@@ -163,8 +165,16 @@ def _write_files(options: Options, record: RunJson, path: Path) -> _Files:
         run=None if no_record else path,
         html=None if no_html else html,
         pdf=None if no_pdf else pdf,
-        failed=no_record or no_html or no_pdf,
+        failed=no_record or no_html or no_pdf or no_metadata,
     )
+
+
+def _write_metadata(record: RunJson, path: Path) -> StepError | None:
+    if metadata_json.may_be_replaced(path):
+        text = metadata_json.as_text(record)
+        return _try_to_write(path, lambda: atomic_files.write_atomically(path, text))
+    logger.warning("%s is another program's: it stays, and the run has no metadata", path)
+    return None
 
 
 def _write_summary(

@@ -111,3 +111,18 @@ def test_an_assignment_that_reads_the_parameter_does_not_overwrite_it() -> None:
     nb = notebook("n = n or 10", "%%bash\nn=1", "this is (no python", tagged=False)
 
     notebook_parameters.check_known(nb, ["n"])
+
+
+def test_a_report_shows_parameters_as_json_without_secrets() -> None:
+    given: dict[str, Any] = {
+        "n_pcs": 50, "genes": ["CD3E"], "limit": float("inf"), "max_tokens": 8, "hub_token": "hf_x",
+        "apiKey": "k", "DB_PASSWORD": 1234, "token": "", "long": "x" * 2000,
+    }  # fmt: skip
+
+    shown = notebook_parameters.for_report(given)
+
+    assert len(shown.pop("long")) == 1000
+    assert shown == {
+        "n_pcs": 50, "genes": ["CD3E"], "limit": "Infinity", "max_tokens": 8, "hub_token": "***",
+        "apiKey": "***", "DB_PASSWORD": "***", "token": "",
+    }  # fmt: skip

@@ -65,7 +65,7 @@ def test_parameters_of_every_form_reach_the_notebook_in_papermills_order(tmp_pat
     )
     (tmp_path / "p.yaml").write_text("filed: {a: 1}\nraw: lost")
 
-    run(
+    outputs = run(
         notebook,
         parameters=("guessed=007",),
         parameters_raw=("raw=007",),
@@ -77,6 +77,10 @@ def test_parameters_of_every_form_reach_the_notebook_in_papermills_order(tmp_pat
 
     assert text_of(tmp_path) == "[7, '007', [1, 2], {'a': 1}, 2]\n"
     assert executed(tmp_path).metadata.papermill.parameters["PAPERMILL_INPUT_PATH"] == str(notebook)
+    assert outputs.parameters == {
+        "guessed": 7, "raw": "007", "listed": [1, 2], "filed": {"a": 1}, "coded": 2,
+        "PAPERMILL_INPUT_PATH": str(notebook),
+    }  # fmt: skip
 
 
 def test_a_cell_error_fails_and_leaves_everything_up_to_it(tmp_path: Path) -> None:

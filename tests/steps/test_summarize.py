@@ -638,7 +638,10 @@ def test_the_summary_has_a_second_name_where_a_reader_looks_for_that(reports: Pa
     run(reports, copy_as="STEP_SUMMARY_LITE.md")
 
     written = {path.name for path in (reports.parent / "out").iterdir()}
-    assert written == {"STEP_SUMMARY.md", "STEP_SUMMARY_LITE.md", "run.json", "report.html"}
+    assert written == {
+        *("STEP_SUMMARY.md", "STEP_SUMMARY_LITE.md"),
+        *("run.json", "metadata.json", "report.html"),
+    }
     assert (reports.parent / "out/STEP_SUMMARY_LITE.md").read_text() == page(reports)
 
 
@@ -653,7 +656,7 @@ def test_a_second_name_that_is_not_a_markdown_file_beside_the_summary_writes_onl
         run(reports, copy_as=name)
 
     written = {path.name for path in (reports.parent / "out").iterdir()}
-    assert written == {"STEP_SUMMARY.md", "run.json", "report.html", "out.ipynb"}
+    assert written == {"STEP_SUMMARY.md", "run.json", "metadata.json", "report.html", "out.ipynb"}
     assert (reports.parent / "out/out.ipynb").read_text() == "an executed notebook"
     assert page(reports).startswith("# ")
 

@@ -68,7 +68,7 @@ def test_a_gateway_that_refuses_is_one_warning(
     assert warning.startswith(f"{begin} {status}: ")
     assert outputs.verdict == "passed"
     names = {path.name for path in (reports.parent / "out").iterdir()}
-    assert names == {"STEP_SUMMARY.md", "report.html", "run.json"}
+    assert names == {"STEP_SUMMARY.md", "report.html", "run.json", "metadata.json"}
 
 
 @pytest.mark.parametrize(

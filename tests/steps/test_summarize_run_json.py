@@ -48,7 +48,8 @@ def test_record_and_page_are_beside_the_summary_with_its_suffix(
     record = summarized(run, summary=run / "out" / summary)
 
     assert record["verdict"] == "passed"
-    assert names(run / "out") == {f"run{suffix}.json", f"report{suffix}.html", summary}
+    written = (f"run{suffix}.json", f"metadata{suffix}.json", f"report{suffix}.html", summary)
+    assert names(run / "out") == {*written}
     assert "✓</span>Passed" in (run / f"out/report{suffix}.html").read_text(encoding="utf-8")
     assert f"(report{suffix}.html)" in (run / "out" / summary).read_text(encoding="utf-8")
 
@@ -58,7 +59,7 @@ def test_the_record_goes_where_it_is_asked_to(run: Path) -> None:
 
     assert record["steps"][0]["report"] == "../reports/execute-notebook.json"
     assert names(run / "records") == {"1.json"}
-    assert names(run / "artifacts") == {"STEP_SUMMARY.md", "report.html"}
+    assert names(run / "artifacts") == {"STEP_SUMMARY.md", "report.html", "metadata.json"}
 
 
 def test_a_page_elsewhere_links_to_the_files_of_the_run(run: Path) -> None:
@@ -79,7 +80,12 @@ def test_the_record_comes_first_and_the_summary_last(run: Path) -> None:
     summarized(run)
 
     written = sorted((run / "artifacts").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    assert [path.name for path in written] == ["run.json", "report.html", "STEP_SUMMARY.md"]
+    assert [path.name for path in written] == [
+        "run.json",
+        "metadata.json",
+        "report.html",
+        "STEP_SUMMARY.md",
+    ]
 
 
 def test_a_page_that_cannot_be_written_fails_the_step_and_leaves_the_others(run: Path) -> None:
@@ -102,7 +108,12 @@ def test_a_pdf_that_cannot_be_made_fails_the_step_once_all_else_is_written(
     with pytest.raises(ConfigurationError, match="needs Chromium") as caught:
         summarized(run, pdf=run / "artifacts/report.pdf")
 
-    assert names(run / "artifacts") == {"run.json", "report.html", "STEP_SUMMARY.md"}
+    assert names(run / "artifacts") == {
+        "run.json",
+        "metadata.json",
+        "report.html",
+        "STEP_SUMMARY.md",
+    }
     assert isinstance(caught.value.outputs, summarize.Outputs)
     assert (caught.value.outputs.html, caught.value.outputs.pdf) == (
         run / "artifacts/report.html",
@@ -245,3 +256,17 @@ def test_flags_say_it_before_the_environment_does(
         f"sha256:{SHA256}",
         "97959ef3",
     )
+
+
+def test_metadata_of_a_notebook_s_own_stay(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = run / "artifacts/metadata_lite.json"
+    own.parent.mkdir()
+    own.write_text('{"model": "umap"}')
+
+    summarized(run, summary=run / "artifacts/STEP_SUMMARY_lite.md")
+
+    assert own.read_text() == '{"model": "umap"}'
+    assert f"{own} is another program's: it stays, and the run has no metadata" in caplog.text
+    own.unlink()
+    summarized(run, summary=run / "artifacts/STEP_SUMMARY_lite.md")
+    assert json.loads(own.read_text())["schema"] == "stepkit.metadata/1"

@@ -19,13 +19,14 @@ from typing import Annotated, Any, Final, Literal
 from stepkit.options import POSITIONAL, PRINTED
 
 Name = Literal[
-    "report", "run", "runs", "manifest", "timeline", "progress", "notification",
+    "report", "run", "runs", "metadata", "manifest", "timeline", "progress", "notification",
     "rules", "plan", "datasets",
 ]  # fmt: skip
 
 _FILES: Final[dict[Name, str]] = {
     "run": "report/run.schema.json",
     "runs": "report/index/runs.schema.json",
+    "metadata": "report/metadata.schema.json",
     "manifest": "artifacts/manifest.schema.json",
     "timeline": "gpu/monitor/timeline.schema.json",
     "progress": "notebook/progress.schema.json",

@@ -41,5 +41,8 @@ def test_a_word_that_is_like_none_gets_the_list() -> None:
     done = commands.stepkit("explain", "\x1b[2Jx")
 
     assert done.returncode == 2
-    assert r"there is no reason '\x1b[2jx' (known: artifact-invalid, artifact-missing, auth, " in done.stderr
+    assert (
+        r"there is no reason '\x1b[2jx' (known: artifact-invalid, artifact-missing, auth, "
+        in done.stderr
+    )
     assert "\x1b" not in done.stderr
