@@ -26,21 +26,26 @@ def run(directory: Path, pipeline: str, source: str, **params: str) -> tuple[int
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "notebook"),
-    [("notebook-ci", {"notebook": "nb/a.ipynb"}), ("notebook-matrix", {"notebooks": "nb/a.ipynb"})],
+    ("pipeline", "params", "suffix"),
+    [
+        ("notebook-ci", {"notebook": "nb/a.ipynb", "suffix": "_lite"}, "_lite"),
+        ("notebook-matrix", {"notebooks": "nb/a.ipynb"}, ""),
+    ],
     ids=["notebook-ci", "notebook-matrix"],
 )
 def test_a_failed_run_is_pushed_with_its_verdict_and_its_notebook(
-    tmp_path: Path, pipeline: str, notebook: dict[str, str]
+    tmp_path: Path, pipeline: str, params: dict[str, str], suffix: str
 ) -> None:
     with pushgateway() as url:
-        ended, log = run(tmp_path, pipeline, "{}['pca']", **notebook, **{"metrics-push": url})
+        ended, log = run(tmp_path, pipeline, "{}['pca']", **params, **{"metrics-push": url})
         (found,) = groups(url)
 
     assert ended == 3, log
     assert found["labels"]["job"] == "stepkit"
     assert found["labels"]["pipeline"] == pipeline
+    assert found["labels"]["repository"] == f"file://{tmp_path}/notebooks"
     assert found["labels"]["namespace"]
+    assert found["labels"].get("suffix", "") == suffix
     (success,) = found["stepkit_run_success"]["metrics"]
     assert success["value"] == "0"
     (notebook_success,) = found["stepkit_notebook_success"]["metrics"]
