@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,7 @@ from stepkit.rules.tolerances import NOT_FOR_AUTHORS
 from stepkit.system import named_checkouts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stepkit.formats.json_schema import Keys
     from stepkit.formats.yaml_files import Document
@@ -43,8 +45,9 @@ def read(
 
     ``flags`` come from the command line and win over the file; the lists and parameters of both
     are joined. A notebook whose exemption has ended by ``today`` runs, and the log says so.
-    Paths are relative to the file, or files of the repositories in ``checkouts``. Without
-    ``may_tolerate`` the file must declare no tolerance.
+    Paths are relative to the file, or files of the repositories in ``checkouts``; those of a file
+    in one of these do not lead out of it. Without ``may_tolerate`` the file must declare no
+    tolerance.
     Raises :class:`ConfigurationError` for the first mistake in the file.
     """
     document = yaml_files.read(path)
@@ -61,7 +64,8 @@ def read(
         where = _place(document, "notebooks", number)
         _check_env(entry, where)
         _check_limits(entry, where)
-        notebook = _find(entry["path"], folder, checkouts)
+        find = partial(_find, folder=folder, checkouts=checkouts, where=where)
+        notebook = find(entry["path"])
         exempt, until = _exemption(entry, where, today)
         found.append(
             Planned(
@@ -72,7 +76,7 @@ def read(
                 outputs=tuple(entry.get("outputs", ())),
                 exempt=exempt,
                 until=until,
-                settings=_settings(defaults, entry, folder, flags, checkouts),
+                settings=_settings(defaults, entry, folder, flags, find),
             )
         )
     return found
@@ -94,9 +98,12 @@ def _place(document: Document, *keys: str | int) -> str:
     return f"{document.place(keys)}: {named.removeprefix('.') or 'the file'}"
 
 
-def _find(path: str, folder: Path, checkouts: Path | None) -> Path:
+def _find(path: str, *, folder: Path, checkouts: Path | None, where: str) -> Path:
     if named_checkouts.is_named(path):
         return named_checkouts.find(Path(path), checkouts)
+    if checkout := named_checkouts.of_path(folder, checkouts):
+        from_checkout = Path(os.path.relpath(folder, checkout), path)
+        named_checkouts.inside(checkout, str(from_checkout), f"{where}: {path}")
     return folder / path
 
 
@@ -105,7 +112,7 @@ def _settings(
     entry: Mapping[str, Any],
     folder: Path,
     flags: Settings,
-    checkouts: Path | None,
+    find: Callable[[str], Path],
 ) -> Settings:
     """Join a notebook's settings: ``flags`` win over ``entry``, which wins over ``defaults``."""
     own = {**defaults, **entry}
@@ -113,7 +120,7 @@ def _settings(
     from_file = Settings(
         parameters=joined["parameters"],
         given=flags.given,
-        rules=_find(own["rules"], folder, checkouts) if "rules" in own else None,
+        rules=find(own["rules"]) if "rules" in own else None,
         variant=own.get("variant"),
         kernel=own.get("kernel"),
         cwd=folder / own["cwd"] if "cwd" in own else None,

@@ -37,7 +37,8 @@ class RulesOptions:
         if self.allow_notebook_tolerance or self.checkouts is None:
             return True
         source = self.checkouts / named_checkouts.DIRECTORIES["notebooks"]
-        return not named_checkouts.holds(source, file)
+        by_name = named_checkouts.of_path(file, self.checkouts)  # an author's link may lead out
+        return by_name != source and not named_checkouts.holds(source, file)
 
 
 def load(options: RulesOptions, notebook: Path | None = None) -> rules.Book:

@@ -44,6 +44,13 @@ def find(path: Path, checkouts: Path | None, *, notebooks_first: bool = False) -
     return inside(source, str(path), f"{path} in the notebooks' repository")
 
 
+def of_path(path: Path, checkouts: Path | None) -> Path | None:
+    """Return the checkout in ``checkouts`` in which ``path`` lies by its name, None if in none."""
+    places = [checkouts / name for name in DIRECTORIES.values()] if checkouts else []
+    whole = os.path.abspath(path)  # noqa: PTH100 - without following links
+    return next((place for place in places if Path(whole).is_relative_to(place.absolute())), None)
+
+
 def inside(checkout: Path, path: str, shown: str) -> Path:
     """Return ``checkout / path``, unless it or a link in it leads out of the checkout.
 

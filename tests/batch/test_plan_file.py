@@ -3,6 +3,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 from refusals import refusal
 
 from stepkit.batch import plan_file as batch_plan_file
@@ -230,3 +231,31 @@ def test_a_plan_names_notebooks_and_rules_of_other_repositories(tmp_path: Path) 
     assert (one.name, one.path) == ("a", tmp_path / "source/nb/a.ipynb")
     assert one.settings.rules == tmp_path / "tests/rules.yaml"
     assert other.path == tmp_path / "config/b.ipynb"
+
+
+@pytest.mark.parametrize("key", ["path", "rules"])
+@pytest.mark.parametrize("path", ["../../run-0/source/x", "/etc/passwd", "out/x", "out/../x"])
+def test_a_plan_in_a_repository_names_nothing_outside_of_it(
+    tmp_path: Path, key: str, path: str
+) -> None:
+    plan = tmp_path / "run-1/source/plan.yaml"
+    for directory in (plan.parent, tmp_path / "run-0/source/in"):
+        directory.mkdir(parents=True)
+    (plan.parent / "out").symlink_to("../../run-0/source/in")
+    entry = {"path": "a.ipynb", key: path}
+    plan.write_text(yaml.safe_dump({"notebooks": [entry]}))
+
+    text = refusal(
+        batch_plan_file.read, plan, Settings(), today=TODAY, checkouts=tmp_path / "run-1"
+    )
+
+    assert text.startswith(f"{plan}, line 2: notebooks[0]: {path} leads out of its repository, to ")
+
+
+def test_a_plan_of_the_workspace_names_what_it_wants(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("notebooks: [{path: ../x/a.ipynb, rules: run-1/tests/rules.yaml}]")
+
+    (one,) = batch_plan_file.read(plan, Settings(), today=TODAY, checkouts=tmp_path / "run-1")
+
+    assert one.settings.rules == tmp_path / "run-1/tests/rules.yaml"

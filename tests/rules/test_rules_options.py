@@ -94,3 +94,13 @@ def test_a_link_in_the_notebooks_checkout_does_not_lead_to_other_rules(run: Path
         "rules.yaml in the notebooks' repository leads out of its repository, to "
         "../tests/rules.yaml: name a file of the repository"
     )
+
+
+def test_a_link_of_the_notebooks_authors_does_not_make_rules_those_of_others(run: Path) -> None:
+    (run.parent / "run-0/source").mkdir(parents=True)
+    (run.parent / "run-0/source/rules.yaml").write_text(TOLERATES)
+    (run / "source/rules.yaml").symlink_to("../../run-0/source/rules.yaml")
+
+    text = refusals.refusal(apply, RulesOptions(rules=run / "source/rules.yaml", checkouts=run))
+
+    assert "the notebooks' repository may change cells, but not excuse its own errors" in text

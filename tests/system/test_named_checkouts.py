@@ -94,3 +94,20 @@ def test_without_checkouts_a_name_is_refused() -> None:
         "tests:ci/rules.yaml is a file of the repository 'tests': say where its checkout is, in "
         "DIR/tests, with --checkouts DIR"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "checkout"),
+    [
+        ("run-1/source/ci/rules.yaml", "run-1/source"),
+        ("run-1/tests", "run-1/tests"),
+        ("run-1/source/../tests/x", "run-1/tests"),
+        ("run-1/secret.yaml", None),
+        ("run-1/sources/x", None),
+    ],
+)
+def test_the_checkout_that_a_path_is_in(run: Path, path: str, checkout: str | None) -> None:
+    found = named_checkouts.of_path(Path(path), run)
+
+    assert found == (checkout and Path(checkout))
+    assert named_checkouts.of_path(Path(path), None) is None
