@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar, cast
 from stepkit import redaction
 from stepkit.artifacts.manifest import Artifact
 from stepkit.artifacts.s3 import Bucket
-from stepkit.artifacts.s3_access import SCHEME, Access
-from stepkit.artifacts.storage_options import EndpointUrl, Region
+from stepkit.artifacts.s3_access import SCHEME
+from stepkit.artifacts.storage_options import AccessOptions, EndpointUrl, Region
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, ToolError
 from stepkit.formats import path_addresses
 from stepkit.http import get as http_get
@@ -45,7 +45,7 @@ _OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteOptions:
+class RemoteOptions(AccessOptions):
     """The server and the keys of notebooks in object storage; the keys stay with the notebook."""
 
     heading: ClassVar[str] = "notebooks at s3:// addresses"
@@ -155,15 +155,7 @@ def _object(address: str, options: RemoteOptions, *, timeout: float = _SECONDS) 
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not key:
         raise ConfigurationError(f"{address} names no notebook: write {SCHEME}bucket/name.ipynb")
-    access = Access(
-        endpoint=options.endpoint_url,
-        region=options.region,
-        key_id=options.access_key_id,
-        secret_key=options.secret_access_key,
-        session_token=options.session_token,
-        ca_file=options.ca_file,
-    )
-    return _Object(Bucket(f"{SCHEME}{bucket}", access, timeout=timeout), key)
+    return _Object(Bucket(f"{SCHEME}{bucket}", options.access, timeout=timeout), key)
 
 
 def _download(address: str, options: RemoteOptions, directory: Path) -> Path:

@@ -9,35 +9,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class AddPair(argparse.Action):
+class _AddToList(argparse.Action):
+    """Adds to the list of the option what :meth:`read` makes of the words after a flag."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Add them."""
+        added = self.read(list(values or ()))
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), *added])
+
+    def read(self, words: list[str]) -> list[str]:
+        """Return what is added for ``words``."""
+        raise NotImplementedError
+
+
+class AddPair(_AddToList):
     """Adds its two words as ``NAME=VALUE``."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,  # noqa: ARG002
-    ) -> None:
-        """Add them to the list of the option."""
-        assert isinstance(values, list)
-        name, value = values
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{name}={value}"])
+    def read(self, words: list[str]) -> list[str]:
+        """Return the one item."""
+        name, value = words
+        return [f"{name}={value}"]
 
 
-class ExtendOrAddPair(argparse.Action):
+class ExtendOrAddPair(_AddToList):
     """Adds all its words, two of them as ``NAME=VALUE`` if the first one holds no ``=``."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,  # noqa: ARG002
-    ) -> None:
-        """Add them to the list of the option."""
-        words = list(values or ())
+    def read(self, words: list[str]) -> list[str]:
+        """Return the words, or the one item."""
         match words:
-            case [str(name), str(value)] if name and "=" not in name:
-                words = [f"{name}={value}"]
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), *words])
+            case [name, value] if name and "=" not in name:
+                return [f"{name}={value}"]
+        return words

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "stepkit.cache/1"
 _CONTENT: Final = "stepkit download-dataset keeps what it downloaded here"
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _POLL_SECONDS: Final = 0.2
 
@@ -96,11 +94,7 @@ def entries(cache: Path) -> Iterator[Entry]:
 
     Raises :class:`stepkit.errors.StepError` when the directory cannot be read.
     """
-    if not cache.is_dir():
-        return
-    with atomic_files.explaining(f"cannot read the cache {cache}"):
-        names = {path.name.partition(".")[0] for path in cache.iterdir()}
-    for key in sorted(name for name in names if _KEY.fullmatch(name)):
+    for key in cache_directory.keys(cache):
         if found := find(cache, key):
             yield found
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ logger = logging.getLogger(__name__)
 FILES: Final = "stepkit-files.json"  # in a complete environment
 _CONTENT: Final = "stepkit run-tests keeps the environments of tests here"
 Made = TypeVar("Made")
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +96,7 @@ def entries(cache: Path) -> Iterator[Entry]:
 
     Raises :class:`stepkit.errors.StepError` when the directory cannot be read.
     """
-    if not cache.is_dir():
-        return
-    with atomic_files.explaining(f"cannot read the cache {cache}"):
-        names = {path.name.partition(".")[0] for path in cache.iterdir()}
-    for key in sorted(filter(_KEY.fullmatch, names)):
+    for key in cache_directory.keys(cache):
         yield Entry(path=cache / key, used=_last_use(cache / key))
 
 
