@@ -168,6 +168,7 @@ class GpuSession:
         self,
         verdict: Verdict,
         output: Path,
+        source: Path,
         metrics: Path | None,
         *,
         error: StepError | None,
@@ -176,8 +177,8 @@ class GpuSession:
         """Return the outputs of the run, without its attempts; ``error`` is why the step failed.
 
         ``flaky`` says that an attempt before this one failed for a reason of --retry-on. The
-        timeline is written beside ``output``, and the ``metrics``; one that cannot be written is
-        logged, so that it does not hide the verdict.
+        timeline is written beside ``output``, and the ``metrics`` of ``source``; one that cannot be
+        written is logged, so that it does not hide the verdict.
         """
         from stepkit.gpu.monitor import run_metrics, timeline
 
@@ -193,10 +194,11 @@ class GpuSession:
                 timeline=_written(path, lambda: timeline.write(samples, path)),
             )
         if metrics:
+            labels = run_metrics.labels(output, source)
             written = _written(
                 metrics.absolute(),
                 lambda: run_metrics.write(
-                    metrics, output.stem, verdict.execution, error, summary, flaky=flaky
+                    metrics, labels, verdict.execution, error, summary, flaky=flaky
                 ),
             )
             found = replace(found, metrics=written)

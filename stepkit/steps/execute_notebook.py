@@ -150,7 +150,7 @@ def _run(options: Options) -> Outputs:
     written = [path for rung in rungs for path in files(rung)]  # refuses an unknown variant
     remove_kept(written, source=options.notebook)
     output = _resolve(options, book, rungs[0]).output
-    with run_metrics.of_failure(options.metrics, output.stem):
+    with run_metrics.of_failure(options.metrics, run_metrics.labels(output, options.notebook)):
         return ProgressFile(output, options.notebook).around(
             lambda file: attempts.run(
                 partial(_attempt, options, book, file), rungs, files, oom_retry.below, options
@@ -254,9 +254,9 @@ def judge(executed: Executed, *, flaky: bool = False) -> Outputs:
             failure_note.write(outcome.notebook, str(verdict.error or ""))
             page_error = nbconvert.try_to_write(outcome.notebook, options.page, directory)
             outputs = replace(outputs, page=None if page_error else options.page.absolute())
-        refused = options.refusal(outputs, verdict.message, flaky=flaky)
-        error = verdict.error or page_error or refused
-        found = gpu.outputs(verdict, outputs.notebook, options.metrics, error=error, flaky=flaky)
+        why = verdict.error or page_error or options.refusal(outputs, verdict.message, flaky=flaky)
+        paths = outputs.notebook, options.notebook, options.metrics
+        found = gpu.outputs(verdict, *paths, error=why, flaky=flaky)
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)

@@ -62,7 +62,7 @@ def test_the_memory_of_the_check_is_not_taken_for_what_was_in_use_before(
             started=started,
         )  # fmt: skip
         verdict = session.judge(ended, v4.new_notebook())
-        found = session.outputs(verdict, tmp_path / "out.ipynb", None, error=None)
+        found = session.outputs(verdict, tmp_path / "out.ipynb", Path("a.ipynb"), None, error=None)
 
     assert verdict.execution.cells[0].gpu_peak == 1000 * MIB
     assert verdict.execution.cells[0].gpu_change == 1000 * MIB

@@ -54,7 +54,7 @@ def test_more_than_the_limit_fails_with_all_files_in_place(tmp_path: Path) -> No
     assert "cell 2: 75 % of calls on the CPU: Series.map" in log
     assert f"verdict: {error}" in log
     assert (
-        'stepkit_notebook_cpu_fallback_ratio{notebook="executed"} 0.75\n'
+        'stepkit_notebook_cpu_fallback_ratio{notebook="executed",source="a.ipynb"} 0.75\n'
         in (tmp_path / "out/metrics.prom").read_text()
     )
 

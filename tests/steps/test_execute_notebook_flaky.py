@@ -55,7 +55,10 @@ def test_a_notebook_whose_kernel_died_once_is_flaky_and_leaves_both_attempts(
     assert (tmp_path / "out/page.attempt-1.html").exists()
     progress = json.loads((tmp_path / "out/executed.progress.json").read_text())
     assert (progress["attempt"], progress["ending"]["status"]) == (2, "flaky")
-    assert 'stepkit_notebook_status{notebook="executed",status="flaky"} 1' in metrics.read_text()
+    assert (
+        'stepkit_notebook_status{notebook="executed",source="a.ipynb",status="flaky"} 1'
+        in metrics.read_text()
+    )
 
 
 @pytest.mark.slow

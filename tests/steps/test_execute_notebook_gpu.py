@@ -15,7 +15,7 @@ from samples import write_notebook
 from step_runs import failed, printed, refused, run
 
 from stepkit.errors import Cancelled, ConfigurationError, Reason, StepError, UserCodeError
-from stepkit.gpu.monitor import timeline
+from stepkit.gpu.monitor import run_metrics, timeline
 from stepkit.gpu.session import GpuSession
 from stepkit.html import nbconvert
 from stepkit.steps.execute_notebook import Outputs
@@ -306,14 +306,33 @@ def test_metrics_say_how_the_run_ended(tmp_path: Path) -> None:
     assert "stepkit_" in outputs.metrics.read_text()
 
 
+def test_metrics_name_the_notebook_by_its_path_in_its_repository(tmp_path: Path) -> None:
+    (tmp_path / "source/.git").mkdir(parents=True)
+    (tmp_path / "source/nb").mkdir()
+    (tmp_path / "source/nb/a.ipynb").touch()
+
+    labels = [
+        run_metrics.labels(Path("out/output_analysis.ipynb"), tmp_path / path)
+        for path in ("source/nb/a.ipynb", "elsewhere/a.ipynb")
+    ]
+
+    assert labels == [
+        {"notebook": "output_analysis", "source": "nb/a.ipynb"},
+        {"notebook": "output_analysis", "source": "a.ipynb"},
+    ]
+
+
 def test_metrics_of_a_run_without_its_page_report_a_failure(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
     places = {"page": tmp_path / "page.html", "metrics": tmp_path / "a.prom"}
     error = failed(write_notebook(tmp_path / "a.ipynb", "1"), **places)
 
     metrics = (tmp_path / "a.prom").read_text()
-    assert 'stepkit_notebook_success{notebook="executed"} 0' in metrics
-    assert f'stepkit_notebook_exit_code{{notebook="executed"}} {error.exit_code}' in metrics
+    assert 'stepkit_notebook_success{notebook="executed",source="a.ipynb"} 0' in metrics
+    assert (
+        f'stepkit_notebook_exit_code{{notebook="executed",source="a.ipynb"}} {error.exit_code}'
+        in metrics
+    )
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -323,9 +342,9 @@ def test_metrics_of_a_run_that_never_began_report_a_failure(tmp_path: Path) -> N
     failed(source, metrics=tmp_path / "a.prom", gpu="required")
 
     metrics = (tmp_path / "a.prom").read_text()
-    assert 'stepkit_notebook_success{notebook="executed"} 0' in metrics
-    assert 'stepkit_notebook_exit_code{notebook="executed"} 2' in metrics
-    assert 'stepkit_notebook_cells{notebook="executed",state="ok"} 0' in metrics
+    assert 'stepkit_notebook_success{notebook="executed",source="a.ipynb"} 0' in metrics
+    assert 'stepkit_notebook_exit_code{notebook="executed",source="a.ipynb"} 2' in metrics
+    assert 'stepkit_notebook_cells{notebook="executed",source="a.ipynb",state="ok"} 0' in metrics
     assert "no NVIDIA driver" in (tmp_path / "out/papermill.log").read_text()
 
 
@@ -341,8 +360,11 @@ def test_metrics_of_a_run_that_was_stopped_before_its_first_cell_are_not_those_o
         run(write_notebook(tmp_path / "a.ipynb", "1"), metrics=tmp_path / "a.prom")
 
     metrics = (tmp_path / "a.prom").read_text()
-    assert 'stepkit_notebook_status{notebook="executed",status="cancelled"} 1' in metrics
-    assert 'stepkit_notebook_exit_code{notebook="executed"} 143' in metrics
+    assert (
+        'stepkit_notebook_status{notebook="executed",source="a.ipynb",status="cancelled"} 1'
+        in metrics
+    )
+    assert 'stepkit_notebook_exit_code{notebook="executed",source="a.ipynb"} 143' in metrics
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -12,17 +12,27 @@ from stepkit.errors import Cancelled, StepError
 from stepkit.formats import prometheus_text
 from stepkit.notebook import cpu_fallback, notebook_metrics
 from stepkit.notebook.verdict import CellStatus, Ending, Execution
-from stepkit.system import atomic_files
+from stepkit.system import atomic_files, checkout_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from stepkit.gpu.monitor.summary import Summary
 
 
+def labels(output: Path, source: Path) -> dict[str, str]:
+    """Return the labels of a run: its output's name, and the notebook's path in its repository.
+
+    The notebooks of a Pipeline have outputs of one name. A notebook that is in no repository has
+    its file name: the directory may be a temporary one.
+    """
+    path = checkout_paths.in_repository(str(source.absolute()))
+    return {"notebook": output.stem, "source": source.name if path.startswith("/") else path}
+
+
 @contextmanager
-def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
+def of_failure(path: Path | None, labels: Mapping[str, str]) -> Iterator[None]:
     """Write metrics, too, if the block ends before the run could write them itself."""
     nothing = Execution(cells=(), ending=Ending.FINISHED, started=time.monotonic())
     try:
@@ -32,20 +42,20 @@ def of_failure(path: Path | None, notebook: str) -> Iterator[None]:
             error = ended if isinstance(ended, StepError) else None
             signum = ended.signum if isinstance(ended, Cancelled) else None
             with suppress(StepError):  # the end of the run matters more
-                write(path, notebook, replace(nothing, cancelled_by=signum), error, None)
+                write(path, labels, replace(nothing, cancelled_by=signum), error, None)
         raise
 
 
 def write(
     path: Path,
-    notebook: str,
+    labels: Mapping[str, str],
     execution: Execution,
     error: StepError | None,
     summary: Summary | None,
     *,
     flaky: bool = False,
 ) -> None:
-    """Write the metrics of a run of ``notebook``; ``error`` is its verdict if it failed.
+    """Write the metrics of a run with its ``labels``; ``error`` is its verdict if it failed.
 
     A ``flaky`` one passed only when it ran again. The file is written whole or not at all.
 
@@ -68,5 +78,5 @@ def write(
         sampled=asdict(summary) if summary else None,
         cpu_fallback=fallback.share if fallback else None,
     )
-    text = prometheus_text.lines(prometheus_text.labelled(gauges, {"notebook": notebook}))
+    text = prometheus_text.lines(prometheus_text.labelled(gauges, labels))
     atomic_files.write_atomically(path, text, durable=False)
