@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, MutableMapping
 
 MASK: Final = "***"
+VARIABLE: Final = "STEPKIT_MASKED"  # set by stepkit for its own children alone
 SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would only garble the text
 _SHORTEST_PART: Final = 8  # characters, of one line or of base64; fewer may be there by chance
 
@@ -35,6 +37,20 @@ def register(*secrets: str) -> None:
     Whoever reads a secret from a file registers it, before anything can show it.
     """
     _registered.update(secrets)
+
+
+def child_environment() -> dict[str, str]:
+    """Return what to add to the environment of a stepkit process that is to mask the same."""
+    return {VARIABLE: json.dumps(sorted(_registered))}
+
+
+def register_of_parent(environment: MutableMapping[str, str]) -> None:
+    """Mask what the parent masks, if ``environment`` says so.
+
+    The variable is removed, so that no child of this process inherits it.
+    """
+    with suppress(ValueError, TypeError):  # somebody else's variable of that name
+        register(*map(str, json.loads(environment.pop(VARIABLE, "[]"))))
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

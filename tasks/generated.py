@@ -51,7 +51,10 @@ resources:
 """
 
 _VARIABLES_MODULE: Final = '''\
-"""The environment variables of all steps' secrets, which no child inherits.
+"""The environment variables of all steps' secrets.
+
+No child inherits SECRET_VARIABLES. Notebooks may read data with SHARED_VARIABLES, which hold the
+secrets of object storage; the name of a key is not one of them.
 
 Made by `make generated` from the options of the steps: change those.
 """
@@ -59,9 +62,6 @@ Made by `make generated` from the options of the steps: change those.
 from __future__ import annotations
 
 from typing import Final
-
-SECRET_VARIABLES: Final = frozenset(
-    {
 '''
 
 
@@ -76,18 +76,11 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     pipelines = sorted(tasks.glob("pipelines/*.yaml"))
     listed = [*(tasks / f"{name}.yaml" for name in sorted(MODULES)), *pipelines, *sorted(actions)]
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
-    secrets = {
-        option.secret.variable
-        for step in STEPS.values()
-        for option in declared(step.Options)
-        if option.secret and not option.secret.shared
-    }
-    variables = "".join(f'        "{variable}",\n' for variable in sorted(secrets))
     return {
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
-        root / "stepkit/cli/secret_variables.py": f"{_VARIABLES_MODULE}{variables}    }}\n)\n",
+        root / "stepkit/cli/secret_variables.py": _variables_of_secrets(),
         root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
         root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),
         **{
@@ -100,6 +93,22 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
+
+
+def _variables_of_secrets() -> str:
+    """Return the module that names the variables of all steps' secrets."""
+    found = [
+        option.secret
+        for step in STEPS.values()
+        for option in declared(step.Options)
+        if option.secret and option.secret.variable != "AWS_ACCESS_KEY_ID"  # it names a key
+    ]
+    text = _VARIABLES_MODULE
+    for name, shared in (("SECRET_VARIABLES", False), ("SHARED_VARIABLES", True)):
+        variables = sorted({secret.variable for secret in found if secret.shared is shared})
+        listed = "".join(f'        "{variable}",\n' for variable in variables)
+        text += f"\n{name}: Final = frozenset(\n    {{\n{listed}    }}\n)\n"
+    return text
 
 
 def _plugin_versions(root: Path) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from stepkit import redaction
 from stepkit.cli import write_outcome
 from stepkit.cli.destinations import Destinations
 from stepkit.cli.step_report import write_report
@@ -90,6 +91,30 @@ def test_a_registered_secret_is_masked_from_then_on() -> None:
     register("s3cret", "")
 
     assert (before, redact("says s3cret", ["other"])) == ("says s3cret", "says ***")
+
+
+def test_a_child_masks_what_its_parent_masks_and_hands_on_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register("s3cret-\udcff\nline", "two words")
+    environment = {"PATH": "/bin", **redaction.child_environment()}
+    assert all(text.isascii() and text.isprintable() for text in environment.values())
+
+    monkeypatch.setattr("stepkit.redaction._registered", set())
+    redaction.register_of_parent(environment)
+
+    assert redact("says s3cret-\udcff\nline, two words") == "says ***, ***"
+    assert environment == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "1", "null"])
+def test_a_variable_of_somebody_else_is_not_read(text: str) -> None:
+    environment = {redaction.VARIABLE: text}
+
+    redaction.register_of_parent(environment)
+
+    assert not environment
+    assert redact("no JSON 1 null") == "no JSON 1 null"
 
 
 def test_short_secrets_and_other_text_stay() -> None:

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import stepkit
 from stepkit import redaction
@@ -27,7 +27,7 @@ from stepkit.cli import (
     write_outcome,
 )
 from stepkit.cli.parser import UsageError, build_parser
-from stepkit.cli.secret_variables import SECRET_VARIABLES
+from stepkit.cli.secret_variables import SECRET_VARIABLES, SHARED_VARIABLES
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import READS, WRITES, marked
 from stepkit.report import earlier_run
@@ -35,7 +35,7 @@ from stepkit.system import os_errors, parent_death, stop_requests
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -44,10 +44,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_SHARED: Final = 8  # characters; what is shorter, such as "test", is in paths by chance
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
     parent_death.end_with_parent(os.environ)
+    redaction.register_of_parent(os.environ)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path need not be valid UTF-8
@@ -73,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cache_dirs.provide(os.environ)
     step = commands.COMMANDS[args.step]
     secrets = flags.secrets(step.Options, os.environ)
-    for variable in SECRET_VARIABLES | secrets.keys():  # no child inherits one
-        redaction.register(os.environ.pop(variable, ""))
+    _hide(SECRET_VARIABLES | secrets.keys())
     try:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
@@ -91,6 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(args, step, options, started, to)
         except KeyboardInterrupt as stop:  # it came before the step began
             return _finish(run_step.stopped(started, stop), to, args.log_format)
+
+
+def _hide(variables: Iterable[str]) -> None:
+    """Take secrets out of the environment, which children inherit, and mask all that were there."""
+    for variable in variables:
+        redaction.register(os.environ.pop(variable, ""))
+    for variable in SHARED_VARIABLES:  # a notebook may have it, and print it
+        if len(shared := os.environ.get(variable, "")) >= _SHORTEST_SHARED:
+            redaction.register(shared)
 
 
 def _refuse(given: Sequence[str], why: str, secrets: Mapping[str, str], log_format: str) -> int:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from stepkit import redaction
 from stepkit.system import logfile, parent_death, process
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def run(
 ) -> process.Completed:
     """Run ``stepkit ARGUMENTS`` to its end, and log each line of its log after ``prefix``.
 
-    ``env`` is added to the environment of this process. When another thread sets ``stop``, the
+    ``env`` is added to the environment of this process. The child masks the secrets that this
+    process masks. When another thread sets ``stop``, the
     child gets SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. It
     gets SIGTERM too when this process dies.
 
@@ -49,7 +51,12 @@ def run(
     more = ["-v"] if logger.isEnabledFor(logging.DEBUG) else []
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json", *more],
-        env={**os.environ, **env, **parent_death.child_environment()},
+        env={
+            **os.environ,
+            **env,
+            **parent_death.child_environment(),
+            **redaction.child_environment(),
+        },
         on_line=partial(_relay, prefix),
         stop=stop,
         kill=kill,

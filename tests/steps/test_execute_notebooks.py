@@ -427,7 +427,7 @@ def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> 
         "above = (proc / str(os.getppid()) / 'stat').read_text().split()[3]\n"
         "for p in (os.getppid(), above): print((proc / str(p) / 'cmdline').read_bytes())",
         "print(os.environ.get('GIT_TOKEN'), os.environ['FLAVOUR'])",
-        "print('tied:', os.environ.get('STEPKIT_PARENT_PID'))",
+        "print('tied:', os.environ.get('STEPKIT_PARENT_PID'), os.environ.get('STEPKIT_MASKED'))",
     )
     several.plan({"path": "01.ipynb", "env": {"FLAVOUR": "vanilla-7"}})
     secret = "tok-en-1234567890"
@@ -438,13 +438,29 @@ def test_secrets_stay_out_of_command_lines_reports_and_kernels(several: Run) -> 
     assert process.returncode == 0, stderr
     executed = (several.out / "01.ipynb").read_text()
     assert "None vanilla-7" in executed
-    assert "tied: None" in executed
+    assert "tied: None None" in executed
     assert "execute-notebook\\\\x00" in executed
     assert executed.count("vanilla-7") == 1
     reports = "".join(path.read_text() for path in (several.out / "reports").iterdir())
     assert "vanilla-7" not in reports
     assert secret not in executed + reports + stdout + stderr
     assert "passed=1\n" in stdout
+
+
+@pytest.mark.slow
+def test_a_secret_that_a_notebook_reads_elsewhere_is_masked_in_its_report_and_log(
+    several: Run,
+) -> None:
+    secret = "tok-en-1234567890"
+    (several.directory / "token").write_text(secret)
+    several.notebook("01", f"raise ValueError(open({str(several.directory / 'token')!r}).read())")
+
+    process = command(several, "--notebooks=source/01.ipynb", "--log-output=true", GIT_TOKEN=secret)
+    stdout, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert several.report("01")["message"].endswith("raised ValueError: ***")
+    assert secret not in (several.out / "reports/01.json").read_text() + stdout + stderr
 
 
 @pytest.mark.slow
