@@ -61,6 +61,9 @@ class PushOptions:
         labels = _labels(self.metrics_labels, taken={*taken, "job", "title"})
         headers = {"Content-Type": "text/plain; version=0.0.4", **self._authorization()}
         safe_urls.check_url(self.metrics_push, token="Authorization" in headers)
+        if "?" in self.metrics_push or "#" in self.metrics_push:
+            shown = safe_urls.masked(self.metrics_push)
+            raise ConfigurationError(f"{shown}: the address of a Pushgateway has no ? and no #")
         address = _address(self.metrics_push, {"job": "stepkit", "title": title, **labels})
         answer = connection.request(
             "PUT",

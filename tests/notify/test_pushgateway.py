@@ -97,6 +97,8 @@ def test_wrong_labels_and_tokens_are_refused_before_anything_is_sent(
         ("gateway:9091", "is not an https:// or http:// address"),
         ("http://user:secret-word@gateway:9091", "holds a user name or password"),
         ("http://169.254.169.254/", "where clouds keep credentials"),
+        ("http://gateway:9091/?key=secret-word", "the address of a Pushgateway has no ?"),
+        ("http://gateway:9091#metrics", "the address of a Pushgateway has no ?"),
     ],
 )
 def test_an_address_that_is_not_one_of_a_gateway_is_refused(url: str, message: str) -> None:

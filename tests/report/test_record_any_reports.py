@@ -1,4 +1,4 @@
-"""Whatever JSON reports hold, summarize ends, and run.json fits its schema."""
+"""Whatever JSON reports hold, summarize ends, run.json fits its schema, and has metrics."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,8 @@ from recorded import summarized
 
 import stepkit
 from stepkit import steps
+from stepkit.formats import prometheus_text
+from stepkit.report import metrics_of_run
 from stepkit.step import Section
 
 REPORT = Path(stepkit.__file__).parent / "report"
@@ -93,4 +95,5 @@ def test_any_reports_of_a_section_make_a_record(section: str, data: st.DataObjec
         (run / "reports").mkdir()
         (run / "reports/a.json").write_text(json.dumps(report, default=str))
         (run / "reports/b.json").write_text(json.dumps(report, default=str))
-        summarized(run, expect=("a", "b"))
+        record = summarized(run, expect=("a", "b"))
+        assert "".join(prometheus_text.lines(metrics_of_run.gauges(record))).encode()
