@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections import defaultdict
@@ -42,6 +43,32 @@ def find_problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
     # An unknown key explains more than what is missing because of it.
     found.sort(key=lambda e: ([str(key).zfill(9) for key in e.absolute_path], e.validator != _MORE))
     return [(tuple(error.absolute_path), _describe(error)) for error in found]
+
+
+def add_defaults(value: Any, schema: Path) -> None:
+    """Give each object in ``value`` the properties that it lacks and that have a default.
+
+    So a document can be read that was written before its ``schema`` (the path of a JSON Schema)
+    had them.
+    """
+    whole = json.loads(schema.read_text(encoding="utf-8"))
+    _add_defaults(value, whole, whole.get("$defs", {}))
+
+
+def _add_defaults(value: Any, schema: Any, definitions: dict[str, Any]) -> None:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
+    for branch in schema.get("anyOf", ()):
+        _add_defaults(value, branch, definitions)
+    if isinstance(value, dict):
+        for name, property_ in schema.get("properties", {}).items():
+            if name not in value and "default" in property_:
+                value[name] = copy.copy(property_["default"])
+            elif name in value:
+                _add_defaults(value[name], property_, definitions)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            _add_defaults(item, schema["items"], definitions)
 
 
 def refusal(problems: Sequence[str]) -> ConfigurationError:

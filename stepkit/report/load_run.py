@@ -74,6 +74,7 @@ def parse_run(content: bytes, where: str) -> RunJson:
         message = f"{where} is not whole: {error}" if content.strip() else f"{where} is empty"
         raise ConfigurationError(message) from None
     _check_schema(data.get("schema") if isinstance(data, dict) else None, where)
+    json_schema.add_defaults(data, _SCHEMA_FILE)
     for keys, problem in json_schema.find_problems(data, _SCHEMA_FILE):
         place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
         raise ConfigurationError(f"{where}: {place.removeprefix('.') or 'the record'} {problem}")

@@ -2,7 +2,8 @@ r"""What run.json holds: the record of a run, made from the reports of its steps
 
 Every renderer (STEP_SUMMARY.md, report.html, the index, a comparison, a terminal) takes a
 :class:`RunJson` and nothing else. The same shape is ``run.schema.json``, the published schema
-``stepkit.run/1``; fields are only ever added to it.
+``stepkit.run/1``; fields are only ever added to it. One that is added has a default there, which it
+gets in records that were written before.
 
 - Times: ``started`` is an ISO-8601 time in UTC with milliseconds, when the first step began. Each
   ``start_ms`` counts whole milliseconds from it, each ``duration_ms`` is a length; both are None

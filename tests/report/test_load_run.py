@@ -103,3 +103,21 @@ def test_a_cause_must_be_in_the_record(
 
     with pytest.raises(ConfigurationError, match=message):
         load_run(path)
+
+
+def test_a_record_that_was_written_before_a_field_was_added_is_read(tmp_path: Path) -> None:
+    record = run_records.run()
+    path = written(tmp_path / "run.json")
+    data = json.loads(path.read_text())
+    for one in (data, *data["notebooks"], *(c for n in data["notebooks"] for c in n["cells"])):
+        del one["gpu_hours"], one["gpu_idle"]
+    for one in data["notebooks"]:
+        del one["rules"], one["parameters"]
+    path.write_text(json.dumps(data))
+
+    read = load_run(path)
+
+    assert sorted(read) == sorted(record)
+    assert read["gpu_hours"] is None
+    assert read["notebooks"][0]["parameters"] == {}
+    assert read["notebooks"][0]["cells"][0]["gpu_idle"] is None

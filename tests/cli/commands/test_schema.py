@@ -140,4 +140,4 @@ def test_what_notebooks_and_a_summary_write_is_as_the_schemas_say(tmp_path: Path
 
     found = published_schemas.check_files(tmp_path)
 
-    assert found == {"report", "manifest", "run", "timeline", "progress"}
+    assert found == {"report", "manifest", "run", "metadata", "timeline", "progress"}
