@@ -149,8 +149,8 @@ def _guard() -> Iterator[Check]:
     )
     yield Check(
         name="guard: 3 GiB on a budget of 1, with --rmm-overflow",
-        proves="Arrays beyond the pool's limit go to the host's memory, and keep their values.",
-        wanted="the right sum, with 2 GiB on the host",
+        proves="Arrays beyond the pool's limit get memory that CUDA may move to the host.",
+        wanted="the right sum, from 3 GiB of managed memory",
         limit=60.0,
         run=lambda limit: worker.call("guarded-over-budget", limit=limit),
         judge=judging.of_overflow,

@@ -80,13 +80,12 @@ def of_guarded(*, allocator: str = "", lowered: bool = False) -> Judge:
 
 
 def of_overflow(found: Findings) -> Answer:
-    """Judge 3 GiB on a budget of one: the right sum, with two GiB on the host."""
-    answer = of_guarded()(found)
+    """Judge 3 GiB on a budget of one: the right sum, from managed memory beyond the budget."""
+    answer = of_guarded(allocator="managed memory")(found)
     if answer.verdict != HOLDS:
         return answer
-    on_host = found["guard_log"]["overflow"] or 0
-    text = f"{answer.measured}, {on_host / _GIB:.2f} GiB of them on the host"
-    return _held(on_host >= 2 * _GIB, text)
+    peak = found["guard_log"]["peak"]
+    return _held(peak >= 3 * _GIB, f"{answer.measured}, which handed out {peak / _GIB:.2f} GiB")
 
 
 def of_no_device(found: Findings) -> Answer:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
+MANAGED = {"allocator": "pool of managed memory of 512.0 MiB, for --rmm-overflow"}
 DEVICE = {"device": {"value": {"name": "GPU", "bytes_total": 80 * GIB}}}
 
 
@@ -220,9 +221,9 @@ def test_what_would_measure_nothing_is_refused_before_the_gpu_is_asked(
         (judging.of_guarded(allocator="async"), guarded(), FAILS, "the guard served pool"),
         (judging.of_guarded(lowered=True), guarded(), FAILS, "the guard served pool"),
         (judging.of_guarded(lowered=True), guarded(lowered=True), HOLDS, "the right sum"),
-        (judging.of_overflow, guarded(overflow=2 * GIB), HOLDS, "2.00 GiB of them on the host"),
-        (judging.of_overflow, guarded(overflow=GIB), FAILS, "1.00 GiB of them on the host"),
-        (judging.of_overflow, guarded(), FAILS, "0.00 GiB"),
+        (judging.of_overflow, guarded(**MANAGED, peak=3 * GIB), HOLDS, "handed out 3.00 GiB"),
+        (judging.of_overflow, guarded(**MANAGED, peak=GIB), FAILS, "handed out 1.00 GiB"),
+        (judging.of_overflow, guarded(peak=3 * GIB), FAILS, "the guard served pool"),
         (judging.of_no_device, {"outcome": {"value": {}}}, FAILS, "it found a device"),
         (judging.of_no_device, {"error": "late", "lost": True}, NOT_JUDGED, "late"),
         (

@@ -134,8 +134,8 @@ def test_with_overflow_three_gib_in_a_pool_of_one_have_the_correct_sum(tmp_path:
     )
 
     assert last(done) == RIGHT
-    assert done.log.overflow is not None
-    assert done.log.overflow >= 2 * GIB
+    assert done.log.peak is not None
+    assert done.log.peak >= 3 * GIB
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ class Allocator(NamedTuple):
 
     ``rung`` is its place on the ladder, ``kind`` one of cuda, pool, managed, managed pool, async.
     Sizes are bytes, None, or what the notebook wrote. ``prefetch`` moves the pages of managed
-    memory to the GPU as they are handed out. ``on_gpu`` is how many bytes the GPU itself holds of
-    an allocator that may overflow to the host, None for all others.
+    memory to the GPU as they are handed out. ``on_gpu`` is how many bytes the GPU itself may hold
+    of an allocator that may overflow to the host, and ``free`` how many it had; else both are None.
     """
 
     rung: str
@@ -33,6 +33,7 @@ class Allocator(NamedTuple):
     threshold: int | None = None
     prefetch: bool = False
     on_gpu: int | None = None
+    free: int | None = None
 
     @property
     def managed(self) -> bool:
@@ -87,6 +88,7 @@ def overflowing(asked: Allocator, overflow: int, free: int) -> Allocator:
         limit,
         prefetch=True,
         on_gpu=on_gpu,
+        free=free,
     )
 
 

@@ -33,7 +33,7 @@ class Guard:
         self._child = child
         self._pid = os.getpid()
         self._devices: tuple[int, ...] = (0,)
-        self._on_gpu: int | None = None  # bytes, of an allocator that may overflow to the host
+        self._free: int | None = None  # bytes of the GPU, where an allocator may exceed them
         self._pages_leave: bool | None = None  # unknown before CUDA is in use
         self._unused: Callable[..., None] | None = None  # RMM's function, since the import's set-up
         self._serves_async = False
@@ -169,7 +169,7 @@ class Guard:
 
             self._devices = request.devices
             self._statistics = {}
-            self._on_gpu = outcome.served.on_gpu
+            self._free = outcome.served.free
             self._serves_async = outcome.served.kind == "async"
             if not empty or settings.overflow:  # it initialises CUDA
                 self._note_overflow(request, settings)
@@ -233,7 +233,7 @@ class Guard:
         try:
             from . import cuda_device, statistics
 
-            found = statistics.read(self._devices, self._on_gpu)
+            found = statistics.read(self._devices, self._free)
             if self._pages_leave is None and cuda_device.initialised():
                 self._pages_leave = cuda_device.pages_leave(self._devices[0])
         except Exception as error:  # the guard fails open

@@ -60,11 +60,11 @@ def _subscriptable(counts: Any) -> Any:
     return _classes[base](**vars(counts))
 
 
-def read(devices: tuple[int, ...], on_gpu: int | None = None) -> dict[str, Any]:
+def read(devices: tuple[int, ...], free: int | None = None) -> dict[str, Any]:
     """Return the class of the resource in use, its kind, whether it is ours, and its counts.
 
-    Counts are summed over ``devices``, and missing for a resource that has none. With ``on_gpu``,
-    the bytes that each GPU holds of it, there is the most that exceeded them. CUDA is not asked.
+    Counts are summed over ``devices``, and missing for a resource that has none. With ``free``, the
+    bytes that each GPU had, there is the most that exceeded them. CUDA is not asked.
     """
     mr = cuda_device.resources()
     found: dict[str, Any] = {}
@@ -78,8 +78,8 @@ def read(devices: tuple[int, ...], on_gpu: int | None = None) -> dict[str, Any]:
             counts = counting[0].allocation_counts
             for name in _COUNTS:
                 found[name] = found.get(name, 0) + int(getattr(counts, name))
-            if on_gpu is not None:
-                beyond = max(int(counts.peak_bytes) - on_gpu, 0)
+            if free is not None:
+                beyond = max(int(counts.peak_bytes) - free, 0)
                 found["overflow_bytes"] = found.get("overflow_bytes", 0) + beyond
     return found
 
