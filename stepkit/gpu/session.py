@@ -173,12 +173,14 @@ class GpuSession:
         *,
         error: StepError | None,
         flaky: bool = False,
+        before: float = 0.0,
     ) -> GpuOutputs:
         """Return the outputs of the run, without its attempts; ``error`` is why the step failed.
 
-        ``flaky`` says that an attempt before this one failed for a reason of --retry-on. The
-        timeline is written beside ``output``, and the ``metrics`` of ``source``; one that cannot be
-        written is logged, so that it does not hide the verdict.
+        ``flaky`` says that an attempt before this one failed for a reason of --retry-on, ``before``
+        how many seconds all of those took. The timeline is written beside ``output``, and the
+        ``metrics`` of ``source``; one that cannot be written is logged, so that it does not hide
+        the verdict.
         """
         from stepkit.gpu.monitor import run_metrics, timeline
 
@@ -198,7 +200,7 @@ class GpuSession:
             written = _written(
                 metrics.absolute(),
                 lambda: run_metrics.write(
-                    metrics, labels, verdict.execution, error, summary, flaky=flaky
+                    metrics, labels, verdict.execution, error, summary, flaky=flaky, before=before
                 ),
             )
             found = replace(found, metrics=written)

@@ -47,7 +47,6 @@ from stepkit.engine.cell_events import progress
 from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
 from stepkit.engine.progress_file import ProgressFile
-from stepkit.engine.run_cells import RunOutputs
 from stepkit.errors import Cancelled, ConfigurationError
 from stepkit.gpu import session as gpu_session
 from stepkit.gpu.memory import oom_retry
@@ -92,7 +91,7 @@ class Options(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs(GpuOutputs, RunOutputs):
+class Outputs(GpuOutputs, engine.RunOutputs):
     """What was written, and how far the notebook came."""
 
     in_report: ClassVar[InReport] = InReport(section="notebook", headline=True, saves="output")
@@ -170,14 +169,15 @@ def _attempt(
     """Run the notebook once, from its first cell, with the allocator of ``rung``."""
     with ExitStack() as stack:
         prepared = prepare(_resolve(options, book, rung), book, stack)
-        return judge(execute(prepared, file), flaky=any(options.flaky(a.reason for a in earlier)))
+        flaky = any(options.flaky(attempt.reason for attempt in earlier))
+        before = sum(attempt.seconds for attempt in earlier)
+        return judge(execute(prepared, file), flaky=flaky, before=before)
 
 
 def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     """Start the kernel, and check meanwhile all that can fail before the first cell.
 
-    The kernel, the log and what watches the GPU end with ``stack``.
-    Raises :class:`~stepkit.errors.StepError`.
+    The kernel, the log and what watches the GPU end with ``stack``. Raises :class:`StepError`.
     """
     document = ipynb.load(options.notebook)
     ipynb.check_output(options.output, options.notebook)
@@ -224,11 +224,11 @@ def execute(prepared: Prepared, file: ProgressFile) -> Executed:
     return Executed(prepared, outcome)
 
 
-def judge(executed: Executed, *, flaky: bool = False) -> Outputs:
+def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Outputs:
     """Return the outputs of a success. Raises the :class:`StepError` of a failure.
 
-    ``flaky`` says that an attempt before this one failed by bad luck. A signal that arrives
-    meanwhile raises :class:`Cancelled` with all that is known of the run.
+    ``flaky`` says that an attempt before this one failed by bad luck, ``before`` how many seconds
+    all of those took. A signal meanwhile raises :class:`Cancelled` with all that is known.
     """
     prepared, outcome, execution = executed.prepared, executed.outcome, executed.outcome.execution
     gpu, options, page_error = prepared.gpu, prepared.options, None
@@ -256,7 +256,7 @@ def judge(executed: Executed, *, flaky: bool = False) -> Outputs:
             outputs = replace(outputs, page=None if page_error else options.page.absolute())
         why = verdict.error or page_error or options.refusal(outputs, verdict.message, flaky=flaky)
         paths = outputs.notebook, options.notebook, options.metrics
-        found = gpu.outputs(verdict, *paths, error=why, flaky=flaky)
+        found = gpu.outputs(verdict, *paths, error=why, flaky=flaky, before=before)
         outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)

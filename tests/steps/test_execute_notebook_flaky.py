@@ -1,6 +1,7 @@
 """Notebooks that fail by bad luck and pass when they run again, with real kernels."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,10 @@ def test_a_notebook_whose_kernel_died_once_is_flaky_and_leaves_both_attempts(
     assert "about to die" in kept.read_text()
     assert "done" in outputs.notebook.read_text()
     assert (tmp_path / "out/page.attempt-1.html").exists()
+    (length,) = re.findall(
+        r"^stepkit_notebook_duration_seconds.* (\S+)$", metrics.read_text(), re.MULTILINE
+    )
+    assert float(length) > first.seconds
     progress = json.loads((tmp_path / "out/executed.progress.json").read_text())
     assert (progress["attempt"], progress["ending"]["status"]) == (2, "flaky")
     assert (

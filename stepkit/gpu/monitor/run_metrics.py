@@ -54,10 +54,12 @@ def write(
     summary: Summary | None,
     *,
     flaky: bool = False,
+    before: float = 0.0,
 ) -> None:
     """Write the metrics of a run with its ``labels``; ``error`` is its verdict if it failed.
 
-    A ``flaky`` one passed only when it ran again. The file is written whole or not at all.
+    A ``flaky`` one passed only when it ran again. ``before`` are the seconds of earlier attempts.
+    The file is written whole or not at all.
 
     Raises :class:`~stepkit.errors.StepError` when the file cannot be written.
     """
@@ -72,7 +74,7 @@ def write(
     gauges = notebook_metrics.gauges(
         status=status,
         exit_code=exit_code,
-        seconds=round(time.monotonic() - execution.started, 3),
+        seconds=round(before + time.monotonic() - execution.started, 3),
         cells={**dict.fromkeys(get_args(CellStatus), 0), **states},
         finished=time.time(),
         sampled=asdict(summary) if summary else None,
