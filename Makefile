@@ -21,6 +21,9 @@ CUDA ?= 12
 # Set to anything, a machine without a GPU fails what needs one, which is left out otherwise.
 REQUIRE_GPU ?=
 
+# Python keeps what it compiles: hundreds of processes import the same modules.
+export PYTHONDONTWRITEBYTECODE :=
+
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # With RAPIDS' memory manager and CuPy beside it: 140 MB that the demo does without.

@@ -49,16 +49,19 @@ class Manifest:
 Checker = Callable[["Manifest", "Library"], Iterator[str]]
 
 
-@cache
 def manifests(*kinds: str) -> list[Manifest]:
     """Return all objects of these kinds, or all there are."""
-    found = [
+    return [one for one in _read_all() if not kinds or one.value.get("kind") in kinds]
+
+
+@cache
+def _read_all() -> list[Manifest]:
+    return [
         Manifest(path, document.value)
         for path in sorted(ROOT.glob("**/*.yaml"))
         for document in yaml_files.read_manifests(path)
         if document.value is not None
     ]
-    return [one for one in found if not kinds or one.value.get("kind") in kinds]
 
 
 class Library:
