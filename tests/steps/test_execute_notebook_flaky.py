@@ -150,6 +150,7 @@ def test_a_signal_during_the_wait_ends_the_step_with_what_was_done(tmp_path: Pat
     source = write_notebook(tmp_path / "a.ipynb", "raise ConnectionError('no route')")
     command = [sys.executable, "-P", "-m", "stepkit", "execute-notebook", f"--notebook={source}"]
     flags = [f"--output={tmp_path}/out/a.ipynb", "--attempts=5", f"--report={tmp_path}/a.json"]
+    flags += [f"--metrics={tmp_path}/out/a.prom"]
     with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr
         next(line for line in child.stderr if "waiting 10 s" in line)
@@ -168,6 +169,8 @@ def test_a_signal_during_the_wait_ends_the_step_with_what_was_done(tmp_path: Pat
     assert not (tmp_path / "out/a.ipynb").exists()
     progress = json.loads((tmp_path / "out/a.progress.json").read_text())
     assert progress["ending"]["status"] == "cancelled"
+    metrics = (tmp_path / "out/a.prom").read_text()
+    assert re.search(r'^stepkit_notebook_status\{.*status="cancelled"\} 1$', metrics, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from stepkit.errors import Cancelled, StepError
 from stepkit.formats import prometheus_text
 from stepkit.notebook import cpu_fallback, notebook_metrics
+from stepkit.notebook.attempts import Outputs
 from stepkit.notebook.verdict import CellStatus, Ending, Execution
 from stepkit.system import atomic_files, checkout_paths
 
@@ -38,12 +39,20 @@ def of_failure(path: Path | None, labels: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except (StepError, Cancelled) as ended:
-        if path and not ended.outputs:
+        if path and not _has_metrics(ended):
             error = ended if isinstance(ended, StepError) else None
             signum = ended.signum if isinstance(ended, Cancelled) else None
             with suppress(StepError):  # the end of the run matters more
                 write(path, labels, replace(nothing, cancelled_by=signum), error, None)
         raise
+
+
+def _has_metrics(ended: StepError | Cancelled) -> bool:
+    """Return whether the run wrote metrics of this end, and not only of an attempt before it."""
+    if not isinstance(ended.outputs, Outputs):
+        return False
+    last = ended.outputs.attempts[-1] if ended.outputs.attempts else None
+    return not last or (last.notebook is not None and last.exit_code in {0, ended.exit_code})
 
 
 def write(
