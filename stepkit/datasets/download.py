@@ -113,7 +113,7 @@ class _Attempts:
             size, found = path.stat().st_size, Checksums.of(path, md5=bool(self.request.md5))
         if self.request.size and not self.request.size.fits(size):
             raise MismatchError(
-                f"{where} has {size} bytes instead of {self.request.size.text}", got=f"{size} bytes"
+                f"{where} has {self.request.size.instead(size)}", got=f"{size} bytes"
             )
         if difference := found.difference(self.request):
             raise MismatchError(f"{where} has {difference}", got=found.sha256)

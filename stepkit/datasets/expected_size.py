@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,3 +48,16 @@ class ExpectedSize:
     def fits(self, size: int) -> bool:
         """Whether a file of ``size`` bytes has it."""
         return self.least <= size <= self.most
+
+    def instead(self, size: int) -> str:
+        """Name another size and this one: ``2147483648 bytes (2048 MiB) instead of 2048 MB``.
+
+        The size in parentheses is this one with a unit of 1024, if the file has that.
+        """
+        found = re.fullmatch("(?i)(.*?)([kmgtp])b?", self.text)
+        meant = ""
+        if found:
+            ratio = sizes.UNITS[f"{found[2]}i".lower()] / sizes.UNITS[found[2].lower()]
+            fits = self.least * ratio <= size <= self.most * ratio
+            meant = f" ({found[1].strip()} {found[2].upper()}iB)" if fits else ""
+        return f"{size} bytes{meant} instead of {self.text}"

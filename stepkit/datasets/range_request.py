@@ -123,9 +123,7 @@ def _answered_version(
         raise refusal(answer, if_denied=source.if_denied)
     if request.size and total is not None and not request.size.fits(total):
         _check_content(answer, version, request)
-        raise MismatchError(
-            f"{where} has {total} bytes instead of {request.size.text}", got=f"{total} bytes"
-        )
+        raise MismatchError(f"{where} has {request.size.instead(total)}", got=f"{total} bytes")
     return version
 
 

@@ -97,8 +97,8 @@ def _verify(entry: dataset_cache.Entry, request: Request) -> Sidecar | None:
 def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, request: Request) -> CachedFile:
     if request.size and not request.size.fits(sidecar.size):
         raise UserCodeError(
-            f"{sidecar.url} has {sidecar.size} bytes instead of {request.size.text}, as it is in "
-            "the cache: either the file was replaced or the manifest is wrong",
+            f"{sidecar.url}, as it is in the cache, has {request.size.instead(sidecar.size)}: "
+            "either the file was replaced or the manifest is wrong",
             reason=Reason.CHECKSUM,
         )
     try:

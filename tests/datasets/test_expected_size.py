@@ -32,3 +32,17 @@ def test_a_size_with_a_unit_may_be_wrong_by_one_in_its_last_digit(
 def test_what_is_not_a_size_or_says_nothing_is_refused(given: str) -> None:
     with pytest.raises(ConfigurationError):
         ExpectedSize.parse(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "size", "said"),
+    [
+        ("2048 MB", 2**31, "2147483648 bytes (2048 MiB) instead of 2048 MB"),
+        ("1.7g", int(1.7 * 2**30), "1825361100 bytes (1.7 GiB) instead of 1.7g"),
+        ("2048 MB", 5, "5 bytes instead of 2048 MB"),
+        ("2048 MiB", 5, "5 bytes instead of 2048 MiB"),
+        (2048, 5, "5 bytes instead of 2048"),
+    ],
+)
+def test_a_unit_of_1024_that_was_meant_is_named(given: int | str, size: int, said: str) -> None:
+    assert ExpectedSize.parse(given).instead(size) == said
