@@ -54,9 +54,11 @@ def _count_notebook(path: Path) -> Mapping[str, int]:
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             total["outputs"] += 1
-            data = output.get("data", {})
-            html = data.get("text/html", "")
-            inside = _count_html([html if isinstance(html, str) else "".join(html)])
+            data = output.get("data")
+            data = data if isinstance(data, dict) else {}
+            html = data.get("text/html")
+            lines = html if isinstance(html, list) else [html]  # nbformat checks none of it
+            inside = _count_html(line for line in lines if isinstance(line, str))
             total["tables"] += inside["tables"]
             is_image = any(media_type.startswith("image/") for media_type in data)
             total["images"] += 1 if is_image else inside["images"]

@@ -124,7 +124,10 @@ def upgrade(document: dict[str, Any], path: Path, *, any_cell: bool = False) -> 
                 nbformat.validate(nb)
             except nbformat.ValidationError as error:
                 logger.error("Notebook JSON is invalid: %s", error)  # noqa: TRY400 - it is still used
-    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
+    except (
+        *(ValueError, TypeError, KeyError, AttributeError, RecursionError),
+        nbformat.ValidationError,
+    ) as error:
         first = str(error).partition("\n")[0]
         raise ConfigurationError(
             f"{path} is not a notebook that nbformat can read: {first}"

@@ -53,10 +53,11 @@ def test_a_page_of_a_notebook_without_outputs_has_no_results(tmp_path: Path) -> 
 
 
 def test_another_page_is_counted_as_a_whole(tmp_path: Path) -> None:
-    page = f"<!doctype html>{LOGO}{TABLE}<svg/><!-- {LOGO} --><script>'{LOGO}'</script><img alt=x>"
+    not_shown = f"<!-- {LOGO} --><script>'{LOGO}'</script><img alt=x>"
+    page = f"<!doctype html>{LOGO}{TABLE}<svg/><svg><svg></svg></svg>{not_shown}"
     (tmp_path / "x.html").write_text(page)
 
-    assert count_results.count(tmp_path / "x.html") == {"images": 2, "tables": 1}
+    assert count_results.count(tmp_path / "x.html") == {"images": 3, "tables": 1}
 
 
 def test_a_tag_that_does_not_end_is_not_counted(tmp_path: Path) -> None:
@@ -113,6 +114,38 @@ def test_where_nothing_can_be_counted_it_says_why(tmp_path: Path, content: str, 
 
     with pytest.raises(UncountableError, match=why):
         count_results.count(tmp_path / "x")
+
+
+def notebook_with(directory: Path, output: str) -> Path:
+    """Write a notebook with one output, given as JSON."""
+    cell = '{"cell_type": "code", "source": "", "metadata": {}, "outputs": [' + output + "]}"
+    path = directory / "x.ipynb"
+    path.write_text('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [' + cell + "]}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ('{"data": [1]}', {"outputs": 1}),
+        ('{"data": {"text/html": 5, "image/png": 6}}', {"outputs": 1, "images": 1}),
+        ('{"data": {"text/html": [5, "<table>"]}}', {"outputs": 1, "tables": 1}),
+    ],
+)
+def test_outputs_that_nbformat_does_not_know_end_no_count(
+    tmp_path: Path, output: str, found: dict[str, int]
+) -> None:
+    path = notebook_with(tmp_path, output)
+
+    assert {name: n for name, n in count_results.count(path).items() if n} == found
+
+
+@pytest.mark.parametrize(
+    "output", ["1", '{"data": {"application/json": ' + "[" * 900 + "]" * 900 + "}}"]
+)
+def test_outputs_that_nbformat_cannot_read_cannot_be_counted(tmp_path: Path, output: str) -> None:
+    with pytest.raises(UncountableError, match="is not a notebook that nbformat can read: "):
+        count_results.count(notebook_with(tmp_path, output))
 
 
 def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

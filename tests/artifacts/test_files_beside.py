@@ -43,6 +43,7 @@ def names(directory: Path, *patterns: str) -> list[str]:
         ("**/umap.csv", ["umap.csv"]),
         ("./*.csv", ["umap.csv"]),
         (".hidden.csv", [".hidden.csv"]),
+        (".*csv*", [".hidden.csv"]),
         ("figures/.cache/*", ["figures/.cache/d.png"]),
         ("[!a-t]*.csv", ["umap.csv"]),
         ("figures", ["figures/a.png", "figures/b.svg", "figures/old/c.png"]),

@@ -151,6 +151,62 @@ def test_what_the_notebook_wrote_beside_itself_is_collected(
     assert (artifacts / "files/clusters.csv").read_text() == "written"
 
 
+def test_a_directory_where_a_dataset_was_unpacked_may_hold_results_too(
+    artifacts: Path, source: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "reports/download-dataset.json"
+    times = report.stat().st_atime_ns, report.stat().st_mtime_ns
+    unpacked = {"path": "notebooks/figures", "unpacked": True, "url": "https://example.org"}
+    dataset = {**unpacked, "sha256": None, "size": None, "came": "downloaded"}
+    outputs = {"directory": str(source), "datasets": [dataset]}
+    write_report(tmp_path / "reports", "download-dataset", outputs=outputs)
+    os.utime(report, ns=times)
+
+    collect_artifacts.run(
+        Options(
+            artifacts=artifacts,
+            files=(Path("figures"),),
+            beside=(source / "notebooks/umap.ipynb",),
+            reports=tmp_path / "reports",
+        )
+    )
+
+    assert listed(artifacts) == {"out_lite.html", "out_lite.ipynb", "files/figures/umap.png"}
+
+
+def test_a_file_as_old_as_the_checkout_is_none_of_the_notebook_s(
+    artifacts: Path, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "reports/download-dataset.json").unlink()
+
+    collect_artifacts.run(
+        Options(
+            artifacts=artifacts,
+            files=(Path("labels.csv"), Path("figures/umap.png")),
+            beside=(source / "notebooks/umap.ipynb",),
+            reports=tmp_path / "reports",
+        )
+    )
+
+    assert listed(artifacts) == {"out_lite.html", "out_lite.ipynb", "files/figures/umap.png"}
+
+
+def test_reports_beside_the_notebook_are_not_collected(artifacts: Path, tmp_path: Path) -> None:
+    write_report(tmp_path / "reports", "execute-notebook")
+    (tmp_path / "model.json").write_text("{}")
+
+    collect_artifacts.run(
+        Options(
+            artifacts=artifacts,
+            files=(Path("**/*.json"),),
+            beside=(tmp_path / "x.ipynb",),
+            reports=tmp_path / "reports",
+        )
+    )
+
+    assert listed(artifacts) == {"out_lite.html", "out_lite.ipynb", "files/model.json"}
+
+
 def test_without_reports_all_that_matches_is_collected(artifacts: Path, source: Path) -> None:
     notebook = source / "notebooks/umap.ipynb"
 
