@@ -137,6 +137,24 @@ def test_a_flaky_notebook_that_is_reused_stays_flaky(tmp_path: Path) -> None:
     assert found["headline"] == ("flaky: 1 notebook had to run again, 1 step reused from run-1")
 
 
+def test_no_link_leads_to_an_error_that_the_notebook_of_a_flaky_failure_does_not_have(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "artifacts"
+    outputs = {"cells": [CELL], "attempts": ATTEMPTS, "page": str(out / "out.html")}
+    write_report(tmp_path / "reports", "notebook", step="execute-notebook", status="failed",
+                 reason="flaky", exit_code=3, message="flaky", outputs=outputs,
+                 artifacts=[{"path": str(out / "out.html"), "size": 1, "sha256": "0" * 64}],
+                 options={"notebook": "a.ipynb"})  # fmt: skip
+
+    summarized(tmp_path)
+
+    assert "[**notebook as a page**](out.html), " in (out / "STEP_SUMMARY.md").read_text()
+    page = (out / "report.html").read_text()
+    assert '<a href="out.html">Its page</a>' in page
+    assert "#first-error" not in page
+
+
 def test_a_flaky_report_with_an_exit_code_is_a_failure(tmp_path: Path) -> None:
     write_report(tmp_path / "reports", "notebook", step="execute-notebook", status="flaky",
                  exit_code=3, options={"notebook": "a.ipynb"})  # fmt: skip

@@ -102,7 +102,8 @@ def _open(run: RunJson, links: FileLinks, report: str) -> Iterator[str]:
     if len(run["notebooks"]) == 1:
         notebook = run["notebooks"][0]
         failed = notebook["status"] in {"failed", "cancelled"}
-        page = links.url(notebook["page"], "first-error" if failed and run["cause"] else "")
+        has_bad_cell = run["cause"] and run["cause"]["cell"] is not None
+        page = links.url(notebook["page"], "first-error" if failed and has_bad_cell else "")
         shown += [
             linked("**notebook as a page**", page),
             links.link("executed notebook", notebook["executed"]),
