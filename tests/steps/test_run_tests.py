@@ -26,6 +26,8 @@ from stepkit.steps import run_tests
 from stepkit.steps.run_tests import Outputs
 
 STOPPED = "pytest stopped before all tests ran"
+# The two reports are half of the time of a small run.
+NO_REPORTS: dict[str, Any] = {"with_coverage": False, "with_html": False}
 
 
 class Repository:
@@ -47,6 +49,8 @@ class Repository:
 
     def run(self, **options: Any) -> Outputs:
         options = {"installer": "none", **options}
+        # zarr, which the demo brings, adds a plugin to pytest that imports CuPy.
+        options["pytest_args"] = ("-p", "no:zarr", *options.get("pytest_args", ()))
         chosen = run_tests.Options(checkout=self.path, artifacts=self.artifacts, **options)
         return run_tests.run(chosen)
 
@@ -223,7 +227,8 @@ def test_allowed_failures_are_tolerated_and_shown(
             "*::test_setup=no fixture yet",
             "*::test_good",
             "*::test_gone=reason",
-        )
+        ),
+        **NO_REPORTS,
     )
     assert outputs.status == "tolerated"
     assert (outputs.failed, outputs.errors, outputs.allowed) == (0, 0, 3)
@@ -273,7 +278,7 @@ def test_a_module_that_cannot_be_imported_is_named(repository: Repository) -> No
 def test_a_broken_conftest_is_named(repository: Repository) -> None:
     repository.write_tests(MIXED)
     repository.write("conftest.py", "import no_such_module\n")
-    message, outputs = repository.fail_as_broken()
+    message, outputs = repository.fail_as_broken(**NO_REPORTS)
     assert "could not be collected" in message
     assert "conftest.py: ModuleNotFoundError: No module named 'no_such_module'" in message
     assert (outputs.total, outputs.coverage, outputs.junit) == (0, None, None)
@@ -282,7 +287,7 @@ def test_a_broken_conftest_is_named(repository: Repository) -> None:
 
 def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
-    message, _ = repository.fail_as_broken()
+    message, _ = repository.fail_as_broken(**NO_REPORTS)
     assert "pytest refused to start: unrecognized arguments: --no-such-option" in message
     assert f"look at addopts in {repository.path / 'pytest.ini'} and --pytest-args" in message
 
@@ -509,7 +514,7 @@ def test_a_report_that_contradicts_the_run_breaks_it(
     forged = f"<testsuites><testsuite>{forged}</testsuite></testsuites>"
     repository.write("conftest.py", FORGERS[forger].replace("FORGED", repr(forged)))
 
-    message, outputs = repository.fail_as_broken(allow_failures=("test_bad",))
+    message, outputs = repository.fail_as_broken(allow_failures=("test_bad",), **NO_REPORTS)
 
     assert message == (
         f"the test report contradicts the run: {what}: look in conftest.py and in pytest's plugins "
@@ -623,7 +628,7 @@ def test_a_repository_that_shadows_the_standard_library_breaks_its_own_tests_alo
     repository.write_tests("def test_a(): pass\n")
     repository.write("json.py", "raise RuntimeError('shadowed')\n")
     # The check of the environment uses json, too, and passes.
-    message, _ = repository.fail_as_broken()
+    message, _ = repository.fail_as_broken(**NO_REPORTS)
     assert message.endswith("pytest's last line: RuntimeError: shadowed")
 
 
@@ -711,7 +716,7 @@ def test_a_cancelled_run_leaves_its_log_and_no_process(repository: Repository) -
     try:
         threading.Thread(target=interrupt).start()
         with pytest.raises(Cancelled) as caught:
-            repository.run()
+            repository.run(**NO_REPORTS)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert isinstance(caught.value.outputs, run_tests.Outputs)
@@ -727,7 +732,7 @@ def test_the_tests_run_in_a_separate_environment(repository: Repository) -> None
             assert shutil.which("python") == sys.executable
     """)
     project = make_linked_project(repository)
-    outputs = repository.run(installer="uv", extra_packages=(str(project),))
+    outputs = repository.run(installer="uv", extra_packages=(str(project),), **NO_REPORTS)
     assert (outputs.passed, outputs.installer, outputs.installer_reason) == (1, "uv", "asked for")
     assert (repository.path.parent / ".repository.environment").is_dir()
 
@@ -788,7 +793,7 @@ def test_reports_that_need_a_plugin_are_left_out_if_they_are_not_wanted(
 ) -> None:
     repository.write_tests("def test_a(): pass")
 
-    outputs = repository.run(with_coverage=False, with_html=False)
+    outputs = repository.run(**NO_REPORTS)
 
     assert (outputs.passed, outputs.coverage) == (1, None)
     assert (outputs.coverage_report, outputs.html_report) == (None, None)
