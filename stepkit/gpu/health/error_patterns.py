@@ -1,7 +1,8 @@
 """How CUDA's errors are spelled, by CuPy, RMM, RAPIDS' C++, Numba, PyTorch and NVML.
 
 Each pattern names a cause of :mod:`~stepkit.gpu.health.remedies`. The texts of RMM and CuPy were
-seen in releases 25.04 to 26.10 of the one and 13.4 to 14.2 of the other.
+seen in releases 25.04 to 26.10 of the one and 13.4 to 14.2 of the other. PyTorch shows the texts of
+cudaGetErrorString without the name of the error.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ CODES: Final = {
     214: "hardware",
     220: "hardware",
     222: "ptx-unsupported",
+    226: "hardware",
     304: "device-files",
-    721: "hardware",
     802: "system-not-ready",
     803: "driver-mismatch",
     804: "compat-unsupported",
@@ -59,10 +60,12 @@ _SPELLINGS: Final = {
     "driver-too-old": (
         "NVIDIA driver on your system is too old",
         "cudaErrorCallRequiresNewerDriver",
+        "not supported in the installed CUDA driver",
     ),
     "stub-library": ("cudaErrorStubLibrary", "CUDA_ERROR_STUB_LIBRARY", "driver is a stub"),
     "driver-mismatch": (
         "cudaErrorSystemDriverMismatch",
+        "unsupported display driver / cuda driver combination",
         "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
         r"\bError 803\b",
         "Driver/library version mismatch",
@@ -85,7 +88,12 @@ _SPELLINGS: Final = {
         "CUDA_ERROR_DEVICE_UNAVAILABLE",
         r"CUDA-capable device(?:s|\(s\))? (?:is/)?are busy",
     ),
-    "mps": ("cudaErrorMps", "CUDA_ERROR_MPS_"),
+    "mps": (
+        "cudaErrorMps",
+        "CUDA_ERROR_MPS_",
+        r"\bMPS (?:client|server)\b",
+        "CUDA error: the hardware resources required to support device connections",
+    ),
     "hardware": (
         "cudaErrorECCUncorrectable",
         "CUDA_ERROR_ECC_UNCORRECTABLE",
@@ -93,6 +101,9 @@ _SPELLINGS: Final = {
         "CUDA_ERROR_NVLINK_UNCORRECTABLE",
         r"cudaErrorContained\b",
         r"CUDA_ERROR_CONTAINED\b",
+        "uncorrectable ECC error",
+        "uncorrectable NVLink error",
+        "Invalid access of peer GPU memory over nvlink or a hardware error",
         "GPU is lost",
         "GPU requires restart",
     ),
@@ -101,19 +112,28 @@ _SPELLINGS: Final = {
         "CUDA_ERROR_NO_BINARY_FOR_GPU",
         "no kernel image is available for execution",
     ),
-    "ptx-unsupported": ("cudaErrorUnsupportedPtxVersion", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),
+    "ptx-unsupported": (
+        "cudaErrorUnsupportedPtxVersion",
+        "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+        "PTX was compiled with an unsupported toolchain",
+    ),
     "no-such-device": (
         r"cudaErrorInvalidDevice\b",
         "CUDA_ERROR_INVALID_DEVICE",
         "invalid device ordinal",
     ),
-    "device-files": ("cudaErrorOperatingSystem", "CUDA_ERROR_OPERATING_SYSTEM"),
+    "device-files": (
+        "cudaErrorOperatingSystem",
+        "CUDA_ERROR_OPERATING_SYSTEM",
+        "CUDA error: OS call failed",
+    ),
     "initialization": (
         "cudaErrorInitializationError",
         "CUDA_ERROR_NOT_INITIALIZED",
         "CUDA driver initialization failed",
+        "CUDA error: initialization error",
     ),
-    "unknown": ("cudaErrorUnknown", "CUDA_ERROR_UNKNOWN", "CUDA unknown error"),
+    "unknown": ("cudaErrorUnknown", "CUDA_ERROR_UNKNOWN", r"CUDA (?:error: )?unknown error"),
     "no-memory-pools": ("cudaMallocAsync not supported",),
     "own-allocator-full": (
         # XLA's, in JAX and TensorFlow; with the host's memory it says "Out of memory allocating".

@@ -108,7 +108,7 @@ def test_the_gpu_is_not_checked_where_none_is_wanted(tmp_path: Path) -> None:
         (802, remedies.NOT_READY, ToolError, Reason.GPU_BUSY, "nvidia-fabricmanager"),
         (803, remedies.DRIVER_MISMATCH, ConfigurationError, Reason.GPU_UNFIT, "restart"),
         (804, remedies.COMPAT_UNSUPPORTED, ConfigurationError, Reason.GPU_UNFIT, "compat"),
-        (721, remedies.HARDWARE, ToolError, Reason.GPU_FAILED, "drain this one"),
+        (226, remedies.HARDWARE, ToolError, Reason.GPU_FAILED, "drain this one"),
         (805, remedies.MPS, ToolError, Reason.GPU_BUSY, "nvidia-cuda-mps-control"),
         (999, remedies.UNKNOWN, ToolError, Reason.GPU_BUSY, "nvidia-uvm"),
         (2, remedies.MEMORY_TAKEN, ToolError, Reason.GPU_BUSY, "nvidia-smi"),

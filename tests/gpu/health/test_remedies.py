@@ -4,9 +4,10 @@ from pathlib import Path
 import commands
 import pytest
 from cuda_driver import fake_cuda
+from cupy_backends.cuda.api.runtime import CUDARuntimeError  # type: ignore[import-untyped]
 
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
-from stepkit.gpu.health import remedies
+from stepkit.gpu.health import error_patterns, remedies
 from stepkit.kernel.gpu_memory import cuda_errors
 
 # What a notebook may do first: each prints the class and the text of its error, as a kernel does.
@@ -225,6 +226,18 @@ def test_only_transient_causes_are_tool_errors_to_try_again() -> None:
     assert "--rmm-mode" not in remedies.OWN_ALLOCATOR_FULL.remedy
 
 
+@pytest.mark.parametrize("code", error_patterns.CODES)
+def test_pytorch_names_no_error_and_is_understood_by_its_text(code: int) -> None:
+    name, _, text = str(CUDARuntimeError(code)).partition(": ")
+    shown = f"CUDA error: {text}\nCUDA kernel errors might be asynchronously reported"
+
+    assert name.startswith("cudaError")
+    for ename in ("AcceleratorError", "RuntimeError"):
+        assert remedies.find(ename, shown, driver_version=13000) is remedies.of_code(
+            code, driver_version=13000
+        )
+
+
 def test_names_of_causes_are_unique_and_all_codes_have_one() -> None:
     names = [cause.name for cause in remedies.CAUSES]
 
@@ -232,5 +245,6 @@ def test_names_of_causes_are_unique_and_all_codes_have_one() -> None:
     assert len(names) > 20
     assert {code for code, _ in CODES if remedies.of_code(int(code)) is None} == set()
     assert remedies.of_code(1) is None
-    assert {remedies.of_code(code) for code in (220, 721)} == {remedies.HARDWARE}
+    assert remedies.of_code(721) is None  # cudaErrorTensorMemoryLeak: a kernel's own
+    assert {remedies.of_code(code) for code in (214, 220, 226)} == {remedies.HARDWARE}
     assert {remedies.of_code(code) for code in range(805, 811)} == {remedies.MPS}
