@@ -141,6 +141,7 @@ _SPELLINGS: Final = {
         r"Failed to allocate request for .* on device ordinal \d",
         # TensorFlow's
         r"OOM when allocating tensor .*device:GPU:\d",
+        r"device:GPU:\d+\}\} failed to allocate memory",
         "Dst tensor is not initialized",
     ),
     "out-of-memory": (

@@ -105,6 +105,7 @@ def test_every_error_that_the_guard_takes_for_no_gpu_has_a_cause(name: str) -> N
 BAD_ALLOC = "std::bad_alloc: out_of_memory:"
 EXHAUSTED = "RESOURCE_EXHAUSTED:"
 TENSOR = "OOM when allocating tensor with shape[40000,40000] and type float on /job:localhost"
+ADD = "function_node __wrapped__AddV2_device_/job:localhost/replica:0/task:0/device:"
 AT_INIT = "Error at driver init:"
 RMM_FAILED = "RMM failure at:"
 SPELLINGS = {
@@ -128,6 +129,7 @@ SPELLINGS = {
             f"{EXHAUSTED} Failed to allocate request for 2.99GiB (3206250496B) on device ordinal 0",
         ),
         ("ResourceExhaustedError", f"{{{{a}}}} {TENSOR}/device:GPU:0 by allocator GPU_0_bfc [a]"),
+        ("ResourceExhaustedError", f"{{{{{ADD}GPU:0}}}} failed to allocate memory [Op:AddV2]"),
         ("InternalError", "Failed copying input tensor to GPU:0: Dst tensor is not initialized."),
     ],
     remedies.NO_DEVICE: [
@@ -201,6 +203,7 @@ def test_other_spellings_are_known(ename: str, text: str, cause: remedies.Cause)
             "ResourceExhaustedError",
             f"{TENSOR} /job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu [Op:AddV2]",
         ),
+        ("ResourceExhaustedError", f"{{{{{ADD}CPU:0}}}} failed to allocate memory [Op:AddV2]"),
         ("ResourceExhaustedError", "/data/a.tfrecord; No space left on device"),
     ],
 )
