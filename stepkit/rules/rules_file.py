@@ -5,11 +5,12 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from stepkit.errors import ConfigurationError, Reason
-from stepkit.formats import yaml_files
+from stepkit.formats import json_schema, yaml_files
 from stepkit.rules import patterns, tolerances, validate
 from stepkit.rules.literals import check_expression, to_literal
 from stepkit.rules.rule import (
@@ -29,11 +30,14 @@ from stepkit.rules.rule import (
 from stepkit.system import atomic_files, named_checkouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from stepkit.formats.json_schema import Keys
     from stepkit.formats.yaml_files import Document
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 
 def load(path: Path, notebook: Path | None = None) -> Book:
@@ -71,59 +75,82 @@ def _is_there(path: Path) -> bool:
 class _Reader:
     """Turns the document of a rules file into a :class:`Book`.
 
-    ``at`` are the keys of a value in the document; messages name file and line by them.
+    ``at`` are the keys of a value in the document; messages name file and line by them. What is
+    wrong with one rule or one tolerated error is noted in ``wrong``, and the others are read.
     """
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.wrong: list[str] = []
 
     def book(self) -> Book:
-        """Return the whole file."""
+        """Return the whole file; raise :class:`ConfigurationError` with all that is wrong."""
         value = self.document.value
         if value is None:
             value = {}
-        if found := validate.find_problem(value):
-            self.refuse(*found)
-        variants = {
-            name: self.variant(given, ("variants", name))
-            for name, given in value.get("variants", {}).items()
-        }
-        return Book(
+        if found := validate.find_problems(value):
+            raise json_schema.refusal([self.problem(*each) for each in found])
+        book = Book(
             source=str(self.document.path),
-            rules=self.rules(value.get("rules", []), ("rules",)),
-            tolerate=self.tolerate(value.get("tolerate", []), ("tolerate",)),
-            variants=variants,
+            rules=self.each(self.rule, value.get("rules", []), ("rules",)),
+            tolerate=self.each(self.tolerance, value.get("tolerate", []), ("tolerate",)),
+            variants={
+                name: self.variant(given, ("variants", name))
+                for name, given in value.get("variants", {}).items()
+            },
         )
+        if self.wrong:
+            raise json_schema.refusal(self.wrong)
+        return book
+
+    def each(
+        self, read: Callable[[Given, Keys], Read], given: Iterable[Given], at: Keys
+    ) -> tuple[Read, ...]:
+        """Read each item of a list."""
+        found = []
+        for number, item in enumerate(given):
+            with self.noting():
+                found.append(read(item, (*at, number)))
+        return tuple(found)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is wrong within the block, and go on after it."""
+        try:
+            yield
+        except ConfigurationError as error:
+            self.wrong.append(str(error))
 
     def where(self, keys: Keys) -> str:
         """Name file, line and rule of the value under ``keys``."""
         named = validate.name_place(keys)
         return self.document.place(keys) + (f": {named}" if named else "")
 
-    def refuse(self, keys: Keys, why: str) -> NoReturn:
-        """Raise :class:`ConfigurationError` that names the place of ``keys``."""
+    def problem(self, keys: Keys, why: str) -> str:
+        """Describe what is wrong with the value under ``keys``, with file and line."""
         named = validate.name_place(keys)
         text = f"{named} {why}" if named else f"the file {why}"
-        raise ConfigurationError(f"{self.document.place(keys)}: {text}")
+        return f"{self.document.place(keys)}: {text}"
+
+    def refuse(self, keys: Keys, why: str) -> NoReturn:
+        """Raise :class:`ConfigurationError` that names the place of ``keys``."""
+        raise ConfigurationError(self.problem(keys, why))
 
     def variant(self, given: dict[str, Any], at: Keys) -> Variant:
         """Read one variant."""
         parameters = given.get("parameters", {})
-        self.check_names(parameters, (*at, "parameters"))
+        with self.noting():
+            self.check_names(parameters, (*at, "parameters"))
         return Variant(
             suffix=given.get("suffix", f"_{at[-1]}"),
             parameters=parameters,
-            rules=self.rules(given.get("rules", []), (*at, "rules")),
-            tolerate=self.tolerate(given.get("tolerate", []), (*at, "tolerate")),
+            rules=self.each(self.rule, given.get("rules", []), (*at, "rules")),
+            tolerate=self.each(self.tolerance, given.get("tolerate", []), (*at, "tolerate")),
             hooks=tuple(
                 Subsample(**{key: int(value) for key, value in hook["anndata-subsample"].items()})
                 for hook in given.get("hooks", [])
             ),
         )
-
-    def rules(self, given: Iterable[dict[str, Any]], at: Keys) -> tuple[AnyRule, ...]:
-        """Read a list of rules."""
-        return tuple(self.rule(rule, (*at, number)) for number, rule in enumerate(given))
 
     def rule(self, given: dict[str, Any], at: Keys) -> AnyRule:
         """Read one rule of any kind."""
@@ -212,21 +239,17 @@ class _Reader:
             parts["index"] = int(parts["index"])  # 2.0 is a whole number, too
         return Selector(**parts)
 
-    def tolerate(self, given: Iterable[dict[str, Any]], at: Keys) -> tuple[Tolerance, ...]:
-        """Read a list of tolerated errors."""
-        found = []
-        for number, item in enumerate(given):
-            keys = (*at, number)
-            declared = Tolerance(
-                ename=item["ename"].strip(),
-                evalue=item.get("evalue", ""),
-                reason=" ".join(item["reason"].split()),
-                max=int(item.get("max", 1)),
-                cell=self.cells(item, "cell", keys) if "cell" in item else None,
-                where=self.where(keys),
-            )
-            tolerances.check(declared)
-            if not declared.reason:
-                self.refuse((*keys, "reason"), "must not be empty")
-            found.append(declared)
-        return tuple(found)
+    def tolerance(self, given: dict[str, Any], at: Keys) -> Tolerance:
+        """Read one tolerated error."""
+        declared = Tolerance(
+            ename=given["ename"].strip(),
+            evalue=given.get("evalue", ""),
+            reason=" ".join(given["reason"].split()),
+            max=int(given.get("max", 1)),
+            cell=self.cells(given, "cell", at) if "cell" in given else None,
+            where=self.where(at),
+        )
+        tolerances.check(declared)
+        if not declared.reason:
+            self.refuse((*at, "reason"), "must not be empty")
+        return declared

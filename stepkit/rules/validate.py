@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 KINDS: Final = ("set", "replace", "skip", "inject")
 
 
-def find_problem(value: Any) -> tuple[Keys, str] | None:
-    """Return the keys of the first wrong value in ``value`` and what is wrong, or None."""
-    if isinstance(value, dict) and (found := next(_wrong_kinds(value), None)):
-        return found
-    return next(iter(json_schema.find_problems(value, SCHEMA)), None)
+def find_problems(value: Any) -> list[tuple[Keys, str]]:
+    """Return the keys of each wrong value in ``value``, and what is wrong with it."""
+    found = list(_wrong_kinds(value)) if isinstance(value, dict) else []
+    explained = [keys for keys, _ in found]
+    return found + [
+        (keys, why)
+        for keys, why in json_schema.find_problems(value, SCHEMA)
+        if not any(keys[: len(rule)] == rule for rule in explained)
+    ]
 
 
 def name_place(keys: Sequence[str | int]) -> str:

@@ -151,6 +151,54 @@ def test_a_mistake_is_reported_with_file_line_and_rule(
     assert message.startswith(str(tmp_path / "rules.yaml"))
 
 
+BY_SCHEMA = """\
+rules:
+  - {set: {A: 1}, expct: 1}
+  - {skipp: {index: 1}}
+tolerate:
+  - {ename: KeyError}
+variants:
+  lite: {suffix: a/b}
+"""
+BY_MEANING = """\
+rules:
+  - set: {class: 1}
+  - skip: {regex: "*"}
+  - set: {A: 1}
+tolerate:
+  - {ename: KeyError, reason: " "}
+variants:
+  lite:
+    parameters: {import: 1}
+    rules:
+      - set: {A: {expr: 1 +}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (BY_SCHEMA, [(3, "rule 2 has none of set"), (2, "rule 1 has an unknown key 'expct'"),
+                     (5, "tolerate 1 needs reason"), (7, "variant lite, suffix cannot be")]),
+        (BY_MEANING, [(2, "rule 1, set, class is not a name"), (3, "rule 2, skip, regex: '*' is"),
+                      (6, "tolerate 1, reason must not"), (9, "parameters, import is not a name"),
+                      (11, "variant lite, rule 1, set, A, expr '1 +' is not")]),
+    ],
+)  # fmt: skip
+def test_all_mistakes_are_reported_with_their_lines(
+    written: Written, tmp_path: Path, text: str, wrong: list[tuple[int, str]]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        written(text)
+
+    assert str(caught.value).endswith(f"(and {len(wrong) - 1} more)")
+    assert caught.value.evidence
+    shown = [str(caught.value), *caught.value.evidence.output]
+    for message, (line, what) in zip(shown, wrong, strict=True):
+        assert message.startswith(f"{tmp_path / 'rules.yaml'}, line {line}: ")
+        assert what in message
+
+
 def test_a_date_is_text_as_for_papermill(written: Written) -> None:
     (rule,) = written("rules: [{set: {DAY: 2024-01-31}}]").rules
 
