@@ -55,6 +55,7 @@ OWNERS = {
 }
 # Who reads the environment: an option of a step is declared with FromEnv instead.
 READ_THE_ENVIRONMENT = {
+    "cli/commands/config.py",
     "cli/log.py",
     "cli/main.py",
     "cli/resume/packages.py",

@@ -36,7 +36,7 @@ from stepkit.options import (
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -63,10 +63,15 @@ _UNIONS: Final = (UnionType, Union)  # the second one with a Literal
 _SHOWN: Final = 40  # characters of a wrong value that a message shows
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser,
+    cls: type[DataclassInstance],
+    optional: Collection[str] = (),
+) -> None:
     """Give ``parser`` one flag for each field of ``cls`` that is not a secret.
 
-    Inherited fields stand under the ``heading`` of the class that declares them.
+    Fields in ``optional`` have a default elsewhere, and are not required. Inherited fields stand
+    under the ``heading`` of the class that declares them.
     """
     groups: dict[str, _Flags] = {"": parser}
     for option in declared(cls):
@@ -75,7 +80,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> 
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
         if not option.secret:
-            _add_flag(groups[heading], option)
+            _add_flag(groups[heading], option, optional)
 
 
 def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T:
@@ -125,7 +130,7 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     return option.field.default
 
 
-def _add_flag(parser: _Flags, option: Declared) -> None:
+def _add_flag(parser: _Flags, option: Declared, optional: Collection[str]) -> None:
     several = get_origin(option.hint) is tuple
     convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     text = f"{option.help}{_shown_default(option)}".replace("%", "%%")
@@ -153,7 +158,7 @@ def _add_flag(parser: _Flags, option: Declared) -> None:
         *also,
         dest=option.field.name,
         type=convert,
-        required=option.required and not or_argument,
+        required=option.required and not or_argument and option.field.name not in optional,
         default=NOT_GIVEN if not several and not or_argument else None,
         metavar=_metavar(option),
         help=text,

@@ -20,6 +20,7 @@ from stepkit.cli import (
     files_in_checkouts,
     flags,
     log,
+    option_defaults,
     run_step,
     standard_output,
     verdict_line,
@@ -51,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
     parent_death.end_with_parent(os.environ)
     redaction.register_of_parent(os.environ)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path need not be valid UTF-8
+    _print_any_path()
     given = list(sys.argv[1:] if argv is None else argv)
     if sorted(given) == ["--json", "--version"]:
         _print_version()
@@ -66,22 +65,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     named = given[0] if given[0] in commands.COMMANDS else None
     brief = given[0] in {"--help", "-h", "--version"}
     try:
-        args = build_parser(named, brief=brief).parse_args(given)
+        defaults = option_defaults.find(given, os.environ)
+        args = build_parser(named, brief=brief, optional=defaults.options).parse_args(given)
+        used = option_defaults.apply(defaults, args)
     except UsageError as error:
-        secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
-        asked = {word.removeprefix("--log-format=") for word in given}
-        known = [name for name in log.FORMATS if name in asked]
-        _refuse(given, error.message, secrets, (known or ["auto"])[0])
+        _refuse_unparsed(given, ConfigurationError(error.message))
         raise
+    except StepError as error:
+        return _refuse_unparsed(given, error)
     cache_dirs.provide(os.environ)
     step = commands.COMMANDS[args.step]
     secrets = flags.secrets(step.Options, os.environ)
     _hide(SECRET_VARIABLES | secrets.keys())
+    option_defaults.keep_from_children(args.step, os.environ)
     try:
         options = flags.collect(step.Options, args, {**os.environ, **secrets})
     except ValueError as error:
-        return _refuse(given, str(error), secrets, args.log_format)
+        return _refuse(given, ConfigurationError(str(error)), secrets, args.log_format)
     log.configure(args.log_format, secrets.values(), quiet=args.quiet, verbose=args.debug)
+    if used:
+        level = logging.DEBUG if run_step.answers(step) else logging.INFO
+        logger.log(level, "%s", option_defaults.sentence(used))
     to = destinations.parsed(args, options, secrets.values())
     standard_output.reserve(for_report=to.stdout)
     kept = next((path for path in to.reports if path == args.report), None)
@@ -95,6 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _finish(run_step.stopped(started, stop), to, args.log_format)
 
 
+def _print_any_path() -> None:
+    """Let stdout and stderr take every path: one need not be valid UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _hide(variables: Iterable[str]) -> None:
     """Take secrets out of the environment, which children inherit, and mask all that were there."""
     for variable in variables:
@@ -104,11 +115,21 @@ def _hide(variables: Iterable[str]) -> None:
             redaction.register(shared)
 
 
-def _refuse(given: Sequence[str], why: str, secrets: Mapping[str, str], log_format: str) -> int:
+def _refuse_unparsed(given: Sequence[str], why: StepError) -> int:
+    """Report arguments, or defaults of them, that are wrong before any of them is known."""
+    secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+    asked = {word.removeprefix("--log-format=") for word in given}
+    known = [name for name in log.FORMATS if name in asked]
+    return _refuse(given, why, secrets, (known or ["auto"])[0])
+
+
+def _refuse(
+    given: Sequence[str], why: StepError, secrets: Mapping[str, str], log_format: str
+) -> int:
     """Report arguments that are wrong, as far as they say where."""
     log.configure(log_format, secrets.values())
     name = "" if given[0].startswith("-") else given[0]
-    result = run_step.refused(run_step.unfinished(name), ConfigurationError(why))
+    result = run_step.refused(run_step.unfinished(name), why)
     return _finish(result, destinations.find(given, secrets.values()), log_format)
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 COMMON_FLAGS: Final = (
-    "--help", "--result", "--report", "--json", "--no-rerun", "--log-format", "--quiet",
-    "--verbose", "--log-level",
+    "--help", "--result", "--report", "--json", "--no-config", "--no-rerun", "--log-format",
+    "--quiet", "--verbose", "--log-level",
 )  # fmt: skip
 _SIMILAR: Final = 0.7  # the dashes before each flag are alike, too
 _ALIKE: Final = 0.85  # the likeness of a word to itself with a wrong, a missing or another letter

@@ -24,7 +24,7 @@ from stepkit.step import kebab
 from stepkit.steps import MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from stepkit.step import Step
 
@@ -90,10 +90,13 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
 
-def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.ArgumentParser:
+def build_parser(
+    only: str | None = None, *, brief: bool = False, optional: Collection[str] = ()
+) -> argparse.ArgumentParser:
     """Make a sub-command for every step and command, or for ``only`` one: that starts at once.
 
-    Those of a ``brief`` parser have no flags: it is there to list them.
+    Those of a ``brief`` parser have no flags: it is there to list them. Fields in ``optional`` are
+    not required, as they have a default elsewhere.
     """
     parser = _Parser(
         prog="stepkit",
@@ -127,7 +130,7 @@ def build_parser(only: str | None = None, *, brief: bool = False) -> argparse.Ar
             allow_abbrev=False,
         )
         command.set_defaults(parser=command, resumed_run=None)
-        flags.add_flags(command, step.Options)
+        flags.add_flags(command, step.Options, optional)
         _add_common_flags(command, step)
     return parser
 
@@ -161,6 +164,11 @@ def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
     )
     common.add_argument(
         "--json", action="store_true", help="print the report on stdout, and nothing else"
+    )
+    common.add_argument(
+        "--no-config",
+        action="store_true",
+        help="take no defaults from stepkit.yaml and from variables STEPKIT_OPT_<FLAG>",
     )
     common.add_argument(
         "--no-rerun",

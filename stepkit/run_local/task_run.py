@@ -18,6 +18,7 @@ from stepkit.run_local import child_log, resume, task_evidence, task_results, ve
 from stepkit.run_local.secret_files import Secrets
 from stepkit.run_local.step_command import commands
 from stepkit.system import atomic_files, cgroup, process
+from stepkit.system.stepkit_process import NO_CONFIG, OPTION_PREFIX
 from stepkit.tekton.yaml_documents import Value
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Its output comes at once, and its log, which this process logs again, is plain text.
-_OF_EACH_STEP: Final = {"PYTHONUNBUFFERED": "1", "STEPKIT_LOG_FORMAT": "plain"}
+# No defaults of options: a shell or a file on this machine changes no verdict.
+_OF_EACH_STEP: Final = {"PYTHONUNBUFFERED": "1", "STEPKIT_LOG_FORMAT": "plain", **NO_CONFIG}
 
 STEP_FAILED: Final = "StepFailed"  # Tekton's reasons, from 1.12 on; before, both were "Failed"
 STEP_OOM: Final = "StepOOM"
@@ -157,7 +159,11 @@ class _Attempt:
             redact=self.machine.secrets.redact,
         )
         named = {name for name, _ in command.env}  # an optional secret may be missing from env
-        inherited = {name: value for name, value in os.environ.items() if name not in named}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in named and not name.startswith(OPTION_PREFIX)
+        }
         limit, own = self._limit(command)
         kills = cgroup.oom_kills()
         done = process.run(

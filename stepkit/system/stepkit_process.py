@@ -9,9 +9,11 @@ import re
 import sys
 from contextlib import suppress
 from functools import partial
+from signal import Signals
 from typing import TYPE_CHECKING, Final
 
 from stepkit import redaction
+from stepkit.errors import ConfigurationError, Reason
 from stepkit.system import logfile, parent_death, process
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OPTION_PREFIX: Final = "STEPKIT_OPT_"  # of variables with defaults of options, for people
+# What a command gets that another one starts: all of its options stand on its command line.
+NO_CONFIG: Final = {"STEPKIT_NO_CONFIG": "1"}
 _LEVELS: Final = {
     "DEBUG": logging.DEBUG,
     "WARNING": logging.WARNING,
@@ -34,29 +39,26 @@ def run(
     arguments: Sequence[str],
     *,
     prefix: str,
-    env: Mapping[str, str],
-    stop: threading.Event,
-    kill: threading.Event,
+    env: Mapping[str, str | None],
+    stop: threading.Event | None,
+    kill: threading.Event | None,
     grace: float,
 ) -> process.Completed:
     """Run ``stepkit ARGUMENTS`` to its end, and log each line of its log after ``prefix``.
 
-    ``env`` is added to the environment of this process. The child masks the secrets that this
-    process masks. When another thread sets ``stop``, the
-    child gets SIGTERM and has ``grace`` seconds to save its work; ``kill`` ends it at once. It
-    gets SIGTERM too when this process dies.
+    ``env`` is added to the environment of this process; None leaves a variable out. The child masks
+    the secrets that this process masks. When another thread sets ``stop``, the child gets SIGTERM
+    and has ``grace`` seconds to save its work; ``kill`` ends it at once. It gets SIGTERM too when
+    this process dies.
 
     Raises :class:`~stepkit.errors.ConfigurationError` when the child cannot be started.
     """
-    more = ["-v"] if logger.isEnabledFor(logging.DEBUG) else []
+    more = ["--log-level=DEBUG"] if logger.isEnabledFor(logging.DEBUG) else []
+    ours = {**parent_death.child_environment(), **redaction.child_environment(), **NO_CONFIG}
+    whole = {**os.environ, **env, **ours}
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json", *more],
-        env={
-            **os.environ,
-            **env,
-            **parent_death.child_environment(),
-            **redaction.child_environment(),
-        },
+        env={name: value for name, value in whole.items() if value is not None},
         on_line=partial(_relay, prefix),
         stop=stop,
         kill=kill,
@@ -76,4 +78,24 @@ def _relay(prefix: str, line: str) -> None:
     elif _RESULT.match(line):
         level = logging.DEBUG
     for part in text.splitlines():
-        logger.log(level, "%s | %s", prefix, part, extra=extra)
+        logger.log(level, "%s", f"{prefix} | {part}" if prefix else part, extra=extra)
+
+
+def explain_missing_report(done: process.Completed) -> tuple[Reason, str]:
+    """Return why a command left no report, by the last error that it printed."""
+    if done.code < 0:
+        return Reason.KILLED, f"its process was killed by {signal_of(done)} before it could report"
+    why = ""
+    if errors := [line for line in done.output.splitlines() if "error:" in line]:
+        try:
+            why = f": {json.loads(errors[-1])['body']}"  # --log-format json
+        except (ValueError, KeyError, TypeError, RecursionError):
+            why = f": {errors[-1]}"
+    reason = Reason.BAD_INPUT if done.code == ConfigurationError.exit_code else Reason.TOOL_FAILED
+    return reason, f"it ended with {done.code} and left no report{why}"
+
+
+def signal_of(done: process.Completed) -> str:
+    """Name the signal that killed a process."""
+    number = -done.code
+    return Signals(number).name if number in set(Signals) else f"signal {number}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stepkit.cli import config_file
+from stepkit.cli import config_file, option_defaults
 from stepkit.errors import ConfigurationError
 
 
@@ -103,3 +103,18 @@ def test_a_link_out_of_the_directory_is_not_followed(tmp_path: Path) -> None:
     link.unlink()
     with pytest.raises(ConfigurationError, match=r"rules\.yaml is not in the directory"):
         config_file.read(write(tmp_path / "repository", "rules: rules.yaml"))
+
+
+def test_the_example_of_the_documentation_is_a_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/config.md").read_text()
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+
+    found = config_file.read(write(tmp_path, *block.splitlines()[1:]))
+
+    assert block.startswith("schema: stepkit.config/1\n")
+    assert found.parameters_of(tmp_path / "notebooks/analysis.ipynb") == {
+        "n_pcs": 50, "resolution": 0.8
+    }  # fmt: skip
+    for command in option_defaults.COMMANDS_OF_FILE:
+        assert f"`{command}`" in page
+    assert found.defaults.keys() <= set(option_defaults.COMMANDS_OF_FILE)

@@ -292,6 +292,23 @@ def test_python_is_this_python_and_home_is_the_callers(
     assert args(on_machine) == [sys.executable, str(Path.home()), directory, "yes", "1"]
 
 
+def test_defaults_of_options_do_not_reach_a_step(
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEPKIT_OPT_MARKER", "slow")
+    (on_machine.shared / "here").mkdir(parents=True)
+    (on_machine.shared / "here/stepkit.yaml").write_text("no such key: 1\n")
+    code = "import json, os; from stepkit.cli import option_defaults; "
+    code += "found = option_defaults.find(['run-tests'], os.environ).options; "
+    code += "left = [name for name in os.environ if name.startswith('STEPKIT_OPT_')]; "
+    code += f"json.dump([left, found], open('{W}/args', 'w'))"
+    step = on_machine.step("python3", "-c", code, workingDir=f"{W}/here")
+
+    on_machine.run(on_machine.task("t", _steps=[step]))
+
+    assert args(on_machine) == [[], {}]
+
+
 def test_a_step_inherits_from_the_step_template(on_machine: Local) -> None:
     template = {"image": "t", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]}
     step: dict[str, Any] = {"name": "s", "command": ["sh", "-c", f"echo $A$B > {W}/out"]}

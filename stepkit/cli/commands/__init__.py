@@ -20,6 +20,7 @@ MODULES: Final = {
     "mark-ended-runs": "stepkit.cli.commands.mark_ended_runs",
     "prune-runs": "stepkit.cli.commands.prune_runs",
     "schema": "stepkit.cli.commands.schema",
+    "config": "stepkit.cli.commands.config",
 }
 
 COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers

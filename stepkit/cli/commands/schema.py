@@ -20,7 +20,7 @@ from stepkit.options import POSITIONAL, PRINTED
 
 Name = Literal[
     "report", "run", "runs", "metadata", "manifest", "timeline", "progress", "notification",
-    "rules", "plan", "datasets",
+    "rules", "plan", "datasets", "config",
 ]  # fmt: skip
 
 _FILES: Final[dict[Name, str]] = {
@@ -34,6 +34,7 @@ _FILES: Final[dict[Name, str]] = {
     "rules": "rules/rules.schema.json",
     "plan": "batch/plan.schema.json",
     "datasets": "datasets/manifest.schema.json",
+    "config": "cli/config.schema.json",
 }
 
 
