@@ -338,6 +338,7 @@ def test_the_lite_demo_passes_and_shows_its_files(tmp_path: Path) -> None:
     assert published_schemas.check_files(tmp_path) == {
         "report",
         "run",
+        "metadata",
         "manifest",
         "timeline",
         "progress",
@@ -357,6 +358,7 @@ def test_a_failing_demo_writes_what_the_schemas_say(tmp_path: Path) -> None:
     assert published_schemas.check_files(tmp_path) == {
         "report",
         "run",
+        "metadata",
         "manifest",
         "timeline",
         "progress",
