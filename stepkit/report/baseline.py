@@ -163,7 +163,7 @@ def _is_earlier(other: RunJson, run: RunJson | None) -> bool:
         return True
     if run["started"] and (other["started"] or "") >= run["started"]:
         return False
-    return any(compare_notebooks.find(other["notebooks"], each) for each in run["notebooks"])
+    return any(compare_notebooks.find_pairs(run, other))
 
 
 def _modified(path: Path) -> float:

@@ -11,6 +11,7 @@ from stepkit.report.compare_numbers import RATIO, Measure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stepkit.report.run_json import RunJson
     from stepkit.report.run_json_comparison import (
         CellChange,
         CellComparisonJson,
@@ -67,11 +68,27 @@ class Limits:
         return compare_numbers.compare(before, now, known, measure)
 
 
-def find(notebooks: Sequence[NotebookJson], wanted: NotebookJson) -> NotebookJson | None:
-    """Return the notebook of the same name and variant, else the only one of that name."""
-    named = [notebook for notebook in notebooks if notebook["name"] == wanted["name"]]
-    same = [notebook for notebook in named if notebook["variant"] == wanted["variant"]]
-    return same[0] if same else named[0] if len(named) == 1 else None
+def find_pairs(run: RunJson, other: RunJson) -> list[NotebookJson | None]:
+    """Return for each notebook of ``run`` the one of ``other`` that it is compared with.
+
+    That is the one of the same name, variant and path in the repository. A notebook that was moved
+    has the first of the same name and variant that is not another's, or else the only one of that
+    name.
+    """
+
+    def key(notebook: NotebookJson) -> tuple[str, str, str]:
+        return notebook["name"], notebook["variant"], notebook["in_repository"]
+
+    wanted = {key(notebook) for notebook in run["notebooks"]}
+    placed = {key(notebook): notebook for notebook in other["notebooks"]}
+    free = [notebook for notebook in other["notebooks"] if key(notebook) not in wanted]
+
+    def moved(notebook: NotebookJson) -> NotebookJson | None:
+        named = [each for each in free if each["name"] == notebook["name"]]
+        same = [each for each in named if each["variant"] == notebook["variant"]]
+        return same[0] if same else named[0] if len(named) == 1 else None
+
+    return [placed.get(key(notebook)) or moved(notebook) for notebook in run["notebooks"]]
 
 
 def compare(

@@ -120,7 +120,7 @@ def _other_gpu(run: RunJson, baseline: RunJson) -> str:
 def _other_notebooks(run: RunJson, baseline: RunJson) -> str:
     if not run["notebooks"] or not baseline["notebooks"]:
         return ""
-    if any(compare_notebooks.find(baseline["notebooks"], each) for each in run["notebooks"]):
+    if any(compare_notebooks.find_pairs(run, baseline)):
         return ""
     return "the two runs have no notebook in common"
 
@@ -135,16 +135,15 @@ def _shortened(run: RunJson, baseline: RunJson) -> str:
 def _notebooks(
     run: RunJson, baseline: RunJson, past: Sequence[RunJson], limits: Limits
 ) -> Iterator[NotebookComparisonJson]:
-    matched = []
-    for index, notebook in enumerate(run["notebooks"]):
-        before = compare_notebooks.find(baseline["notebooks"], notebook)
+    pairs = compare_notebooks.find_pairs(run, baseline)
+    earlier = [compare_notebooks.find_pairs(run, other) for other in past]
+    for index, (notebook, before) in enumerate(zip(run["notebooks"], pairs, strict=True)):
         if before is None:
             yield compare_notebooks.only_in_one(index, notebook)
             continue
-        matched.append(id(before))
-        others = (compare_notebooks.find(other["notebooks"], notebook) for other in past)
-        same = [other for other in others if other]
+        same = [other for found in earlier if (other := found[index])]
         yield compare_notebooks.compare(index, notebook, before, same, limits)
+    matched = [id(before) for before in pairs]
     for notebook in baseline["notebooks"]:
         if id(notebook) not in matched:
             yield compare_notebooks.only_in_one(None, notebook)
@@ -152,8 +151,8 @@ def _notebooks(
 
 def _versions(run: RunJson, baseline: RunJson) -> Iterator[VersionChangeJson]:
     yield from _differing("", _of_machine(baseline), _of_machine(run))
-    for notebook in run["notebooks"]:
-        before = compare_notebooks.find(baseline["notebooks"], notebook)
+    pairs = compare_notebooks.find_pairs(run, baseline)
+    for notebook, before in zip(run["notebooks"], pairs, strict=True):
         if before and before["kernel"] and notebook["kernel"]:
             yield from _differing(
                 notebook["name"], _of_kernel(before["kernel"]), _of_kernel(notebook["kernel"])

@@ -221,6 +221,30 @@ def test_tests_that_never_ran_are_not_newly_passing() -> None:
     assert (found["tests"]["total_before"], found["tests"]["total_now"]) == (19, None)
 
 
+def test_notebooks_of_one_name_match_by_their_paths() -> None:
+    def run(**peaks: int) -> RunJson:
+        notebooks = [
+            run_records.notebook(in_repository=f"{folder}/intro.ipynb", rss_peak=peak << 20)
+            for folder, peak in peaks.items()
+        ]
+        return run_records.run(notebooks=notebooks)
+
+    found = compare(run(b=900, a=100, new=500), run(a=100, b=900))
+
+    assert [each["before"] for each in checked(found)["notebooks"]] == ["passed", "passed", None]
+    assert [each["rss_peak"]["before"] for each in found["notebooks"][:2]] == [900 << 20, 100 << 20]
+
+
+def test_a_notebook_that_was_moved_is_still_the_same() -> None:
+    now, before = (
+        [run_records.notebook(in_repository=path)] for path in ("new/x.ipynb", "old/x.ipynb")
+    )
+
+    found = compare(run_records.run(notebooks=now), run_records.run(notebooks=before))
+
+    assert [each["before"] for each in checked(found)["notebooks"]] == ["passed"]
+
+
 def test_notebooks_match_by_name_and_variant() -> None:
     before, now = run_records.matrix(), run_records.matrix()
     del before["notebooks"][1]
