@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from stepkit.step import StepResult
+
 MOST_TRACEBACK: Final = 40  # lines of a traceback that evidence keeps
 STOPPING: Final = (SIGINT, SIGTERM, SIGHUP)  # signals that ask a step to save its work and end
 
@@ -98,10 +100,12 @@ class StepError(Exception):
 
     ``outputs`` is what the step has produced all the same; it is reported as after a success.
     ``evidence`` shows why it failed, where more than the message is known, and ``place`` where.
+    ``result`` is what the step's report says, if the step ran by the Python API.
     """
 
     exit_code: ClassVar[int]
     default_reason: ClassVar[Reason]
+    result: StepResult | None = None
 
     def __init__(
         self,

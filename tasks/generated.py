@@ -1,8 +1,9 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
 These are the table of commands in README.md, the tables of reasons in docs/,
-tasks/kustomization.yaml, tasks/stepactions/ and the variables of secrets in
-stepkit/cli/secret_variables.py; and, from uv.lock, the versions of pytest and its plugins that
+tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
+stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
+stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
 run-tests adds, in stepkit/test_suite/plugin_versions.txt; and Grafana's dashboard of the component
 monitoring.
 
@@ -25,7 +26,7 @@ from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
-from tasks import grafana_dashboard, stepactions
+from tasks import grafana_dashboard, python_stub, stepactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +81,8 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
+        root / "stepkit/__init__.py": python_stub.with_names(root / "stepkit/__init__.py"),
+        root / "stepkit/__init__.pyi": python_stub.text(),
         root / "stepkit/cli/secret_variables.py": _variables_of_secrets(),
         root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
         root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),

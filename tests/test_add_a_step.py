@@ -5,6 +5,7 @@ import re
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Final
 
 import commands
 import pytest
@@ -35,6 +36,9 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "tests/steps/test_count_words.py").write_text(test)
     (tmp_path / "docs/count-words.md").write_text("# count-words\n")
     return tmp_path
+
+
+_CALL: Final = "import stepkit; print(stepkit.count_words(file='a.txt').message)"
 
 
 def task() -> object:
@@ -84,6 +88,8 @@ def test_a_step_is_added_as_contributing_says(tree: Path) -> None:
     after = contents(tree)
     assert {name for name in after if before.get(name) != after[name]} == {
         "README.md",
+        "stepkit/__init__.py",
+        "stepkit/__init__.pyi",
         "tasks/kustomization.yaml",
         "tasks/stepactions/count-words.yaml",
     }
@@ -94,6 +100,8 @@ def test_a_step_is_added_as_contributing_says(tree: Path) -> None:
     flags = ["--file=a.txt", "--report=reports/count-words.json", "--result=words=words"]
     assert "words=3\n" in python(tree, "-m", "stepkit", "count-words", *flags)
     assert (tree / "words").read_text() == "3"
+
+    assert python(tree, "-c", _CALL) == "3 words\n"
 
     python(tree, "-m", "stepkit", "summarize", "--reports=reports", "--summary=summary.md")
     page = (tree / "summary.md").read_text()

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from dataclasses import dataclass, replace
-from signal import SIGKILL, Signals
+from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.batch.child_arguments import arguments
@@ -117,7 +117,8 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         seconds=round(done.seconds, 3),
     )
     if not report.exists():
-        return replace(run, **_without_report(done))
+        reason, message = stepkit_process.explain_missing_report(done)
+        return replace(run, reason=reason, message=message)
     entry = read_step_reports.read(report, lambda _: InReport(section="notebook", saves="output"))
     run = replace(run, report=report, message=entry.message)
     if not entry.data:  # it cannot be read
@@ -136,33 +137,13 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         message = "its process was killed for memory, by the OOM killer"
         return replace(run, reason=Reason.OUT_OF_MEMORY, message=message)
     if done.code < 0:
-        message = f"its process was killed by {_signal(done)}"
+        message = f"its process was killed by {stepkit_process.signal_of(done)}"
         return replace(run, reason=Reason.KILLED, message=message)
     if entry.exit_code != done.code:
         said = f"{entry.status}, exit code {entry.exit_code}"
         message = f"its report says {said}, but its process ended with {done.code}"
         return replace(run, message=message)
     return replace(run, status=_STATUSES.get(entry.status, "failed"), reason=reason)
-
-
-def _without_report(done: Completed) -> dict[str, Any]:
-    """Return reason and message of a process that left no report, by the last error it printed."""
-    if done.code < 0:
-        message = f"its process was killed by {_signal(done)} before it could report"
-        return {"reason": Reason.KILLED, "message": message}
-    why = ""
-    if errors := [line for line in done.output.splitlines() if "error:" in line]:
-        try:
-            why = f": {json.loads(errors[-1])['body']}"  # --log-format json
-        except (ValueError, KeyError, TypeError, RecursionError):
-            why = f": {errors[-1]}"
-    reason = Reason.BAD_INPUT if done.code == 2 else Reason.TOOL_FAILED  # noqa: PLR2004 - a usage error
-    return {"reason": reason, "message": f"it ended with {done.code} and left no report{why}"}
-
-
-def _signal(done: Completed) -> str:
-    number = -done.code
-    return Signals(number).name if number in set(Signals) else f"signal {number}"
 
 
 def _check_outputs(

@@ -14,8 +14,8 @@ def copy(tmp_path: Path) -> Path:
     """Copy what `make generated` reads and writes."""
     for name in ("tasks", "docs", "stepkit/cli", "stepkit/test_suite"):
         shutil.copytree(generated.ROOT / name, tmp_path / name)
-    for name in ("README.md", "uv.lock"):
-        shutil.copy(generated.ROOT / name, tmp_path)
+    for name in ("README.md", "uv.lock", "stepkit/__init__.py"):
+        shutil.copy(generated.ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -42,6 +42,10 @@ def test_check_names_what_is_stale_and_writes_nothing(
     (copy / "tasks/kustomization.yaml").unlink()
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
+    names = copy / "stepkit/__init__.py"
+    names.write_text(names.read_text().replace('    "git_clone",\n', ""))
+    stub = copy / "stepkit/__init__.pyi"
+    stub.write_text(stub.read_text().replace("attempts: int = 5", "attempts: int = 6"))
     lock = copy / "uv.lock"
     named = 'name = "pytest-cov"\nversion = "'
     lock.write_text(lock.read_text().replace(named, f"{named}9"))
@@ -55,6 +59,8 @@ def test_check_names_what_is_stale_and_writes_nothing(
         for name in (
             "README.md",
             "docs/tekton.md",
+            "stepkit/__init__.py",
+            "stepkit/__init__.pyi",
             "stepkit/cli/secret_variables.py",
             "stepkit/test_suite/plugin_versions.txt",
             "tasks/kustomization.yaml",

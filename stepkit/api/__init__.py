@@ -1,0 +1,1 @@
+"""The Python API: what ``import stepkit`` offers, imported when it is used."""
