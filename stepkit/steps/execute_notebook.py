@@ -144,12 +144,12 @@ def run(options: Options) -> Outputs:
 def _run(options: Options) -> Outputs:
     """Execute; when the GPU is too small and it is asked for, again with a lower allocator."""
     book = rules_options.load(options, options.notebook)
-    options.reasons()
-    rungs, files = oom_retry.rungs(options, variant=options.variant), partial(_files, options, book)
-    written = [path for rung in rungs for path in files(rung)]  # refuses an unknown variant
-    remove_kept(written, source=options.notebook)
-    output = _resolve(options, book, rungs[0]).output
+    files = partial(_files, options, book)
+    output = files(attempts.AS_ASKED)[0]
     with run_metrics.of_failure(options.metrics, run_metrics.labels(output, options.notebook)):
+        options.reasons()
+        rungs = oom_retry.rungs(options, variant=options.variant)
+        remove_kept([path for rung in rungs for path in files(rung)], source=options.notebook)
         return ProgressFile(output, options.notebook).around(
             lambda file: attempts.run(
                 partial(_attempt, options, book, file), rungs, files, oom_retry.below, options

@@ -125,7 +125,7 @@ def test_a_mode_that_contradicts_its_sizes_is_refused_before_the_kernel_starts(
 
     assert message.startswith("--rmm-pool-size needs --rmm-mode pool or async")
     assert not (tmp_path / "ran").exists()
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_full_gpu_memory_has_its_own_reason(tmp_path: Path) -> None:
@@ -229,12 +229,17 @@ def test_a_variant_for_the_last_attempt_that_does_not_exist_is_refused_at_once(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_misspelled_notebook_removes_no_kept_attempt(tmp_path: Path) -> None:
+def test_a_misspelled_notebook_or_size_removes_no_kept_attempt(tmp_path: Path) -> None:
     kept = tmp_path / "out/executed.attempt-1.ipynb"
     kept.parent.mkdir()
     kept.write_text("of an earlier run")
 
     assert failed(tmp_path / "mistyped.ipynb").reason == Reason.NOT_FOUND
+    source = write_notebook(tmp_path / "a.ipynb", "1")
+    metrics = tmp_path / "a.prom"
+    metrics.write_text("yesterday's success")
+    assert "is not a size" in refused(source, cupy_memory_limit="8GiBB", metrics=metrics)
+    assert 'status="failed"} 1' in metrics.read_text()
     assert kept.read_text() == "of an earlier run"
 
 

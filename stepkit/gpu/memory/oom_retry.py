@@ -28,11 +28,12 @@ lists all of them, so that the job is seen to have outgrown its GPU.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import sizes
-from stepkit.gpu.memory import memory_size
+from stepkit.gpu.memory import guard_request, memory_size
 from stepkit.notebook.attempts import AS_ASKED, Rung
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def rungs(
     It is the only one unless ``--on-gpu-oom retry-lower`` was given. ``variant`` is the variant of
     the rules that the first attempt runs. ``managed_limit`` are the bytes of host memory for
     managed memory if ``--rmm-overflow`` does not say; by default half of what is free now. Raises
-    :class:`ConfigurationError` when there is nothing lower, or for text that is not a size.
+    :class:`ConfigurationError` when there is nothing lower, or for options that the guard refuses.
     """
+    guard_request.settings(options, Path())  # now, before anything of an earlier run is removed
     if options.on_gpu_oom == "fail":
         if options.gpu_oom_variant:
             raise ConfigurationError("--gpu-oom-variant needs --on-gpu-oom retry-lower")
