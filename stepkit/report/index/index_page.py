@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from stepkit.formats.shorten import shorten
 from stepkit.report.index import index_figures
 from stepkit.report.index.duration_bars import bars
 from stepkit.report.page import page_template
@@ -26,6 +27,7 @@ _STYLE: Final = Path(__file__).with_name("index.css")
 _VERDICTS: Final = (
     "failed", "passed", "tolerated", "flaky", "cancelled", "incomplete", "unreadable",
 )  # fmt: skip
+_LONGEST_TITLE: Final = 48  # characters in a row; the filters and runs.json have the whole
 _MOST_FILTERS: Final = 200  # notebooks by which a page can be filtered; each costs a line of CSS
 
 
@@ -66,7 +68,7 @@ def _entries(rows: Sequence[RowJson]) -> Iterator[dict[str, Any]]:
         found.append(
             {
                 "row": row,
-                "title": title,
+                "title": shorten(title, _LONGEST_TITLE, ellipsis="…"),
                 "bars": drawn,
                 "link": _link(row),
                 "verdict": _verdict(row),
