@@ -129,6 +129,7 @@ def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = Fal
         cells_total=entry.output("cells-total"),
         tolerated=entry.tolerated,
         reused_from=str(entry.reused["run"]) if entry.reused else "",
+        was_flaky=(entry.reused or {}).get("status") == "flaky",
         error=evidence_text.of_json(error) if (error := entry.data.get("error")) else None,
         place=evidence_text.place_of_json(entry.data.get("place")),
     )

@@ -116,7 +116,7 @@ class NotebookRun:
     notebook that did not run, ``reason`` is empty and ``exit_code`` is None. ``tolerated`` counts
     its tolerated errors. ``report`` is the path of the report that it left, if any, and ``error``
     the evidence in it, as ``place`` is where it failed. ``reused_from`` is the run in which a
-    reused notebook ran.
+    reused notebook ran, and ``was_flaky`` says that it passed there only when it ran again.
     """
 
     name: str
@@ -134,3 +134,4 @@ class NotebookRun:
     error: Evidence | None = None
     place: Place | None = None
     reused_from: str = ""
+    was_flaky: bool = False

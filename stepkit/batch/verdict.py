@@ -45,7 +45,7 @@ def sentence(runs: Sequence[NotebookRun]) -> str:
     """Return how a successful run ended, in one sentence."""
     errors = sum(run.tolerated for run in runs)
     plural = "s" if errors > 1 else ""
-    flaky = any(run.status == "flaky" for run in runs)
+    flaky = any(run.status == "flaky" or run.was_flaky for run in runs)
     passed = "" if flaky else "passed with "
     begin = f"{passed}{errors} tolerated error{plural}: " if errors else ""
     skipped = [run for run in runs if run.status == "skipped"]
@@ -55,7 +55,9 @@ def sentence(runs: Sequence[NotebookRun]) -> str:
 def counts(runs: Sequence[NotebookRun]) -> str:
     """Count the notebooks by how they ended."""
     found = Counter(run.status for run in runs)
-    rest = (f"{found[status]} {word}" for status, word in _WORDS.items() if found[status])
+    were_flaky = sum(run.was_flaky for run in runs)
+    words = {**_WORDS, "reused": f"reused ({were_flaky} flaky)"} if were_flaky else _WORDS
+    rest = (f"{found[status]} {word}" for status, word in words.items() if found[status])
     return ", ".join([f"{found['passed']} of {len(runs)} notebooks passed", *rest])
 
 

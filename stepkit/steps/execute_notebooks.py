@@ -230,6 +230,7 @@ def _find_notebooks(options: Options) -> Sequence[Planned]:
 
 def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
     found = Counter(run.status for run in runs)
+    were_flaky = sum(run.was_flaky for run in runs)
     return Outputs(
         total=len(runs),
         passed=found["passed"],
@@ -243,13 +244,13 @@ def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:
         directory=places.directory,
         reports=places.reports,
         test_output=Checks(
-            successes=found["passed"] + found["reused"],
+            successes=found["passed"] + found["reused"] - were_flaky,
             failures=found["failed"],
-            warnings=found["tolerated"] + found["flaky"],
+            warnings=found["tolerated"] + found["flaky"] + were_flaky,
         ),
         notebooks=tuple(runs),
         status="flaky"
-        if found["flaky"]
+        if found["flaky"] or were_flaky
         else "tolerated"
         if any(run.tolerated for run in runs)
         else "succeeded",

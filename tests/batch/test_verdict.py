@@ -49,6 +49,14 @@ def test_evidence_and_place_of_the_notebook_that_decided_are_kept() -> None:
     assert kept.place is place
 
 
+def test_a_reused_notebook_that_was_flaky_is_not_said_to_have_passed() -> None:
+    runs = [GOOD, run("b", "reused", was_flaky=True, tolerated=1), run("c", "reused")]
+
+    assert batch_verdict.sentence(runs) == (
+        "1 tolerated error: 1 of 3 notebooks passed, 2 reused (1 flaky)"
+    )
+
+
 def test_a_run_with_a_flaky_notebook_is_not_said_to_have_passed() -> None:
     runs = [GOOD, run("b", "flaky"), run("c", "tolerated", tolerated=2)]
 

@@ -54,6 +54,26 @@ def test_only_what_failed_runs_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_batch_that_reuses_a_flaky_notebook_is_flaky(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    source = f"import os, pathlib\np = pathlib.Path({str(mark)!r})\nif not p.exists():\n"
+    source += "    p.touch()\n    os._exit(3)"
+    for name, resume in (("one", []), ("two", ["--resume=one"])):
+        run = tmp_path / name
+        write_notebook(run / "source/a.ipynb", source)
+        run_marker.write(run, run=name, directories=())
+        given = ["execute-notebooks", f"--notebooks={run}/source/a.ipynb", "--gpu=none"]
+        given += [f"--directory={run}/artifacts", f"--reports={run}/reports", "--attempts=2"]
+        assert cli.main([*given, *resume]) == 0
+
+    found = report(tmp_path / "two", "execute-notebooks")
+    assert (found["status"], found["outputs"]["reused"]) == ("flaky", 1)
+    assert found["message"] == "0 of 1 notebooks passed, 1 reused (1 flaky)"
+    assert found["outputs"]["test-output"]["warnings"] == 1
+    assert summarized(tmp_path / "two")["verdict"] == "flaky"
+
+
+@pytest.mark.slow
 def test_a_notebook_with_variables_always_runs(tmp_path: Path) -> None:
     (needed := tmp_path / "needed").touch()
     assert cli.main(begin(tmp_path / "one", needed, A="1")) == 0
