@@ -102,6 +102,16 @@ class AtLeast:
     least: int
 
 
+@dataclass(frozen=True)
+class NameIn:
+    """Marks a file that may be a bare name in the directory that the option ``directory`` names.
+
+    Without that directory, a bare name says nothing.
+    """
+
+    directory: str
+
+
 # The option is an argument without a flag, required unless it has a default; a tuple takes several.
 POSITIONAL: Final = "\0positional"
 OR_ARGUMENT: Final = "\0or argument"  # the value of the flag may be an argument without it, too

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, cast
 
-from stepkit.options import declared
+from stepkit.options import NameIn, declared
 from stepkit.step import InReport, Step, kebab
 
 MODULES: Final = {
@@ -69,13 +69,17 @@ def in_report(name: str) -> InReport:
 def command_line(name: str, options: Mapping[str, Any]) -> list[str]:
     """Return the arguments that run a step again; ``options`` are those in its report.
 
-    Secrets and defaults are left out. Of an unknown step, nothing is returned.
+    Secrets, defaults and what has no effect are left out. Of an unknown step, nothing is returned.
     """
     words = ["stepkit", name] if name in STEPS else []
     for option in declared(STEPS[name].Options) if words else ():
         flag, default = kebab(option.field.name), option.field.default
         value = options.get(flag)
         if option.secret or value in (None, "", [], default, str(default)):
+            continue
+        if any(
+            isinstance(note, NameIn) and _is_idle(value, note, options) for note in option.notes
+        ):
             continue
         several = value if isinstance(value, list) else [value]
         if isinstance(default, tuple) and several == list(default):
@@ -86,6 +90,10 @@ def command_line(name: str, options: Mapping[str, Any]) -> list[str]:
         else:
             words += [f"--{flag}", *shown]
     return words
+
+
+def _is_idle(value: object, note: NameIn, options: Mapping[str, Any]) -> bool:
+    return "/" not in str(value) and not options.get(note.directory)
 
 
 def _spelled(value: str | float) -> str:

@@ -32,7 +32,7 @@ from stepkit.git import urls as git_urls
 from stepkit.git.destination import Place
 from stepkit.git.environment import Access, Credential, origin
 from stepkit.git.fetch import Wanted
-from stepkit.options import DURATION, AtLeast, FromEnv
+from stepkit.options import DURATION, AtLeast, FromEnv, NameIn
 from stepkit.step import InReport
 from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
@@ -91,7 +91,9 @@ class Options:
     ssl_verify: Annotated[bool, "check the server's certificate"] = True
     ca_directory: Annotated[Path | None, "directory with CA certificates to trust"] = None
     ca_file: Annotated[
-        str, "file of CA certificates to trust: a path, or a name in --ca-directory"
+        str,
+        "file of CA certificates to trust: a path, or a name in --ca-directory",
+        NameIn("ca-directory"),
     ] = ""
     http_proxy: Annotated[str, "proxy for http://, instead of the environment's"] = ""
     https_proxy: Annotated[str, "proxy for https://, instead of the environment's"] = ""

@@ -176,6 +176,28 @@ def test_a_step_is_run_again_by_what_was_given_without_defaults_and_secrets(
     assert record["steps"][1]["again"] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"ca-file": "ca-bundle.crt", "ca-directory": None}, []),
+        ({"ca-file": "./ca.crt", "ca-directory": None}, ["--ca-file", "./ca.crt"]),
+        (
+            {"ca-file": "ca.crt", "ca-directory": "/ca"},
+            ["--ca-directory", "/ca", "--ca-file", "ca.crt"],
+        ),
+    ],
+)
+def test_a_step_is_run_again_without_a_certificate_that_had_no_effect(
+    tmp_path: Path, given: dict[str, Any], shown: list[str]
+) -> None:
+    url = "https://example.org/a.git"
+    write_report(tmp_path / "reports", "git-clone", options={"url": url, **given})
+
+    record = summarized(tmp_path)
+
+    assert record["steps"][0]["again"] == ["stepkit", "git-clone", "--url", url, *shown]
+
+
 def test_a_report_that_cannot_be_read_is_a_failed_step_of_the_record(tmp_path: Path) -> None:
     write_report(tmp_path / "reports", "git-clone")
     (tmp_path / "reports/run-tests.json").write_text('{"schema": "stepkit.rep')
