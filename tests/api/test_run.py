@@ -144,6 +144,21 @@ def test_a_notebook_that_fails_raises_what_its_cell_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_notebook_can_run_a_step_in_its_own_kernel(tmp_path: Path) -> None:
+    place = str(tmp_path / "smoke")
+    notebook = write(
+        tmp_path / "a.ipynb",
+        "import asyncio; asyncio.get_running_loop()",
+        f"import stepkit; stepkit.write_smoke_notebook(directory={place!r}).status",
+    )
+
+    stepkit.execute_notebook(notebook=notebook, output=tmp_path / "out.ipynb")
+
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert cells[1].outputs[0].data == {"text/plain": "'succeeded'"}
+
+
+@pytest.mark.slow
 def test_another_thread_can_stop_a_notebook_and_its_cells_are_saved(tmp_path: Path) -> None:
     notebook = write(
         tmp_path / "a.ipynb",
