@@ -43,7 +43,8 @@ _NETWORK_ERRORS: Final = frozenset({
     "ServerTimeoutError", "EndpointConnectionError", "ConnectionClosedError", "FSTimeoutError",
 })  # fmt: skip
 _HTTP_ERRORS: Final = frozenset({"HTTPError", "HTTPStatusError", "ClientResponseError"})
-_BUSY_SERVER: Final = re.compile(r"\b(?:429|50[0234])\b")
+_STATUS: Final = re.compile(r"\b[0-9]{3}\b")
+_BUSY_SERVER: Final = frozenset({"429", "500", "502", "503", "504"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,5 +122,6 @@ class RetryOptions:
 def is_network(error: Evidence) -> bool:
     """Return whether a cell raised what says that a network or a server failed."""
     if error.ename in _HTTP_ERRORS:
-        return bool(_BUSY_SERVER.search(error.evalue))
+        status = _STATUS.search(error.evalue)  # the first one: an address may follow, with others
+        return status is not None and status[0] in _BUSY_SERVER
     return error.ename in _NETWORK_ERRORS
