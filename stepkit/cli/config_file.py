@@ -125,6 +125,13 @@ def inside(config: ConfigFile, keys: Keys, text: str) -> Path:
     return path
 
 
+def may_be_secret(name: str, value: Any) -> bool:
+    """Return whether a parameter looks like a password, a key or a token, by its name or value."""
+    if not isinstance(value, str) or not value:
+        return False
+    return bool(_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
+
+
 def _check(document: Document, value: Any) -> None:
     """Refuse what the schema does not allow, and what may be a secret."""
     version = value.get("schema") if isinstance(value, dict) else None
@@ -143,7 +150,7 @@ def _check(document: Document, value: Any) -> None:
         where = f"{document.place(keys)}: {_shown(keys)}"
         if _URL_WITH_PASSWORD.search(text):
             problems.append(f"{where}a URL with a password has no place in this file")
-        elif keys[0] == "parameters" and text and _SECRET.search(str(keys[-1])):
+        elif keys[0] == "parameters" and may_be_secret(str(keys[-1]), text):
             problems.append(
                 f"{where}a secret has no place in this file: let the notebook read it from a "
                 "variable of the environment"

@@ -168,6 +168,16 @@ def check_known(notebook: Any, given: Iterable[str]) -> None:
             )
 
 
+def literal_defaults(notebook: Any) -> dict[str, Any]:
+    """Return what the cell tagged ``parameters`` assigns: names with a literal as their value."""
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    found = {}
+    for name, value in _assignments(_parse(tagged[0].source)) if tagged else ():
+        with suppress(ValueError, TypeError, MemoryError, RecursionError):
+            found[name] = ast.literal_eval(value) if value else None
+    return found
+
+
 def _check_untagged(notebook: Any, given: Sequence[str]) -> None:
     """Refuse parameters that a notebook without a tagged cell does not use, or overwrites."""
     number = 0

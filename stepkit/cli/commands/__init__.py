@@ -20,6 +20,7 @@ MODULES: Final = {
     "mark-ended-runs": "stepkit.cli.commands.mark_ended_runs",
     "prune-runs": "stepkit.cli.commands.prune_runs",
     "schema": "stepkit.cli.commands.schema",
+    "init": "stepkit.cli.commands.init",
     "config": "stepkit.cli.commands.config",
 }
 

@@ -1,0 +1,1 @@
+"""The files with which a repository of notebooks begins, for ``stepkit init``."""
