@@ -270,9 +270,9 @@ def test_bad_input_is_the_verdict_and_the_next_tasks_say_what_they_lack(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", ["file:///no/such/repository"])
-def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> None:
-    given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={url}"]
+def test_a_missing_repository_stops_the_run_early(tmp_path: Path, origin: Origin) -> None:
+    url = "file:///no/such/repository"
+    given = [f"notebooks-url={url}", "notebook=a.ipynb", f"tests-url={origin.url}"]
     flags = ["--workspace", f"shared={tmp_path}/work", "--param", *given]
 
     done = commands.stepkit("run-local", PIPELINE, "--run=ci-1", *flags)
@@ -280,7 +280,9 @@ def test_a_missing_repository_stops_the_run_early(tmp_path: Path, url: str) -> N
     assert done.returncode == 2
     summary = (tmp_path / "work/ci-1/artifacts/STEP_SUMMARY.md").read_text()
     assert "**clone-notebooks failed** (not-found, exit code 2)" in summary
+    assert "| clone-tests | succeeded |" in summary
     assert "| execute-notebook | not run |" in summary
+    assert "| prepare-tests | not run |" in summary
 
 
 @pytest.mark.slow
