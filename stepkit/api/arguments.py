@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, get_origin
 
 from stepkit.errors import ConfigurationError
@@ -31,7 +32,7 @@ def spell(cls: type[DataclassInstance], options: Mapping[str, Any]) -> list[str]
         if name not in known:
             raise ConfigurationError(f"there is no option {name}{did_you_mean(name, known)}")
     for name, option in known.items():
-        if option.required and options.get(name) in {None, ""}:
+        if option.required and (options.get(name) is None or options[name] == ""):
             raise ConfigurationError(f"the option {name} is missing: {option.help}")
     words: list[str] = []
     for name, value in options.items():
@@ -77,7 +78,7 @@ def _flags(option: Declared, value: object) -> list[str]:
     name = option.field.name
     items: Iterable[object] = [value]
     if isinstance(value, Iterable) and not isinstance(value, str | os.PathLike):
-        if get_origin(option.hint) is not tuple or isinstance(value, Mapping):
+        if get_origin(option.hint) is not tuple or isinstance(value, Mapping | bytes):
             kind = type(value).__name__
             raise ConfigurationError(f"the option {name} does not take a value of type {kind}")
         items = value
@@ -87,8 +88,8 @@ def _flags(option: Declared, value: object) -> list[str]:
 def _text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, Real):  # also numpy's numbers
+        return str(value)
     if isinstance(value, str | os.PathLike):
         return os.fsdecode(value)
     kind = type(value).__name__

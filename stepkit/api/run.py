@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os  # noqa: TC003 - typed_functions reads the signature of run
 import threading  # noqa: TC003 - as os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
@@ -20,6 +20,8 @@ from stepkit.steps import STEPS
 from stepkit.system import cgroup, os_errors, stepkit_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import DataclassInstance
 
     from stepkit.system.process import Completed
@@ -62,10 +64,7 @@ def run(
     words = arguments.spell(module.Options, options)
     env = arguments.variables(module.Options, options, inherited=secrets_from_environment)
     with ExitStack() as stack, os_errors.explaining_the_rest():
-        if report is None:
-            directory = stack.enter_context(TemporaryDirectory(prefix="stepkit-"))
-            report = Path(directory, f"{step}.json")
-        path = Path(report).absolute()
+        path = Path(report).absolute() if report else stack.enter_context(_temporary_report())
         before, kills = _stamp(path), cgroup.oom_kills()
         done = stepkit_process.run(
             [step, *words, f"--report={path}"],
@@ -86,6 +85,16 @@ def run(
         if result.status in _PASSED:
             return result
         raise _error(result, outputs)
+
+
+@contextmanager
+def _temporary_report() -> Iterator[Path]:
+    try:
+        directory = TemporaryDirectory(prefix="stepkit-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise os_errors.explain("cannot make a directory for the report", error) from error
+    with directory as path:
+        yield Path(path, "report.json")
 
 
 def _judge(result: StepResult, done: Completed, *, oom_killed: bool) -> StepResult:

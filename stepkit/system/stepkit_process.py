@@ -82,11 +82,12 @@ def _relay(prefix: str, line: str) -> None:
 
 
 def explain_missing_report(done: process.Completed) -> tuple[Reason, str]:
-    """Return why a command left no report, by the last error that it printed."""
+    """Return why a command left no report, by the last error or the last line that it printed."""
     if done.code < 0:
         return Reason.KILLED, f"its process was killed by {signal_of(done)} before it could report"
     why = ""
-    if errors := [line for line in done.output.splitlines() if "error:" in line]:
+    lines = done.output.splitlines()
+    if errors := [line for line in lines if "error:" in line] or lines[-1:]:
         try:
             why = f": {json.loads(errors[-1])['body']}"  # --log-format json
         except (ValueError, KeyError, TypeError, RecursionError):

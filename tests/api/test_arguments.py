@@ -1,6 +1,7 @@
 """Options that a Python program gives reach the command as the same values."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ def refused(step: str, **options: Any) -> str:
 
 def test_values_of_each_type_arrive_as_they_were_given() -> None:
     options = parsed(
-        "execute-notebook", **NOTEBOOK, kernel="-k", tolerate=["a=b", "--c"], attempts=2,
+        "execute-notebook", **NOTEBOOK, kernel="-k", tolerate=["a=b", "--c"], attempts=Fraction(2),
         run_timeout=90.5, execution_timeout="1h30m", gpu="none", progress_bar=True, sampling=False,
         page=None,
     )  # fmt: skip
@@ -69,6 +70,8 @@ def test_parameters_keep_their_types() -> None:
         ({"notebook": "a"}, "the option output is missing: where to write the executed notebook"),
         ({**NOTEBOOK, "output": ""}, "the option output is missing: where to write the executed"),
         ({**NOTEBOOK, "kernel": ["a"]}, "the option kernel does not take a value of type list"),
+        ({**NOTEBOOK, "notebook": ["a"]}, "the option notebook does not take a value of type lis"),
+        ({**NOTEBOOK, "tolerate": b"a"}, "the option tolerate does not take a value of type bytes"),
         ({**NOTEBOOK, "kernel": 1j}, "the option kernel does not take a value of type complex"),
         ({**NOTEBOOK, "tolerate": {"a": 1}}, "the option tolerate does not take a value of type"),
         ({**NOTEBOOK, "tolerate": [None]}, "the option tolerate does not take a value of type No"),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,8 +20,10 @@ import waiting
 from nbformat.v4 import new_code_cell, new_notebook
 
 import stepkit
+from stepkit.api import run
 from stepkit.errors import STOPPING, Reason
 from stepkit.steps.execute_notebook import Outputs
+from stepkit.system.process import Completed
 
 
 def write(path: Path, *cells: str) -> Path:
@@ -67,7 +70,7 @@ def test_a_step_runs_in_any_thread_and_leaves_the_process_as_it_was(tmp_path: Pa
 def test_a_failure_is_the_error_of_its_class_with_the_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STEPKIT_OPT_NOTEBOOK", "b.ipynb")
+    monkeypatch.setenv("STEPKIT_OPT_ATTEMPTS", "many")
     report = tmp_path / "report.json"
     with pytest.raises(stepkit.ConfigurationError) as caught:
         stepkit.run(
@@ -120,6 +123,69 @@ def test_a_report_that_no_process_wrote_is_not_read(
 
     assert str(caught.value) == "it ended with 1 and left no report"
     assert caught.value.result is None
+    assert report.read_text() == '{"status": "succeeded"}'
+
+
+def test_a_python_without_stepkit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $0: No module named stepkit >&2; exit 1")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    with pytest.raises(stepkit.ToolError) as caught:
+        stepkit.run("write-smoke-notebook", directory=tmp_path / "smoke")
+
+    message = f"it ended with 1 and left no report: {python}: No module named stepkit"
+    assert str(caught.value) == message
+
+
+def test_a_machine_without_a_temporary_directory_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(stepkit.ConfigurationError) as caught:
+        stepkit.run("write-smoke-notebook", directory=tmp_path / "smoke")
+
+    assert str(caught.value) == "cannot make a directory for the report: No such file or directory"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_no_error_of_a_step() -> None:
+    result = stepkit.StepResult(
+        step="notify", status="failed", reason=Reason.BUG, exit_code=1, started="", seconds=0,
+        message="a bug in stepkit: KeyError: 1",
+    )  # fmt: skip
+
+    error = run._error(result, None)
+
+    assert (type(error), str(error)) == (RuntimeError, "a bug in stepkit: KeyError: 1")
+
+
+@pytest.mark.parametrize(
+    ("code", "oom_killed", "reason", "message"),
+    [
+        (4, False, Reason.TOOL_FAILED, "its report says succeeded, exit code 0, but its process e"),
+        (-9, False, Reason.KILLED, "its process was killed by SIGKILL"),
+        (-9, True, Reason.OUT_OF_MEMORY, "its process was killed for memory"),
+        (-15, True, Reason.KILLED, "its process was killed by SIGTERM"),
+    ],
+)
+def test_a_result_that_its_process_contradicts_is_a_failure(
+    *,
+    code: int,
+    oom_killed: bool,
+    reason: Reason,
+    message: str,
+) -> None:
+    said = stepkit.StepResult(step="notify", status="succeeded", started="", seconds=0)
+    done = Completed(code=code, output="")
+
+    result = run._judge(said, done, oom_killed=oom_killed)
+
+    assert (result.status, result.reason) == ("failed", reason)
+    assert result.message.startswith(message)
+    assert isinstance(run._error(result, None), stepkit.ToolError)
 
 
 @pytest.mark.slow
@@ -159,6 +225,24 @@ def test_a_notebook_can_run_a_step_in_its_own_kernel(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_step_that_is_killed_is_not_mistaken_for_one_that_ended(tmp_path: Path) -> None:
+    notebook = write(
+        tmp_path / "a.ipynb",
+        "import os, psutil, signal\n"
+        "steps = [p for p in psutil.Process().parents() if 'execute-notebook' in p.cmdline()]\n"
+        "os.kill(steps[0].pid, signal.SIGKILL)",
+    )
+
+    with pytest.raises(stepkit.ToolError) as caught:
+        stepkit.execute_notebook(notebook=notebook, output=tmp_path / "out.ipynb")
+
+    assert (caught.value.reason, str(caught.value)) == (
+        Reason.KILLED,
+        "its process was killed by SIGKILL",
+    )
+
+
+@pytest.mark.slow
 def test_another_thread_can_stop_a_notebook_and_its_cells_are_saved(tmp_path: Path) -> None:
     notebook = write(
         tmp_path / "a.ipynb",
@@ -176,6 +260,7 @@ def test_another_thread_can_stop_a_notebook_and_its_cells_are_saved(tmp_path: Pa
         error = future.exception()
 
     assert isinstance(error, stepkit.ToolError)
+    assert pickle.loads(pickle.dumps(error)).result == error.result
     assert (error.reason, error.exit_code) == (Reason.CANCELLED, 4)
     assert error.result
     assert (error.result.status, error.result.outputs["cells-run"]) == ("cancelled", 1)
