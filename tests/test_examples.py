@@ -210,9 +210,9 @@ def test_a_notebook_ends_with_the_output_that_the_tests_look_for(path: Path) -> 
             "syntax_error", 3, "cell-error", "shares = [count / sum(counts for count in counts]",
             marks=pytest.mark.slow,
         ),
-        ("killed_kernel", 4, "kernel-died", None),
+        pytest.param("killed_kernel", 4, "kernel-died", None, marks=pytest.mark.slow),
         pytest.param("time_limit", 3, "timeout", "time.sleep(60)", marks=pytest.mark.slow),
-        ("early_exit", 3, "early-exit", None),
+        pytest.param("early_exit", 3, "early-exit", None, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_a_failing_notebook_fails_before_its_end_with_its_reason_and_its_line(

@@ -229,6 +229,7 @@ def test_the_last_outputs_of_a_dying_kernel_are_kept(tmp_path: Path, death: str)
     assert dying.metadata.papermill.status == "failed"
 
 
+@pytest.mark.slow
 def test_unusual_characters_arrive_as_they_were_printed(tmp_path: Path) -> None:
     odd = "a\\u2028b\\x85c\\x00\\x1b[0m\\udc80😀"
     nb = execute(
@@ -281,6 +282,7 @@ def test_streams_are_copied_unchanged(tmp_path: Path) -> None:
     assert (tmp_path / "e").read_text() == "é\n"
 
 
+@pytest.mark.slow
 def test_half_characters_can_be_written_to_the_files_for_streams(tmp_path: Path) -> None:
     with (tmp_path / "o").open("w") as out:
         outcome = execute(tmp_path, "print('a\\udc80b')", "print('end')", stdout_file=out)

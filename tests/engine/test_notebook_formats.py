@@ -97,6 +97,7 @@ def test_texts_in_lines_and_unknown_fields_are_kept(tmp_path: Path) -> None:
     assert nb.cells[0].metadata.somebody == {"own": [1, {}]}
 
 
+@pytest.mark.slow
 def test_attachments_survive(tmp_path: Path) -> None:
     attached = {"a.png": {"image/png": "aGVsbG8="}}
     words = {"cell_type": "markdown", "source": "![](attachment:a.png)", "metadata": {}, "id": "b"}

@@ -168,6 +168,7 @@ def test_a_notebook_says_what_was_cut_and_goes_on(tmp_path: Path) -> None:
     assert "image/png" in json.loads((kept / "cell-3-output-1.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_display_cannot_outgrow_the_limit_by_an_update(tmp_path: Path) -> None:
     outcome = execute(
         tmp_path,

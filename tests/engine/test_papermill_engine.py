@@ -144,6 +144,7 @@ def test_a_signal_saves_the_outputs_so_far(
 
 
 @pytest.mark.usefixtures("_here")
+@pytest.mark.slow
 def test_runs_without_an_output_file(tmp_path: Path) -> None:
     nb = execute(write_notebook(tmp_path / "a.ipynb", "print('ran')"), None)
 
@@ -213,7 +214,9 @@ def test_what_papermill_does_not_show_itself_is_logged(
 
 
 @pytest.mark.usefixtures("_here")
-@pytest.mark.parametrize("ending", ["2", "1/0", KILL])
+@pytest.mark.parametrize(
+    "ending", ["2", *(pytest.param(e, marks=pytest.mark.slow) for e in ("1/0", KILL))]
+)
 def test_an_output_elsewhere_is_written_however_it_ends(
     tmp_path: Path, remote: Remote, ending: str
 ) -> None:

@@ -48,6 +48,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "LIMIT_SECONDS", 2.0)  # to spare time
 
 
+@pytest.mark.slow
 def test_an_expression_that_takes_too_long_is_stopped_and_named() -> None:
     texts = ["x", "a" * 40 + "b", "x"]
 

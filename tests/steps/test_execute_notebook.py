@@ -111,8 +111,8 @@ def test_sys_exit_0_half_way_is_a_failure(tmp_path: Path) -> None:
     "source",
     [
         "%run bad.py",
-        "%%capture\n1/0",
-        "get_ipython().run_cell('1/0');",
+        pytest.param("%%capture\n1/0", marks=pytest.mark.slow),
+        pytest.param("get_ipython().run_cell('1/0');", marks=pytest.mark.slow),
     ],
 )
 def test_an_error_that_the_reply_does_not_mention_fails_the_notebook(
@@ -163,7 +163,11 @@ def test_a_kernel_that_exits_by_itself_is_the_notebooks_fault(tmp_path: Path) ->
     ("limits", "said"),
     [
         ({"execution_timeout": 1.5}, "was stopped after 1.5 s (--execution-timeout)"),
-        ({"run_timeout": 2.5, "execution_timeout": 60.0}, "stopped after 2.5 s (--run-timeout)"),
+        pytest.param(
+            {"run_timeout": 2.5, "execution_timeout": 60.0},
+            "stopped after 2.5 s (--run-timeout)",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_time_limit_keeps_the_output_so_far(
@@ -216,6 +220,7 @@ def test_log_output_writes_printed_text_and_no_images(tmp_path: Path) -> None:
     assert (tmp_path / "logs/stdout.txt").read_text().startswith("from the cell\n")
 
 
+@pytest.mark.slow
 def test_report_mode_marks_the_code_as_hidden(tmp_path: Path) -> None:
     run(write_notebook(tmp_path / "a.ipynb", "1"), report_mode=True)
 
@@ -247,6 +252,7 @@ def test_the_working_directory_is_the_notebooks_folder_by_default(tmp_path: Path
     assert text_of(notebook.parent) == f"{tmp_path}\n"
 
 
+@pytest.mark.slow
 def test_braces_in_a_path_are_just_characters(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "{x}/a.ipynb", "1")
 
@@ -383,6 +389,7 @@ def test_a_notebook_that_names_no_kernel_needs_one(tmp_path: Path) -> None:
     assert text_of(tmp_path) == "ran\n"
 
 
+@pytest.mark.slow
 def test_a_notebook_whose_kernelspec_lacks_the_language_runs(tmp_path: Path) -> None:
     spec = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     notebook = write_notebook(
@@ -446,7 +453,12 @@ def test_a_working_directory_that_does_not_exist_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("signum", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+    ("signum", "exit_code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_what_was_done_and_leaves_no_kernel(
     tmp_path: Path, signum: int, exit_code: int

@@ -134,6 +134,7 @@ def test_the_changes_are_written_beside_the_output(notebook: Path, rules: Path) 
     assert "-path = '/home/me/x'  # mine\n+path = '/data/x'  # mine" in outputs.diff.read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_beside_the_output_of_an_unchanged_notebook(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
 
@@ -190,6 +191,7 @@ def test_another_error_is_not_tolerated(tmp_path: Path) -> None:
     assert error.reason == Reason.CELL_ERROR
 
 
+@pytest.mark.slow
 def test_a_shutdown_cell_may_run_where_it_is_the_last(notebook: Path, rules: Path) -> None:
     outputs = run(notebook, rules=rules, keep_shutdown_cells=True)
 

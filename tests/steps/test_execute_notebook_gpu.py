@@ -165,6 +165,7 @@ def test_a_notebook_runs_again_on_lower_rungs_until_its_arrays_fit(tmp_path: Pat
     assert list(out.glob("*.prom")) == [out / "executed.prom"]
 
 
+@pytest.mark.slow
 def test_when_no_attempt_has_enough_memory_all_of_them_are_reported(tmp_path: Path) -> None:
     source = write_notebook(tmp_path / "a.ipynb", CUPY_IS_FULL)
     error = failed(source, on_gpu_oom="retry-lower", rmm_mode="cuda", rmm_overflow="1GiB")
@@ -294,6 +295,7 @@ def test_without_sampling_there_are_no_samples(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.timeline*"))
 
 
+@pytest.mark.slow
 def test_samples_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     stale = tmp_path / "out/executed.timeline.json.gz"
     stale.parent.mkdir()
@@ -327,6 +329,7 @@ def test_metrics_name_the_notebook_by_its_path_in_its_repository(tmp_path: Path)
     ]
 
 
+@pytest.mark.slow
 def test_metrics_of_a_run_without_its_page_report_a_failure(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
     places = {"page": tmp_path / "page.html", "metrics": tmp_path / "a.prom"}
@@ -373,6 +376,7 @@ def test_metrics_of_a_run_that_was_stopped_before_its_first_cell_are_not_those_o
 
 
 @pytest.mark.usefixtures("no_gpu")
+@pytest.mark.slow
 def test_a_notebook_that_continues_by_itself_without_a_gpu_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -418,6 +422,7 @@ def test_a_signal_while_processes_are_ended_keeps_the_outputs(
     assert [cell.status for cell in caught.value.outputs.cells] == ["ok"]
 
 
+@pytest.mark.slow
 def test_the_report_can_be_written_as_json(tmp_path: Path) -> None:
     outputs = run(write_notebook(tmp_path / "a.ipynb", "1"))
     assert json.loads(json.dumps({"gpu": outputs.gpu, "guard": outputs.guard}))
@@ -439,6 +444,7 @@ def test_the_check_finds_the_driver_that_the_kernels_specification_names(
     assert str(error).startswith("the NVIDIA driver is there, but shows this container no GPU")
 
 
+@pytest.mark.slow
 def test_a_gpu_is_hidden_from_a_kernel_that_says_itself_which_it_sees(
     tmp_path: Path, install_kernel: Install
 ) -> None:
@@ -482,6 +488,7 @@ def test_what_broke_a_gpu_at_the_very_end_is_reported(tmp_path: Path) -> None:
     assert [device["xids"] for device in gpu["devices"]] == [(79,)]
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_does_not_delay_a_notebook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,6 +240,7 @@ def test_a_warning_names_the_earlier_output_of_a_notebook_that_did_not_run(sever
     assert f"a did not run: {several.out}/a.ipynb is an earlier run's" in several.log.text
 
 
+@pytest.mark.slow
 def test_rules_variants_tolerance_and_pages_apply_to_notebooks_at_once(several: Run) -> None:
     meet = (
         "import os, pathlib, time\npathlib.Path(f'{os.getpid()}.on').touch()\n"
@@ -483,7 +484,10 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_hangs(several: Run) -> N
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("report", ["elsewhere.json", "out/reports/named.json"])
+@pytest.mark.parametrize(
+    "report",
+    [pytest.param("elsewhere.json", marks=pytest.mark.slow), "out/reports/named.json"],
+)
 def test_a_summary_of_the_reports_shows_notebooks_that_did_not_run(
     several: Run, report: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -544,7 +544,13 @@ def changed(data: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[
     return data
 
 
-@pytest.mark.parametrize("step", FULL)
+@pytest.mark.parametrize(
+    "step",
+    [
+        name if name == "execute-notebook" else pytest.param(name, marks=pytest.mark.slow)
+        for name in FULL
+    ],
+)
 @pytest.mark.parametrize(
     "odd", [[MISSING, -1, HOSTILE], pytest.param(ODD, marks=pytest.mark.slow)], ids=["some", "all"]
 )
