@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -42,6 +42,7 @@ class Block:
 
     kind: str
     names: set[str] = field(default_factory=set)
+    numbers: set[str] = field(default_factory=set)
     links: set[Link] = field(default_factory=set)
     text: str = field(default="", compare=False)
 
@@ -62,11 +63,13 @@ def _blocks(tokens: list[dict[str, Any]], page: Path) -> Iterator[Block]:
         elif kind in {"heading", "paragraph", "block_text", "table_head", "table_row"}:
             inside = list(_inline(children))
             size = token["attrs"]["level"] if kind == "heading" else len(children)
+            text = "".join(text for what, text in inside if what != "url")
             yield Block(
                 kind=kind if kind in {"paragraph", "block_text"} else f"{kind} {size}",
-                names={text for what, text in inside if what == "codespan"} - WORDS,
-                links={_target(text, page) for what, text in inside if what == "url"},
-                text="".join(text for what, text in inside if what != "url"),
+                names={name for what, name in inside if what == "codespan"} - WORDS,
+                numbers=set(re.findall(r"\d+(?:[.,]\d+)*", text)),
+                links={_target(url, page) for what, url in inside if what == "url"},
+                text=text,
             )
         else:
             if kind == "list_item":
@@ -107,11 +110,11 @@ def in_chinese(link: Link) -> Link:
 
 
 @each_translation
-def test_every_block_is_translated_with_its_names_commands_and_links(page: Path) -> None:
+def test_every_block_is_translated_with_its_names_numbers_commands_and_links(page: Path) -> None:
     for english, chinese in zip_longest(blocks(ENGLISH[page]), blocks(page)):
         assert english, f"only in Chinese: {chinese.text}"
         assert chinese, f"only in English: {english.text}"
-        wanted = Block(english.kind, english.names, set(map(in_chinese, english.links)))
+        wanted = replace(english, links=set(map(in_chinese, english.links)))
         assert chinese == wanted, f"{english.text}\n{chinese.text}"
 
 
