@@ -4,8 +4,8 @@ These are the table of commands in README.md, the tables of reasons in docs/,
 tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
 stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
 stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
-run-tests adds, in stepkit/test_suite/plugin_versions.txt; and Grafana's dashboard of the component
-monitoring.
+run-tests adds, in stepkit/test_suite/plugin_versions.txt; Grafana's dashboard of the component
+monitoring; and what completes command lines in a shell, in stepkit/cli/completion.
 
 For example:
 
@@ -26,7 +26,7 @@ from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
-from tasks import grafana_dashboard, python_stub, stepactions
+from tasks import completion_scripts, grafana_dashboard, python_stub, stepactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,6 +84,10 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
         root / "stepkit/__init__.py": python_stub.with_names(root / "stepkit/__init__.py"),
         root / "stepkit/__init__.pyi": python_stub.text(),
         root / "stepkit/cli/secret_variables.py": _variables_of_secrets(),
+        **{
+            root / f"stepkit/cli/completion/stepkit.{shell}": text
+            for shell, text in completion_scripts.texts().items()
+        },
         root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
         root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),
         **{

@@ -92,6 +92,7 @@ def test_a_step_is_added_as_contributing_says(tree: Path) -> None:
         "stepkit/__init__.pyi",
         "tasks/kustomization.yaml",
         "tasks/stepactions/count-words.yaml",
+        *(f"stepkit/cli/completion/stepkit.{shell}" for shell in ("bash", "zsh", "fish")),
     }
     row = "| `count-words` | Count the words of a text file ([more](docs/count-words.md)) |\n"
     assert row in (tree / "README.md").read_text()

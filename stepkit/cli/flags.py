@@ -46,7 +46,7 @@ T = TypeVar("T", bound="DataclassInstance")
 class _Flags(Protocol):
     """A parser, or a group of its flags."""
 
-    def add_argument(self, *names: str, **settings: Any) -> Any:
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """Add a flag."""
 
     def set_defaults(self, **values: Any) -> None:
@@ -67,20 +67,22 @@ def add_flags(
     parser: argparse.ArgumentParser,
     cls: type[DataclassInstance],
     optional: Collection[str] = (),
-) -> None:
-    """Give ``parser`` one flag for each field of ``cls`` that is not a secret.
+) -> dict[str, argparse.Action]:
+    """Give ``parser`` one flag for each field of ``cls`` that is not a secret, and return them.
 
     Fields in ``optional`` have a default elsewhere, and are not required. Inherited fields stand
     under the ``heading`` of the class that declares them.
     """
     groups: dict[str, _Flags] = {"": parser}
+    added = {}
     for option in declared(cls):
         owner = next(base for base in cls.__mro__ if option.field.name in get_annotations(base))
         heading: str = "" if owner is cls else owner.heading  # type: ignore[attr-defined]
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
         if not option.secret:
-            _add_flag(groups[heading], option, optional)
+            added[option.field.name] = _add_flag(groups[heading], option, optional)
+    return added
 
 
 def collect(cls: type[T], args: argparse.Namespace, env: Mapping[str, str]) -> T:
@@ -130,20 +132,19 @@ def _value(option: Declared, args: argparse.Namespace, env: Mapping[str, str]) -
     return option.field.default
 
 
-def _add_flag(parser: _Flags, option: Declared, optional: Collection[str]) -> None:
+def _add_flag(parser: _Flags, option: Declared, optional: Collection[str]) -> argparse.Action:
     several = get_origin(option.hint) is tuple
     convert = converter(get_args(option.hint)[0] if several else option.hint, option.notes)
     text = f"{option.help}{_shown_default(option)}".replace("%", "%%")
     if POSITIONAL in option.notes:
-        if choices := _choices(option.hint):
+        if choices := choices_of(option.hint):
             text += f": {', '.join(choices)}"
         number: dict[str, Any] = {} if option.required else {"nargs": "?", "default": NOT_GIVEN}
         if several:
             number = {"nargs": "+"} if option.required else {"nargs": "*", "default": []}
-        parser.add_argument(
+        return parser.add_argument(
             option.field.name, type=convert, metavar=option.shown, help=text, **number
         )
-        return
     extra: dict[str, Any] = {"nargs": "*", "action": "extend"} if several else {}
     if option.hint is bool:
         extra = {"nargs": "?", "const": True}
@@ -153,7 +154,7 @@ def _add_flag(parser: _Flags, option: Declared, optional: Collection[str]) -> No
     also = [s for note in option.notes if isinstance(note, Also) for s in note.spellings]
     or_argument = OR_ARGUMENT in option.notes
     text += ", also as an argument without the flag" if or_argument else ""
-    parser.add_argument(
+    added = parser.add_argument(
         option.shown,
         *also,
         dest=option.field.name,
@@ -183,6 +184,7 @@ def _add_flag(parser: _Flags, option: Declared, optional: Collection[str]) -> No
             metavar=("NAME", "VALUE"),
             help=f"one more of --{kebab(option.field.name)}, as two arguments",
         )
+    return added
 
 
 def _metavar(option: Declared) -> str:
@@ -191,14 +193,14 @@ def _metavar(option: Declared) -> str:
         hint = get_args(hint)[0]
     if hint is bool:
         return "true|false"
-    if choices := _choices(option.hint):
+    if choices := choices_of(option.hint):
         return "|".join(choices)
     if DURATION in option.notes:
         return "DURATION"
     return {int: "N", float: "X"}.get(hint) or option.field.name.rpartition("_")[2].upper()
 
 
-def _choices(hint: Any) -> tuple[str, ...]:
+def choices_of(hint: Any) -> tuple[str, ...]:
     """Return what a Literal of strings, which may be optional, consists of."""
     if get_origin(hint) in _UNIONS:
         hint = get_args(hint)[0]
@@ -250,7 +252,7 @@ def _parse(text: str, hint: Any) -> Any:
         if text.lower() not in {"true", "false"}:
             raise ValueError(f"{text!r} is neither true nor false")
         return text.lower() == "true"
-    if choices := _choices(hint):
+    if choices := choices_of(hint):
         if text not in choices:
             raise ValueError(f"{text!r} is none of {', '.join(choices)}")
         return text

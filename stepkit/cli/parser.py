@@ -24,7 +24,7 @@ from stepkit.step import kebab
 from stepkit.steps import MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from stepkit.step import Step
 
@@ -91,12 +91,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser(
-    only: str | None = None, *, brief: bool = False, optional: Collection[str] = ()
+    only: str | None = None,
+    *,
+    brief: bool = False,
+    optional: Collection[str] = (),
+    complete: Callable[[Step, Mapping[str, argparse.Action]], None] | None = None,
 ) -> argparse.ArgumentParser:
     """Make a sub-command for every step and command, or for ``only`` one: that starts at once.
 
     Those of a ``brief`` parser have no flags: it is there to list them. Fields in ``optional`` are
-    not required, as they have a default elsewhere.
+    not required, as they have a default elsewhere. ``complete``, for completion in a shell, is
+    given the arguments of each command by its fields; the listing has help of each command then.
     """
     parser = _Parser(
         prog="stepkit",
@@ -113,7 +118,11 @@ def build_parser(
         help="print the version; with --json, also the commit and the base image",
     )
     listing = parser.add_subparsers(
-        dest="step", required=True, metavar="COMMAND", prog="stepkit", help=argparse.SUPPRESS
+        dest="step",
+        required=True,
+        metavar="COMMAND",
+        prog="stepkit",
+        help="command" if complete else argparse.SUPPRESS,
     )
     parser.add_argument_group("steps", _list(MODULES))
     parser.add_argument_group("other commands", _list(commands.MODULES))
@@ -122,15 +131,19 @@ def build_parser(
             listing.add_parser(name)
             continue
         step = commands.COMMANDS[name]
+        shown: dict[str, Any] = {"help": commands.COMMANDS.summary(name)} if complete else {}
         command = listing.add_parser(
             name,
+            **shown,
             description=step.__doc__,
             epilog=_outputs_and_secrets(step),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
         command.set_defaults(parser=command, resumed_run=None)
-        flags.add_flags(command, step.Options, optional)
+        added = flags.add_flags(command, step.Options, optional)
+        if complete:
+            complete(step, added)
         _add_common_flags(command, step)
     return parser
 

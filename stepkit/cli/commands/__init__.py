@@ -22,6 +22,7 @@ MODULES: Final = {
     "schema": "stepkit.cli.commands.schema",
     "init": "stepkit.cli.commands.init",
     "config": "stepkit.cli.commands.config",
+    "completion": "stepkit.cli.commands.completion",
 }
 
 COMMANDS: Final = steps.Registry({**steps.MODULES, **MODULES})  # all that `stepkit` offers
