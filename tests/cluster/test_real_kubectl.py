@@ -1,14 +1,13 @@
 """The real kubectl asks a small API server: its requests and its error messages."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import loopback
 import pytest
+from cluster import kubeconfigs
 
 from tasks.cluster.tool import run_namespace
 from tasks.cluster.tool.kubectl import (
@@ -79,22 +78,9 @@ class ApiServer(loopback.Handler):
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """Yield paths and accepted types of what kubectl asks its server for."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl")
     ApiServer.asked = []
-    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)) as server:
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "x",
-            "clusters": [
-                {"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
-            ],
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-            "users": [{"name": "x", "user": {}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with kubeconfigs.served(ApiServer, tmp_path) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
         monkeypatch.setenv("HOME", str(tmp_path))
         yield ApiServer.asked
 

@@ -2,15 +2,14 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import loopback
 import pytest
+from cluster import kubeconfigs
 from cluster.overlays import ROOT, relative
 
 pytestmark = pytest.mark.slow
@@ -96,22 +95,9 @@ class ApiServer(loopback.Handler):
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[Path]:
     """Yield a kubeconfig of the server."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl")
     ApiServer.deleted = []
-    with loopback.running(ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)) as server:
-        made = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "x",
-            "clusters": [
-                {"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
-            ],
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-            "users": [{"name": "x", "user": {}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(made))
-        yield tmp_path / "config"
+    with kubeconfigs.served(ApiServer, tmp_path) as written:
+        yield written
 
 
 def delete(config: Path, *args: str) -> set[str]:
