@@ -42,16 +42,13 @@ def _kernels() -> Iterator[tuple[Path, str, str]]:
     """
     roots = [Path(sys.prefix), Path("/usr/local"), Path("/usr"), Path.home() / ".local"]
     places = [root / _KERNELS for root in roots]
-    data = (os.environ.get("JUPYTER_PATH", "").split(os.pathsep), [_jupyter_data()])
-    places += [Path(path, "kernels") for paths in data for path in paths if path]
+    data = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    data.append(os.environ.get("JUPYTER_DATA_DIR", ""))
+    places += [Path(path, "kernels") for path in data if path]
     for place in dict.fromkeys(places):
         for spec in place.glob("*/kernel.json"):
             text = spec.read_text(errors="replace")
             yield spec, text, _of_kernel(text)
-
-
-def _jupyter_data() -> str:
-    return os.environ.get("JUPYTER_DATA_DIR", "")
 
 
 def _of_kernel(text: str) -> str:

@@ -50,7 +50,7 @@ def path(column: Column, rows: Sequence[int], top: float, height: int) -> str:
         x, y = pixel, then
     if is_open:
         pieces.append(f"V{height}")
-    return _join_runs(pieces)
+    return "".join(_merge(pieces))
 
 
 def _span(column: Column, rows: Sequence[int], pixel: int) -> tuple[float, float] | None:
@@ -58,12 +58,8 @@ def _span(column: Column, rows: Sequence[int], pixel: int) -> tuple[float, float
     return (min(known), max(known)) if known else None
 
 
-def _join_runs(pieces: Sequence[str]) -> str:
-    """Join horizontal moves that follow each other."""
-    return "".join(_merge(pieces))
-
-
 def _merge(pieces: Sequence[str]) -> Iterator[str]:
+    """Yield the pieces; horizontal moves that follow each other are one."""
     run = 0
     for piece in pieces:
         if piece[0] == "h":
