@@ -84,7 +84,7 @@ def test_a_failure_is_the_error_of_its_class_with_the_result(
     assert (error.result.status, error.result.outputs) == ("failed", {})
     assert json.loads(report.read_text())["message"] == str(error)
     assert list(tmp_path.iterdir()) == [report]
-    assert str(error) in caplog.text
+    assert caplog.messages == [f"stepkit execute-notebook: error: {error} [not-found]"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_another_thread_can_stop_a_notebook_and_its_cells_are_saved(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_the_programs_own_and_cells_are_saved(tmp_path: Path) -> None:
+def test_ctrl_c_is_the_programs_own_cells_are_saved_and_nothing_is_printed(tmp_path: Path) -> None:
     notebook = write(
         tmp_path / "a.ipynb",
         "print('so far')",
@@ -281,7 +281,8 @@ try:
 except KeyboardInterrupt as error:
     print(type(error), repr(error))
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
         waiting.until((tmp_path / "begun").exists)
         child.send_signal(signal.SIGINT)
         printed, _ = child.communicate()

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pickle
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_every_public_name_is_there_and_is_documented() -> None:
     for name in stepkit.__all__:
         assert getattr(stepkit, name).__doc__, name
     assert set(stepkit.__all__) <= set(dir(stepkit))
+    assert pickle.loads(pickle.dumps(stepkit.git_clone)) is stepkit.git_clone
 
 
 def test_no_option_of_a_step_has_the_name_of_one_of_run() -> None:
