@@ -21,7 +21,7 @@ def test_the_help_of_each_command_teaches_with_an_example_that_parses(command: s
     for line in lines:
         words = shlex.split(line)
         assert words[:2] == ["stepkit", command]
-        build_parser().parse_args(words[1:])
+        build_parser(command).parse_args(words[1:])
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["--version"], ["git-clone", "--help"]])

@@ -75,7 +75,11 @@ def test_a_notebook_of_format_3_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cells", [[], [{"cell_type": "markdown", "source": "only words", "metadata": {}, "id": "a"}]]
+    "cells",
+    [
+        pytest.param([], marks=pytest.mark.slow),
+        [{"cell_type": "markdown", "source": "only words", "metadata": {}, "id": "a"}],
+    ],
 )
 def test_a_notebook_without_code_passes_and_says_so(
     tmp_path: Path, cells: list[dict[str, Any]]

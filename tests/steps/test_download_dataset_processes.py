@@ -58,7 +58,9 @@ def test_six_processes_share_one_download(server: DataServer, tmp_path: Path) ->
     assert all((place / "big.bin").read_bytes() == CONTENT for place in places)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_partial_file_of_a_killed_run_is_continued(
     server: DataServer, tmp_path: Path, signum: signal.Signals
 ) -> None:

@@ -126,15 +126,20 @@ def hide_commit(origin: Origin, source: Path, kind: str) -> None:
     "kind",
     [
         "ignored",
-        "ignored by exclude",
-        "--skip-worktree",
-        "--assume-unchanged",
-        "untracked files not shown",
         "stash",
         "branch",
-        "tag",
-        "reflog",
-        "submodule",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in (
+                "ignored by exclude",
+                "--skip-worktree",
+                "--assume-unchanged",
+                "untracked files not shown",
+                "tag",
+                "reflog",
+                "submodule",
+            )
+        ),
     ],
 )
 def test_work_that_git_does_not_show_is_kept_too(origin: Origin, source: Path, kind: str) -> None:
