@@ -277,6 +277,7 @@ def test_a_bad_page_fails_the_tests(checkout: Path, page: str) -> None:
     assert "FAILED tests/test_single_cell.py::test_page" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_lock_fits_the_test_repository(checkout: Path) -> None:
     check = ("poetry", "check", "--lock", "--no-interaction")
     done = commands.python("-m", *check, cwd=checkout)
