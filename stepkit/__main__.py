@@ -22,6 +22,10 @@ def run() -> int:
     stop_requests.note()
     for number in early:
         signal.raise_signal(number)
+    from stepkit.cli import overview
+
+    if overview.is_asked_for(sys.argv[1:]):
+        return overview.show()
     from stepkit.cli.main import main
 
     code = main()

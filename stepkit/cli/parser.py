@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -15,32 +13,19 @@ from stepkit.cli import (
     flags,
     log,
     misspelt,
+    overview,
     positional_arguments,
     run_step,
     tekton_results,
 )
 from stepkit.options import declared
 from stepkit.step import kebab
-from stepkit.steps import MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from stepkit.step import Step
 
-_EPILOG: Final = """\
-exit codes:
-  0    done
-  1    a bug in stepkit; the traceback says where
-  2    the options, or what they point at, are wrong
-  3    the notebook or a test failed, or a check found a defect
-  4    a tool, the network or the machine gave up: a second try may help
-  129  stopped by SIGHUP, a closed terminal; what was done so far is saved
-  130  stopped by Ctrl-C (SIGINT); what was done so far is saved
-  143  stopped by SIGTERM; what was done so far is saved
-
-An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains one command.
-"""
 _COMMON_HELP: Final = {
     "status": "succeeded, tolerated, failed, cancelled or reused",
     "reason": "why, in one word",
@@ -90,6 +75,11 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
 
+class _OfAllCommands(_Parser):
+    def format_help(self) -> str:
+        return overview.text()
+
+
 def build_parser(
     only: str | None = None,
     *,
@@ -103,29 +93,20 @@ def build_parser(
     not required, as they have a default elsewhere. ``complete``, for completion in a shell, is
     given the arguments of each command by its fields; the listing has help of each command then.
     """
-    parser = _Parser(
-        prog="stepkit",
-        usage="stepkit [-h] [--version] COMMAND ...",
-        description=stepkit.__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = _OfAllCommands(prog="stepkit", allow_abbrev=False)
     parser.add_argument(
         "--version",
         action="version",
         version=f"stepkit {stepkit.__version__}",
-        help="print the version; with --json, also the commit and the base image",
     )
     listing = parser.add_subparsers(
         dest="step",
         required=True,
         metavar="COMMAND",
         prog="stepkit",
+        parser_class=_Parser,
         help="command" if complete else argparse.SUPPRESS,
     )
-    parser.add_argument_group("steps", _list(MODULES))
-    parser.add_argument_group("other commands", _list(commands.MODULES))
     for name in [only] if only else commands.COMMANDS:
         if brief:
             listing.add_parser(name)
@@ -146,16 +127,6 @@ def build_parser(
             complete(step, added)
         _add_common_flags(command, step)
     return parser
-
-
-def _list(names: Iterable[str]) -> str:
-    """Return a line for each command, which argparse would put below a line that says COMMAND."""
-    width = min(max(shutil.get_terminal_size().columns - 4, 40), 100)
-    summaries = {f"  {name:<20} ": commands.COMMANDS.summary(name) for name in names}
-    return "\n".join(
-        textwrap.fill(summary, width, initial_indent=begin, subsequent_indent=" " * len(begin))
-        for begin, summary in summaries.items()
-    )
 
 
 def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:

@@ -1,8 +1,10 @@
-"""What stderr can show: colours, and a line that is written over."""
+"""What a terminal can show: colours, a line that is written over, and how wide it is."""
 
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from typing import IO, Final
 
 _BOLD: Final = "\x1b[1m"
@@ -33,3 +35,13 @@ def is_terminal(stream: IO[str] | None) -> bool:
 def coloured(text: str, colour: str) -> str:
     """Return ``text`` in bold and in one of :data:`COLOURS`."""
     return f"{_BOLD}{COLOURS[colour]}{text}{_RESET}"
+
+
+def columns() -> int:
+    """Return the width of the terminal on stdout, as shutil does: that module imports slowly."""
+    with suppress(KeyError, ValueError):
+        if (given := int(os.environ["COLUMNS"])) > 0:
+            return given
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+    return 80

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from stepkit.options import NameIn, declared
-from stepkit.step import InReport, Step, kebab
+if TYPE_CHECKING:  # `stepkit --help` imports this module, and little else
+    from stepkit.options import NameIn
+    from stepkit.step import InReport, Step
 
 MODULES: Final = {
     "prepare-workspace": "stepkit.steps.prepare_workspace",
@@ -29,7 +30,7 @@ MODULES: Final = {
 }
 
 
-class Registry(Mapping[str, Step]):
+class Registry(Mapping[str, "Step"]):
     """Modules by the name of a command; each is imported when it is looked up."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
@@ -61,6 +62,8 @@ STEPS: Final = Registry(MODULES)
 
 def in_report(name: str) -> InReport:
     """Return what the report of a run shows of a step; of an unknown one, its row alone."""
+    from stepkit.step import InReport
+
     outputs = STEPS[name].Outputs if name in STEPS else None
     declared: InReport = getattr(outputs, "in_report", InReport())
     return declared
@@ -71,6 +74,9 @@ def command_line(name: str, options: Mapping[str, Any]) -> list[str]:
 
     Secrets, defaults and what has no effect are left out. Of an unknown step, nothing is returned.
     """
+    from stepkit.options import NameIn, declared
+    from stepkit.step import kebab
+
     words = ["stepkit", name] if name in STEPS else []
     for option in declared(STEPS[name].Options) if words else ():
         flag, default = kebab(option.field.name), option.field.default

@@ -1,9 +1,11 @@
 """The help of each command."""
 
 import shlex
+import sys
 
 import pytest
 from commands import python
+from commands import run as commands_run
 
 from stepkit import steps
 from stepkit.cli import commands
@@ -114,3 +116,24 @@ def test_a_wrong_value_is_named_beside_an_option_that_only_some_commands_have() 
         build_parser("execute-notebook").parse_args(words)
 
     assert caught.value.message.startswith("argument --gpu: 'maybe' is none of auto, required")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "help"])
+def test_the_list_of_commands_imports_little(flag: str) -> None:
+    code = """
+import sys
+from stepkit.__main__ import run
+code = run()
+print(code, sorted({"argparse", "logging", "shutil", "yaml"} & sys.modules.keys()))
+"""
+    done = python("-c", code, flag)
+
+    shown, _, last = done.stdout.rstrip().rpartition("\n")
+    assert last == "0 []", done.stderr
+    assert shown.rstrip() == build_parser(brief=True).format_help().rstrip()
+
+
+def test_a_reader_of_the_list_may_go_away() -> None:
+    done = commands_run("sh", "-c", f"{sys.executable} -m stepkit --help | true; exit 0")
+
+    assert (done.returncode, done.stderr) == (0, "")

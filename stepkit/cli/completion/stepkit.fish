@@ -57,7 +57,7 @@ complete -c stepkit -e
 complete -c stepkit -f
 
 complete -c stepkit -n _shtab_stepkit_using -s h -l help -d 'show this help message and exit'
-complete -c stepkit -n _shtab_stepkit_using -l version -d 'print the version; with --json, also the commit and the base image'
+complete -c stepkit -n _shtab_stepkit_using -l version -d 'show program'"'"'s version number and exit'
 complete -c stepkit -n '_shtab_stepkit_using; and test $_shtab_stepkit_npos -eq 0' -a prepare-workspace -d 'Make the directory of a run, for every user of its group, and check that there is room.'
 complete -c stepkit -n '_shtab_stepkit_using prepare-workspace' -s h -l help -d 'show this help message and exit'
 complete -c stepkit -n '_shtab_stepkit_using prepare-workspace' -l directory -xka "(__fish_complete_path (commandline -ct))" -d 'the run'"'"'s own directory in the workspace'

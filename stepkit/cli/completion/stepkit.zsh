@@ -42,7 +42,7 @@ _shtab_stepkit_commands() {
 
 _shtab_stepkit_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "(- : *)--version[print the version\; with --json, also the commit and the base image]"
+  "(- : *)--version[show program\'s version number and exit]"
 )
 
 # guard to ensure default positional specs are added only once per session
