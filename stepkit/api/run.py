@@ -76,6 +76,8 @@ def run(
         )
         if _stamp(path) == before:
             reason, message = stepkit_process.explain_missing_report(done)
+            if stop and stop.is_set():  # its SIGTERM came before Python was up
+                reason = Reason.CANCELLED
             raise _ERRORS.get(done.code, ToolError)(message, reason=reason)
         try:
             result, outputs = read_result.read(path, module.Outputs)

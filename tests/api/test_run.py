@@ -151,6 +151,24 @@ def test_a_machine_without_a_temporary_directory_is_explained(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_step_that_is_stopped_at_once_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nsleep 600")  # a Python that is not up yet
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(stepkit.ToolError) as caught:
+        stepkit.run("write-smoke-notebook", directory=tmp_path / "smoke", stop=stop)
+
+    assert caught.value.reason == Reason.CANCELLED
+    assert str(caught.value) == "its process was killed by SIGTERM before it could report"
+    assert list(tmp_path.iterdir()) == [python]
+
+
 def test_a_bug_is_no_error_of_a_step() -> None:
     result = stepkit.StepResult(
         step="notify", status="failed", reason=Reason.BUG, exit_code=1, started="", seconds=0,
