@@ -67,15 +67,18 @@ def add_flags(
     parser: argparse.ArgumentParser,
     cls: type[DataclassInstance],
     optional: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> dict[str, argparse.Action]:
     """Give ``parser`` one flag for each field of ``cls`` that is not a secret, and return them.
 
-    Fields in ``optional`` have a default elsewhere, and are not required. Inherited fields stand
-    under the ``heading`` of the class that declares them.
+    With ``only``, these fields alone get one. Fields in ``optional`` have a default elsewhere, and
+    are not required. Inherited fields stand under the ``heading`` of the class that declares them.
     """
     groups: dict[str, _Flags] = {"": parser}
     added = {}
     for option in declared(cls):
+        if only is not None and option.field.name not in only:
+            continue
         owner = next(base for base in cls.__mro__ if option.field.name in get_annotations(base))
         heading: str = "" if owner is cls else owner.heading  # type: ignore[attr-defined]
         if heading not in groups:

@@ -32,7 +32,8 @@ exit codes:
   130  stopped by Ctrl-C (SIGINT); what was done so far is saved
   143  stopped by SIGTERM; what was done so far is saved
 
-An empty value (--flag=) means "not given". `stepkit COMMAND --help` explains one command.
+An empty value (--flag=) means "not given". `stepkit COMMAND -h` shows the options of one command
+that are needed most, `stepkit COMMAND --help` and `stepkit help COMMAND` all of them.
 """
 
 

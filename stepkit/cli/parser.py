@@ -16,6 +16,7 @@ from stepkit.cli import (
     overview,
     positional_arguments,
     run_step,
+    short_help,
     tekton_results,
 )
 from stepkit.options import declared
@@ -120,7 +121,12 @@ def build_parser(
             epilog=_outputs_and_secrets(step),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            add_help=False,
         )
+        command.add_argument(
+            "-h", action=short_help.ShortHelp, nargs=0, help="show the options that are needed most"
+        )
+        command.add_argument("--help", action="help", help="show all options")
         command.set_defaults(parser=command, resumed_run=None)
         added = flags.add_flags(command, step.Options, optional)
         if complete:

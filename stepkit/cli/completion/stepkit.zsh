@@ -49,7 +49,8 @@ _shtab_stepkit_options=(
 _shtab_stepkit_defaults_added=0
 
 _shtab_stepkit_check_environment_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--gpu[required\: fail without a GPU that can be used\; optional\: warn\; none\: check the rest only (default\: required)]:required|optional|none:(required optional none)"
   "--python[Python of the notebook\'s kernel\; by default the one that runs this]:PYTHON:"
   "--directory[where the notebook will work\; by default the current directory]:DIRECTORY:_files"
@@ -75,7 +76,8 @@ _shtab_stepkit_check_environment_options=(
 _shtab_stepkit_check_environment_defaults_added=0
 
 _shtab_stepkit_clean_workspace_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--directory[the workspace\: what holds the directories of the runs]:DIRECTORY:_files"
   "--runs-older-than[age of runs to remove, such as 14d]:DURATION:"
   "--keep-runs[how many of the newest runs stay whatever their age (default\: 5)]:N:"
@@ -103,7 +105,8 @@ _shtab_stepkit_clean_workspace_options=(
 _shtab_stepkit_clean_workspace_defaults_added=0
 
 _shtab_stepkit_collect_artifacts_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--artifacts[directory of the artifacts]:ARTIFACTS:_files"
   "*--files[files to copy into it first\; with --beside patterns, such as figures\/\*.png, \* and \? for anything in a name, \*\* for any directories]:FILES:_files"
   "*--beside[notebooks in whose directories --files are looked for]:BESIDE:_files"
@@ -131,7 +134,8 @@ _shtab_stepkit_collect_artifacts_options=(
 _shtab_stepkit_collect_artifacts_defaults_added=0
 
 _shtab_stepkit_compare_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--fail-on[exit with code 3 if the run is worse than this, such as slower\=1.5x,memory\=1.2x]:ON:"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
@@ -150,7 +154,8 @@ _shtab_stepkit_compare_options=(
 _shtab_stepkit_compare_defaults_added=0
 
 _shtab_stepkit_completion_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
   "--json[print the report on stdout, and nothing else]"
@@ -167,7 +172,8 @@ _shtab_stepkit_completion_options=(
 _shtab_stepkit_completion_defaults_added=0
 
 _shtab_stepkit_config_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
   "--json[print the report on stdout, and nothing else]"
@@ -184,7 +190,8 @@ _shtab_stepkit_config_options=(
 _shtab_stepkit_config_defaults_added=0
 
 _shtab_stepkit_convert_notebook_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--notebook[executed notebook (.ipynb), also as an argument without the flag]:NOTEBOOK:_files"
   "--page[HTML file to write\; by default beside the notebook]:PAGE:_files"
   {--hide-input,--no-input}"[leave out the source of code cells (default\: false)]:true|false:(true false)"
@@ -211,7 +218,8 @@ _shtab_stepkit_convert_notebook_options=(
 _shtab_stepkit_convert_notebook_defaults_added=0
 
 _shtab_stepkit_download_dataset_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--manifest[YAML or JSON file that lists the datasets]:MANIFEST:_files"
   "--checkouts[directory of the checkouts source, tests and config\: files may be notebooks\:PATH, tests\:PATH or config\:PATH]:CHECKOUTS:_files"
   "--directory[directory for the files]:DIRECTORY:_files"
@@ -249,7 +257,8 @@ _shtab_stepkit_download_dataset_options=(
 _shtab_stepkit_download_dataset_defaults_added=0
 
 _shtab_stepkit_execute_notebook_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--notebook[notebook to execute (.ipynb), also as an argument without the flag]:NOTEBOOK:_files"
   "--output[where to write the executed notebook, also as an argument without the flag]:OUTPUT:_files"
   {--kernel,-k}"[kernel to use instead of the notebook\'s own]:KERNEL:"
@@ -326,7 +335,8 @@ _shtab_stepkit_execute_notebook_options=(
 _shtab_stepkit_execute_notebook_defaults_added=0
 
 _shtab_stepkit_execute_notebooks_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--notebooks[notebooks to execute\: paths, or patterns such as \'source\/\*.ipynb\']:NOTEBOOKS:_files"
   "--plan[YAML file with the notebooks, instead of --notebooks]:PLAN:_files"
   "--directory[directory for NAME.ipynb, NAME.log and NAME.html]:DIRECTORY:_files"
@@ -379,7 +389,8 @@ _shtab_stepkit_execute_notebooks_options=(
 _shtab_stepkit_execute_notebooks_defaults_added=0
 
 _shtab_stepkit_explain_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
   "--json[print the report on stdout, and nothing else]"
@@ -396,7 +407,8 @@ _shtab_stepkit_explain_options=(
 _shtab_stepkit_explain_defaults_added=0
 
 _shtab_stepkit_git_clone_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--url[repository to clone, without a password\: https, http, file, ssh]:URL:"
   "--revision[branch, tag, full commit or ref\; HEAD is the default branch (default\: HEAD)]:REVISION:"
   "--destination[directory for the checkout\; replaces an older checkout]:DESTINATION:_files"
@@ -441,7 +453,8 @@ _shtab_stepkit_git_clone_options=(
 _shtab_stepkit_git_clone_defaults_added=0
 
 _shtab_stepkit_index_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--success-target[percent of runs that pass\; by default as before, at first 95]:X:"
   "--duration-target[mean duration of a run\; by default as before, at first 30m]:DURATION:"
   "--utilisation-target[percent of the GPU that is used\; by default as before, at first 70]:X:"
@@ -467,7 +480,8 @@ _shtab_stepkit_index_options=(
 _shtab_stepkit_index_defaults_added=0
 
 _shtab_stepkit_init_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--ci[write the file of this CI service, too]:github|gitlab|tekton:(github gitlab tekton)"
   "--install[what pip installs as stepkit in the file of --ci (default\: stepkit\[tests\] \@ git\+https\:\/\/github.com\/you\/stepkit\@main)]:INSTALL:"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
@@ -486,7 +500,8 @@ _shtab_stepkit_init_options=(
 _shtab_stepkit_init_defaults_added=0
 
 _shtab_stepkit_mark_ended_runs_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--ended-within[how long ago a run may have ended (default\: 3600 seconds)]:DURATION:"
   "--context[name of the commit status (default\: stepkit\/notebook-ci)]:CONTEXT:"
   "--api-url[address of GitHub\'s REST API, as the runs name it (default\: https\:\/\/api.github.com)]:URL:"
@@ -508,7 +523,8 @@ _shtab_stepkit_mark_ended_runs_options=(
 _shtab_stepkit_mark_ended_runs_defaults_added=0
 
 _shtab_stepkit_notify_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--link[web address of the run\'s page]:LINK:"
   "--published-by[report of publish-artifacts, whose web address is sent instead of --link]:BY:_files"
   "--published-to[where it publishes to\; it is waited for unless this is empty\: then it does not run]:TO:"
@@ -545,7 +561,8 @@ _shtab_stepkit_notify_options=(
 _shtab_stepkit_notify_defaults_added=0
 
 _shtab_stepkit_prepare_workspace_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--directory[the run\'s own directory in the workspace]:DIRECTORY:_files"
   "*--directories[directories to make in it]:DIRECTORIES:"
   "--run[name of the run\; by default the directory\'s]:RUN:"
@@ -568,7 +585,8 @@ _shtab_stepkit_prepare_workspace_options=(
 _shtab_stepkit_prepare_workspace_defaults_added=0
 
 _shtab_stepkit_prune_runs_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--older-than[how long ago a run must have ended, such as 14d]:DURATION:"
   "--keep[how many of each Pipeline\'s newest ended runs stay (default\: 10)]:N:"
   "--dry-run[list what would be deleted, and delete nothing (default\: false)]:true|false:(true false)"
@@ -591,7 +609,8 @@ _shtab_stepkit_prune_runs_options=(
 _shtab_stepkit_prune_runs_defaults_added=0
 
 _shtab_stepkit_publish_artifacts_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--artifacts[directory of the artifacts, with manifest.json in it]:ARTIFACTS:_files"
   "--destination[directory that is there, or s3\:\/\/bucket\/prefix]:DESTINATION:"
   "--volume[volume that a destination directory is relative to]:VOLUME:_files"
@@ -626,7 +645,8 @@ _shtab_stepkit_publish_artifacts_options=(
 _shtab_stepkit_publish_artifacts_defaults_added=0
 
 _shtab_stepkit_run_local_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--param[NAME\=VALUE of a param\; an array as JSON (NAME\=\[\"a\", \"b\"\]) or as its only item]:PARAM:"
   "*--workspace[NAME\=DIR\: the directory that a workspace is\; made if missing]:WORKSPACE:"
   "*--secret[NAME\=DIR\: a directory that stands for a Secret, one file for each key]:SECRET:"
@@ -651,7 +671,8 @@ _shtab_stepkit_run_local_options=(
 _shtab_stepkit_run_local_defaults_added=0
 
 _shtab_stepkit_run_tests_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--checkout[directory of the test repository]:CHECKOUT:_files"
   "*--inputs[files to stage for the tests]:INPUTS:_files"
   "--input-directory[where in the checkout they go\; emptied first if there are inputs (default\: input)]:DIRECTORY:"
@@ -687,7 +708,8 @@ _shtab_stepkit_run_tests_options=(
 _shtab_stepkit_run_tests_defaults_added=0
 
 _shtab_stepkit_schema_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
   "--json[print the report on stdout, and nothing else]"
@@ -704,7 +726,8 @@ _shtab_stepkit_schema_options=(
 _shtab_stepkit_schema_defaults_added=0
 
 _shtab_stepkit_show_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--all[show every cell of every notebook (default\: false)]:true|false:(true false)"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
@@ -722,7 +745,8 @@ _shtab_stepkit_show_options=(
 _shtab_stepkit_show_defaults_added=0
 
 _shtab_stepkit_summarize_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--summary[Markdown file to write]:SUMMARY:_files"
   "--run[JSON file for the record of the run\; by default run.json beside the summary]:RUN:_files"
   "--html[HTML page of the run\; by default report.html beside the summary]:HTML:_files"
@@ -761,7 +785,8 @@ _shtab_stepkit_summarize_options=(
 _shtab_stepkit_summarize_defaults_added=0
 
 _shtab_stepkit_watch_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--wait[time to wait for a run that has yet to begin (default\: 0 seconds)]:DURATION:"
   "--exit-code[exit like the run that is watched (default\: false)]:true|false:(true false)"
   "--json-lines[print each state of NAME.progress.json as a line (default\: false)]:true|false:(true false)"
@@ -781,7 +806,8 @@ _shtab_stepkit_watch_options=(
 _shtab_stepkit_watch_defaults_added=0
 
 _shtab_stepkit_write_smoke_notebook_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
   "--directory[directory to write into\; made if missing]:DIRECTORY:_files"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
