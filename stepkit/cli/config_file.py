@@ -72,9 +72,13 @@ def find(start: Path) -> Path | None:
     It is looked for in ``start`` and above, up to the root of the git repository that ``start`` is
     in; outside of a repository in ``start`` alone. The path is relative to ``start``.
     """
-    absolute = start.absolute()
+    try:
+        absolute = start.absolute()
+    except OSError:  # the working directory was removed
+        return None
     above = [absolute, *absolute.parents]
-    root = next((n for n, each in enumerate(above) if (each / ".git").exists()), 0)
+    # os.path says no where a directory may not be entered; Path raises.
+    root = next((n for n, each in enumerate(above) if os.path.exists(each / ".git")), 0)  # noqa: PTH110
     for each in above[: root + 1]:
         if os.path.lexists(each / NAME):
             return start / os.path.relpath(each / NAME, absolute)

@@ -55,6 +55,16 @@ def test_the_file_is_looked_for_up_to_the_root_of_the_repository(
     assert found.samefile(path)
 
 
+def test_there_is_no_file_for_a_directory_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    assert config_file.find(Path()) is None
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

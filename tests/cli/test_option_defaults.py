@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from commands import stepkit
 from greeting import Register, greet
 
 from stepkit.cli import commands, option_defaults
@@ -202,15 +201,15 @@ def test_keys_for_notebooks_and_tests_are_defaults_of_their_commands(
 
 
 def test_no_option_beside_a_secret_comes_from_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write("defaults: {execute-notebook: {endpoint-url: 'https://example.org'}}")
 
-    done = stepkit("execute-notebook", "a.ipynb", "b.ipynb", cwd=tmp_path)
+    assert cli.main(["execute-notebook", "a.ipynb", "b.ipynb"]) == 2
 
-    assert done.returncode == 2
-    assert "endpoint-url: it decides where a secret goes: write it on the command" in done.stderr
+    err = capsys.readouterr().err
+    assert "endpoint-url: it decides where a secret goes: write it on the command" in err
 
 
 @pytest.mark.parametrize("command", [*option_defaults.COMMANDS_OF_FILE])
@@ -240,13 +239,14 @@ def test_parameters_of_the_file_lose_against_those_that_are_given(
     assert parsed("-f", "p.yaml", "--", "n/a.ipynb") == encoded
 
 
-def test_several_notebooks_with_parameters_in_the_file_need_a_plan(tmp_path: Path) -> None:
-    (tmp_path / "stepkit.yaml").write_text(
-        "schema: stepkit.config/1\nnotebooks: [a.ipynb]\nparameters: {a.ipynb: {n: 1}}\n"
-    )
+def test_several_notebooks_with_parameters_in_the_file_need_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("notebooks: [a.ipynb]", "parameters: {a.ipynb: {n: 1}}")
 
-    done = stepkit("execute-notebooks", "--directory", "out", cwd=tmp_path)
+    assert cli.main(["execute-notebooks", "--directory", "out"]) == 2
 
-    assert done.returncode == 2
-    assert "stepkit.yaml, line 3: execute-notebooks has the same parameters for all" in done.stderr
+    err = capsys.readouterr().err
+    assert "stepkit.yaml, line 3: execute-notebooks has the same parameters for all" in err
     assert not (tmp_path / "out").exists()
