@@ -235,6 +235,7 @@ def execute_notebooks(
     fail_fast: bool = False,
     suffix: str = "",
     parameters: str | collections.abc.Sequence[str] = (),
+    parameters_of: str | collections.abc.Sequence[str] = (),
     kernel: str | None = None,
     execution_timeout: float | str | None = None,
     run_timeout: float | str | None = None,

@@ -4,30 +4,64 @@ from __future__ import annotations
 
 import glob
 import os
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepkit.batch.planned_notebook import Planned
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.notebook import parameters
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from stepkit.batch.planned_notebook import Settings
 
 
-def find(patterns: Sequence[str], settings: Settings) -> list[Planned]:
+def find(
+    patterns: Sequence[str], settings: Settings, parameters_of: Sequence[str] = ()
+) -> list[Planned]:
     """Return the notebooks in the order of ``patterns``, those of one pattern sorted by name.
 
-    A notebook that two patterns match runs once, at its first place. Raises
+    A notebook that two patterns match runs once, at its first place. ``parameters_of`` are
+    ``PATTERN=YAML``; of several that fit a notebook, the later one wins. Raises
     :class:`ConfigurationError` for a pattern that matches nothing.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
         for path in _expand(pattern):
             found.setdefault(os.path.realpath(path), path)
-    return [Planned(name=path.stem, path=path, settings=settings) for path in found.values()]
+    given = [_parameters(text, found.values()) for text in parameters_of]
+    return [
+        Planned(name=path.stem, path=path, settings=replace(settings, parameters=of_it))
+        for path in found.values()
+        for of_it in [_joined(values for like, values in given if _fits(path, like))]
+    ]
+
+
+def _joined(every: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for values in every for name, value in values.items()}
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    return fnmatchcase(os.path.relpath(path), os.path.normpath(pattern))
+
+
+def _parameters(text: str, chosen: Collection[Path]) -> tuple[str, dict[str, Any]]:
+    """Read ``PATTERN=YAML``, whose pattern must fit a notebook of ``chosen``, or another file."""
+    pattern, equals, values = text.partition("=")
+    if not equals or not pattern:
+        raise ConfigurationError(f"--parameters-of {text!r} is not PATTERN={{NAME: VALUE}}")
+    if not any(_fits(path, pattern) for path in chosen) and not (
+        os.path.lexists(pattern) or glob.glob(pattern, recursive=True)  # noqa: PTH207
+    ):
+        near = atomic_files.near_names(Path(pattern))
+        raise ConfigurationError(
+            f"--parameters-of {pattern!r} fits no file{near}", reason=Reason.NOT_FOUND
+        )
+    return pattern, parameters.from_yaml(values, f"--parameters-of {pattern}")
 
 
 def _expand(pattern: str) -> list[Path]:

@@ -92,7 +92,6 @@ def apply(defaults: Defaults, args: argparse.Namespace) -> dict[str, str]:
     """Give parsed arguments the defaults of what was not given; return these, with their sources.
 
     Parameters that the file has for a notebook are joined with those that were given, which win.
-    Raises :class:`ConfigurationError` where a command cannot give each notebook its parameters.
     """
     used = {}
     for name, default in defaults.options.items():
@@ -108,15 +107,17 @@ def apply(defaults: Defaults, args: argparse.Namespace) -> dict[str, str]:
 def _apply_parameters(config: ConfigFile, args: argparse.Namespace) -> dict[str, str]:
     where = config.document.place(["parameters"])
     if args.step == "execute-notebooks" and config.parameters and not _given(args, "plan"):
-        raise ConfigurationError(
-            f"{where}: execute-notebooks has the same parameters for all notebooks: write a --plan "
-            "with those of each one, or do without this file, with --no-config"
-        )
+        found = [
+            f"{config.directory / notebook}={yaml_files.dump(given).strip()}"
+            for notebook, given in config.parameters.items()
+        ]
+        args.parameters_of = [*found, *args.parameters_of]
+        return {"parameters": where}
     if args.step != "execute-notebook" or not _given(args, "notebook"):
         return {}
-    if not (found := config.parameters_of(args.notebook)):
+    if not (own := config.parameters_of(args.notebook)):
         return {}
-    text = yaml_files.dump(found)
+    text = yaml_files.dump(own)
     if _given(args, "parameters_file") or _given(
         args, "parameters_base64"
     ):  # base64 loses against both, YAML wins

@@ -83,6 +83,11 @@ class Options(GpuOptions, RetryOptions, RulesOptions):
     parameters: Annotated[
         tuple[str, ...], "NAME=VALUE for every notebook, as execute-notebook takes it", Pair("-p")
     ] = ()
+    parameters_of: Annotated[
+        tuple[str, ...],
+        "PATTERN={NAME: VALUE}: parameters, as YAML, of the --notebooks whose path is PATTERN, or "
+        "fits it; --parameters win",
+    ] = ()
     kernel: Annotated[str | None, "kernel to use instead of the notebooks' own"] = None
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None
     run_timeout: Annotated[float | None, "limit for each notebook; 0 is none", DURATION] = None
@@ -208,6 +213,8 @@ def _prepare(options: Options) -> tuple[Sequence[Planned], Places]:
 def _find_notebooks(options: Options) -> Sequence[Planned]:
     if bool(options.notebooks) == bool(options.plan):
         raise ConfigurationError("name the notebooks by --notebooks or by --plan, one of the two")
+    if options.plan and options.parameters_of:
+        raise ConfigurationError("--parameters-of is for --notebooks: a plan has parameters")
     flags = Settings(
         given=options.parameters,
         rules=options.rules,
@@ -225,7 +232,7 @@ def _find_notebooks(options: Options) -> Sequence[Planned]:
             checkouts=options.checkouts,
             may_tolerate=options.may_tolerate(options.plan),
         )
-    return select.find(options.notebooks, flags)
+    return select.find(options.notebooks, flags, options.parameters_of)
 
 
 def _outputs(runs: Sequence[NotebookRun], places: Places) -> Outputs:

@@ -55,3 +55,28 @@ def test_a_pattern_that_matches_nothing_is_an_error(pattern: str, hint: str) -> 
         names("source/a.ipynb", pattern)
 
     assert caught.value.reason == Reason.NOT_FOUND
+
+
+@pytest.mark.usefixtures("source")
+def test_a_notebook_has_the_parameters_of_all_patterns_that_fit() -> None:
+    given = ["source/*={n: 1, k: x}", "./source/b.ipynb={n: 2}"]
+
+    found = batch_select.find(["source/*.ipynb", "source/deep/c*"], Settings(), given)
+
+    assert [one.settings.parameters for one in found] == [
+        {"n": 1, "k": "x"}, {"n": 2, "k": "x"}, {"n": 1, "k": "x"}
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("source/a.ipynb", "--parameters-of 'source/a.ipynb' is not PATTERN={NAME: VALUE}"),
+        ("source/c.ipynb={n: 1}", "--parameters-of 'source/c.ipynb' fits no file"),
+        ("source/a.ipynb=[1]", "--parameters-of source/a.ipynb is not a mapping of parameter"),
+    ],
+)
+def test_parameters_of_no_notebook_are_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(why)):
+        batch_select.find(["source/a.ipynb"], Settings(), [text])

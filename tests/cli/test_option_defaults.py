@@ -239,14 +239,23 @@ def test_parameters_of_the_file_lose_against_those_that_are_given(
     assert parsed("-f", "p.yaml", "--", "n/a.ipynb") == encoded
 
 
-def test_several_notebooks_with_parameters_in_the_file_need_a_plan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_each_of_several_notebooks_gets_its_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from stepkit.cli.parser import build_parser
+
+    for name in (".git", "below"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    write("notebooks: [a.ipynb]", "parameters: {a.ipynb: {n: 1}}")
+    write("parameters: {a.ipynb: {n: 1}, 'n/*': {n: 2}}")
+    monkeypatch.chdir("below")
 
-    assert cli.main(["execute-notebooks", "--directory", "out"]) == 2
+    def parsed(*words: str) -> list[str]:
+        words = ("execute-notebooks", "--directory", "out", *words)
+        args = build_parser("execute-notebooks").parse_args(words)
+        option_defaults.apply(option_defaults.of_command("execute-notebooks", {}), args)
+        found: list[str] = args.parameters_of
+        return found
 
-    err = capsys.readouterr().err
-    assert "stepkit.yaml, line 3: execute-notebooks has the same parameters for all" in err
-    assert not (tmp_path / "out").exists()
+    assert parsed("--parameters-of", "b=c") == ["../a.ipynb={n: 1}", "../n/*={n: 2}", "b=c"]
+    assert parsed("--plan", "plan.yaml") == []

@@ -346,6 +346,7 @@ _shtab_stepkit_execute_notebooks_options=(
   "--suffix[end of the names of all files, such as _lite]:SUFFIX:"
   "--parameters[NAME\=VALUE for every notebook, as execute-notebook takes it]:PARAMETERS:"
   "-p[one more of --parameters, as two arguments]:('NAME', 'VALUE'):"
+  "*--parameters-of[PATTERN\=\{NAME\: VALUE\}\: parameters, as YAML, of the --notebooks whose path is PATTERN, or fits it\; --parameters win]:OF:"
   "--kernel[kernel to use instead of the notebooks\' own]:KERNEL:"
   "--execution-timeout[limit for each cell\; 0 is none]:DURATION:"
   "--run-timeout[limit for each notebook\; 0 is none]:DURATION:"
