@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from stepkit.options import Declared
 
 # The file is the work of the authors of a repository. It has no say in commands that remove files,
-# publish them, send messages, or give a token to a server.
+# publish them, send messages, or give a token to a server, as run-local does.
 COMMANDS_OF_FILE: Final = (
-    "check-environment", "execute-notebook", "execute-notebooks", "convert-notebook", "run-tests",
-    "collect-artifacts", "run-local", "compare",
+    "check-environment", "execute-notebook", "execute-notebooks", "run-tests", "collect-artifacts",
+    "compare",
 )  # fmt: skip
+_RUNS_CODE: Final = ("check-environment", "python")  # the command runs none of the repository's
 _READ_NOTHING: Final = ("config", "init", "completion", "schema", "explain")
 _TEKTON: Final = Path("/tekton/steps")
 
@@ -229,11 +230,13 @@ def _of_file(command: str, config: ConfigFile) -> Iterator[tuple[str, Default]]:
             )
         if _is_argument(option):
             raise config.refusal(keys, "write it on the command line: it is an argument there")
-        if _goes_with_a_secret(cls, option):
+        runs_code = (command, flag) == _RUNS_CODE
+        if runs_code or _goes_with_a_secret(cls, option):
+            why = "it runs code" if runs_code else "it decides where a secret goes"
             raise config.refusal(
                 keys,
-                "it decides where a secret goes: write it on the command line, or in the "
-                f"variable {OPTION_PREFIX}{option.field.name.upper()}",
+                f"{why}: write it on the command line, or in the variable "
+                f"{OPTION_PREFIX}{option.field.name.upper()}",
             )
 
         def place(text: str, keys: Keys = keys) -> str:

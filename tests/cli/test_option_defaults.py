@@ -212,6 +212,17 @@ def test_no_option_beside_a_secret_comes_from_the_file(
     assert "endpoint-url: it decides where a secret goes: write it on the command" in err
 
 
+def test_the_program_that_check_environment_runs_does_not_come_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("defaults: {check-environment: {python: here}}")
+
+    assert cli.main(["check-environment", "--gpu=none"]) == 2
+
+    assert "python: it runs code: write it on the command line" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [*option_defaults.COMMANDS_OF_FILE])
 def test_no_command_with_secrets_takes_defaults_from_the_file(command: str) -> None:
     secrets = [o.field.name for o in declared(commands.COMMANDS[command].Options) if o.secret]

@@ -76,9 +76,9 @@ def run(options: Options) -> Outputs:
         logger.info("written: %s", path)
     for path in kept:
         logger.info("kept as it is: %s", path)
-    message = f"found {len(found.notebooks)} notebooks, wrote {len(written)} files"
+    message = f"notebooks found: {len(found.notebooks)}, files written: {len(written)}"
     if kept:
-        message += f", kept {len(kept)} as they were"
+        message += f", kept as they were: {len(kept)}"
     return Outputs(written=tuple(written), kept=tuple(kept), message=message)
 
 

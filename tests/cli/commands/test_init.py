@@ -51,7 +51,7 @@ def test_what_the_repository_has_is_written_with_comments(
 
     err = capsys.readouterr().err
     assert "WARNING left out: notebooks/broken.ipynb" in err
-    assert "found 2 notebooks, wrote 4 files" in err
+    assert "notebooks found: 2, files written: 4" in err
     text = (repository / "stepkit.yaml").read_text()
     assert "# parameters:\n#   notebooks/a.ipynb: {n: 5, name: x}\n" in text
     assert "k1" not in text
@@ -87,7 +87,7 @@ def test_files_that_exist_are_kept(repository: Path) -> None:
     assert outputs.written[0] == Path("stepkit-rules.yaml")
     assert (repository / "stepkit.yaml").read_text() == "mine"
     assert not (repository / "nowhere").exists()
-    assert outputs.message == "found 2 notebooks, wrote 3 files, kept 2 as they were"
+    assert outputs.message == "notebooks found: 2, files written: 3, kept as they were: 2"
 
 
 def test_an_editor_is_given_the_schemas(repository: Path) -> None:
