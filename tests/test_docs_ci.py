@@ -31,6 +31,16 @@ def commands(job: str) -> list[str]:
     return [line for line in found if line.startswith("stepkit ")]
 
 
+def test_no_job_puts_stepkit_into_the_checkout_where_pytest_would_collect_its_tests() -> None:
+    github, gitlab = map(yaml.safe_load, BLOCKS)
+    steps: list[dict[str, Any]] = github["jobs"]["analysis"]["steps"]
+    before = [step["run"] for step in steps if "run" in step], gitlab["analysis"]["before_script"]
+
+    assert [step.get("with") for step in steps if "checkout" in step.get("uses", "")] == [None]
+    for lines in before:
+        assert lines[0].startswith("pip install 'stepkit[tests] @ git+https://"), lines[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("source", [PASSES, RAISES])
 @pytest.mark.parametrize("job", ["github", "gitlab"])
