@@ -59,3 +59,14 @@ def test_a_command_that_is_not_named_shows_all_of_its_few_options(
     assert "--name NAME" in short
     assert "GREETING_TOKEN" not in short
     assert short.endswith("what every command takes: stepkit greet --help\n")
+
+
+def test_a_command_that_is_not_named_shows_the_first_ten_of_its_many_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(short_help.NEEDED_MOST, "run-tests")
+
+    shown, count = short_help.options("run-tests")
+
+    assert (len(shown), count) == (10, 19)
+    assert {"checkout", "artifacts", "inputs"} <= set(shown)
