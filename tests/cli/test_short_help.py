@@ -68,5 +68,5 @@ def test_a_command_that_is_not_named_shows_the_first_ten_of_its_many_options(
 
     shown, count = short_help.options("run-tests")
 
-    assert (len(shown), count) == (10, 19)
+    assert len(shown) == 10 < count
     assert {"checkout", "artifacts", "inputs"} <= set(shown)
