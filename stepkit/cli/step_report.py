@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,6 +61,25 @@ def write_report(result: StepResult, path: Path, secrets: Iterable[str]) -> None
     """Write ``result`` as JSON, for the summary step and for people."""
     report = as_json(result, secrets)
     atomic_files.write_atomically(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def overwrite(result: StepResult, path: Path, secrets: Iterable[str]) -> bool:
+    """Write how the step ended over the report in ``path``, in the room that it has on a full disk.
+
+    The new report has no options, outputs, artifacts and versions, so it is the shorter one. Return
+    whether it was written; the file is not changed if it does not fit.
+    """
+    short = dataclasses.replace(result, options={}, outputs={}, artifacts=(), versions={})
+    content = json.dumps(as_json(short, secrets), ensure_ascii=False).encode() + b"\n"
+    try:
+        with path.open("r+b") as file:
+            fits = len(content) <= os.fstat(file.fileno()).st_size
+            if fits:
+                file.write(content)
+                file.truncate()
+    except OSError:
+        return False
+    return fits
 
 
 def as_json(result: StepResult, secrets: Iterable[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stepkit.cli import step_report, tekton_results
-from stepkit.errors import StepError
+from stepkit.errors import Reason, StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,16 +37,22 @@ def write(result: StepResult, to: Destinations) -> StepResult:
     """Write how the step ended, and return what was written.
 
     What cannot be written makes a success a failure, and does not hide why a step failed. No file
-    is left in the place of one that cannot be written: an earlier text would not be true.
+    is left in the place of one that cannot be written: an earlier text would not be true. On a
+    full disk, a short report takes the place of the one that the step began with.
     """
     for write_some in (_write_files, _write_pipes):  # what was sent to a pipe stays as it is
         if problems := [problem for _, problem in write_some(result, to)]:
             result = _failed(result, problems)
-            for path, _ in _write_files(result, to):
+            for path, problem in _write_files(result, to):
                 with suppress(OSError):
-                    if path and path.is_file():
+                    if path and path.is_file() and not _overwritten(result, to, path, problem):
                         path.unlink()
     return result
+
+
+def _overwritten(result: StepResult, to: Destinations, path: Path, problem: StepError) -> bool:
+    full = problem.reason is Reason.DISK_FULL and path in to.reports
+    return full and step_report.overwrite(result, path, to.secrets)
 
 
 def fail(result: StepResult, to: Destinations, problem: StepError) -> StepResult:

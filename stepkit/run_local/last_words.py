@@ -24,24 +24,29 @@ def first_cause(ended: Sequence[EndedTask]) -> StepError | None:
 
     A task that judges the run, such as summarize, fails with the message of another one, whose
     failure was ignored (onError: continue) until then: that one decided. Its error gets the class
-    of the task that failed the run.
+    of the task that failed the run, and its reason; a task that left no report counts as killed
+    there, and keeps its own reason. On a full disk, the first task that could not write decided.
     """
     failed = next((task for task in ended if task.failed), None)
     if failed is None or failed.error is None:
         return None
     for task in ended:
-        if task.error and task.ignored and _repeats(str(failed.error), task):
+        if task.error and task.ignored and _decided(task, task.error, failed.error):
+            judged = failed.error.reason
             return type(failed.error)(
                 str(task.error),
-                reason=failed.error.reason,
+                reason=task.error.reason if judged is Reason.KILLED else judged,
                 evidence=task.error.evidence,
                 place=task.error.place,
             )
     return failed.error
 
 
-def _repeats(message: str, task: EndedTask) -> bool:
-    said = str(task.error).partition(": ")[2].strip()[:_COMPARED]
+def _decided(task: EndedTask, why: StepError, failure: StepError) -> bool:
+    if why.reason is failure.reason is Reason.DISK_FULL:
+        return True
+    message = str(failure)
+    said = str(why).partition(": ")[2].strip()[:_COMPARED]
     named = re.search(rf"(?:^|[:;] ){re.escape(task.task.name)}: ", message) is not None
     return named or (bool(said) and said in message)
 

@@ -55,9 +55,30 @@ def test_a_report_that_cannot_be_written_at_the_end_fails_the_step(
     assert results["message"].startswith(f"cannot write {report}: No space left on device")
     assert results["message"].endswith("; the step itself succeeded")
     assert results["said-words"] == "all"
-    assert [path.name for path in small_disk.iterdir()] == [
-        "large"
-    ]  # no report says that it was killed
+    written = json.loads(report.read_text())  # in the place of the one that says "killed"
+    assert (written["step"], written["status"], written["reason"]) == (
+        "greet",
+        "failed",
+        "disk-full",
+    )
+    assert (written["message"], written["exit_code"]) == (results["message"], 4)
+    assert (written["outputs"], written["options"], written["versions"]) == ({}, {}, {})
+
+
+def test_no_report_is_left_of_which_a_full_disk_has_no_room_for_the_end(
+    register: Register, tmp_path: Path, small_disk: Path
+) -> None:
+    def fill(_: Options) -> Outputs:
+        with pytest.raises(OSError, match="No space left"):
+            (small_disk / "large").write_bytes(bytes(2**21))
+        raise UserCodeError("a cell raised " + "x" * 2000)
+
+    register(fill)
+
+    assert cli.main(["greet", "--name=you", *flags_of(tmp_path, small_disk / "r.json")]) == 3
+
+    assert results_in(tmp_path)["reason"] == "cell-error"
+    assert [path.name for path in small_disk.iterdir()] == ["large"]
 
 
 def test_a_report_that_cannot_be_written_does_not_hide_why_the_step_failed(

@@ -9,7 +9,7 @@ import pytest
 from run_local.conftest import Local
 from samples import Origin
 
-from stepkit.errors import ConfigurationError, StepError, UserCodeError
+from stepkit.errors import ConfigurationError, StepError, ToolError, UserCodeError
 from stepkit.formats.plain_text import plain
 
 W = "$(workspaces.shared.path)"
@@ -154,3 +154,31 @@ def test_a_failure_in_finally_stays_the_cause_if_it_says_nothing_of_another(
     )
 
     assert str(error) == "task publish failed with exit code 4: no bucket"
+
+
+def says(on_machine: Local, name: str, reason: str, message: str, **fields: Any) -> dict[str, Any]:
+    script = (
+        f"printf '{reason}' > $(results.reason.path); "
+        f"printf '{message}' > $(results.message.path); exit 4"
+    )
+    return on_machine.task(name, "sh", "-c", script, _results=["reason", "message"], **fields)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("killed", "execute: the pipeline says that it failed; it left no report"),
+        ("disk-full", "cannot write judge.json: No space left on device"),
+    ],
+)
+def test_a_full_disk_is_the_reason_also_where_it_left_no_room_for_a_report(
+    on_machine: Local, reason: str, message: str
+) -> None:
+    full = "cannot write out.ipynb: No space left on device"
+    execute = says(on_machine, "execute", "disk-full", full, onError="continue")
+
+    error = failed(on_machine, execute, **{"finally": [says(on_machine, "judge", reason, message)]})
+
+    assert (type(error), error.reason) == (ToolError, "disk-full")
+    assert str(error) == f"task execute failed with exit code 4: {full}"
+    assert on_machine.log.splitlines()[-1].endswith("stepkit explain disk-full")

@@ -52,11 +52,14 @@ def test_a_signal_during_the_check_leaves_no_process_behind(tmp_path: Path) -> N
         found.extend(probes())
         os.kill(os.getpid(), signal.SIGUSR1)
 
+    def require_and_be_interrupted() -> None:
+        threading.Thread(target=interrupt).start()  # the signal may come before this returns
+        check.require()
+
     with cancelling():
         check.start()
-        with pytest.raises(Cancelled):  # the signal may come before the thread's start returns
-            threading.Thread(target=interrupt).start()
-            check.require()
+        with pytest.raises(Cancelled):
+            require_and_be_interrupted()
         check.close()
 
     assert len(found) == 1
