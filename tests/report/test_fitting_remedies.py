@@ -109,6 +109,34 @@ def test_what_helps_on_a_cluster_alone_is_advised_there_alone() -> None:
     assert "kubectl" not in text_of(failed("github", reason="killed"))
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("kernel-died", "the kernel died during cell 4 of 9"),
+        ("kernel-hung", "cell 4 of 9 did nothing for 600 s"),
+        ("gpu-busy", "the GPU is in exclusive mode, and in use"),
+        ("network", "cell 4 of 9 raised ConnectionError: reset"),
+    ],
+)
+def test_another_attempt_is_advised_for_bad_luck_unless_it_was_given(
+    reason: str, message: str
+) -> None:
+    given = ["execute-notebook", "--attempts", "3"]
+
+    for again, advised in ([], True), (given, False):
+        text = text_of(failed(again=again, reason=reason, message=message))
+
+        assert ("run the notebook again: `--attempts 3`" in text) is advised
+        assert ("fails with `--fail-on-flaky`" in text) is advised
+
+
+def test_a_server_that_gave_up_is_tried_more_often_and_no_notebook_again() -> None:
+    text = text_of(failed(reason="network", message="GET https://example.com: 503, 5 times"))
+
+    assert "each request" in text
+    assert "execute-notebook" not in text
+
+
 def test_a_word_that_is_not_a_reason_has_no_remedies() -> None:
     record = failed(reason="oom")
 
