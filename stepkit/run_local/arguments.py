@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,10 @@ from stepkit.run_local.secret_files import Secrets
 from stepkit.tekton import substitute_variables
 from stepkit.tekton.param_values import check_type, with_defaults
 from stepkit.tekton.yaml_documents import Node
+from stepkit.workspace import run_marker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stepkit.tekton.objects import Param, Pipeline
     from stepkit.tekton.substitute_variables import Names
@@ -62,6 +64,24 @@ def workspaces(given: Sequence[str], pipeline: Pipeline) -> dict[str, Path]:
         if path.exists() and not path.is_dir():
             raise ConfigurationError(f"--workspace {name}: {path} is not a directory")
     return bound
+
+
+def run_name(given: str, pipeline: Pipeline, workspaces: Mapping[str, Path]) -> str:
+    """Return the name of the run: ``given``, or the Pipeline's with date and time.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` for a name that a run in a workspace has.
+    """
+    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
+    name = given or f"{pipeline.name}-{now}"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
+    for path in workspaces.values():
+        if run_marker.read(path / name):  # prepare-workspace would remove its files
+            raise ConfigurationError(
+                f"--run {name}: {path / name} is an earlier run, which stays as it is: "
+                f"choose another name, with --resume {name} to reuse what it proved"
+            )
+    return name
 
 
 def secrets(given: Sequence[str]) -> Secrets:

@@ -55,6 +55,18 @@ class Secrets:
                 raise ConfigurationError(
                     f"--secret {name}: no task asks for it{did_you_mean(name, known)}"
                 )
+        for name, directory in self.directories.items():
+            keys = sorted({use.key for use in uses - unknown if use.name == name})
+            if keys and not any((directory / key).is_file() for key in keys):
+                raise ConfigurationError(
+                    f"--secret {name}: {directory} has no file {' or '.join(keys)}, "
+                    "which would hold the value that a task reads",
+                    reason=Reason.NOT_FOUND,
+                )
+
+    def lacks(self, use: SecretUse) -> bool:
+        """Return whether the key of an optional use is missing."""
+        return self._find(use) is None
 
     def read(self, use: SecretUse) -> str | None:
         """Return the value exactly as the file holds it, None for a missing optional one."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
 from stepkit.run_local import child_log, resume, task_evidence, task_results, verdict
-from stepkit.run_local.secret_files import Secrets
+from stepkit.run_local.secret_files import Secrets, SecretUse
 from stepkit.run_local.step_command import commands
 from stepkit.system import atomic_files, cgroup, process
 from stepkit.system.stepkit_process import NO_CONFIG, OPTION_PREFIX
@@ -210,6 +210,7 @@ class _Attempt:
                 self.machine.secrets.redact,
                 oom_killed=oom_killed,
                 evidence=evidence,
+                lacking=self._lacking(command),
             )
             error.place = place
             found = self._read(strict=False)
@@ -225,6 +226,11 @@ class _Attempt:
         asked = self.machine.resume is not None
         self.reused.append(resume.reused_from(argv, command.directory) if asked else "")
         return None
+
+    def _lacking(self, command: Command) -> dict[str, SecretUse]:
+        """Return the secrets that the step had to do without, by their variables."""
+        uses = {name: value for name, value in command.env if isinstance(value, SecretUse)}
+        return {name: use for name, use in uses.items() if self.machine.secrets.lacks(use)}
 
     def _timed_out(self, command: Command, *, own: bool) -> Outcome:
         limit = command.step.timeout if own else self.run.task.timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stepkit.errors import Evidence
+    from stepkit.run_local.secret_files import SecretUse
     from stepkit.system.process import Completed
 
 _MESSAGE: Final = 4096  # bytes: a container's termination message, where Tekton keeps them all
@@ -32,12 +34,14 @@ def failure(
     *,
     oom_killed: bool = False,
     evidence: Evidence | None = None,
+    lacking: Mapping[str, SecretUse] = MappingProxyType({}),
 ) -> StepError:
     """Return the error of a step that failed, from its exit code and from what it wrote.
 
     A stepkit command writes the results ``reason`` and ``message``; any other program may print a
     line with ``error:``, and the last one counts. ``oom_killed`` says that the OOM killer ended a
-    process while the step ran: one that SIGKILL ended is then out of memory.
+    process while the step ran: one that SIGKILL ended is then out of memory. ``lacking`` are the
+    secrets that were not given, by their variables: one that lacks access may need them.
     """
     if oom_killed and done.code in _SIGKILLED:
         message = f"task {label} was killed for memory: the OOM killer ended a process of it"
@@ -51,6 +55,12 @@ def failure(
     text = f"task {label} {what}" + (f": {said}" if said else "")
     word = results.get("reason", "").strip()
     reason = Reason(word) if word in set(Reason) and word != Reason.OK else usual
+    if reason is Reason.AUTH and lacking:
+        name, use = next(iter(lacking.items()))
+        text += (
+            f"; {name} comes from {use}, which is not given, and not from this shell: "
+            f"add --secret {use.name}=DIR, where DIR/{use.key} holds the value"
+        )
     return kind(redact(text), reason=reason, evidence=evidence)
 
 

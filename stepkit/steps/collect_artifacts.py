@@ -107,7 +107,7 @@ def run(options: Options) -> Outputs:
         raise ConfigurationError(f"there is no directory of artifacts {directory}")
     with locks.locked_directory(directory):  # the last one of several lists the files of all
         not_copied: Sequence[str] = ()
-        if options.beside:
+        if options.beside and options.files:
             not_copied = _copy_beside(options, directory)
         else:
             _copy(options.files, directory)

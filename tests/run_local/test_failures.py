@@ -34,6 +34,26 @@ def writer(on_machine: Local, name: str, **fields: Any) -> dict[str, Any]:
     return on_machine.task(name, "sh", "-c", f'printf "%s" "$0" > {W}/{name}', **fields)
 
 
+@pytest.mark.parametrize(("reason", "hinted"), [("auth", True), ("network", False)])
+def test_a_task_that_lacks_access_names_the_secret_that_was_not_given(
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch, reason: str, *, hinted: bool
+) -> None:
+    monkeypatch.setenv("GIT_TOKEN", "of the shell")
+    secret = {"secretKeyRef": {"name": "git-token", "key": "token", "optional": True}}
+    step = on_machine.step(
+        f'test -z "$GIT_TOKEN" && printf {reason} > $(results.reason.path); exit 2',
+        env=[{"name": "GIT_TOKEN", "valueFrom": secret}],
+    )
+
+    error, _ = ended(on_machine, on_machine.task("t", _steps=[step], _results=["reason"]))
+
+    assert error.reason == reason
+    assert hinted == str(error).endswith(
+        "; GIT_TOKEN comes from secret git-token/token, which is not given, and not from this "
+        "shell: add --secret git-token=DIR, where DIR/token holds the value"
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "error", "reason", "message"),
     [

@@ -90,7 +90,7 @@ SAME = "it is also the name of this run, which begins with an empty directory: c
     [
         ("two", "on", UNKNOWN.format(place="{shared}/on") + ": the last runs there are one"),
         ("two", "./empty", UNKNOWN.format(place="{here}/empty")),
-        ("one", "one", SAME),
+        ("three", "./kept/three", SAME),
     ],
 )
 def test_a_run_that_cannot_be_resumed_is_refused_before_anything_starts(
@@ -98,6 +98,7 @@ def test_a_run_that_cannot_be_resumed_is_refused_before_anything_starts(
 ) -> None:
     pipeline(on_machine, fails=False)
     mark(on_machine.shared / "one")
+    mark(on_machine.directory / "kept/three")
     (on_machine.directory / "empty").mkdir()
     monkeypatch.chdir(on_machine.directory)
 

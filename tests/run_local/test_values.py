@@ -11,6 +11,7 @@ import pytest
 from run_local.conftest import Local
 
 from stepkit.errors import ConfigurationError, ToolError
+from stepkit.workspace import run_marker
 
 W = "$(workspaces.shared.path)"
 DUMP = "import json, sys; open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:]))"
@@ -353,6 +354,43 @@ def test_a_secret_that_is_needed_and_not_given_is_an_error(on_machine: Local) ->
     with pytest.raises(ConfigurationError, match=r"there is no file .*/empty/token"):
         on_machine.run(options={"secret": (f"git-token={on_machine.directory}/empty",)})
     assert not on_machine.shared.exists()
+
+
+def test_a_directory_without_the_key_of_an_optional_secret_is_refused(on_machine: Local) -> None:
+    secret = {"secretKeyRef": {"name": "git-token", "key": "token", "optional": True}}
+    step = on_machine.step(f"touch {W}/ran", env=[{"name": "T", "valueFrom": secret}])
+    on_machine.write(on_machine.task("t", _steps=[step]))
+    directory = on_machine.directory / "secret"
+    directory.mkdir()
+    (directory / "tokn").write_text("s3cret")
+
+    with pytest.raises(ConfigurationError) as caught:
+        on_machine.run(options={"secret": (f"git-token={directory}",)})
+
+    assert str(caught.value).startswith(f"--secret git-token: {directory} has no file token,")
+    assert not on_machine.shared.exists()
+    (directory / "tokn").rename(directory / "token")
+    on_machine.run(options={"secret": (f"git-token={directory}",)})
+    assert (on_machine.shared / "ran").exists()
+
+
+def test_a_name_that_a_run_has_is_refused_before_anything_is_touched(on_machine: Local) -> None:
+    on_machine.shared.mkdir()
+    earlier = on_machine.shared / "job2a"
+    earlier.mkdir()
+    run_marker.write(earlier, run="job2a", directories=("artifacts",))
+    on_machine.write(on_machine.task("t", f"touch {W}/ran"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        on_machine.run(options={"run": "job2a"})
+
+    assert str(caught.value) == (
+        f"--run job2a: {earlier} is an earlier run, which stays as it is: "
+        "choose another name, with --resume job2a to reuse what it proved"
+    )
+    assert not (on_machine.shared / "ran").exists()
+    on_machine.run(options={"run": "job2b"})
+    assert (on_machine.shared / "ran").exists()
 
 
 @pytest.mark.parametrize(

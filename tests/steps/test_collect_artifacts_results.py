@@ -246,6 +246,15 @@ def test_files_over_the_limit_fail_the_step_which_names_them(artifacts: Path, so
     assert listed(artifacts) == {"out_lite.html", "out_lite.ipynb", "files/clusters.csv"}
 
 
+def test_a_run_without_files_has_no_warning(
+    artifacts: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    collect_artifacts.run(Options(artifacts=artifacts, beside=(source / "notebooks/umap.ipynb",)))
+
+    assert "no file of the notebook" not in caplog.text
+    assert listed(artifacts) == {"out_lite.html", "out_lite.ipynb"}
+
+
 def test_a_pattern_without_a_match_is_a_warning(
     artifacts: Path, source: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

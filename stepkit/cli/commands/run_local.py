@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,11 +90,8 @@ def run(options: Options) -> Outputs:
     if options.jobs is not None and options.jobs < 1:
         raise ConfigurationError(f"--jobs {options.jobs}: at least one task must run")
     pipeline = load_pipeline(options.pipeline, options.tasks)
-    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    name = options.run or f"{pipeline.name}-{now}"
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
-        raise ConfigurationError(f"--run {name}: use lower-case letters, digits and '-'")
     workspaces = arguments.workspaces(options.workspace, pipeline)
+    name = arguments.run_name(options.run, pipeline, workspaces)
     plan = Plan(
         pipeline=pipeline,
         run=name,
