@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from stepkit import rules
+from stepkit.errors import ConfigurationError, Reason
 from stepkit.options import READS, Checkouts, InCheckout
 from stepkit.system import named_checkouts
 
@@ -48,6 +49,14 @@ def load(options: RulesOptions, notebook: Path | None = None) -> rules.Book:
     """
     if options.rules is None:
         return rules.EMPTY
-    book = rules.load(options.rules, notebook)
+    try:
+        book = rules.load(options.rules, notebook)
+    except ConfigurationError as error:
+        names = named_checkouts.names_of(options.rules, options.checkouts)
+        if error.reason != Reason.NOT_FOUND or not names:
+            raise
+        raise ConfigurationError(
+            f"{error}; write {' or '.join(names)}", reason=Reason.NOT_FOUND
+        ) from error
     may = book.may_tolerate and options.may_tolerate(Path(book.source))
     return replace(book, may_tolerate=may or options.allow_notebook_tolerance)

@@ -44,6 +44,18 @@ def find(path: Path, checkouts: Path | None, *, notebooks_first: bool = False) -
     return inside(source, str(path), f"{path} in the notebooks' repository")
 
 
+def names_of(path: Path, checkouts: Path | None) -> list[str]:
+    """Return the names, such as ``tests:PATH``, of the files in ``checkouts`` that ``path`` is."""
+    if checkouts is None or path.is_absolute():
+        return []
+    places = {name: checkouts / directory for name, directory in DIRECTORIES.items()}
+    return [
+        f"{name}:{path}"
+        for name, place in places.items()
+        if holds(place, place / path) and (place / path).is_file()
+    ]
+
+
 def of_path(path: Path, checkouts: Path | None) -> Path | None:
     """Return the checkout in ``checkouts`` in which ``path`` lies by its name, None if in none."""
     places = [checkouts / name for name in DIRECTORIES.values()] if checkouts else []

@@ -104,3 +104,22 @@ def test_a_link_of_the_notebooks_authors_does_not_make_rules_those_of_others(run
     text = refusals.refusal(apply, RulesOptions(rules=run / "source/rules.yaml", checkouts=run))
 
     assert "the notebooks' repository may change cells, but not excuse its own errors" in text
+
+
+def test_rules_that_lie_in_another_repository_are_named_as_they_have_to_be_written(
+    run: Path,
+) -> None:
+    (run / "tests/ci").mkdir()
+    (run / "tests/ci/rules.yaml").write_text(SKIPS)
+    missing, elsewhere = Path("ci/rulez.yaml"), Path("ci/rules.yaml")
+
+    refused = refusals.refusal(apply, RulesOptions(rules=elsewhere, checkouts=run))
+
+    assert refused.startswith("there is no file ci/rules.yaml: it is not /")
+    assert refused.endswith("; write tests:ci/rules.yaml")
+    for options in (
+        RulesOptions(rules=missing, checkouts=run),
+        RulesOptions(rules=elsewhere),
+        RulesOptions(rules=run / "nosuch.yaml", checkouts=run),
+    ):
+        assert "write" not in refusals.refusal(apply, options)

@@ -111,3 +111,13 @@ def test_the_checkout_that_a_path_is_in(run: Path, path: str, checkout: str | No
 
     assert found == (checkout and Path(checkout))
     assert named_checkouts.of_path(Path(path), None) is None
+
+
+def test_a_link_out_of_a_repository_is_not_a_name_for_a_file(run: Path) -> None:
+    (run / "tests/out.yaml").symlink_to("../secret.yaml")
+
+    assert named_checkouts.names_of(Path("out.yaml"), run) == []
+    assert named_checkouts.names_of(Path("ci/rules.yaml"), run) == [
+        "notebooks:ci/rules.yaml",
+        "tests:ci/rules.yaml",
+    ]
