@@ -58,7 +58,7 @@ def _name_searched(cells: Sequence[Cell]) -> str:
 def find_similar_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str) -> str:
     """Return where else the notebook assigns ``name``, or a similar name."""
     hints: list[str] = []
-    known: dict[str, Cell] = {}
+    known: dict[str, tuple[Cell, int]] = {}  # with the line, from 1
     unread: list[Cell] = []
     for cell in copy.cells:
         parsed = python_source.parse(copy.source(cell))
@@ -66,7 +66,8 @@ def find_similar_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str
             unread.append(cell)
             continue
         for assignment in assignments.find(parsed):
-            known.setdefault(assignment.name, cell)
+            line = parsed.text.count("\n", 0, assignment.begin) + 1
+            known.setdefault(assignment.name, (cell, line))
             if assignment.name == name and cell not in chosen:
                 hints.append(f"{cell} assigns it and is not among the cells")
             elif assignment.name == name and copy.skipped(cell):
@@ -75,7 +76,9 @@ def find_similar_assignment(copy: WorkingCopy, chosen: Sequence[Cell], name: str
             hints.append(f"in {cell}, {how}")
     if not hints:
         alike = did_you_mean.nearest(name, (key for key in known if key != name))
-        hints += [f"the nearest is {alike} in {known[alike]}"] if alike else []
+        if alike:
+            cell, line = known[alike]
+            hints.append(f"the nearest is {alike} in {cell.named_by(line)}")
     if unread and not hints:
         hints.append(f"no Python was found in {selectors.name_cells(unread)}")
     return "; ".join(hints[:3]) or "no cell assigns it"

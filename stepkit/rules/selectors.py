@@ -34,8 +34,12 @@ class Cell:
 
     def __str__(self) -> str:
         """Name the cell for people."""
+        return self.named_by(None)
+
+    def named_by(self, line: int | None) -> str:
+        """Name the cell for people, by one of its lines, from 1."""
         if self.number:
-            return f"cell {self.number} (`{title(self.source)}`)"
+            return f"cell {self.number} (`{title(self.source, line)}`)"
         return f"the uncounted cell with id {self.id}"
 
 

@@ -125,6 +125,14 @@ def test_an_index_beyond_the_last_cell_says_how_many_there_are(
     assert f"the notebook has {count}" in refusal(changed, "rules: [{skip: {index: 9}}]", *sources)
 
 
+def test_a_similar_name_is_shown_with_the_line_that_assigns_it(changed: Changed) -> None:
+    cell = "# settings\nn_cells = 20_000\nn_pcs = 30"
+
+    message = refusal(changed, "rules: [{set: {n_cell: 1}}]", cell)
+
+    assert "the nearest is n_cells in cell 1 (`n_cells = 20_000`); correct the rule" in message
+
+
 @pytest.mark.parametrize(("rule", "finding"), MISMATCHES)
 def test_a_rule_that_does_not_fit_the_notebook_reports_what_it_found(
     written: Written, rule: str, finding: str
