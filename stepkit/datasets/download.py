@@ -101,7 +101,8 @@ class _Attempts:
                 raise
             if len(set(mismatches)) == 1:
                 raise UserCodeError(
-                    f"{error}, twice: either the file was replaced or the manifest is wrong",
+                    f"{error}, twice: either the file was replaced or "
+                    f"{self.request.promised_by} is wrong",
                     reason=Reason.CHECKSUM,
                 ) from error
             message = f"{error}, and another one each time"

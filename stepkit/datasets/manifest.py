@@ -23,6 +23,8 @@ LONGEST_NAME: Final = 200  # bytes; file systems allow 255, and scratch names ar
 
 _SIGNED: Final = re.compile(r"(?i)(^|&)[^=&]*(sig|token|key|secret|passw|credential)[^=&]*=")
 
+_FLAG: Final = "--url"  # names a dataset that no manifest does
+
 Unpack = Literal["auto", "true", "false", "tar", "zip"]
 
 
@@ -47,6 +49,15 @@ class Dataset:
     def name(self) -> str:
         """The file's name in its URL, which shows what kind of file it is."""
         return _name(self.url)
+
+    @property
+    def promised_by(self) -> str:
+        """What gave checksum and size: the manifest, or flags and the params of the Pipelines."""
+        if self.where != _FLAG:
+            return "the manifest"
+        given = {"sha256": self.sha256, "md5": self.md5, "size": self.size}
+        names = [name for name, value in given.items() if value] or ["url"]
+        return " or ".join(f"--{name} (param dataset-{name} of a Pipeline)" for name in names)
 
     @property
     def unpacked(self) -> bool:
@@ -85,7 +96,7 @@ def from_flags(entry: dict[str, Any]) -> Dataset:
             "--url holds what looks like a signature or a key, and every process on the machine "
             "can read a flag: write the URL into a manifest"
         )
-    return _dataset(entry, "--url")
+    return _dataset(entry, _FLAG)
 
 
 def _dataset(entry: dict[str, Any], where: str) -> Dataset:

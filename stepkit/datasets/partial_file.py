@@ -75,9 +75,11 @@ class Request:
     """A file to download: the sources that have it, and how long and how often to try.
 
     ``sha256`` and ``md5``, in hexadecimal, and ``size`` are None where they are unknown beforehand.
+    ``promised_by`` names for a message what gave them.
     """
 
     name: str
+    promised_by: str
     sha256: str | None
     md5: str | None
     size: ExpectedSize | None

@@ -98,7 +98,7 @@ def _hit(entry: dataset_cache.Entry, sidecar: Sidecar, request: Request) -> Cach
     if request.size and not request.size.fits(sidecar.size):
         raise UserCodeError(
             f"{sidecar.url}, as it is in the cache, has {request.size.instead(sidecar.size)}: "
-            "either the file was replaced or the manifest is wrong",
+            f"either the file was replaced or {request.promised_by} is wrong",
             reason=Reason.CHECKSUM,
         )
     try:

@@ -159,6 +159,7 @@ def run(options: Options) -> Outputs:
         pace.until = time.monotonic() + options.timeout
         request = Request(
             name=dataset.name,
+            promised_by=dataset.promised_by,
             sha256=dataset.sha256,
             md5=dataset.md5,
             size=dataset.size,

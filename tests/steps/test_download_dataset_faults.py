@@ -154,6 +154,19 @@ def test_the_same_wrong_file_twice_is_not_retried(place: Place) -> None:
     assert place.left() == []
 
 
+def test_a_checksum_that_a_flag_gave_is_named_with_its_param(place: Place) -> None:
+    url, md5 = f"{place.server.url}/census.bin", "0" * 32
+
+    error = place.failed(manifest=None, url=url, md5=md5)
+
+    assert (type(error), error.reason) == (UserCodeError, Reason.CHECKSUM)
+    assert f"not {md5}, twice: " in str(error)
+    assert str(error).endswith(
+        "either the file was replaced or --md5 (param dataset-md5 of a Pipeline) is wrong"
+    )
+    assert place.left() == []
+
+
 def test_a_different_wrong_file_each_time_is_a_tool_error(place: Place) -> None:
     place.server.faults = [flip, lambda reply: flip(replace(reply, body=reply.body[::-1]))]
 
