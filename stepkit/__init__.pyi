@@ -165,6 +165,7 @@ def execute_notebook(
     output: str | os.PathLike[str],
     kernel: str | None = None,
     language: str | None = None,
+    exact_output: bool = False,
     cwd: str | os.PathLike[str] | None = None,
     log: str | os.PathLike[str] | None = None,
     report_mode: bool = False,

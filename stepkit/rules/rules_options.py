@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from stepkit import rules
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.options import READS, Checkouts, InCheckout
-from stepkit.system import named_checkouts
+from stepkit.system import atomic_files, named_checkouts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +60,19 @@ def load(options: RulesOptions, notebook: Path | None = None) -> rules.Book:
         ) from error
     may = book.may_tolerate and options.may_tolerate(Path(book.source))
     return replace(book, may_tolerate=may or options.allow_notebook_tolerance)
+
+
+def named(options: RulesOptions, book: rules.Book, path: Path, *, exact: bool = False) -> Path:
+    """Return ``path`` with the suffix of the variant before its extension, unless it is there.
+
+    Raises :class:`~stepkit.errors.ConfigurationError` when it is not there and ``exact`` asks for
+    it, because other steps of the run read ``path``.
+    """
+    suffix = book.variant(options.variant).suffix
+    found = atomic_files.with_suffix(path, suffix)
+    if exact and found != path:
+        raise ConfigurationError(
+            f"variant {options.variant} has suffix {suffix}, but the other steps of this run read "
+            f"{path.name}: set param suffix to {suffix}, or the variant's suffix to the run's"
+        )
+    return found

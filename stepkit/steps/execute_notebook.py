@@ -62,7 +62,7 @@ from stepkit.options import DETAIL, OR_ARGUMENT, OR_NO, READS, WRITES, Also
 from stepkit.rules import Change, rules_options
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport, Status
-from stepkit.system import atomic_files, logfile
+from stepkit.system import logfile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,7 @@ class Options(
     output: Annotated[Path, "where to write the executed notebook", WRITES, OR_ARGUMENT]
     kernel: Annotated[str | None, "kernel to use instead of the notebook's own", Also("-k")] = None
     language: Annotated[str | None, "language, if the notebook does not say", Also("-l")] = None
+    exact_output: Annotated[bool, "refuse a variant whose suffix the output lacks"] = False
     cwd: Annotated[Path | None, "working directory; by default the notebook's folder"] = None
     log: Annotated[Path | None, "log (default: papermill.log beside the output)", WRITES] = None
     report_mode: Annotated[bool, "hide the code of all cells", Also("--report_mode"), OR_NO] = False
@@ -170,8 +171,7 @@ def _attempt(
     with ExitStack() as stack:
         prepared = prepare(_resolve(options, book, rung), book, stack)
         flaky = any(options.flaky(attempt.reason for attempt in earlier))
-        before = sum(attempt.seconds for attempt in earlier)
-        return judge(execute(prepared, file), flaky=flaky, before=before)
+        return judge(execute(prepared, file), flaky=flaky, before=sum(a.seconds for a in earlier))
 
 
 def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
@@ -274,7 +274,7 @@ def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Ou
 def _resolve(options: Options, book: rules.Book, rung: Rung) -> Options:
     """Return the options on ``rung``; files get the suffix of its variant, unless they have it."""
     options = replace(options, **rung.changes)
-    named = partial(atomic_files.with_suffix, suffix=book.variant(options.variant).suffix)
+    named = partial(rules_options.named, options, book, exact=options.exact_output)
     return replace(options, output=named(options.output), page=options.page and named(options.page))
 
 

@@ -123,3 +123,16 @@ def test_rules_that_lie_in_another_repository_are_named_as_they_have_to_be_writt
         RulesOptions(rules=run / "nosuch.yaml", checkouts=run),
     ):
         assert "write" not in refusals.refusal(apply, options)
+
+
+def test_an_output_that_has_the_suffix_of_its_variant_already_is_exact(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("variants: {lite: {suffix: _lite}}\n")
+    options = RulesOptions(rules=tmp_path / "rules.yaml", variant="lite")
+    book, output = rules_options.load(options), tmp_path / "out_lite.ipynb"
+
+    assert rules_options.named(options, book, output, exact=True) == output
+    assert rules_options.named(options, book, tmp_path / "out.ipynb") == output
+    refused = refusals.refusal(
+        lambda path: rules_options.named(options, book, path, exact=True), tmp_path / "out.ipynb"
+    )
+    assert refused.startswith("variant lite has suffix _lite, but the other steps of this run read")

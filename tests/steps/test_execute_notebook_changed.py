@@ -44,6 +44,23 @@ def rules(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "options", [{"variant": "lite"}, {"on_gpu_oom": "retry-lower", "gpu_oom_variant": "lite"}]
+)
+def test_a_variant_that_would_rename_an_exact_output_is_refused_before_the_first_cell(
+    tmp_path: Path, rules: Path, options: dict[str, str]
+) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "n = 1\nopen('ran', 'w').close()")
+
+    message = refused(notebook, rules=rules, exact_output=True, **options)
+
+    assert message == (
+        "variant lite has suffix _lite, but the other steps of this run read executed.ipynb: "
+        "set param suffix to _lite, or the variant's suffix to the run's"
+    )
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_variant_changes_the_run_and_not_the_notebook(
     notebook: Path, rules: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

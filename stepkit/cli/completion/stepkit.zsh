@@ -263,6 +263,7 @@ _shtab_stepkit_execute_notebook_options=(
   "--output[where to write the executed notebook, also as an argument without the flag]:OUTPUT:_files"
   {--kernel,-k}"[kernel to use instead of the notebook\'s own]:KERNEL:"
   {--language,-l}"[language, if the notebook does not say]:LANGUAGE:"
+  "--exact-output[refuse a variant whose suffix the output lacks (default\: false)]:true|false:(true false)"
   "--cwd[working directory\; by default the notebook\'s folder]:CWD:_files"
   "--log[log (default\: papermill.log beside the output)]:LOG:_files"
   {--report-mode,--report_mode}"[hide the code of all cells (default\: false)]:true|false:(true false)"
