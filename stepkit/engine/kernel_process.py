@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import resource
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -43,7 +42,6 @@ _ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:", f"--Session.copy_thr
 
 _REPLACED: Final = ("ipykernel_launcher", "stepkit.kernel")  # modules; the launcher does their work
 
-_OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself signal (\d+):")  # the launcher's
 
 _NOISE: Final = (
     "Kernel is running over TCP without encryption",
@@ -95,7 +93,7 @@ class Kernel:
         code = self.exit_code or 0
         if code >= 0:
             return False
-        noted = (_OWN_SIGNAL.match(line) for line in _lines(self.log))
+        noted = (kernel_stack.OWN_SIGNAL.match(line) for line in _lines(self.log))
         return -code in {int(found[1]) for found in noted if found}
 
     async def wait_for_end(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FATAL: Final = "Fatal Python error: "
+OWN_SIGNAL: Final = re.compile(r"stepkit: the kernel sends itself signal (\d+):")  # the launcher's
 _THREAD: Final = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+.*:\Z")
 _DUMPED: Final = re.compile(  # in the rest of the dump
     rf"{FATAL}|(Current thread|Thread) 0x|  (File \"|\.\.\.|<)|Extension modules: |\Z"
@@ -49,10 +50,16 @@ def find(lines: Sequence[str], *, fatal: bool) -> range:
     found = range(0)
     for dumped, group in groupby(range(len(lines)), lambda n: bool(_DUMPED.match(lines[n]))):
         numbers = list(group)
-        begins = [n for n in numbers if (lines[n].startswith(FATAL) if fatal else lines[n])]
+        begins = [n for n in numbers if (_is_fatal(lines, n) if fatal else lines[n])]
         if dumped and begins and any(_THREAD.match(lines[n]) for n in numbers):
             found = range(begins[0], numbers[-1] + 1)
     return found
+
+
+def _is_fatal(lines: Sequence[str], number: int) -> bool:
+    """Return whether a dump begins here that was printed at a signal which ended the process."""
+    own = number and OWN_SIGNAL.match(lines[number - 1])
+    return lines[number].startswith(FATAL) or bool(own)
 
 
 def read(dump: Sequence[str], where: str) -> Stack:

@@ -152,7 +152,7 @@ def _count_calls() -> Any:
 
 
 def _note_own_signals(stderr: int) -> None:
-    """Print a line before the notebook's code sends this process a signal that ends it.
+    """Print a line, and the stacks, before the notebook's code sends this process a fatal signal.
 
     From outside, such a death looks like one by the OOM killer or an eviction. An audit hook would
     see the same calls, and others that go past these names, but Python then calls it for each
@@ -169,6 +169,7 @@ def _note_own_signals(stderr: int) -> None:
                 if fatal and aimed(*arguments):
                     line = f"stepkit: the kernel sends itself signal {int(signum)}: {what}\n"
                     os.write(stderr, line.encode())
+                    faulthandler.dump_traceback(file=stderr, all_threads=True)
                     _deliver_outputs()
             return send(*arguments)
 

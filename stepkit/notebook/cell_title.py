@@ -33,9 +33,9 @@ def title(source: str, line: int | None = None) -> str:
     """Return the telling line of a cell, shortened.
 
     It is the line with the number ``line``, from 1, which is the one that failed. Without it, the
-    last statement that does something: no import, definition or bare name, nothing like
-    ``plt.show()``. In another language, it is the first line that is not a comment, an import, a
-    magic or a decorator.
+    last statement that does something: no import or definition, no value that is only shown, as
+    ``table.T`` and ``table.groupby("a").mean()``, nothing like ``plt.show()``. In another language,
+    it is the first line that is not a comment, an import, a magic or a decorator.
     """
     lines = source.split("\n")
     failed = lines[line - 1] if line and line <= len(lines) else ""
@@ -82,6 +82,9 @@ def _last_that_does_something(body: Sequence[ast.stmt]) -> ast.stmt | None:
 def _only_shows(node: ast.stmt) -> bool:
     if not isinstance(node, ast.Expr):
         return False
-    if isinstance(call := node.value, ast.Call):
-        return isinstance(call.func, ast.Attribute) and call.func.attr in _ENDING
-    return isinstance(node.value, ast.Name | ast.Constant)
+    if not isinstance(call := node.value, ast.Call):
+        return isinstance(call, ast.Name | ast.Constant | ast.Attribute | ast.Subscript)
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    chained = any(isinstance(part, ast.Call) for part in ast.walk(call.func.value))
+    return chained or call.func.attr in _ENDING

@@ -286,7 +286,9 @@ def _first(cells: Sequence[CellRun], status: CellStatus) -> CellRun | None:
 
 
 def _cell(execution: Execution, cell: CellRun) -> str:
-    return f"{place_of(execution, cell)} (`{cell.title}`)"
+    error = cell.error
+    unknown = cell.status == "stopped" and error and not error.line and "\n" in error.source
+    return f"{place_of(execution, cell)} ({'with the line ' if unknown else ''}`{cell.title}`)"
 
 
 def _not_run(execution: Execution) -> str:

@@ -53,11 +53,12 @@ def death(directory: Path, code: str) -> StepError:
 def test_a_kernel_that_kills_itself_is_the_notebooks_own_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str, function: str
 ) -> None:
-    error = death(tmp_path, code)
+    error = death(tmp_path, f"{code}\nprint('never')")
 
+    line = next(line for line in code.split("\n") if function in line)
     assert type(error) is UserCodeError
     assert "the kernel killed itself with " in str(error)
-    assert "in cell 2 of 3" in str(error)
+    assert f"in cell 2 of 3 (`{line}`)" in str(error)
     assert f": {function}" in caplog.text
 
 

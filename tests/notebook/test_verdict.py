@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -142,6 +143,25 @@ def test_a_kernel_that_killed_itself_is_not_worth_a_second_try(oom_kills: int) -
 
     assert (type(error), error.reason) == (UserCodeError, Reason.KERNEL_DIED)
     assert str(error) == "the kernel killed itself with SIGKILL in cell 1 of 1 (`step_1()`)"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "named"),
+    [
+        (Evidence(source="load()\nstep_1()"), "with the line `step_1()`"),
+        (Evidence(source="load()\nstep_1()", line=2), "`step_1()`"),
+        (Evidence(source="step_1()"), "`step_1()`"),
+    ],
+)
+def test_a_line_is_not_named_as_the_one_that_ran_unless_that_is_known(
+    evidence: Evidence, named: str
+) -> None:
+    (cell,) = cells("stopped")
+    ended = [dataclasses.replace(cell, error=evidence)]
+
+    error = failure(Execution(cells=ended, ending=Ending.KERNEL_DIED, exit_code=-11))
+
+    assert str(error) == f"the kernel was killed by SIGSEGV in cell 1 of 1 ({named})"
 
 
 @pytest.mark.parametrize(
