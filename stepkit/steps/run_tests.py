@@ -198,7 +198,7 @@ def run(options: Options) -> Outputs:
             return Outputs(
                 installer=made.choice.installer,
                 installer_reason=made.choice.reason,
-                message=f"the tests' environment is ready, made by {made.choice.installer}",
+                message=f"the tests' environment is ready, {made.choice.origin}",
             )
         if planned:
             stage_inputs.stage(checkout, options.input_directory, planned)

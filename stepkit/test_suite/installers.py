@@ -35,6 +35,11 @@ class Choice:
     reason: str
     instead: Installer | None = None  # installs the same locked packages if the installer cannot
 
+    @property
+    def origin(self) -> str:
+        """Where the environment comes from, for the end of a sentence."""
+        return "stepkit's own" if self.installer == "none" else f"made by {self.installer}"
+
 
 def choose(wanted: str, checkout: Path, extra_packages: Sequence[str]) -> Choice:
     """Return the installer that is ``wanted``; for ``"auto"`` the one that the repository needs.

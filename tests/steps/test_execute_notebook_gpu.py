@@ -80,7 +80,7 @@ def test_rmms_own_bug_does_not_hide_that_there_is_no_gpu(tmp_path: Path) -> None
 def test_a_missing_driver_is_not_reported_as_an_old_one(tmp_path: Path) -> None:
     message = refused(write_notebook(tmp_path / "a.ipynb", SET_UP), reason=Reason.GPU_MISSING)
 
-    assert message.startswith("the container has no NVIDIA driver (libcuda.so.1)")
+    assert message.startswith("there is no NVIDIA driver here (libcuda.so.1)")
     assert "nvidia.com/gpu: 1" in message
 
 
@@ -90,7 +90,7 @@ def test_a_required_gpu_is_checked_before_the_first_cell(tmp_path: Path) -> None
 
     message = refused(source, gpu="required", reason=Reason.GPU_MISSING)
 
-    assert "the container has no NVIDIA driver" in message
+    assert "there is no NVIDIA driver here" in message
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "out/executed.ipynb").exists()
 
@@ -106,7 +106,7 @@ def test_a_notebook_goes_on_without_an_optional_gpu(
 
     assert outputs.status == "succeeded"
     assert "6" in printed(outputs.notebook)
-    assert "the container has no NVIDIA driver" in caplog.text
+    assert "there is no NVIDIA driver here" in caplog.text
 
 
 @pytest.mark.slow

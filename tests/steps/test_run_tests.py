@@ -803,6 +803,15 @@ def test_reports_that_need_a_plugin_are_left_out_if_they_are_not_wanted(
     }
 
 
+def test_tests_beside_stepkit_have_an_environment_that_no_installer_made(
+    repository: Repository,
+) -> None:
+    outputs = repository.run(installer="none", only_prepare=True)
+
+    assert outputs.message == "the tests' environment is ready, stepkit's own"
+    assert outputs.installer == "none"
+
+
 def test_the_environment_is_made_before_the_inputs_exist(repository: Repository) -> None:
     project = make_linked_project(repository)
     repository.artifacts.mkdir()

@@ -37,7 +37,7 @@ _ASK_FOR_ONE: Final = (
 
 NO_DRIVER: Final = Cause(
     name="no-driver",
-    what="the container has no NVIDIA driver (libcuda.so.1), so it was not given a GPU",
+    what="there is no NVIDIA driver here (libcuda.so.1), and so no GPU",
     remedy=f"{_ASK_FOR_ONE}, the node needs NVIDIA's container runtime, and "
     "NVIDIA_DRIVER_CAPABILITIES must hold compute,utility; on a machine of your own, install "
     "NVIDIA's driver",
@@ -45,7 +45,7 @@ NO_DRIVER: Final = Cause(
 )
 NO_DRIVER_OR_OLD: Final = Cause(
     name="no-driver-or-old",
-    what="the container has no NVIDIA driver, or one that is older than its CUDA needs",
+    what="there is no NVIDIA driver here, or one that is older than this CUDA needs",
     remedy=f"{_ASK_FOR_ONE}; `stepkit check-environment` shows which of the two it is",
     reason=Reason.GPU_MISSING,
 )
