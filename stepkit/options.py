@@ -5,8 +5,8 @@ A field reads ``name: Annotated[type, "help text"] = default`` and becomes ``--n
 ``str``, ``int``, ``float``, ``bool``, ``Path``, a ``Literal`` of strings, ``X | None``, and
 ``tuple[X, ...]`` for a flag that takes several values. Further annotations refine it:
 :class:`FromEnv`, :class:`DefaultFromEnv`, :class:`Also`, :class:`Pair`, :class:`InCheckout`,
-:class:`AtLeast`, :data:`POSITIONAL`, :data:`DURATION`. An output that is the answer itself is
-marked :data:`PRINTED`.
+:class:`AtLeast`, :class:`Metavar`, :data:`POSITIONAL`, :data:`DURATION`. An output that is the
+answer itself is marked :data:`PRINTED`.
 
 Every value may be a string and ``""`` means "not given", because that is all a Tekton Task
 can pass.
@@ -100,6 +100,13 @@ class AtLeast:
     """The lowest number that an option takes; a lower one is refused before the step begins."""
 
     least: int
+
+
+@dataclass(frozen=True)
+class Metavar:
+    """What stands for the value in the help; without it, the end of the option's name."""
+
+    word: str
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from inspect import get_annotations
 from pathlib import Path
 from types import UnionType
@@ -30,6 +31,7 @@ from stepkit.options import (
     AtLeast,
     Declared,
     DefaultFromEnv,
+    Metavar,
     Pair,
     declared,
 )
@@ -60,6 +62,7 @@ class _NotGiven:
 NOT_GIVEN: Final = _NotGiven()
 _LARGEST: Final = 2**53  # of whole numbers: more than any option means, and exact in JSON
 _UNIONS: Final = (UnionType, Union)  # the second one with a Literal
+_PAIR: Final = re.compile(r"[A-Z]+=[A-Z]+")  # a help that begins with it says what is given
 _SHOWN: Final = 40  # characters of a wrong value that a message shows
 
 
@@ -196,8 +199,13 @@ def _metavar(option: Declared) -> str:
         hint = get_args(hint)[0]
     if hint is bool:
         return "true|false"
+    for note in option.notes:
+        if isinstance(note, Metavar):
+            return note.word
     if choices := choices_of(option.hint):
         return "|".join(choices)
+    if pair := _PAIR.match(option.help):
+        return pair[0]
     if DURATION in option.notes:
         return "DURATION"
     return {int: "N", float: "X"}.get(hint) or option.field.name.rpartition("_")[2].upper()

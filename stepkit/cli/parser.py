@@ -19,7 +19,7 @@ from stepkit.cli import (
     short_help,
     tekton_results,
 )
-from stepkit.options import declared
+from stepkit.options import OR_ARGUMENT, declared
 from stepkit.step import kebab
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def build_parser(
         command = listing.add_parser(
             name,
             **shown,
+            usage=short_help.usage(name) if _takes_arguments_or_flags(step) else None,
             description=step.__doc__,
             epilog=_outputs_and_secrets(step),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -133,6 +134,11 @@ def build_parser(
             complete(step, added)
         _add_common_flags(command, step)
     return parser
+
+
+def _takes_arguments_or_flags(step: Step) -> bool:
+    """Return whether arguments may stand for flags: argparse's usage would not show them."""
+    return any(OR_ARGUMENT in option.notes for option in declared(step.Options))
 
 
 def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:

@@ -48,16 +48,11 @@ def text(name: str) -> str:
     about = (step.__doc__ or "").strip().partition("\n\n")[0]
     example = (step.__doc__ or "").partition("For example:")[2].strip("\n")
     example = example.partition("\n\n")[0]
-    words = [
-        o.field.name.upper()
-        for o in declared(step.Options)
-        if POSITIONAL in o.notes or OR_ARGUMENT in o.notes
-    ]
     more = (
         f"{count - len(shown)} more options" if count > len(shown) else "what every command takes"
     )
     parser = argparse.ArgumentParser(
-        usage=" ".join(["stepkit", name, *(["[options]"] if count else []), *words]),
+        usage=usage(name),
         description=about,
         epilog=f"for example:\n{example}\n\n{more}: stepkit {name} --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,6 +60,13 @@ def text(name: str) -> str:
     )
     flags.add_flags(parser, step.Options, only=shown)
     return parser.format_help()
+
+
+def usage(name: str) -> str:
+    """Return how a command is called, with its arguments and without its options."""
+    every = [o for o in declared(commands.COMMANDS[name].Options) if not o.secret]
+    words = [o.field.name.upper() for o in every if POSITIONAL in o.notes or OR_ARGUMENT in o.notes]
+    return " ".join(["stepkit", name, *(["[options]"] if every else []), *words])
 
 
 def options(name: str) -> tuple[list[str], int]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, UserCodeError
 from stepkit.formats.did_you_mean import nearest
-from stepkit.options import AtLeast
+from stepkit.options import AtLeast, Metavar
 from stepkit.system import status_line
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class RetryOptions:
         "most runs of a notebook, if it fails for a reason of --retry-on",
         AtLeast(1),
     ] = 1
-    retry_on: Annotated[str, "reasons for another attempt, with commas between them"] = ",".join(
-        ALL
-    )
+    retry_on: Annotated[
+        str, "reasons for another attempt, with commas between them", Metavar("REASONS")
+    ] = ",".join(ALL)
     fail_on_flaky: Annotated[
         bool, "fail a notebook that passes only when it runs again, with exit code 3"
     ] = False

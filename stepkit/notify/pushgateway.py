@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats import plain_text
 from stepkit.http import connection, safe_urls, status_codes
-from stepkit.options import FromEnv
+from stepkit.options import FromEnv, Metavar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,6 +36,7 @@ class PushOptions:
         str,
         "address of a Prometheus Pushgateway that gets the figures of the run and of its "
         "notebooks; one that does not take them is a warning",
+        Metavar("URL"),
     ] = ""
     metrics_labels: Annotated[
         tuple[str, ...],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from stepkit.errors import ConfigurationError, StepError
+from stepkit.options import Metavar
 from stepkit.report import baseline, compare_runs, fail_on
 from stepkit.report.steps_of_run import GOOD
 
@@ -30,7 +31,9 @@ class ComparisonOptions:
     fail_on: Annotated[
         str,
         "exit with code 3 if a run that passed is worse than this, such as "
-        "slower=1.5x,memory=1.2x; no-baseline: also if there is no baseline",
+        "slower=1.5x,memory=1.2x (of seconds, and of memory); no-baseline: also if there is no "
+        "baseline",
+        Metavar("KEY=RATIO,..."),
     ] = ""
 
     def check(self) -> None:

@@ -34,7 +34,7 @@ from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
 from stepkit.gpu.health import preflight, rmm_test, run_rapids_doctor
 from stepkit.gpu.health.findings import Device, Finding, warning
 from stepkit.gpu.memory import memory_size
-from stepkit.options import DETAIL, DURATION, WRITES, AtLeast
+from stepkit.options import DETAIL, DURATION, WRITES, AtLeast, Metavar
 from stepkit.step import InReport
 from stepkit.system import atomic_files
 
@@ -61,12 +61,16 @@ class Options:
         None
     )
     rmm_test: Annotated[
-        str | None, "take this much of the GPU's memory through RMM and CuPy, such as 1GiB"
+        str | None,
+        "take this much of the GPU's memory through RMM and CuPy, such as 1GiB",
+        Metavar("SIZE"),
     ] = None
     min_disk: Annotated[
-        str | None, "what must be free in --directory and for temporary files, such as 20GiB"
+        str | None,
+        "what must be free in --directory and for temporary files, such as 20GiB",
+        Metavar("SIZE"),
     ] = None
-    min_shm: Annotated[str | None, "least size of /dev/shm, such as 8GiB"] = None
+    min_shm: Annotated[str | None, "least size of /dev/shm, such as 8GiB", Metavar("SIZE")] = None
     timeout: Annotated[float, "limit for all tries together", DURATION] = preflight.TIMEOUT_SECONDS
     attempts: Annotated[int, "how often to try when the GPU is busy or not ready", AtLeast(1)] = (
         preflight.TRIES

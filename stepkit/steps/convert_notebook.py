@@ -25,7 +25,7 @@ from typing import Annotated, ClassVar
 from stepkit.errors import ConfigurationError
 from stepkit.html import images, nbconvert
 from stepkit.notebook import ipynb
-from stepkit.options import OR_ARGUMENT, READS, WRITES, Also
+from stepkit.options import OR_ARGUMENT, READS, WRITES, Also, Metavar
 from stepkit.step import InReport, Resumable
 from stepkit.system import atomic_files, logfile
 
@@ -51,7 +51,7 @@ class Options:
     log: Annotated[
         Path | None, "log file; by default jupyter_nbconvert.log beside the page", WRITES
     ] = None
-    to: Annotated[str, "nbconvert's format: html alone"] = "html"
+    to: Annotated[str, "nbconvert's format: html alone", Metavar("FORMAT")] = "html"
     output: Annotated[
         str, "nbconvert's name of the page: with or without .html, in the directory of --output-dir"
     ] = ""

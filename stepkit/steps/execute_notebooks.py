@@ -49,7 +49,7 @@ from stepkit.gpu.memory import guard_request, oom_retry
 from stepkit.gpu.step_options import GpuOptions
 from stepkit.notebook import cpu_fallback
 from stepkit.notebook.retry_options import RetryOptions
-from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, InCheckout, Pair
+from stepkit.options import DETAIL, DURATION, READS, WRITES, AtLeast, InCheckout, Metavar, Pair
 from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import Checks, InReport
 from stepkit.system import atomic_files, signals
@@ -87,6 +87,7 @@ class Options(GpuOptions, RetryOptions, RulesOptions):
         tuple[str, ...],
         "PATTERN={NAME: VALUE}: parameters, as YAML, of the --notebooks whose path is PATTERN, or "
         "fits it; --parameters win",
+        Metavar("YAML"),
     ] = ()
     kernel: Annotated[str | None, "kernel to use instead of the notebooks' own"] = None
     execution_timeout: Annotated[float | None, "limit for each cell; 0 is none", DURATION] = None

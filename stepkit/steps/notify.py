@@ -29,7 +29,7 @@ from stepkit.errors import ConfigurationError, StepError, ToolError
 from stepkit.formats import sizes
 from stepkit.http.post import post
 from stepkit.notify import apprise, github_status, routes
-from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv
+from stepkit.options import DETAIL, DURATION, AtLeast, FromEnv, Metavar
 from stepkit.report import short_message, steps_of_run
 from stepkit.report.options import RunOptions
 from stepkit.report.page import email_body
@@ -58,10 +58,14 @@ class Options(RunOptions):
 
     link: Annotated[str, "web address of the run's page"] = ""
     published_by: Annotated[
-        Path | None, "report of publish-artifacts, whose web address is sent instead of --link"
+        Path | None,
+        "report of publish-artifacts, whose web address is sent instead of --link",
+        Metavar("REPORT"),
     ] = None
     published_to: Annotated[
-        str, "where it publishes to; it is waited for unless this is empty: then it does not run"
+        str,
+        "where it publishes to; it is waited for unless this is empty: then it does not run",
+        Metavar("DESTINATION"),
     ] = ""
     published_timeout: Annotated[float, "how long to wait for it", DURATION] = 300.0
     when: Annotated[

@@ -31,7 +31,7 @@ from stepkit.artifacts.s3 import Bucket
 from stepkit.artifacts.s3_access import SCHEME
 from stepkit.artifacts.storage_options import StorageOptions
 from stepkit.errors import ConfigurationError, StepError
-from stepkit.options import DETAIL, DURATION
+from stepkit.options import DETAIL, DURATION, Metavar
 from stepkit.step import InReport
 from stepkit.system.retry import retrying
 
@@ -50,7 +50,11 @@ class Options(StorageOptions):
     destination: Annotated[str, "directory that is there, or s3://bucket/prefix"]
     volume: Annotated[Path | None, "volume that a destination directory is relative to"] = None
     prefix: Annotated[str, "directory below the destination, such as the name of the run"] = ""
-    also: Annotated[tuple[str, ...], "files that came after the manifest, * and ? for anything"] = (
+    also: Annotated[
+        tuple[str, ...],
+        "files that came after the manifest, * and ? for anything",
+        Metavar("PATTERN"),
+    ] = (
         "report*.html",
         "STEP_SUMMARY*.md",
         "run*.json",
@@ -62,7 +66,9 @@ class Options(StorageOptions):
         "that was stopped",
     ] = False
     wait_for: Annotated[
-        tuple[Path, ...], "files that another task writes meanwhile, to wait for first"
+        tuple[Path, ...],
+        "files that another task writes meanwhile, to wait for first",
+        Metavar("FILE"),
     ] = ()
     wait_timeout: Annotated[float, "how long to wait for them", DURATION] = 300.0
     overwrite: Annotated[bool, "replace other files of the same name"] = False

@@ -30,7 +30,7 @@ from stepkit import steps
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.formats import prometheus_text
 from stepkit.notify.pushgateway import PushOptions
-from stepkit.options import DefaultFromEnv
+from stepkit.options import DefaultFromEnv, Metavar
 from stepkit.report import metadata_json, metrics_of_run, shorten_record, steps_of_run, web_links
 from stepkit.report.comparison_options import ComparisonOptions
 from stepkit.report.options import RunOptions
@@ -63,7 +63,9 @@ class Options(RunOptions, IdentityOptions, ComparisonOptions, PushOptions):
     html: Annotated[
         Path | None, "HTML page of the run; by default report.html beside the summary"
     ] = None
-    copy_as: Annotated[str, "second name of the summary, beside it, such as PIPELINE.md"] = ""
+    copy_as: Annotated[
+        str, "second name of the summary, beside it, such as PIPELINE.md", Metavar("NAME")
+    ] = ""
     pdf: Annotated[Path | None, "PDF of that page, printed by the Chromium that is installed"] = (
         None
     )

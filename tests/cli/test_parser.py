@@ -26,6 +26,34 @@ def test_the_help_of_each_command_teaches_with_an_example_that_parses(command: s
         build_parser(command).parse_args(words[1:])
 
 
+@pytest.mark.parametrize("command", [*commands.COMMANDS])
+def test_what_stands_for_the_value_of_a_flag_says_what_is_given(command: str) -> None:
+    listing = next(a for a in build_parser(command)._actions if a.dest == "step")
+    assert isinstance(listing.choices, dict)
+    flags = listing.choices[command]._actions
+
+    said = {action.metavar for action in flags if isinstance(action.metavar, str)}
+
+    assert said & {"AS", "BY", "FOR", "FROM", "IN", "OF", "ON", "OR", "TO", "WITH"} == set()
+    assert said & {"TEST", "RAW", "PARAMETERS", "LABELS"} == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("execute-notebook", "stepkit execute-notebook [options] NOTEBOOK OUTPUT"),
+        ("convert-notebook", "stepkit convert-notebook [options] NOTEBOOK"),
+    ],
+)
+def test_the_help_of_all_options_shows_arguments_that_stand_for_flags(
+    command: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser(command).parse_args([command, "--help"])
+
+    assert capsys.readouterr().out.startswith(f"usage: {usage}\n")
+
+
 @pytest.mark.parametrize("flags", [["--help"], ["--version"], ["git-clone", "--help"]])
 def test_help_and_version_import_no_tool(flags: list[str]) -> None:
     tools = "git nbconvert nbformat tenacity papermill nbclient yaml jupyter_client defusedxml"

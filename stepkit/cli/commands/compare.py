@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from stepkit.options import DETAIL, POSITIONAL, PRINTED
+from stepkit.options import DETAIL, POSITIONAL, PRINTED, Metavar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,10 @@ class Options:
     baseline: Annotated[str, "earlier run: run.json, a directory, or an https:// URL", POSITIONAL]
     run: Annotated[str, "run that is compared with it", POSITIONAL]
     fail_on: Annotated[
-        str, "exit with code 3 if the run is worse than this, such as slower=1.5x,memory=1.2x"
+        str,
+        "exit with code 3 if the run is worse than this, such as slower=1.5x,memory=1.2x (of "
+        "seconds, and of memory)",
+        Metavar("KEY=RATIO,..."),
     ] = ""
 
 
