@@ -83,6 +83,12 @@ def _of_file(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _parse(where: str, path: str, conditions: str) -> Expectation:
+    alone = None if conditions else _CONDITION.fullmatch(path)
+    if alone and alone[1] in {"size", "type", *COUNTS}:
+        raise ConfigurationError(
+            f"{where}: {path} is a condition without a file: write PATH: {path}, such as "
+            f"output_analysis.html: {path}"
+        )
     found: dict[str, Any] = {}
     for text in map(str.strip, conditions.split(",") if conditions else ()):
         condition = _CONDITION.fullmatch(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError
-from stepkit.formats.did_you_mean import did_you_mean
+from stepkit.formats.did_you_mean import did_you_mean, nearest
 from stepkit.run_local.secret_files import Secrets
 from stepkit.tekton import substitute_variables
 from stepkit.tekton.param_values import check_type, with_defaults
@@ -24,18 +24,31 @@ if TYPE_CHECKING:
     from stepkit.tekton.substitute_variables import Names
     from stepkit.tekton.yaml_documents import Value
 
+# Params of the older system's PipelineRuns, by the table in docs/from-the-older-system.md.
+_FROM_THE_OLDER_SYSTEM: Final = {
+    "container-image": ("image",),
+    "download-timeout-minutes": ("download-timeout",),
+    "expected-dataset-size-mb": ("dataset-size",),
+    "git-repo-url": ("notebooks-url",),
+    "git-revision": ("notebooks-revision",),
+    "notebook-filename": ("notebook",),
+    "notebook-path": ("notebook",),
+    "notebook-relative-dir": ("notebook",),
+    "output-notebook-name": ("output-name",),
+    "papermill-kernel": ("kernel",),
+    "pipeline-version": ("variant", "suffix", "rules"),
+    "pytest-markers": ("marker",),
+    "test-repo-branch": ("tests-revision",),
+    "test-repo-url": ("tests-url",),
+}
 _HOME: Final = re.compile(r"(?<!\$)(?:\$\$)*\$\(HOME\)")  # the kubelet reads $$ as a plain $
 
 
 def params(given: Sequence[str], pipeline: Pipeline) -> Names:
     """Return the Pipeline's params: those given as NAME=VALUE, and defaults for the others."""
     texts = _pairs("--param", "VALUE", given)
-    for name in texts:
-        if name not in pipeline.params:
-            raise ConfigurationError(
-                f"--param {name}: the Pipeline {pipeline.name} has no such param"
-                f"{did_you_mean(name, pipeline.params)}"
-            )
+    if unknown := [name for name in texts if name not in pipeline.params]:
+        raise _no_such_params(unknown, pipeline)
     declared = pipeline.params.values()
     lacking = [p.name for p in declared if p.default is None and p.name not in texts]
     flags = " ".join(f"--param {name}=VALUE" for name in lacking)
@@ -46,6 +59,22 @@ def params(given: Sequence[str], pipeline: Pipeline) -> Names:
     for name, value in values.items():
         _refuse_replaced(Node(value, f"--param {name}"))
     return with_defaults(pipeline.params, values, lambda _: error)
+
+
+def _no_such_params(unknown: Sequence[str], pipeline: Pipeline) -> ConfigurationError:
+    """Return an error that names all of ``unknown``, and what each may have been meant to be."""
+    known = set(pipeline.params)
+    now = {name: known.intersection(_FROM_THE_OLDER_SYSTEM.get(name, ())) for name in unknown}
+    hints = [f"{older} is now {' and '.join(sorted(new))}" for older, new in now.items() if new]
+    if hints:
+        hints[-1] += " (docs/from-the-older-system.md)"
+    rest = [name for name in unknown if not now[name]]
+    hints += [f"{name}: did you mean {near}?" for name in rest if (near := nearest(name, known))]
+    message = f"--param {', '.join(unknown)}: the Pipeline {pipeline.name} has no such param"
+    if len(unknown) == len(rest) == 1:
+        return ConfigurationError(message + did_you_mean(rest[0], known))
+    plural = "s" if len(unknown) > 1 else ""
+    return ConfigurationError(f"{message}{plural}{': ' if hints else ''}{'; '.join(hints)}")
 
 
 def workspaces(given: Sequence[str], pipeline: Pipeline) -> dict[str, Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats.did_you_mean import did_you_mean
@@ -16,7 +17,6 @@ from stepkit.tekton.yaml_documents import Node, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from stepkit.tekton.objects import Pipeline, Task
 
@@ -43,8 +43,7 @@ def load_pipeline(path: Path, directories: Sequence[Path]) -> Pipeline:
     for directory in directories:
         if not directory.is_dir():
             raise ConfigurationError(f"--tasks {directory}: there is no such directory")
-    above = path.parent.parent if path.parent.name not in {"", ".."} else path.parent / ".."
-    finder = _Finder(tasks, directories or (path.parent, above), path)
+    finder = _Finder(tasks, directories or (path.parent, _above(path)), path)
     (pipeline,) = pipelines
     _raise_first(pipeline_problems(pipeline, REFUSED_FIELDS))
     return read_pipeline(pipeline, finder.find)
@@ -112,6 +111,23 @@ class _Finder:
         return found
 
 
+def _above(path: Path) -> Path:
+    """Return the directory above that of ``path``."""
+    return path.parent.parent if path.parent.name not in {"", ".."} else path.parent / ".."
+
+
+def _what_to_give(run: Any, file: Path) -> str:
+    """Return what to give run-local in place of the PipelineRun in ``file``."""
+    try:
+        name = str(run["spec"]["pipelineRef"]["name"])
+    except (KeyError, TypeError):
+        return "give a file with its Pipeline, and its params by --param"
+    # The directory above first: the PipelineRun beside this one may have the Pipeline's name.
+    places = (directory / f"{name}.yaml" for directory in (_above(file), file.parent))
+    found = next((str(path) for path in places if path.is_file() and path != file), name)
+    return f"give its Pipeline, {found}, and its params by --param"
+
+
 def _raise_first(problems: Iterator[ConfigurationError]) -> None:
     for problem in problems:
         raise problem
@@ -130,6 +146,8 @@ def _read_head(node: Node, file: str) -> tuple[str, str]:
     for name in ("kind", "apiVersion"):
         _raise_first(field_problems(head[name], "string", {}))
     kind, version = head["kind"].value, head["apiVersion"].value
+    if kind == "PipelineRun":
+        raise top.error(f"it is a PipelineRun: {_what_to_give(node.value, Path(file))}")
     if kind not in {"Pipeline", "Task"}:
         raise top.error(
             f"run-local refuses the {kind} in it: it takes a Pipeline and its Tasks"

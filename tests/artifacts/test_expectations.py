@@ -31,10 +31,22 @@ def test_a_path_alone_is_a_file_that_is_not_empty() -> None:
     assert found.conditions == 0
 
 
-@pytest.mark.parametrize("name", ["a: b.txt", "12:30.log", "a=b>=c.txt", "size>=3", "a:x=1"])
+@pytest.mark.parametrize("name", ["a: b.txt", "12:30.log", "a=b>=c.txt", "sizes>=3", "a:x=1"])
 def test_a_name_may_hold_colons_and_operators(name: str) -> None:
     assert one(name).path == name
     assert one(f"{name}: size>=2").path == name
+
+
+@pytest.mark.parametrize("text", ["images>=3", "type=html, size>=1KB"])
+def test_conditions_without_a_path_are_refused_with_the_form(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        one(text)
+
+    assert str(caught.value) == (
+        f"--expect {text!r}: {text} is a condition without a file: write PATH: {text}, such as "
+        f"output_analysis.html: {text}"
+    )
+    assert one(f"size>=3: {text}").path == "size>=3"
 
 
 def test_the_suffix_of_the_run_stands_in_a_path() -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from run_local.conftest import Local
 
+from stepkit.cli.commands import run_local
 from stepkit.errors import ConfigurationError
 
 W = "$(workspaces.shared.path)"
@@ -316,7 +317,15 @@ def test_tasks_in_finally_have_no_order(on_machine: Local) -> None:
         (f"{V1}Pipeline\nmetadata: {{name: p, uid: x}}", "'uid'"),
         (f"{V1}Pipeline\nmetadata: {{name: p}}", "'spec' is missing"),
         (f"{V1}Pipeline\nmetadata: {{name: p}}".replace("/v1", "/v1beta1"), "not tekton.dev/v1b"),
-        (f"{V1}PipelineRun\nmetadata: {{name: p}}", "refuses the PipelineRun"),
+        (
+            f"{V1}PipelineRun\nmetadata: {{name: p}}",
+            "it is a PipelineRun: give a file with its Pipeline, and its params by --param",
+        ),
+        (
+            f"{V1}PipelineRun\nspec: {{pipelineRef: {{name: notebook-ci}}}}",
+            "it is a PipelineRun: give its Pipeline, notebook-ci, and its params by --param",
+        ),
+        (f"{V1}TaskRun\nmetadata: {{name: p}}", "refuses the TaskRun"),
         (f"{V1}Task\nmetadata: {{name: p}}", "there is no Pipeline in it"),
         ("", "there is no Pipeline in it"),
         ("x: \x01", "not valid YAML"),
@@ -327,6 +336,27 @@ def test_a_file_that_is_not_a_pipeline_is_refused(
 ) -> None:
     on_machine.file.write_text(text)
     assert problem in refused(on_machine)
+
+
+@pytest.mark.parametrize(
+    ("directory", "file", "pipeline"),
+    [
+        ("tasks", "pipelines/runs/notebook-ci-lite.yaml", "pipelines/notebook-ci.yaml"),
+        ("tasks/pipelines/runs", "notebook-ci.yaml", "../notebook-ci.yaml"),
+    ],
+)
+def test_a_pipeline_run_is_answered_with_the_file_of_its_pipeline(
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch, directory: str, file: str, pipeline: str
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2] / directory)
+
+    with pytest.raises(ConfigurationError) as caught:
+        run_local.run(on_machine.options(pipeline=Path(file)))
+
+    assert str(caught.value) == (
+        f"{file}: it is a PipelineRun: give its Pipeline, {pipeline}, and its params by --param"
+    )
+    assert not on_machine.shared.exists()
 
 
 def test_a_missing_file_and_a_binary_one_are_refused(on_machine: Local) -> None:
