@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
+from stepkit.formats import json_schema
 from stepkit.rules import Change, selectors, shutdown_cells, subsample
 from stepkit.rules.edits import edit
+from stepkit.rules.rule import Set
 from stepkit.rules.tolerances import NOT_FOR_AUTHORS, Tolerances
 from stepkit.rules.working_copy import WorkingCopy
 
 if TYPE_CHECKING:
-    from stepkit.rules.rule import Book, Tolerance, Variant
+    from stepkit.rules.rule import AnyRule, Book, Tolerance, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,7 @@ def apply(
         copy.changes.append(
             Change(rule=subsample.NAME, cell=0, id=added, what=subsample.describe(hook))
         )
-    for rule in (*book.rules, *chosen.rules):
-        edit(copy, rule, python=python)
+    _edit_all(copy, (*book.rules, *chosen.rules), python=python)
     if strip_shutdown and python:
         _strip_shutdown(copy)
     declared = (*_own_tolerances(book, chosen), *extra_tolerances)
@@ -86,6 +87,22 @@ def apply(
         skipped=skipped,
         runnable=runnable,
     )
+
+
+def _edit_all(copy: WorkingCopy, rules: Sequence[AnyRule], *, python: bool) -> None:
+    """Apply ``rules`` in their order; the error names all that do not fit the notebook."""
+    wrong = []
+    for rule in rules:
+        parts: Sequence[AnyRule] = [rule]
+        if isinstance(rule, Set) and python:
+            parts = [replace(rule, values={name: value}) for name, value in rule.values.items()]
+        for part in parts:
+            try:
+                edit(copy, part, python=python)
+            except ConfigurationError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise json_schema.refusal(wrong)
 
 
 def _own_tolerances(book: Book, chosen: Variant) -> tuple[Tolerance, ...]:

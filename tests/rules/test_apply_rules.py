@@ -125,6 +125,26 @@ def test_an_index_beyond_the_last_cell_says_how_many_there_are(
     assert f"the notebook has {count}" in refusal(changed, "rules: [{skip: {index: 9}}]", *sources)
 
 
+def test_all_rules_that_do_not_fit_are_reported_together(
+    changed: Changed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    book = (
+        "rules:\n- set: {n_cell: 1, n: 2, n_pc: 3}\n- skip: {index: 9}\n- {replace: n, with: m}\n"
+    )
+
+    message = refusal(changed, book, "n_cells = 20_000", "n = 1", "pcs = 30")
+
+    assert "rules.yaml, line 2: rule 1 (set n_cell) expects 1 top-level" in message
+    assert message.endswith("nothing was run (and 3 more)")
+    also = [line.partition(" expects ")[0] for line in caplog.messages if "also wrong: " in line]
+    assert [line.partition("rules.yaml, ")[2] for line in also] == [
+        "line 2: rule 1 (set n_pc)",
+        "line 3: rule 2 (skip {index: 9})",
+        "line 4: rule 3 (replace 'n')",
+    ]
+
+
 def test_a_similar_name_is_shown_with_the_line_that_assigns_it(changed: Changed) -> None:
     cell = "# settings\nn_cells = 20_000\nn_pcs = 30"
 
