@@ -272,14 +272,16 @@ def test_notebooks_side_by_side_have_one_report(tmp_path: Path) -> None:
     assert record["identity"]["id"] == "run-1"
 
 
-def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(tmp_path: Path) -> None:
-    origin = notebooks(tmp_path, a="raise ValueError('why ' * 500)")
+def test_results_of_every_task_stay_below_1_kib_also_where_it_fails(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    run = tmp_path_factory.mktemp("r")  # still longer than a workspace's path on a cluster
+    origin = notebooks(run, a="raise ValueError('why ' * 500)")
 
-    # The path of this run is longer than a workspace's path on a cluster.
-    ended, log = notebook_ci(tmp_path, origin, repository_of_tests(tmp_path))
+    ended, log = notebook_ci(run, origin, repository_of_tests(run))
 
     assert ended == 3, log
-    results = {task["task"]: task["results"] for task in report_of(tmp_path)["outputs"]["tasks"]}
+    results = {task["task"]: task["results"] for task in report_of(run)["outputs"]["tasks"]}
     assert results["execute-notebook"]["reason"] == "cell-error"
     assert results["summarize"]["verdict"] == "failed"
     for name, written in results.items():

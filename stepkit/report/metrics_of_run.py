@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
 
 from stepkit.formats.prometheus_text import Gauge, each, labelled, one
@@ -88,4 +87,4 @@ def _end(run: RunJson, start_ms: int | None, duration_ms: int | None) -> float |
     zero = read_time(run["started"])
     if zero is None or start_ms is None or duration_ms is None:
         return None
-    return (zero + timedelta(milliseconds=start_ms + duration_ms)).timestamp()
+    return zero.timestamp() + (start_ms + duration_ms) / 1000

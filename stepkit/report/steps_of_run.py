@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final, Literal
 
+from stepkit.report import unchecked_values
 from stepkit.step import InReport
 
 Verdict = Literal[
@@ -171,7 +172,8 @@ class Run:
             for what, runs in parts.items()
             if runs
         ]
-        runs = dict.fromkeys(run for names in parts.values() for run in names)
+        named = [unchecked_values.line(run) for names in parts.values() for run in names]
+        runs = dict.fromkeys(name or "an earlier run" for name in named)
         return f", {' and '.join(shown)} reused from {' and '.join(runs)}" if shown else ""
 
     @property

@@ -49,6 +49,13 @@ def test_the_end_of_a_run_is_that_of_its_clock() -> None:
     assert written(run)["stepkit_run_finished_timestamp_seconds"] == "1795996820"
 
 
+def test_a_run_of_an_absurd_length_has_metrics() -> None:
+    run = run_records.run(started="2026-11-30T00:00:00.000+00:00", duration_ms=251_606_966_400_000)
+
+    finished = float(written(run)["stepkit_run_finished_timestamp_seconds"])
+    assert finished == 1_795_996_800 + 251_606_966_400
+
+
 @pytest.mark.parametrize(
     ("verdict", "success"), [("flaky", "1"), ("failed", "0"), ("incomplete", "0")]
 )

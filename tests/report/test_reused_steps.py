@@ -70,6 +70,14 @@ def test_tolerated_errors_of_the_earlier_run_stay_in_the_verdict(tmp_path: Path)
     assert found["headline"] == "passed with 1 tolerated error, 1 step reused from run-1"
 
 
+def test_the_headline_names_a_run_of_an_odd_name_in_one_line(tmp_path: Path) -> None:
+    found = record(tmp_path, reused={**REUSED, "run": "run\x1f\n1"})
+    assert found["headline"] == "passed, 1 step reused from run\\x1f 1"
+
+    found = record(tmp_path, reused={**REUSED, "run": ""})
+    assert found["headline"] == "passed, 1 step reused from an earlier run"
+
+
 def test_a_notebook_keeps_its_lengths_and_begins_when_it_was_reused(tmp_path: Path) -> None:
     (notebook,) = record(tmp_path)["notebooks"]
 
