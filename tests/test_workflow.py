@@ -171,10 +171,19 @@ def test_a_variant_differs_only_by_parameters_and_suffix(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_run_uses_no_files_of_an_earlier_run_with_its_name(tmp_path: Path) -> None:
+def test_a_run_leaves_the_files_of_an_earlier_one_and_uses_none_of_them(tmp_path: Path) -> None:
     done = run(tmp_path, "n = 1", "print('clusters:', n)", wanted="clusters: 1")
     assert done.artifacts == ARTIFACTS
     done.command[done.command.index("parameters=[]")] = 'parameters=["m=3"]'
+    before = {path: path.stat().st_mtime_ns for path in done.place.rglob("*")}
+
+    done.start()
+
+    assert done.exit_code == 2
+    assert f"--run ci-1: {done.place} is an earlier run, which stays as it is" in done.log
+    assert {path: path.stat().st_mtime_ns for path in done.place.rglob("*")} == before
+    done.place = tmp_path / "work/ci-2"
+    done.command[done.command.index("--run=ci-1")] = "--run=ci-2"
 
     done.start()
 
