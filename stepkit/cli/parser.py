@@ -76,6 +76,25 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
 
+class _FullHelp(argparse._HelpAction):  # noqa: SLF001 - completion knows it by that
+    """Prints the help of a command, with what it says of the Pipeline before --help, and exits."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        parser.print_help()
+        if parser.prog.endswith(" run-local"):
+            from stepkit.cli.commands import run_local
+
+            more = run_local.more_help(namespace.pipeline, namespace.tasks)
+            print(f"\n{more}", end="")  # noqa: T201
+        parser.exit()
+
+
 class _OfAllCommands(_Parser):
     def format_help(self) -> str:
         return overview.text()
@@ -127,7 +146,7 @@ def build_parser(
         command.add_argument(
             "-h", action=short_help.ShortHelp, nargs=0, help="show the options that are needed most"
         )
-        command.add_argument("--help", action="help", help="show all options")
+        command.add_argument("--help", action=_FullHelp, help="show all options")
         command.set_defaults(parser=command, resumed_run=None)
         added = flags.add_flags(command, step.Options, optional)
         if complete:

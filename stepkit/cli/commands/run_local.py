@@ -3,7 +3,8 @@ r"""Run a Tekton Pipeline on this machine, without a cluster.
 It reads the YAML that a cluster would read, and runs each step as a child process: tasks that do
 not wait for each other side by side, those in `finally` whatever happened. Tasks are looked up
 by name in the Pipeline's file, in its directory and in the directory above. Whatever cannot run
-here as it would on a cluster is refused before anything starts. `--dry-run` shows the plan.
+here as it would on a cluster is refused before anything starts. `--dry-run` shows the plan, and
+`PIPELINE --help` the Pipeline's params.
 
 A first Ctrl-C ends the running tasks and still runs `finally`; a second one ends at once.
 
@@ -18,12 +19,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.errors import Cancelled, ConfigurationError, StepError
 from stepkit.options import DETAIL, POSITIONAL, PRINTED
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,19 @@ class Outputs:
         str, "succeeded, tolerated if a failure was ignored, or flaky if a notebook ran again"
     ] = "succeeded"
     message: Annotated[str, "how many tasks succeeded"] = ""
+
+
+def more_help(pipeline: Path | None, tasks: Sequence[Path] = ()) -> str:
+    """Return the params of ``pipeline``, which --help stands behind, or why they are not shown."""
+    from stepkit.run_local.find_tasks import load_pipeline
+    from stepkit.run_local.params_text import params_text
+
+    if not pipeline:
+        return "params of a Pipeline: stepkit run-local PIPELINE --help\n"
+    try:
+        return params_text(load_pipeline(pipeline, tasks))
+    except StepError as error:
+        return f"its params are not shown: {error}\n"
 
 
 def run(options: Options) -> Outputs:
