@@ -39,9 +39,9 @@ def fitting_remedies(run: RunJson, cause: CauseJson) -> tuple[str, ...]:
     url = next(iter(_URL.findall(cause["message"])), "").rstrip(".:")
     module = next(iter(_MODULE.findall(cause["message"])), "MODULE")
     fitting = tuple(
-        text.replace(_TOLERATED, _tolerance(cause["error"]))
-        .replace("URL", url or "URL")
-        .replace("MODULE", module)
+        _PLACEHOLDER.sub(
+            lambda _: url, text.replace(_TOLERATED, _tolerance(cause["error"]))
+        ).replace("MODULE", module)
         for text in found.remedies
         if (url or not _PLACEHOLDER.search(text))
         and (run["identity"]["host"] == "tekton" or not _ON_A_CLUSTER.search(text))

@@ -58,8 +58,8 @@ def failure(
     if reason is Reason.AUTH and lacking:
         name, use = next(iter(lacking.items()))
         text += (
-            f"; {name} comes from {use}, which is not given, and not from this shell: "
-            f"add --secret {use.name}=DIR, where DIR/{use.key} holds the value"
+            f" ({name} comes from {use}, which is not given, and not from this shell: "
+            f"add --secret {use.name}=DIR, where DIR/{use.key} holds the value)"
         )
     return kind(redact(text), reason=reason, evidence=evidence)
 

@@ -100,6 +100,19 @@ def test_a_missing_kernel_has_no_advice_about_repositories() -> None:
     assert "ls-remote" not in text
 
 
+def test_a_refused_token_has_its_variables_its_address_and_its_secret_for_run_local() -> None:
+    url = "https://git.example.com/tests.git"
+    message = f"git ls-remote of {url} failed: is GIT_TOKEN set, valid, and allowed to read it?"
+
+    text = text_of(failed(reason="auth", message=message))
+
+    assert "(`GIT_TOKEN`, `DATASET_TOKEN`, `NOTIFY_URLS`)" in text
+    assert f"`git ls-remote {url}`" in text
+    assert "`--secret git-token=DIR`" in text
+    dataset = text_of(failed(reason="auth", message="is DATASET_TOKEN set?"))
+    assert "git-token" not in dataset
+
+
 def test_an_address_that_is_unknown_is_not_asked_for() -> None:
     assert "URL" not in text_of(failed(reason="network", message="no route to host"))
 

@@ -49,8 +49,8 @@ def test_a_task_that_lacks_access_names_the_secret_that_was_not_given(
 
     assert error.reason == reason
     assert hinted == str(error).endswith(
-        "; GIT_TOKEN comes from secret git-token/token, which is not given, and not from this "
-        "shell: add --secret git-token=DIR, where DIR/token holds the value"
+        " (GIT_TOKEN comes from secret git-token/token, which is not given, and not from this "
+        "shell: add --secret git-token=DIR, where DIR/token holds the value)"
     )
 
 
