@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -171,7 +172,11 @@ def _pool(url: urllib3.util.Url, certificates: Path | None) -> urllib3.PoolManag
         raise urllib3.exceptions.LocationValueError
     trusted: dict[str, Any] = {}
     if certificates:
-        trusted = {"ca_cert_dir" if certificates.is_dir() else "ca_certs": str(certificates)}
+        # Authorities of clusters and companies often lack what Python 3.13 asks of a certificate.
+        context = urllib3.util.create_urllib3_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        place = "ca_cert_dir" if certificates.is_dir() else "ca_certs"
+        trusted = {"ssl_context": context, place: str(certificates)}
     proxies = getproxies_environment()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or _bypasses_proxy(url, proxies.get("no", "")):

@@ -97,7 +97,6 @@ def test_what_a_stepkit_command_says_twice_is_logged_once(
     assert "[clone] git-clone: started" in hidden
     assert f"[clone] message={message}" in hidden
     assert f"[clone] stepkit git-clone: error: {message} [not-found]" in hidden
-    assert any(line.startswith("[clone] git: ") for line in shown)
 
 
 def test_how_a_task_succeeded_is_its_own_message(on_machine: Local) -> None:
