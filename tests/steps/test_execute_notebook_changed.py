@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import blueprint_notebooks
 import nbformat
@@ -48,7 +49,7 @@ def rules(tmp_path: Path) -> Path:
     "options", [{"variant": "lite"}, {"on_gpu_oom": "retry-lower", "gpu_oom_variant": "lite"}]
 )
 def test_a_variant_that_would_rename_an_exact_output_is_refused_before_the_first_cell(
-    tmp_path: Path, rules: Path, options: dict[str, str]
+    tmp_path: Path, rules: Path, options: dict[str, Any]
 ) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1\nopen('ran', 'w').close()")
 
