@@ -65,7 +65,7 @@ def run(
     env = arguments.variables(module.Options, options, inherited=secrets_from_environment)
     with ExitStack() as stack, os_errors.explaining_the_rest():
         path = Path(report).absolute() if report else stack.enter_context(_temporary_report())
-        before, kills = _stamp(path), cgroup.oom_kills()
+        before, kills = stepkit_process.stamp(path), cgroup.oom_kills()
         done = stepkit_process.run(
             [step, *words, f"--report={path}"],
             prefix="",
@@ -74,7 +74,7 @@ def run(
             kill=None,
             grace=GRACE_SECONDS,
         )
-        if _stamp(path) == before:
+        if stepkit_process.stamp(path) == before:
             reason, message = stepkit_process.explain_missing_report(done)
             if stop and stop.is_set():  # its SIGTERM came before Python was up
                 reason = Reason.CANCELLED
@@ -125,12 +125,3 @@ def _error(result: StepResult, outputs: DataclassInstance | None) -> Exception:
     )
     error.result = result
     return error
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return inode and mtime, which change when the file is written; None without a file."""
-    try:
-        known = path.stat()
-    except OSError:
-        return None
-    return known.st_ino, known.st_mtime_ns

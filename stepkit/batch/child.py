@@ -65,7 +65,7 @@ class Run:
                 message = f"its input {missing} is not there ({one.place(missing)})"
                 return _failed(one, Reason.BAD_INPUT, message, 2)
             kills = cgroup.oom_kills()
-            before = {file: _stamp(one.place(file)) for file in one.outputs}
+            before = {file: stepkit_process.stamp(one.place(file)) for file in one.outputs}
             done = stepkit_process.run(
                 arguments(
                     one,
@@ -171,19 +171,10 @@ def _check_outputs(
         atomic_files.write_atomically(ended.report, report + "\n")
         return replace(ended, **failed)
     for file, stamp in before.items():
-        if stamp and stamp == _stamp(one.place(file)):
+        if stamp and stamp == stepkit_process.stamp(one.place(file)):
             logger.warning("%s did not write %s, which was there before", one.name, file)
     return ended
 
 
 def _missing(one: Planned, names: tuple[str, ...]) -> str:
     return next((file for file in names if not one.has(file)), "")
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return inode and mtime, which change when the file is written; None without a file."""
-    try:
-        known = path.stat()
-    except OSError:
-        return None
-    return known.st_ino, known.st_mtime_ns

@@ -19,6 +19,7 @@ from stepkit.system import logfile, parent_death, process
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -100,3 +101,12 @@ def signal_of(done: process.Completed) -> str:
     """Name the signal that killed a process."""
     number = -done.code
     return Signals(number).name if number in set(Signals) else f"signal {number}"
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return inode and mtime, which change when a file is written; None without a file."""
+    try:
+        known = path.stat()
+    except OSError:
+        return None
+    return known.st_ino, known.st_mtime_ns
