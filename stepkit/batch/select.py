@@ -15,7 +15,7 @@ from stepkit.notebook import parameters
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from stepkit.batch.planned_notebook import Settings
 
@@ -35,14 +35,21 @@ def find(
             found.setdefault(os.path.realpath(path), path)
     given = [_parameters(text, found.values()) for text in parameters_of]
     return [
-        Planned(name=path.stem, path=path, settings=replace(settings, parameters=of_it))
+        Planned(
+            name=path.stem,
+            path=path,
+            settings=replace(
+                settings,
+                parameters={
+                    name: value
+                    for like, values in given
+                    if _fits(path, like)
+                    for name, value in values.items()
+                },
+            ),
+        )
         for path in found.values()
-        for of_it in [_joined(values for like, values in given if _fits(path, like))]
     ]
-
-
-def _joined(every: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for values in every for name, value in values.items()}
 
 
 def _fits(path: Path, pattern: str) -> bool:
