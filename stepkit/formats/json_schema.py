@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Evidence
@@ -38,7 +39,7 @@ def find_problems(value: Any, schema: Path) -> list[tuple[Keys, str]]:
     """
     from jsonschema import Draft202012Validator
 
-    validator = Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+    validator = Draft202012Validator(_read(schema))
     found = [_innermost(error) for error in validator.iter_errors(value)]
     # An unknown key explains more than what is missing because of it.
     found.sort(key=lambda e: ([str(key).zfill(9) for key in e.absolute_path], e.validator != _MORE))
@@ -51,8 +52,15 @@ def add_defaults(value: Any, schema: Path) -> None:
     So a document can be read that was written before its ``schema`` (the path of a JSON Schema)
     had them.
     """
-    whole = json.loads(schema.read_text(encoding="utf-8"))
+    whole = _read(schema)
     _add_defaults(value, whole, whole.get("$defs", {}))
+
+
+@cache
+def _read(schema: Path) -> dict[str, Any]:
+    """Return a schema of the package; an index reads as many records as there are runs."""
+    found: dict[str, Any] = json.loads(schema.read_text(encoding="utf-8"))
+    return found
 
 
 def _add_defaults(value: Any, schema: Any, definitions: dict[str, Any]) -> None:
