@@ -82,7 +82,7 @@ def build_facts() -> dict[str, str]:
     version = re.search(r'__version__ = "(.+)"', text)
     assert version
     commit = _git("rev-parse", "HEAD")
-    if commit and _git("status", "--porcelain", "--", "stepkit", "images", "uv.lock"):
+    if commit and _git("status", "--porcelain", "--", "stepkit", "tasks", "images", "uv.lock"):
         commit += "-dirty"
     seconds = int(_git("show", "--no-patch", "--format=%ct", "HEAD") or 0)
     created = datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.run_local.refused import REFUSED_FIELDS
+from stepkit.tekton import shipped
 from stepkit.tekton.check_fields import field_problems
 from stepkit.tekton.check_pipeline import pipeline_problems
 from stepkit.tekton.check_task import task_problems
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 def load_pipeline(path: Path, directories: Sequence[Path]) -> Pipeline:
     """Read the Pipeline in ``path``, and its Tasks from the same file or from ``directories``.
 
+    Where there is no such file, ``path`` may be the name of a Pipeline of this package.
     Raises :class:`ConfigurationError` for anything in them that cannot run as it is.
     """
     pipelines: list[Node] = []
     tasks: dict[str, Node] = {}
+    path = _find_file(path)
     for node in nodes(path):
         kind, name = _read_head(node, str(path))
         named = node.named(f"{path}: {kind} {name}")
@@ -47,6 +50,21 @@ def load_pipeline(path: Path, directories: Sequence[Path]) -> Pipeline:
     (pipeline,) = pipelines
     _raise_first(pipeline_problems(pipeline, REFUSED_FIELDS))
     return read_pipeline(pipeline, finder.find)
+
+
+def _find_file(path: Path) -> Path:
+    """Return ``path``, or the file of the Pipeline of this package that it names."""
+    known = shipped.pipelines()
+    if path.is_dir() or not path.exists():
+        if str(path) in known:
+            return known[str(path)]
+        if not path.is_dir() and (not path.suffix or path.stem in known):
+            raise ConfigurationError(
+                f"there is no file {path}, and no Pipeline of stepkit has that name"
+                f"{did_you_mean(path.stem, known)}",
+                reason=Reason.NOT_FOUND,
+            )
+    return path
 
 
 class _Finder:
@@ -74,6 +92,8 @@ class _Finder:
             node = self.own.get(wanted) or self._search(wanted)
             if node is None:
                 places = " or ".join(str(directory) for directory in self.directories)
+                if wanted in shipped.tasks():
+                    places += " (stepkit tasks --out DIR writes it)"
                 unread = f"; unreadable there: {'; '.join(self.broken)}" if self.broken else ""
                 raise name.error(
                     f"there is no Task {wanted!r} in {self.pipeline}, {places}"

@@ -359,6 +359,33 @@ def test_a_pipeline_run_is_answered_with_the_file_of_its_pipeline(
     assert not on_machine.shared.exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("tasks/pipelines/notebook-ci.yaml", ": did you mean notebook-ci?"),
+        ("notbook-ci", ": did you mean notebook-ci?"),
+        ("x", " (known: dataset-warm, notebook-ci, notebook-matrix, smoke)"),
+    ],
+)
+def test_a_missing_file_is_answered_with_the_pipelines_that_come_with_stepkit(
+    on_machine: Local, monkeypatch: pytest.MonkeyPatch, given: str, answer: str
+) -> None:
+    monkeypatch.chdir(on_machine.directory)
+
+    with pytest.raises(ConfigurationError) as caught:
+        run_local.run(on_machine.options(pipeline=Path(given)))
+
+    why = f"there is no file {given}, and no Pipeline of stepkit has that name{answer}"
+    assert (str(caught.value), caught.value.reason) == (why, "not-found")
+    assert not on_machine.shared.exists()
+
+
+def test_a_task_that_comes_with_stepkit_is_missed_with_how_to_write_it(on_machine: Local) -> None:
+    on_machine.write({"name": "clone", "taskRef": {"name": "git-clone"}})
+
+    assert "(stepkit tasks --out DIR writes it)" in refused(on_machine)
+
+
 def test_a_missing_file_and_a_binary_one_are_refused(on_machine: Local) -> None:
     assert "there is no file" in refused(on_machine)
     on_machine.file.write_bytes(b"\xff\xfe")

@@ -1,16 +1,17 @@
 r"""Run a Tekton Pipeline on this machine, without a cluster.
 
 It reads the YAML that a cluster would read, and runs each step as a child process: tasks that do
-not wait for each other side by side, those in `finally` whatever happened. Tasks are looked up
-by name in the Pipeline's file, in its directory and in the directory above. Whatever cannot run
-here as it would on a cluster is refused before anything starts. `--dry-run` shows the plan, and
+not wait for each other side by side, those in `finally` whatever happened. PIPELINE is a file, or
+the name of a Pipeline that comes with stepkit (`stepkit tasks` lists them). Tasks are looked up by
+name in the Pipeline's file, in its directory and in the directory above. Whatever cannot run here
+as it would on a cluster is refused before anything starts. `--dry-run` shows the plan, and
 `PIPELINE --help` the Pipeline's params.
 
 A first Ctrl-C ends the running tasks and still runs `finally`; a second one ends at once.
 
 For example:
 
-    stepkit run-local tasks/pipelines/notebook-ci.yaml --workspace shared=work \
+    stepkit run-local notebook-ci --workspace shared=work \
         --param notebooks-url=https://github.com/you/notebooks notebook=analysis.ipynb \
                 tests-url=https://github.com/you/tests 'parameters=["n_pcs=50"]' --dry-run
 """
@@ -34,7 +35,11 @@ logger = logging.getLogger(__name__)
 class Options:
     """Which Pipeline to run, and with what."""
 
-    pipeline: Annotated[Path, "file with the Tekton Pipeline; write it first", POSITIONAL]
+    pipeline: Annotated[
+        Path,
+        "file with the Tekton Pipeline, or the name of one of stepkit's; write it first",
+        POSITIONAL,
+    ]
     param: Annotated[
         tuple[str, ...],
         'NAME=VALUE of a param; an array as JSON (NAME=["a", "b"]) or as its only item',

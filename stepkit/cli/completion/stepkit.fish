@@ -533,7 +533,7 @@ complete -c stepkit -n '_shtab_stepkit_using run-local' -l log-format -xka "auto
 complete -c stepkit -n '_shtab_stepkit_using run-local' -l quiet -s q -d 'log warnings, errors and the last line alone'
 complete -c stepkit -n '_shtab_stepkit_using run-local' -l verbose -s v -d 'log what helps to find a fault, too'
 complete -c stepkit -n '_shtab_stepkit_using run-local' -l log-level -x -d 'the same by a name of Python'"'"'s: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet'
-complete -c stepkit -n '_shtab_stepkit_using run-local; and test $_shtab_stepkit_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'file with the Tekton Pipeline; write it first'
+complete -c stepkit -n '_shtab_stepkit_using run-local; and test $_shtab_stepkit_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'file with the Tekton Pipeline, or the name of one of stepkit'"'"'s; write it first'
 complete -c stepkit -n '_shtab_stepkit_using; and test $_shtab_stepkit_npos -eq 0' -a watch -d 'Watch a notebook while it runs: its cells, time, GPU and memory, and what it printed last.'
 complete -c stepkit -n '_shtab_stepkit_using watch' -s h -d 'show the options that are needed most'
 complete -c stepkit -n '_shtab_stepkit_using watch' -l help -d 'show all options'

@@ -666,7 +666,7 @@ _shtab_stepkit_run_local_options=(
   {--quiet,-q}"[log warnings, errors and the last line alone]"
   {--verbose,-v}"[log what helps to find a fault, too]"
   "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
-  ":file with the Tekton Pipeline\; write it first:_files"
+  ":file with the Tekton Pipeline, or the name of one of stepkit\'s\; write it first:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
