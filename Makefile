@@ -32,7 +32,7 @@ TESTABLE := $(VENV)/.testable
 GPU := $(VENV)/.gpu-cuda$(CUDA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-gpu test-images bench bench-gpu gpu-verify images sbom generated rmm-wheels lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo 'make test             run the fast tests'
 	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
+	@echo 'make test-faults      run the table of faults: servers, disks, kills, hostile input'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
 	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, 200 kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
@@ -56,6 +57,7 @@ help:
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
+	@echo 'make docs             build the site of these pages in dist/docs; a broken link is an error'
 	@echo 'make generated        write what names every step: README, StepActions, kustomization'
 	@echo 'make rmm-wheels       lock anew the wheels of RMM, CuPy and rapids-cli that the slow tests use'
 	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
@@ -75,7 +77,7 @@ pictures: $(TESTABLE)
 	@$(RUN) -m examples.pictures
 
 test: $(TESTABLE)
-	$(RUN) -m pytest -m "not slow and not long and not gpu and not images" -n $(JOBS) $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "not slow and not long and not gpu and not images and not faults" -n $(JOBS) $(PYTEST_ARGS)
 
 # Root may enter every directory, so tests for those that it may not are skipped elsewhere.
 test-unprivileged: $(TESTABLE)
@@ -83,10 +85,13 @@ test-unprivileged: $(TESTABLE)
 
 # Branches count, what runs in child processes does not. The floor is in pyproject.toml.
 coverage: $(TESTABLE)
-	$(RUN) -m pytest -m "not slow and not long and not gpu and not images" -n $(JOBS) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "not slow and not long and not gpu and not images and not faults" -n $(JOBS) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-slow: $(TESTABLE)
-	$(RUN) -m pytest -m "slow and not gpu" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
+	$(RUN) -m pytest -m "slow and not gpu and not faults" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
+
+test-faults: $(TESTABLE)
+	$(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)
 
 # Its last figures are in benchmarks/check-long.md, which it writes.
 check-long: $(TESTABLE)
@@ -106,6 +111,15 @@ images:
 sbom: $(READY)
 	@mkdir -p dist
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh images/sbom.sh dist/stepkit.cdx.json
+
+# Not from tests/: no page links there. New pages count before they are committed.
+docs: $(READY)
+	@rm -rf dist/docs dist/docs-source && mkdir -p dist/docs-source
+	@git ls-files -z --cached --others --exclude-standard -- ':!tests' | \
+	    xargs -0 cp --parents -t dist/docs-source
+	@$(RUN) -m uv run --quiet --isolated --frozen --only-group docs --python $(RUN) \
+	    zensical build --strict --clean
+	@echo 'the site: python3 -m http.server -d dist/docs'
 
 generated: $(READY)
 	@$(RUN) -m tasks.generated

@@ -55,7 +55,7 @@ def refused(project: Path, programs: Path, *args: str) -> str:
 def test_make_alone_lists_what_there_is(project: Path, programs: Path) -> None:
     done = make(project, programs)
     assert done.returncode == 0
-    targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "lint", "types")
+    targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "docs", "lint", "types")
     for target in (*targets, "sbom", "clean"):
         assert f"make {target} " in done.stdout
     assert not list(project.glob(".venv*"))
@@ -99,7 +99,7 @@ def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> 
     (project / ".venv/.testable").touch()
     done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone", "JOBS=7")
     assert done.stdout == (
-        '.venv/bin/python -m pytest -m "not slow and not long and not gpu and not images" '
+        '.venv/bin/python -m pytest -m "not slow and not long and not gpu and not images and not faults" '
         "-n 7 -k clone\n"
     )
 
