@@ -1,0 +1,3 @@
+from faults.harness import fault
+
+__all__ = ["fault"]
