@@ -43,7 +43,6 @@ help:
 	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make test-faults      run the table of faults: servers, disks, kills, hostile input'
-	@echo 'make test-faults      run the table of faults: servers, disks, kills, hostile input'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
 	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, 200 kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
@@ -90,9 +89,6 @@ coverage: $(TESTABLE)
 
 test-slow: $(TESTABLE)
 	$(RUN) -m pytest -m "slow and not gpu and not faults" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
-
-test-faults: $(TESTABLE)
-	$(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)
 
 test-faults: $(TESTABLE)
 	$(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)

@@ -99,8 +99,8 @@ def test_a_ready_environment_is_used_as_it_is(project: Path, programs: Path) -> 
     (project / ".venv/.testable").touch()
     done = make(project, programs, "-n", "test", "PYTEST_ARGS=-k clone", "JOBS=7")
     assert done.stdout == (
-        '.venv/bin/python -m pytest -m "not slow and not long and not gpu and not images and not faults" '
-        "-n 7 -k clone\n"
+        '.venv/bin/python -m pytest -m "not slow and not long and not gpu and not images '
+        'and not faults" -n 7 -k clone\n'
     )
 
 
