@@ -147,10 +147,16 @@ bench-gpu: $(GPU)
 gpu-verify: $(GPU)
 	@$(RUN) -m benchmarks.gpu_verify $(VERIFY_ARGS)
 
+CHECK_SCHEMA := $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor
+
 lint: $(TESTABLE)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
+	$(CHECK_SCHEMA).github-actions action.yml
+	$(CHECK_SCHEMA).github-workflows .github/workflows/*.yml
+	$(CHECK_SCHEMA).gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
+	$(CHECK_SCHEMA).compose-spec images/compose.yaml
 
 types: $(TESTABLE)
 	$(RUN) -m mypy
