@@ -9,9 +9,12 @@ import pytest
 _SERVER = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
 
 
-def make_certificate(path: Path) -> Path:
-    """Make a self-signed certificate of 127.0.0.1; return a file with it and its key."""
-    key = _new_certificate(path, *_SERVER)
+def make_certificate(path: Path, *more: str) -> Path:
+    """Make a self-signed certificate of 127.0.0.1; return a file with it and its key.
+
+    ``more`` are arguments for openssl in place of that address.
+    """
+    key = _new_certificate(path, *(more or _SERVER))
     return _joined(path.with_name("server.pem"), key, path)
 
 

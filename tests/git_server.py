@@ -3,7 +3,7 @@
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
@@ -11,12 +11,16 @@ from pathlib import Path
 
 import loopback
 
+Refuse = Callable[[loopback.Handler], bool]
+Send = Callable[[loopback.Handler, int, bytes, dict[str, str]], None]
+
 
 class GitServer(ThreadingHTTPServer):
     """Serves the repositories below ``root`` by git's own CGI program.
 
     ``login`` is the value of Authorization that it asks for. As a proxy, it hands requests on. It
-    refuses a request for each entry of ``busy``, which is the value of Retry-After.
+    refuses a request for each entry of ``busy``, which is the value of Retry-After. ``refuse`` may
+    answer a request itself, and then returns True; ``send`` sends what git's program answers.
     """
 
     daemon_threads = True
@@ -27,6 +31,8 @@ class GitServer(ThreadingHTTPServer):
         self.login = login
         self.proxy = proxy
         self.busy: list[str] = []
+        self.refuse: Refuse = lambda _: False
+        self.send: Send = loopback.Handler.answer
         self.asked: list[tuple[str, str | None]] = []
 
     @property
@@ -51,6 +57,8 @@ class _Handler(loopback.Handler):
         header = "Proxy-Authorization" if self.server.proxy else "Authorization"
         self.server.asked.append((self.path, self.headers[header]))
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.server.refuse(self):
+            return
         if self.server.login and self.headers[header] != self.server.login:
             code, ask = (
                 (407, "Proxy-Authenticate") if self.server.proxy else (401, "WWW-Authenticate")
@@ -98,4 +106,4 @@ class _Handler(loopback.Handler):
         )
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
-        self.answer(int(headers.pop("Status", "200")[:3]), answer, headers)
+        self.server.send(self, int(headers.pop("Status", "200")[:3]), answer, headers)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import commands
 import pytest
@@ -30,10 +31,17 @@ def stepkit_as(
 
     The test needs the fixture ``volume``, which skips it where that is not possible.
     """
+    process = process_as(uid, group=group, also=also)
+    process["env"]["PATH"] = os.environ["PATH"]
+    return commands.run(*process.pop("command"), *args, **process)
+
+
+def process_as(uid: int, *, group: int = 0, also: int | None = None) -> dict[str, Any]:
+    """Return command, environment and directory of a process of stepkit that runs as a user."""
     found = python()
     assert found
-    command = [*_as(uid, group, also), found, "-P", "-c", _CODE, *args]
-    return commands.run(*command, env={**_ENVIRONMENT, "PATH": os.environ["PATH"]}, cwd="/")
+    command = [*_as(uid, group, also), found, "-P", "-c", _CODE]
+    return {"command": command, "env": dict(_ENVIRONMENT), "cwd": "/"}
 
 
 @cache

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _LOCAL: Final = re.compile(
     r"No space left|unable to write file|Disk quota exceeded|Cannot allocate memory", re.IGNORECASE
 )
-_PROXY: Final = re.compile(r"Could not resolve proxy|code 407 from proxy|error: 407\b")
+_PROXY: Final = re.compile(r"Could not resolve proxy")
+_MOVED: Final = re.compile(r"HTTP 30\d curl 22")  # git follows a redirect only before a login
 _CERTIFICATE: Final = re.compile(
     r"certificate verif|SSL certificate problem|certificate subject name|does not match target host"
     r"|problem with the SSL CA|setting certificate|x509: ",
@@ -44,6 +45,10 @@ _SSH_HINTS: Final = (
         ),
         "does the server know the key in --ssh-directory, and has it no passphrase?",
     ),
+)
+_PROXY_LOGIN_HINT: Final = (
+    re.compile(r"code 407 from proxy|error: 407\b"),
+    "check the proxy's address and its login",
 )
 _AUTH_HINT: Final = (
     re.compile(
@@ -86,7 +91,7 @@ _LFS_CHECKSUM: Final = re.compile(r"expected OID [0-9a-f]+, got [0-9a-f]+")
 _FSCK: Final = re.compile(r"^(?:remote: )?error: (object [0-9a-f]+: \w+: .*)", re.MULTILINE)
 _SAYS_NOTHING: Final = re.compile(
     r"Could not read from remote|clone of '.*' into submodule path|Failed to (clone|recurse)"
-    r"|external filter|smudge filter|Unable to fetch in submodule"
+    r"|external filter|smudge filter|Unable to fetch in submodule|expected flush after ref listing"
 )
 # Lines of git's own advice, whatever went wrong.
 _ADVICE: Final = re.compile(
@@ -142,7 +147,7 @@ def _damage(output: str, message: str) -> StepError | None:
 
 
 def _denial(output: str, message: str) -> StepError | None:
-    for pattern, hint in (*_SSH_HINTS, _AUTH_HINT):
+    for pattern, hint in (*_SSH_HINTS, _PROXY_LOGIN_HINT, _AUTH_HINT):
         if found := pattern.search(output):
             return ConfigurationError(f"{message}: {found.expand(hint)}", reason=Reason.AUTH)
     return None
@@ -161,7 +166,9 @@ def _other(output: str, message: str, answer: Answer) -> StepError:
     if _CERTIFICATE.search(output):
         message += ": is the server's CA in --ca-file or --ca-directory?"
     elif _PROXY.search(output):
-        message += ": check the proxy's address and its login"
+        message += ": check the proxy's address"
+    elif _MOVED.search(output):
+        message += ": the repository has moved: use its new URL"
     elif _TRANSIENT.search(output) or (_LFS.search(output) and _LFS_TRANSIENT.search(output)):
         error = ToolError(message, reason=Reason.NETWORK)
         error.retry_after = status_codes.retry_after_seconds(answer.retry_after)

@@ -116,13 +116,13 @@ def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
-def row(number: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a test of a row: it runs once for each case, with the fixture ``fault``."""
+def row(*numbers: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a test of one or more rows: it runs once for each case, with the fixture ``fault``."""
     parameters = []
-    for expected in table()[number]:
+    for expected in (case for number in numbers for case in table()[number]):
         marks = [pytest.mark.slow] if expected.slow else []
         marks += [pytest.mark.xfail(reason=expected.fails, strict=True)] if expected.fails else []
-        name = f"{number}-{expected.case}" if expected.case else number
+        name = "-".join(filter(None, [expected.number, expected.case]))
         parameters.append(pytest.param(expected, id=name, marks=marks))
     parametrized = pytest.mark.parametrize("fault", parameters, indirect=True)
     return lambda function: pytest.mark.faults(parametrized(function))
@@ -136,7 +136,7 @@ def fault(request: pytest.FixtureRequest, tmp_path: Path) -> Fault:
     node: pytest.Item = request.node
     expected: Expected = request.param
     node.user_properties += [("row", expected.number), ("case", expected.case)]
-    return Fault(expected, tmp_path, node.user_properties)
+    return Fault(expected, tmp_path, node.user_properties, tmp_path)
 
 
 @dataclass
@@ -144,16 +144,21 @@ class Fault:
     """A fault that a step meets.
 
     ``directory`` is the step's working directory, and no file below it may hold the secret, which
-    the test may write to ``private``.
+    the test may write to ``private``. Reports go to ``reports``.
     """
 
     expected: Expected
     base: Path
     properties: list[tuple[str, object]]
+    reports: Path
     _place: Path | None = None
     _whole: Callable[[Path], bool] = field(default=lambda _: False)
     _before: object = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def number(self) -> str:
+        return self.expected.number
 
     @property
     def case(self) -> str:
@@ -241,7 +246,7 @@ class Fault:
         meanwhile: Callable[[subprocess.Popen[bytes]], None] | None = None,
         **more: Any,
     ) -> Ended:
-        report = self.base / f"report-{os.urandom(6).hex()}.json"
+        report = self.reports / f"report-{os.urandom(6).hex()}.json"
         pipe = subprocess.PIPE
         options: dict[str, Any] = {"cwd": self.directory, "stdin": subprocess.DEVNULL}
         options |= {"stdout": pipe, "stderr": pipe, "start_new_session": True, **more}
@@ -269,7 +274,8 @@ class Fault:
         wanted = [*spellings(SECRET), *(text.encode() for text in self.expected.absent)]
         texts = {"stdout": ended.stdout, "stderr": ended.stderr, "report": json.dumps(ended.report)}
         contents = {name: text.encode(errors="replace") for name, text in texts.items()}
-        for path in self.directory.rglob("*"):
+        below = [*self.directory.rglob("*"), *(self._place.rglob("*") if self._place else ())]
+        for path in below:
             with suppress(OSError):  # of another user, or gone
                 if path.is_file() and not path.is_symlink():
                     contents[str(path)] = path.read_bytes()
