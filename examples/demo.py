@@ -39,7 +39,6 @@ REPOSITORIES: Final = {
     "notebooks": ROOT / "examples/notebooks-repository",
     "tests": ROOT / "examples/tests-repository",
 }
-PIPELINE: Final = "tasks/pipelines/notebook-ci.yaml"
 NOTEBOOK: Final = "notebooks/scrna_preprocessing.ipynb"
 # Params of the Pipeline that a notebook needs to fail as it is meant to.
 PARAMS: Final = {"notebooks/failing/time_limit.ipynb": {"execution-timeout": "5s"}}
@@ -137,7 +136,7 @@ def _make_command(
         params["notebooks-revision"] = arguments.revision
     if arguments.lite:
         params |= {"suffix": LITE_SUFFIX, "parameters": json.dumps(LITE_PARAMETERS)}
-    command = [sys.executable, "-P", "-m", "stepkit", "run-local", PIPELINE]
+    command = [sys.executable, "-P", "-m", "stepkit", "run-local", "notebook-ci"]
     command += ["--workspace", f"shared={directory}", "--run", run]
     command += ["--secret", f"git-token={secret}"]
     for name, value in params.items():

@@ -21,11 +21,13 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Final, Self
 
+from stepkit.git.make_repository import make_repository
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from email.message import Message
 
-# The same files always make the same commit, and the user's git configuration is ignored.
+# The user's git configuration is ignored.
 _GIT_ENVIRONMENT: Final = {
     "PATH": os.environ.get("PATH", os.defpath),
     "LC_ALL": "C",
@@ -34,12 +36,6 @@ _GIT_ENVIRONMENT: Final = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",  # the directory may belong to another user
     "GIT_CONFIG_VALUE_0": "*",
-    "GIT_AUTHOR_NAME": "demo",
-    "GIT_AUTHOR_EMAIL": "demo@example.com",
-    "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
-    "GIT_COMMITTER_NAME": "demo",
-    "GIT_COMMITTER_EMAIL": "demo@example.com",
-    "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
 }
 
 
@@ -73,7 +69,7 @@ class GitServer:
         with ExitStack() as opened:
             root = Path(opened.enter_context(TemporaryDirectory(prefix="git-server-")))
             for name, directory in self._directories.items():
-                _make_repository(directory, root / f"{name}.git")
+                make_repository(directory, root / f"{name}.git")
             http = opened.enter_context(_HttpServer(root, self._private, self._token))
             Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
             opened.callback(http.shutdown)
@@ -100,20 +96,6 @@ def find_http_backend() -> Path | None:
     done = subprocess.run([git, "--exec-path"], capture_output=True, text=True, check=False)  # noqa: S603
     program = Path(done.stdout.strip(), "git-http-backend")
     return program if program.is_file() else None
-
-
-def _make_repository(directory: Path, repository: Path) -> None:
-    def git(*args: str) -> None:
-        command = ["git", f"--git-dir={repository}", f"--work-tree={directory}", *args]
-        subprocess.run(command, check=True, env=_GIT_ENVIRONMENT, stdout=subprocess.DEVNULL)  # noqa: S603
-
-    subprocess.run(  # noqa: S603
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)],  # noqa: S607
-        check=True,
-        env=_GIT_ENVIRONMENT,
-    )
-    git("add", "--all")
-    git("commit", "--quiet", "--message=Publish")
 
 
 class _HttpServer(ThreadingHTTPServer):

@@ -11,6 +11,7 @@ from typing import Final
 from stepkit import steps
 
 MODULES: Final = {
+    "demo": "stepkit.cli.commands.demo",
     "run-local": "stepkit.cli.commands.run_local",
     "watch": "stepkit.cli.commands.watch",
     "show": "stepkit.cli.commands.show",
