@@ -42,15 +42,24 @@ def test_no_input_is_written_into_a_script() -> None:
     assert not [script for script in scripts if "${{" in script]
 
 
-def test_what_it_uses_of_others_is_pinned_to_a_commit() -> None:
-    texts = [
-        path.read_text(encoding="utf-8")
-        for path in (ROOT / "action.yml", *(ROOT / ".github/workflows").iterdir())
-    ]
-    used = re.findall(r"uses: (.*)", "\n".join(texts))
+def test_what_it_and_our_workflows_use_of_others_is_pinned_to_a_commit() -> None:
+    paths = ["action.yml", ".github/workflows/ci.yml", "docs/github.md", "docs/ci.md",
+             "stepkit/cli/starter/templates/github.yml"]  # fmt: skip
+    text = "\n".join((ROOT / path).read_text(encoding="utf-8") for path in paths)
+    used = re.findall(r"uses: (actions/.*)", text)
 
-    assert len(used) >= 4
+    assert len(used) == 12
     assert not [each for each in used if not re.fullmatch(r"\S+@[0-9a-f]{40} # v[\d.]+", each)]
+
+
+def test_the_page_lists_all_inputs_and_outputs_with_their_defaults() -> None:
+    page = (ROOT / "docs/github.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|.*\| (.*?) ?\|$", page, flags=re.MULTILINE))
+    given = {name: each["default"] for name, each in ACTION["inputs"].items() if "default" in each}
+
+    assert list(rows) == list(ACTION["inputs"])
+    assert {name: rows[name].strip("`") for name in given} == given
+    assert [name for name in ACTION["outputs"] if f"`{name}`" not in page] == []
 
 
 @pytest.mark.slow

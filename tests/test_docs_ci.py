@@ -68,3 +68,22 @@ def test_a_job_ends_as_its_notebook_and_keeps_the_files(
     kept = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"analysis.ipynb", "analysis.html", "notebook_cells.xml", "report.html"} <= kept
     assert "pytest_results.xml" in kept
+
+
+@pytest.mark.slow
+def test_each_job_in_the_pages_is_what_its_service_asks_for(tmp_path: Path) -> None:
+    written: dict[str, list[Path]] = {"github-workflows": [], "gitlab-ci": []}
+    for page in ("ci", "github", "gitlab"):
+        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)):
+            kind = "github-workflows" if "\njobs:" in block else "gitlab-ci"
+            if not block.startswith("- "):  # a step alone
+                written[kind].append(tmp_path / f"{page}-{number}.yml")
+                written[kind][-1].write_text(block)
+    assert {kind: len(files) for kind, files in written.items()} == {
+        "github-workflows": 2, "gitlab-ci": 2,
+    }  # fmt: skip
+    for kind, files in written.items():
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{kind}"]
+        done = subprocess.run([*command, *files], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout

@@ -42,6 +42,22 @@ def test_no_input_is_written_into_the_script() -> None:
     assert "execute-notebooks" in script
 
 
+def test_the_page_lists_all_inputs_with_their_defaults() -> None:
+    page = Path(__file__).parents[1] / "docs/gitlab.md"
+    rows = re.findall(r"^\| (`.*?) \|.*\| (.*?) ?\|$", page.read_text(), flags=re.MULTILINE)
+    defaults: dict[str, str] = {}
+    for names, values in rows:
+        several = names.split(", ")
+        each = values.split(", ") if len(several) > 1 else [values]
+        defaults |= zip((name.strip("`") for name in several), each, strict=True)
+    declared = gitlab_pipeline.inputs()
+
+    assert set(defaults) == set(declared)
+    for name, given in declared.items():
+        if given.get("default", "") != "":
+            assert defaults[name].strip("`") == str(given["default"]), name
+
+
 @pytest.mark.parametrize(
     "given",
     [
