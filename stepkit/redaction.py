@@ -53,6 +53,19 @@ def register_of_parent(environment: MutableMapping[str, str]) -> None:
         register(*map(str, json.loads(environment.pop(VARIABLE, "[]"))))
 
 
+def mask(text: str) -> str:
+    """Mask in ``text``, which may be a user's file of any size, the secrets that were registered.
+
+    URLs stay as they are, and so does what is short enough to be part of a file's own syntax.
+    """
+    if not (secrets := [one for one in _registered if len(one) >= _SHORTEST_PART]):
+        return text
+    spelled = {form for secret in secrets for form in forms(secret)}
+    for form in sorted(spelled, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask ``secrets`` in ``text``, and in each URL the user, the password and a signature.
 

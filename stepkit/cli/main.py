@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
     parent_death.end_with_parent(os.environ)
     redaction.register_of_parent(os.environ)
+    os.umask(os.umask(0o002) | 0o002)  # nothing that a run leaves is writable for everybody
     _print_any_path()
     given = list(sys.argv[1:] if argv is None else argv)
     if sorted(given) == ["--json", "--version"]:
@@ -117,6 +118,12 @@ def _hide(variables: Iterable[str]) -> None:
 
 def _refuse_unparsed(given: Sequence[str], why: StepError) -> int:
     """Report arguments, or defaults of them, that are wrong before any of them is known."""
+    from stepkit.tekton import tasks_version
+
+    try:
+        tasks_version.check_words(given)
+    except ConfigurationError as newer:
+        why = newer.leaving(None, suffix=f" ({why})")
     secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
     asked = {word.removeprefix("--log-format=") for word in given}
     known = [name for name in log.FORMATS if name in asked]

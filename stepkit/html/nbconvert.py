@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit import redaction
 from stepkit.errors import MOST_TRACEBACK, Evidence, Reason, StepError, UserCodeError
 from stepkit.notebook import ipynb
 from stepkit.system import atomic_files
@@ -60,7 +61,7 @@ def render(
 
     ``name`` is the page's title if the notebook has no heading. Images that the notebook's text
     refers to are read below ``directory`` only. Code that report mode marked as hidden stays
-    hidden. Without ``trust_scripts`` the page runs and loads nothing.
+    hidden. Without ``trust_scripts`` the page runs and loads nothing. Known secrets are masked.
 
     Raises :class:`UserCodeError` when nbconvert cannot render the notebook.
     """
@@ -82,7 +83,8 @@ def render(
             trusted=trust_scripts,
         )
         rendered = exporter.render(page.notebook, name=name, top=page.top, trusted=trust_scripts)
-        yield from page_head.add_head(rendered, trusted=trust_scripts, dark=template == "lab")
+        pieces = page_head.add_head(rendered, trusted=trust_scripts, dark=template == "lab")
+        yield from map(redaction.mask, pieces)
     except (*known, AttributeError, TypeError) as error:
         fault = ipynb.first_fault(nb)
         if not fault and not isinstance(error, known):

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stepkit.errors import ConfigurationError, Reason
+from stepkit.errors import ConfigurationError
 from stepkit.http import connection, safe_urls, status_codes
 from stepkit.system import tool_evidence
 
@@ -106,8 +106,7 @@ def get(source: Source, headers: Mapping[str, str], *, stall: float, until: floa
         token = token if safe_urls.origin(target) == safe_urls.origin(url) else None
         url = target
     raise ConfigurationError(
-        f"{safe_urls.masked(source.url)}: more than {_MOST_REDIRECTS} redirects",
-        reason=Reason.NETWORK,
+        f"{safe_urls.masked(source.url)}: more than {_MOST_REDIRECTS} redirects: check the URL"
     )
 
 

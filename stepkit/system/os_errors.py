@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.system import disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +39,17 @@ def explain(what: str, error: OSError) -> StepError:
     """
     why = error.strerror or str(error)
     if error.errno in _FULL:
-        return ToolError(f"{what}: {why}: free some space and run again", reason=Reason.DISK_FULL)
+        remedy = f"free some {_lacking(error)} and run again"
+        return ToolError(f"{what}: {why}: {remedy}", reason=Reason.DISK_FULL)
     if error.errno in _DENIED:
         return ConfigurationError(
             f"{what}: {why} for uid {os.getuid()}: choose a path that is open to this user"
         )
     if error.errno in _PASSING:
         return ToolError(f"{what}: {why}")
-    remedy = _REMEDIES.get(error.errno or 0)
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    if _lacks_temporary_directory(error):
+        remedy = "name a writable one in TMPDIR"
     return ConfigurationError(f"{what}: {why}: {remedy}" if remedy else f"{what}: {why}")
 
 
@@ -60,10 +65,24 @@ def explaining_the_rest() -> Iterator[None]:
     except OSError as error:
         named = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_path(name)]
         ours = _OF_A_PATH if named else set()
+        if _lacks_temporary_directory(error):
+            raise explain("cannot make a temporary file", error) from error
         if error.errno not in {*ours, *_FULL, *_PASSING, errno.EMFILE, errno.ENOLCK}:
             raise
         what = f"cannot use {' and '.join(named)}" if named else "the system refuses what is needed"
         raise explain(what, error) from error
+
+
+def _lacking(error: OSError) -> str:
+    """Return what the disk of a full path has none of: ``space``, or ``inodes``."""
+    with suppress(OSError, TypeError):  # TypeError: it names no path
+        return disk.what_is_full(Path(os.fsdecode(error.filename)).parent) or "space"
+    return "space"
+
+
+def _lacks_temporary_directory(error: OSError) -> bool:
+    """Whether :mod:`tempfile` found no place; it names those that it tried."""
+    return error.errno == errno.ENOENT and "temporary directory" in (error.strerror or "")
 
 
 def _is_path(name: object) -> bool:

@@ -8,11 +8,12 @@ import os
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.system import atomic_files, process
 from stepkit.test_suite import record_outcomes
@@ -85,6 +86,14 @@ class Reports:
         for path in (self.log, self.junit, self.coverage, self.html):
             with atomic_files.explaining(f"cannot remove the earlier {path}"):
                 path.unlink(missing_ok=True)
+
+    def mask(self) -> None:
+        """Mask the secrets that a test printed in what pytest and its plugins wrote."""
+        for path in (self.junit, self.html):
+            with suppress(OSError, UnicodeError):  # it is missing, or is read as broken later
+                text = path.read_text(encoding="utf-8")
+                if (masked := redaction.mask(text)) != text:
+                    atomic_files.write_atomically(path, masked)
 
 
 def environment(python: Path) -> dict[str, str]:
@@ -193,7 +202,7 @@ def run(
 
         def keep(line: str) -> None:
             nonlocal failed_to_write
-            line = _NO_CONFIGURATION.sub(r"\1none", line)
+            line = redaction.mask(_NO_CONFIGURATION.sub(r"\1none", line))
             logger.info("pytest: %s", line)
             try:
                 log.write(f"{line}\n")
@@ -209,13 +218,14 @@ def run(
         env["PYTHONPATH"] = os.pathsep.join(paths)
         env["COVERAGE_FILE"] = str(Path(scratch, "coverage"))
         chosen = [*(["-m", marker] if marker else []), *arguments]
-        done = process.run(
-            [python, "-m", "pytest", *_arguments(checkout, reports, chosen, plugins)],
-            cwd=checkout,
-            env=env,
-            timeout=timeout,
-            on_line=keep,
-        )
+        given = _arguments(checkout, reports, chosen, plugins)
+        command = [str(python), "-m", "pytest", *given]
+        try:
+            done = process.run(command, cwd=checkout, env=env, timeout=timeout, on_line=keep)
+        finally:
+            reports.mask()
+        # The limit is what a message names, not how long it took to end pytest after it.
+        done = replace(done, seconds=min(done.seconds, timeout))
         return done, record_outcomes.read(Path(scratch))
 
 
@@ -228,6 +238,8 @@ def _arguments(
     yield "-v"
     yield from chosen
     yield from ("-p", record_outcomes.PLUGIN, "-p", "no:cacheprovider", "--color=no")
+    # A suite that runs notebooks as tests would judge them by this stepkit a second time.
+    yield from ("-p", "no:stepkit", "-p", "no:stepkit.pytest_plugin")
     # The family xunit1 names each test's file, xunit2 does not.
     yield from ("-o", "junit_family=xunit1", f"--junitxml={reports.junit}")
     if "pytest-cov" in plugins:

@@ -151,7 +151,7 @@ def _find_contradiction(counts: Counts, recorded: Recorded | None) -> StepError 
         return None
     failed, reported = len(recorded.failed), len(counts.failures)
     if failed > reported:
-        names = _join_some([name.rpartition("::")[2] for name in recorded.failed], ", ")
+        names = _join_some([_short(name) for name in recorded.failed], ", ")
         what = f"{pluralize(failed, 'test')} failed ({names}), and the report lists {reported}"
     elif recorded.complete and counts.passed and not recorded.passed:
         passed = f"{counts.passed} of {pluralize(counts.total, 'test')}"
@@ -169,7 +169,7 @@ def _find_failures(counts: Counts, recorded: Recorded | None) -> StepError | Non
     failed = [failure for failure in counts.failures if not failure.allowed]
     if not failed:
         return None
-    names = _join_some([failure.name.rpartition("::")[2] for failure in failed], ", ")
+    names = _join_some([_short(failure.name) for failure in failed], ", ")
     message = f"{len(failed)} of {pluralize(counts.total, 'test')} failed: {names}"
     if counts.errors:
         message += f" ({counts.errors} in setup, teardown or collection)"
@@ -232,6 +232,12 @@ def _find_other_failure(
 def _last_line(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else "(it printed nothing)"
+
+
+def _short(name: str) -> str:
+    """Return a test's name without file and class; its parameter, in brackets, may hold ``::``."""
+    named, bracket, parameter = name.partition("[")
+    return f"{named.rpartition('::')[2]}{bracket}{parameter}"
 
 
 def _join_some(items: Sequence[str], separator: str) -> str:
