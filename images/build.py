@@ -21,14 +21,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from stepkit.tekton import image_names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-KINDS: Final = {  # by kind: the Containerfile, and the end of the image's tag
-    "gpu": ("Containerfile", ""),
-    "cpu": ("Containerfile.cpu", "-cpu"),
-    "notebook": ("Containerfile.notebook", "-notebook"),
+KINDS: Final = {
+    "gpu": "Containerfile",
+    "cpu": "Containerfile.cpu",
+    "notebook": "Containerfile.notebook",
 }
 BUILDERS: Final = ("buildah", "podman", "docker")
 _PIP_FILES: Final = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
@@ -65,11 +67,11 @@ def command(
     base: str | None = None,
 ) -> list[str]:
     """Return the command line that builds one image; ``own`` are further flags of the builder."""
-    file, ending = KINDS[kind]
     if kind == "notebook":
         base = base or f"{name}:{facts['VERSION']}"
     given = {**({} if kind == "notebook" else facts), **({"BASE": base} if base else {})}
-    line = [builder, "build", f"--file=images/{file}", f"--tag={name}:{facts['VERSION']}{ending}"]
+    line = [builder, "build", f"--file=images/{KINDS[kind]}"]
+    line.append(f"--tag={name}:{facts['VERSION']}{image_names.SUFFIXES[kind]}")
     line += [f"--build-arg={key}={value}" for key, value in given.items()]
     # Not every release of buildah sees that a build argument or a mounted stage has changed.
     line.append("--no-cache" if builder == "docker" else "--layers=false")

@@ -318,6 +318,7 @@ def prepare_workspace(
     free: str | None = None,
     free_inodes: int = 1000,
     shm: str | None = None,
+    tasks_version: str | None = None,
     report: str | os.PathLike[str] | None = None,
     secrets_from_environment: bool = False,
     stop: threading.Event | None = None,

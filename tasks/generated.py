@@ -1,6 +1,7 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
-These are the table of commands in README.md, the tables of reasons in docs/,
+These are the images and the version in the YAML of tasks/, the table of commands in README.md, the
+tables of reasons in docs/,
 tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
 stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
 stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
@@ -16,16 +17,19 @@ For example:
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import stepkit
 from stepkit.cli import commands
 from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
+from stepkit.tekton import image_names
 from tasks import completion_scripts, grafana_dashboard, python_stub, stepactions
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ WITHOUT_STEP_ACTION: Final = frozenset(
 _FROM_HELP: Final = "<!-- made by `make generated` from the first line of each command's help -->\n"
 _FROM_REASONS: Final = "<!-- made by `make generated` from stepkit/report/reason_texts.toml -->\n"
 _END: Final = "<!-- end of what is made -->\n"
+
+_VERSION: Final = re.compile(r"(app\.kubernetes\.io/version: \"|--tasks-version=)[\w.]+")
 
 _KUSTOMIZATION: Final = """\
 # All Tasks, StepActions and Pipelines, for the namespace that you name:
@@ -70,14 +76,18 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     """Return the text of every generated file in the tree at ``root``, by its path."""
     tasks = root / "tasks"
     actions = {
-        tasks / "stepactions" / f"{name}.yaml": stepactions.text(tasks / f"{name}.yaml")
+        tasks / "stepactions" / f"{name}.yaml": _of_this_version(
+            stepactions.text(tasks / f"{name}.yaml")
+        )
         for name in MODULES
         if name not in WITHOUT_STEP_ACTION
     }
     pipelines = sorted(tasks.glob("pipelines/*.yaml"))
     listed = [*(tasks / f"{name}.yaml" for name in sorted(MODULES)), *pipelines, *sorted(actions)]
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
+    written = [path for path in tasks.rglob("*.yaml") if path.parent.name != "stepactions"]
     return {
+        **{path: _of_this_version(path.read_text(encoding="utf-8")) for path in written},
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
@@ -100,6 +110,11 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
+
+
+def _of_this_version(text: str) -> str:
+    """Return YAML with the images of this version (stepkit/tekton/images.toml), and its number."""
+    return image_names.fill(_VERSION.sub(rf"\g<1>{stepkit.__version__}", text))
 
 
 def _variables_of_secrets() -> str:

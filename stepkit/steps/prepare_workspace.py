@@ -11,6 +11,9 @@ it. The directory must be new, or empty, or marked already, because clean-worksp
 all its content once it is old. With --clean true, what an earlier attempt left in the
 --directories of a marked directory is removed first.
 
+The Task passes its version as --tasks-version: Tasks that are newer than the image may use options
+that it does not have, and are refused before a later step fails by one.
+
 For example:
 
     stepkit prepare-workspace --directory work/run-17 --directories artifacts reports \
@@ -31,6 +34,7 @@ from stepkit.formats import sizes
 from stepkit.options import AtLeast
 from stepkit.step import InReport
 from stepkit.system import mounts, permissions, removal
+from stepkit.tekton import tasks_version
 from stepkit.workspace import run_marker
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,9 @@ class Options:
     free: Annotated[str | None, "what must be free on its disk, such as 10GiB"] = None
     free_inodes: Annotated[int, "how many more files its disk must take", AtLeast(0)] = 1000
     shm: Annotated[str | None, "least size of /dev/shm, such as 1GiB"] = None
+    tasks_version: Annotated[
+        str | None, "version of the Tasks of the run; those newer than this stepkit are refused"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +79,8 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Make, share, mark and test the directories, then compare the free space with the options."""
+    if options.tasks_version:
+        tasks_version.check(options.tasks_version)
     free, shm = _bytes(options.free, "--free"), _bytes(options.shm, "--shm")
     names = [_relative(name) for name in options.directories]
     directory = Path(os.path.abspath(options.directory))  # noqa: PTH100 - follows no symlink

@@ -84,7 +84,7 @@ def test_a_machine_without_a_builder_gets_an_error(
 
 @pytest.mark.parametrize("kind", build.KINDS)
 def test_every_containerfile_ends_as_uid_1001_and_lends_pip_its_secrets(kind: str) -> None:
-    text = (ROOT / "images" / build.KINDS[kind][0]).read_text()
+    text = (ROOT / "images" / build.KINDS[kind]).read_text()
 
     users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
     assert users[-1] == "1001"

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from refusals import refusal
 from samples import fill_disk
 from users import RANDOM, stepkit_as
 
-from stepkit.errors import Reason, ToolError
+from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.steps import prepare_workspace
 from stepkit.steps.prepare_workspace import Options, Outputs
 from stepkit.workspace import run_marker
@@ -323,3 +324,46 @@ def test_the_group_of_the_volume_is_taken_where_it_may_write(volume: Path) -> No
     assert done.returncode == 0, done.stderr
     assert (volume / "run-1").stat().st_gid == 4321
     assert mode(volume / "run-1") == 0o2775
+
+
+NEWER = "the Tasks are of stepkit 9.0.0, newer than this image's 0.1.0: run an image of 9.0.0"
+
+
+@pytest.mark.parametrize("tasks", ["0.0.9", "0.1.0", "0.1.0rc1", "", None])
+def test_tasks_of_this_version_or_an_older_one_are_accepted(
+    tmp_path: Path, tasks: str | None
+) -> None:
+    assert prepare(tmp_path / "run-1", tasks_version=tasks).directory == tmp_path / "run-1"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "why"),
+    [
+        ("9.0.0", NEWER),
+        ("0.1.1rc1", "the Tasks are of stepkit 0.1.1rc1, newer"),
+        ("0.10.0", "the Tasks are of stepkit 0.10.0, newer"),
+        ("new", "--tasks-version 'new' is not a version, such as 0.2.0"),
+    ],
+)
+def test_tasks_that_are_newer_than_the_image_are_refused(
+    tmp_path: Path, tasks: str, why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(why)):
+        prepare(tmp_path / "run-1", tasks_version=tasks)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_of_newer_tasks_is_reported_as_such(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ("--directory=run-1", "--new-option=5", "--tasks-version=9.0.0", f"--report={report}")
+
+    done = commands.stepkit("prepare-workspace", *words, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"stepkit prepare-workspace: error: {NEWER}")
+    assert "(unknown option --new-option" in done.stderr
+    assert done.stderr.count("\n") == 1
+    written = json.loads(report.read_text())
+    assert (written["reason"], written["message"][: len(NEWER)]) == ("bad-input", NEWER)
+    assert tree(tmp_path) == ["report.json"]

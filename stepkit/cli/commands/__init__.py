@@ -21,6 +21,7 @@ MODULES: Final = {
     "mark-ended-runs": "stepkit.cli.commands.mark_ended_runs",
     "prune-runs": "stepkit.cli.commands.prune_runs",
     "schema": "stepkit.cli.commands.schema",
+    "tasks": "stepkit.cli.commands.tasks",
     "init": "stepkit.cli.commands.init",
     "config": "stepkit.cli.commands.config",
     "completion": "stepkit.cli.commands.completion",
