@@ -1,8 +1,7 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
-These are the images and the version in the YAML of tasks/, the table of commands in README.md, the
-tables of reasons in docs/,
-tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
+These are the reference of commands in docs/cli.md and their pages in mkdocs.yml, the tables of
+reasons in docs/, tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
 stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
 stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
 run-tests adds, in stepkit/test_suite/plugin_versions.txt; Grafana's dashboard of the component
@@ -17,23 +16,16 @@ For example:
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import stepkit
-from stepkit.cli import commands
 from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
-from stepkit.tekton import image_names
-from tasks import completion_scripts, grafana_dashboard, python_stub, stepactions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tasks import cli_reference, completion_scripts, grafana_dashboard, python_stub, stepactions
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -43,10 +35,16 @@ WITHOUT_STEP_ACTION: Final = frozenset(
 )
 
 _FROM_HELP: Final = "<!-- made by `make generated` from the first line of each command's help -->\n"
+_FROM_PARSER: Final = (
+    "<!-- made by `make generated` from the flags that the parser adds to each command -->\n"
+)
+_FROM_OPTIONS: Final = (
+    "<!-- made by `make generated` from the options, secrets and outputs of each command -->\n"
+)
 _FROM_REASONS: Final = "<!-- made by `make generated` from stepkit/report/reason_texts.toml -->\n"
 _END: Final = "<!-- end of what is made -->\n"
-
-_VERSION: Final = re.compile(r"(app\.kubernetes\.io/version: \"|--tasks-version=)[\w.]+")
+_PAGES: Final = "      # made by `make generated`: the pages of the commands, in their order\n"
+_END_OF_PAGES: Final = "      # end of what is made\n"
 
 _KUSTOMIZATION: Final = """\
 # All Tasks, StepActions and Pipelines, for the namespace that you name:
@@ -76,18 +74,14 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     """Return the text of every generated file in the tree at ``root``, by its path."""
     tasks = root / "tasks"
     actions = {
-        tasks / "stepactions" / f"{name}.yaml": _of_this_version(
-            stepactions.text(tasks / f"{name}.yaml")
-        )
+        tasks / "stepactions" / f"{name}.yaml": stepactions.text(tasks / f"{name}.yaml")
         for name in MODULES
         if name not in WITHOUT_STEP_ACTION
     }
     pipelines = sorted(tasks.glob("pipelines/*.yaml"))
     listed = [*(tasks / f"{name}.yaml" for name in sorted(MODULES)), *pipelines, *sorted(actions)]
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
-    written = [path for path in tasks.rglob("*.yaml") if path.parent.name != "stepactions"]
     return {
-        **{path: _of_this_version(path.read_text(encoding="utf-8")) for path in written},
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
@@ -99,9 +93,17 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             for shell, text in completion_scripts.texts().items()
         },
         root / "stepkit/test_suite/plugin_versions.txt": _plugin_versions(root),
-        root / "README.md": _with_table(root / "README.md", _FROM_HELP, _commands(root)),
+        root / "docs/cli.md": _with(
+            root / "docs/cli.md",
+            (_FROM_HELP, cli_reference.overview(root)),
+            (_FROM_PARSER, cli_reference.common_options()),
+            (_FROM_OPTIONS, cli_reference.options_of_each(root)),
+        ),
+        root / "mkdocs.yml": _with(
+            root / "mkdocs.yml", (_PAGES, cli_reference.navigation(root)), end=_END_OF_PAGES
+        ),
         **{
-            path: _with_table(path, _FROM_REASONS, table)
+            path: _with(path, (_FROM_REASONS, table))
             for path, table in (
                 (root / "docs/explain.md", _reasons_in_full()),
                 (root / "docs/reports.md", _reasons_by_exit_code("exit code", "reasons")),
@@ -110,11 +112,6 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
-
-
-def _of_this_version(text: str) -> str:
-    """Return YAML with the images of this version (stepkit/tekton/images.toml), and its number."""
-    return image_names.fill(_VERSION.sub(rf"\g<1>{stepkit.__version__}", text))
 
 
 def _variables_of_secrets() -> str:
@@ -176,17 +173,16 @@ def main(root: Path = ROOT) -> int:
     return int(check and bool(found))
 
 
-def _with_table(path: Path, begin: str, table: str) -> str:
-    """Return the text of ``path`` with ``table`` between its lines ``begin`` and the end's."""
-    before, begun, rest = path.read_text(encoding="utf-8").partition(begin)
-    _, end, after = rest.partition(_END)
-    if not (begun and end):
-        raise ValueError(f"{path} needs the lines {begin!r} and {_END!r}")
-    return f"{before}{begin}{table}{end}{after}"
-
-
-def _commands(root: Path) -> str:
-    return _table(root, "step", MODULES) + "\n" + _table(root, "other command", commands.MODULES)
+def _with(path: Path, *parts: tuple[str, str], end: str = _END) -> str:
+    """Return the text of ``path`` with each text between its line and ``end``."""
+    text = path.read_text(encoding="utf-8")
+    for begin, made in parts:
+        before, begun, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (begun and ended):
+            raise ValueError(f"{path} needs the lines {begin!r} and {end!r}")
+        text = f"{before}{begin}{made}{end}{after}"
+    return text
 
 
 def _reasons_in_full() -> str:
@@ -217,16 +213,6 @@ def _reasons_by_exit_code(code_title: str, reasons_title: str) -> str:
         codes.setdefault(", ".join(f"`{reason}`" for reason in reasons), []).append(str(code))
     lines = [f"| {code_title} | {reasons_title} |", "|---|---|"]
     lines += [f"| {', '.join(found)} | {reasons} |" for reasons, found in codes.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _table(root: Path, title: str, names: Iterable[str]) -> str:
-    lines = [f"| {title} | does |", "|---|---|"]
-    for name in names:
-        does = commands.COMMANDS.summary(name).rstrip(".")
-        page = f"docs/{name}.md"
-        more = f" ([more]({page}))" if (root / page).exists() else ""
-        lines.append(f"| `{name}` | {does}{more} |")
     return "\n".join(lines) + "\n"
 
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("stepkit", "tasks", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md",
-          "uv.lock")  # fmt: skip
+COPIED = ("stepkit", "tasks", "tests", "docs", "pyproject.toml", "mkdocs.yml", "README.md",
+          "CHANGELOG.md", "uv.lock")  # fmt: skip
 
 
 @pytest.fixture
@@ -87,15 +87,19 @@ def test_a_step_is_added_as_contributing_says(tree: Path) -> None:
 
     after = contents(tree)
     assert {name for name in after if before.get(name) != after[name]} == {
-        "README.md",
+        "docs/cli.md",
+        "mkdocs.yml",
         "stepkit/__init__.py",
         "stepkit/__init__.pyi",
         "tasks/kustomization.yaml",
         "tasks/stepactions/count-words.yaml",
         *(f"stepkit/cli/completion/stepkit.{shell}" for shell in ("bash", "zsh", "fish")),
     }
-    row = "| `count-words` | Count the words of a text file ([more](docs/count-words.md)) |\n"
-    assert row in (tree / "README.md").read_text()
+    row = "](#count-words) | Count the words of a text file ([more](count-words.md)) |\n"
+    options = "- `--least N`: fewest words that are enough (default: 0)\n"
+    assert row in (tree / "docs/cli.md").read_text()
+    assert options in (tree / "docs/cli.md").read_text()
+    assert "- count-words: docs/count-words.md\n" in (tree / "mkdocs.yml").read_text()
 
     (tree / "a.txt").write_text("one two three")
     flags = ["--file=a.txt", "--report=reports/count-words.json", "--result=words=words"]

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import mistune
 import pytest
 
+from stepkit.cli.commands import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 ENGLISH = {
     page: ROOT / page.name if page.name == "README.md" else ROOT / "docs" / page.name
@@ -140,3 +142,17 @@ def test_chinese_has_blanks_before_and_after_latin_and_punctuation_of_its_own(pa
     wrong = r"[\u4e00-\u9fff](?:[A-Za-z0-9]|[,;:?!()])|[A-Za-z0-9()][\u4e00-\u9fff]"
 
     assert re.findall(rf".{{0,9}}(?:{wrong}).{{0,9}}", text) == []
+
+
+def test_the_chinese_readme_has_a_row_for_each_command() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/zh/README.md").read_text(), re.MULTILINE)
+
+    assert [row for row in rows if row in COMMANDS] == list(COMMANDS)
+
+
+def test_the_navigation_of_the_site_has_each_page_once() -> None:
+    named = re.findall(r" (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+
+    assert sorted(name for name in named if name.startswith("docs/")) == sorted(
+        str(page.relative_to(ROOT)) for page in PAGES if "docs" in page.parts
+    )

@@ -151,7 +151,7 @@ def build_parser(
         added = flags.add_flags(command, step.Options, optional)
         if complete:
             complete(step, added)
-        _add_common_flags(command, step)
+        add_common_flags(command, step)
     return parser
 
 
@@ -160,7 +160,8 @@ def _takes_arguments_or_flags(step: Step) -> bool:
     return any(OR_ARGUMENT in option.notes for option in declared(step.Options))
 
 
-def _add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
+def add_common_flags(command: argparse.ArgumentParser, step: Step) -> None:
+    """Give ``command`` the flags that every command takes."""
     common = command.add_argument_group("every command takes")
     common.add_argument(
         "--result",

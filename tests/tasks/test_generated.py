@@ -14,7 +14,7 @@ def copy(tmp_path: Path) -> Path:
     """Copy what `make generated` reads and writes."""
     for name in ("tasks", "docs", "stepkit/cli", "stepkit/test_suite"):
         shutil.copytree(generated.ROOT / name, tmp_path / name)
-    for name in ("README.md", "uv.lock", "stepkit/__init__.py"):
+    for name in ("mkdocs.yml", "uv.lock", "stepkit/__init__.py"):
         shutil.copy(generated.ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -37,8 +37,10 @@ def test_check_names_what_is_stale_and_writes_nothing(
     (made / "summarize.yaml").write_text("kind: StepAction\n")
     (made / "git-clone.yaml").unlink()
     (made / "old.yaml").write_text("kind: StepAction\n")
-    readme = copy / "README.md"
-    readme.write_text(readme.read_text().replace("| `git-clone` |", "| `git-copy` |"))
+    reference = copy / "docs/cli.md"
+    reference.write_text(reference.read_text().replace("### git-clone", "### git-copy"))
+    site = copy / "mkdocs.yml"
+    site.write_text(site.read_text().replace("- git-clone: docs", "- git-copy: docs"))
     (copy / "tasks/kustomization.yaml").unlink()
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
@@ -57,8 +59,9 @@ def test_check_names_what_is_stale_and_writes_nothing(
     assert capsys.readouterr().err.splitlines() == [
         f"{name} is stale: run `make generated`"
         for name in (
-            "README.md",
+            "docs/cli.md",
             "docs/tekton.md",
+            "mkdocs.yml",
             "stepkit/__init__.py",
             "stepkit/__init__.pyi",
             "stepkit/cli/secret_variables.py",
@@ -86,8 +89,8 @@ def test_a_second_run_mends_what_is_stale(copy: Path, monkeypatch: pytest.Monkey
     assert generated.stale(copy) == {}
 
 
-def test_a_readme_without_the_marks_of_its_table_is_refused(copy: Path) -> None:
-    (copy / "README.md").write_text("# stepkit\n")
+def test_a_page_without_the_marks_of_its_table_is_refused(copy: Path) -> None:
+    (copy / "docs/cli.md").write_text("# The command line\n")
 
-    with pytest.raises(ValueError, match=r"README\.md needs the lines"):
+    with pytest.raises(ValueError, match=r"cli\.md needs the lines"):
         generated.wanted(copy)

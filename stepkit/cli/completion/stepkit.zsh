@@ -17,6 +17,7 @@ _shtab_stepkit_commands() {
     completion:'Print the script that completes stepkit'"'"'s command lines in a shell.'
     config:'Show the value of each option where the command line gives none, and where it comes from.'
     convert-notebook:'Convert an executed notebook to one HTML page with its images inside.'
+    demo:'Run a small notebook and its tests through the Pipeline notebook-ci, to see what stepkit does.'
     download-dataset:'Download datasets: resumed, verified, shared between runs, unpacked safely.'
     execute-notebook:'Execute a notebook with papermill, and report its true outcome.'
     execute-notebooks:'Execute several notebooks, each in its own process and kernel.'
@@ -34,6 +35,7 @@ _shtab_stepkit_commands() {
     schema:'Print the JSON Schema of a document that stepkit writes or reads.'
     show:'Show a run on the terminal: what report.html shows, as text.'
     summarize:'Write report.html, STEP_SUMMARY.md and run.json: how a run went, from its steps'"'"' reports alone.'
+    tasks:'List the Tasks and Pipelines that come with stepkit, or write their YAML for a cluster.'
     watch:'Watch a notebook while it runs: its cells, time, GPU and memory, and what it printed last.'
     write-smoke-notebook:'Write the smoke notebook of a GPU image, and its tests, into a directory.'
   )
@@ -183,7 +185,7 @@ _shtab_stepkit_config_options=(
   {--quiet,-q}"[log warnings, errors and the last line alone]"
   {--verbose,-v}"[log what helps to find a fault, too]"
   "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
-  ":command whose options to show, all of them:(prepare-workspace check-environment git-clone write-smoke-notebook download-dataset execute-notebook execute-notebooks convert-notebook run-tests collect-artifacts publish-artifacts summarize notify clean-workspace run-local watch show explain compare index mark-ended-runs prune-runs schema init config completion)"
+  ":command whose options to show, all of them:(prepare-workspace check-environment git-clone write-smoke-notebook download-dataset execute-notebook execute-notebooks convert-notebook run-tests collect-artifacts publish-artifacts summarize notify clean-workspace demo run-local watch show explain compare index mark-ended-runs prune-runs schema tasks init config completion)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -216,6 +218,25 @@ _shtab_stepkit_convert_notebook_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_stepkit_convert_notebook_defaults_added=0
+
+_shtab_stepkit_demo_options=(
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
+  "--failing[let a cell fail, to see how a failure is shown (default\: false)]:true|false:(true false)"
+  "--directory[where each run makes its directory (default\: stepkit-demo)]:DIRECTORY:_files"
+  "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
+  "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
+  "--json[print the report on stdout, and nothing else]"
+  "--no-config[take no defaults from stepkit.yaml and from variables STEPKIT_OPT_\<FLAG\>]"
+  "--no-rerun[refuse to run if an earlier run of this command left its report in --report]:true|false:"
+  "--log-format[how the log on stderr looks (default\: auto, ci on GitHub and Tekton, else plain)]:log_format:(auto plain ci json)"
+  {--quiet,-q}"[log warnings, errors and the last line alone]"
+  {--verbose,-v}"[log what helps to find a fault, too]"
+  "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_stepkit_demo_defaults_added=0
 
 _shtab_stepkit_download_dataset_options=(
   "-h[show the options that are needed most]"
@@ -572,6 +593,7 @@ _shtab_stepkit_prepare_workspace_options=(
   "--free[what must be free on its disk, such as 10GiB]:FREE:"
   "--free-inodes[how many more files its disk must take (default\: 1000)]:N:"
   "--shm[least size of \/dev\/shm, such as 1GiB]:SHM:"
+  "--tasks-version[version of the Tasks of the run\; those newer than this stepkit are refused]:VERSION:"
   "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
   "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
   "--json[print the report on stdout, and nothing else]"
@@ -786,6 +808,26 @@ _shtab_stepkit_summarize_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_stepkit_summarize_defaults_added=0
 
+_shtab_stepkit_tasks_options=(
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
+  "--out[directory to write to\; made if missing]:OUT:_files"
+  "--image[registry and name of your images, without a tag (default\: this version\'s own)]:IMAGE:"
+  "--replace[replace files in --out that have another content (default\: false)]:true|false:(true false)"
+  "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
+  "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
+  "--json[print the report on stdout, and nothing else]"
+  "--no-config[take no defaults from stepkit.yaml and from variables STEPKIT_OPT_\<FLAG\>]"
+  "--no-rerun[refuse to run if an earlier run of this command left its report in --report]:true|false:"
+  "--log-format[how the log on stderr looks (default\: auto, ci on GitHub and Tekton, else plain)]:log_format:(auto plain ci json)"
+  {--quiet,-q}"[log warnings, errors and the last line alone]"
+  {--verbose,-v}"[log what helps to find a fault, too]"
+  "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_stepkit_tasks_defaults_added=0
+
 _shtab_stepkit_watch_options=(
   "-h[show the options that are needed most]"
   "(- : *)--help[show all options]"
@@ -851,6 +893,7 @@ _shtab_stepkit() {
         completion) _arguments -C -s $_shtab_stepkit_completion_options ;;
         config) _arguments -C -s $_shtab_stepkit_config_options ;;
         convert-notebook) _arguments -C -s $_shtab_stepkit_convert_notebook_options ;;
+        demo) _arguments -C -s $_shtab_stepkit_demo_options ;;
         download-dataset) _arguments -C -s $_shtab_stepkit_download_dataset_options ;;
         execute-notebook) _arguments -C -s $_shtab_stepkit_execute_notebook_options ;;
         execute-notebooks) _arguments -C -s $_shtab_stepkit_execute_notebooks_options ;;
@@ -868,6 +911,7 @@ _shtab_stepkit() {
         schema) _arguments -C -s $_shtab_stepkit_schema_options ;;
         show) _arguments -C -s $_shtab_stepkit_show_options ;;
         summarize) _arguments -C -s $_shtab_stepkit_summarize_options ;;
+        tasks) _arguments -C -s $_shtab_stepkit_tasks_options ;;
         watch) _arguments -C -s $_shtab_stepkit_watch_options ;;
         write-smoke-notebook) _arguments -C -s $_shtab_stepkit_write_smoke_notebook_options ;;
       esac
