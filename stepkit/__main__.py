@@ -13,6 +13,10 @@ import signal
 
 def run() -> int:
     """Run a command and return its exit code; a signal that comes from now on is reported."""
+    if sys.platform != "linux":
+        from stepkit.cli import other_systems
+
+        return other_systems.refuse(sys.argv[1:])
     early: list[int] = []  # signals that came before stop_requests could note them
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum == signal.SIGTERM or signal.getsignal(signum) != signal.SIG_IGN:
