@@ -2,11 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import waiting
 import yaml
 
 _CONTEXT = re.compile(r"\b(inputs|steps|strategy)\.([\w.-]+)")
@@ -35,6 +37,7 @@ class Runner:
         self.action: dict[str, Any] = yaml.safe_load((directory / "action.yml").read_text())
         self.workspace, self.scratch = workspace, scratch
         self.strategy = {"job-index": "0", "job-total": "1"}
+        self.cancel_at: Path | None = None  # the job is cancelled when this file appears
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
         self.env = {
             **kept, "CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_JOB": "analysis",
@@ -76,17 +79,24 @@ class Runner:
         files = {name: self.scratch / f"{step['id']}.{name}" for name in _FILES}
         for file in files.values():
             file.write_text("")
-        env = {name: _filled(text, context, run) for name, text in step.get("env", {}).items()}
-        done = subprocess.run(
+        env = self.env | {name: str(path) for name, path in files.items()}
+        env |= {name: _filled(text, context, run) for name, text in step.get("env", {}).items()}
+        log = self.scratch / f"{step['id']}.log"
+        with log.open("wb") as output, subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script],
             cwd=self.workspace / _filled(step.get("working-directory", "."), context, run),
-            env={**self.env, **{name: str(path) for name, path in files.items()}, **env},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        run.log += done.stdout
+            env=env, stdout=output, stderr=subprocess.STDOUT,
+        ) as shell:  # fmt: skip
+            if (marker := self.cancel_at) and not run.cancelled:
+                waiting.until(lambda: marker.exists() or shell.poll() is not None)
+                if marker.exists():
+                    run.cancelled = True
+                    shell.send_signal(signal.SIGINT)  # the shell alone, not what it started
+            code = shell.wait(60)
+        run.log += log.read_text()
         run.summary += files["GITHUB_STEP_SUMMARY"].read_text()
         lines = files["GITHUB_OUTPUT"].read_text().splitlines()
-        return done.returncode, dict(line.split("=", 1) for line in lines)
+        return code, dict(line.split("=", 1) for line in lines)
 
 
 def _filled(text: Any, context: dict[str, str], run: ActionRun) -> str:

@@ -119,6 +119,23 @@ def test_a_notebook_that_fails_fails_the_action_and_keeps_report_and_summary(
     assert (placed.name, placed.properties["title"]) == ("error", "cell 1 of 1")
 
 
+@pytest.mark.slow
+def test_a_job_that_is_cancelled_keeps_what_ran_and_says_so(runner: Runner) -> None:
+    runner.cancel_at = runner.scratch / "runs"
+    touch = f"print('kept'); open({str(runner.cancel_at)!r}, 'w')"
+    write_notebook(runner.workspace / "a.ipynb", f"{touch}; import time; time.sleep(30)")
+
+    run = runner.run(notebooks="a.ipynb", tests=".", install="none")
+
+    assert run.outcomes["execute"] == run.outcomes["summarize"] == "failure"
+    assert (run.outcomes["tests"], run.outcomes["show"]) == ("skipped", "success")
+    assert run.outputs["verdict"] == "cancelled"
+    assert "# Notebook run: cancelled" in run.summary
+    assert len(run.uploads) == 2
+    executed = nbformat.read(runner.workspace / "out/a.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "kept\n"
+
+
 HOSTILE = "$(touch owned); `touch owned` \" ' \\ && touch owned #"
 
 
