@@ -11,6 +11,7 @@ from pathlib import Path
 import commands
 
 from images import build
+from stepkit.tekton import image_names
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = ROOT / "tests/images/stand_in"
@@ -82,7 +83,7 @@ def built(kind: str, base: str, secrets: list[str], *extra: str) -> str:
     flags = [*BUILD_FLAGS, *secrets, *extra]
     command = build.command("buildah", kind, name=NAME, facts=facts, own=flags, base=base)
     checked(command)
-    return f"{NAME}:{facts['VERSION']}{build.KINDS[kind][1]}"
+    return f"{NAME}:{facts['VERSION']}{image_names.SUFFIXES[kind]}"
 
 
 def run(

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 import containers
 import pytest
 from containers import ROOT, checked, podman
+from samples import write_notebook
 
 from examples.demo import REPOSITORIES
 from examples.serve import GitServer
@@ -268,3 +271,22 @@ def test_a_failed_notebook_fails_in_containers_of_uid_1001(
     assert ended["clone-tests"] == ended["convert-notebook"] == "succeeded"
     assert ended["execute-notebook"] == "failed"
     assert {path.lstat().st_uid for path in run.rglob("*")} == {1001}
+
+
+def test_the_commands_of_the_docker_page_run_in_the_small_image(
+    images: Images, workspace: Path
+) -> None:
+    page = (ROOT / "docs/docker.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^    .+\n)+", page, flags=re.MULTILINE)
+    commands = [re.sub(r"localhost/\S+-cpu", images.cpu, each) for each in blocks if "-cpu" in each]
+    run = shlex.join([*podman(), "run", "--rm", *containers.RUN_FLAGS, "--network=none"])
+    write_notebook(workspace / "analysis.ipynb", "print('ran')")
+
+    for command in commands:
+        shell = f'docker() {{ shift 3; {run} "$@"; }}\n{command}'  # podman's --init wants catatonit
+        subprocess.run(["bash", "-e", "-c", shell], cwd=workspace, check=True)
+
+    assert len(commands) == 2
+    assert {"analysis.ipynb", "analysis.html"} <= {
+        path.name for path in (workspace / "out").iterdir()
+    }
