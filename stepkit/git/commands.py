@@ -11,6 +11,8 @@ import os
 import re
 import shlex
 import shutil
+import signal
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import ConfigurationError, Reason, ToolError
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 FULL_COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?", re.IGNORECASE)
 _SHOWN_BRANCHES: Final = 8
+_OLDEST: Final = (2, 32)  # the first that reads GIT_CONFIG_GLOBAL: the user's settings do not apply
 
 # The section of .git/config that marks a checkout as stepkit's, so that a later run may replace it.
 MARK: Final = "stepkit"
@@ -118,6 +121,17 @@ def read_settings(file: Path, *, cwd: Path, timeout: float) -> list[tuple[str, s
     return [(name, value) for name, _, value in pairs]
 
 
+@cache
+def _check_version(program: str) -> None:
+    said = process.run([program, "version"], timeout=60).output
+    found = re.search(r"(\d+)\.(\d+)\S*", said)
+    if found and (int(found[1]), int(found[2])) < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise ConfigurationError(
+            f"git {found[0]} ({program}) is too old: install {oldest} or newer"
+        )
+
+
 def _read_trace(env: GitEnvironment) -> str:
     if env.trace is None:
         return ""
@@ -130,6 +144,7 @@ def _run(
     program = shutil.which("git")
     if program is None:
         raise ConfigurationError("there is no git on PATH: install it (apt-get install git)")
+    _check_version(program)
     if show:
         logger.info("git %s", shlex.join(args))
     done = process.run(
@@ -145,6 +160,9 @@ def _run(
         message = f"git {args[0]} of {where} took over {timeout:g} s"
         evidence = tool_evidence.of_output(done.output, message=message)
         raise ToolError(message, reason=Reason.NETWORK, evidence=evidence)
+    if done.code < 0:
+        message = f"git {args[0]} of {where} was killed by {signal.Signals(-done.code).name}"
+        raise ToolError(message)
     if done.code:
         raise translate(done.output, f"git {args[0]} of {where} failed", cwd, answer)
     if answer.is_web_page and args[0] == "ls-remote" and not done.output:

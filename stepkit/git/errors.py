@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LOCAL: Final = re.compile(
     r"No space left|unable to write file|Disk quota exceeded|Cannot allocate memory", re.IGNORECASE
 )
+_BAD_DISK: Final = re.compile(r"Input/output error|Stale (NFS )?file handle", re.IGNORECASE)
 _PROXY: Final = re.compile(r"Could not resolve proxy")
 _MOVED: Final = re.compile(r"HTTP 30\d curl 22")  # git follows a redirect only before a login
 _CERTIFICATE: Final = re.compile(
@@ -141,6 +142,8 @@ def _full_disk(output: str, message: str, cwd: Path | None) -> StepError | None:
 def _damage(output: str, message: str) -> StepError | None:
     if _FSCK.search(output):
         return ConfigurationError(f"{message}: git takes this repository for damaged or hostile")
+    if _BAD_DISK.search(output):
+        return ToolError(message)
     if _LFS_CHECKSUM.search(output):
         return ToolError(message, reason=Reason.CHECKSUM)
     return None

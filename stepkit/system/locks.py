@@ -50,8 +50,11 @@ def acquire_for_group(path: Path, *, wait: bool = True, shared: bool = False) ->
     """Lock as :func:`acquire` does, by a file that all users of the group can lock."""
     try:
         lock = acquire(path, wait=wait, shared=shared)
-    except PermissionError:  # another user's file can be locked all the same, but not on NFS
-        return acquire(path, wait=wait, create=False, shared=shared)
+    except PermissionError as error:  # another user's file can be locked all the same, not on NFS
+        try:
+            return acquire(path, wait=wait, create=False, shared=shared)
+        except FileNotFoundError:
+            raise error from None
     with suppress(OSError):
         os.fchmod(lock, _GROUP_MODE)
     return lock
@@ -59,14 +62,14 @@ def acquire_for_group(path: Path, *, wait: bool = True, shared: bool = False) ->
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block; the others wait.
+    """Let one process at a time into the block, of any user of the group; the others wait.
 
     The lock file and its directory are made if they are missing. Raises
     :class:`~stepkit.errors.StepError` when ``path`` cannot be locked.
     """
     with atomic_files.explaining(f"cannot lock {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = acquire(path)
+        lock = acquire_for_group(path)
     try:
         yield
     finally:
