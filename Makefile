@@ -118,7 +118,8 @@ docs: $(READY)
 	@git ls-files -z --cached --others --exclude-standard -- ':!tests' | \
 	    xargs -0 cp --parents -t dist/docs-source
 	@$(RUN) -m uv run --quiet --isolated --frozen --only-group docs --python $(RUN) \
-	    zensical build --strict --clean
+	    zensical build --strict --clean >dist/docs.log 2>&1 || { \
+	    sed -n 's/\x1b\[[0-9;]*m//g; s/^Warning: //p; s/^ *╭─\[ \(.*\) \]/    \1/p; $$p' dist/docs.log; exit 1; }
 	@echo 'the site: python3 -m http.server -d dist/docs'
 
 generated: $(READY)
