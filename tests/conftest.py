@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from samples import Origin
 
-pytest_plugins = ["clones", "kernels", "package_index", "real_gpu", "rmm_python", "users"]
+pytest_plugins = [
+    "clones", "kernels", "package_index", "pytester", "real_gpu", "rmm_python", "users",
+]  # fmt: skip
 
 # A shell ignores SIGINT for what it runs in the background, and nohup SIGHUP; the children of a
 # process ignore what it ignores, and the tests send them both.

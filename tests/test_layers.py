@@ -41,6 +41,11 @@ OWNERS = {
         "artifacts.stored_object",
     },
     "papermill": {
+    "pytest": {
+        "pytest_plugin",
+        "pytest_plugin.collect_notebooks",
+        "pytest_plugin.plugin_options",
+    },
         "engine.papermill_engine",
         "engine.papermill_metadata",
         "engine.run_cells",
@@ -70,6 +75,7 @@ READ_THE_ENVIRONMENT = {
     "kernel/probe_script.py",
     "notebook/kernelspecs.py",
     "run_local/task_run.py",
+    "pytest_plugin/plugin_options.py",
     "system/stepkit_process.py",
     "test_suite/pytest.py",
     "test_suite/venv.py",

@@ -20,7 +20,7 @@ from stepkit.steps import STEPS
 from stepkit.system import cgroup, os_errors, stepkit_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -63,6 +63,23 @@ def run(
     module = STEPS[step]
     words = arguments.spell(module.Options, options)
     env = arguments.variables(module.Options, options, inherited=secrets_from_environment)
+    return run_command(step, words, env=env, report=report, stop=stop)
+
+
+def run_command(
+    step: str,
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str | None],
+    report: str | os.PathLike[str] | None = None,
+    stop: threading.Event | None = None,
+    defaults: bool = False,
+) -> StepResult:
+    """Run the command of ``step`` with the arguments ``words``, as :func:`run` does.
+
+    ``env`` is added to the environment; None leaves a variable out. With ``defaults``, the command
+    takes those of stepkit.yaml and of variables.
+    """
     with ExitStack() as stack, os_errors.explaining_the_rest():
         path = Path(report).absolute() if report else stack.enter_context(_temporary_report())
         before, kills = stepkit_process.stamp(path), cgroup.oom_kills()
@@ -73,6 +90,7 @@ def run(
             stop=stop,
             kill=None,
             grace=GRACE_SECONDS,
+            defaults=defaults,
         )
         if stepkit_process.stamp(path) == before:
             reason, message = stepkit_process.explain_missing_report(done)
@@ -80,7 +98,7 @@ def run(
                 reason = Reason.CANCELLED
             raise _ERRORS.get(done.code, ToolError)(message, reason=reason)
         try:
-            result, outputs = read_result.read(path, module.Outputs)
+            result, outputs = read_result.read(path, STEPS[step].Outputs)
         except (KeyError, TypeError, ValueError) as error:
             raise ToolError(f"the report of {step} cannot be read: {error}") from error
         result = _judge(result, done, oom_killed=kills != cgroup.oom_kills())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import durations, json_schema, yaml_files
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stepkit.formats.json_schema import Keys
 
+Given = TypeVar("Given")
 NAME: Final = "stepkit.yaml"
 VERSION: Final = "stepkit.config/1"
 SCHEMA: Final = Path(__file__).with_name("config.schema.json")
@@ -44,6 +45,7 @@ class ConfigFile:
     document: Document
     notebooks: tuple[str, ...] = ()
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    markers: Mapping[str, list[str]] = field(default_factory=dict)
     rules: Path | None = None
     execution_timeout: float | None = None
     run_timeout: float | None = None
@@ -57,9 +59,16 @@ class ConfigFile:
 
     def parameters_of(self, notebook: Path) -> dict[str, Any]:
         """Return the parameters of ``notebook``; of several patterns, the later one wins."""
-        name = Path(os.path.relpath(notebook, self.directory)).as_posix()
-        found = (given for like, given in self.parameters.items() if fnmatchcase(name, like))
+        found = self._of(notebook, self.parameters)
         return {key: value for given in found for key, value in given.items()}
+
+    def markers_of(self, notebook: Path) -> list[str]:
+        """Return pytest's markers of ``notebook``."""
+        return [marker for given in self._of(notebook, self.markers) for marker in given]
+
+    def _of(self, notebook: Path, by_pattern: Mapping[str, Given]) -> Iterator[Given]:
+        name = Path(os.path.relpath(notebook, self.directory)).as_posix()
+        return (given for like, given in by_pattern.items() if fnmatchcase(name, like))
 
     def refusal(self, keys: Keys, why: str) -> ConfigurationError:
         """Return the error for the value under ``keys``, with file and line."""
@@ -99,6 +108,7 @@ def read(path: Path) -> ConfigFile:
         path=path,
         document=document,
         parameters=value.get("parameters", {}),
+        markers=value.get("markers", {}),
         defaults=value.get("defaults", {}),
     )
     return replace(

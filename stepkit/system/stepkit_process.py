@@ -44,19 +44,21 @@ def run(
     stop: threading.Event | None,
     kill: threading.Event | None,
     grace: float,
+    defaults: bool = False,
 ) -> process.Completed:
     """Run ``stepkit ARGUMENTS`` to its end, and log each line of its log after ``prefix``.
 
     ``env`` is added to the environment of this process; None leaves a variable out. The child masks
     the secrets that this process masks. When another thread sets ``stop``, the child gets SIGTERM
     and has ``grace`` seconds to save its work; ``kill`` ends it at once. It gets SIGTERM too when
-    this process dies.
+    this process dies. It takes defaults from stepkit.yaml and from variables only with
+    ``defaults``, and not if this process may not.
 
     Raises :class:`~stepkit.errors.ConfigurationError` when the child cannot be started.
     """
     more = ["--log-level=DEBUG"] if logger.isEnabledFor(logging.DEBUG) else []
-    ours = {**parent_death.child_environment(), **redaction.child_environment(), **NO_CONFIG}
-    whole = {**os.environ, **env, **ours}
+    ours = {**parent_death.child_environment(), **redaction.child_environment()}
+    whole = {**os.environ, **env, **ours, **({} if defaults else NO_CONFIG)}
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json", *more],
         env={name: value for name, value in whole.items() if value is not None},

@@ -238,7 +238,7 @@ def _arguments(
     yield "-v"
     yield from chosen
     yield from ("-p", record_outcomes.PLUGIN, "-p", "no:cacheprovider", "--color=no")
-    # A suite that runs notebooks as tests would judge them by this stepkit a second time.
+    # Notebooks as tests: another step runs them, and run-tests judges what that made.
     yield from ("-p", "no:stepkit", "-p", "no:stepkit.pytest_plugin")
     # The family xunit1 names each test's file, xunit2 does not.
     yield from ("-o", "junit_family=xunit1", f"--junitxml={reports.junit}")

@@ -96,6 +96,20 @@ class Recorder:
             json.dump(recorded, file)
 
 
+def pytest_addoption(parser):
+    # Notebooks as tests are another plugin, which is blocked here: a configuration may ask for it.
+    group = parser.getgroup("stepkit")
+    try:
+        for flag in ("--stepkit", "--stepkit-by-cell"):
+            group.addoption(flag, action="store_true")
+        for flag in ("--stepkit-args", "--stepkit-output"):
+            group.addoption(flag)
+        for name in ("stepkit", "stepkit_by_cell", "stepkit_args", "stepkit_output"):
+            parser.addini(name, name)
+    except ValueError:  # -p in addopts loaded it first
+        pass
+
+
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(), "stepkit_outcome_recorder")

@@ -293,6 +293,22 @@ def test_addopts_that_pytest_refuses_are_named(repository: Repository) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("addopts", ["--stepkit", "-p stepkit --stepkit"])
+def test_notebooks_are_not_run_as_tests(repository: Repository, addopts: str) -> None:
+    repository.write_tests("def test_x(): pass\n")
+    repository.write("conftest.py", "pytest_plugins = ['stepkit.pytest_plugin']\n")
+    repository.write("a.ipynb", "{")
+    repository.write(
+        "pytest.ini",
+        f"[pytest]\naddopts = {addopts}\nstepkit = true\nstepkit_args = --gpu none\n"
+        "filterwarnings = error\n",
+    )
+
+    outputs = repository.run()
+
+    assert (outputs.passed, outputs.failed) == (1, 0)
+
+
 def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
     repository.write_tests("def test_x(): pass\n")
     repository.write("conftest.py", "def pytest_runtest_logfinish(): raise ValueError('boom')\n")
