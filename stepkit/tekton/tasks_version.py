@@ -22,7 +22,7 @@ def check(tasks: str) -> None:
     """
     if _order(tasks) > _order(stepkit.__version__):
         raise ConfigurationError(
-            f"the Tasks are of stepkit {tasks}, newer than this image's {stepkit.__version__}: "
+            f"the Tasks are of stepkit {tasks}, newer than {stepkit.__version__}, which runs them: "
             f"run an image of {tasks}, or apply the Tasks of {stepkit.__version__} "
             "(stepkit tasks --out DIR)"
         )

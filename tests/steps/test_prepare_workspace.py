@@ -326,7 +326,7 @@ def test_the_group_of_the_volume_is_taken_where_it_may_write(volume: Path) -> No
     assert mode(volume / "run-1") == 0o2775
 
 
-NEWER = "the Tasks are of stepkit 9.0.0, newer than this image's 0.1.0: run an image of 9.0.0"
+NEWER = "the Tasks are of stepkit 9.0.0, newer than 0.1.0, which runs them: run an image of 9.0.0"
 
 
 @pytest.mark.parametrize("tasks", ["0.0.9", "0.1.0", "0.1.0rc1", "", None])
