@@ -48,7 +48,7 @@ def test_what_it_and_our_workflows_use_of_others_is_pinned_to_a_commit() -> None
     text = "\n".join((ROOT / path).read_text(encoding="utf-8") for path in paths)
     used = re.findall(r"uses: (actions/.*)", text)
 
-    assert len(used) == 12
+    assert len(used) == 14
     assert not [each for each in used if not re.fullmatch(r"\S+@[0-9a-f]{40} # v[\d.]+", each)]
 
 
