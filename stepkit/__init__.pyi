@@ -195,6 +195,7 @@ def execute_notebook(
     tolerate: str | collections.abc.Sequence[str] = (),
     checkouts: str | os.PathLike[str] | None = None,
     allow_notebook_tolerance: bool = False,
+    golden: str | os.PathLike[str] | None = None,
     parameters: str | collections.abc.Sequence[str] | collections.abc.Mapping[str, Any] = (),
     parameters_raw: str | collections.abc.Sequence[str] = (),
     parameters_file: str | os.PathLike[str] | collections.abc.Sequence[str | os.PathLike[str]] = (),

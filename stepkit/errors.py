@@ -44,6 +44,7 @@ class Reason(StrEnum):
     TASK_FAILED = "task-failed"
     REGRESSION = "regression"
     CPU_FALLBACK = "cpu-fallback"
+    OUTPUTS_DIFFER = "outputs-differ"
     FLAKY = "flaky"
 
     KERNEL_HUNG = "kernel-hung"

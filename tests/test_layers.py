@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # Who imports a library: nobody else may.
 OWNERS = {
+    "PIL": {"golden.image_difference"},
     "apprise": {"notify.apprise"},
     "coverage": {"test_suite.coverage"},
     "defusedxml": {"artifacts.content_types", "test_suite.coverage", "test_suite.junit"},
@@ -40,12 +41,12 @@ OWNERS = {
         "artifacts.s3_access",
         "artifacts.stored_object",
     },
-    "papermill": {
     "pytest": {
         "pytest_plugin",
         "pytest_plugin.collect_notebooks",
         "pytest_plugin.plugin_options",
     },
+    "papermill": {
         "engine.papermill_engine",
         "engine.papermill_metadata",
         "engine.run_cells",
@@ -74,8 +75,8 @@ READ_THE_ENVIRONMENT = {
     "kernel/launcher.py",
     "kernel/probe_script.py",
     "notebook/kernelspecs.py",
-    "run_local/task_run.py",
     "pytest_plugin/plugin_options.py",
+    "run_local/task_run.py",
     "system/stepkit_process.py",
     "test_suite/pytest.py",
     "test_suite/venv.py",

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 Injected = Literal["", "parameters", "rule"]
 
 SKIP_TAG: Final = "skip-execution"  # nbclient leaves such cells out
+RAISES_TAG: Final = "raises-exception"  # nbclient expects their errors
 SKIPPED_BY_RULE: Final = "skipped-by-stepkit"
 INJECTED_BY_RULE: Final = "injected-by-stepkit"
 INJECTED_PARAMETERS: Final = "injected-parameters"  # papermill's

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, Evidence, Reason, UserCodeError
-from stepkit.formats import evidence_text, sizes
+from stepkit.formats import evidence_text, golden_text, sizes
 from stepkit.notebook import cell_title, cpu_fallback, junit_xml
 from stepkit.notebook.junit_xml import Case, Failure
 from stepkit.notebook.verdict import CellRun
@@ -36,7 +36,8 @@ class Suite:
     ``reason``, ``message`` and ``exit_code`` are those of the step; of a notebook that did not run,
     ``did_not_run`` says why. ``started`` is an ISO-8601 time. ``attempts`` are those that failed by
     bad luck before the one whose cells these are, as in its report; of a notebook that failed in
-    the end, there are none.
+    the end, there are none. ``differences`` are outputs that are not the golden ones, as in the
+    report.
     """
 
     notebook: str
@@ -50,6 +51,7 @@ class Suite:
     started: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
     attempts: Sequence[Mapping[str, Any]] = ()
+    differences: Sequence[Mapping[str, Any]] = ()
 
 
 def with_outputs(suite: Suite, outputs: Mapping[str, Any]) -> Suite:
@@ -80,6 +82,7 @@ def with_outputs(suite: Suite, outputs: Mapping[str, Any]) -> Suite:
         skipped=skipped,
         properties=properties,
         attempts=_unlucky(outputs.get("attempts") or ()),
+        differences=(outputs.get("golden") or {}).get("differences") or (),
     )
 
 
@@ -146,7 +149,8 @@ def _cases(suite: Suite) -> Iterator[Case]:
     indices = {cell.index for cell in suite.cells}
     elsewhere = [one for one in suite.attempts if one.get("cell") not in indices]
     outside = tuple(map(_flaky, elsewhere))
-    if suite.exit_code != 0 and not any(cell.status in _FOUND_BAD for cell in suite.cells):
+    said = suite.differences or any(cell.status in _FOUND_BAD for cell in suite.cells)
+    if suite.exit_code != 0 and not said:
         kind = "failure" if suite.exit_code == UserCodeError.exit_code else "error"
         yield Case(
             name=_WHOLE, kind=kind, type=suite.reason, message=suite.message, earlier=outside
@@ -205,7 +209,16 @@ def _case(suite: Suite, cell: CellRun) -> Case:
             why = f"not run: {suite.message}"
             return replace(case, kind="skipped", type="not-run", message=why)
         case _:
-            return case
+            return _compared(case, [d for d in suite.differences if d["index"] == cell.index])
+
+
+def _compared(case: Case, differences: Sequence[Mapping[str, Any]]) -> Case:
+    """Return the case of a cell that ran: a failure if its outputs are not the golden ones."""
+    if not differences:
+        return case
+    text = "\n\n".join("\n".join(golden_text.lines(each)) for each in differences)
+    message = f"{differences[0]['output']}: {differences[0]['message']}"
+    return replace(case, kind="failure", type=Reason.OUTPUTS_DIFFER, message=message, text=text)
 
 
 def _in_words(cell: CellRun) -> Iterator[str]:

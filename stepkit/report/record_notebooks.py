@@ -11,6 +11,7 @@ from stepkit.report import changed_cells, gpu_use, unchecked_values
 from stepkit.report.record_cells import record_cells
 from stepkit.report.record_cpu_fallback import record_cpu_fallback
 from stepkit.report.record_error import record_error
+from stepkit.report.record_golden import record_golden
 from stepkit.report.run_clock import length
 from stepkit.report.run_json_notebook import NotebookStatus
 from stepkit.report.steps_of_run import Entry
@@ -124,6 +125,7 @@ def record_notebook(
         "rules": _rules(entry, paths, checkouts),
         "changes": changed_cells.changes(entry),
         "diff_text": changed_cells.diff_text(entry, paths),
+        "golden": record_golden(entry.output("golden"), paths),
         "attempts": _attempts(entry, paths),
         "strays": unchecked_values.texts(entry.output("strays")),
         "messages_lost": unchecked_values.whole(entry.output("messages-lost")) or 0,

@@ -133,6 +133,46 @@ class KernelJson(TypedDict):
     packages: dict[str, str]
 
 
+class GoldenDifferenceJson(TypedDict):
+    """An output that is not the golden one: of the cell with this number and ``index``.
+
+    ``output`` is a media type, a stream or ``error``. ``golden`` and ``new`` are parts of both.
+    ``images`` are data URIs of the golden image, the new one, and the pixels that differ.
+    """
+
+    cell: int
+    index: int
+    title: str
+    output: str
+    message: str
+    golden: str
+    new: str
+    images: list[str]
+
+
+class GoldenIgnoredJson(TypedDict):
+    """A cell that was not compared."""
+
+    cell: int
+    why: str
+
+
+class GoldenJson(TypedDict):
+    """How the outputs compare with those of a golden notebook; ``path`` is as that of a notebook.
+
+    ``compared`` counts cells, ``differing`` outputs, of which ``differences`` are the first, and
+    ``within`` numbers that differ within the limits, by ``largest`` of the golden one at most.
+    """
+
+    path: str
+    compared: int
+    differing: int
+    within: int
+    largest: float
+    ignored: list[GoldenIgnoredJson]
+    differences: list[GoldenDifferenceJson]
+
+
 class NotebookJson(TypedDict):
     """One notebook that ran, or did not.
 
@@ -140,6 +180,7 @@ class NotebookJson(TypedDict):
     ``repository`` is the index in ``repositories`` of the checkout that it comes from, and
     ``in_repository`` its path there; without such a checkout they are None and ``path``.
     ``rules`` is None of a notebook that none were given for.
+    ``golden`` is None of one that was not compared.
     ``executed``, ``page``, ``log``, ``timeline``, ``patched``, ``diff`` and ``junit`` are files,
     None where there is none. ``gpu`` and ``guard`` are the outputs of execute-notebook as they are.
     ``timeline_start_ms`` is the zero of the timeline's ``seconds`` on the run's clock. ``skipped``
@@ -173,6 +214,7 @@ class NotebookJson(TypedDict):
     rules: RulesJson | None
     changes: list[ChangeJson]
     diff_text: str
+    golden: GoldenJson | None
     attempts: list[AttemptJson]
     strays: list[str]
     messages_lost: int

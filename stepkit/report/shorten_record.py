@@ -36,6 +36,15 @@ def _dump(record: RunJson) -> str:
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _images(record: RunJson) -> dict[str, int]:
+    """Take out the images of outputs that are not the golden ones."""
+    goldens = [notebook["golden"] for notebook in record["notebooks"] if notebook["golden"]]
+    found = [each for golden in goldens for each in golden["differences"] if each["images"]]
+    for each in found:
+        each["images"] = []
+    return {"images": len(found)}
+
+
 def _evidence(record: RunJson) -> dict[str, int]:
     """Take source and traceback out of what failed after the first ones."""
     steps = [step["error"] for step in record["steps"] if step["error"]]
@@ -79,7 +88,7 @@ def _cells(record: RunJson) -> dict[str, int]:
     before = _count_cells(record["notebooks"])
     for notebook in _later(record):
         notebook["cells"] = [cell for cell in notebook["cells"] if cell["status"] in _TELLING]
-        notebook["diff_text"], notebook["changes"] = "", []
+        notebook["diff_text"], notebook["changes"], notebook["golden"] = "", [], None
     return {"cells": before - _count_cells(record["notebooks"])}
 
 
@@ -107,6 +116,7 @@ def _later(record: RunJson) -> Sequence[NotebookJson]:
 
 
 _CUTS: Final[tuple[Callable[[RunJson], dict[str, int]], ...]] = (
+    _images,
     _evidence,
     _long_lists,
     _cells,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepkit.errors import ConfigurationError
 from stepkit.formats import json_schema
+from stepkit.notebook import nbval_markers
 from stepkit.rules import Change, selectors, shutdown_cells, subsample
 from stepkit.rules.edits import edit
 from stepkit.rules.rule import Set
@@ -46,10 +47,12 @@ def apply(
     extra_tolerances: Sequence[Tolerance] = (),
     strip_shutdown: bool = True,
     language: str = "",
+    follow_markers: bool = False,
 ) -> Patched:
     """Return a copy of ``nb`` with the rules of ``book`` and of its ``variant`` applied.
 
-    ``language`` is the kernel's and wins over the one that the notebook's metadata name.
+    ``language`` is the kernel's and wins over the one that the notebook's metadata name. With
+    ``follow_markers``, cells are skipped and may fail as nbval's markers say.
     Raises :class:`ConfigurationError` when a rule matches more or fewer times than it expects, or
     when the rules tolerate an error and must not.
     """
@@ -73,6 +76,8 @@ def apply(
             Change(rule=subsample.NAME, cell=0, id=added, what=subsample.describe(hook))
         )
     _edit_all(copy, (*book.rules, *chosen.rules), python=python)
+    if follow_markers:
+        _follow_markers(copy)
     if strip_shutdown and python:
         _strip_shutdown(copy)
     declared = (*_own_tolerances(book, chosen), *extra_tolerances)
@@ -112,6 +117,18 @@ def _own_tolerances(book: Book, chosen: Variant) -> tuple[Tolerance, ...]:
         where = f"{declared[0].where} (tolerate {declared[0].ename})"
         raise ConfigurationError(f"{where}: {NOT_FOR_AUTHORS}")
     return declared
+
+
+def _follow_markers(copy: WorkingCopy) -> None:
+    for cell in copy.running(copy.cells):
+        marked = nbval_markers.markers(copy.notebook.cells[cell.position])
+        if "skip" in marked:
+            copy.skip(cell)
+            copy.record(nbval_markers.RULE, cell, f"{cell} is skipped: NBVAL_SKIP")
+        elif "raises-exception" in marked:
+            copy.expect_error(cell)
+            what = f"{cell} may raise an error: NBVAL_RAISES_EXCEPTION"
+            copy.record(nbval_markers.RULE, cell, what)
 
 
 def _strip_shutdown(copy: WorkingCopy) -> None:

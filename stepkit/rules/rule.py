@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError
@@ -125,6 +126,29 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellsCompared:
+    """What the file says of the outputs of some cells; ``given`` are its keys."""
+
+    cells: Selector
+    given: Mapping[str, Any]
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """How outputs are compared with those of the notebook ``golden``.
+
+    ``given`` are the file's keys for all cells, and ``cells`` come after them. With
+    ``only_marked``, only cells that have nbval's marker NBVAL_CHECK_OUTPUT are compared.
+    """
+
+    golden: Path | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    only_marked: bool = False
+    cells: tuple[CellsCompared, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Subsample:
     """The hook that limits what anndata reads to so many rows (obs) and columns (var)."""
 
@@ -142,6 +166,7 @@ class Variant:
     rules: tuple[AnyRule, ...] = ()
     tolerate: tuple[Tolerance, ...] = ()
     hooks: tuple[Subsample, ...] = ()
+    compare: Compare | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +180,7 @@ class Book:
     may_tolerate: bool = True
     rules: tuple[AnyRule, ...] = ()
     tolerate: tuple[Tolerance, ...] = ()
+    compare: Compare | None = None
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     def variant(self, name: str | None) -> Variant:
@@ -177,6 +203,10 @@ class Book:
             raise ConfigurationError(f"there is no variant {name!r}: {where}")
         hint = did_you_mean(name, self.variants)
         raise ConfigurationError(f"{self.source} has no variant {name!r}{hint}")
+
+    def comparison(self, variant: str | None) -> Compare:
+        """Return how outputs are compared: as the variant says, and otherwise as the file does."""
+        return self.variant(variant).compare or self.compare or Compare()
 
 
 EMPTY = Book()

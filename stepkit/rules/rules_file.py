@@ -17,6 +17,8 @@ from stepkit.rules.rule import (
     ANY,
     AnyRule,
     Book,
+    CellsCompared,
+    Compare,
     Inject,
     Place,
     Replace,
@@ -94,6 +96,7 @@ class _Reader:
             source=str(self.document.path),
             rules=self.each(self.rule, value.get("rules", []), ("rules",)),
             tolerate=self.each(self.tolerance, value.get("tolerate", []), ("tolerate",)),
+            compare=self.compare(value, ()),
             variants={
                 name: self.variant(given, ("variants", name))
                 for name, given in value.get("variants", {}).items()
@@ -150,7 +153,30 @@ class _Reader:
                 Subsample(**{key: int(value) for key, value in hook["anndata-subsample"].items()})
                 for hook in given.get("hooks", [])
             ),
+            compare=self.compare(given, at),
         )
+
+    def compare(self, given: dict[str, Any], at: Keys) -> Compare | None:
+        """Read how outputs are compared, with the path of the golden notebook from here."""
+        if "compare" not in given:
+            return None
+        said, at = dict(given["compare"]), (*at, "compare")
+        for number, each in enumerate(said.get("replace", [])):
+            self.check_replacement(each["regex"], each["with"], (*at, "replace", number, "with"))
+        golden = said.pop("golden", None)
+        return Compare(
+            golden=golden and self.document.path.parent / golden,
+            only_marked=said.pop("only-marked", False),
+            cells=self.each(self.cells_compared, said.pop("cells", []), (*at, "cells")),
+            given=said,
+        )
+
+    def cells_compared(self, given: dict[str, Any], at: Keys) -> CellsCompared:
+        """Read what is said of the outputs of some cells."""
+        for number, each in enumerate(given.get("replace", [])):
+            self.check_replacement(each["regex"], each["with"], (*at, "replace", number, "with"))
+        said = {key: value for key, value in given.items() if key != "cells"}
+        return CellsCompared(cells=self.cells(given, "cells", at), given=said, where=self.where(at))
 
     def rule(self, given: dict[str, Any], at: Keys) -> AnyRule:
         """Read one rule of any kind."""
@@ -169,11 +195,7 @@ class _Reader:
     def _replace(self, given: dict[str, Any], at: Keys) -> Replace:
         old, new, regex = given["replace"], given["with"], given.get("regex", False)
         if regex:
-            tolerances.check_regex(old, self.where((*at, "replace")))
-            try:
-                patterns.check_template(old, new)
-            except (re.error, IndexError) as error:
-                self.refuse((*at, "with"), f"does not fit the regular expression: {error}")
+            self.check_replacement(old, new, (*at, "with"), "replace")
         cells = self.cells(given, "cells", at)
         return Replace(where=self.where(at), old=old, new=new, regex=regex, cells=cells)
 
@@ -221,6 +243,17 @@ class _Reader:
             return check_expression(value["expr"])
         except ValueError as error:
             self.refuse((*at, "expr"), str(error))
+
+    def check_replacement(self, old: str, new: str, at: Keys, key: str = "regex") -> None:
+        """Refuse a regular expression ``old``, or what ``new`` at ``at`` says of its groups.
+
+        ``key`` is the one of ``old``, beside that of ``new``.
+        """
+        tolerances.check_regex(old, self.where((*at[:-1], key)))
+        try:
+            patterns.check_template(old, new)
+        except (re.error, IndexError) as error:
+            self.refuse(at, f"does not fit the regular expression: {error}")
 
     def check_names(self, names: Iterable[str], at: Keys) -> None:
         """Refuse names that no variable can have."""

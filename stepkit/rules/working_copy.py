@@ -6,7 +6,13 @@ import copy
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stepkit.notebook.cell_numbers import INJECTED_BY_RULE, SKIP_TAG, SKIPPED_BY_RULE, tags
+from stepkit.notebook.cell_numbers import (
+    INJECTED_BY_RULE,
+    RAISES_TAG,
+    SKIP_TAG,
+    SKIPPED_BY_RULE,
+    tags,
+)
 from stepkit.notebook.cell_title import title
 from stepkit.rules import Change
 from stepkit.rules.selectors import Cell, code_cells
@@ -81,6 +87,11 @@ class WorkingCopy:
         if not self.skipped(cell):
             node = self.notebook.cells[cell.position]
             node.metadata["tags"] = [*tags(node), SKIP_TAG, SKIPPED_BY_RULE]
+
+    def expect_error(self, cell: Cell) -> None:
+        """Go on with the run if the cell raises an error."""
+        node = self.notebook.cells[cell.position]
+        node.metadata["tags"] = [*tags(node), RAISES_TAG]
 
     def inject(self, source: str, position: int, side: Literal["before", "after"]) -> str:
         """Add a code cell beside the cell at ``position`` and return its id.

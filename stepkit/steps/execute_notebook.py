@@ -1,8 +1,7 @@
 r"""Execute a notebook with papermill, and report its true outcome.
 
 The verdict comes from the kernel's replies: a notebook passes when every one of its code cells
-ran. Once the first cell starts, the executed notebook is written in every case, with all outputs
-up to the failure, and saved every few seconds during the run.
+ran. The executed notebook is written in every case, and saved every few seconds during the run.
 
 Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=True a boolean),
 --parameters-raw keeps text, and -y, -f and -b take YAML text, YAML files and base64 of YAML.
@@ -10,15 +9,13 @@ Parameters are papermill's: --parameters guesses types (n=5 is a number, flag=Tr
 address, and IN an https:// one. A parameter that the notebook does not have is an error. Cells
 tagged skip-execution are skipped; an error in a cell tagged raises-exception is expected.
 
-A notebook that you do not own is changed on its way to the kernel, never on disk: --rules names
-a file that says which values to set, what to replace, skip or inject, which errors are tolerated,
-and which variants exist. The changes are written beside the output.
+A notebook that you do not own is changed on its way to the kernel, never on disk, as the file of
+--rules says. With --golden, its outputs have to be those of a notebook that is kept.
 
 A call that finds no GPU ends the run with the true cause and exit code 2; --gpu required checks
-this before the first cell. The RAPIDS Memory Manager is guarded: when it cannot be set up as the
-notebook asks, the next allocator that works is used, and the report says which (--rmm-mode chooses
-another one). --on-gpu-oom retry-lower runs a notebook again that ran out of GPU memory, --attempts
-one that failed by bad luck, such as a kernel that hung: if it passes then, its status is flaky.
+this before the first cell. Where the RAPIDS Memory Manager cannot be set up as the notebook asks,
+the next allocator that works is used. --on-gpu-oom retry-lower runs a notebook again that ran out
+of GPU memory, --attempts one that failed by bad luck: if it passes then, its status is flaky.
 
 For example:
 
@@ -48,6 +45,8 @@ from stepkit.engine.options import EngineOptions, open_request
 from stepkit.engine.parameter_flags import ParameterOptions
 from stepkit.engine.progress_file import ProgressFile
 from stepkit.errors import Cancelled, ConfigurationError
+from stepkit.golden.differences import Comparison
+from stepkit.golden.golden_options import GoldenCheck, GoldenOptions
 from stepkit.gpu import session as gpu_session
 from stepkit.gpu.memory import oom_retry
 from stepkit.gpu.monitor import run_metrics
@@ -60,7 +59,6 @@ from stepkit.notebook.attempt_files import paths_written, remove_kept
 from stepkit.notebook.retry_options import RetryOptions
 from stepkit.options import DETAIL, OR_ARGUMENT, OR_NO, READS, WRITES, Also
 from stepkit.rules import Change, rules_options
-from stepkit.rules.rules_options import RulesOptions
 from stepkit.step import InReport, Status
 from stepkit.system import logfile
 
@@ -74,7 +72,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Options(
-    GpuOptions, RetryOptions, ParameterOptions, RulesOptions, EngineOptions, RemoteOptions
+    GpuOptions, RetryOptions, ParameterOptions, GoldenOptions, EngineOptions, RemoteOptions
 ):
     """What to execute, with which parameters, on which GPU, and within which limits."""
 
@@ -108,21 +106,20 @@ class Outputs(GpuOutputs, engine.RunOutputs):
     patched: Annotated[Path | None, "the notebook as the rules changed it"] = None
     diff: Annotated[Path | None, "what the rules changed, as a unified diff"] = None
     changes: Annotated[tuple[Change, ...], "what the rules did to each cell", DETAIL] = ()
+    golden: Annotated[Comparison | None, "what differs from the golden notebook", DETAIL] = None
     status: Annotated[Status, "succeeded, tolerated, flaky, failed or cancelled"] = "succeeded"
     message: Annotated[str, "how it ended, in one sentence"] = ""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A notebook that is ready to run in the ``running`` kernel.
-
-    ``patched`` is what the rules changed, and ``written`` are the paths of its files, if any.
-    """
+    """A notebook that is ready to run; ``written`` are the files of what rules changed, if any."""
 
     options: Options
     notebook: Any
     patched: rules.Patched
     written: tuple[Path, Path] | None
+    golden: GoldenCheck
     running: engine.RunningKernel
     gpu: GpuSession
 
@@ -195,6 +192,7 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
     if options.gpu_oom_variant:  # what does not fit is refused before the first attempt
         _patch(replace(options, variant=options.gpu_oom_variant), book, original, language)
     patched, parameters = _patch(options, book, original, language)
+    golden = options.golden_check(book, original, patched.notebook, options.notebook)
     log_file = stack.enter_context(logfile.recording(_log(options)))
     if options.progress_bar:  # a line for each cell would break the bar on the screen
         stack.enter_context(logfile.only_to(log_file, progress))
@@ -207,7 +205,7 @@ def prepare(options: Options, book: rules.Book, stack: ExitStack) -> Prepared:
         kernel=kernel, language=language, report_mode=options.report_mode,
     )  # fmt: skip
     gpu.require()
-    return Prepared(options, notebook, patched, written, running, gpu)
+    return Prepared(options, notebook, patched, written, golden, running, gpu)
 
 
 def execute(prepared: Prepared, file: ProgressFile) -> Executed:
@@ -249,6 +247,7 @@ def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Ou
     )
     with notebook_verdict.cancelling(execution, outputs):
         verdict = gpu.judge(execution, outcome.notebook, outcome.cpu_fallback)
+        verdict, kept = prepared.golden.judge(verdict, outcome.notebook)
         if options.page and not execution.cancelled_by:
             directory = options.notebook.absolute().parent
             failure_note.write(outcome.notebook, str(verdict.error or ""))
@@ -257,15 +256,15 @@ def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Ou
         why = verdict.error or page_error or options.refusal(outputs, verdict.message, flaky=flaky)
         paths = outputs.notebook, options.notebook, options.metrics
         found = gpu.outputs(verdict, *paths, error=why, flaky=flaky, before=before)
-        outputs = replace(outputs, cells=tuple(verdict.execution.cells), **vars(found))
+        outputs = replace(outputs, cells=tuple(verdict.execution.cells), golden=kept, **vars(found))
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
         if shown := notebook_verdict.describe_failure(verdict.execution):
             logfile.log_block(logger, logging.ERROR, shown[0], shown[1:])
         logger.info("verdict: %s", verdict.error or verdict.message)
-        if verdict.error:
-            verdict.error.place = failed_place.find(verdict.execution, options.notebook)
-            raise verdict.error.leaving(outputs)
+        if error := verdict.error:
+            error.place = error.place or failed_place.find(verdict.execution, options.notebook)
+            raise error.leaving(outputs)
         if page_error:  # a page that cannot be made does not hide the verdict
             raise page_error.leaving(outputs, prefix=f"{verdict.message}, but there is no page: ")
         return replace(outputs, message=verdict.message)
@@ -290,6 +289,7 @@ def _patch(
         original, book, variant=options.variant,
         extra_tolerances=[rules.parse_tolerance(text) for text in options.tolerate],
         strip_shutdown=not options.keep_shutdown_cells, language=language,
+        follow_markers=options.golden_of(book, options.notebook) is not None,
     )  # fmt: skip
     if patched.skipped and not patched.runnable:
         raise ConfigurationError(f"rules skip all cells ({patched.skipped}): nothing would run")

@@ -17,6 +17,7 @@ MODULES: Final = {
     "show": "stepkit.cli.commands.show",
     "explain": "stepkit.cli.commands.explain",
     "compare": "stepkit.cli.commands.compare",
+    "compare-notebook": "stepkit.cli.commands.compare_notebook",
     "index": "stepkit.cli.commands.index",
     "mark-ended-runs": "stepkit.cli.commands.mark_ended_runs",
     "prune-runs": "stepkit.cli.commands.prune_runs",

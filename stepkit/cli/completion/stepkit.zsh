@@ -14,6 +14,7 @@ _shtab_stepkit_commands() {
     clean-workspace:'Remove what earlier runs left in a workspace and is past its age.'
     collect-artifacts:'Collect the artifacts of a run, and list them with sizes, media types and checksums.'
     compare:'Compare two runs: times, memory, versions, tests and files.'
+    compare-notebook:'Compare the outputs of a notebook with those of a golden notebook.'
     completion:'Print the script that completes stepkit'"'"'s command lines in a shell.'
     config:'Show the value of each option where the command line gives none, and where it comes from.'
     convert-notebook:'Convert an executed notebook to one HTML page with its images inside.'
@@ -155,6 +156,34 @@ _shtab_stepkit_compare_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_stepkit_compare_defaults_added=0
 
+_shtab_stepkit_compare_notebook_options=(
+  "-h[show the options that are needed most]"
+  "(- : *)--help[show all options]"
+  "--rules[YAML file whose compare says what may differ]:RULES:_files"
+  "--variant[variant of the rules that was run]:VARIANT:"
+  "--rtol[by how much of the golden number a number may differ]:X:"
+  "--atol[by how much a number may differ]:X:"
+  "--streams[what is compared of what cells print]:none|stdout|all:(none stdout all)"
+  "*--normalise[what does not count in a text]:NORMALISE:(times paths)"
+  "--only-marked[compare only cells marked NBVAL_CHECK_OUTPUT (default\: false)]:true|false:(true false)"
+  "--accept[make NOTEBOOK the golden notebook, whatever differs (default\: false)]:true|false:(true false)"
+  "--junit[file for test cases, one a cell, as JUnit XML]:JUNIT:_files"
+  "*--result[write one output to a file, as Tekton wants it (repeatable)]:NAME=FILE:"
+  "--report[write a JSON report of the step\; - is stdout, as with --json]:FILE:"
+  "--json[print the report on stdout, and nothing else]"
+  "--no-config[take no defaults from stepkit.yaml and from variables STEPKIT_OPT_\<FLAG\>]"
+  "--no-rerun[refuse to run if an earlier run of this command left its report in --report]:true|false:"
+  "--log-format[how the log on stderr looks (default\: auto, ci on GitHub and Tekton, else plain)]:log_format:(auto plain ci json)"
+  {--quiet,-q}"[log warnings, errors and the last line alone]"
+  {--verbose,-v}"[log what helps to find a fault, too]"
+  "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
+  ":golden notebook, with the outputs that are right:_files"
+  ":notebook that ran:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_stepkit_compare_notebook_defaults_added=0
+
 _shtab_stepkit_completion_options=(
   "-h[show the options that are needed most]"
   "(- : *)--help[show all options]"
@@ -185,7 +214,7 @@ _shtab_stepkit_config_options=(
   {--quiet,-q}"[log warnings, errors and the last line alone]"
   {--verbose,-v}"[log what helps to find a fault, too]"
   "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
-  ":command whose options to show, all of them:(prepare-workspace check-environment git-clone write-smoke-notebook download-dataset execute-notebook execute-notebooks convert-notebook run-tests collect-artifacts publish-artifacts summarize notify clean-workspace demo run-local watch show explain compare index mark-ended-runs prune-runs schema tasks init config completion)"
+  ":command whose options to show, all of them:(prepare-workspace check-environment git-clone write-smoke-notebook download-dataset execute-notebook execute-notebooks convert-notebook run-tests collect-artifacts publish-artifacts summarize notify clean-workspace demo run-local watch show explain compare compare-notebook index mark-ended-runs prune-runs schema tasks init config completion)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -314,6 +343,7 @@ _shtab_stepkit_execute_notebook_options=(
   "*--tolerate[ENAME\:REGEX of errors to go on past, as \'KeyError\:.\*pca \# issue 41\']:TOLERATE:"
   "--checkouts[directory of the checkouts source, tests and config\: files may be notebooks\:PATH, tests\:PATH or config\:PATH]:CHECKOUTS:_files"
   "--allow-notebook-tolerance[use also tolerances that the notebooks\' own repository declares (default\: false)]:true|false:(true false)"
+  "--golden[notebook with the outputs that those of the run must be, or directory of such]:GOLDEN:_files"
   "--parameters[NAME\=VALUE, with papermill\'s guess of the type]:NAME=VALUE:"
   "-p[one more of --parameters, as two arguments]:('NAME', 'VALUE'):"
   {--parameters-raw,--parameters_raw}"[NAME\=VALUE, the value kept as text]:NAME=VALUE:"
@@ -423,7 +453,7 @@ _shtab_stepkit_explain_options=(
   {--quiet,-q}"[log warnings, errors and the last line alone]"
   {--verbose,-v}"[log what helps to find a fault, too]"
   "--log-level[the same by a name of Python\'s\: DEBUG is --verbose, INFO the default, WARNING, ERROR and CRITICAL are --quiet]:LEVEL:"
-  ":reason of a step, such as cell-error\; all if left out:(ok bad-input not-found auth gpu-missing gpu-unfit cell-error early-exit cells-not-run kernel-died timeout tests-failed no-tests tests-broken artifact-missing artifact-invalid task-failed regression cpu-fallback flaky kernel-hung gpu-out-of-memory gpu-busy gpu-failed out-of-memory network checksum disk-full tool-failed cancelled killed bug)"
+  ":reason of a step, such as cell-error\; all if left out:(ok bad-input not-found auth gpu-missing gpu-unfit cell-error early-exit cells-not-run kernel-died timeout tests-failed no-tests tests-broken artifact-missing artifact-invalid task-failed regression cpu-fallback outputs-differ flaky kernel-hung gpu-out-of-memory gpu-busy gpu-failed out-of-memory network checksum disk-full tool-failed cancelled killed bug)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -890,6 +920,7 @@ _shtab_stepkit() {
         clean-workspace) _arguments -C -s $_shtab_stepkit_clean_workspace_options ;;
         collect-artifacts) _arguments -C -s $_shtab_stepkit_collect_artifacts_options ;;
         compare) _arguments -C -s $_shtab_stepkit_compare_options ;;
+        compare-notebook) _arguments -C -s $_shtab_stepkit_compare_notebook_options ;;
         completion) _arguments -C -s $_shtab_stepkit_completion_options ;;
         config) _arguments -C -s $_shtab_stepkit_config_options ;;
         convert-notebook) _arguments -C -s $_shtab_stepkit_convert_notebook_options ;;

@@ -1,0 +1,50 @@
+"""What differs in one output, before it is known of which cell it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from stepkit.formats.shorten import shorten
+
+Kind = Literal["text", "numbers", "table", "image", "outputs"]
+
+_MOST_LINES: Final = 12
+_MOST_LINE: Final = 200  # characters
+_BEFORE: Final = 2  # lines that both have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One output that differs: ``message`` says how, ``golden`` and ``new`` are parts of both.
+
+    ``images`` are data URIs of the golden image, the new one, and the pixels that differ.
+    """
+
+    kind: Kind
+    message: str
+    golden: str = ""
+    new: str = ""
+    images: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """What was compared: all numbers, and those that differ within the limits.
+
+    ``largest`` is by how much of the golden number they differ at most.
+    """
+
+    numbers: int = 0
+    within: int = 0
+    largest: float = 0.0
+    images: int = 0
+    tables: int = 0
+
+
+def around(text: str, line: int) -> str:
+    """Return some lines of ``text`` around ``line``, from 0, with what was left out."""
+    lines = text.split("\n", line + _MOST_LINES)
+    first = max(line - _BEFORE, 0)
+    shown = [shorten(each, _MOST_LINE) for each in lines[first : first + _MOST_LINES]]
+    return "\n".join([*(["..."] if first else []), *shown]).rstrip()
