@@ -32,13 +32,11 @@ _NOT_POSSIBLE: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP
 def put_file(source: Path, target: Path, how: How) -> None:
     """Put ``source`` at ``target``, all at once; a copy where a link or a move is not possible.
 
-    Only the holder of a lock of ``target`` may call this. Raises
-    :class:`stepkit.errors.StepError`.
+    Raises :class:`stepkit.errors.StepError`.
     """
     with atomic_files.explaining(f"cannot write {target}"):
         atomic_files.check_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.remove_of(target)
         with scratch.directory(target) as beside:
             new = beside / "new"
             if how == "copy" or not _link_or_move(source, new, how):

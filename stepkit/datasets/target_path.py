@@ -68,6 +68,11 @@ class Target:
             return None
         return found.sha256, size
 
+    def remove_scratch(self) -> None:
+        """Remove what a run left that was killed while it put the dataset here."""
+        if self.path.parent.is_dir():
+            scratch.remove_of(self.path)
+
     def install(self, cached: CachedFile, how: How) -> None:
         """Put the file, or what it holds, at the target; ``move`` leaves nothing in the cache.
 
@@ -85,8 +90,6 @@ class Target:
                 cached.path.with_name(f"{cached.path.name}.json").unlink(missing_ok=True)
 
     def _unpack(self, cached: CachedFile) -> None:
-        if self.path.parent.is_dir():
-            scratch.remove_of(self.path)
         backup = backup_names.path_for(self.path)
         asked = self.dataset.unpack
         with (

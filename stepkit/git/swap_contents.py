@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError, ToolError
 from stepkit.system import atomic_files, backup_names, locks, os_errors, removal
+from stepkit.system.sync_file_system import sync_file_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,8 @@ def move(directory: Path, new: Path, moves: Moves) -> None:
         "into": moves.into,
         "backup": str(moves.backup or ""),
     }
+    with atomic_files.explaining(f"cannot write {new}"):
+        sync_file_system(new)
     _write_journal(run, journal)
     try:
         for name in moves.out:

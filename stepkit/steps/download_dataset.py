@@ -244,6 +244,7 @@ def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> 
     target = Target.of(dataset, directory)
     lock = hashlib.sha256(os.fsencode(f"to {target.path}")).hexdigest()
     with dataset_cache.locked(directory / WORK, lock, until=request.pace.until):
+        target.remove_scratch()
         if request.content_is_known and (here := target.installed(dataset.sha256)):
             logger.info("%s: it is there already", dataset.path)
             return _loaded(dataset, *here, "kept")

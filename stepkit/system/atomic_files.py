@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,12 @@ def sync(directory: Path) -> None:
         os.close(handle)
 
 
+def _try_sync(directory: Path) -> None:
+    """Sync a directory, if this user may read it and its file system can do so."""
+    with suppress(OSError):
+        sync(directory)
+
+
 def check_regular(path: Path) -> None:
     """Refuse to put a file in the place of a device, a pipe or a directory.
 
@@ -133,6 +139,7 @@ def copy_atomically(source: Path, target: Path) -> None:
         ):
             shutil.copyfileobj(old, copy)
             copy.flush()
+            os.fsync(handle)
             new.replace(target)
 
 
@@ -198,6 +205,7 @@ def replacing(
 ) -> Iterator[Path]:
     """Yield an empty directory that replaces ``destination`` if the block succeeds.
 
+    The disk has the whole new directory before it gets its name, which then outlives a power cut.
     The old directory becomes ``backup``. It is removed from there if ``keep``, called with the
     backup, returns false; without ``backup`` it is removed at once. The destination is never
     missing or half full where the file system can exchange two directories (ext4, xfs, btrfs,
@@ -207,6 +215,7 @@ def replacing(
     Raises :class:`StepError` when the directory cannot be replaced.
     """
     from stepkit.system.rename_exchange import exchange
+    from stepkit.system.sync_file_system import sync_file_system
 
     with ExitStack() as held:
         with explaining(f"cannot make a directory beside {destination}"):
@@ -216,11 +225,14 @@ def replacing(
             new.mkdir()
         yield new
         with explaining(f"cannot move the new {destination.name} to {destination}"):
+            sync_file_system(new)
             if not os.path.lexists(destination):
                 new.rename(destination)
+                _try_sync(destination.parent)
                 return
             old = backup or beside / "old"
             exchange(new, destination, old)
+            _try_sync(destination.parent)  # before the old one is removed
             if backup and keep and not keep(backup):
                 backup.rename(beside / "old")
 

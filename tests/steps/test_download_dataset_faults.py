@@ -262,6 +262,17 @@ def test_what_a_run_left_that_was_killed_at_its_end_is_removed(place: Place) -> 
     assert place.left() == ["KEY", "KEY.json", "census.bin"]
 
 
+def test_scratch_that_a_killed_run_left_beside_a_whole_file_is_removed(place: Place) -> None:
+    place.run()
+    left = place.file.with_name(f".{place.file.name}.stepkit-0123abcd")
+    left.mkdir()
+
+    assert place.run().count == 1
+
+    assert not left.exists()
+    assert place.file.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_size_other_than_the_manifests_is_refused(
