@@ -1,11 +1,12 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
-These are the reference of commands in docs/cli.md and their pages in mkdocs.yml, the tables of
-reasons in docs/, tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
-stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
-stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
-run-tests adds, in stepkit/test_suite/plugin_versions.txt; Grafana's dashboard of the component
-monitoring; and what completes command lines in a shell, in stepkit/cli/completion.
+These are the images and the version in the YAML of tasks/, the reference of commands in docs/cli.md
+and their pages in mkdocs.yml, the tables of reasons in docs/, tasks/kustomization.yaml,
+tasks/stepactions/, the variables of secrets in stepkit/cli/secret_variables.py, and the names and
+signatures of the Python API in stepkit/__init__.py and __init__.pyi; and, from uv.lock, the
+versions of pytest and its plugins that run-tests adds, in stepkit/test_suite/plugin_versions.txt;
+Grafana's dashboard of the component monitoring; and what completes command lines in a shell, in
+stepkit/cli/completion.
 
 For example:
 
@@ -16,15 +17,18 @@ For example:
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import Final
 
+import stepkit
 from stepkit.errors import Reason
 from stepkit.options import declared
 from stepkit.report import reason_texts
 from stepkit.steps import MODULES, STEPS
+from stepkit.tekton import image_names
 from tasks import cli_reference, completion_scripts, grafana_dashboard, python_stub, stepactions
 
 ROOT: Final = Path(__file__).parents[1]
@@ -45,6 +49,8 @@ _FROM_REASONS: Final = "<!-- made by `make generated` from stepkit/report/reason
 _END: Final = "<!-- end of what is made -->\n"
 _PAGES: Final = "      # made by `make generated`: the pages of the commands, in their order\n"
 _END_OF_PAGES: Final = "      # end of what is made\n"
+
+_VERSION: Final = re.compile(r"(app\.kubernetes\.io/version: \"|--tasks-version=)[\w.]+")
 
 _KUSTOMIZATION: Final = """\
 # All Tasks, StepActions and Pipelines, for the namespace that you name:
@@ -74,14 +80,18 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     """Return the text of every generated file in the tree at ``root``, by its path."""
     tasks = root / "tasks"
     actions = {
-        tasks / "stepactions" / f"{name}.yaml": stepactions.text(tasks / f"{name}.yaml")
+        tasks / "stepactions" / f"{name}.yaml": _of_this_version(
+            stepactions.text(tasks / f"{name}.yaml")
+        )
         for name in MODULES
         if name not in WITHOUT_STEP_ACTION
     }
     pipelines = sorted(tasks.glob("pipelines/*.yaml"))
     listed = [*(tasks / f"{name}.yaml" for name in sorted(MODULES)), *pipelines, *sorted(actions)]
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
+    written = [path for path in tasks.rglob("*.yaml") if path.parent.name != "stepactions"]
     return {
+        **{path: _of_this_version(path.read_text(encoding="utf-8")) for path in written},
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
         tasks / grafana_dashboard.PLACE: grafana_dashboard.text(),
@@ -112,6 +122,11 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
+
+
+def _of_this_version(text: str) -> str:
+    """Return YAML with the images of this version (stepkit/tekton/images.toml), and its number."""
+    return image_names.fill(_VERSION.sub(rf"\g<1>{stepkit.__version__}", text))
 
 
 def _variables_of_secrets() -> str:

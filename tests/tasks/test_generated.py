@@ -42,6 +42,10 @@ def test_check_names_what_is_stale_and_writes_nothing(
     site = copy / "mkdocs.yml"
     site.write_text(site.read_text().replace("- git-clone: docs", "- git-copy: docs"))
     (copy / "tasks/kustomization.yaml").unlink()
+    clone = copy / "tasks/git-clone.yaml"
+    clone.write_text(clone.read_text().replace("stepkit:0.1.0", "stepkit:0.0.9"))
+    prepare = copy / "tasks/prepare-workspace.yaml"
+    prepare.write_text(prepare.read_text().replace("version=0.1.0", "version=0.0.9"))
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
     names = copy / "stepkit/__init__.py"
@@ -66,7 +70,9 @@ def test_check_names_what_is_stale_and_writes_nothing(
             "stepkit/__init__.pyi",
             "stepkit/cli/secret_variables.py",
             "stepkit/test_suite/plugin_versions.txt",
+            "tasks/git-clone.yaml",
             "tasks/kustomization.yaml",
+            "tasks/prepare-workspace.yaml",
             "tasks/stepactions/git-clone.yaml",
             "tasks/stepactions/old.yaml",
             "tasks/stepactions/summarize.yaml",
