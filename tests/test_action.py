@@ -96,13 +96,15 @@ def test_notebooks_and_tests_that_pass_leave_outputs_a_report_and_a_summary(runn
 
 
 @pytest.mark.slow
-def test_a_notebook_that_fails_fails_the_action_and_keeps_report_and_summary(
+def test_notebooks_that_fail_fail_the_action_each_where_it_happened(
     runner: Runner,
 ) -> None:
-    write_notebook(runner.workspace / "project/a.ipynb", "1 / 0")
+    (runner.workspace / ".git").mkdir()
+    for name in ("a", "b"):
+        write_notebook(runner.workspace / f"project/{name}.ipynb", "1 / 0")
 
     run = runner.run(
-        working_directory="project", notebooks="a.ipynb", install="none", artifact="of/a: 1"
+        working_directory="project", notebooks="*.ipynb", install="none", artifact="of/a: 1"
     )
 
     assert run.outcomes == {
@@ -115,8 +117,9 @@ def test_a_notebook_that_fails_fails_the_action_and_keeps_report_and_summary(
     assert run.uploads[1]["name"] == "of-a--1-files"
     assert "# Notebook run: failed" in run.summary
     assert "ZeroDivisionError: division by zero" in run.summary
-    (placed,) = [each for each in commands(run.log) if each.properties.get("file")]
-    assert (placed.name, placed.properties["title"]) == ("error", "cell 1 of 1")
+    errors = [each.properties for each in commands(run.log) if "file" in each.properties]
+    assert {each["file"] for each in errors} == {"project/a.ipynb", "project/b.ipynb"}
+    assert {each["title"] for each in errors} == {"cell 1 of 1"}
 
 
 @pytest.mark.slow

@@ -116,7 +116,8 @@ class Schedule:
         took = f" in {run.seconds:.1f} s" if run.exit_code is not None else ""
         until = f" (until {run.until})" if run.until else ""
         level = logging.ERROR if run.status == "failed" else logging.INFO
-        logger.log(level, "%s: %s%s: %s%s", self._label(one), word, took, run.message, until)
+        said = f"{self._label(one)}: {word}{took}: {run.message}{until}"
+        logger.log(level, "%s", said, extra={"place": run.place})
 
     def _label(self, one: Planned) -> str:
         return f"notebook {self.plan.index(one) + 1}/{len(self.plan)} {one.name}"

@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.cli import ci_annotations, terminal
 from stepkit.redaction import redact
+from stepkit.system import checkout_paths
 from stepkit.system.logfile import StampedFormatter, one_line
 from stepkit.system.status_line import TerminalHandler
 
@@ -105,6 +107,13 @@ def final_line(how: str, level: int, plain: str, text: str, place: Place) -> str
     return _annotation(how, level, text, place)
 
 
+def shown_place(place: Place, secrets: Iterable[str]) -> Place:
+    """Return ``place`` with the path that its file has in its repository, and without secrets."""
+    secrets = tuple(secrets)
+    file = redact(checkout_paths.in_repository(place.file), secrets)
+    return replace(place, title=redact(place.title, secrets), file=file)
+
+
 def _annotation(how: str, level: int, text: str, place: Place | None = None) -> str:
     kind: ci_annotations.Kind = "error" if level >= logging.ERROR else "warning"
     spell = ci_annotations.on_github if how == _GITHUB else ci_annotations.in_tekton
@@ -136,5 +145,7 @@ class _Formatter(StampedFormatter):
                 return ci_annotations.group(body.strip("- "))  # a headline has a rule
             return f"{text}\n{ci_annotations.END_GROUP}" if block == "end" else text
         if not block and self.how in {"ci", _GITHUB} and record.levelno >= logging.WARNING:
-            return _annotation(self.how, record.levelno, body)
+            place = getattr(record, "place", None) if self.how == _GITHUB else None
+            shown = shown_place(place, self.secrets) if place else None
+            return _annotation(self.how, record.levelno, body, shown)
         return text

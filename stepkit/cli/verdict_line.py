@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from stepkit.cli import commands, log
 from stepkit.errors import Place
 from stepkit.redaction import redact
-from stepkit.system import checkout_paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,12 +22,7 @@ def spell(result: StepResult, log_format: str, secrets: Collection[str]) -> str:
     """Return the line: for a CI service, an annotation of what is not a plain success."""
     level, verdict, text = _verdict(result)
     command = f"stepkit {result.step}".rstrip()
-    place = result.place or Place(title=command)
-    shown = Place(
-        title=redact(place.title, secrets),
-        file=redact(checkout_paths.in_repository(place.file), secrets),
-        line=place.line,
-    )
+    shown = log.shown_place(result.place or Place(title=command), secrets)
     plain = f"{command}: {redact(verdict, secrets)}"
     how = log.resolve(log_format)
     if how != "json" and result.outputs.get("verdict") in _ANNOTATED:
