@@ -27,6 +27,8 @@ _REDIRECTING: Final = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_EN
                        "PIP_PYTHON", "PIP_CONSTRAINT", "UV_PROJECT_ENVIRONMENT", "UV_PROJECT",
                        "UV_SYSTEM_PYTHON", "UV_PYTHON", "UV_FROZEN", "UV_LOCKED")  # fmt: skip
 
+# Poetry gives advice after these.
+_ADVISED: Final = ("Unable to find installation candidates", "All attempts to connect")
 _DISK: Final = re.compile(r"No space left on device|Disk quota exceeded")
 _HASH: Final = re.compile(
     r"DO NOT MATCH THE HASHES|Hash mismatch|Invalid hashes|not found in known hashes"
@@ -151,7 +153,7 @@ def find_error(output: str) -> str:
     """Return the line of an installer's output that says what is wrong."""
     lines = [line.strip(" |") for line in output.splitlines() if line.strip(" |")]
     for line in lines:
-        if line.startswith("Unable to find installation candidates"):  # poetry advises after it
+        if line.startswith(_ADVISED):
             return line
     errors = [
         number

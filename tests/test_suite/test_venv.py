@@ -31,6 +31,10 @@ def test_the_error_for_a_full_disk_says_to_free_space() -> None:
             "error: Distribution not found at: file:///a/b",
         ),
         ("error: it ends so:\n", "error: it ends so:"),
+        (
+            " | All attempts to connect to h failed\n | Look\n",
+            "All attempts to connect to h failed",
+        ),
         ("at last\n\n", "at last"),
         ("", "it printed nothing"),
     ],
