@@ -17,7 +17,13 @@ from stepkit.formats import json_schema
 from stepkit.report import run_json
 from stepkit.report.compare_runs import compare
 from stepkit.report.run_json import ArtifactJson, RunJson, StepJson, TestJson, TestsJson
-from stepkit.report.run_json_notebook import AttemptJson, CellJson, ErrorJson, NotebookJson
+from stepkit.report.run_json_notebook import (
+    AttemptJson,
+    CellJson,
+    ErrorJson,
+    GoldenJson,
+    NotebookJson,
+)
 
 GIB = 1 << 30
 SCHEMA = Path(run_json.__file__).with_name("run.schema.json")
@@ -179,6 +185,19 @@ def notebook(**values: Any) -> NotebookJson:
         "junit": None,
     }  # fmt: skip
     return cast("NotebookJson", {**usual, **values})
+
+
+def golden(*differences: dict[str, Any], **values: Any) -> GoldenJson:
+    """Return a comparison with a golden notebook in which outputs of cell 2 differ."""
+    usual = {
+        "cell": 2, "index": 1, "title": "df.head()", "output": "text/html",
+        "message": "column n, row 1: 3 is not 2", "golden": "2", "new": "3", "images": [],
+    }  # fmt: skip
+    found = {
+        "path": "golden/a.ipynb", "compared": 13, "differing": len(differences), "within": 0,
+        "largest": 0.0, "ignored": [], "differences": [{**usual, **each} for each in differences],
+    }  # fmt: skip
+    return cast("GoldenJson", {**found, **values})
 
 
 def step(

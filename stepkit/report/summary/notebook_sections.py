@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stepkit.formats.durations import elapsed
 from stepkit.report import gpu_use
 from stepkit.report.cell_counts import cell_counts
-from stepkit.report.summary import attempt_lines, fallback_table, gpu_lines
+from stepkit.report.summary import attempt_lines, fallback_table, golden_lines, gpu_lines
 from stepkit.report.summary.checkout_name import name_checkout
 from stepkit.report.summary.evidence_block import evidence
 from stepkit.report.summary.markdown_text import (
@@ -116,6 +116,7 @@ def one(run: RunJson, notebook: NotebookJson, links: FileLinks) -> list[str]:
         [f"## {name}{how}"],
         _failed(run, notebook, links),
         _tolerated(notebook, links),
+        golden_lines.lines(notebook, links),
         attempt_lines.lines(notebook, links),
         gpu_lines.lines(notebook),
         fallback_table.lines(notebook, links),

@@ -485,3 +485,32 @@ def test_the_place_of_a_failure_is_the_notebook_in_its_repository() -> None:
     )
 
     assert "Cell 12 of notebooks/one.ipynb , reason" in words(section(read(record), "why"))
+
+
+def test_an_output_that_is_not_the_golden_one_is_shown_beside_it() -> None:
+    image = "data:image/png;base64,iVBORw0KGgo="
+    golden = run_records.golden(
+        {}, {"cell": 4, "output": "image/png", "images": [image, image]}, within=3, largest=0.012
+    )
+
+    page = section(read(run_records.run(notebooks=[run_records.notebook(golden=golden)])), "golden")
+
+    assert "13 cells were compared with golden/a.ipynb : 2 outputs differ." in words(page)
+    assert "3 numbers differ within the limits, by 1.2 % at most." in words(page)
+    assert "Cell 2 , text/html df.head() : column n, row 1: 3 is not 2 Golden 2 New 3" in words(
+        page
+    )
+    assert [tag["alt"] for tag in page.select("img")] == [
+        "Golden: image/png of cell 4",
+        "New: image/png of cell 4",
+    ]
+
+
+def test_a_page_that_would_be_too_large_leaves_the_images_out_and_says_so() -> None:
+    image = "data:image/png;base64," + "A" * 90_000
+    golden = run_records.golden(*({"images": [image] * 3} for _ in range(5)))
+
+    page = read(run_records.run(notebooks=[run_records.notebook(golden=golden)]))
+
+    assert page.select("section#golden img") == []
+    assert "left out: 15 images" in words(page)
