@@ -20,6 +20,7 @@ import users
 import waiting
 from children import child
 from faults.harness import SECRET, Fault, killing, row, spellings
+from faults.preloaded import preloaded
 from faults.test_git import is_checkout
 from git_server import GitServer, serving
 from loopback import Handler
@@ -71,7 +72,11 @@ def test_a_disk_of_its_own(fault: Fault, origin: Origin) -> None:
     with commands.mounted(disk, "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "tmpfs"):
         if fault.number == "G49":
             commands.run("mount", "-o", "remount,ro", disk)
-        place = fault.place(disk if fault.number == "G52" else disk / "source", is_checkout)
+        place = fault.place(disk if fault.case == "mount" else disk / "source", is_checkout)
+        env = {"no-locks": {"FLOCK_ERRNO": "37"}, "no-exchange": {"NO_EXCHANGE": "1"}}
+        if settings := env.get(fault.case):
+            fault.run(*arguments(origin, place), env=preloaded(fault, **settings))
+            return
         fault.run(*arguments(origin, place))
 
 
