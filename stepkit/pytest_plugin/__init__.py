@@ -18,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--stepkit", action="store_true", help="run .ipynb files as tests")
     add("--stepkit-by-cell", action="store_true", help="one test for each cell of a notebook")
     add(
+        "--stepkit-compare",
+        action="store_true",
+        help="outputs have to be those that the notebook has",
+    )
+    add(
         "--stepkit-args",
         metavar="ARGS",
         default="",
@@ -26,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--stepkit-output", metavar="DIR", help="keep executed notebooks, pages and reports there")
     parser.addini("stepkit", "--stepkit", type="bool", default=False)
     parser.addini("stepkit_by_cell", "--stepkit-by-cell", type="bool", default=False)
+    parser.addini("stepkit_compare", "--stepkit-compare", type="bool", default=False)
     parser.addini("stepkit_args", "--stepkit-args", type="args", default=[])
     parser.addini("stepkit_output", "--stepkit-output, relative to the root of the tests")
 

@@ -14,8 +14,9 @@ from stepkit.notebook import cell_numbers, ipynb
 from stepkit.pytest_plugin import failure_text, notebook_metadata, plugin_options, run_as_test
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
+    from stepkit.golden.differences import Difference
     from stepkit.pytest_plugin.plugin_options import PluginOptions
     from stepkit.pytest_plugin.run_as_test import Ended
 
@@ -91,10 +92,11 @@ class NotebookFile(pytest.File):
 
     def run(self) -> Ended:
         """Execute the notebook."""
-        options = self.options
+        options, path = self.options, Path(os.path.relpath(self.path))
+        golden = [f"--golden={path}"] if options.compare else []
         return run_as_test.run(
-            Path(os.path.relpath(self.path)),
-            [*options.arguments, *self.limits],
+            path,
+            [*golden, *options.arguments, *self.limits],
             rules=self.rules,
             keep_in=options.directory_of(self.path, self.config.rootpath),
         )
@@ -106,11 +108,14 @@ class NotebookFile(pytest.File):
 
 
 class NotebookFailedError(Exception):
-    """A test failed; its text is what pytest shows."""
+    """A test failed; its text is what pytest shows, ``message`` what it says in one line."""
 
-    def __init__(self, error: StepError) -> None:
-        super().__init__(failure_text.text(error))
+    def __init__(
+        self, error: StepError, differences: Sequence[Difference], message: str = ""
+    ) -> None:
         self.error = error
+        self.message = message or str(error)
+        super().__init__(failure_text.text(error, differences, self.message))
 
 
 class NotebookTest(pytest.Item):
@@ -123,7 +128,7 @@ class NotebookTest(pytest.Item):
         ended = self.parent.run()
         self.user_properties += ended.properties().items()
         if ended.error:
-            raise NotebookFailedError(ended.error)
+            raise NotebookFailedError(ended.error, ended.differences())
         if ended.status == "tolerated":
             pytest.xfail("; ".join([ended.message, *ended.tolerated()]))
 
@@ -136,7 +141,7 @@ class NotebookTest(pytest.Item):
             place = failed.error.place
             shown.reprcrash.path = str(self.path)
             shown.reprcrash.lineno = (place and place.line) or 1
-            shown.reprcrash.message = str(failed.error)
+            shown.reprcrash.message = failed.message
         return shown
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -159,7 +164,9 @@ class CellTest(NotebookTest):
         self.seconds = (cell and cell.seconds) or 0.0
         self.user_properties += ended.properties(cell).items()
         if ended.error and self._fails(ended):
-            raise NotebookFailedError(ended.error)
+            own = ended.differences(self.number)
+            message = failure_text.difference(own[0])[0] if own else ""
+            raise NotebookFailedError(ended.error, own or ended.differences(), message)
         if cell is None or cell.status == "not-run":
             by_rule = "" if cell else ended.skipped(self.number)
             pytest.skip(by_rule or f"not run: {ended.message}")
@@ -167,12 +174,12 @@ class CellTest(NotebookTest):
             pytest.xfail("; ".join(ended.tolerated(self.number)))
 
     def _fails(self, ended: Ended) -> bool:
-        """Return whether this test is the one that reports why the run failed.
+        """Return whether this test reports why the run failed.
 
-        It is that of the cell that failed; if none did, or its test was not chosen, the last one.
+        It does if its cell failed, or if it is the last one and no cell with a test did.
         """
-        tests = [item for item in self.session.items if item.parent is self.parent]
-        failed = (
-            item for item in tests if isinstance(item, CellTest) and item.number == ended.failed
-        )
-        return self is next(failed, tests[-1])
+        tests = [
+            t for t in self.session.items if isinstance(t, CellTest) and t.parent is self.parent
+        ]
+        failed = [test for test in tests if test.number in ended.failed]
+        return self in (failed or tests[-1:])

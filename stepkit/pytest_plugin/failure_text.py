@@ -5,26 +5,39 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from stepkit.formats import golden_text
 from stepkit.formats.plain_text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from stepkit.errors import Evidence, StepError
+    from stepkit.golden.differences import Difference
 
 _MOST_SOURCE: Final = 20  # lines of a cell before the one that failed
 _FRAME: Final = re.compile(r"^(?=(?:Cell|File|Input) )", re.MULTILINE)  # of IPython's tracebacks
 
 
-def text(error: StepError) -> str:
-    """Return the cell up to the line that failed, the traceback, the error and the message."""
-    parts = [list(_evidence(error))] if error.evidence else []
-    return "\n".join("\n".join(part) for part in (*parts, [str(error)]) if part)
+def text(error: StepError, differences: Sequence[Difference], message: str) -> str:
+    """Return the cell up to the line that failed, the traceback, the error and the message.
+
+    ``differences`` are outputs that are not the golden ones.
+    """
+    blocks = [line for each in differences for line in (*difference(each), "")]
+    return "\n".join([*_evidence(error), *blocks, *([] if message in blocks else [message])])
+
+
+def difference(found: Difference) -> list[str]:
+    """Return the lines of an output that is not the golden one: which and how, then both."""
+    known = vars(found)
+    how, *both = golden_text.lines(known)
+    return [f"{golden_text.place(known)}: {how}", *both]
 
 
 def _evidence(error: StepError) -> Iterator[str]:
+    if not error.evidence:
+        return
     evidence, place = error.evidence, error.place
-    assert evidence
     yield from _source(evidence)
     if place:
         where = ":".join(str(part) for part in (place.file, place.line) if part)

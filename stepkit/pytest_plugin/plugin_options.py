@@ -21,12 +21,14 @@ from stepkit.steps import execute_notebook
 class PluginOptions:
     """How notebooks run as tests.
 
-    ``arguments`` are options of execute-notebook, and ``has_rules`` says whether they, or defaults,
-    name a file of rules; ``output`` is the directory that keeps what runs write, None if nothing is
-    kept; ``config`` is the stepkit.yaml, if there is one.
+    With ``compare``, the outputs of a run have to be those that the notebook has. ``arguments`` are
+    options of execute-notebook, and ``has_rules`` says whether they, or defaults, name a file of
+    rules; ``output`` is the directory that keeps what runs write, None if nothing is kept;
+    ``config`` is the stepkit.yaml, if there is one.
     """
 
     by_cell: bool
+    compare: bool
     arguments: tuple[str, ...]
     has_rules: bool
     output: Path | None
@@ -68,6 +70,7 @@ def read(config: pytest.Config) -> PluginOptions:
         output = Path(given.stepkit_output).absolute()
     return PluginOptions(
         by_cell=given.stepkit_by_cell or config.getini("stepkit_by_cell"),
+        compare=given.stepkit_compare or config.getini("stepkit_compare"),
         arguments=tuple(arguments),
         has_rules="rules" in defaults.options or "--rules" in flags,
         output=output or None,

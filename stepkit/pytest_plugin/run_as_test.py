@@ -18,6 +18,7 @@ from stepkit.system import atomic_files, os_errors, stepkit_process
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stepkit.golden.differences import Difference
     from stepkit.notebook.verdict import CellRun
 
 
@@ -36,10 +37,15 @@ class Ended:
         return {cell.number: cell for cell in self.outputs.get("cells", ()) if cell.number}
 
     @property
-    def failed(self) -> int | None:
-        """The number of the cell that failed or was stopped."""
-        bad = (n for n, cell in self.cells.items() if cell.status in {"error", "stopped"})
-        return next(bad, None)
+    def failed(self) -> set[int]:
+        """The numbers of the cells that failed, were stopped, or have other outputs."""
+        bad = {n for n, cell in self.cells.items() if cell.status in {"error", "stopped"}}
+        return bad.union(each.cell for each in self.differences())
+
+    def differences(self, number: int | None = None) -> list[Difference]:
+        """Return the outputs that are not the golden ones, of all cells or of one."""
+        found = self.outputs.get("golden")
+        return [d for d in (found.differences if found else ()) if number in {None, d.cell}]
 
     def tolerated(self, number: int | None = None) -> list[str]:
         """Return the tolerated errors and why, of all cells or of one."""

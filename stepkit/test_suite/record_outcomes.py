@@ -100,12 +100,12 @@ def pytest_addoption(parser):
     # Notebooks as tests are another plugin, which is blocked here: a configuration may ask for it.
     group = parser.getgroup("stepkit")
     try:
-        for flag in ("--stepkit", "--stepkit-by-cell"):
-            group.addoption(flag, action="store_true")
-        for flag in ("--stepkit-args", "--stepkit-output"):
-            group.addoption(flag)
-        for name in ("stepkit", "stepkit_by_cell", "stepkit_args", "stepkit_output"):
-            parser.addini(name, name)
+        for name in ("stepkit", "stepkit-by-cell", "stepkit-compare"):
+            group.addoption("--" + name, action="store_true")
+            parser.addini(name.replace("-", "_"), name)
+        for name in ("stepkit-args", "stepkit-output"):
+            group.addoption("--" + name)
+            parser.addini(name.replace("-", "_"), name)
     except ValueError:  # -p in addopts loaded it first
         pass
 

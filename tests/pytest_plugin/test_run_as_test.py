@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import commands
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 pytestmark = pytest.mark.slow
 
@@ -145,3 +145,21 @@ def test_a_notebook_that_needs_a_gpu_fails_without_one(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert "GPU" in ended(cases)["a.ipynb::a"]
     assert not (tmp_path / "ran").exists()
+
+
+def test_outputs_other_than_those_that_the_notebook_has_fail_their_cells(tmp_path: Path) -> None:
+    cells = [
+        new_code_cell(source, outputs=[new_output("execute_result", {"text/plain": stored})])
+        for source, stored in (("1", "1"), ("1.5", "1.25"))
+    ]
+    notebook = new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+
+    done, cases = run(tmp_path, "--stepkit-compare", "--stepkit-by-cell")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    differs = "cell 2 (`1.5`), text/plain: 1.5 is not 1.25 (20 % off, rtol 1e-09)"
+    assert ended(cases) == {"a.ipynb::cell 1": "passed", "a.ipynb::cell 2": f"failure: {differs}"}
+    shown = done.stdout.partition("_ a.ipynb: cell 2 _")[2].splitlines()
+    assert shown[1:5] == [differs, "-1.25", "+1.5", ""]
