@@ -15,6 +15,7 @@ from stepkit.cli.parser import UsageError, build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/*/README.md")]
+PAGES.remove(ROOT / "docs/cli.md")  # its examples are those of --help, which have their own test
 COMMAND = re.compile(r"^(?:\$ |[A-Z_]+=\S+ )*stepkit ([a-z][a-z-]* .*)", re.MULTILINE)
 # A page shows the shape of a command, or leaves a part of it out.
 SHAPE = re.compile(r"\.\.\.|…|\[options\]|\$[{(]| NAME$")

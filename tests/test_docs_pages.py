@@ -147,7 +147,7 @@ def test_chinese_has_blanks_before_and_after_latin_and_punctuation_of_its_own(pa
 def test_the_chinese_readme_has_a_row_for_each_command() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/zh/README.md").read_text(), re.MULTILINE)
 
-    assert [row for row in rows if row in COMMANDS] == list(COMMANDS)
+    assert [row for row in rows if row in {*COMMANDS}] == [*COMMANDS]
 
 
 def test_the_navigation_of_the_site_has_each_page_once() -> None:

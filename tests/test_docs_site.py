@@ -81,4 +81,4 @@ def test_a_link_to_a_page_that_does_not_exist_is_refused_with_its_place(tree: Pa
     assert done.returncode == 2
     lines = done.stdout.splitlines()
     assert lines[lines.index("    docs/show.md:1:5") - 1] == "page does not exist"
-    assert lines[lines.index("    docs/show.md:1:31") - 1] == "anchor does not exist"
+    assert lines[lines.index("    docs/show.md:1:30") - 1] == "anchor does not exist"
