@@ -204,6 +204,8 @@ def test_it_installs_itself_and_the_requirements_of_the_checkout(runner: Runner)
     }
     write_notebook(runner.workspace / "a.ipynb", "1")
     (runner.workspace / "requirements.txt").write_text("pytest\n")
+    for name in ("pip", "stepkit"):  # of the checkout, not ours
+        (runner.workspace / f"{name}.py").write_text("raise SystemExit(9)\n")
 
     run = runner.run(notebooks="a.ipynb", upload="false")
 
@@ -217,14 +219,24 @@ def test_it_installs_itself_and_the_requirements_of_the_checkout(runner: Runner)
     assert record["verdict"] == "passed"
 
 
-@pytest.mark.slow
-def test_without_python_it_names_the_action_that_brings_one(runner: Runner) -> None:
+@pytest.mark.parametrize("version", ["", "(3, 10)"])
+def test_without_a_python_that_is_new_enough_it_names_the_action_that_brings_one(
+    runner: Runner, version: str
+) -> None:
     runner.env["PATH"] = str(runner.scratch)
     (runner.scratch / "bash").symlink_to("/bin/bash")
+    if version:
+        old = (
+            f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = {version}; $2"\n'
+        )
+        (runner.scratch / "python").write_text(old)
+        (runner.scratch / "python").chmod(0o755)
 
     run = runner.run(notebooks="a.ipynb")
 
     assert run.outcomes["install"] == "failure"
     assert set(run.outcomes.values()) == {"failure", "skipped"}
     (error,) = commands(run.log)
-    assert error.text == "there is no python: put actions/setup-python before this action"
+    assert error.text.startswith(
+        "there is no Python 3.11 or later: put actions/setup-python before"
+    )

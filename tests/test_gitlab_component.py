@@ -114,3 +114,18 @@ def test_the_job_ends_as_its_notebook_and_keeps_what_gitlab_shows(
         executed = nbformat.read(out / name, as_version=4)
         assert executed.cells[-1].outputs[0].text == "$(touch owned) $HOME;\n"
     assert not list(tmp_path.rglob("owned"))
+
+
+def test_an_image_whose_python_is_too_old_is_named_before_pip_runs(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    job = gitlab_pipeline.included(install="stepkit")["notebooks"]
+    env = {**ENV, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    ended, log = gitlab_pipeline.run(job, tmp_path, env)
+
+    assert ended == 2
+    assert (
+        log == "there is no Python 3.11 or later in this image: choose another by the input image\n"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["annotations.json"]
