@@ -22,7 +22,7 @@ from stepkit.errors import ConfigurationError
 from stepkit.options import PRINTED
 
 _NAME: Final = re.compile(r"(?:[\w.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
-_SENTENCE: Final = re.compile(r"(.*?)[.:](?:\s|$)", re.DOTALL)  # the first, without its full stop
+_ABOUT: Final = re.compile(r"^  description: >-\n(.*?)[.:]\s", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,12 @@ def _write(out: Path, image: str, *, replace: bool) -> int:
             f"({len(other)} of {len(texts)} files)"
         )
     for path, text in texts.items():
-        atomic_files.write_atomically(path, text)
+        atomic_files.write_atomically(path, text, durable=False)
     return len(texts)
 
 
 def _listed() -> Outputs:
     from stepkit.tekton import shipped
-    from stepkit.tekton.yaml_documents import nodes
 
     lines = []
     for title, files in (
@@ -102,8 +101,7 @@ def _listed() -> Outputs:
     ):
         lines += ["", title]
         for name, path in files.items():
-            (node,) = nodes(path)
-            about = _SENTENCE.match(node.child("spec").value["description"])
-            lines.append(f"  {name:<22}{about[1] if about else ''}")
+            about = _ABOUT.search(path.read_text(encoding="utf-8"))
+            lines.append(f"  {name:<22}{' '.join(about[1].split()) if about else ''}".rstrip())
     count = len(shipped.pipelines()) + len(shipped.tasks())
     return Outputs(text="\n".join(lines[1:]), files=count)

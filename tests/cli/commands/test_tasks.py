@@ -29,8 +29,8 @@ def test_without_a_directory_it_lists_pipelines_and_tasks(
     printed = capsys.readouterr()
     assert printed.err == ""
     lines = printed.out.splitlines()
-    names = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert names == [*shipped.pipelines(), *shipped.tasks()]
+    listed = [line.split(maxsplit=1) for line in lines if line.startswith("  ")]
+    assert [name for name, _ in listed] == [*shipped.pipelines(), *shipped.tasks()]
     assert "  git-clone             Check out one revision of a git repository" in lines
 
 
