@@ -163,7 +163,7 @@ types: $(TESTABLE)
 	$(RUN) -m mypy
 
 clean:
-	rm -rf .venv .venv-* $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .coverage dist
+	rm -rf .venv .venv-* $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .cache .coverage dist
 	find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The environment, anew when the lock changed. Each line that can fail says what to do about it.
