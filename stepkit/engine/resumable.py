@@ -13,12 +13,19 @@ from stepkit.step import Resumable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_NAME_FILES: Final = (b"golden", b"source-file")  # keys of a rules file
 
-def _working_directory(options: Any) -> Sequence[Path]:
-    """Return where it runs. Raises :class:`ValueError` if its output leaves the run."""
+
+def _directories(options: Any) -> Sequence[Path]:
+    """Return where it runs, and where the files lie that its rules name.
+
+    Raises :class:`ValueError` if its output leaves the run.
+    """
     if address := path_addresses.address(options.output):
         raise ValueError(f"--output {address} is not a file of the run")
-    return [options.cwd or options.notebook.parent]
+    rules = options.rules
+    named = rules and any(key in rules.read_bytes() for key in _NAME_FILES)
+    return [options.cwd or options.notebook.parent, *([rules.parent] if named else [])]
 
 
 def _beside(outputs: Mapping[str, Any]) -> Sequence[Path]:
@@ -38,7 +45,7 @@ def _beside(outputs: Mapping[str, Any]) -> Sequence[Path]:
 
 
 NOTEBOOK: Final = Resumable(
-    directories=_working_directory,
+    directories=_directories,
     keeps_changes=True,
     beside=_beside,
     # The notebook gets paths of its run as parameters.

@@ -1,6 +1,7 @@
 """What a run of a notebook depends on: its working directory, and no place elsewhere."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,8 @@ from stepkit.notebook import progress_json
 from stepkit.steps.execute_notebook import Options
 
 
-def options(output: str = "out.ipynb", cwd: Path | None = None) -> Options:
-    return Options(notebook=Path("nb/a.ipynb"), output=Path(output), cwd=cwd)
+def options(output: str = "out.ipynb", **more: Any) -> Options:
+    return Options(notebook=Path("nb/a.ipynb"), output=Path(output), **more)
 
 
 def test_a_notebook_reads_its_directory_or_the_one_that_is_named() -> None:
@@ -40,3 +41,12 @@ def test_outputs_that_were_cut_progress_and_kept_attempts_belong_to_a_run(tmp_pa
     assert other not in found
     assert kept not in NOTEBOOK.beside({"notebook": notebook, "attempts": ()})
     assert NOTEBOOK.beside({}) == []
+
+
+@pytest.mark.parametrize("text", ["compare: {golden: a.ipynb}", "rules: [{source-file: a.py}]"])
+def test_a_notebook_depends_on_the_files_that_its_rules_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rules.yaml").write_text(text)
+    (tmp_path / "plain.yaml").write_text("tolerate: []")
+
+    assert NOTEBOOK.directories(options(rules=tmp_path / "rules.yaml")) == [Path("nb"), tmp_path]
+    assert NOTEBOOK.directories(options(rules=tmp_path / "plain.yaml")) == [Path("nb")]
