@@ -45,10 +45,17 @@ def mocks(notebook: Any, path: Path, *, has_rules: bool) -> list[dict[str, Any]]
     cells, and other rules, too.
     """
     found = []
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells, 1):
         own = cell.metadata.get("nbmake", {})
-        lines = [f"{name} = {value!r}" for name, value in own.get("mock", {}).items()]
-        if source := "\n".join([*lines, *own.get("post_cell_execute", [])]):
+        try:
+            lines = [f"{name} = {value!r}" for name, value in own.get("mock", {}).items()]
+            source = "\n".join([*lines, *own.get("post_cell_execute", [])])
+        except (AttributeError, TypeError):
+            raise ConfigurationError(
+                f'{path}: metadata.nbmake of its cell {number} is not {{"mock": {{...}}, '
+                '"post_cell_execute": [...]}'
+            ) from None
+        if source:
             found.append({"inject": {"after": {"id": cell.id}}, "source": source})
     if found and has_rules:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ def write(path: Path, *cells: str, **metadata: Any) -> None:
 
 
 @pytest.fixture
-def collect(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Collect in the current directory with these arguments; returns what pytest printed."""
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run pytest in the current directory with these arguments; returns what it printed."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert collect_notebooks.__name__  # imported once, not by each run
-    options = ("-p", "no:cacheprovider", "--collect-only", "-q")
+    options = ("-p", "no:cacheprovider", "-q")
     return lambda *args: pytester.runpytest_inprocess(*options, *args, plugins=[pytest_plugin])
+
+
+@pytest.fixture
+def collect(run: Any) -> Any:
+    return partial(run, "--collect-only")
 
 
 def test_a_start_without_the_flag_imports_the_module_of_the_flags_alone(tmp_path: Path) -> None:
@@ -103,13 +109,16 @@ def test_markers_come_from_stepkit_yaml_and_from_the_notebook(
          'a.ipynb: metadata.stepkit is not {"markers": [[]...[]]} with names of markers'),
         ({"metadata": {"execution": {"timeout": "long"}}},
          "a.ipynb: metadata.execution.timeout is 'long': write a number of seconds"),
+        ({"cells": [new_code_cell("1", metadata={"nbmake": {"mock": 2}})]},
+         "a.ipynb: metadata.nbmake of its cell 1 is not*"),
     ],
 )  # fmt: skip
 def test_a_notebook_that_cannot_be_read_is_an_error_of_collection(
     collect: Any, pytester: pytest.Pytester, content: str | dict[str, Any], message: str
 ) -> None:
     if isinstance(content, dict):
-        content = json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": [], **content})
+        whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [], **content}
+        content = json.dumps(whole)
     (pytester.path / "a.ipynb").write_text(content)
 
     done = collect("--stepkit")
@@ -138,3 +147,37 @@ def test_options_that_no_notebook_can_run_with_end_pytest(
 
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines([message])
+
+
+def test_mocks_for_nbmake_do_not_hide_a_file_of_rules(
+    collect: Any, pytester: pytest.Pytester
+) -> None:
+    mocked = new_code_cell("n = 1", metadata={"nbmake": {"mock": {"n": 2}}})
+    nbformat.write(new_notebook(cells=[mocked]), pytester.path / "a.ipynb")
+
+    assert collect("--stepkit").ret == pytest.ExitCode.OK
+    done = collect("--stepkit", "--stepkit-args=--rules rules.yaml")
+
+    assert done.ret == pytest.ExitCode.INTERRUPTED
+    done.stdout.fnmatch_lines(
+        ["a.ipynb: its cells have mocks for nbmake, and there is a file of *"]
+    )
+
+
+def test_a_run_that_cannot_begin_fails_its_test_or_the_last_of_its_cells(
+    run: Any, pytester: pytest.Pytester
+) -> None:
+    write(pytester.path / "a.ipynb", "1", "2")
+    options = ("--stepkit", "-rs", "--stepkit-by-cell", "--stepkit-args", "--kernel nope")
+
+    done = run(*options)
+
+    done.assert_outcomes(failed=1, skipped=1)
+    done.stdout.fnmatch_lines(
+        [
+            "*_ a.ipynb: cell 2 _*",
+            "--kernel asks for kernel 'nope', which is not installed: *",
+            "SKIPPED [[]1[]] a.ipynb:1: not run: --kernel asks for kernel 'nope'*",
+        ]
+    )
+    assert [path.name for path in pytester.path.glob("[!.]*")] == ["a.ipynb"]
