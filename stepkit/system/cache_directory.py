@@ -26,7 +26,7 @@ def prepare(cache: Path, content: str) -> None:
         pass
     if not (cache / TAG).exists():
         text = f"{_SIGNATURE}\n# {content}; it can be removed at any time.\n"
-        atomic_files.write_atomically(cache / TAG, text, durable=False)
+        atomic_files.write_atomically(cache / TAG, text)
 
 
 def keys(cache: Path) -> list[str]:
