@@ -55,8 +55,8 @@ def refused(project: Path, programs: Path, *args: str) -> str:
 def test_make_alone_lists_what_there_is(project: Path, programs: Path) -> None:
     done = make(project, programs)
     assert done.returncode == 0
-    targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "docs", "lint", "types")
-    for target in (*targets, "sbom", "clean"):
+    targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "lint", "types")
+    for target in (*targets, "docs", "sbom", "clean"):
         assert f"make {target} " in done.stdout
     assert not list(project.glob(".venv*"))
 
