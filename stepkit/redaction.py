@@ -70,8 +70,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask ``secrets`` in ``text``, and in each URL the user, the password and a signature.
 
     So are those that were registered. A secret is also masked as it is spelled in JSON, Python, a
-    shell, a URL, HTML or base64, and without the blanks and line breaks around it; each line of it
-    is a secret too. Where colours of a terminal stand inside of one, ``text`` loses its colours.
+    shell, a URL, HTML, hexadecimal or base64, and without the blanks and line breaks around it;
+    each line of it is a secret too. Where colours of a terminal stand inside of one, ``text`` loses
+    its colours.
     """
     spelled = {form for secret in {*secrets, *_registered} for form in forms(secret)}
     ordered = sorted(spelled, key=len, reverse=True)
@@ -116,11 +117,13 @@ def _spellings(secret: str) -> set[str]:
         secret,
         raw.decode(errors="replace"),  # how the output of a child shows bytes that are not text
         json.dumps(secret)[1:-1],
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
         repr(f'"{secret}')[2:-1],  # as part of a text with the other quotes in it
         ascii(secret)[1:-1],
         repr(raw)[2:-1],
+        raw.hex(),
         secret.replace("'", "'\"'\"'"),  # shlex.quote
         html.escape(secret),
         html.escape(secret, quote=False),

@@ -231,7 +231,7 @@ def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Enviro
             timeout=options.timeout,
         )
     except Cancelled as stop:
-        stop.outputs = _outputs(Counts(), reports, made.choice)
+        stop.outputs = _outputs(options, Counts(), reports, made.choice)
         raise
     for name in pytest.undeclared_markers(done.output):
         logger.warning("the repository uses the marker %s, but its markers do not list it", name)
@@ -248,7 +248,7 @@ def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Enviro
         if test.allowed:
             why = test.reason or "no reason is given"
             logger.info("allowed: %s: %s: %s", test.name, test.message, why)
-    outputs = _outputs(counts, reports, made.choice)
+    outputs = _outputs(options, counts, reports, made.choice)
     out_of_memory = kills != cgroup.oom_kills()
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
     if failure is None:
@@ -273,7 +273,7 @@ def _warn_of_unused(allowances: Sequence[Allowance], cases: Sequence[Case]) -> N
             logger.warning("--allow-failures %s is not needed: it passed", allowance.pattern)
 
 
-def _outputs(counts: Counts, reports: Reports, choice: Choice) -> Outputs:
+def _outputs(options: Options, counts: Counts, reports: Reports, choice: Choice) -> Outputs:
     def existing(path: Path) -> Path | None:
         return path if path.is_file() else None
 
@@ -284,7 +284,7 @@ def _outputs(counts: Counts, reports: Reports, choice: Choice) -> Outputs:
         errors=counts.errors,
         skipped=counts.skipped,
         allowed=counts.allowed,
-        coverage=coverage.read(reports.coverage),
+        coverage=coverage.read(reports.coverage) if options.with_coverage else None,
         junit=existing(reports.junit),
         coverage_report=existing(reports.coverage),
         html_report=existing(reports.html),

@@ -805,11 +805,13 @@ def test_an_environment_that_depends_on_further_files_is_not_cached(
 
 
 def test_reports_that_need_a_plugin_are_left_out_if_they_are_not_wanted(
-    repository: Repository,
+    repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
     repository.write_tests("def test_a(): pass")
 
     outputs = repository.run(**NO_REPORTS)
+
+    assert "coverage is unknown" not in caplog.text
 
     assert (outputs.passed, outputs.coverage) == (1, None)
     assert (outputs.coverage_report, outputs.html_report) == (None, None)
