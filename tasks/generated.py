@@ -90,6 +90,7 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     listed = [*(tasks / f"{name}.yaml" for name in sorted(MODULES)), *pipelines, *sorted(actions)]
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
     written = [path for path in tasks.rglob("*.yaml") if path.parent.name != "stepactions"]
+    written += root.glob("examples/*/run-*.yaml")
     return {
         **{path: _of_this_version(path.read_text(encoding="utf-8")) for path in written},
         **actions,
