@@ -51,3 +51,15 @@ def test_the_help_without_a_pipeline_says_how_to_see_params(
 
     missing = tmp_path / "p.yaml"
     assert f"\nits params are not shown: there is no file {missing}\n" in said(capsys, str(missing))
+
+
+def test_a_name_is_that_of_a_pipeline_of_stepkit_unless_there_is_a_file_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("smoke").mkdir()
+    assert "\nparams of smoke:\n" in said(capsys, "smoke")
+
+    Path("smoke").rmdir()
+    Path("smoke").write_text(PIPELINE)
+    assert "\nparams of p:\n" in said(capsys, "smoke")
