@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FLAG: Final = "--tasks-version"
-_NUMBERS: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)(.*)")
+_NUMBERS: Final = re.compile(r"(\d+)\.(\d+)\.(\d+).*")
 
 
 def check(tasks: str) -> None:
@@ -36,9 +36,8 @@ def check_words(words: Sequence[str]) -> None:
             check(tasks)
 
 
-def _order(version: str) -> tuple[int, int, int, bool, str]:
+def _order(version: str) -> tuple[int, ...]:
     found = _NUMBERS.fullmatch(version)
     if not found:
         raise ConfigurationError(f"{FLAG} {version!r} is not a version, such as 0.2.0")
-    major, minor, patch = (int(number) for number in found.groups()[:3])
-    return major, minor, patch, not found[4], found[4]  # 1.0.0rc1 comes before 1.0.0
+    return tuple(map(int, found.groups()))
