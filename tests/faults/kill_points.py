@@ -1,8 +1,8 @@
 """Hurt a step at one of the calls by which it changes files, and check what is left.
 
-The step is killed there with all its processes, loses what no disk has (``power``), meets an error
-of the disk, or is killed at a random moment. What it leaves must be old or new, each file whole;
-and the next run must end as if nothing had happened.
+The step is stopped there (``look``), is killed with all its processes, loses what no disk has
+(``power``), meets an error of the disk, or is killed at a random moment. What is there must be old
+or new, each file whole; and the next run must end as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ERRORS: Final = {
     "enospc": errno.ENOSPC, "edquot": errno.EDQUOT, "eio": errno.EIO, "estale": errno.ESTALE,
 }  # fmt: skip
-MODES: Final = ("kill", "power", *ERRORS, "random")
+MODES: Final = ("look", "kill", "power", *ERRORS, "random")
 
 _LIMIT: Final = 60.0  # seconds for one run of a step
 _CHAIN: Final = 8  # so many random kills follow each other before a run may end
@@ -109,6 +109,19 @@ class Bench:
         assert ended.code == 0, f"{self.name} ended with {ended.code}: {self.log.read_text()}"
         return Known(calls, seconds, old, contents(self.work), disk.relied)
 
+    def look(self, known: Known) -> list[Outcome]:
+        """Check what is there before each call of one run, which is stopped meanwhile."""
+        self._reset()
+        outcomes: list[Outcome] = []
+
+        def decide(call: Call) -> int:
+            outcomes.append(Outcome(self.name, "look", len(outcomes) + 1, self._say(call)))
+            self._check(known, outcomes[-1])
+            return 0
+
+        self._run(decide)
+        return outcomes
+
     def play(self, known: Known, mode: str, point: float) -> Outcome:
         """Hurt one run at ``point`` by ``mode``, check what is there, and run it again.
 
@@ -125,8 +138,7 @@ class Bench:
                 disk.note(call)
                 return 0
             if number == point:
-                names = (str(path).replace(str(self.root), "") for path in call.paths)
-                outcome.call = " ".join([call.name, *names])
+                outcome.call = self._say(call)
             if mode not in ERRORS:
                 return None
             code = ERRORS[mode]
@@ -182,6 +194,9 @@ class Bench:
             seconds=seconds,
         )
 
+    def _say(self, call: Call) -> str:
+        return " ".join([call.name, *call.paths]).replace(str(self.root), "")
+
     def _last_lines(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
 
@@ -189,7 +204,9 @@ class Bench:
         """Check that each file is as it was or as it will be, and that none is gone."""
         found = contents(self.work)
         for path, value in found.items():
-            either = [side[path] for side in (known.old, known.new) if path in side]
+            # A kill before the exchange leaves the new checkout, whole, under the backup's name.
+            names = {path, path.replace(".backup-TIME", "")}
+            either = [side[name] for side in (known.old, known.new) for name in names & side.keys()]
             if LEFTOVER.fullmatch(path):
                 outcome.left += [path] * (path not in known.new)
             elif outcome.mode == "power" and NOT_DURABLE.fullmatch(path):

@@ -105,8 +105,9 @@ class Scenario:
     """A step in a directory ``work``, which ``prepare`` fills.
 
     ``arguments`` are those of the command line; ``inside`` is a directory of ``work`` that it runs
-    in. ``grows`` is for what may be between old and new when it is killed: it is valid, and holds a
-    part of what is new. ``copies`` is false where the prepared directory cannot be copied.
+    in. ``grows`` is for what may lie between old and new when it is killed: checkpoints of a notebook,
+    and entries that are moved one after the other. Each file is whole all the same. ``copies`` is
+    false where the prepared directory cannot be copied.
     """
 
     step: str
@@ -246,7 +247,9 @@ SCENARIOS: Final = (
     Scenario("git-clone", "fresh", _nothing, _clone_arguments),
     Scenario("git-clone", "replace", _old_checkout, _clone_arguments),
     Scenario("git-clone", "replace-changed", _changed_checkout, _clone_arguments),
-    Scenario("git-clone", "in-place", _changed_checkout, _clone_arguments, inside="src"),
+    Scenario(
+        "git-clone", "in-place", _changed_checkout, _clone_arguments, inside="src", grows=True,
+    ),
     Scenario("download-dataset", "cache", _nothing, _dataset),
     Scenario("download-dataset", "resume", _partial_dataset, _dataset),
     Scenario("download-dataset", "unpack", _nothing, _archive),
@@ -274,6 +277,6 @@ SCENARIOS: Final = (
     Scenario(
         "run-local", "pipeline", _pipeline,
         lambda _, work: [work / "p.yaml", "--workspace", f"shared={work}/shared", "--run", "r1"],
-        slow=True,
+        grows=True, slow=True,
     ),
 )  # fmt: skip

@@ -12,19 +12,23 @@ import json
 import random
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where the servers are
 
 from faults import stopped_calls
-from faults.kill_points import MODES, Bench, Known, Outcome
+from faults.kill_points import ERRORS, MODES, Bench, Known, Outcome
 from faults.kill_scenarios import SCENARIOS, World
 
 from benchmarks import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+RECORD: Final = Path(__file__).with_name("kills.json")
+_FOUND: Final = ("torn", "lost", "hung", "wrong", "next run", "left")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--rounds", type=int, default=72, help="random rounds of each scenario (default: 72)")
     add("--seed", default="1", help="what random rounds are drawn from (default: 1)")
     add("--at", type=int, help="this point alone")
-    add("--json", type=Path, metavar="FILE", help="write all rounds here")
+    add("--json", type=Path, metavar="FILE", help="add all rounds to this file, one a line")
+    add("--record", action="store_true", help="count the rounds of --json for docs/faults.md")
     options = parser.parse_args(arguments)
     if reason := stopped_calls.missing():
         print(f"not run: {reason}")  # noqa: T201
@@ -55,10 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 known = bench.know()
                 print(f"{bench.name}: {known.calls} points, {known.seconds:.1f} s", flush=True)  # noqa: T201
                 for mode in options.mode or MODES:
-                    for point in _points(options, known, mode, bench.name):
-                        outcomes.append(bench.play(known, mode, point))
-                        _report(outcomes, options.json)
-    print(*figures.table(_rows(summary(map(dataclasses.asdict, outcomes)))), sep="\n")  # noqa: T201
+                    if mode == "look":
+                        played: Iterable[Outcome] = bench.look(known)
+                    else:
+                        points = _points(options, known, mode, bench.name)
+                        played = (bench.play(known, mode, point) for point in points)
+                    for outcome in played:
+                        outcomes.append(outcome)
+                        _report(outcome, options.json)
+    counted = table(map(dataclasses.asdict, outcomes))
+    print(*figures.table(counted), sep="\n")  # noqa: T201
+    if options.record:
+        lines = options.json.read_text().splitlines() if options.json else []
+        RECORD.write_text(json.dumps(table(map(json.loads, lines)), indent=1) + "\n")
     return int(any(outcome.bad for outcome in outcomes))
 
 
@@ -71,31 +85,26 @@ def _points(options: argparse.Namespace, known: Known, mode: str, name: str) -> 
     return range(1, known.calls + 1, -(-known.calls // (options.points or known.calls)))
 
 
-def _report(outcomes: Sequence[Outcome], file: Path | None) -> None:
-    last = dataclasses.asdict(outcomes[-1])
-    if outcomes[-1].bad:
+def _report(outcome: Outcome, file: Path | None) -> None:
+    last = dataclasses.asdict(outcome)
+    if outcome.bad:
         print(json.dumps({**last, "log": ""}), flush=True)  # noqa: T201
     if file:
         with file.open("a") as lines:
             lines.write(json.dumps(last) + "\n")
 
 
-def summary(rounds: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Count the rounds, as :func:`dataclasses.asdict` of outcomes, by scenario and mode."""
-    counted: dict[tuple[str, str], dict[str, Any]] = {}
+def table(rounds: Iterable[dict[str, Any]]) -> list[list[str]]:
+    """Count the rounds, as :func:`dataclasses.asdict` of outcomes, by scenario."""
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
     for one in rounds:
-        zero = dict.fromkeys(("rounds", "torn", "lost", "hung", "wrong", "next run", "left"), 0)
-        key = one["scenario"], one["mode"]
-        row = counted.setdefault(key, {"scenario": key[0], "mode": key[1], **zero})
-        row["rounds"] += 1
-        for name in ("torn", "lost", "hung", "wrong", "left"):
-            row[name] += bool(one[name])
-        row["next run"] += bool(one["next_run"])
-    return list(counted.values())
-
-
-def _rows(counted: Sequence[dict[str, Any]]) -> list[list[str]]:
-    return [list(counted[0]), *([str(value) for value in row.values()] for row in counted)]
+        row = counted[one["scenario"]]
+        row["disk errors" if one["mode"] in ERRORS else one["mode"]] += 1
+        row.update(name for name in _FOUND if one[name.replace(" ", "_")])
+    head = ["", "look", "kill", "random", "power", "disk errors", *_FOUND]
+    total = sum(counted.values(), Counter())
+    rows = [*counted.items(), ("all", total)]
+    return [head, *([name, *(str(row[each]) for each in head[1:])] for name, row in rows)]
 
 
 if __name__ == "__main__":

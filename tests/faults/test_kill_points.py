@@ -111,7 +111,8 @@ def test_a_step_that_is_killed_or_meets_a_broken_disk_leaves_old_or_new(
     bench = Bench(scenario, world)
     known = bench.know()
 
-    outcomes = [
+    outcomes = bench.look(known)
+    outcomes += [
         bench.play(known, mode, known.calls * number // count)
         for mode, count in SHORT.items()
         for number in range(1, count + 1)
