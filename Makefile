@@ -44,7 +44,7 @@ help:
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make test-faults      run the table of faults: servers, disks, kills, hostile input'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
-	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, 200 kill points'
+	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, all kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
 	@echo '     REQUIRE_GPU=1        fail without one; CUDA=13   for wheels of CUDA 13'
 	@echo 'make test-images      build the images on stand-in bases, and run the demo in them'
@@ -90,8 +90,11 @@ coverage: $(TESTABLE)
 test-slow: $(TESTABLE)
 	$(RUN) -m pytest -m "slow and not gpu and not faults" -n $$(( $(JOBS) + 1 )) $(PYTEST_ARGS)
 
+# How all rows ended goes into docs/faults.md.
 test-faults: $(TESTABLE)
-	$(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)
+	STEPKIT_FAULTS_RECORD=$(if $(PYTEST_ARGS),,1) \
+	    $(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,PYTHONPATH=tests $(RUN) -m faults.write_page)
 
 # Its last figures are in benchmarks/check-long.md, which it writes.
 check-long: $(TESTABLE)
@@ -124,6 +127,7 @@ docs: $(READY)
 
 generated: $(READY)
 	@$(RUN) -m tasks.generated
+	@PYTHONPATH=tests $(RUN) -m faults.write_page
 
 # One lock for each NAME.in there; the slow tests find them by name.
 rmm-wheels: $(READY)

@@ -62,6 +62,7 @@ class Expected:
     absent: tuple[str, ...]
     slow: bool
     fails: str
+    mended: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ def _cases(number: str, row: dict[str, Any]) -> Iterator[Expected]:
             absent=_several(found.get("absent", ())),
             slow=found.get("slow", False),
             fails=found.get("fails", ""),
+            mended=row.get("mended", ""),
         )
 
 
