@@ -58,7 +58,7 @@ class CollectNotebooks:
     ) -> tuple[str, str, str] | None:
         """Count apart what passed only when it ran again."""
         known = dict(getattr(report, "user_properties", ()))
-        flaky = report.passed and report.when == "call" and known.get("status") == "flaky"
+        flaky = report.passed and report.when == "call" and known.get("stepkit-status") == "flaky"
         return ("flaky", "y", "FLAKY") if flaky else None
 
 
@@ -178,8 +178,7 @@ class CellTest(NotebookTest):
 
         It does if its cell failed, or if it is the last one and no cell with a test did.
         """
-        tests = [
-            t for t in self.session.items if isinstance(t, CellTest) and t.parent is self.parent
-        ]
+        chosen = [test for test in self.session.items if isinstance(test, CellTest)]
+        tests = [test for test in chosen if test.parent is self.parent]
         failed = [test for test in tests if test.number in ended.failed]
         return self in (failed or tests[-1:])

@@ -64,7 +64,7 @@ class Ended:
         """Return what a JUnit file says of the run, or of a cell; peaks are bytes."""
         cells = [cell] if cell else self.outputs.get("cells", ())
         found = {
-            "status": cell.status if cell else self.status,
+            "stepkit-status": cell.status if cell else self.status,
             "kernel": self.outputs.get("kernel"),
             "variant": self.outputs.get("variant"),
             "allocator": self.outputs.get("allocator"),

@@ -85,7 +85,7 @@ def test_notebooks_run_side_by_side_with_what_stepkit_yaml_and_their_metadata_sa
     assert "2 failed, 2 passed, 1 xfailed, 1 flaky" in done.stdout
     assert f"XFAIL known.ipynb::known - {known}" in done.stdout
     how = properties(cases["known.ipynb::known"])
-    assert (how["status"], how["kernel"]) == ("tolerated", "python3")
+    assert (how["stepkit-status"], how["kernel"]) == ("tolerated", "python3")
     assert int(how["rss-peak"] or 0) > 10**7
     shown = done.stdout.partition("_ fails.ipynb: fails _")[2].splitlines()
     assert shown[2:13] == [
@@ -108,7 +108,14 @@ def test_notebooks_run_side_by_side_with_what_stepkit_yaml_and_their_metadata_sa
 
 
 def test_each_cell_says_how_it_ended_and_one_of_them_why_the_run_failed(tmp_path: Path) -> None:
-    write(tmp_path / "a.ipynb", "1", "x", "raise KeyError('X_pca')", "{}['CD4']", "2")
+    write(
+        tmp_path / "a.ipynb",
+        "open('ran', 'a').write('once')",
+        "x",
+        "raise KeyError('X_pca')",
+        "{}['CD4']",
+        "2",
+    )
     (tmp_path / "rules.yaml").write_text(
         "rules: [{skip: {index: 2}, reason: no data}]\n"
         "tolerate: [{ename: KeyError, evalue: X_pca, reason: issue 41}]\n"
@@ -126,6 +133,7 @@ def test_each_cell_says_how_it_ended_and_one_of_them_why_the_run_failed(tmp_path
         "a.ipynb::cell 4": f"failure: {failed}",
         "a.ipynb::cell 5": f"skipped: not run: {failed}",
     }
+    assert (tmp_path / "ran").read_text() == "once"
     assert "SKIPPED [1] a.ipynb:1: cell 2 (`x`) is skipped: no data" in done.stdout
 
     done, cases = run(tmp_path, *options, "a.ipynb::cell 1")
@@ -133,7 +141,7 @@ def test_each_cell_says_how_it_ended_and_one_of_them_why_the_run_failed(tmp_path
     assert done.returncode == 1, done.stdout + done.stderr
     assert ended(cases) == {"a.ipynb::cell 1": f"failure: {failed}"}
     kept = {path.name for path in tmp_path.iterdir()}
-    assert kept == {".pytest_cache", "a.ipynb", "junit.xml", "rules.yaml"}
+    assert kept == {".pytest_cache", "a.ipynb", "junit.xml", "ran", "rules.yaml"}
 
 
 def test_a_notebook_that_needs_a_gpu_fails_without_one(tmp_path: Path) -> None:
