@@ -44,7 +44,8 @@ _STEPS: Final = {
     "P": "execute-notebook",
     "T": "run-tests",
 }
-_REASONS: Final = {0: "ok", 143: "cancelled", -9: "killed"}
+# A kill may come after the report is complete.
+_REASONS: Final = {0: ("ok",), 143: ("cancelled",), -9: ("killed", "ok")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ def _cases(number: str, row: dict[str, Any]) -> Iterator[Expected]:
             fault=row["fault"],
             step=found.get("step", _STEPS.get(number[0], "")),
             exits=exits,
-            reasons=_several(found.get("reason", ())),
+            reasons=() if ok else _several(found.get("reason", ())),
             message=found.get("message", "").replace("{case}", re.escape(name)),
             disk=found.get("disk", "new" if ok else "old"),
             absent=_several(found.get("absent", ())),
@@ -223,7 +224,7 @@ class Fault:
             elif expected.exits == (0,):
                 kind = "false failure"
             self.defect(kind, f"{shown}\n{ended.stderr[-3000:]}")
-        reasons = (_REASONS[ended.exit],) if ended.exit in _REASONS else expected.reasons
+        reasons = _REASONS.get(ended.exit, expected.reasons)
         unwritten = not ended.report and (ended.exit < 0 or "cannot write" in ended.stderr)
         if reasons and ended.reason not in reasons and not unwritten:
             self.defect("wrong class", f"{shown}, expected {reasons}")
