@@ -54,6 +54,7 @@ def resolve(access: Access, revision: str) -> str:
         return found
     heads = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
     hint = f" (branches: {', '.join(heads[:_SHOWN_BRANCHES])})" if heads else ""
+    hint = hint if refs else ": it is empty"
     raise ConfigurationError(
         f"{access.url} has no branch or tag {revision!r}{hint}", reason=Reason.NOT_FOUND
     )

@@ -20,10 +20,17 @@ _LOCAL: Final = re.compile(
     r"No space left|unable to write file|Disk quota exceeded|Cannot allocate memory", re.IGNORECASE
 )
 _BAD_DISK: Final = re.compile(r"Input/output error|Stale (NFS )?file handle", re.IGNORECASE)
+# What git says of its own new files, without a reason, when a disk does not take them.
+_NOT_WRITTEN: Final = re.compile(
+    r"could not set '|couldn't (write|set) '|failed to write|unable to write new"
+    r"|unable to create directory for '\.git|Failed to traverse parents"
+)
+_FORBIDDEN: Final = re.compile(r"Permission denied|Read-only file system")
 _PROXY: Final = re.compile(r"Could not resolve proxy")
 _MOVED: Final = re.compile(r"HTTP 30\d curl 22")  # git follows a redirect only before a login
+_OTHER_HOST: Final = re.compile(r"certificate subject name|does not match target host")
 _CERTIFICATE: Final = re.compile(
-    r"certificate verif|SSL certificate problem|certificate subject name|does not match target host"
+    r"certificate verif|SSL certificate problem"
     r"|problem with the SSL CA|setting certificate|x509: ",
     re.IGNORECASE,
 )
@@ -92,7 +99,7 @@ _LFS_CHECKSUM: Final = re.compile(r"expected OID [0-9a-f]+, got [0-9a-f]+")
 _FSCK: Final = re.compile(r"^(?:remote: )?error: (object [0-9a-f]+: \w+: .*)", re.MULTILINE)
 _SAYS_NOTHING: Final = re.compile(
     r"Could not read from remote|clone of '.*' into submodule path|Failed to (clone|recurse)"
-    r"|external filter|smudge filter|Unable to fetch in submodule|expected flush after ref listing"
+    r"|external filter|smudge filter|Unable to fetch in submodule|^index-pack failed"
 )
 # Lines of git's own advice, whatever went wrong.
 _ADVICE: Final = re.compile(
@@ -142,6 +149,8 @@ def _full_disk(output: str, message: str, cwd: Path | None) -> StepError | None:
 def _damage(output: str, message: str) -> StepError | None:
     if _FSCK.search(output):
         return ConfigurationError(f"{message}: git takes this repository for damaged or hostile")
+    if _NOT_WRITTEN.search(output) and not _FORBIDDEN.search(output):
+        return ToolError(f"{message}: the disk does not take git's files: see the node's log")
     if _BAD_DISK.search(output):
         return ToolError(message)
     if _LFS_CHECKSUM.search(output):
@@ -166,8 +175,10 @@ def _missing(output: str, message: str, *, local: bool) -> StepError | None:
 
 
 def _other(output: str, message: str, answer: Answer) -> StepError:
-    if _CERTIFICATE.search(output):
-        message += ": is the server's CA in --ca-file or --ca-directory?"
+    if _OTHER_HOST.search(output):
+        message += ": use the name of the server that its certificate has"
+    elif _CERTIFICATE.search(output):
+        message += ": is the server's CA in --ca-file or --ca-directory, and not expired?"
     elif _PROXY.search(output):
         message += ": check the proxy's address"
     elif _MOVED.search(output):
@@ -196,4 +207,5 @@ def _find_cause(output: str) -> str:
         r"^(?:fatal|error|remote|batch response|ssh): *(.*)", output, re.MULTILINE | re.IGNORECASE
     )
     said = [line for line in said if not _SAYS_NOTHING.search(line)]
+    said += [line for line in said if line.startswith("RPC failed")]  # the cause of what follows
     return said[-1] if said else lines[-1]

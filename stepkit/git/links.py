@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import UserCodeError
+from stepkit.errors import Reason, UserCodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,8 @@ def check(checkout: Path, *, refuse: bool) -> None:
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     message = f"symbolic links lead out of the checkout: {shown}{more}"
     if refuse:
-        raise UserCodeError(f"{message}: remove them, or allow them with --outside-links warn")
+        message += ": remove them, or allow them with --outside-links warn"
+        raise UserCodeError(message, reason=Reason.ARTIFACT_INVALID)
     logger.warning("%s", message)
 
 

@@ -19,6 +19,7 @@ _DENIED: Final = {errno.EACCES, errno.EPERM}
 # What another try may find otherwise: a busy machine, or a disk or a server that does not answer.
 _PASSING: Final = {errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EIO, errno.ESTALE}
 _REMEDIES: Final = {
+    errno.EEXIST: "a file is in the way: move it, or choose another path",
     errno.EROFS: "choose a writable path",
     errno.ENAMETOOLONG: "a name takes 255 bytes, and a path 4095",
     errno.EMFILE: "let the process open more files (ulimit -n)",

@@ -241,7 +241,7 @@ def test_trusts_the_certificates_that_are_given(encrypted: GitServer, tmp_path: 
     clone(url, tmp_path / "a", ca_directory=tmp_path, ca_file="ca-bundle.crt")
     clone(url, tmp_path / "b", ca_file=str(tmp_path / "ca-bundle.crt"))
 
-    assert "is the server's CA in --ca-file or --ca-directory?" in message
+    assert "is the server's CA in --ca-file or --ca-directory" in message
     assert (tmp_path / "a/file.txt").exists()
     assert (tmp_path / "b/file.txt").exists()
 

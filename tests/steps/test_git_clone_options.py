@@ -329,6 +329,7 @@ def test_links_that_lead_out_cause_a_warning_or_are_refused(
     message = "symbolic links lead out of the checkout: above -> a/../../x, secrets -> /etc"
     assert message in caplog.text
     assert type(error) is UserCodeError
+    assert error.reason == Reason.ARTIFACT_INVALID
     assert str(error) == f"{message}: remove them, or allow them with --outside-links warn"
     assert not (tmp_path / "other").exists()
 
