@@ -121,13 +121,17 @@ def run(options: Options) -> Outputs:
     _check(options)
     destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
     place = Place(destination=destination, delete_existing=options.delete_existing)
+    committed = 0
     with ExitStack() as stack:
         access = _access(options, stack)
         git_urls.check_url(access)
         stack.enter_context(git_destination.prepared(place))
 
         def fetch(checkout: Path, have: Path | None) -> str:
-            return retrying(options.attempts)(_fetch, options, checkout, access, have)
+            nonlocal committed
+            commit = retrying(options.attempts)(_fetch, options, checkout, access, have)
+            committed = git_fetch.committer_date(checkout, timeout=options.timeout)
+            return commit
 
         try:
             commit, backup = git_destination.fill(place, fetch)
@@ -141,7 +145,7 @@ def run(options: Options) -> Outputs:
         checkout=destination,
         url=options.url,
         backup=backup,
-        committer_date=git_fetch.committer_date(destination, timeout=options.timeout),
+        committer_date=committed,
     )
 
 
