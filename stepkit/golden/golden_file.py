@@ -75,6 +75,8 @@ def accept(new: Path, path: Path) -> None:
     Raises :class:`~stepkit.errors.StepError`, also for a notebook that did not run to its end.
     """
     notebook = ipynb.read(new)
+    if fault := ipynb.first_fault(notebook):
+        raise ConfigurationError(f"{new} is not a valid notebook: {fault}")
     for number, _, cell in _own_cells(notebook):
         raised = next((o for o in cell["outputs"] if o["output_type"] == "error"), None)
         papermill = cell["metadata"].get("papermill", {})

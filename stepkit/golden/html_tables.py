@@ -1,14 +1,21 @@
-"""Read the text and the tables of an output in HTML, such as a DataFrame's, in linear time."""
+"""Read the text and the tables of an output in HTML, such as a DataFrame's.
+
+The time is linear in the length, also of text that is no HTML: html.parser's is not.
+"""
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import Final
 
-_UNSEEN: Final = frozenset({"script", "style", "template"})
+_TOKEN: Final = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?P<unseen>script|style|template)\b.*?(?:</(?P=unseen)\s*>|\Z)|"
+    r"<(?P<end>/?)(?P<tag>[a-zA-Z][\w-]*)[^<>]*>|<[!?][^<>]*>|(?P<text>[^<]+|<)",
+    re.DOTALL | re.IGNORECASE,
+)
 _CELLS: Final = frozenset({"td", "th"})
-_WITHOUT_END: Final = frozenset({"br", "hr", "img", "input", "meta", "link", "col", "wbr"})
 
 
 @dataclass
@@ -27,63 +34,35 @@ class Page:
     text: str = ""
 
 
-def read(html: str) -> Page:
-    """Return what a reader sees of ``html``; tables inside of tables are text of their cell."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    reader.page.text = " ".join("".join(reader.outside).split())
-    return reader.page
+def read(source: str) -> Page:
+    """Return what a reader sees of HTML; tables inside of tables are text of their cell."""
+    page, outside = Page(), [""]
+    texts, depth = outside, 0  # texts is that of the cell that is open
+    cell = None
+    for token in _TOKEN.finditer(source):
+        if token["text"]:
+            texts.append(token["text"])
+            continue
+        tag, ends = (token["tag"] or "").lower(), bool(token["end"])
+        if cell and depth == 1 and (tag in {*_CELLS, "tr"} or (tag == "table" and ends)):
+            cell.text, cell, texts = _joined(texts), None, outside
+        if tag == "table":
+            depth = max(depth - 1, 0) if ends else depth + 1
+            if depth == 1 and not ends:
+                page.tables.append([[]])
+            texts = outside if not depth else texts
+        elif depth == 1 and tag == "tr" and not ends:
+            page.tables[-1].append([])
+        elif depth == 1 and tag in _CELLS and not ends:
+            cell, texts = Cell(tag == "th"), []
+            page.tables[-1][-1].append(cell)
+        elif tag:
+            texts.append(" ")
+    if cell:
+        cell.text = _joined(texts)
+    tables = [[row for row in rows if row] for rows in page.tables]
+    return Page(tables, _joined(outside))
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.page = Page()
-        self.outside: list[str] = []
-        self._texts: list[str] | None = None  # of the cell that is open
-        self._depth = 0  # of tables
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        if tag in _UNSEEN:
-            self._unseen += 1
-        elif tag == "table":
-            self._depth += 1
-            if self._depth == 1:
-                self.page.tables.append([])
-        elif self._depth == 1 and tag == "tr":
-            self._end_cell()
-            self.page.tables[-1].append([])
-        elif self._depth == 1 and tag in _CELLS:
-            self._end_cell()
-            rows = self.page.tables[-1]
-            if not rows:
-                rows.append([])
-            rows[-1].append(Cell(tag == "th"))
-            self._texts = []
-        elif tag not in _WITHOUT_END or tag == "br":
-            self.handle_data(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNSEEN:
-            self._unseen = max(self._unseen - 1, 0)
-        elif tag == "table" and self._depth:
-            if self._depth == 1:
-                self._end_cell()
-            self._depth -= 1
-        elif self._depth == 1 and (tag in _CELLS or tag == "tr"):
-            self._end_cell()
-
-    def handle_data(self, data: str) -> None:
-        if self._unseen:
-            return
-        if self._texts is not None:
-            self._texts.append(data)
-        elif not self._depth:
-            self.outside.append(data)
-
-    def _end_cell(self) -> None:
-        if self._texts is not None:
-            self.page.tables[-1][-1][-1].text = " ".join("".join(self._texts).split())
-            self._texts = None
+def _joined(texts: list[str]) -> str:
+    return " ".join(html.unescape("".join(texts)).split())

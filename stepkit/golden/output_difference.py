@@ -52,6 +52,7 @@ def _with_hint(found: Finding, was: Part, now: Part, limits: Limits) -> Finding:
         return found
     for name in get_args(Normaliser):
         before, after = (normalise.text(part.value, (name,)) for part in (was, now))
-        if not _COMPARE[was.kind](before, after, limits, Tally()):
+        changed = (before, after) != (was.value, now.value)
+        if changed and not _COMPARE[was.kind](before, after, limits, Tally()):
             return replace(found, message=f"{found.message}; normalise: [{name}] accepts this")
     return found

@@ -38,9 +38,9 @@ def read(outputs: Sequence[Any], limits: Limits) -> list[Part]:
     printed: dict[str, list[str]] = {name: [] for name in _STREAMS[limits.streams]}
     others = []
     for output in outputs:
-        match output["output_type"]:
+        match output.get("output_type"):
             case "stream":
-                printed.get(output.get("name", ""), []).append(_joined(output.get("text", "")))
+                printed.get(str(output.get("name")), []).append(_joined(output.get("text", "")))
             case "error":
                 raised = f"{output.get('ename', '')}: {output.get('evalue', '')}"
                 others.append(Part("text", "error", plain(raised)))

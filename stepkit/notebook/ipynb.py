@@ -184,7 +184,7 @@ def add_ids(nb: Any) -> Any:
     """Give every cell of ``nb`` an id, as format 4.5 wants it; those without one are numbered."""
     for position, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{position}")
-    nb.nbformat, nb.nbformat_minor = 4, max(nb.nbformat_minor, 5)
+    nb.nbformat, nb.nbformat_minor = 4, max(nb.get("nbformat_minor", 0), 5)
     return nb
 
 

@@ -191,3 +191,13 @@ def test_a_notebook_that_failed_does_not_become_golden(tmp_path: Path) -> None:
     assert "its cell 2 failed with KeyError" in message
     assert (tmp_path / "golden.ipynb").read_text() == "old"
     golden_file.accept(write(tmp_path / "new.ipynb", expected), tmp_path / "golden.ipynb")
+
+
+def test_what_is_not_a_valid_notebook_does_not_become_golden(tmp_path: Path) -> None:
+    new = write(tmp_path / "new.ipynb", cell("a", printed("1")))
+    new.write_text(new.read_text().replace('"name": "stdout"', '"name": 1'))
+
+    assert "is not a valid notebook: " in refusal(
+        golden_file.accept, new, tmp_path / "golden.ipynb"
+    )
+    assert not (tmp_path / "golden.ipynb").exists()

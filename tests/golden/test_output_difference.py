@@ -141,3 +141,27 @@ def test_addresses_never_count_and_an_own_expression_replaces_more() -> None:
     limits = Limits(replace=((r"run-(\w)\w+", r"run-\1"),))
     assert messages(printed("run-abc 1"), printed("run-axy 1"), limits) == []
     assert messages(printed("run-abc 1"), printed("run-bxy 1"), limits) != []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<TABLE><TR><TD>{}",
+        "<table><td>{}<script>draw(<!--",
+        "<td <b>{}</td><!-- x",
+        "< {} &lt;",
+        "<table><tr><td>a<table><tr><td>{}</td></tr></table></td></tr></table>",
+        "<table><tr><td>a</td></tr><caption>Table {}</caption></table>",
+    ],
+)
+def test_no_text_of_a_page_is_lost_whatever_its_markup(page: str) -> None:
+    one, two = (shown(html=page.format(number), plain="") for number in (1, 2))
+
+    assert messages(one, one) == []
+    (found,) = messages(one, two)
+    assert "2 is not 1" in found
+
+
+@pytest.mark.parametrize("output", [{}, {"output_type": "stream", "name": [], "text": "x"}])
+def test_an_output_of_another_form_is_not_compared(output: Any) -> None:
+    assert compare([output], [printed("")]) == []
