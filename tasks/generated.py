@@ -1,12 +1,12 @@
 """Write every file that names all steps, from the steps and their Tasks.
 
-These are the images and the version in the YAML of tasks/, the reference of commands in docs/cli.md
-and their pages in mkdocs.yml, the tables of reasons in docs/, tasks/kustomization.yaml,
-tasks/stepactions/, the variables of secrets in stepkit/cli/secret_variables.py, and the names and
-signatures of the Python API in stepkit/__init__.py and __init__.pyi; and, from uv.lock, the
-versions of pytest and its plugins that run-tests adds, in stepkit/test_suite/plugin_versions.txt;
-Grafana's dashboard of the component monitoring; and what completes command lines in a shell, in
-stepkit/cli/completion.
+These are the images and the version in the YAML of tasks/, the version in the documentation and in
+images/, the reference of commands in docs/cli.md and their pages in mkdocs.yml, the tables of
+reasons in docs/, tasks/kustomization.yaml, tasks/stepactions/, the variables of secrets in
+stepkit/cli/secret_variables.py, and the names and signatures of the Python API in
+stepkit/__init__.py and __init__.pyi; and, from uv.lock, the versions of pytest and its plugins that
+run-tests adds, in stepkit/test_suite/plugin_versions.txt; Grafana's dashboard of the component
+monitoring; and what completes command lines in a shell, in stepkit/cli/completion.
 
 For example:
 
@@ -51,6 +51,9 @@ _PAGES: Final = "      # made by `make generated`: the pages of the commands, in
 _END_OF_PAGES: Final = "      # end of what is made\n"
 
 _VERSION: Final = re.compile(r"(app\.kubernetes\.io/version: \"|--tasks-version=)[\w.]+")
+_VERSION_IN_TEXT: Final = re.compile(
+    r"(\bstepkit(?::| |==|\": \"|\[tests\]==)|\$IMAGE:|\?ref=v)\d+\.\d+\.\d+\b"
+)
 
 _KUSTOMIZATION: Final = """\
 # All Tasks, StepActions and Pipelines, for the namespace that you name:
@@ -91,7 +94,7 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     resources = "".join(f"  - {path.relative_to(tasks)}\n" for path in listed)
     written = [path for path in tasks.rglob("*.yaml") if path.parent.name != "stepactions"]
     written += root.glob("examples/*/run-*.yaml")
-    return {
+    files = {
         **{path: _of_this_version(path.read_text(encoding="utf-8")) for path in written},
         **actions,
         tasks / "kustomization.yaml": _KUSTOMIZATION + resources,
@@ -123,6 +126,14 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
             )
         },
     }
+    for path in (
+        *(root / name for name in ("README.md", "action.yml", "images/compose.yaml")),
+        *root.glob("images/Containerfile*"),
+        *root.glob("docs/**/*.md"),
+    ):
+        text = files.get(path) or path.read_text(encoding="utf-8")
+        files[path] = _VERSION_IN_TEXT.sub(rf"\g<1>{stepkit.__version__}", text)
+    return files
 
 
 def _of_this_version(text: str) -> str:

@@ -3,6 +3,8 @@
 import commands
 import pytest
 
+import stepkit
+
 FAKED = """\
 import signal, sys
 sys.platform = {platform!r}
@@ -25,6 +27,6 @@ def test_the_only_line_is_the_same_command_in_a_container(platform: str, name: s
     assert done.stdout == ""
     assert done.stderr == (
         f"stepkit: error: it needs Linux, and this is {name}: run it in a container, "
-        'docker run --rm --init -v "${PWD}:/workspace" stepkit:0.1.0-cpu '
+        f'docker run --rm --init -v "${{PWD}}:/workspace" stepkit:{stepkit.__version__}-cpu '
         "execute-notebook 'my notebook.ipynb' out/a.ipynb\n"
     )

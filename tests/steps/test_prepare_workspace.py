@@ -13,6 +13,7 @@ from refusals import refusal
 from samples import fill_disk
 from users import RANDOM, stepkit_as
 
+import stepkit
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.steps import prepare_workspace
 from stepkit.steps.prepare_workspace import Options, Outputs
@@ -326,10 +327,13 @@ def test_the_group_of_the_volume_is_taken_where_it_may_write(volume: Path) -> No
     assert mode(volume / "run-1") == 0o2775
 
 
-NEWER = "the Tasks are of stepkit 9.0.0, newer than 0.1.0, which runs them: run an image of 9.0.0"
+VERSION = stepkit.__version__
+NEWER = (
+    f"the Tasks are of stepkit 9.0.0, newer than {VERSION}, which runs them: run an image of 9.0.0"
+)
 
 
-@pytest.mark.parametrize("tasks", ["0.0.9", "0.1.0", "0.1.0rc1", "", None])
+@pytest.mark.parametrize("tasks", ["0.0.9", VERSION, f"{VERSION}rc1", "", None])
 def test_tasks_of_this_version_or_an_older_one_are_accepted(
     tmp_path: Path, tasks: str | None
 ) -> None:
@@ -340,7 +344,7 @@ def test_tasks_of_this_version_or_an_older_one_are_accepted(
     ("tasks", "why"),
     [
         ("9.0.0", NEWER),
-        ("0.1.1rc1", "the Tasks are of stepkit 0.1.1rc1, newer"),
+        ("0.9.1rc1", "the Tasks are of stepkit 0.9.1rc1, newer"),
         ("0.10.0", "the Tasks are of stepkit 0.10.0, newer"),
         ("new", "--tasks-version 'new' is not a version, such as 0.2.0"),
     ],

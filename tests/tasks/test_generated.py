@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from stepkit import __version__
 from tasks import generated
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Copy what `make generated` reads and writes."""
-    for name in ("tasks", "docs", "stepkit/cli", "stepkit/test_suite"):
+    for name in ("tasks", "docs", "images", "stepkit/cli", "stepkit/test_suite"):
         shutil.copytree(generated.ROOT / name, tmp_path / name)
-    for name in ("mkdocs.yml", "uv.lock", "stepkit/__init__.py"):
+    for name in ("README.md", "action.yml", "mkdocs.yml", "uv.lock", "stepkit/__init__.py"):
         shutil.copy(generated.ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -43,9 +44,11 @@ def test_check_names_what_is_stale_and_writes_nothing(
     site.write_text(site.read_text().replace("- git-clone: docs", "- git-copy: docs"))
     (copy / "tasks/kustomization.yaml").unlink()
     clone = copy / "tasks/git-clone.yaml"
-    clone.write_text(clone.read_text().replace("stepkit:0.1.0", "stepkit:0.0.9"))
+    clone.write_text(clone.read_text().replace(f"stepkit:{__version__}", "stepkit:0.0.9"))
+    page = copy / "docs/zh/images.md"
+    page.write_text(page.read_text().replace(f"stepkit:{__version__}-cpu", "stepkit:0.0.9-cpu"))
     prepare = copy / "tasks/prepare-workspace.yaml"
-    prepare.write_text(prepare.read_text().replace("version=0.1.0", "version=0.0.9"))
+    prepare.write_text(prepare.read_text().replace(f"version={__version__}", "version=0.0.9"))
     variables = copy / "stepkit/cli/secret_variables.py"
     variables.write_text(variables.read_text().replace("GIT_TOKEN", "GOT_TOKEN"))
     names = copy / "stepkit/__init__.py"
@@ -65,6 +68,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
         for name in (
             "docs/cli.md",
             "docs/tekton.md",
+            "docs/zh/images.md",
             "mkdocs.yml",
             "stepkit/__init__.py",
             "stepkit/__init__.pyi",

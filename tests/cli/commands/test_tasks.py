@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import stepkit
 from stepkit.cli import main as cli
 from stepkit.tekton import image_names, shipped
 
+VERSION = stepkit.__version__
 OWN = "registry.example.com:5000/team/stepkit"
 
 
@@ -38,10 +40,10 @@ def test_all_images_get_the_name_and_the_tag_of_this_version(tmp_path: Path) -> 
     assert cli.main(["tasks", f"--out={tmp_path}", f"--image={OWN}"]) == 0
 
     images = set(re.findall(r"[\w./:]*stepkit:\d\S*", "".join(files(tmp_path).values())))
-    assert images == {f"{OWN}:0.1.0", f"{OWN}:0.1.0-cpu", f"{OWN}:0.1.0-notebook"}
+    assert images == {f"{OWN}:{VERSION}{suffix}" for suffix in ("", "-cpu", "-notebook")}
     task = yaml.safe_load((tmp_path / "git-clone.yaml").read_text())
     defaults = {param["name"]: param.get("default") for param in task["spec"]["params"]}
-    assert defaults["image"] == f"{OWN}:0.1.0"
+    assert defaults["image"] == f"{OWN}:{VERSION}"
 
 
 def test_files_with_another_content_are_kept_and_nothing_is_written(
@@ -105,6 +107,6 @@ def test_a_digest_belongs_to_the_published_image_alone(
     finally:
         image_names._published.cache_clear()
 
-    cpu = f"registry.example.com/stepkit:0.1.0-cpu@{digest}"
-    assert published == f"- {{image: {cpu}, x: registry.example.com/stepkit:0.1.0}}"
-    assert own == "- {image: mine:0.1.0-cpu, x: mine:0.1.0}"
+    cpu = f"registry.example.com/stepkit:{VERSION}-cpu@{digest}"
+    assert published == f"- {{image: {cpu}, x: registry.example.com/stepkit:{VERSION}}}"
+    assert own == f"- {{image: mine:{VERSION}-cpu, x: mine:{VERSION}}}"
