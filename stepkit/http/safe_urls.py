@@ -22,7 +22,9 @@ def masked(url: str) -> str:
     parts = split(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     host += f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{parts.path}{'?...' if parts.query else ''}"
+    start = f"{parts.scheme}:" if parts.scheme else ""
+    start += "//" if url[len(start) :].startswith("//") else ""
+    return f"{start}{host}{parts.path}{'?...' if parts.query else ''}"
 
 
 def fingerprint(url: str) -> str:

@@ -29,7 +29,7 @@ def test_an_address_names_dataset_revision_and_path(url: str, address: str) -> N
 @pytest.mark.parametrize(
     ("endpoint", "refused"),
     [
-        ("hub.example.org", "'://hub.example.org' is not an https:// or http:// address"),
+        ("hub.example.org", "'hub.example.org' is not an https:// or http:// address"),
         ("https://me:hunter2@hub.example.org", "https://hub.example.org: this URL holds a user"),
         ("https://hub.example.org?mirror=1", "must be https://HOST, without ? and #"),
         ("https://hub.example.org/#x", "must be https://HOST, without ? and #"),
