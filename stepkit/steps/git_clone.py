@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from stepkit.errors import ConfigurationError, Reason, StepError
+from stepkit.git import commands as git_commands
 from stepkit.git import credentials as git_credentials
 from stepkit.git import destination as git_destination
 from stepkit.git import fetch as git_fetch
 from stepkit.git import lfs as git_lfs
 from stepkit.git import links as git_links
 from stepkit.git import ssh as git_ssh
+from stepkit.git import swap_contents, unchanged
 from stepkit.git import urls as git_urls
 from stepkit.git.destination import Place
 from stepkit.git.environment import Access, Credential, origin
@@ -128,18 +130,23 @@ def run(options: Options) -> Outputs:
         stack.enter_context(git_destination.prepared(place))
 
         def fetch(checkout: Path, have: Path | None) -> str:
-            nonlocal committed
-            commit = retrying(options.attempts)(_fetch, options, checkout, access, have)
-            committed = git_fetch.committer_date(checkout, timeout=options.timeout)
-            return commit
+            def attempt() -> str:
+                nonlocal committed
+                commit = _fetch(options, checkout, access, have)
+                committed = git_fetch.committer_date(checkout, timeout=options.timeout)
+                return commit
+
+            return retrying(options.attempts)(attempt)
 
         try:
-            commit, backup = git_destination.fill(place, fetch)
+            kept = retrying(options.attempts)(_find_unchanged, options, destination, access)
+            commit, backup = (kept, None) if kept else git_destination.fill(place, fetch)
         except StepError as error:
             for line in error.evidence.output if error.evidence else ():
                 logger.info("git: %s", line)
             raise
-    logger.info("checked out %s of %s at %s", options.revision, options.url, commit)
+    done = "%s of %s at %s is there, unchanged" if kept else "checked out %s of %s at %s"
+    logger.info(done, options.revision, options.url, commit)
     return Outputs(
         commit=commit,
         checkout=destination,
@@ -147,6 +154,21 @@ def run(options: Options) -> Outputs:
         backup=backup,
         committer_date=committed,
     )
+
+
+def _find_unchanged(options: Options, destination: Path, access: Access) -> str | None:
+    """Return the commit of the revision if the destination already is exactly that, else None."""
+    wanted = _wanted(options)
+    recorded = unchanged.recorded_commit(destination, options.url, wanted)
+    if not recorded or git_commands.resolve(access, options.revision) != recorded:
+        return None
+    beside = swap_contents.permanent(destination)
+    if not unchanged.is_exact(
+        destination, recorded, wanted, ignore=beside, timeout=options.timeout
+    ):
+        return None
+    git_links.check(destination, refuse=options.outside_links == "refuse", ignore=beside)
+    return recorded
 
 
 def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) -> str:

@@ -104,10 +104,10 @@ class World:
 class Scenario:
     """A step in a directory ``work``, which ``prepare`` fills.
 
-    ``arguments`` are those of the command line; ``inside`` is a directory of ``work`` that it runs
-    in. ``grows`` is for what may lie between old and new when it is killed: checkpoints of a notebook,
-    and entries that are moved one after the other. Each file is whole all the same. ``copies`` is
-    false where the prepared directory cannot be copied.
+    ``arguments`` are those of the command line; ``inside`` is a directory of ``work`` in which it
+    runs. ``grows`` is for what may lie between old and new when it is killed: checkpoints of a
+    notebook, and entries that are moved one after the other. Each file is whole all the same.
+    ``copies`` is false where the prepared directory cannot be copied.
     """
 
     step: str

@@ -103,8 +103,40 @@ def test_a_torn_file_a_lost_one_and_a_wrong_verdict_are_seen(world: World) -> No
 
 
 @pytest.mark.faults
-@pytest.mark.slow
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: f"{each.step}-{each.name}")
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("write", "config.lock"), ("rename", "index.lock"), ("mkdir", "logs"),
+     ("rename", "shallow.lock")],
+)  # fmt: skip
+def test_a_file_of_git_that_the_disk_does_not_take_is_written_by_another_attempt(
+    world: World, name: str, file: str
+) -> None:
+    bench = Bench(SCENARIOS[0], world)
+    bench._reset()
+    failed: list[Call] = []
+
+    def fail_once(call: Call) -> int:
+        wanted = call.name == name and call.paths[0].endswith(f".git/{file}")
+        failed.extend([call] * (wanted and not failed))
+        return errno.EIO if [call] == failed else 0
+
+    assert bench._run(fail_once).code == 0
+
+    log = bench.log.read_text()
+    assert "the disk does not take git's files: see the node's log" in log
+    assert names(bench.work) == [".src.lock", "report.json", "src"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(
+            each, id=f"{each.step}-{each.name}", marks=[pytest.mark.slow] if each.slow else []
+        )
+        for each in SCENARIOS
+    ],
+)
 def test_a_step_that_is_killed_or_meets_a_broken_disk_leaves_old_or_new(
     scenario: Scenario, world: World
 ) -> None:
