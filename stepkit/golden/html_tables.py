@@ -35,7 +35,7 @@ class Page:
 
 
 def read(source: str) -> Page:
-    """Return what a reader sees of HTML; tables inside of tables are text of their cell."""
+    """Return what a reader sees of HTML; tables inside of tables are text beside them."""
     page, outside = Page(), [""]
     texts, depth = outside, 0  # texts is that of the cell that is open
     cell = None
@@ -44,7 +44,7 @@ def read(source: str) -> Page:
             texts.append(token["text"])
             continue
         tag, ends = (token["tag"] or "").lower(), bool(token["end"])
-        if cell and depth == 1 and (tag in {*_CELLS, "tr"} or (tag == "table" and ends)):
+        if cell and depth == 1 and tag in {*_CELLS, "tr", "table"}:
             cell.text, cell, texts = _joined(texts), None, outside
         if tag == "table":
             depth = max(depth - 1, 0) if ends else depth + 1

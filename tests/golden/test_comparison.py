@@ -73,7 +73,8 @@ def test_rules_say_what_may_differ_and_in_which_cells(tmp_path: Path) -> None:
         "  rtol: 0.02\n"
         "  cells:\n"
         "    - {cells: {tag: noisy}, rtol: 0.3}\n"
-        "    - {cells: {index: 3}, ignore: true, reason: drawn without a seed}\n"
+        "    - {cells: {regex: '^[cd]'}, ignore: true, reason: drawn without a seed}\n"
+        "    - {cells: {index: 4}, ignore: false}\n"
         "    - {cells: {text: d}, streams: none}\n",
     )
 
@@ -84,6 +85,24 @@ def test_rules_say_what_may_differ_and_in_which_cells(tmp_path: Path) -> None:
     )
     assert (found.within, round(found.largest, 2)) == (2, 0.25)
     assert [(each.cell, each.why) for each in found.ignored] == [(3, "drawn without a seed")]
+
+
+def test_a_cell_that_rules_skipped_is_not_compared(tmp_path: Path) -> None:
+    skipped = cell("a", tags=("skip-execution", "skipped-by-stepkit"))
+    golden, new = both(tmp_path, [cell("a", printed("1"))], [skipped])
+
+    assert [each.why for each in compare(golden, new).ignored] == ["it was not run"]
+
+
+def test_what_a_variant_says_of_outputs_replaces_what_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        "compare: {golden: a.ipynb}\nvariants: {lite: {compare: {golden: b.ipynb}}, full: {}}"
+    )
+    book = rules.load(tmp_path / "rules.yaml")
+
+    found = [book.comparison(variant).golden for variant in (None, "full", "lite")]
+
+    assert found == [tmp_path / name for name in ("a.ipynb", "a.ipynb", "b.ipynb")]
 
 
 def test_a_selector_that_means_no_cell_is_refused(tmp_path: Path) -> None:
@@ -190,6 +209,10 @@ def test_a_notebook_that_failed_does_not_become_golden(tmp_path: Path) -> None:
 
     assert "its cell 2 failed with KeyError" in message
     assert (tmp_path / "golden.ipynb").read_text() == "old"
+    stopped = cell("b")
+    stopped["metadata"] = {"papermill": {"exception": True}}
+    stopped = write(tmp_path / "stopped.ipynb", stopped)
+    assert "its cell 1 failed;" in refusal(golden_file.accept, stopped, tmp_path / "golden.ipynb")
     golden_file.accept(write(tmp_path / "new.ipynb", expected), tmp_path / "golden.ipynb")
 
 

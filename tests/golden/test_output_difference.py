@@ -52,6 +52,27 @@ def test_a_table_of_another_form_says_so(new: str, message: str) -> None:
     assert message in found
 
 
+def test_a_row_below_a_cell_of_several_rows_has_the_right_columns() -> None:
+    page = (
+        "<table><tr><th>a</th><th>b</th><th>score</th></tr>"
+        "<tr><th rowspan=2>x</th><th>1</th><td>0.5</td></tr><tr><th>2</th><td>{}</td></tr></table>"
+    )
+
+    (found,) = messages(shown(html=page.format(0.25)), shown(html=page.format(0.5)))
+
+    assert found.startswith("text/html: column score, row 2: 0.5 is not 0.25")
+
+
+def test_a_widget_is_not_compared() -> None:
+    view = "application/vnd.jupyter.widget-view+json"
+    one, two = (
+        {"output_type": "display_data", "data": {view: {"model_id": name}, "text/plain": name}}
+        for name in ("a", "b")
+    )
+
+    assert messages(one, two) == []
+
+
 def test_the_style_and_the_markup_of_a_page_do_not_count() -> None:
     golden, new = frame(1), frame(1).replace("top", "bottom").replace('border="1" ', "")
 
@@ -141,6 +162,8 @@ def test_addresses_never_count_and_an_own_expression_replaces_more() -> None:
     limits = Limits(replace=((r"run-(\w)\w+", r"run-\1"),))
     assert messages(printed("run-abc 1"), printed("run-axy 1"), limits) == []
     assert messages(printed("run-abc 1"), printed("run-bxy 1"), limits) != []
+    lines = Limits(replace=(("^.*GiB free$", "free"),))
+    assert messages(printed("a\n7 GiB free\nb"), printed("a\n9 GiB free\nb"), lines) == []
 
 
 @pytest.mark.parametrize(

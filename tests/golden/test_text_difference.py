@@ -44,6 +44,7 @@ def test_numbers_within_the_limits_are_the_same_wherever_they_stand(golden: str,
         ("1.0", "nan", "`nan` is not `1.0`"),
         ("inf", "1e999", "`1e999` is not `inf`"),
         ("1e998", "1e999", "1e999 is not 1e998"),
+        ("1e999", "5", "5 is not 1e999"),
     ],
 )
 def test_what_differs_is_named_with_both_values(golden: str, new: str, message: str) -> None:

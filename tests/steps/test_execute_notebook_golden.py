@@ -92,3 +92,15 @@ def test_a_run_that_is_compared_follows_the_markers_of_nbval(tmp_path: Path) -> 
     ]
     assert outputs.golden
     assert [each.cell for each in outputs.golden.ignored] == [1]
+
+
+@pytest.mark.slow
+def test_a_run_that_failed_is_not_compared(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "a.ipynb", "print(1)", "1/0")
+    kept = write(tmp_path / "golden.ipynb", cell("print(1)", printed("2\n")), cell("1/0"))
+
+    error = failed(notebook, golden=kept)
+
+    assert error.reason == Reason.CELL_ERROR
+    assert isinstance(error.outputs, Outputs)
+    assert error.outputs.golden is None
