@@ -123,20 +123,13 @@ def run(options: Options) -> Outputs:
     _check(options)
     destination = Path(os.path.abspath(options.destination))  # noqa: PTH100 - follows no symlink
     place = Place(destination=destination, delete_existing=options.delete_existing)
-    committed = 0
     with ExitStack() as stack:
         access = _access(options, stack)
         git_urls.check_url(access)
         stack.enter_context(git_destination.prepared(place))
 
         def fetch(checkout: Path, have: Path | None) -> str:
-            def attempt() -> str:
-                nonlocal committed
-                commit = _fetch(options, checkout, access, have)
-                committed = git_fetch.committer_date(checkout, timeout=options.timeout)
-                return commit
-
-            return retrying(options.attempts)(attempt)
+            return retrying(options.attempts)(_fetch, options, checkout, access, have)
 
         try:
             kept = retrying(options.attempts)(_find_unchanged, options, destination, access)
@@ -152,7 +145,7 @@ def run(options: Options) -> Outputs:
         checkout=destination,
         url=options.url,
         backup=backup,
-        committer_date=committed,
+        committer_date=git_fetch.committer_date(destination, timeout=options.timeout),
     )
 
 
@@ -181,6 +174,8 @@ def _fetch(options: Options, checkout: Path, access: Access, have: Path | None) 
         logger.warning("fetching all anew: with what %s holds: %s", have, error)
         return _fetch(options, checkout, access, None)
     git_links.check(checkout, refuse=options.outside_links == "refuse")
+    # A disk may not have taken all that git wrote: then this fails, and is tried again.
+    git_fetch.committer_date(checkout, timeout=options.timeout)
     return commit
 
 
