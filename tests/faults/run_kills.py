@@ -12,23 +12,19 @@ import json
 import random
 import sys
 import tempfile
-from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where the servers are
 
-from faults import stopped_calls
-from faults.kill_points import ERRORS, MODES, Bench, Known, Outcome
+from faults import kill_table, stopped_calls
+from faults.kill_points import MODES, Bench, Known, Outcome
 from faults.kill_scenarios import SCENARIOS, World
 
 from benchmarks import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-RECORD: Final = Path(__file__).with_name("kills.json")
-_FOUND: Final = ("torn", "lost", "hung", "wrong", "next run", "left")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", default="1", help="what random rounds are drawn from (default: 1)")
     add("--at", type=int, help="this point alone")
     add("--json", type=Path, metavar="FILE", help="add all rounds to this file, one a line")
-    add("--record", action="store_true", help="count the rounds of --json for docs/faults.md")
+    add("--record", type=Path, metavar="FILE", help="count those of FILE for docs/faults.md")
     options = parser.parse_args(arguments)
     if reason := stopped_calls.missing():
         print(f"not run: {reason}")  # noqa: T201
@@ -68,11 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     for outcome in played:
                         outcomes.append(outcome)
                         _report(outcome, options.json)
-    counted = table(map(dataclasses.asdict, outcomes))
-    print(*figures.table(counted), sep="\n")  # noqa: T201
+    rows = kill_table.table(map(dataclasses.asdict, outcomes))
+    print(*figures.table(rows), sep="\n")  # noqa: T201
     if options.record:
-        lines = options.json.read_text().splitlines() if options.json else []
-        RECORD.write_text(json.dumps(table(map(json.loads, lines)), indent=1) + "\n")
+        kill_table.write(options.record)
     return int(any(outcome.bad for outcome in outcomes))
 
 
@@ -92,19 +87,6 @@ def _report(outcome: Outcome, file: Path | None) -> None:
     if file:
         with file.open("a") as lines:
             lines.write(json.dumps(last) + "\n")
-
-
-def table(rounds: Iterable[dict[str, Any]]) -> list[list[str]]:
-    """Count the rounds, as :func:`dataclasses.asdict` of outcomes, by scenario."""
-    counted: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in rounds:
-        row = counted[one["scenario"]]
-        row["disk errors" if one["mode"] in ERRORS else one["mode"]] += 1
-        row.update(name for name in _FOUND if one[name.replace(" ", "_")])
-    head = ["", "look", "kill", "random", "power", "disk errors", *_FOUND]
-    total = sum(counted.values(), Counter())
-    rows = [*counted.items(), ("all", total)]
-    return [head, *([name, *(str(row[each]) for each in head[1:])] for name, row in rows)]
 
 
 if __name__ == "__main__":
