@@ -53,17 +53,14 @@ def register_of_parent(environment: MutableMapping[str, str]) -> None:
         register(*map(str, json.loads(environment.pop(VARIABLE, "[]"))))
 
 
-def mask(text: str) -> str:
-    """Mask in ``text``, which may be a user's file of any size, the secrets that were registered.
+def known() -> frozenset[str]:
+    """Return the registered secrets that are too long to be part of a file's own syntax."""
+    return frozenset(secret for secret in _registered if len(secret) >= _SHORTEST_PART)
 
-    URLs stay as they are, and so does what is short enough to be part of a file's own syntax.
-    """
-    if not (secrets := [one for one in _registered if len(one) >= _SHORTEST_PART]):
-        return text
-    spelled = {form for secret in secrets for form in forms(secret)}
-    for form in sorted(spelled, key=len, reverse=True):
-        text = text.replace(form, MASK)
-    return text
+
+def mask(text: str) -> str:
+    """Mask what is :func:`known` in ``text``, a part of a user's file; its URLs stay."""
+    return _without(text, _spelled(known()))
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -74,8 +71,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     each line of it is a secret too. Where colours of a terminal stand inside of one, ``text`` loses
     its colours.
     """
-    spelled = {form for secret in {*secrets, *_registered} for form in forms(secret)}
-    ordered = sorted(spelled, key=len, reverse=True)
+    ordered = _spelled({*secrets, *_registered})
     masked = _masked(text, ordered)
     if "\x1b" in masked:
         plain = _TERMINAL.sub("", masked)
@@ -84,10 +80,19 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return masked
 
 
+def _spelled(secrets: Iterable[str]) -> list[str]:
+    return sorted({form for one in secrets for form in forms(one)}, key=len, reverse=True)
+
+
 def _masked(text: str, spelled: Iterable[str]) -> str:
+    text = _USERINFO.sub(f"{MASK}@", _without(text, spelled))
+    return _SIGNATURE.sub(rf"\1{MASK}", text)
+
+
+def _without(text: str, spelled: Iterable[str]) -> str:
     for form in spelled:
         text = text.replace(form, MASK)
-    return _SIGNATURE.sub(rf"\1{MASK}", _USERINFO.sub(f"{MASK}@", text))
+    return text
 
 
 @lru_cache(maxsize=1024)  # each line of a log asks for the same few secrets

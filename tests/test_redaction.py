@@ -155,3 +155,12 @@ def test_a_long_message_is_cut_after_the_secret_in_it_is_masked(tmp_path: Path) 
     to = Destinations(results=(("message", tmp_path / "message"),), secrets=("s3cret-value",))
     write_outcome.write(result(message="x" * 390 + "s3cret-value"), to)
     assert (tmp_path / "message").read_text() == "x" * 390 + "***"
+
+
+def test_what_a_user_wrote_keeps_urls_and_words_that_are_short_secrets() -> None:
+    register("test", "s3cret/token")
+    text = '<testcase url="https://me@example.org">{}</testcase>'
+
+    masked = redaction.mask(text.format(rf"s3cret/token s3cret\/token {b's3cret/token'.hex()}"))
+
+    assert masked == text.format("*** *** ***")
