@@ -1,13 +1,16 @@
 """Steps that are killed, or whose disk fails, at a chosen call, and what notices the harm."""
 
 import errno
+import json
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import stopped_calls
+from faults import kill_table, run_kills, stopped_calls
 from faults.kill_points import Bench, Known, Outcome
 from faults.kill_scenarios import SCENARIOS, Scenario, World
 from faults.power_cut import Disk
@@ -100,6 +103,38 @@ def test_a_torn_file_a_lost_one_and_a_wrong_verdict_are_seen(world: World) -> No
     assert outcome.left == [".b.stepkit-0123abcd"]
     assert outcome.lost == ["gone"]
     assert outcome.wrong == ["success, but not as it should be: gone, there/b"]
+
+
+def test_rounds_are_counted_by_scenario_with_what_they_found() -> None:
+    rounds = [
+        Outcome("a/b", "kill", 1, torn=["x", "y"]),
+        Outcome("a/b", "eio", 2, wrong=["exit code 1"]),
+        Outcome("c/d", "random", 0.5, hung=True, left=["z"]),
+    ]
+
+    head, *rows = kill_table.table(map(asdict, rounds))
+
+    found = [{k: v for k, v in zip(head, row, strict=True) if v != "0"} for row in rows]
+    assert found == [
+        {"": "a/b", "kill": "1", "disk errors": "1", "torn": "1", "wrong": "1"},
+        {"": "c/d", "random": "1", "hung": "1", "left": "1"},
+        {"": "all", "kill": "1", "random": "1", "disk errors": "1", "torn": "1", "hung": "1",
+         "wrong": "1", "left": "1"},
+    ]  # fmt: skip
+
+
+@pytest.mark.faults
+def test_the_command_plays_the_rounds_that_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, modes = tmp_path / "rounds", ["--mode", "kill", "--mode", "random"]
+    asked = ["--only", "notify", "--points", "2", "--rounds", "1", "--json", str(file)]
+
+    assert run_kills.main([*asked, *modes]) == 0
+
+    played = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["mode"] for one in played] == ["kill", "kill", "random"]
+    assert re.search(r"^notify/chat +0 +2 +1 ", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.faults
