@@ -35,14 +35,14 @@ _MOST_IMAGES: Final = 400_000  # bytes of the images in a report
 class Golden:
     """A golden notebook, and what may differ from it.
 
-    ``compare`` is what the rules say, ``base`` the limits where they say nothing.
+    ``compare`` is what the rules say of it.
     """
 
-    def __init__(self, path: Path, compare: Compare, base: Limits | None = None) -> None:
+    def __init__(self, path: Path, compare: Compare) -> None:
         self.path = path
         self.notebook = golden_file.read(path)
         self._compare = compare
-        self._limits = (base or Limits()).with_given(compare.given)
+        self._limits = Limits().with_given(compare.given)
         self._of_cells: Mapping[str, Limits] = {}
 
     def check(self, original: Any, patched: Any, source: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stepkit.errors import Reason, UserCodeError
-from stepkit.golden.finding import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +16,6 @@ class Difference:
     id: str
     title: str
     output: str
-    kind: Kind
     message: str
     golden: str
     new: str
@@ -36,9 +34,9 @@ class Ignored:
 class Comparison:
     """How a notebook compares with the one at ``golden``.
 
-    ``compared`` counts cells. Of the numbers that differ, ``within`` are so many within the limits,
-    by ``largest`` of the golden one at most. ``differing`` counts outputs; ``differences`` are the
-    first of them.
+    ``compared`` counts cells. ``within`` counts numbers and images that differ within the limits,
+    numbers by ``largest`` of the golden one at most. ``differing`` counts outputs;
+    ``differences`` are the first of them.
     """
 
     golden: str
@@ -64,8 +62,8 @@ class Comparison:
                 f"cell {first.cell} (`{first.title}`) differs from {self.golden}: {first.output}: "
                 f"{first.message}{more}"
             )
-        numbers = "number" if self.within == 1 else "numbers"
-        within = f", {self.within} {numbers} within the limits" if self.within else ""
+        values = "value" if self.within == 1 else "values"
+        within = f", {self.within} {values} within the limits" if self.within else ""
         ignored = f", {_cells(len(self.ignored))} not compared" if self.ignored else ""
         return f"{_cells(self.compared)} as in {self.golden}{within}{ignored}"
 

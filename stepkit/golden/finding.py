@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from stepkit.formats.shorten import shorten
-
-Kind = Literal["text", "numbers", "table", "image", "outputs"]
 
 _MOST_LINES: Final = 12
 _MOST_LINE: Final = 200  # characters
@@ -21,7 +19,6 @@ class Finding:
     ``images`` are data URIs of the golden image, the new one, and the pixels that differ.
     """
 
-    kind: Kind
     message: str
     golden: str = ""
     new: str = ""
@@ -30,16 +27,13 @@ class Finding:
 
 @dataclass
 class Tally:
-    """What was compared: all numbers, and those that differ within the limits.
+    """How many numbers and images differ within the limits.
 
-    ``largest`` is by how much of the golden number they differ at most.
+    ``largest`` is by how much of the golden one a number does at most.
     """
 
-    numbers: int = 0
     within: int = 0
     largest: float = 0.0
-    images: int = 0
-    tables: int = 0
 
 
 def around(text: str, line: int) -> str:

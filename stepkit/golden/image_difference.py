@@ -33,7 +33,6 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
 
     Transparent pixels are white.
     """
-    tally.images += 1
     if golden.split() == new.split():
         return None
     from PIL import ImageChops
@@ -41,20 +40,20 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
     was, now = _opened(golden), _opened(new)
     if isinstance(was, str) or isinstance(now, str):
         which = was if isinstance(was, str) else now
-        return Finding(kind="image", message=f"an image cannot be read: {which}")
+        return Finding(message=f"an image cannot be read: {which}")
     shown = [_data_uri(was), _data_uri(now)]
     if was.size != now.size:
         message = f"an image of {_size(now)} pixels, and not {_size(was)}"
-        return Finding(kind="image", message=message, images=_whole(shown))
+        return Finding(message=message, images=_whole(shown))
     red, green, blue = ImageChops.difference(was, now).split()
     highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     differing = sum(highest.histogram()[limits.colours + 1 :])
     if differing <= limits.pixels * was.width * was.height:
+        tally.within += 1
         return None
     share = differing / (was.width * was.height)
     shown.append(_data_uri(highest.point(lambda level: 0 if level > limits.colours else 255)))
     return Finding(
-        kind="image",
         message=f"{differing} of {was.width * was.height} pixels differ ({100 * share:.2g} %) by "
         f"more than {limits.colours} of 255, and the limit is {100 * limits.pixels:g} %",
         images=_whole(shown),

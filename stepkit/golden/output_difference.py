@@ -35,7 +35,7 @@ def compare(
     before, after = ([p for p in parts if p.kind != "stream"] for parts in (golden, new))
     for was, now in (*pairs, *zip(before, after, strict=False)):
         if was.name != now.name:
-            yield "output", Finding(kind="outputs", message=f"{now.name}, and not {was.name}")
+            yield "output", Finding(message=f"{now.name}, and not {was.name}")
             return
         if found := _COMPARE[was.kind](was.value, now.value, limits, tally):
             yield was.name, _with_hint(found, was, now, limits)
@@ -43,7 +43,7 @@ def compare(
         outputs = "output" if len(after) == 1 else "outputs"
         names = [", ".join(part.name for part in parts) for parts in (before, after)]
         message = f"{len(after)} {outputs}, and not {len(before)}"
-        yield "outputs", Finding(kind="outputs", message=message, golden=names[0], new=names[1])
+        yield "outputs", Finding(message=message, golden=names[0], new=names[1])
 
 
 def _with_hint(found: Finding, was: Part, now: Part, limits: Limits) -> Finding:

@@ -24,9 +24,8 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
         return None
     was, now = html_tables.read(golden), html_tables.read(new)
     if len(was.tables) != len(now.tables):
-        return Finding(kind="table", message=f"{len(now.tables)} tables, and not {len(was.tables)}")
+        return Finding(message=f"{len(now.tables)} tables, and not {len(was.tables)}")
     for before, after in zip(was.tables, now.tables, strict=True):
-        tally.tables += 1
         if found := _table(before, after, limits, tally):
             return found
     return text_difference.compare(was.text, now.text, limits, tally)
@@ -37,7 +36,7 @@ def _table(was: list[_Row], now: list[_Row], limits: Limits, tally: Tally) -> Fi
     if _shape(was) != _shape(now) or [len(row) for row in was] != [len(row) for row in now]:
         message = f"a table of {_shape(now)}, and not {_shape(was)}"
         added = f"{_heads(was)}\n", f"{_heads(now)}\n"
-        return Finding(kind="table", message=message, golden=added[0], new=added[1])
+        return Finding(message=message, golden=added[0], new=added[1])
     columns = next((row for row in reversed(was) if all(cell.head for cell in row)), [])
     messages, count = [], 0
     lines: tuple[list[str], list[str]] = [], []
@@ -57,7 +56,6 @@ def _table(was: list[_Row], now: list[_Row], limits: Limits, tally: Tally) -> Fi
     more = f", and {count - 1} other cell{'s' if count > 2 else ''}" if count > 1 else ""  # noqa: PLR2004
     rest = [f"... {count - _MOST} more cells"] if count > _MOST else []
     return Finding(
-        kind="table",
         message=f"{messages[0]}{more}",
         golden="\n".join(lines[0] + rest),
         new="\n".join(lines[1] + rest),

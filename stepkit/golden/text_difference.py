@@ -46,7 +46,6 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
         numbers = _numbers(was[0], now[0]) if was and now else None
         if not numbers:
             return _words(golden, new, was, now)
-        tally.numbers += 1
         by = _relative(*numbers)
         if limits.accept(*numbers):
             tally.within += 1
@@ -63,7 +62,6 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
     others = worst.count - 1
     more = f", and {others} other number{'s' if others > 1 else ''}" if others else ""
     return Finding(
-        kind="numbers",
         message=f"{worst.pair[1]} is not {worst.pair[0]} ({off}{limits.spell_numbers()}){more}",
         golden=around(golden, lines[0]),
         new=around(new, lines[1]),
@@ -99,9 +97,7 @@ def _words(golden: str, new: str, was: re.Match[str] | None, now: re.Match[str] 
     else:
         how = f"`{_line_at(new, at_now)}` is new"
     where = f"line {its + 1}: " if "\n" in new.strip() and now else ""
-    return Finding(
-        kind="text", message=f"{where}{how}", golden=around(golden, line), new=around(new, its)
-    )
+    return Finding(message=f"{where}{how}", golden=around(golden, line), new=around(new, its))
 
 
 def _line_at(text: str, place: int) -> str:

@@ -161,7 +161,8 @@ class GoldenJson(TypedDict):
     """How the outputs compare with those of a golden notebook; ``path`` is as that of a notebook.
 
     ``compared`` counts cells, ``differing`` outputs, of which ``differences`` are the first, and
-    ``within`` numbers that differ within the limits, by ``largest`` of the golden one at most.
+    ``within`` numbers and images that differ within the limits, numbers by ``largest`` of the
+    golden one at most.
     """
 
     path: str

@@ -81,7 +81,7 @@ def test_rules_say_what_may_differ_and_in_which_cells(tmp_path: Path) -> None:
     found = compare(golden, new, said)
 
     assert (
-        found.message == f"3 cells as in {golden}, 2 numbers within the limits, 1 cell not compared"
+        found.message == f"3 cells as in {golden}, 2 values within the limits, 1 cell not compared"
     )
     assert (found.within, round(found.largest, 2)) == (2, 0.25)
     assert [(each.cell, each.why) for each in found.ignored] == [(3, "drawn without a seed")]

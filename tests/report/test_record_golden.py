@@ -49,7 +49,7 @@ def test_the_summary_lists_what_differs(tmp_path: Path) -> None:
     compared(tmp_path, {}, {"output": "stdout"})
 
     text = summary(tmp_path / "reports")
-    assert "golden/a.ipynb`: 2 outputs of 2 cells differ, 1 number within the limits, 1 not" in text
+    assert "golden/a.ipynb`: 2 outputs of 2 cells differ, 1 value within the limits, 1 not" in text
     assert "- cell 1 (`df`), text/html: 3 is not 2\n- cell 1 (`df`), stdout: 3 is not 2" in text
 
 

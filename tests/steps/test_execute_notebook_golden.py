@@ -61,7 +61,7 @@ def test_rules_name_the_golden_notebook_and_what_may_differ(tmp_path: Path, note
     outputs = run(notebook, rules=rules)
 
     assert outputs.message == (
-        f"2 of 2 cells ran; 2 cells as in {tmp_path}/golden/a.ipynb, 1 number within the limits"
+        f"2 of 2 cells ran; 2 cells as in {tmp_path}/golden/a.ipynb, 1 value within the limits"
     )
     assert outputs.golden
     assert (outputs.golden.compared, outputs.golden.within) == (2, 1)

@@ -18,7 +18,7 @@ def lines(notebook: NotebookJson, links: FileLinks) -> list[str]:
     golden = notebook["golden"]
     if golden is None:
         return []
-    within = f", {count(golden['within'], 'number')} within the limits" if golden["within"] else ""
+    within = f", {count(golden['within'], 'value')} within the limits" if golden["within"] else ""
     ignored = f", {len(golden['ignored'])} not compared" if golden["ignored"] else ""
     how = f"{count(golden['differing'], 'output')} of" if golden["differing"] else "nothing in"
     differ = "differs" if golden["differing"] < 2 else "differ"  # noqa: PLR2004

@@ -46,7 +46,7 @@ def test_flags_and_rules_say_what_may_differ(golden: Path, new: Path, tmp_path: 
     assert caught.value.reason == Reason.OUTPUTS_DIFFER
     assert "rtol 0.1, atol 0.01" in str(caught.value)
     accepted = run(Options(golden=golden, notebook=new, rules=tmp_path / "rules.yaml", rtol=0.5))
-    assert accepted.text == f"2 cells as in {golden}, 1 number within the limits"
+    assert accepted.text == f"2 cells as in {golden}, 1 value within the limits"
     assert accepted.text == accepted.message
 
 

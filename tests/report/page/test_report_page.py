@@ -496,7 +496,7 @@ def test_an_output_that_is_not_the_golden_one_is_shown_beside_it() -> None:
     page = section(read(run_records.run(notebooks=[run_records.notebook(golden=golden)])), "golden")
 
     assert "13 cells were compared with golden/a.ipynb : 2 outputs differ." in words(page)
-    assert "3 numbers differ within the limits, by 1.2 % at most." in words(page)
+    assert "3 values differ within the limits, numbers by 1.2 % at most." in words(page)
     assert "Cell 2 , text/html df.head() : column n, row 1: 3 is not 2 Golden 2 New 3" in words(
         page
     )
