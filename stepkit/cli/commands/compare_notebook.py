@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from stepkit.options import DETAIL, POSITIONAL, PRINTED, READS, WRITES
+from stepkit.options import DETAIL, POSITIONAL, PRINTED, READS, WRITES, AtLeast
 
 if TYPE_CHECKING:
     from stepkit.notebook.cells_junit import Suite
@@ -31,8 +31,10 @@ class Options:
     notebook: Annotated[Path, "notebook that ran", POSITIONAL, READS]
     rules: Annotated[Path | None, "YAML file whose compare says what may differ", READS] = None
     variant: Annotated[str | None, "variant of the rules that was run"] = None
-    rtol: Annotated[float | None, "by how much of the golden number a number may differ"] = None
-    atol: Annotated[float | None, "by how much a number may differ"] = None
+    rtol: Annotated[
+        float | None, "by how much of the golden number a number may differ", AtLeast(0)
+    ] = None
+    atol: Annotated[float | None, "by how much a number may differ", AtLeast(0)] = None
     streams: Annotated[
         Literal["none", "stdout", "all"] | None, "what is compared of what cells print"
     ] = None
