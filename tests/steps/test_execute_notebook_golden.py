@@ -27,6 +27,7 @@ def golden(directory: Path, score: float) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_an_output_that_is_not_the_golden_one_fails_with_all_files_in_place(
     tmp_path: Path, notebook: Path
 ) -> None:
