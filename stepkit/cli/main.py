@@ -32,11 +32,11 @@ from stepkit.cli.secret_variables import SECRET_VARIABLES, SHARED_VARIABLES
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import READS, WRITES, marked
 from stepkit.report import earlier_run
-from stepkit.system import os_errors, parent_death, stop_requests
+from stepkit.system import os_errors, parent_death, process_memory, stop_requests
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -107,8 +107,10 @@ def _print_any_path() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _hide(variables: Iterable[str]) -> None:
+def _hide(variables: Collection[str]) -> None:
     """Take secrets out of the environment, which children inherit, and mask all that were there."""
+    process_memory.write_no_core_dump()
+    process_memory.erase_variables({*variables, redaction.VARIABLE})
     for variable in variables:
         redaction.register(os.environ.pop(variable, ""))
     for variable in SHARED_VARIABLES:  # a notebook may have it, and print it

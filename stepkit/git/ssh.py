@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Literal
@@ -27,15 +27,16 @@ _HOME: Final = re.compile(rb"(~|%d|\$\{HOME\}|\$HOME)/\.ssh/")
 def command(directory: Path, policy: HostKeyPolicy) -> Iterator[str]:
     """Yield the value of ``GIT_SSH_COMMAND`` for the keys of a ``.ssh`` directory.
 
-    The keys are copied to a private directory, as ssh requires: a mounted Secret is readable by
-    its group, and its names are links. The copies are removed at the end of the block. ssh uses no
-    other key, does not prompt, and trusts the servers in ``known_hosts`` (and in that of the
-    machine) alone; with ``accept-new`` also a server at the first contact.
+    The keys are copied, as ssh requires: a mounted Secret is readable by its group. The copies are
+    in memory, because files on disk would outlive a SIGKILL; a private directory has links to them,
+    and the other files. It is removed at the end of the block. ssh uses no other key, does not
+    prompt, and trusts the servers in ``known_hosts`` (and in that of the machine) alone; with
+    ``accept-new`` also a server at the first contact.
 
     Raises :class:`ConfigurationError` for a directory without a private key.
     """
-    with TemporaryDirectory(prefix="stepkit-ssh-") as place:
-        copies = list(_copy_files(directory, Path(place)))
+    with TemporaryDirectory(prefix="stepkit-ssh-") as place, ExitStack() as stack:
+        copies = list(_copy_files(directory, Path(place), stack))
         keys = [path for path in copies if _PRIVATE_KEY.match(path.read_bytes())]
         if not keys:
             names = ", ".join(path.name for path in copies) or "nothing"
@@ -59,7 +60,7 @@ def command(directory: Path, policy: HostKeyPolicy) -> Iterator[str]:
         yield shlex.join(parts)
 
 
-def _copy_files(directory: Path, place: Path) -> Iterator[Path]:
+def _copy_files(directory: Path, place: Path, stack: ExitStack) -> Iterator[Path]:
     with atomic_files.explaining(f"cannot read the ssh directory {directory}"):
         found = sorted(path for path in directory.iterdir() if not path.name.startswith(".."))
     for path in found:
@@ -71,9 +72,21 @@ def _copy_files(directory: Path, place: Path) -> Iterator[Path]:
             content = path.read_bytes()
         if _PRIVATE_KEY.match(content):  # a Secret made by hand often lacks the last newline
             content = content.replace(b"\r\n", b"\n").rstrip() + b"\n"
-        elif path.name == "config":
+            (place / path.name).symlink_to(_in_memory(content, stack))
+            yield place / path.name
+            continue
+        if path.name == "config":
             content = _HOME.sub(os.fsencode(place).replace(b"\\", rb"\\") + b"/", content)
         copy = place / path.name
         copy.touch(mode=0o600)
         copy.write_bytes(content)
         yield copy
+
+
+def _in_memory(key: bytes, stack: ExitStack) -> Path:
+    """Return the path of a file in memory, which ssh, that closes what it inherits, can open."""
+    file = os.memfd_create("stepkit-key")
+    stack.callback(os.close, file)
+    os.fchmod(file, 0o600)
+    os.write(file, key)
+    return Path(f"/proc/{os.getpid()}/fd/{file}")
