@@ -1,6 +1,6 @@
 """Run GPU notebooks unattended: one command per pipeline step."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ConfigurationError",
     "Evidence",

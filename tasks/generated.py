@@ -83,8 +83,8 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     """Return the text of every generated file in the tree at ``root``, by its path."""
     tasks = root / "tasks"
     actions = {
-        tasks / "stepactions" / f"{name}.yaml": _of_this_version(
-            stepactions.text(tasks / f"{name}.yaml")
+        tasks / "stepactions" / f"{name}.yaml": stepactions.text(
+            name, _of_this_version((tasks / f"{name}.yaml").read_text(encoding="utf-8"))
         )
         for name in MODULES
         if name not in WITHOUT_STEP_ACTION

@@ -10,12 +10,9 @@ description says so.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _WORKSPACE: Final = re.compile(r"\$\(workspaces\.([\w-]+)\.(\w+)\)")
 _PARAM: Final = re.compile(r"\$\(params\.([\w-]+)")
@@ -55,16 +52,16 @@ def step_action(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def text(task: Path) -> str:
-    """Return the file of the StepAction of the Task in the file ``task``."""
+def text(name: str, task: str) -> str:
+    """Return the file of the StepAction of the Task ``name``, from the text of its file."""
     made = yaml.dump(
-        step_action(yaml.safe_load(task.read_text(encoding="utf-8"))),
+        step_action(yaml.safe_load(task)),
         Dumper=_Dumper,
         sort_keys=False,
         width=_WIDTH,
         allow_unicode=True,
     )
-    return f"# Made of tasks/{task.name}: change that, then `make generated`.\n{made}"
+    return f"# Made of tasks/{name}.yaml: change that, then `make generated`.\n{made}"
 
 
 class _Dumper(yaml.SafeDumper):

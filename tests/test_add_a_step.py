@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("stepkit", "tasks", "tests", "docs", "pyproject.toml", "mkdocs.yml", "README.md",
-          "CHANGELOG.md", "uv.lock")  # fmt: skip
+          "CHANGELOG.md", "action.yml", "images", "uv.lock")  # fmt: skip
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from tasks.pipeline_checks import check_pipeline, check_run
 from tasks.task_checks import check_task
 from tasks.tekton_checks import check_tekton
 
+from stepkit import __version__
+
 COLLECT = yaml.safe_load((ROOT / "collect-artifacts.yaml").read_text())
 TASK = yaml.safe_load((ROOT / "convert-notebook.yaml").read_text())
 
@@ -18,7 +20,6 @@ apiVersion: tekton.dev/v1
 kind: Pipeline
 metadata:
   name: two
-  labels: {app.kubernetes.io/version: "0.1.0"}
   annotations: {tekton.dev/pipelines.minVersion: "1.0.0", tekton.dev/displayName: two}
 spec:
   description: Convert, then list.
@@ -46,6 +47,7 @@ spec:
       params: [{name: exclude, value: ["convert=$(tasks.convert.status)"]}]
       workspaces: [{name: shared, workspace: files}]
 """)
+PIPELINE["metadata"]["labels"] = {"app.kubernetes.io/version": __version__}
 
 RUN = yaml.safe_load("""
 apiVersion: tekton.dev/v1

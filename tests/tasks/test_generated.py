@@ -92,6 +92,8 @@ def test_a_second_run_mends_what_is_stale(copy: Path, monkeypatch: pytest.Monkey
     (made / "summarize.yaml").unlink()
     (made / "old.yaml").write_text("kind: StepAction\n")
     (copy / "tasks/kustomization.yaml").write_text("")
+    clone = copy / "tasks/git-clone.yaml"
+    clone.write_text(clone.read_text().replace(__version__, "0.0.9"))
 
     assert run(copy, monkeypatch) == 0
 
