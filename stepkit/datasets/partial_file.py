@@ -22,7 +22,6 @@ from stepkit.system import atomic_files, status_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from _typeshed import DataclassInstance
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +33,10 @@ _SHORTEST: Final = 0.001  # seconds that a download took
 class MismatchError(ToolError):
     """The file that arrived is not the one that was asked for; ``got`` identifies it."""
 
-    usual = Reason.CHECKSUM
+    default_reason = Reason.CHECKSUM
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        got: str = "",
-        reason: Reason | None = None,
-        outputs: DataclassInstance | None = None,
-    ) -> None:
-        super().__init__(message, reason=reason, outputs=outputs)
+    def __init__(self, message: str, *, got: str = "", **more: Any) -> None:
+        super().__init__(message, **more)
         self.got = got
 
 

@@ -30,7 +30,7 @@ _CONTENT_RANGE: Final = re.compile(rf"bytes ({_LENGTH})-({_LENGTH})/({_LENGTH}|\
 class RestartError(ToolError):
     """The partial file cannot be continued: the download has to start again."""
 
-    usual = Reason.NETWORK
+    default_reason = Reason.NETWORK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,10 @@ def _count_lines(path: Path) -> tuple[int, int]:
 
     from defusedxml.ElementTree import iterparse
 
-    if path.stat().st_size > MAX_BYTES:
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    if size > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     root = None
     try:

@@ -79,6 +79,8 @@ def read(path: Path) -> tuple[Case, ...]:
         size = path.stat().st_size
     except OSError as error:
         raise _broken(path, "is missing: pytest ended without writing it") from error
+    if not path.is_file():  # a pipe, which nobody writes to
+        raise _broken(path, "is not a regular file")
     if size > MAX_BYTES:
         raise _broken(path, f"has {size} bytes, more than the {MAX_BYTES} that are read")
     try:

@@ -89,7 +89,7 @@ class Reports:
 
     def mask(self) -> None:
         """Mask the secrets that a test printed in what pytest and its plugins wrote."""
-        for path in (self.junit, self.html) if redaction.known() else ():
+        for path in filter(Path.is_file, (self.junit, self.html) if redaction.known() else ()):
             with suppress(OSError, UnicodeError):  # it is missing, or is read as broken later
                 text = path.read_text(encoding="utf-8")
                 if (masked := redaction.mask(text)) != text:

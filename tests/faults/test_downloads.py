@@ -83,7 +83,8 @@ SERVERS: dict[str, tuple[list[Server], Server]] = {
     "D9": ([], lambda reply: replace(reply, cut=1000, hangs=True)),
     "D10": ([], lambda reply: replace(reply, drips=True)),
     "D11": ([flip], fine),
-    "D12": ([], flip),
+    "D12-twice": ([], flip),
+    "D12-only-attempt": ([], flip),
     "D13": ([], page),
     "D14": ([], lambda reply: replace(reply, reset=True)),
     "D24-is-the-file": ([], header(Content_Encoding="gzip")),
@@ -97,6 +98,7 @@ FLAGS = {
     "D7-with-size": [f"--size={len(CONTENT)}"],
     "D9": ["--stall-timeout=1"],
     "D10": ["--stall-timeout=1"],
+    "D12-only-attempt": ["--attempts=1"],
     "D25": [f"--size={len(CONTENT) - 1}"],
 }
 SHA256S = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import commands
 import samples
-from faults.harness import Fault, row
+from faults.harness import SECRET, Fault, row
 from faults.test_secrets import clone, quoting
 from faults.test_test_suites import OK, forging, run_tests
 from rendered_markdown import Rendered
@@ -26,6 +26,14 @@ FORGED = {
     "S17-empty": forging(""),
     "S17-nul": forging("<testsuites>\0</testsuites>"),
     "S17-deep": forging(f"{'<testsuite>' * 100_000}{'</testsuite>' * 100_000}"),
+    "S17-pipe": {
+        "conftest.py": """
+            import os
+            def pytest_unconfigure(config):
+                os.unlink(config.option.xmlpath)
+                os.mkfifo(config.option.xmlpath)
+        """
+    },
     "S17-huge": {
         "conftest.py": """
             def pytest_unconfigure(config):
@@ -40,7 +48,7 @@ FORGED = {
 def test_a_hostile_junit_file(fault: Fault) -> None:
     forged = FORGED["-".join(filter(None, [fault.number, fault.case]))]
 
-    run_tests(fault, OK, files=forged)
+    run_tests(fault, OK, files=forged, env={"GIT_TOKEN": SECRET})
 
 
 SCRIPTS = [

@@ -176,6 +176,15 @@ def test_a_different_wrong_file_each_time_is_a_tool_error(place: Place) -> None:
     assert "another one each time" in str(error)
 
 
+def test_a_wrong_file_in_the_only_attempt_is_a_tool_error(place: Place) -> None:
+    place.server.always = flip
+
+    error = place.failed(attempts=1)
+
+    assert (error.exit_code, error.reason) == (4, Reason.CHECKSUM)
+    assert place.left() == []
+
+
 def test_a_web_page_in_place_of_the_file_is_a_tool_error(place: Place) -> None:
     place.server.always = page
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -144,9 +145,12 @@ def test_a_missing_report_means_a_broken_run(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.TESTS_BROKEN
 
 
-def test_a_directory_instead_of_a_report_means_a_broken_run(tmp_path: Path) -> None:
-    with pytest.raises(UserCodeError, match="cannot be read"):
-        junit.read(tmp_path)
+def test_a_directory_or_a_pipe_instead_of_a_report_means_a_broken_run(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # opened, it would block for ever
+    for path in (tmp_path, pipe):
+        with pytest.raises(UserCodeError, match="is not a regular file"):
+            junit.read(path)
 
 
 def test_a_failure_keeps_the_end_of_its_text_without_colours(tmp_path: Path) -> None:
