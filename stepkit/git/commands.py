@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,8 @@ from stepkit.git.errors import translate, web_page
 from stepkit.system import process, tool_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from io import BufferedReader
     from pathlib import Path
 
     from stepkit.git.environment import Access, GitEnvironment
@@ -80,6 +82,9 @@ def find_commit(refs: Mapping[str, str], revision: str, url: str) -> str | None:
 
 def head_commit(checkout: Path) -> str | None:
     """Return the commit that is checked out, or None if there is none."""
+    with suppress(OSError, ValueError):  # what stepkit checks out is on no branch
+        if FULL_COMMIT.fullmatch(detached := (checkout / ".git/HEAD").read_text().strip()):
+            return detached
     import git
 
     try:
@@ -110,6 +115,19 @@ def run(*args: str, cwd: Path, timeout: float, lfs: bool = False, show: bool = F
     return _run(*args, cwd=cwd, env=env, timeout=timeout, where=str(cwd), show=show)
 
 
+@contextmanager
+def all_objects(checkout: Path, *, timeout: float) -> Iterator[BufferedReader]:
+    """Yield every object of a checkout as ``git cat-file --batch`` prints it, in any order.
+
+    ``timeout`` is in seconds. Raises a :class:`StepError`, at the end of the block for an object
+    that cannot be read.
+    """
+    command = [_program(), "cat-file", "--batch-all-objects", "--batch", "--buffer", "--unordered"]
+    env = without_server().variables
+    with process.streaming(command, cwd=checkout, env=env, timeout=timeout) as printed:
+        yield printed
+
+
 def read_settings(file: Path, *, cwd: Path, timeout: float) -> list[tuple[str, str]]:
     """Return the names and values in a git configuration file, without those of included files.
 
@@ -120,6 +138,14 @@ def read_settings(file: Path, *, cwd: Path, timeout: float) -> list[tuple[str, s
     listed = run(*listing, cwd=cwd, timeout=timeout)
     pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
     return [(name, value) for name, _, value in pairs]
+
+
+def _program() -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise ConfigurationError("there is no git on PATH: install it (apt-get install git)")
+    _check_version(program)
+    return program
 
 
 @cache
@@ -142,10 +168,7 @@ def _read_trace(env: GitEnvironment) -> str:
 def _run(
     *args: str, where: str, env: GitEnvironment, timeout: float, cwd: Path | None, show: bool
 ) -> str:
-    program = shutil.which("git")
-    if program is None:
-        raise ConfigurationError("there is no git on PATH: install it (apt-get install git)")
-    _check_version(program)
+    program = _program()
     if show:
         logger.info("git %s", shlex.join(args))
     done = process.run(

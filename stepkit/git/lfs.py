@@ -29,6 +29,11 @@ def installed() -> bool:
     return shutil.which("git-lfs") is not None
 
 
+def is_pointer(content: bytes) -> bool:
+    """Return whether a file, of which ``content`` is the beginning, looks like a pointer."""
+    return len(content) < _LARGEST_POINTER and content.startswith(_POINTER)
+
+
 def check_files(access: Access, checkout: Path) -> None:
     """Fail if a file of the checkout, or of a submodule, still is a pointer to its content.
 
@@ -68,7 +73,7 @@ def _find_pointers(checkout: Path) -> Iterator[tuple[Path, list[str]]]:
                 small = not path.is_symlink() and path.stat().st_size < _LARGEST_POINTER
                 if small and path.is_file():
                     with path.open("rb") as file:
-                        if file.read(len(_POINTER)) == _POINTER:
+                        if is_pointer(file.read(_LARGEST_POINTER)):
                             pointers.append(str(path.relative_to(repository)))
         if pointers:
             yield repository, pointers

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Final
 from stepkit.errors import Reason, UserCodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 logger = logging.getLogger(__name__)
 
 _SHOWN: Final = 5
 
 
-def check(checkout: Path, *, refuse: bool) -> None:
-    """Warn of links that lead out of ``checkout``, or refuse them.
+def check(checkout: Path, *, refuse: bool, ignore: Collection[str] = ()) -> None:
+    """Warn of links that lead out of ``checkout``, or refuse them; not of entries in ``ignore``.
 
     Raises :class:`UserCodeError`, because the repository itself has the defect.
     """
-    found = sorted(outside(checkout))
+    found = sorted(outside(checkout, ignore))
     if not found:
         return
     shown = ", ".join(f"{name} -> {target}" for name, target in found[:_SHOWN])
@@ -34,12 +34,12 @@ def check(checkout: Path, *, refuse: bool) -> None:
     logger.warning("%s", message)
 
 
-def outside(checkout: Path) -> Iterator[tuple[str, str]]:
+def outside(checkout: Path, ignore: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield the name and target of each link that leads out, directly or by other links."""
     root = Path(os.path.realpath(checkout))
     for folder, folders, names in os.walk(root):
-        if Path(folder) == root and ".git" in folders:
-            folders.remove(".git")
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in {".git", *ignore}]
         for name in [*folders, *names]:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):

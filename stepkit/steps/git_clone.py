@@ -36,8 +36,7 @@ from stepkit.git.environment import Access, Credential, origin
 from stepkit.git.fetch import Wanted
 from stepkit.options import DURATION, AtLeast, FromEnv, NameIn
 from stepkit.step import InReport
-from stepkit.system import atomic_files
-from stepkit.system.retry import retrying
+from stepkit.system import atomic_files, retry
 
 logger = logging.getLogger(__name__)
 
@@ -129,10 +128,10 @@ def run(options: Options) -> Outputs:
         stack.enter_context(git_destination.prepared(place))
 
         def fetch(checkout: Path, have: Path | None) -> str:
-            return retrying(options.attempts)(_fetch, options, checkout, access, have)
+            return retry.call(options.attempts, _fetch, options, checkout, access, have)
 
         try:
-            kept = retrying(options.attempts)(_find_unchanged, options, destination, access)
+            kept = retry.call(options.attempts, _find_unchanged, options, destination, access)
             commit, backup = (kept, None) if kept else git_destination.fill(place, fetch)
         except StepError as error:
             for line in error.evidence.output if error.evidence else ():

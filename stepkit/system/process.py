@@ -15,16 +15,17 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.system import os_errors
 from stepkit.system.output_buffer import OutputBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from io import BufferedReader
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,30 @@ def run(
         timed_out=timed_out,
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def streaming(
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], timeout: float
+) -> Iterator[BufferedReader]:
+    """Yield what ``command`` prints, as bytes; its process group ends with the block.
+
+    Raises :class:`ConfigurationError` as :func:`run` does, and :class:`ToolError` at the end of the
+    block if the command failed or did not end within ``timeout`` seconds.
+    """
+    child = _start(command, cwd, env, ())
+    limit = threading.Timer(timeout, _signal, (child, signal.SIGKILL))
+    limit.start()
+    try:
+        assert child.stdout is not None
+        with child.stdout:
+            yield child.stdout.buffer  # type: ignore[attr-defined]
+        child.wait()
+    finally:
+        limit.cancel()
+        end(child)
+    if child.returncode:
+        raise ToolError(f"{command[0]} ended with code {child.returncode}")
 
 
 def sessions() -> frozenset[int]:

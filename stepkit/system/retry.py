@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from stepkit.errors import ToolError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tenacity import RetryCallState, Retrying
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +37,24 @@ def retrying(attempts: int) -> Retrying:
         before_sleep=_log,
         reraise=True,
     )
+
+
+def call(attempts: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what ``function`` returns, and call it again as :func:`retrying` says.
+
+    tenacity is imported after a failure alone: it imports asyncio and tornado.
+    """
+    try:
+        return function(*args, **kwargs)
+    except ToolError as error:
+        failed = [error]
+
+    def attempt() -> T:
+        if failed:
+            raise failed.pop()
+        return function(*args, **kwargs)
+
+    return retrying(attempts)(attempt)
 
 
 def asked_for(state: RetryCallState) -> float:

@@ -237,6 +237,7 @@ def test_edits_during_the_fetch_are_kept(
 ) -> None:
     """A wrapper chooses the moment; the fetch is real."""
     fetch = git_clone._fetch
+    origin.commit("second")
 
     def editing(*args: Any) -> str:
         (checkout / "file.txt").write_text("precious")
