@@ -27,6 +27,14 @@ cache, which are made anew, and may take back a name that was given last: of a r
 then says that the step was killed. A kill between the two renames of `git-clone` leaves the new
 checkout, whole, under the name of a backup.
 
+What they found, all of it mended:
+
+- A power cut after the last rename emptied a checkout, which the next `git-clone` refused (2), an
+  unpacked dataset, copies of artifacts, and the CACHEDIR.TAG of a cache for good.
+- A `download-dataset` that was killed after it had put a file left its scratch beside it for good.
+- A disk that did not take a file of git's own, without a reason in git's message, ended with 2.
+- A checkout without its list of shallow commits was moved into place before git could not read it.
+
 """
 _FOUND: Final = ("torn", "lost", "hung", "wrong", "next run", "left")
 

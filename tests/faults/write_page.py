@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from faults import harness
+from faults import harness, kill_table
 from faults.harness import Expected
 from faults.outcomes import Outcomes
 
@@ -58,6 +58,7 @@ def page(outcomes: Outcomes) -> str:
     lines += [f"- {number}: {mended}" for number, mended in mended]
     failing = [case for cases in harness.table().values() for case in cases if case.fails]
     lines += [f"- {case.number} {case.case} fails: {case.fails}" for case in failing]
+    lines += ["", kill_table.TEXT, *_rows(kill_table.read())]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
