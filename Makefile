@@ -32,7 +32,7 @@ TESTABLE := $(VENV)/.testable
 GPU := $(VENV)/.gpu-cuda$(CUDA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels release-check catalog lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -60,6 +60,8 @@ help:
 	@echo 'make docs             build the site of these pages in dist/docs; a broken link is an error'
 	@echo 'make generated        write what names every step: README, StepActions, kustomization'
 	@echo 'make rmm-wheels       lock anew the wheels of RMM, CuPy and rapids-cli that the slow tests use'
+	@echo 'make release-check    build wheel and sdist, try both on each Python: docs/release.md'
+	@echo 'make catalog          the Tasks and Pipelines as Artifact Hub reads them, in dist/catalog'
 	@echo 'make cluster-check    tell whether a cluster has what stepkit needs: docs/cluster.md'
 	@echo 'make cluster-logs     bundle what a bug report needs, without secrets'
 	@echo '     CLUSTER_ARGS="--namespace stepkit --context NAME"   --help lists the rest'
@@ -135,6 +137,13 @@ rmm-wheels: $(READY)
 	    $(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --custom-compile-command 'make rmm-wheels' \
 	        --output-file "$${row%.in}.txt" "$$row" || exit 1; done
+
+# On each Python that is here. As the last check of a release, on the commit with the tag.
+release-check: $(TESTABLE)
+	@$(RUN) -m release.check $$(bash -c '. .ci/sections; for v in 3.11 3.12 3.13; do python_of $$v; done')
+
+catalog: $(READY)
+	@$(RUN) -m release.catalog dist/catalog
 
 # From python3 and kubectl alone, and only reading.
 cluster-check:

@@ -30,7 +30,6 @@ class Tree:
 
 def read(root: Path) -> Tree:
     """Read the tree at ``root``, whose package is the one that runs."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     images = (root / "stepkit/tekton/images.toml").read_text(encoding="utf-8")
     return Tree(
         version=stepkit.__version__,
@@ -39,8 +38,14 @@ def read(root: Path) -> Tree:
         stale=tuple(str(path.relative_to(root)) for path in generated.stale(root)),
         uncommitted=tuple(git(root, "status", "--porcelain").splitlines()),
         images=tomllib.loads(images),
-        source=project["urls"]["Source"],
+        source=source_address(root),
     )
+
+
+def source_address(root: Path) -> str:
+    """Return the address of the repository, from pyproject.toml."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["urls"]["Source"])
 
 
 def problems(tree: Tree) -> list[str]:

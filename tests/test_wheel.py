@@ -14,6 +14,9 @@ import commands
 import pytest
 from packaging.requirements import Requirement
 
+from release import distributions
+from stepkit import __version__
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -97,6 +100,14 @@ def test_the_wheel_holds_all_files_of_the_package_and_the_yaml_of_the_tasks(whee
     assert {name for name in held if name.startswith("stepkit/tasks/")} == {
         f"stepkit/{name}" for name in yaml
     }
+
+
+def test_pypi_shows_the_readme_with_all_its_links_and_pictures(wheel: Path) -> None:
+    page = distributions.page(wheel)
+
+    assert distributions.broken_links(page) == []
+    assert f"/v{__version__}/docs/report-failed.png" in page
+    assert "pip install 'stepkit[tests]'" in page
 
 
 @pytest.mark.slow
