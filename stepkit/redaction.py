@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
 MASK: Final = "***"
 VARIABLE: Final = "STEPKIT_MASKED"  # set by stepkit for its own children alone
@@ -22,7 +22,14 @@ _USERINFO: Final = re.compile(r"(?<=://)(?!(?<=ssh://)[^/@:\s\"']+@)[^/@\s\"']+@
 # Parts of a signed URL: of AWS, Google and Azure, and tokens of others.
 _SIGNATURE: Final = re.compile(
     r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig"
-    r"|(?:access_|private_)?token)=)[^&#\s\"']+"
+    r"|(?:access_|private_)?token)=)([^&#\s\"']+)"
+)
+_PASSWORD: Final = re.compile(r"(?:://|^)[^/@:\s\"']*:([^/@\s\"']+)@")
+
+# Variables with passwords for proxies and for indexes of packages: in a URL, or alone.
+_HOLDS_URLS: Final = re.compile(r"(?i)\w+_proxy|(?:PIP|UV)_\w*(?:INDEX|FIND_LINKS)\w*")
+_HOLDS_PASSWORD: Final = re.compile(
+    r"POETRY_HTTP_BASIC_\w+_PASSWORD|POETRY_PYPI_TOKEN_\w+|UV_INDEX_\w+_PASSWORD"
 )
 
 # Colours and other control sequences of a terminal.
@@ -37,6 +44,23 @@ def register(*secrets: str) -> None:
     Whoever reads a secret from a file registers it, before anything can show it.
     """
     _registered.update(secrets)
+
+
+def register_url(url: str) -> None:
+    """Mask the password and the signature in ``url`` where they stand alone, too."""
+    from urllib.parse import unquote
+
+    found = [*_PASSWORD.findall(url), *(signed[2] for signed in _SIGNATURE.finditer(url))]
+    register(*found, *map(unquote, found))
+
+
+def register_variables(environment: Mapping[str, str]) -> None:
+    """Mask the passwords of proxies and package indexes, which children may need and print."""
+    for name, value in environment.items():
+        if _HOLDS_PASSWORD.fullmatch(name) and len(value) >= _SHORTEST_PART:
+            register(value)
+        elif _HOLDS_URLS.fullmatch(name):
+            register_url(value)
 
 
 def child_environment() -> dict[str, str]:
@@ -118,7 +142,7 @@ def _spellings(secret: str) -> set[str]:
         if len(inner) >= _SHORTEST_PART:
             encoded.add(inner)
     quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
-    return {
+    literals = {
         secret,
         raw.decode(errors="replace"),  # how the output of a child shows bytes that are not text
         json.dumps(secret)[1:-1],
@@ -128,9 +152,13 @@ def _spellings(secret: str) -> set[str]:
         repr(f'"{secret}')[2:-1],  # as part of a text with the other quotes in it
         ascii(secret)[1:-1],
         repr(raw)[2:-1],
+    }
+    return {
+        *literals,
+        *map(html.escape, literals),
+        *(json.dumps(text)[1:-1] for text in literals),
         raw.hex(),
         secret.replace("'", "'\"'\"'"),  # shlex.quote
-        html.escape(secret),
         html.escape(secret, quote=False),
         *quoted,
         *(re.sub("%..", lambda found: found[0].lower(), text) for text in quoted),

@@ -16,7 +16,8 @@ from stepkit import redaction
 from stepkit.cli import write_outcome
 from stepkit.cli.destinations import Destinations
 from stepkit.cli.step_report import write_report
-from stepkit.redaction import redact, register
+from stepkit.formats.shorten import shorten
+from stepkit.redaction import redact, register, register_url, register_variables
 from stepkit.step import StepResult
 
 SECRET = "p@ss\"w\\o'rd/\u00e9+"
@@ -164,3 +165,44 @@ def test_what_a_user_wrote_keeps_urls_and_words_that_are_short_secrets() -> None
     masked = redaction.mask(text.format(rf"s3cret/token s3cret\/token {b's3cret/token'.hex()}"))
 
     assert masked == text.format("*** *** ***")
+
+
+def test_a_text_is_masked_before_it_is_cut() -> None:
+    register("s3cret-of-a-server")
+
+    cut = shorten("says s3cret-of-a-server and s3cret-of-a-server again", 30)
+
+    assert cut == "says *** and *** again"
+    assert shorten("s3cret-of-a-server " * 9, 20) == "*** *** *** *** *..."
+
+
+def test_a_password_and_a_signature_are_masked_where_they_stand_without_their_url() -> None:
+    register_url("http://me:pa%2Fss-word@proxy:3128")
+    register_url("https://h/a?X-Amz-Signature=0123abcd%2B&part=1")
+
+    shown = redact("pa/ss-word, pa%2Fss-word, 0123abcd+ and part=1")
+
+    assert shown == "***, ***, *** and part=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("https_proxy", "me:long-s3cret@proxy:3128"),
+        ("PIP_EXTRA_INDEX_URL", "https://a/simple https://me:long-s3cret@b/simple"),
+        ("UV_INDEX_INNER_PASSWORD", "long-s3cret"),
+        ("POETRY_HTTP_BASIC_INNER_PASSWORD", "long-s3cret"),
+        ("POETRY_PYPI_TOKEN_INNER", "long-s3cret"),
+    ],
+)
+def test_passwords_of_proxies_and_package_indexes_are_masked(name: str, value: str) -> None:
+    register_variables({name: value, "DATABASE_URL": "postgres://me:database@db"})
+
+    assert redact("says long-s3cret of the database") == "says *** of the database"
+
+
+def test_a_secret_is_masked_as_a_page_shows_what_python_prints() -> None:
+    printed = repr({"a": SECRET})
+
+    for page in (html.escape(printed), json.dumps([printed])):
+        assert "rd/" not in redact(page, [SECRET])

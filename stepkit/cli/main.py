@@ -116,6 +116,7 @@ def _hide(variables: Collection[str]) -> None:
     for variable in SHARED_VARIABLES:  # a notebook may have it, and print it
         if len(shared := os.environ.get(variable, "")) >= _SHORTEST_SHARED:
             redaction.register(shared)
+    redaction.register_variables(os.environ)
 
 
 def _refuse_unparsed(given: Sequence[str], why: StepError) -> int:

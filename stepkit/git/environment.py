@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from stepkit import redaction
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +31,7 @@ _SETTINGS: Final = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
+    "checkout.workers": "4",  # where git waits for a disk, or has more than one core
     "gc.auto": "0",
     "maintenance.auto": "false",
     "transfer.fsckObjects": "true",
@@ -143,6 +146,8 @@ def _network_variables(access: Access) -> dict[str, str]:
     # Only a repository on this machine may have submodules on this machine.
     protocols = ["https", "http", *(["file"] if access.url.startswith("file://") else [])]
     protocols += ["ssh"] if access.ssh_command else []
+    for proxy in (access.http_proxy, access.https_proxy):
+        redaction.register_url(proxy)
     given = {
         "GIT_SSL_CAINFO": str(access.ca_file or ""),
         "GIT_SSL_CAPATH": str(access.ca_directory or ""),

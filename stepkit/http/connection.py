@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.formats.shorten import shorten
 from stepkit.http import addresses, safe_urls
 from stepkit.system.time_limit import Caller
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _LONGEST_CONNECT: Final = 30.0  # seconds
 _CHUNK: Final = 2**20  # bytes, at most: what has arrived is returned at once
+_BEGINNING: Final = 2**16  # bytes
 _REPR: Final = re.compile(r"^<?\w*Connection(Pool)?\(.*?\)>?: ")  # of the object that failed
 
 
@@ -103,12 +105,19 @@ class Answer:
                 yield chunk
 
     def beginning(self, *, seconds: float) -> bytes:
-        """Return the first piece of the body, b"" if it does not come within ``seconds``."""
+        """Return what comes of the body, up to 64 KiB, b"" if none does within ``seconds``.
+
+        Its first piece may end anywhere, such as in a secret: the rest gets one second more.
+        """
         self._link.stall = min(self._link.stall, seconds)
-        try:
-            return next(self.chunks(), b"")
-        except StepError:
-            return b""
+        found = b""
+        with suppress(StepError):
+            for chunk in self.chunks():
+                found += chunk
+                if len(found) >= _BEGINNING:
+                    break
+                self._link.until = min(self._link.until, time.monotonic() + 1)
+        return found
 
     def close(self) -> None:
         """Close the connection, at once."""
@@ -139,6 +148,7 @@ def request(
     """
     import urllib3
 
+    redaction.register_url(url)
     where = name or safe_urls.masked(url)
     with _explaining(where, stall, quoting=not name):
         target = urllib3.util.parse_url(url)._replace(auth=None)  # a proxy would see it
@@ -186,7 +196,6 @@ def _pool(url: urllib3.util.Url, certificates: Path | None) -> urllib3.PoolManag
     except ConfigurationError as error:
         raise ConfigurationError(f"the proxy that the environment names: {error}") from error
     user = unquote_to_bytes(f"{parts.username}:{parts.password or ''}") if parts.username else b""
-    redaction.register(parts.password or "", user.partition(b":")[2].decode(errors="replace"))
     return urllib3.ProxyManager(
         f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         proxy_headers={"Proxy-Authorization": f"Basic {b64encode(user).decode()}"} if user else {},
@@ -229,7 +238,7 @@ def _explaining(where: str, timeout: float, *, quoting: bool) -> Iterator[None]:
         raise ToolError(f"{where}: no answer within {timeout:g} s", reason=Reason.NETWORK) from None
     except (exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
         text = str(error.args[0]) if len(error.args) > 1 else str(error)
-        text = " ".join(_REPR.sub("", text).split())[:300] or type(error).__name__
+        text = shorten(" ".join(_REPR.sub("", text).split()), 300) or type(error).__name__
         refused = isinstance(error, exceptions.NewConnectionError)  # a subclass of the time-out
         certificate = "CERTIFICATE_VERIFY_FAILED" in text
         if isinstance(error, exceptions.TimeoutError) and not refused:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stepkit.errors import ConfigurationError
+from stepkit.formats.shorten import shorten
 from stepkit.http import connection, safe_urls, status_codes
 from stepkit.system import tool_evidence
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_REDIRECTS: Final = 10
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
-_MOST_BODY: Final = 2048  # bytes of a refusal that are shown
+_MOST_BODY: Final = 2048  # characters of a refusal that are shown
 _BODY_SECONDS: Final = 2.0
 _S3_ERROR: Final = re.compile(r"<(Code|Message)>([^<]*)</")
 
@@ -50,7 +51,7 @@ class Answered(Protocol):
         """Yield the body as it arrives. Raises :class:`ToolError` when the connection breaks."""
 
     def beginning(self, *, seconds: float) -> bytes:
-        """Return the first piece of the body, b"" if it does not come within ``seconds``."""
+        """Return the beginning of the body, b"" if it does not come within ``seconds``."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -130,7 +131,7 @@ def _said(answer: Answered) -> str:
     kind = answer.header("Content-Type").partition(";")[0].strip().lower()
     if not re.fullmatch(r"text/plain|(?:application|text)/(?:[\w.-]+\+)?(?:json|xml)", kind):
         return ""  # a page for people says little to them as text
-    body = answer.beginning(seconds=_BODY_SECONDS)[:_MOST_BODY].decode(errors="replace")
+    body = shorten(answer.beginning(seconds=_BODY_SECONDS).decode(errors="replace"), _MOST_BODY)
     if kind.endswith("xml"):  # that of S3 repeats what was signed
         return "\n".join(": ".join(found) for found in _S3_ERROR.findall(body))
     return body

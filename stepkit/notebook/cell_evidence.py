@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from stepkit.errors import Evidence
 from stepkit.formats.plain_text import plain
+from stepkit.formats.shorten import shorten
 from stepkit.notebook import traceback_text
 from stepkit.redaction import redact
 
@@ -74,7 +75,7 @@ def _how_a_script_ended(ename: str, evalue: str, outputs: Sequence[Output]) -> s
     texts = [output.get("text", "") for output in outputs if output.get("name") == "stderr"]
     said = "".join(text if isinstance(text, str) else "".join(text) for text in texts)
     first = next((line.strip() for line in said.splitlines() if line.strip()), "")
-    return f"the script {found[1]}" + (f": {first[:_MOST_LINE]}" if first else "")
+    return f"the script {found[1]}" + (f": {shorten(first, _MOST_LINE)}" if first else "")
 
 
 def short_evalue(evalue: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from stepkit.errors import Cancelled, Evidence, Reason, StepError, ToolError, UserCodeError
 from stepkit.formats import evidence_text
+from stepkit.formats.shorten import shorten
 from stepkit.notebook.cell_numbers import Injected
 from stepkit.notebook.cpu_fallback import CpuFallback
 from stepkit.step import Checks
@@ -197,9 +198,8 @@ def place_of(execution: Execution, cell: CellRun) -> str:
 
 def _raised(execution: Execution, cell: CellRun) -> str:
     error = cell.error or Evidence()
-    evalue = " ".join(error.evalue.split())[:_EVALUE_LENGTH]
-    raised = f"{error.ename}: {evalue}" if evalue else error.ename
-    return f"{_cell(execution, cell)} raised {raised}"
+    evalue = shorten(" ".join(error.evalue.split()), _EVALUE_LENGTH, ellipsis="")
+    return f"{_cell(execution, cell)} raised {error.ename}{f': {evalue}' if evalue else ''}"
 
 
 @contextmanager

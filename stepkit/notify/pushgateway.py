@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from stepkit.errors import ConfigurationError, Reason
 from stepkit.formats import plain_text
+from stepkit.formats.shorten import shorten
 from stepkit.http import connection, safe_urls, status_codes
 from stepkit.options import FromEnv, Metavar
 
@@ -79,7 +80,7 @@ class PushOptions:
         why = answer.beginning(seconds=_LONGEST).decode(errors="replace") if refused else ""
         answer.close()
         if refused:
-            why = " ".join(plain_text.plain(why).split())[:_LONGEST_ANSWER]
+            why = shorten(" ".join(plain_text.plain(why).split()), _LONGEST_ANSWER)
             said = f"{safe_urls.masked(self.metrics_push)}: the server answered HTTP {status}"
             raise status_codes.refusal(
                 status,

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError
+from stepkit.formats.shorten import shorten
 from stepkit.http import connection, safe_urls, status_codes
 from stepkit.system import atomic_files
 
@@ -159,8 +160,8 @@ def _ask(access: ClusterAccess, method: str, path: str, body: bytes | None = Non
 def _refusal(answer: Answer, what: str, verb: str) -> StepError:
     said = ""
     with suppress(ValueError, TypeError, KeyError):  # a proxy may answer in its place
-        said = str(json.loads(answer.beginning(seconds=_SECONDS))["message"])[:_MOST_SAID]
-    shown = f" ({' '.join(said.split())})" if said else ""
+        said = str(json.loads(answer.beginning(seconds=_SECONDS))["message"])
+    shown = f" ({shorten(' '.join(said.split()), _MOST_SAID)})" if said else ""
     answer.close()
     return status_codes.refusal(
         answer.status,
