@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import stepkit
-from release import changelog
+from release import changelog, interface
 from tasks import generated
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Tree:
     changelog: str
     tags: tuple[str, ...]  # of the commit, such as v0.2.0
     stale: tuple[str, ...]  # generated files: they name images and version
+    lost: tuple[str, ...]  # names that were released, and are not there any more
     uncommitted: tuple[str, ...]
     images: dict[str, Any]  # stepkit/tekton/images.toml
     source: str  # address of the repository, in pyproject.toml
@@ -36,6 +37,7 @@ def read(root: Path) -> Tree:
         changelog=(root / "CHANGELOG.md").read_text(encoding="utf-8"),
         tags=tuple(git(root, "tag", "--points-at", "HEAD", "--list", "v*").split()),
         stale=tuple(str(path.relative_to(root)) for path in generated.stale(root)),
+        lost=tuple(interface.lost(root)),
         uncommitted=tuple(git(root, "status", "--porcelain").splitlines()),
         images=tomllib.loads(images),
         source=source_address(root),
@@ -52,6 +54,7 @@ def problems(tree: Tree) -> list[str]:
     """Return what disagrees, which is wrong at any time."""
     wrong = changelog.problems(tree.changelog, tree.version)
     wrong += [f"{name} is stale: run `make generated`" for name in tree.stale]
+    wrong += [f"{interface.FILE}: {name} was released, and is not there" for name in tree.lost]
     wrong += [
         f"the tag {tag} is on this commit, and stepkit is {tree.version}"
         for tag in tree.tags

@@ -2,6 +2,7 @@
 
 Writes it into stepkit/__init__.py, moves what CHANGELOG.md has as unreleased into its section, and
 writes anew what is generated: images and version in tasks/, images/ and the documentation.
+What is new joins the names of release/interface.txt, which later versions keep.
 Until the version has its tag, the same command takes what was added since into the section.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import stepkit
-from release import agreement, changelog
+from release import agreement, changelog, interface
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = changes.read_text(encoding="utf-8")
     text = changelog.with_release(text, version, f"{datetime.now(UTC):%F}")
     changes.write_text(text, encoding="utf-8")
+    interface.record(ROOT)
     return subprocess.run(
         [sys.executable, "-m", "tasks.generated"], cwd=ROOT, check=False
     ).returncode

@@ -26,6 +26,7 @@ READY = agreement.Tree(
     changelog="# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2026-11-30\n\n### Added\n\n- one\n",
     tags=("v0.2.0",),
     stale=(),
+    lost=(),
     uncommitted=(),
     images={"name": "registry.example.com/stepkit", "digests": {"gpu": DIGEST, "cpu": DIGEST}},
     source="https://github.com/someone/stepkit",
@@ -45,6 +46,10 @@ def test_a_commit_with_its_tag_is_ready() -> None:
             "CHANGELOG.md: the newest release is 0.2.0 - 2026-11-30, stepkit is 0.3.0",
         ),
         ({"tags": ("v0.1.0",)}, "the tag v0.1.0 is on this commit, and stepkit is 0.2.0"),
+        (
+            {"lost": ("reason cell-error",)},
+            "release/interface.txt: reason cell-error was released, and is not there",
+        ),
         ({"stale": ("docs/cli.md",)}, "docs/cli.md is stale: run `make generated`"),
         (
             {"images": {"name": "example.com/step", "digests": {}}},
