@@ -1,9 +1,11 @@
 """Build the images: `make images`, or `python -m images.build gpu cpu notebook`.
 
     make images IMAGES_ARGS="--base NAME:TAG@sha256:... gpu notebook"
+    make images IMAGES_ARGS="--name registry.example.com/team/stepkit --push"
 
 Needs buildah, podman or docker, but no daemon. The settings of pip on this machine (an index, a
-certificate) reach the build as secrets, so that no layer holds them.
+certificate) reach the build as secrets, so that no layer holds them. With --push the images go to
+their registry when all are built, and their name and digests into stepkit/tekton/images.toml.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from images import push
 from stepkit.tekton import image_names
 
 if TYPE_CHECKING:
@@ -45,15 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("images: none of buildah, podman, docker is installed", file=sys.stderr)
         return 2
     facts = build_facts()
+    kinds = arguments.kinds or [*KINDS]
     with TemporaryDirectory(prefix="stepkit-images-") as directory:
         secrets = pip_secrets(os.environ, Path(directory))
-        for kind in arguments.kinds or KINDS:
+        for kind in kinds:
             own = [*arguments.builder_args, *secrets]
             line = command(builder, kind, name=arguments.name, facts=facts, own=own,
                            base=getattr(arguments, f"{kind}_base", None))  # fmt: skip
             print(f"$ {shlex.join(line)}", flush=True)
             if code := subprocess.run(line, check=False, cwd=ROOT).returncode:  # noqa: S603
                 return code
+    if arguments.push:
+        version = facts["VERSION"]
+        tags = {kind: f"{arguments.name}:{version}{image_names.SUFFIXES[kind]}" for kind in kinds}
+        push.push(builder, arguments.name, tags, ROOT / "stepkit/tekton/images.toml")
     return 0
 
 
@@ -149,6 +157,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpu-base", metavar="IMAGE", help="Python image for the CPU image")
     parser.add_argument("--notebook-base", metavar="IMAGE", help="image for the notebooks' layer")
     parser.add_argument("--name", default="localhost/stepkit", help="default: %(default)s")
+    parser.add_argument("--push", action="store_true", help="push them, and write their digests")
     parser.add_argument("--builder", choices=BUILDERS, help="default: the first that is there")
     parser.add_argument(
         "--builder-args", type=shlex.split, default=[], metavar="TEXT", help="more of its flags"
@@ -156,6 +165,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if wrong := set(arguments.kinds) - KINDS.keys():
         parser.error(f"unknown image {', '.join(sorted(wrong))}: choose from {', '.join(KINDS)}")
+    if arguments.push and arguments.name.startswith("localhost/"):
+        parser.error("--push needs --name REGISTRY/.../stepkit")
     return arguments
 
 
