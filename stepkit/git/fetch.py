@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -153,21 +154,33 @@ def _share_objects(have: Path, into: Path, wanted: Wanted, local: Callable[..., 
     if not commit or partial_clone or (not wanted.depth and shallow.exists()):
         return False
     with atomic_files.explaining(f"cannot share what {have} holds"):
-        shutil.copytree(
-            have / ".git/objects",
-            into / ".git/objects",
-            copy_function=_link_or_copy,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("info", "tmp_*"),  # info may name another repository
-        )
-    if shallow.is_file():
-        atomic_files.write_atomically(into / ".git/shallow", shallow.read_bytes())
+        _link_files(have / ".git", into / ".git")
     local("update-ref", _HAVE, commit)
     return True
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _link_files(source: Path, target: Path) -> None:
+    """Link, or copy, the objects of a repository to another, but no file that a link leads to.
+
+    A notebook may have made the link, to a secret that this process may read. Directories are
+    opened one in the other, so one that a link replaces meanwhile is not followed either.
+    """
+    for folder, folders, names, handle in os.fwalk(source):
+        inside = os.path.relpath(folder, source)
+        if inside == ".":
+            folders[:], names[:] = {"objects"} & {*folders}, {"shallow"} & {*names}
+        folders[:] = [name for name in folders if name != "info"]  # it may name another repository
+        (target / inside).mkdir(exist_ok=True)
+        for name in names:
+            kind = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
+            if stat.S_ISREG(kind) and not name.startswith("tmp_"):
+                _link_or_copy(name, target / inside / name, handle)
+
+
+def _link_or_copy(name: str, target: Path, directory: int) -> None:
     try:
-        os.link(source, target)
+        os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
     except OSError:  # another user's file, or a file system without links
-        shutil.copy2(source, target)
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        with os.fdopen(source, "rb") as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy)

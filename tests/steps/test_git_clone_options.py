@@ -403,6 +403,25 @@ def test_what_an_older_checkout_has_is_not_fetched_again(origin: Origin, tmp_pat
     origin.git("cat-file", "-e", older, cwd=new)  # which a fetch of depth 1 does not include
 
 
+@pytest.mark.parametrize("name", ["objects/ab", "objects/pack/a.pack"])
+def test_no_link_in_an_older_checkout_brings_a_file_along(
+    origin: Origin, checkout: Path, tmp_path: Path, name: str
+) -> None:
+    secret = tmp_path / "secret/token"
+    secret.parent.mkdir()
+    secret.write_text("s3cret")
+    planted = checkout / ".git" / name
+    planted.symlink_to(secret.parent if name == "objects/ab" else secret)
+    origin.commit("second")
+
+    clone(origin, checkout, delete_existing=False)
+
+    assert (checkout / "file.txt").read_text() == "second"
+    assert secret.stat().st_nlink == 1
+    files = (path for path in checkout.rglob("*") if path.is_file())
+    assert not [path for path in files if b"s3cret" in path.read_bytes()]
+
+
 METADATA = "is an address of the machine's own network, where clouds keep credentials"
 
 
