@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from stepkit.datasets import cache as dataset_cache
 from stepkit.datasets import hdf5, range_request
 from stepkit.datasets.cache import Sidecar
-from stepkit.datasets.checksums import Checksums
 from stepkit.datasets.partial_file import MismatchError
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
 from stepkit.http import safe_urls
@@ -22,6 +21,7 @@ from stepkit.system.retry import asked_for, retrying
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
+    from stepkit.datasets.checksums import Checksums
     from stepkit.datasets.partial_file import PartialFile, Request
     from stepkit.http.get import FileSource
 
@@ -87,12 +87,12 @@ class _Attempts:
         self.request.pace.check(safe_urls.masked(source.url))
         try:
             try:
-                validator = range_request.complete(source, self.partial, self.request, self.known)
+                done = range_request.complete(source, self.partial, self.request, self.known)
             except range_request.RestartError as error:
                 logger.info("%s: from the beginning", error)
                 self.partial.discard()
-                validator = range_request.complete(source, self.partial, self.request, self.known)
-            return None if validator is None else self._verify(source, validator)
+                done = range_request.complete(source, self.partial, self.request, self.known)
+            return self._verify(source, *done) if done else None
         except MismatchError as error:
             self.partial.discard()
             mismatches = self.mismatches[source.url]
@@ -108,10 +108,10 @@ class _Attempts:
             message = f"{error}, and another one each time"
             raise ToolError(message, reason=Reason.CHECKSUM) from error
 
-    def _verify(self, source: FileSource, validator: str) -> Sidecar:
+    def _verify(self, source: FileSource, validator: str, found: Checksums) -> Sidecar:
         path, where = self.partial.path, safe_urls.masked(source.url)
         with atomic_files.explaining(f"cannot read {path}"):
-            size, found = path.stat().st_size, Checksums.of(path, md5=bool(self.request.md5))
+            size = path.stat().st_size
         if self.request.size and not self.request.size.fits(size):
             raise MismatchError(
                 f"{where} has {self.request.size.instead(size)}", got=f"{size} bytes"

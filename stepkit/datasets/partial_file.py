@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stepkit.datasets import checksums
 from stepkit.datasets.expected_size import ExpectedSize
 from stepkit.errors import Reason, StepError, ToolError
 from stepkit.http.get import FileSource
@@ -22,6 +23,7 @@ from stepkit.system import atomic_files, status_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from stepkit.datasets.checksums import Checksums
 
 logger = logging.getLogger(__name__)
 
@@ -148,24 +150,29 @@ class Receiver:
         self.began = self.logged = self.window = time.monotonic()
         self.received = self.in_window = 0
 
-    def append(self, chunks: Iterable[bytes], partial: PartialFile) -> None:
-        """Append ``chunks``. Raises :class:`ToolError`; what arrived until then is kept."""
+    def append(self, chunks: Iterable[bytes], partial: PartialFile) -> Checksums:
+        """Append ``chunks``, and return the checksums of the whole file.
+
+        Raises :class:`ToolError`; what arrived until then is kept.
+        """
         path = partial.path
         with (
             status_line.showing(self._progress),
             atomic_files.explaining(f"cannot write {path}"),
             path.open("ab", 0) as file,
+            checksums.growing(path, md5=bool(self.request.md5)) as finish,
         ):
             for chunk in chunks:
                 view = memoryview(chunk)
                 while view:
                     view = view[file.write(view) :]
                 self._count(len(chunk))
-        if self.end is not None and self.done < self.end:
-            raise ToolError(
-                f"{self.where}: the connection ended after {self.done} of {self.end} bytes",
-                reason=Reason.NETWORK,
-            )
+            if self.end is not None and self.done < self.end:
+                raise ToolError(
+                    f"{self.where}: the connection ended after {self.done} of {self.end} bytes",
+                    reason=Reason.NETWORK,
+                )
+            return finish()
 
     def _count(self, count: int) -> None:
         self.done += count

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stepkit.datasets import free_space
+from stepkit.datasets.checksums import Checksums
 from stepkit.datasets.partial_file import MismatchError, Receiver
 from stepkit.errors import ConfigurationError, Reason, ToolError
 from stepkit.http import safe_urls
 from stepkit.http.get import refusal
+from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from stepkit.datasets.partial_file import PartialFile, Request
@@ -44,16 +46,17 @@ class _Version:
 
 def complete(
     source: FileSource, partial: PartialFile, request: Request, known: str = ""
-) -> str | None:
+) -> tuple[str, Checksums] | None:
     """Complete ``partial``; return the server's validator of it, ``""`` if there is none.
 
-    None means that the file on the server is still the one with the validator ``known``. Raises
-    :class:`ToolError` when another attempt may help (:class:`MismatchError` and
-    :class:`RestartError` among them), and :class:`ConfigurationError`.
+    With it come the checksums of the whole file. None means that the file on the server is still
+    the one with the validator ``known``. Raises :class:`ToolError` when another attempt may help
+    (:class:`MismatchError` and :class:`RestartError` among them), and :class:`ConfigurationError`.
     """
     version = _partial_version(source, partial, request)
     if version.offset and version.offset == (request.exact_size or version.total):
-        return version.validator
+        with atomic_files.explaining(f"cannot read {partial.path}"):
+            return version.validator, Checksums.of(partial.path, md5=bool(request.md5))
     conditions: dict[str, str] = {}
     if version.offset:
         conditions["Range"] = f"bytes={version.offset}-"
@@ -77,8 +80,8 @@ def complete(
             total=version.total,
         )
         where = safe_urls.masked(answer.url)
-        Receiver(where, request, version.offset, end).append(answer.chunks(), partial)
-    return version.validator
+        receiver = Receiver(where, request, version.offset, end)
+        return version.validator, receiver.append(answer.chunks(), partial)
 
 
 def _partial_version(source: FileSource, partial: PartialFile, request: Request) -> _Version:

@@ -97,8 +97,6 @@ def is_exact(
 
 
 def _has_fresh_files(repository: Path) -> bool:
-    if repository.is_symlink():
-        return False
     for folder, folders, names in os.walk(repository):
         inside = os.path.relpath(folder, repository)
         if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *names)):  # noqa: PTH114, PTH118 - a thousand of them
