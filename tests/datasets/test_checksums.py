@@ -33,7 +33,7 @@ def test_a_file_that_grows_is_read_to_its_end(tmp_path: Path, begun: bytes) -> N
 
 
 def test_a_file_that_cannot_be_read_is_an_error_where_the_result_is_wanted(tmp_path: Path) -> None:
-    with checksums.growing(tmp_path / "gone", md5=False) as finish, pytest.raises(OSError):
+    with checksums.growing(tmp_path / "gone", md5=False) as finish, pytest.raises(FileNotFoundError):
         finish()
 
 
