@@ -103,6 +103,17 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
+def remove_link(path: Path) -> None:
+    """Remove a link in the place of a file to write: a checkout may hold one to any file.
+
+    Those of ``/dev`` and ``/proc``, and links to them, stay. Raises :class:`OSError`.
+    """
+    if path.is_symlink():
+        ends = (path.absolute(), path.readlink())
+        if not any(str(end).startswith(("/dev/", "/proc/")) for end in ends):
+            path.unlink()
+
+
 def with_suffix(path: Path, suffix: str) -> Path:
     """Return ``path`` with ``suffix`` before its extension, unless it is there already."""
     return path if path.stem.endswith(suffix) else path.with_stem(path.stem + suffix)
@@ -118,6 +129,7 @@ def opened(stack: ExitStack, path: Path | None) -> IO[str] | None:
         return None
     with explaining(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_link(path)
         file = path.open("w", encoding="utf-8", errors="surrogatepass")
     stack.callback(_close, file)
     return file

@@ -121,6 +121,7 @@ def recording(path: Path) -> Iterator[logging.Handler]:
     """
     with atomic_files.explaining(f"cannot write the log {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_files.remove_link(path)
         handler = _File(path)
     handler.setFormatter(StampedFormatter())
     root = logging.getLogger()

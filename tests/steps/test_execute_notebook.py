@@ -210,6 +210,9 @@ def test_log_output_writes_printed_text_and_no_images(tmp_path: Path) -> None:
     bar = "for n in range(3): print(f'\\r{n} of 2', end='')\nprint()"
     notebook = write_notebook(tmp_path / "a.ipynb", "print('from the cell')", image, bar)
 
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/stdout.txt").symlink_to(notebook)
+
     run(notebook, log_output=True, stdout_file=tmp_path / "logs/stdout.txt")
 
     log = (tmp_path / "out/papermill.log").read_text()
@@ -218,6 +221,7 @@ def test_log_output_writes_printed_text_and_no_images(tmp_path: Path) -> None:
     assert "0 of 2" not in log
     assert "eHh4eHh4" not in log  # base64 of xxxxxx
     assert (tmp_path / "logs/stdout.txt").read_text().startswith("from the cell\n")
+    assert notebook.read_text().startswith("{")
 
 
 @pytest.mark.slow

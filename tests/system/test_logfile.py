@@ -26,6 +26,30 @@ def test_what_is_logged_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "new/a.log").read_text().endswith("Z INFO one \\udc80\n")
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_log_takes_the_place_of_a_link(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001
+    (tmp_path / "a.log").symlink_to(tmp_path / "other")
+    if exists:
+        (tmp_path / "other").write_text("kept")
+
+    with logfile.recording(tmp_path / "a.log"):
+        logger.warning("one")
+
+    assert (tmp_path / "a.log").read_text().endswith("one\n")
+    assert not exists or (tmp_path / "other").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir() if path.is_symlink()] == []
+
+
+def test_a_link_to_an_open_file_is_written_to(tmp_path: Path) -> None:
+    with (tmp_path / "other").open("w") as file:
+        (tmp_path / "a.log").symlink_to(f"/proc/self/fd/{file.fileno()}")
+
+        with logfile.recording(tmp_path / "a.log"):
+            logger.warning("one")
+
+    assert (tmp_path / "other").read_text().endswith("one\n")
+
+
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
