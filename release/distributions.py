@@ -34,8 +34,8 @@ class Distributions:
 def build(root: Path, out: Path, scratch: Path) -> tuple[Distributions, list[str]]:
     """Build HEAD of the repository ``root`` into ``out``; return what differs if it is built anew.
 
-    Once more means from a clone at another place with another umask, and the wheel also from the
-    sdist.
+    Anew means from a clone at another place with another umask, and the wheel also from the sdist,
+    which has all files of the commit.
     """
     epoch = git(root, "show", "--no-patch", "--format=%ct", "HEAD").strip()
     clones = scratch / "one", scratch / "a longer name of a directory/two"
@@ -46,8 +46,14 @@ def build(root: Path, out: Path, scratch: Path) -> tuple[Distributions, list[str
     with tarfile.open(first.sdist) as archive:
         archive.extractall(scratch / "unpacked", filter="data")
     (unpacked,) = (scratch / "unpacked").iterdir()
+    lacks = [
+        name
+        for name in git(clones[0], "ls-files", "-z").split("\0")[:-1]
+        if not os.path.lexists(unpacked / name)
+    ]
     from_sdist = _built(unpacked, scratch / "from-sdist", epoch)
-    different = [
+    different = [f"{first.sdist.name} lacks {', '.join(lacks)}"] * bool(lacks)
+    different += [
         f"{one.name} is not the same {how}"
         for one, other, how in (
             (first.wheel, again.wheel, "when the commit is built again"),

@@ -91,6 +91,8 @@ def stepkit(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[
 
 def test_the_wheel_holds_all_files_of_the_package_and_the_yaml_of_the_tasks(wheel: Path) -> None:
     listed = commands.run("git", "ls-files", "stepkit", "tasks", cwd=ROOT).stdout.splitlines()
+    if not listed:
+        pytest.skip("this tree is of an sdist: there is no list of git's")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
