@@ -1,6 +1,7 @@
 """Measure stepkit beside papermill, nbclient, nbconvert and the bare kernel."""
 
 import argparse
+import itertools
 import os
 import sys
 import tempfile
@@ -9,8 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where servers are
+
 from benchmarks import displays, readers
-from benchmarks.compare import cases, record, report
+from benchmarks.compare import cases, peers, record, report
 from benchmarks.compare.record import Record
 from benchmarks.figures import Proof, show_progress
 
@@ -49,11 +52,15 @@ def _measure(options: argparse.Namespace) -> Record:
 
     load = os.getloadavg()[0]
     chosen = [case for case in (cases.QUICK if options.quick else cases.FULL) if wanted(case.name)]
+    around = [case for case in (peers.QUICK if options.quick else peers.FULL) if wanted(case.name)]
     turns = options.rounds or (1 if options.quick else 5)
     samples = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="stepkit-benchmarks-") as scratch:
-        for sample in cases.run_in_turn(chosen, Path(scratch), turns, options.slow_rounds, skipped):
+        place = Path(scratch)
+        notebooks = cases.run_in_turn(chosen, place, turns, options.slow_rounds, skipped)
+        steps = peers.run_in_turn(around, place, turns, skipped)
+        for sample in itertools.chain(notebooks if chosen else (), steps if around else ()):
             samples.append(sample)
             note = f": {sample.problem}" if sample.problem else ""
             took = f"{sample.usage.wall:.2f} s{note}"
@@ -69,7 +76,10 @@ def _measure(options: argparse.Namespace) -> Record:
         machine=record.machine(),
         versions=record.versions(),
         load=[load, os.getloadavg()[0]],
-        cases={case.name: case.about for case in chosen},
+        cases={
+            **{case.name: case.about for case in chosen},
+            **{case.name: case.about for case in around},
+        },
         samples=samples,
         skipped=skipped,
         proofs=proofs,

@@ -31,7 +31,7 @@ class Usage:
     """What a command took: times in seconds, memory in bytes.
 
     ``first_output`` is when its first byte appeared on stdout or stderr. ``runner_*`` is without
-    the kernel and its children, ``tree_*`` is with them.
+    the kernel and its children, ``tree_*`` is with them. ``own_memory`` is the first process's.
     """
 
     wall: float
@@ -40,6 +40,7 @@ class Usage:
     tree_cpu: float
     runner_memory: int
     tree_memory: int
+    own_memory: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,7 @@ def run(
         tree_cpu=max(runner_cpu, used.ru_utime + used.ru_stime),
         runner_memory=watch.runner_memory,
         tree_memory=watch.tree_memory,
+        own_memory=watch.own_memory,
     )
     output = printed.decode(errors="replace")
     return Run(usage=usage, code=child.returncode if in_time else None, output=output)
@@ -157,6 +159,7 @@ class _Watch:
     pid: int
     runner_memory: int = 0
     tree_memory: int = 0
+    own_memory: int = 0
     _helpers: dict[int, float] = field(default_factory=dict)  # the CPU seconds of each
     _kernels: set[int] = field(default_factory=set)
 
@@ -165,6 +168,7 @@ class _Watch:
         with suppress(OSError, IndexError):  # psutil knows the memory of now, not the peak
             status = Path(f"/proc/{self.pid}/status").read_text()
             own = int(status.split("VmHWM:")[1].split()[0]) * 1024
+        self.own_memory = max(self.own_memory, own)
         for pid, of_kernel in list(self._descendants(self.pid)):
             cpu, memory = _resources(pid)
             tree += memory

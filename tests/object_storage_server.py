@@ -13,7 +13,7 @@ import loopback
 from moto.server import ThreadedMotoServer
 
 # moto looks for a signature, and does not check it.
-_SIGNED = {
+SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 }
@@ -27,15 +27,15 @@ class Storage:
         self.url = url
 
     def bucket(self, name: str) -> str:
-        with urlopen(Request(f"{self.url}/{name}", method="PUT", headers=_SIGNED)):
+        with urlopen(Request(f"{self.url}/{name}", method="PUT", headers=SIGNED)):
             return f"s3://{name}"
 
     def get(self, path: str) -> tuple[bytes, dict[str, str]]:
-        with urlopen(Request(f"{self.url}/{path}", headers=_SIGNED)) as answer:
+        with urlopen(Request(f"{self.url}/{path}", headers=SIGNED)) as answer:
             return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
 
     def put(self, path: str, content: bytes) -> None:
-        headers = {**_SIGNED, "Content-Type": "text/plain"}
+        headers = {**SIGNED, "Content-Type": "text/plain"}
         request = Request(f"{self.url}/{path}", data=content, method="PUT", headers=headers)
         with urlopen(request):
             pass

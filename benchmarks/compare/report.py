@@ -9,7 +9,13 @@ from benchmarks.compare.cases import Sample
 from benchmarks.compare.record import Record
 from benchmarks.figures import Proof, Result, Spread, Verdict
 
-FIGURES: Final = {"wall": "wall", "memory": "runner_memory", "first line": "first_output"}
+FIGURES: Final = {
+    "wall": "wall",
+    "CPU": "tree_cpu",
+    "memory": "runner_memory",
+    "memory of its first process": "own_memory",
+    "first line": "first_output",
+}
 
 _LARGE: Final = ("cells-800", "images-60x2mb", "text-60x2mb")
 # In a case, a figure of the first runner divided by that of the second, and the bound of the ratio.
@@ -24,6 +30,23 @@ TARGETS: Final[Sequence[tuple[str, str, str, str, str, float]]] = (
     ("convert-tables-24mb", "wall", "jupyter nbconvert", "stepkit", ">=", 15),
     ("convert-tables-24mb", "memory", "stepkit", "jupyter nbconvert", "<=", 0.25),
     ("both-real-4mb", "wall", "papermill, then nbconvert", "stepkit --page", ">=", 2),
+    ("clone-150mb", "wall", "stepkit", "git clone", "<=", 1.05),
+    ("download-1gb", "wall", "stepkit", "curl", "<=", 1.25),
+    ("download-1gb", "wall", "stepkit", "curl, sha256sum", "<=", 0.5),
+    ("download-1gb", "CPU", "stepkit", "curl, sha256sum", "<=", 0.5),
+    ("unpack-150mb", "wall", "stepkit", "tar", "<=", 1.1),
+)
+_AROUND: Final = (
+    "clone-20-files", "clone-150mb", "clone-again-150mb", "download-1gb", "publish-50mb",
+    "unpack-150mb",
+)  # fmt: skip
+# In a case, a figure of stepkit, less that of another runner; the most that it may be; its unit.
+LIMITS: Final[Sequence[tuple[str, str, str, float, str]]] = (
+    ("clone-20-files", "wall", "git clone", 0.3, "s"),
+    ("clone-20-files", "CPU", "git clone", 0.3, "s"),
+    ("clone-again-150mb", "wall", "", 1, "s"),
+    ("clone-again-150mb", "CPU", "", 1, "s"),
+    *((case, "memory of its first process", "", 64, "MiB") for case in _AROUND),
 )
 
 _MIB: Final = 1 << 20
@@ -47,6 +70,13 @@ def ratio(
     return figures.ratio(*(by_turn(samples, case, runner, figure) for runner in (over, under)))
 
 
+def _differences(samples: Sequence[Sample], case: str, less: str, figure: str) -> list[float]:
+    """Return stepkit's figure, less that of another runner if one is named, of each turn."""
+    ours = by_turn(samples, case, "stepkit", figure)
+    other = by_turn(samples, case, less, figure) if less else dict.fromkeys(ours, 0.0)
+    return [value - other[turn] for turn, value in ours.items() if turn in other]
+
+
 def judge(samples: Sequence[Sample], proofs: Sequence[Proof] = ()) -> list[Result]:
     """Hold each target against the median of the ratios, turn by turn; proofs follow."""
     results = []
@@ -60,6 +90,15 @@ def judge(samples: Sequence[Sample], proofs: Sequence[Proof] = ()) -> list[Resul
         if case in lossy:
             result = dataclasses.replace(result, verdict="not reached")  # however fast it was
         results.append(result)
+    for case, figure, less, bound, unit in LIMITS:
+        found = figures.spread(
+            [
+                value / (_MIB if unit == "MiB" else 1)
+                for value in _differences(samples, case, less, FIGURES[figure])
+            ]
+        )
+        text = f"{case}, {figure}: stepkit{f' - {less}' if less else ''}"
+        results.append(figures.judge(text, "<=", bound, found, unit=f" {unit}"))
     for proof in proofs:
         if proof.ok is not None:
             verdict: Verdict = "reached" if proof.ok else "not reached"

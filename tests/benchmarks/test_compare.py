@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, notebooks
-from benchmarks.compare import cases, record, report
+from benchmarks.compare import cases, peers, record, report
 from benchmarks.compare.cases import Sample
 from benchmarks.figures import Proof
 from benchmarks.process import Usage
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 USAGE = Usage(
     wall=1.0,
@@ -72,8 +68,62 @@ def test_a_proof_that_fails_is_a_target_missed() -> None:
 
     results = report.judge([], proofs)
 
-    assert len(results) == len(report.TARGETS) + 1  # papermill promised nothing
+    # papermill promised nothing
+    assert len(results) == len(report.TARGETS) + len(report.LIMITS) + 1
     assert (results[-1].text, results[-1].verdict) == ("torn-reads: stepkit", "not reached")
+
+
+def test_a_limit_is_held_against_what_stepkit_takes_beyond_another_tool() -> None:
+    runs = [("git clone", 0, 1.0), ("stepkit", 0, 1.2), ("git clone", 1, 9.0), ("stepkit", 1, 9.3)]
+    samples = [sample("clone-20-files", *run) for run in runs]
+
+    results = {result.text: result for result in report.judge(samples)}
+
+    wall = results["clone-20-files, wall: stepkit - git clone"]
+    assert (wall.measured, wall.verdict) == ("0.25 (0.2..0.3) s", "reached")
+    cpu = results["clone-20-files, CPU: stepkit - git clone"]
+    assert cpu.verdict == "reached"
+    memory = "clone-20-files, memory of its first process: stepkit"
+    assert results[memory].verdict == "reached"
+    assert results["clone-again-150mb, wall: stepkit"].verdict == "not measured"
+
+
+@pytest.mark.slow
+def test_steps_are_measured_beside_other_tools(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = [word for name in ("clone-20-files", "unpack-1mb") for word in ("--only", name)]
+
+    code = command.main(["--quick", *only, "--check", "--json", str(tmp_path / "record.json")])
+
+    found = record.read(tmp_path / "record.json")
+    runs = [(run.case, run.runner, run.problem) for run in found.samples]
+    assert runs == [
+        ("clone-20-files", "git clone", ""),
+        ("clone-20-files", "stepkit", ""),
+        ("unpack-1mb", "tar", ""),
+        ("unpack-1mb", "stepkit", ""),
+    ]
+    assert all(run.usage.own_memory > 0 for run in found.samples if run.runner == "stepkit")
+    missed = [result.text for result in found.targets if result.verdict == "not reached"]
+    assert code == bool(missed)
+    assert "clone-20-files: 20 files, depth 1" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_peer_without_its_program_or_with_a_wrong_result_does_not_count(tmp_path: Path) -> None:
+    case = dataclasses.replace(
+        peers.QUICK[0],
+        prepare=lambda source: (source / "work").mkdir(),
+        check=lambda words: f"nothing at {Path(words['out']).name}",
+        peers=(peers.Peer("wrong", ("true",)), peers.Peer("none", ("x",), needs="no-such-tool")),
+    )
+    skipped: dict[str, str] = {}
+
+    samples = list(peers.run_in_turn([case], tmp_path, 2, skipped))
+
+    assert [(run.runner, run.problem) for run in samples] == [("wrong", "nothing at out")] * 2
+    assert skipped == {"none": "no no-such-tool on PATH"}
 
 
 @pytest.mark.slow
