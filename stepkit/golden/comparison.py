@@ -85,7 +85,7 @@ class Golden:
             within=tally.within,
             largest=tally.largest,
             ignored=tuple(ignored),
-            differences=tuple(_within_budget(found[:_MOST])),
+            differences=tuple(_within_budget(found)),
         )
 
     def _limits_of(self, pair: Pair) -> Limits:
@@ -126,8 +126,16 @@ class Golden:
 
 
 def _within_budget(found: Sequence[Difference]) -> Iterator[Difference]:
-    """Yield the differences, with images as long as these are within the budget of a report."""
+    """Yield the first differences, with images as long as these are within the budget of a report.
+
+    After them comes one of each further cell, which has only its message.
+    """
     left = _MOST_IMAGES
-    for each in found:
-        left -= sum(map(len, each.images))
-        yield each if left >= 0 else replace(each, images=())
+    cells = set()
+    for number, each in enumerate(found):
+        if number < _MOST:
+            left -= sum(map(len, each.images))
+            yield each if left >= 0 else replace(each, images=())
+        elif each.cell not in cells:
+            yield replace(each, golden="", new="", images=())
+        cells.add(each.cell)

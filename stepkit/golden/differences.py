@@ -35,8 +35,8 @@ class Comparison:
     """How a notebook compares with the one at ``golden``.
 
     ``compared`` counts cells. ``within`` counts numbers and images that differ within the limits,
-    numbers by ``largest`` of the golden one at most. ``differing`` counts outputs;
-    ``differences`` are the first of them.
+    numbers by ``largest`` of the golden one at most. ``differing`` counts outputs; ``differences``
+    are the first of them, and the first of each further cell without what it shows.
     """
 
     golden: str

@@ -29,7 +29,8 @@ class Finding:
 class Tally:
     """How many numbers and images differ within the limits.
 
-    ``largest`` is by how much of the golden one a number does at most.
+    ``largest`` is by how much of the golden one a number does at most; of a golden 0, nothing is a
+    part.
     """
 
     within: int = 0

@@ -72,12 +72,17 @@ def pairs(golden: Any, new: Any, path: Path, other: Path) -> list[Pair]:
 def accept(new: Path, path: Path) -> None:
     """Write the notebook ``new`` to ``path``, whole or not at all, without times of the run.
 
-    Raises :class:`~stepkit.errors.StepError`, also for a notebook that did not run to its end.
+    What a link points at is written. Raises :class:`~stepkit.errors.StepError`, also for a notebook
+    that did not run to its end.
     """
     notebook = ipynb.read(new)
     if fault := ipynb.first_fault(notebook):
         raise ConfigurationError(f"{new} is not a valid notebook: {fault}")
     for number, _, cell in _own_cells(notebook):
+        if cell_numbers.is_run(cell) and not (cell["outputs"] or cell["execution_count"]):
+            raise ConfigurationError(
+                f"{new} is not a golden notebook: its cell {number} did not run; run it to its end"
+            )
         raised = next((o for o in cell["outputs"] if o["output_type"] == "error"), None)
         papermill = cell["metadata"].get("papermill", {})
         if papermill.get("exception") or (
@@ -91,7 +96,7 @@ def accept(new: Path, path: Path) -> None:
     for part in (notebook, *notebook.cells):
         for name in _OF_A_RUN:
             part["metadata"].pop(name, None)
-    ipynb.write(notebook, path)
+    ipynb.write(notebook, path.resolve())
 
 
 def _own_cells(nb: Any) -> list[tuple[int, int, Any]]:

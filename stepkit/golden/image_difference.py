@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from stepkit.golden.limits import Limits
 
 _WIDEST: Final = 480  # pixels of an image in a report
+# What Pillow raises for a broken file.
+_UNREADABLE: Final = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error)
 _LARGEST: Final = 100_000  # bytes of a data URI
 
 
@@ -31,44 +35,59 @@ def require() -> None:
 def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | None:
     """Return how an image, in base64, differs from the golden one, None if it does not.
 
-    Transparent pixels are white.
+    Each frame of an animation is compared. Transparent pixels are white, and a colour has 8 bits.
     """
     if golden.split() == new.split():
         return None
-    from PIL import ImageChops
-
-    was, now = _opened(golden), _opened(new)
-    if isinstance(was, str) or isinstance(now, str):
-        which = was if isinstance(was, str) else now
-        return Finding(message=f"an image cannot be read: {which}")
-    shown = [_data_uri(was), _data_uri(now)]
-    if was.size != now.size:
-        message = f"an image of {_size(now)} pixels, and not {_size(was)}"
-        return Finding(message=message, images=_whole(shown))
-    red, green, blue = ImageChops.difference(was, now).split()
-    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    differing = sum(highest.histogram()[limits.colours + 1 :])
-    if differing <= limits.pixels * was.width * was.height:
-        tally.within += 1
-        return None
-    share = differing / (was.width * was.height)
-    shown.append(_data_uri(highest.point(lambda level: 0 if level > limits.colours else 255)))
-    return Finding(
-        message=f"{differing} of {was.width * was.height} pixels differ ({100 * share:.2g} %) by "
-        f"more than {limits.colours} of 255, and the limit is {100 * limits.pixels:g} %",
-        images=_whole(shown),
-    )
-
-
-def _opened(text: str) -> Any:
-    """Return the image on white, or the text that says why it cannot be read."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return str(error).partition("\n")[0]
+            was, now = (Image.open(io.BytesIO(base64.b64decode(text))) for text in (golden, new))
+            frames = [getattr(image, "n_frames", 1) for image in (was, now)]
+            if frames[0] != frames[1]:
+                return Finding(message=f"an animation of {frames[1]} frames, and not {frames[0]}")
+            for number in range(frames[0]):
+                images = (_frame(image, number) for image in (was, now))
+                if found := _compare_frames(*images, limits, tally):
+                    place = f"frame {number + 1}: " if frames[0] > 1 else ""
+                    return replace(found, message=f"{place}{found.message}")
+    except Image.UnidentifiedImageError:
+        return Finding(message="an image cannot be read: it has no known format")
+    except (*_UNREADABLE, Image.DecompressionBombError) as error:
+        return Finding(message=f"an image cannot be read: {str(error).partition(chr(10))[0]}")
+    return None
+
+
+def _compare_frames(was: Any, now: Any, limits: Limits, tally: Tally) -> Finding | None:
+    from PIL import ImageChops
+
+    if was.size != now.size:
+        message = f"an image of {_size(now)} pixels, and not {_size(was)}"
+        return Finding(message=message, images=_shown(was, now))
+    red, green, blue = ImageChops.difference(was, now).split()
+    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    differing = sum(highest.histogram()[limits.colours + 1 :])
+    if differing <= limits.pixels * was.width * was.height:
+        tally.within += highest.getbbox() is not None
+        return None
+    share = differing / (was.width * was.height)
+    marked = highest.point(lambda level: 0 if level > limits.colours else 255)
+    return Finding(
+        message=f"{differing} of {was.width * was.height} pixels differ ({100 * share:.3g} %) by "
+        f"more than {limits.colours} of 255, and the limit is {100 * limits.pixels:g} %",
+        images=_shown(was, now, marked),
+    )
+
+
+def _frame(image: Any, number: int) -> Any:
+    """Return one frame of an image on white."""
+    from PIL import Image
+
+    image.seek(number)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow cuts off at 255
+        image = image.convert("I").point(lambda level: level * (1 / 256)).convert("L")
+    image = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")
 
@@ -83,8 +102,9 @@ def _data_uri(image: Any) -> str:
     return found if len(found) <= _LARGEST else ""
 
 
-def _whole(images: list[str]) -> tuple[str, ...]:
-    return tuple(images) if all(images) else ()
+def _shown(*images: Any) -> tuple[str, ...]:
+    found = tuple(map(_data_uri, images))
+    return found if all(found) else ()
 
 
 def _size(image: Any) -> str:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from stepkit.golden.limits import Limits, Normaliser
     from stepkit.golden.output_parts import Part
 
-_ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
+# Those of a repr, and what is as long as one; a shorter number may be data.
+_ADDRESS: Final = re.compile(r"(?<=\bat )0x[0-9a-fA-F]+\b|\b0x[0-9a-fA-F]{11,12}\b")
 _DAY: Final = r"\d{4}-\d\d-\d\d"
 _CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
 _ZONE: Final = r"(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?"

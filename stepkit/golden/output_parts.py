@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 _IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 # The richest that an output has is compared: the others say the same in less detail.
 _RICHEST: Final = (*_IMAGES, "text/html", "image/svg+xml", "text/markdown", "text/latex")
+_FILES: Final = ("application/pdf", "audio/", "video/")
+_DATA: Final = re.compile(
+    r"""\bsrc\s*=\s*["']?data:(?P<type>[\w/+.-]+);base64,(?P<data>[\w+/=]+)"""
+)
 _NOT_COMPARED: Final = "application/vnd.jupyter.widget-view+json"  # the number of a widget
 _STREAMS: Final = {"none": (), "stdout": ("stdout",), "all": ("stdout", "stderr")}
 
@@ -56,16 +61,27 @@ def _shown(data: dict[str, Any]) -> Iterator[Part]:
     if _NOT_COMPARED in data:
         return
     objects = sorted(name for name in known if name.endswith("json"))
-    for name in (*_RICHEST[:5], *objects, *_RICHEST[5:], "text/plain", *sorted(known)):
+    files = sorted(name for name in known if name.startswith(_FILES))
+    order = (*_RICHEST[:5], *objects, *_RICHEST[5:], *files, "text/plain", *sorted(known))
+    for name in order:
         if name not in known:
             continue
-        if name == "text/html" and "text/plain" in known and not _has_text(known[name]):
-            continue  # a plot that a script draws, say
+        if name == "text/html":
+            yield from (embedded := list(_embedded(known[name])))
+            if not embedded and "text/plain" in known and not _has_text(known[name]):
+                continue  # a plot that a script draws, say
         kind: Literal["image", "html", "text"] = (
             "image" if name in _IMAGES else "html" if name == "text/html" else "text"
         )
         yield Part(kind, name, plain(known[name]) if kind == "text" else known[name])
         return
+
+
+def _embedded(html: str) -> Iterator[Part]:
+    """Yield the images and other files that a page holds as data."""
+    for found in _DATA.finditer(html):
+        kind: Literal["image", "text"] = "image" if found["type"] in _IMAGES else "text"
+        yield Part(kind, f"{found['type']} in text/html", found["data"])
 
 
 def _has_text(html: str) -> bool:

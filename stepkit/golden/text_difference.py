@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from stepkit.golden.limits import Limits
 
 _MARKS: Final = re.escape("[](){},;=|<>\"'±")
-_WORD: Final = re.compile(rf"[^\s{_MARKS}]+|[{_MARKS}]")
-_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_DIGITS: Final = r"(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+"
+_NUMBER: Final = re.compile(rf"[-+]?{_DIGITS}")
+# Of a complex number, both parts are words.
+_WORD: Final = re.compile(
+    rf"(?<![^\s{_MARKS}])[-+]?{_DIGITS}(?=[-+]{_DIGITS}[ji]\b)|[^\s{_MARKS}]+|[{_MARKS}]"
+)
 _LONGEST_NUMBER: Final = 400  # characters of a word; a longer one is data
 _SHOWN: Final = 60  # characters
 
@@ -49,7 +53,7 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
         by = _relative(*numbers)
         if limits.accept(*numbers):
             tally.within += 1
-            tally.largest = max(tally.largest, by)
+            tally.largest = max(tally.largest, by if math.isfinite(by) else 0.0)
             continue
         worst.count += 1
         if by > worst.by:
@@ -58,7 +62,7 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
     if not worst.count:
         return None
     lines = golden.count("\n", 0, worst.at[0]), new.count("\n", 0, worst.at[1])
-    off = f"{100 * worst.by:.2g} % off, " if worst.by < math.inf else ""
+    off = f"{100 * worst.by:.3g} % off, " if worst.by < math.inf else ""
     others = worst.count - 1
     more = f", and {others} other number{'s' if others > 1 else ''}" if others else ""
     return Finding(

@@ -51,6 +51,20 @@ def test_each_cell_is_compared_and_the_first_difference_is_named(tmp_path: Path)
     ]
 
 
+def test_each_cell_that_differs_is_reported_however_many_do(tmp_path: Path) -> None:
+    golden, new = both(
+        tmp_path,
+        [cell(f"a{n}", shown(plain="1"), shown(plain="1")) for n in range(60)],
+        [cell(f"a{n}", shown(plain="2"), shown(plain="2")) for n in range(60)],
+    )
+
+    found = compare(golden, new)
+
+    assert found.message.endswith("so do 59 cells more")
+    assert (found.differing, len(found.cells)) == (120, 60)
+    assert [len(each.new) for each in found.differences] == [1] * 50 + [0] * 35
+
+
 def test_rules_say_what_may_differ_and_in_which_cells(tmp_path: Path) -> None:
     golden, new = both(
         tmp_path,
@@ -214,6 +228,28 @@ def test_a_notebook_that_failed_does_not_become_golden(tmp_path: Path) -> None:
     stopped = write(tmp_path / "stopped.ipynb", stopped)
     assert "its cell 1 failed;" in refusal(golden_file.accept, stopped, tmp_path / "golden.ipynb")
     golden_file.accept(write(tmp_path / "new.ipynb", expected), tmp_path / "golden.ipynb")
+
+
+def test_a_notebook_that_did_not_run_does_not_become_golden(tmp_path: Path) -> None:
+    later = cell("b")
+    later["execution_count"] = None
+    new = write(tmp_path / "new.ipynb", cell("a", printed("1")), later)
+
+    message = refusal(golden_file.accept, new, tmp_path / "golden.ipynb")
+
+    assert "its cell 2 did not run" in message
+    assert not (tmp_path / "golden.ipynb").exists()
+
+
+def test_a_golden_notebook_that_is_a_link_is_written_where_it_points(tmp_path: Path) -> None:
+    new = write(tmp_path / "new.ipynb", cell("a", printed("2")))
+    write(tmp_path / "real.ipynb", cell("a", printed("1")))
+    (tmp_path / "golden.ipynb").symlink_to("real.ipynb")
+
+    golden_file.accept(new, tmp_path / "golden.ipynb")
+
+    assert (tmp_path / "golden.ipynb").is_symlink()
+    assert compare(tmp_path / "real.ipynb", new).differing == 0
 
 
 def test_what_is_not_a_valid_notebook_does_not_become_golden(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """The outputs of a cell are compared by what they are: tables, images, texts, streams."""
 
+import base64
+import io
 from typing import Any
 
 import pytest
 from golden_notebooks import circle, frame, printed, raised, shown
+from PIL import Image
 
 from stepkit.golden import normalise, output_difference, output_parts
 from stepkit.golden.finding import Finding, Tally
@@ -17,6 +20,17 @@ def compare(
     both = [output_parts.read(outputs, limits) for outputs in (golden, new)]
     normalise.parts([(limits, part) for part in both])
     return list(output_difference.compare(both[0], both[1], limits, tally or Tally()))
+
+
+def output(data: dict[str, str]) -> Any:
+    return {"output_type": "display_data", "data": {**data, "text/plain": "<shown>"}}
+
+
+def encoded(form: str, first: Any, *frames: Any, **options: Any) -> str:
+    file = io.BytesIO()
+    more = {"save_all": True, "append_images": frames} if frames else {}
+    first.save(file, form, **more, **options)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def messages(golden: Any, new: Any, limits: Limits | None = None) -> list[str]:
@@ -104,6 +118,51 @@ def test_images_of_another_size_or_that_cannot_be_read_differ() -> None:
     assert "an image cannot be read" in messages(golden, shown(png="bm9wZQ=="))[0]
 
 
+def test_each_frame_of_an_animation_is_compared() -> None:
+    golden, new, short = (
+        {"image/gif": encoded("GIF", *(Image.new("RGB", (8, 8), name) for name in names))}
+        for names in (("red", "blue"), ("red", "green"), ("red",))
+    )
+
+    (message,) = messages(output(golden), output(new))
+    assert message.startswith("image/gif: frame 2: 64 of 64 pixels differ (100 %)")
+    assert messages(output(golden), output(short)) == [
+        "image/gif: an animation of 1 frames, and not 2"
+    ]
+
+
+def test_images_of_16_bits_are_compared_and_other_bytes_of_the_same_picture_do_not_count() -> None:
+    deep = [encoded("PNG", Image.new("I;16", (4, 4), level)) for level in (1000, 60000)]
+    assert len(messages(shown(png=deep[0]), shown(png=deep[1]))) == 1
+    tally, red = Tally(), Image.new("RGB", (4, 4), "red")
+    small, large = (encoded("PNG", red, compress_level=level) for level in (9, 0))
+    assert compare([shown(png=small)], [shown(png=large)], tally=tally) == []
+    assert tally.within == 0
+
+
+@pytest.mark.parametrize(
+    ("golden", "new", "named"),
+    [
+        ({"text/html": "<img src='data:image/png;base64,{}'>"}, None, "image/png in text/html"),
+        (
+            {"text/html": "<audio><source src=data:audio/wav;base64,{}>No audio</audio>"},
+            {"text/html": "<audio><source src=data:audio/wav;base64,AAAB>No audio</audio>"},
+            "audio/wav in text/html",
+        ),
+        ({"video/mp4": "AAAA"}, {"video/mp4": "AAAB"}, "video/mp4"),
+        ({"application/pdf": "AAAA"}, {"application/pdf": "AAAB"}, "application/pdf"),
+    ],
+)
+def test_files_in_an_output_are_compared(golden: Any, new: Any, named: str) -> None:
+    one = {name: value.format(circle(30)) for name, value in golden.items()}
+    two = new or {name: value.format(circle(31)) for name, value in golden.items()}
+
+    ((name, _),) = compare([output(one)], [output(two)])
+
+    assert name == named
+    assert compare([output(one)], [output(one)]) == []
+
+
 def test_the_richest_form_of_an_output_is_compared() -> None:
     golden = shown(html=frame(1), plain="what pandas says")
 
@@ -161,6 +220,8 @@ def test_times_and_paths_count_until_the_rules_say_otherwise(
 
 def test_addresses_never_count_and_an_own_expression_replaces_more() -> None:
     assert messages(shown(plain="<A at 0x7f00aa>"), shown(plain="<A at 0x55bb1234>")) == []
+    assert messages(printed("ptr 0x7f00aabbccdd"), printed("ptr 0x55bb12345678")) == []
+    assert messages(printed("crc 0xffff"), printed("crc 0xfffe")) != []
     limits = Limits(replace=((r"run-(\w)\w+", r"run-\1"),))
     assert messages(printed("run-abc 1"), printed("run-axy 1"), limits) == []
     assert messages(printed("run-abc 1"), printed("run-bxy 1"), limits) != []

@@ -23,6 +23,7 @@ def compare(golden: str, new: str, limits: Limits = PERCENT) -> str:
         ("took 12.5s and 3.0GB", "took 12.6s and 3.01GB"),
         ("-0.1±0.02", "-0.1001±0.0201"),
         ("inf .5 1.", "inf 0.5 1.0"),
+        ("(1.5-2j) 3.+1e-3j", "(1.501-2.001j) 3.01+1.001e-3j"),
     ],
 )
 def test_numbers_within_the_limits_are_the_same_wherever_they_stand(golden: str, new: str) -> None:
@@ -45,6 +46,8 @@ def test_numbers_within_the_limits_are_the_same_wherever_they_stand(golden: str,
         ("inf", "1e999", "`1e999` is not `inf`"),
         ("1e998", "1e999", "1e999 is not 1e998"),
         ("1e999", "5", "5 is not 1e999"),
+        ("1.5-2j", "1.5-3j", "-3j is not -2j (50 % off"),
+        ("2", "4", "4 is not 2 (100 % off"),
     ],
 )
 def test_what_differs_is_named_with_both_values(golden: str, new: str, message: str) -> None:
@@ -85,3 +88,11 @@ def test_both_are_shown_around_the_line_that_differs() -> None:
     assert found.golden.splitlines()[:4] == ["...", "line 48", "line 49", "line 50"]
     assert found.new.splitlines()[:4] == ["...", "line 48", "line 49", "x"]
     assert len(found.golden.splitlines()) < 20
+
+
+def test_what_differs_from_zero_has_no_share() -> None:
+    tally = Tally()
+
+    assert not text_difference.compare("0.0 2.0", "0.1 2.1", Limits(atol=0.2), tally)
+
+    assert (tally.within, round(tally.largest, 3)) == (2, 0.05)
