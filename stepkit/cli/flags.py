@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from inspect import get_annotations
 from pathlib import Path
@@ -274,6 +275,8 @@ def _parse(text: str, hint: Any) -> Any:
         if wanted is None:
             raise
         raise ValueError(f"{text!r} is not {wanted}") from None
+    if hint is float and not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
     if hint is int and abs(value) > _LARGEST:
         raise ValueError(f"{shorten(text, _SHOWN)!r} is too large")
     return value

@@ -104,3 +104,11 @@ def test_a_default_may_come_from_a_variable_that_ci_sets(
 
     assert "PosixPath('/there')" in said(capsys, "--name=you")
     assert "PosixPath('/here')" in said(capsys, "--name=you", "--place=/here")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1e999"])
+def test_a_number_is_finite(capsys: pytest.CaptureFixture[str], number: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["compare-notebook", "golden.ipynb", "new.ipynb", f"--rtol={number}"])
+
+    assert f"argument --rtol: '{number}' is not a finite number" in capsys.readouterr().err
