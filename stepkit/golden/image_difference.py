@@ -39,7 +39,7 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
     """
     if golden.split() == new.split():
         return None
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
@@ -48,11 +48,11 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
             if frames[0] != frames[1]:
                 return Finding(message=f"an animation of {frames[1]} frames, and not {frames[0]}")
             for number in range(frames[0]):
-                images = (_frame(image, number) for image in (was, now))
-                if found := _compare_frames(*images, limits, tally):
+                before, after = (_frame(image, number) for image in (was, now))
+                if found := _compare_frames(before, after, limits, tally):
                     place = f"frame {number + 1}: " if frames[0] > 1 else ""
                     return replace(found, message=f"{place}{found.message}")
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return Finding(message="an image cannot be read: it has no known format")
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         return Finding(message=f"an image cannot be read: {str(error).partition(chr(10))[0]}")
