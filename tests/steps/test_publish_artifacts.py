@@ -15,6 +15,7 @@ from stepkit.artifacts.manifest import MANIFEST
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.steps import collect_artifacts, publish_artifacts
 from stepkit.steps.publish_artifacts import Options, Outputs
+from stepkit.system import atomic_files
 
 PAGE = b"<!doctype html><p>n\xc3\xa4chste</p>"
 
@@ -114,6 +115,23 @@ def test_what_is_there_already_is_not_sent_again(site: Site) -> None:
 
     assert (outputs.count, outputs.sent, outputs.unchanged) == (6, 0, 6)
     assert {p: p.stat().st_ino for p in site.there.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("verify", "reads"), [("content", 1), ("size", 0)])
+def test_a_copy_is_read_back_at_most_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch, verify: str, reads: int
+) -> None:
+    read: list[Path] = []
+
+    def sha256(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(atomic_files, "sha256", sha256)
+
+    site.publish(verify=verify)
+
+    assert {read.count(site.run / name) for name in ALL} == {reads}
 
 
 def test_an_interrupted_publication_is_completed(site: Site) -> None:
