@@ -6,6 +6,7 @@ VENV ?= .venv$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_INPUTS ?= 50000
 VERIFY_ARGS ?=
 IMAGES_ARGS ?=
 CLUSTER_ARGS ?=
@@ -32,7 +33,7 @@ TESTABLE := $(VENV)/.testable
 GPU := $(VENV)/.gpu-cuda$(CUDA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels release-check catalog lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults fuzz test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels release-check catalog lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -43,6 +44,7 @@ help:
 	@echo 'make test-unprivileged   as root: run those for files and the network as another user'
 	@echo 'make test-slow        run the slow ones: matrices and whole workflows'
 	@echo 'make test-faults      run the table of faults: servers, disks, kills, hostile input'
+	@echo 'make fuzz             give each reader of files and answers damaged input: FUZZ_INPUTS=50000 in all'
 	@echo 'make coverage         the fast tests, and the share of lines and branches that they must reach'
 	@echo 'make check-long       what is too long for CI: slow tests on each Python, cudf.pandas, all kill points'
 	@echo 'make test-gpu         run those that need an NVIDIA GPU'
@@ -97,6 +99,10 @@ test-faults: $(TESTABLE)
 	STEPKIT_FAULTS_RECORD=$(if $(PYTEST_ARGS),,1) \
 	    $(RUN) -m pytest -m faults -n $(JOBS) tests/faults $(PYTEST_ARGS)
 	$(if $(PYTEST_ARGS),,PYTHONPATH=tests $(RUN) -m faults.write_page)
+
+# What breaks a reader stays in .cache/fuzz/READER; once mended, it goes to tests/fuzz/corpus/READER.
+fuzz: $(TESTABLE)
+	STEPKIT_FUZZ_INPUTS=$(FUZZ_INPUTS) $(RUN) -m pytest -n $(JOBS) tests/fuzz $(PYTEST_ARGS)
 
 # Its last figures are in benchmarks/check-long.md, which it writes.
 check-long: $(TESTABLE)

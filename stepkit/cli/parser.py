@@ -52,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
         first = words[0] if words else ""
         if first.startswith("-") and first not in {"-h", "--help", "--version"}:
             self.error(misspelt.before_command(words))
-        if first and not first.startswith("-") and first not in commands.COMMANDS:
+        if words and not first.startswith("-") and first not in commands.COMMANDS:
             self.error(misspelt.command(first))
         if first in commands.COMMANDS:
             words = positional_arguments.spell_out_booleans(commands.COMMANDS[first].Options, words)

@@ -146,7 +146,7 @@ def _opened(path: Path) -> tarfile.TarFile:
                 return super().fromtarfile(tarfile)
             except ends:
                 raise
-            except (broken, RecursionError) as error:  # of a long row of extensions
+            except (broken, RecursionError, ValueError) as error:  # of extensions, many or odd
                 raise unreadable(str(error)) from error
             finally:
                 tarfile.fileobj = file

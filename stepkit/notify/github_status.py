@@ -98,7 +98,7 @@ def read_status(commit: Commit, *, timeout: float) -> str:
     try:
         found = json.loads(b"".join(answer.chunks()))["statuses"]
         states = {status["context"]: str(status["state"]) for status in found}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ToolError(f"{_name(commit)}: the answer is not a list of statuses") from error
     return states.get(commit.context, "")
 

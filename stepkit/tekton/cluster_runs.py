@@ -95,7 +95,7 @@ def listed(access: ClusterAccess, pipelines: Collection[str] = ()) -> Iterator[C
             page = json.loads(b"".join(answer.chunks()))
             found = [_read(item) for item in page["items"]]
             query["continue"] = page["metadata"].get("continue") or ""
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             message = f"the answer of {access.server} is not a list of PipelineRuns"
             raise ToolError(message) from error
         yield from (run for run in found if not pipelines or run.pipeline in pipelines)
@@ -159,7 +159,7 @@ def _ask(access: ClusterAccess, method: str, path: str, body: bytes | None = Non
 
 def _refusal(answer: Answer, what: str, verb: str) -> StepError:
     said = ""
-    with suppress(ValueError, TypeError, KeyError):  # a proxy may answer in its place
+    with suppress(ValueError, TypeError, KeyError, RecursionError):  # a proxy may answer in its place
         said = str(json.loads(answer.beginning(seconds=_SECONDS))["message"])
     shown = f" ({shorten(' '.join(said.split()), _MOST_SAID)})" if said else ""
     answer.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,9 +144,12 @@ def write(directory: Path) -> None:
 def read(directory: Path) -> Recorded | None:
     """Return what the plugin in ``directory`` recorded, or None if pytest did not end normally."""
     try:
-        recorded = json.loads((directory / "recorded.json").read_bytes())
-    except (OSError, ValueError):
+        return _parse(json.loads((directory / "recorded.json").read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _parse(recorded: dict[str, Any]) -> Recorded:
     collected = recorded["collected"]  # None if pytest did not finish collecting
     missing = tuple(sorted(set(collected or ()) - set(recorded["ran"])))
     return Recorded(
