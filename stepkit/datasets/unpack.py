@@ -52,6 +52,7 @@ def unpack(
     files and directories; :class:`ToolError` for a full disk.
     """
     states: dict[str, list[int]] = {}
+    made: set[tuple[str, ...]] = set()
     limits, archive_size = limits or Limits(), archive.stat().st_size
     most = min(limits.size, max(limits.harmless, limits.ratio * archive_size))
     total = 0
@@ -70,9 +71,10 @@ def unpack(
             if member.is_directory:
                 path.mkdir(parents=True, exist_ok=True)
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(member, path)
-            stat = path.stat()
+            if member.parts[:-1] not in made:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                made.add(member.parts[:-1])
+            stat = _write(member, path)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise ConfigurationError(
                 f"the archive holds {name!a} twice, or as a file and as a directory"
@@ -129,7 +131,7 @@ def _state(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _write(member: Member, path: Path) -> None:
+def _write(member: Member, path: Path) -> os.stat_result:
     mode = 0o777 if member.executable else 0o666
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with archive_members.explaining_damage(), os.fdopen(fd, "wb") as file, member.open() as source:
@@ -141,3 +143,5 @@ def _write(member: Member, path: Path) -> None:
             raise ConfigurationError(
                 f"the archive is broken: {path.name!a} does not have the length in its header"
             )
+        file.flush()
+        return os.fstat(fd)

@@ -32,9 +32,10 @@ def test_a_file_that_grows_is_read_to_its_end(tmp_path: Path, begun: bytes) -> N
     assert found.sha256 == Checksums.of(path, md5=False).sha256
 
 
-def test_a_file_that_cannot_be_read_is_an_error_where_the_result_is_wanted(tmp_path: Path) -> None:
-    with checksums.growing(tmp_path / "gone", md5=False) as finish, pytest.raises(FileNotFoundError):
-        finish()
+def test_a_missing_file_is_an_error_where_the_result_is_wanted(tmp_path: Path) -> None:
+    with checksums.growing(tmp_path / "gone", md5=False) as finish:  # noqa: SIM117
+        with pytest.raises(FileNotFoundError):
+            finish()
 
 
 def test_no_thread_goes_on_after_a_failure(tmp_path: Path) -> None:

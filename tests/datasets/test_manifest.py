@@ -74,6 +74,10 @@ def test_an_unpacked_archive_loses_its_suffix(
         ("datasets:\n- url: s3://bucket/../a", r"s3://bucket/\.\./a has a key that cannot be read"),
         ("datasets:\n- url: s3://bucket//a", "s3://bucket//a has a key that cannot be read"),
         ("datasets:\n- url: gs://bucket/a%0Ab", "gs://bucket/a%0Ab has a key that cannot be read"),
+        (
+            "datasets:\n- url: s3://bucket/a\n  endpoint-url: https://h",
+            "an unknown key .endpoint-url",
+        ),
         ("datasets:\n- url: s3://bucket/a\n  auth: T", "come by the environment: leave auth out"),
         ("datasets:\n- url: https://h/a\n  auth: anonymous", "is for s3:// and gs://"),
         ("datasets:\n- url: hf://datasets/owner/a.h5ad", "write hf://datasets/OWNER/NAME/PATH"),
