@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if refused := _refused(version):
         print(f"release.prepare: {refused}", file=sys.stderr)
         return 2
-    package, changes = ROOT / "stepkit/__init__.py", ROOT / "CHANGELOG.md"
-    text = package.read_text(encoding="utf-8")
-    text = re.sub(r'^__version__ = ".*"$', f'__version__ = "{version}"', text, flags=re.MULTILINE)
-    package.write_text(text, encoding="utf-8")
+    _replace("stepkit/__init__.py", r'^__version__ = ".*"$', f'__version__ = "{version}"')
+    if version != stepkit.__version__:  # the digests are those of the older images
+        _replace("stepkit/tekton/images.toml", r'"sha256:[0-9a-f]+"', '""')
+    changes = ROOT / "CHANGELOG.md"
     text = changes.read_text(encoding="utf-8")
     text = changelog.with_release(text, version, f"{datetime.now(UTC):%F}")
     changes.write_text(text, encoding="utf-8")
@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return subprocess.run(
         [sys.executable, "-m", "tasks.generated"], cwd=ROOT, check=False
     ).returncode
+
+
+def _replace(name: str, pattern: str, by: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    (ROOT / name).write_text(re.sub(pattern, by, text, flags=re.MULTILINE), encoding="utf-8")
 
 
 def _refused(version: str) -> str:

@@ -1,25 +1,12 @@
 """Version, tag, names of images and CHANGELOG.md agree; what a release needs is listed."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from release import agreement, prepare
-from stepkit import __version__
+from release import agreement
 
-COMMIT = (
-    "-c",
-    "user.name=a",
-    "-c",
-    "user.email=a@b.c",
-    "commit",
-    "--quiet",
-    "--allow-empty",
-    "-m",
-    "a",
-)
 DIGEST = "sha256:" + "0" * 64
 READY = agreement.Tree(
     version="0.2.0",
@@ -90,29 +77,3 @@ def test_what_a_release_needs_before_its_tag_is_listed(
     tree = replace(READY, **changed)
     assert agreement.problems(tree) == []
     assert agreement.missing(tree) == [needed]
-
-
-@pytest.mark.parametrize(
-    ("version", "why"),
-    [
-        ("0.3", "'0.3' is not a version, such as 0.3.0"),
-        ("0.0.9", f"0.0.9 is older than stepkit {__version__}"),
-        ("99.0.0", "v99.0.0 is a tag already: name the next version"),
-    ],
-)
-def test_a_version_that_cannot_be_next_changes_nothing(
-    version: str,
-    why: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(prepare, "ROOT", tmp_path)
-    agreement.git(tmp_path, "init", "--quiet")
-    agreement.git(tmp_path, *COMMIT)
-    agreement.git(tmp_path, "tag", "v99.0.0")
-
-    assert prepare.main([version]) == 2
-
-    assert capsys.readouterr().err == f"release.prepare: {why}\n"
-    assert [path.name for path in tmp_path.iterdir()] == [".git"]
