@@ -55,6 +55,8 @@ def recorded_commit(checkout: Path, url: str, wanted: Wanted) -> str | None:
         return None
     repository = checkout / ".git"
     try:
+        if not _has_fresh_files(repository):
+            return None
         commit = (repository / "HEAD").read_text().strip()
         expected = {
             "core.repositoryformatversion": "0",
@@ -67,9 +69,9 @@ def recorded_commit(checkout: Path, url: str, wanted: Wanted) -> str | None:
         }
         plain = sorted(extra_refs.read_settings(checkout)) == sorted(expected.items())
         once = len((repository / "logs/HEAD").read_text().splitlines()) == 1
-        return commit if plain and once and _has_fresh_files(repository) else None
     except (StepError, OSError, ValueError):
         return None
+    return commit if plain and once else None
 
 
 def is_exact(
@@ -97,12 +99,15 @@ def is_exact(
 
 
 def _has_fresh_files(repository: Path) -> bool:
+    """Return whether all below ``repository`` are directories, and files that a fresh one has."""
     for folder, folders, names in os.walk(repository):
         inside = os.path.relpath(folder, repository)
-        if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *names)):  # noqa: PTH114, PTH118 - a thousand of them
+        if any(Path(folder, name).is_symlink() for name in folders):
             return False
-        if not all(_FRESH.fullmatch(os.path.normpath(f"{inside}/{name}")) for name in names):
-            return False
+        for name in names:
+            regular = stat.S_ISREG(Path(folder, name).lstat().st_mode)
+            if not regular or not _FRESH.fullmatch(os.path.normpath(f"{inside}/{name}")):
+                return False
     return True
 
 
