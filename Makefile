@@ -9,6 +9,7 @@ BENCH_ARGS ?=
 FUZZ_INPUTS ?= 50000
 VERIFY_ARGS ?=
 IMAGES_ARGS ?=
+AUDIT_ARGS ?=
 CLUSTER_ARGS ?=
 # Many tests wait for kernels and processes: one more than there are cores keeps those busy, and the
 # slow ones wait more.
@@ -33,7 +34,7 @@ TESTABLE := $(VENV)/.testable
 GPU := $(VENV)/.gpu-cuda$(CUDA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults fuzz test-gpu test-images bench bench-gpu gpu-verify images sbom docs generated rmm-wheels release-check catalog lint types clean \
+.PHONY: help demo pictures test test-unprivileged coverage check-long test-slow test-faults fuzz test-gpu test-images bench bench-gpu gpu-verify images sbom audit docs generated rmm-wheels release-check catalog lint types clean \
     cluster-check cluster-logs
 
 help:
@@ -59,6 +60,7 @@ help:
 	@echo 'make images           build the container images: docs/images.md'
 	@echo '     IMAGES_ARGS="--base NAME:TAG gpu"   --help lists the rest'
 	@echo 'make sbom             list the locked dependencies in dist/stepkit.cdx.json (CycloneDX)'
+	@echo 'make audit            look the locked dependencies up among known vulnerabilities (OSV)'
 	@echo 'make docs             build the site of these pages in dist/docs; a broken link is an error'
 	@echo 'make generated        write what names every step: README, StepActions, kustomization'
 	@echo 'make rmm-wheels       lock anew the wheels of RMM, CuPy and rapids-cli that the slow tests use'
@@ -122,6 +124,10 @@ images:
 sbom: $(READY)
 	@mkdir -p dist
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh images/sbom.sh dist/stepkit.cdx.json
+
+# Also those of development; exit code 1 of uv means that there is a vulnerability.
+audit: $(READY)
+	@$(RUN) -m uv audit --frozen --preview-features audit-command $(AUDIT_ARGS)
 
 # Not from tests/: no page links there. New pages count before they are committed.
 docs: $(READY)

@@ -56,7 +56,7 @@ def test_make_alone_lists_what_there_is(project: Path, programs: Path) -> None:
     done = make(project, programs)
     assert done.returncode == 0
     targets = ("demo", "test", "test-slow", "test-gpu", "test-images", "images", "lint", "types")
-    for target in (*targets, "docs", "release-check", "sbom", "clean"):
+    for target in (*targets, "docs", "release-check", "sbom", "audit", "clean"):
         assert f"make {target} " in done.stdout
     assert not list(project.glob(".venv*"))
 
