@@ -41,6 +41,7 @@ class Schedule:
         self.fail_fast = fail_fast
         self.stop = stop
         self.ended: dict[str, NotebookRun] = {}
+        self.first_failed = ""  # its name
         self.began: dict[str, float] = {}  # when each notebook began that runs now
         self.running: dict[Future[NotebookRun], Planned] = {}
 
@@ -105,13 +106,14 @@ class Schedule:
                 return _unrun(one, "not-run", f"needs {need}, which {how}")
         if self.stop.is_set():
             return _unrun(one, "not-run", "the run was stopped")
-        failed = [run.name for run in self.ended.values() if run.status == "failed"]
-        if failed and self.fail_fast:
-            return _unrun(one, "not-run", f"{failed[0]} failed (--fail-fast)")
+        if self.first_failed and self.fail_fast:
+            return _unrun(one, "not-run", f"{self.first_failed} failed (--fail-fast)")
         return None
 
     def _end(self, one: Planned, run: NotebookRun) -> None:
         self.ended[one.name] = run
+        if run.status == "failed":
+            self.first_failed = self.first_failed or one.name
         word = run.status.replace("-", " ")
         took = f" in {run.seconds:.1f} s" if run.exit_code is not None else ""
         until = f" (until {run.until})" if run.until else ""

@@ -49,6 +49,29 @@ def test_notebooks_run_in_the_given_order() -> None:
     assert set(ends.values()) == {"passed"}
 
 
+def test_who_failed_is_not_looked_for_again_and_again() -> None:
+    class Ended(dict[str, NotebookRun]):
+        searches = 0
+
+        def values(self) -> Any:
+            self.searches += 1
+            return super().values()
+
+    schedule = Schedule(
+        [planned(str(number)) for number in range(50)],
+        lambda one: ended(one, "failed" if one.name == "20" else "passed"),
+        jobs=1,
+        fail_fast=True,
+        stop=threading.Event(),
+    )
+    schedule.ended = found = Ended()
+
+    schedule.run()
+
+    assert [run.status for run in schedule.in_order()].count("not-run") == 29
+    assert found.searches == 0
+
+
 def test_needs_come_first_wherever_they_stand() -> None:
     started, _ = fates([planned("a", "b"), planned("b", "c"), planned("d"), planned("c")])
 
