@@ -18,8 +18,8 @@ def test_a_commit_with_the_tag_fails_for_what_is_missing_or_built_otherwise(
     clone = tmp_path / "clone"
     agreement.git(ROOT, "clone", "--quiet", "--no-tags", str(ROOT), str(clone))
     project = clone / "pyproject.toml"
-    sdist = '\n[tool.hatch.build.targets.sdist]\nexclude = ["stepkit/tekton/images.toml"]\n'
-    project.write_text(project.read_text() + sdist)
+    excluded = '\n[tool.hatch.build.targets.sdist]\nexclude = ["stepkit/tekton/images.toml"]\n'
+    project.write_text(project.read_text() + excluded)
     agreement.git(clone, *COMMIT)
     agreement.git(clone, "tag", f"v{__version__}")
     monkeypatch.setattr(check, "ROOT", clone)
