@@ -252,7 +252,7 @@ def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Enviro
     out_of_memory = kills != cgroup.oom_kills()
     failure = verdict.judge(done, counts, unread, recorded, out_of_memory=out_of_memory)
     if failure is None:
-        return outputs
+        return replace(outputs, message=f"{outputs.message}{verdict.name_removed(recorded)}")
     places = (checkout, reports.log.parent, Path(tempfile.gettempdir()))
     failure = verdict.blame_full_disk(failure, places)
     if failure.reason is Reason.NO_TESTS and options.marker:

@@ -31,9 +31,10 @@ REPORTS: Final = {"--with-coverage": "pytest-cov", "--with-html": "pytest-html"}
 
 _PROBE_SECONDS: Final = 120.0  # importing pytest from a slow disk may take a minute
 
-# Variables that would change which tests run, or where their results go.
+# Variables that would change which tests run, what they assert, or where their results go.
 _STEERING: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
-                    "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTHONSAFEPATH")  # fmt: skip
+                    "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTHONSAFEPATH",
+                    "PYTHONOPTIMIZE")  # fmt: skip
 _STEERING_PREFIXES: Final = ("COVERAGE_", "COV_CORE_", "PYTEST_XDIST_")
 
 _BUILT_IN_MARKERS: Final = frozenset(

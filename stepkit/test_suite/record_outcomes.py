@@ -1,8 +1,8 @@
 """A pytest plugin that records which tests were collected, which were run and which failed.
 
-pytest's printed output can be imitated or switched off, a conftest can change its exit code and its
-JUnit report, and neither shows that it stopped before the last test. The plugin is loaded from a
-directory outside the checkout.
+pytest's printed output can be imitated or switched off, a conftest can change its exit code, its
+JUnit report and its reports of tests, and none of them shows that it stopped before the last test.
+The plugin is loaded from a directory outside the checkout.
 """
 
 from __future__ import annotations
@@ -37,8 +37,41 @@ if _HERE in _paths:
         del os.environ["PYTHONPATH"]
 
 
-class Recorder:
+class Witness:
+    # Sees what a test raised before the hooks of others do. Where a hook runs a phase of a test
+    # again, its last run counts.
     def __init__(self):
+        self.raised = set()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self, item):
+        outcome = yield
+        self.note(item.nodeid, "call", outcome.excinfo, again=True)
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_makereport(self, item, call):
+        self.note(item.nodeid, call.when, call.excinfo, again=call.when != "call")
+        yield
+        self.note(item.nodeid, call.when, call.excinfo)  # unittest's comes late
+
+    def note(self, name, when, raised, again=False):
+        if again:
+            self.raised.discard((name, when))
+        if raised:
+            self.raised.add((name, when))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_report_to_serializable(self, report):
+        outcome = yield
+        if (report.nodeid, getattr(report, "when", "")) in self.raised:
+            outcome.get_result()["stepkit_raised"] = True
+
+
+class Recorder:
+    def __init__(self, witness):
+        self.witness = witness
+        self.hidden = set()
+        self.found = set()
         self.collected = None
         self.ran = set()
         self.passed = set()
@@ -46,6 +79,18 @@ class Recorder:
         self.failures = 0
         self.stopped = ""
         self.overruled = False
+
+    def pytest_itemcollected(self, item):
+        self.found.add(item.nodeid)
+
+    def pytest_deselected(self, items):
+        self.found -= {item.nodeid for item in items}
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_make_collect_report(self, collector):
+        outcome = yield
+        if not outcome.excinfo and outcome.get_result().failed:
+            self.hidden.add(collector.nodeid)
 
     def pytest_collection_finish(self, session):
         self.collect(item.nodeid for item in session.items)
@@ -63,6 +108,9 @@ class Recorder:
             self.passed.add(report.nodeid)
         if passed or report.outcome in ("failed", "skipped"):
             self.ran.add(report.nodeid)
+        raised = (report.nodeid, report.when) in self.witness.raised
+        if report.outcome == "passed" and (raised or getattr(report, "stepkit_raised", False)):
+            self.hidden.add(report.nodeid)
         self.pytest_collectreport(report)
 
     def pytest_collectreport(self, report):
@@ -88,6 +136,8 @@ class Recorder:
             "ran": sorted(self.ran),
             "passed": sorted(self.passed),
             "failed": sorted(self.failed),
+            "hidden": sorted(self.hidden - self.failed),
+            "removed": sorted(self.found - (self.collected or self.found)),
             "interrupted": bool(self.stopped) and self.stopped != stop,
             "stopped": self.stopped,
             "overruled": bool(self.overruled),
@@ -112,7 +162,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(), "stepkit_outcome_recorder")
+        config.pluginmanager.register(Recorder(_witness), "stepkit_outcome_recorder")
+
+
+_witness = Witness()
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtestloop(session):
+    # After every conftest.py: of hooks that come last, the youngest is nearest to the test.
+    session.config.pluginmanager.register(_witness, "stepkit_witness")
+    yield
 """
 
 
@@ -121,13 +181,16 @@ class Recorded:
     """What the plugin recorded of one pytest session.
 
     ``failed`` names the tests that failed in any phase, and the files that could not be collected;
-    ``passed`` counts the tests whose call passed. ``missing`` names the collected tests that did
-    not run; ``complete`` is false when pytest was interrupted, did not finish collecting, or left
-    out a test; ``stopped`` gives the reason in one line, if known. ``overruled`` means that
-    something besides a failed test set the exit code.
+    ``hidden`` those of which a hook said otherwise. ``removed`` names the tests that a hook took
+    out after they were collected, without saying so. ``passed`` counts the tests whose call passed.
+    ``missing`` names the collected tests that did not run; ``complete`` is false when pytest was
+    interrupted, did not finish collecting, or left out a test; ``stopped`` gives the reason in one
+    line, if known. ``overruled`` means that something besides a failed test set the exit code.
     """
 
     failed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     passed: int = 0
     missing: tuple[str, ...] = ()
     collected: int = 0
@@ -154,6 +217,8 @@ def _parse(recorded: dict[str, Any]) -> Recorded:
     missing = tuple(sorted(set(collected or ()) - set(recorded["ran"])))
     return Recorded(
         failed=tuple(recorded["failed"]),
+        hidden=tuple(recorded["hidden"]),
+        removed=tuple(recorded["removed"]),
         passed=len(recorded["passed"]),
         missing=missing,
         collected=len(collected or ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from stepkit.errors import Reason, StepError, ToolError, UserCodeError
@@ -67,6 +68,14 @@ def _find_error(
         or _find_tests_that_did_not_run(counts, recorded)
         or _find_other_failure(done, counts, recorded)
     )
+
+
+def name_removed(recorded: Recorded | None) -> str:
+    """Return how a message goes on that must name the tests which a hook took out; "" if none."""
+    if not (recorded and recorded.removed):
+        return ""
+    names = _join_some([_short(name) for name in recorded.removed], ", ")
+    return f"; {len(recorded.removed)} more collected and taken out by a hook: {names}"
 
 
 def blame_full_disk(failure: StepError, places: Sequence[Path]) -> StepError:
@@ -146,11 +155,17 @@ def _explain_exit_code(done: Completed, counts: Counts, recorded: Recorded | Non
 
 
 def _find_contradiction(counts: Counts, recorded: Recorded | None) -> StepError | None:
-    """Find what the JUnit report, which a conftest can rewrite, says and pytest's hooks did not."""
+    """Find where the tests' own code says of an outcome what it was not."""
     if recorded is None:
         return None
     failed, reported = len(recorded.failed), len(counts.failures)
-    if failed > reported:
+    borrowed = _find_borrowed_names(counts, recorded)
+    if recorded.hidden:
+        names = _join_some([_short(name) for name in recorded.hidden], ", ")
+        what = f"{names} failed, and a hook says that it passed"
+    elif borrowed:
+        what = f"no test {_join_some(borrowed, ', ')} failed, and the report lists one as allowed"
+    elif failed > reported:
         names = _join_some([_short(name) for name in recorded.failed], ", ")
         what = f"{pluralize(failed, 'test')} failed ({names}), and the report lists {reported}"
     elif recorded.complete and counts.passed and not recorded.passed:
@@ -163,6 +178,16 @@ def _find_contradiction(counts: Counts, recorded: Recorded | None) -> StepError 
         "for what rewrites it",
         reason=Reason.TESTS_BROKEN,
     )
+
+
+def _find_borrowed_names(counts: Counts, recorded: Recorded) -> list[str]:
+    """Return the names of allowed failures that more tests have in the report than failed.
+
+    A test can rename itself in the report. Parameters, in brackets, may be spelled differently.
+    """
+    allowed = (failure.name for failure in counts.failures if failure.allowed)
+    found = Counter(_short(name).partition("[")[0] for name in allowed)
+    return list(found - Counter(_short(name).partition("[")[0] for name in recorded.failed))
 
 
 def _find_failures(counts: Counts, recorded: Recorded | None) -> StepError | None:
