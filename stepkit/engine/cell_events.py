@@ -7,13 +7,11 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
+from stepkit.engine.kernel_stack import Stack
 from stepkit.notebook import cell_evidence, cell_numbers, cell_title, traceback_text
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending
-
-if TYPE_CHECKING:
-    from stepkit.engine.kernel_stack import Stack
 
 progress = logging.getLogger("stepkit.progress")
 
@@ -83,17 +81,32 @@ class RunState:
         self.running, self.clock = cell_index, time.monotonic()
         progress.info("%s: %s", self.place(cell_index), self.plan[cell_index].title)
 
-    def cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        """Note the kernel's reply."""
+    def cell_executed(
+        self, cell: Any, cell_index: int, execute_reply: Any, shown: Any = None
+    ) -> None:
+        """Note the kernel's reply, and the first error that the cell has ``shown``, if any.
+
+        IPython replies ok to a failing ``%run``, and to errors inside ``%%capture``.
+        """
         self.running = None
         if self.ending != Ending.FINISHED:  # the reply is to the interrupt
             self._end(cell_index, status="stopped")
             return
-        content = _reply_or_error(cell, execute_reply["content"])
+        content = execute_reply["content"]
+        if shown and content["status"] == "ok":
+            content = {**shown, "status": "error"}
         ename, evalue = str(content.get("ename", "")), str(content.get("evalue", ""))
         status, tolerance = self._status(cell, content["status"], ename, evalue)
         self.raised = ename, evalue
         self._end(cell_index, status=status, tolerance=tolerance)
+
+    def take_late_error(self, cell: Any, index: int, shown: Any) -> None:
+        """Note an error that a cell showed after a reply which said that it was ok."""
+        if self.plan[index].status == "ok":
+            self.raised = str(shown["ename"]), str(shown["evalue"])
+            status, tolerance = self._status(cell, "error", *self.raised)
+            self.plan[index] = replace(self.plan[index], status=status, tolerance=tolerance)
+            self.explain(cell, index, Stack())
 
     def time_left(self) -> tuple[float | None, Ending]:
         """Return how many seconds the next cell may take, and the ending when they have passed."""
@@ -113,6 +126,12 @@ class RunState:
                 Ending.RUN_TIMEOUT: self.run_timeout,
             }
             self.ending, self.limit = ending, limits.get(ending, limit)
+
+    def stop_last(self, ending: Ending, *, limit: float) -> None:
+        """Note that the last cell, to which the kernel replied, has not ended."""
+        for index in list(self.plan)[-1:]:
+            self.plan[index] = replace(self.plan[index], status="stopped")
+        self.stop(ending, limit=limit)
 
     def abandon(self) -> None:
         """Note that the running cell, if any, was stopped."""
@@ -160,14 +179,3 @@ class RunState:
             self.plan[index], status=status, began=began, seconds=seconds, **fields
         )
         progress.info("%s: %s in %.1f s", self.place(index), status, seconds)
-
-
-def _reply_or_error(cell: Any, content: Any) -> Any:
-    """Return the reply, or the error in the outputs of a cell whose reply is ok.
-
-    IPython replies ok to a failing ``%run``, and to errors inside ``%%capture``.
-    """
-    errors = [output for output in cell.outputs if output.output_type == "error"]
-    if content["status"] != "ok" or not errors:
-        return content
-    return {"status": "error", "ename": errors[0].ename, "evalue": errors[0].evalue}

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 class CellOutputs(NotebookClient):
     """A client that handles outputs as Jupyter does, and copies each of them once.
 
+    ``errors`` has the first error that a cell showed, by index, also if the cell cleared it.
     ``limits`` has the limit of each cell, by index; a cell that is missing has no limit.
     ``changed`` is called with a cell that changes after its end.
     """
@@ -36,6 +37,7 @@ class CellOutputs(NotebookClient):
         **options: Any,
     ) -> None:
         super().__init__(nb, **options)
+        self.errors: dict[int, Any] = {}
         self._cell_log = cell_log
         self._limits = limits
         self._changed = changed
@@ -99,6 +101,8 @@ class CellOutputs(NotebookClient):
         hooked = bool(self.output_hook_stack.get(msg["parent_header"].get("msg_id")))
         if msg["msg_type"] != "stream" or hooked:
             self._close_stream(cell_index)
+            if not hooked and msg["msg_type"] == "error":
+                self.errors.setdefault(cell_index, content)
             if not hooked and "data" in content:
                 self._cell_log.output(content["data"])
                 msg = self._limited(msg, cell_index)

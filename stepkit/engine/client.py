@@ -126,6 +126,22 @@ class Client(CellOutputs):
                     cell["execution_count"] = 0  # the kernel replied with the next cell's
                 self.end_cell(index)
 
+    async def settle(self) -> None:
+        """Receive what cells still send, until the kernel has answered a last question."""
+        kc: Any = self.kc
+        asked, parent, kind = kc.kernel_info(), None, ""
+        while parent != asked:
+            reply = await kc.get_shell_msg(timeout=None)
+            self.received.add(reply)
+            parent, content = reply["parent_header"].get("msg_id"), reply["content"]
+            if parent in self._cells and content["status"] == "error":
+                self.errors.setdefault(self._cells[parent], content)
+        while (parent, kind) != (asked, "idle"):
+            if message := await self._next_output():
+                self._take_late(message)
+                parent = message["parent_header"].get("msg_id")
+                kind = message["content"].get("execution_state", "")
+
     def give_up(self) -> None:
         """End the wait for the running cell: its execution raises DeadKernelError."""
         if self.task_poll_for_reply:
@@ -161,16 +177,23 @@ class Client(CellOutputs):
             message = await self._next_output()
             if message is None:
                 continue
+            if message["parent_header"].get("msg_id") != parent_msg_id:
+                self._take_late(message)
+                continue
             self.last_message = time.monotonic()
-            parent = message["parent_header"].get("msg_id")
-            if parent == parent_msg_id:
-                self.received.begin(message)
+            self.received.begin(message)
             self.received.add(message)
+            try:
+                with self._lock:
+                    self.take(message, cell, cell_index)
+            except CellExecutionComplete:
+                return
+
+    def _take_late(self, message: Any) -> None:
+        """Take a message that does not belong to the running cell."""
+        self.last_message = time.monotonic()
+        self.received.add(message)
+        index = self._cells.get(message["parent_header"].get("msg_id"))
+        if index is not None:
             with self._lock:
-                if parent == parent_msg_id:
-                    try:
-                        self.take(message, cell, cell_index)
-                    except CellExecutionComplete:
-                        return
-                elif parent in self._cells:
-                    self.take_late(message, self._cells[parent])
+                self.take_late(message, index)

@@ -194,10 +194,12 @@ class Kernel:
             read_kernel_facts.VARIABLE: str(self.facts_file),
             read_accelerated_calls.VARIABLE: str(self.calls_file),
         }
+        # Without PYTHONOPTIMIZE: it has Python skip the assertions in cells.
+        ours = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
         await self.km.start_kernel(
             extra_arguments=list(_ARGUMENTS) if self.lossless else [],
             cwd=str(cwd),
-            env={**os.environ, **env, **(files if self.lossless else {})},
+            env={**ours, **env, **(files if self.lossless else {})},
             stdout=self.log,
             stderr=self.log,
         )

@@ -107,6 +107,8 @@ class Session:
                     for index, cell in enumerate(self.nb.cells):
                         if self._stopped.is_set() or not await self._cell(index, cell):
                             break
+                    else:
+                        await self._settle()
                 finally:
                     beating.cancel()
             finally:
@@ -181,6 +183,20 @@ class Session:
             self._note_progress()
         return self.state.ending == Ending.FINISHED
 
+    async def _settle(self) -> None:
+        """Wait until the kernel, whose replies may be forged, has nothing left to do."""
+        over = self.client.settle(), self.kernel.wait_for_end(), self._stopped.wait()
+        tasks = {asyncio.ensure_future(one) for one in over}
+        first = asyncio.FIRST_COMPLETED
+        done, running = await asyncio.wait(tasks, timeout=OUTPUT_SECONDS, return_when=first)
+        for task in running:
+            task.cancel()
+        if not done or any(task.exception() for task in done):
+            self.state.stop_last(Ending.OUTPUT_TIMEOUT, limit=OUTPUT_SECONDS)
+        for index, shown in self.client.errors.items():
+            self.state.take_late_error(self.nb.cells[index], index, shown)
+            papermill_metadata.mark_cell(self.nb.cells[index], self.state.plan[index])
+
     async def _execute(self, cell: Any, index: int) -> None:
         plan = self.state.plan[index]
         number = None if self.request.kernel_counts else plan.number
@@ -249,7 +265,8 @@ class Session:
 
     def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.client.received.add(execute_reply)
-        self.state.cell_executed(cell, cell_index, execute_reply)
+        shown = self.client.errors.get(cell_index)
+        self.state.cell_executed(cell, cell_index, execute_reply, shown)
 
     def _stop(self, ending: Ending, *, limit: float | None = None) -> None:
         self.state.stop(ending, limit=limit)
