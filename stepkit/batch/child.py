@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +25,7 @@ from stepkit.step import InReport
 from stepkit.system import atomic_files, cgroup, stepkit_process
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from stepkit.batch.planned_notebook import Planned
     from stepkit.system.process import Completed
@@ -37,6 +41,10 @@ _STATUSES: Final[dict[str, Status]] = {
     "flaky": "flaky",
     "reused": "reused",
 }
+_CHANGED: Final = (
+    "changed after the run began: if a notebook before it is to write it, name it in the outputs "
+    "of that one in a --plan"
+)
 _NOT_WRITTEN: Final = 3  # exit code of a notebook that did not write its outputs
 
 
@@ -45,7 +53,7 @@ class Run:
     """What the notebooks of a batch share.
 
     ``stop`` asks their processes to end, ``kill`` kills them; ``resume`` is the run that they
-    resume, "" for none.
+    resume, "" for none. ``checked`` has the sha256 of what must not change before it runs.
     """
 
     places: Places
@@ -57,6 +65,7 @@ class Run:
     stop: threading.Event
     kill: threading.Event
     resume: str = ""
+    checked: Mapping[Path, str] = field(default_factory=dict)
 
     def execute(self, one: Planned) -> NotebookRun:
         """Execute ``one`` once and judge it; a :class:`StepError` becomes a failed run."""
@@ -64,6 +73,8 @@ class Run:
             if missing := _missing(one, one.inputs):
                 message = f"its input {missing} is not there ({one.place(missing)})"
                 return _failed(one, Reason.BAD_INPUT, message, 2)
+            if self._changed(one.path):
+                return _failed(one, Reason.BAD_INPUT, f"{one.path} {_CHANGED}", 2)
             kills = cgroup.oom_kills()
             before = {file: stepkit_process.stamp(one.place(file)) for file in one.outputs}
             done = stepkit_process.run(
@@ -91,6 +102,11 @@ class Run:
         except StepError as error:
             return _failed(one, error.reason, str(error), error.exit_code)
 
+    def _changed(self, path: Path) -> bool:
+        with suppress(OSError):  # execute-notebook says why it cannot be read
+            return atomic_files.sha256(path) != self.checked.get(path, atomic_files.sha256(path))
+        return False
+
 
 def _failed(one: Planned, reason: Reason, message: str, exit_code: int) -> NotebookRun:
     return NotebookRun(
@@ -101,6 +117,14 @@ def _failed(one: Planned, reason: Reason, message: str, exit_code: int) -> Noteb
         message=message,
         exit_code=exit_code,
     )
+
+
+def checksums(plan: Sequence[Planned]) -> dict[Path, str]:
+    """Return the sha256 of the notebooks that run, but for those that another one writes."""
+    written = {os.path.realpath(one.place(file)) for one in plan for file in one.outputs}
+    running = [one.path for one in plan if not one.exempt]
+    kept = [path for path in running if os.path.realpath(path) not in written]
+    return {path: atomic_files.sha256(path) for path in kept}
 
 
 def judge(one: Planned, done: Completed, report: Path, *, oom_killed: bool = False) -> NotebookRun:

@@ -152,6 +152,9 @@ def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
     if status in {"succeeded", "tolerated", "flaky"} and code != 0:
         message = f"its report says {status}, but its exit code is {code}"
         status, reason = "failed", "task-failed"
+    elif status in {"succeeded", "tolerated", "flaky"} and (failed := _failures(data, declared)):
+        message = f"its report says {status}, and its outputs say that {failed}"
+        status, reason = "failed", "task-failed"
     return Entry(
         name=name,
         status=status,
@@ -163,6 +166,18 @@ def _entry(name: str, data: dict[str, Any], declared: InReport) -> Entry:
         data=data,
         in_report=declared,
     )
+
+
+def _failures(data: Mapping[str, Any], declared: InReport) -> str:
+    """Say how many tests, cells or notebooks failed by the outputs of a report; "" if none did."""
+    outputs = data.get("outputs", {})
+    if declared.section == "tests":
+        failed = int(outputs.get("failed") or 0) + int(outputs.get("errors") or 0)
+    else:
+        what = {"notebook": "cells", "notebooks": "notebooks"}.get(declared.section, "")
+        statuses = [item["status"] for item in outputs.get(what) or ()]
+        failed = sum(status in {"error", "stopped", "failed"} for status in statuses)
+    return f"{failed} failed" if failed else ""
 
 
 def _newer(name: str, data: dict[str, Any], declared: InReport) -> Entry:

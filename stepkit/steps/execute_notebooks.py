@@ -168,6 +168,7 @@ def _run(options: Options) -> Outputs:
         resume=options.resume or "",
         stop=stop,
         kill=kill,
+        checked=child.checksums(plan),
     )
     work = schedule.Schedule(
         plan, runner.execute, jobs=options.jobs, fail_fast=options.fail_fast, stop=stop

@@ -19,7 +19,7 @@ def write(directory: Path, version: int, *cells: dict[str, Any], **values: Any) 
 def test_the_cells_of_version_1_are_read_as_if_they_were_written_today(tmp_path: Path) -> None:
     fine = {**OLD, "number": 0, "id": "stepkit-injected-1", "status": "ok", "ename": ""}
     parameters = {**fine, "id": "4c6d"}
-    write(tmp_path, 1, OLD, fine, parameters)
+    write(tmp_path, 1, OLD, fine, parameters, status="failed", reason="cell-error", exit_code=3)
 
     (step,) = load(tmp_path).entries
     cells = step.output("cells")
@@ -30,7 +30,7 @@ def test_the_cells_of_version_1_are_read_as_if_they_were_written_today(tmp_path:
         {"ename": "KeyError", "evalue": "'pca'"}, None, None,
     ]  # fmt: skip
     assert not {"first_line", "ename", "evalue"} & cells[0].keys()
-    assert "Cell 2 (`def deep(x):`) raised KeyError: 'pca'\n" in summary(tmp_path)
+    assert "Cell 2 (`def deep(x):`) raised **KeyError: 'pca'**\n" in summary(tmp_path)
 
 
 @pytest.mark.parametrize(

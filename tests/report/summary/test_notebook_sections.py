@@ -49,13 +49,21 @@ def test_a_tolerated_error_is_counted_in_the_verdict_and_listed_with_its_reason(
 def test_a_cell_that_a_rule_injected_is_not_taken_for_the_parameters(tmp_path: Path) -> None:
     parameters = cell(0, title="n = 1", injected="parameters")
     injected = cell(0, "error", title="seed()", injected="rule", error={"ename": "E"})
-    write(tmp_path, "execute-notebook", outputs=cells(parameters, injected, cell(1)))
+    outputs = cells(parameters, injected, cell(1))
+    write(
+        tmp_path,
+        "execute-notebook",
+        status="failed",
+        reason="cell-error",
+        exit_code=3,
+        outputs=outputs,
+    )
 
     text = page(tmp_path)
 
     assert "| parameters | 1.0 s | 33 % |  | `n = 1` |" in text
     assert "| injected | 1.0 s | 33 % | **error** | `seed()` |" in text
-    assert "A cell injected by a rule (`seed()`) raised E" in text
+    assert "A cell injected by a rule (`seed()`) raised **E**" in text
 
 
 def test_tolerated_errors_of_a_failed_run_are_listed_too(tmp_path: Path) -> None:
