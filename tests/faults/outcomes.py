@@ -23,7 +23,7 @@ DEFECTS: Final = (
     "wrong class",
     "other",
 )
-_ROW: Final = re.compile(r"\[([GDPST]\d+)(?:-(.+))?\]$")
+_ROW: Final = re.compile(r"\[([GDPSTL]\d+)(?:-(.+))?\]$")
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Outcomes:
     def table(self) -> list[list[str]]:
         """Return a table with a row for each letter, and for all of them together."""
         head = ["", "rows", "cases", "rounds", *DEFECTS, "skipped"]
-        return [head, *(self._line(letter) for letter in "GDPST"), self._line("")]
+        return [head, *(self._line(letter) for letter in "GDPSTL"), self._line("")]
 
     def _line(self, letter: str) -> list[str]:
         def of(names: Iterable[str]) -> list[str]:

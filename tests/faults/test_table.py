@@ -24,6 +24,14 @@ def test_each_row_has_one_test() -> None:
     assert sorted(rows) == sorted(NUMBERS)
 
 
+def test_each_lie_has_one_test() -> None:
+    text = "\n".join(path.read_text() for path in TESTS)
+    steps = re.findall(r'^@row\(\*of\("([a-z-]+)"\)\)', text, re.MULTILINE)
+
+    assert list(harness.lies()) == [f"L{n}" for n in range(1, 65)]
+    assert sorted(steps) == sorted({lie["step"] for lie in harness.lies().values()})
+
+
 def test_the_page_says_what_the_table_says() -> None:
     page = write_page.PAGE.read_text()
 

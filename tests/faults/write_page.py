@@ -22,6 +22,7 @@ _LETTERS: Final = {
     "P": "Processes",
     "S": "Secrets and hostile input",
     "T": "Test suites",
+    "L": "Verdicts under lies",
 }
 _DISK: Final = {"new": "whole", "old": "as it was", "either": "whole, or as it was", "any": "-"}
 _HEAD: Final = """\
