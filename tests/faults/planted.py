@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 import threading
 from base64 import b64encode
@@ -71,6 +72,7 @@ class Front(ThreadingHTTPServer):
         self.behind = behind.removeprefix("http://")
         self.mood = mood
         self.secrets = secrets
+        self.speaks_json = False
         self.look: Callable[[], None] = lambda: None
         self.asked = 0
         self.reached, self.released = threading.Event(), threading.Event()
@@ -91,11 +93,12 @@ class Front(ThreadingHTTPServer):
         self.released.wait(60)
 
     def quotation(self) -> str:
+        """Return a text that holds a secret wherever it is cut, and each of its spellings."""
         said = "\n".join(text for secret in self.secrets for text in spelled(secret))
-        # A text that is cut anywhere must not end in a part of a secret.
-        often = " ".join(self.secrets * 40)
         denied = f"<Code>Denied</Code><Message>{html.escape(self.secrets[0])}</Message>"
-        return f"{said}\n<Error>{denied}</Error>\n{often}"
+        whole = " ".join(self.secrets * 12)
+        text = f"{whole}\n{said}\n<Error>{denied}</Error>\n{whole} {whole} {whole}"
+        return json.dumps({"message": text}) if self.speaks_json else text
 
 
 class _Handler(loopback.Handler):

@@ -70,6 +70,8 @@ def _cluster(planted: Planted) -> tuple[str, api_server.ApiServer]:
 def runs_of_cluster(planted: Planted) -> None:
     url, _ = _cluster(planted)
     planted.args += ["--server", planted.before(url), "--older-than=1d", "notebook-ci"]
+    assert planted.front
+    planted.front.speaks_json = True
 
 
 @scenario("mark-ended-runs", "--account", "GITHUB_TOKEN")

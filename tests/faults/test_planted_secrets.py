@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import planted
 from faults import secrets_of_data, secrets_of_git, secrets_of_runs  # noqa: F401 - scenarios
 from faults.harness import Ended, Fault, table
-from faults.planted import Look, Mood
+from faults.planted import Look, Mood, searched
 from faults.planted_step import SCENARIOS, Planted, prepared
 from object_storage_server import Storage, serving
 
@@ -56,7 +55,7 @@ def test_a_planted_secret_is_found_nowhere(
 def run(step: str, ready: Planted, end: str) -> tuple[Ended, Look]:
     """Run a step, and look at its processes until it ends, or is ended."""
     looks: list[Look] = []
-    patterns = {name: planted.searched(text) for name, text in ready.secrets.items()}
+    patterns = {name: searched(text) for name, text in ready.secrets.items()}
 
     def meanwhile(process: subprocess.Popen[bytes]) -> None:
         look = Look(process.pid, patterns, ready.left, ready.shown)
@@ -89,7 +88,7 @@ def leaks(ready: Planted, look: Look, texts: dict[str, str]) -> list[str]:
                 contents[str(path)] = path.read_bytes()
     found = sorted(look.found)
     for name, secret in ready.secrets.items():
-        pattern = planted.searched(secret)
+        pattern = searched(secret)
         for place, content in contents.items():
             if name in ready.left and place.endswith(".ipynb"):
                 continue  # the notebook is the user's, and prints what it may have
