@@ -28,7 +28,7 @@ _PASSWORD: Final = re.compile(r"(?:://|^)[^/@:\s\"']*:([^/@\s\"']+)@")
 
 # Variables with passwords for proxies and for indexes of packages: in a URL, or alone.
 _HOLDS_URLS: Final = re.compile(r"(?i)\w+_proxy|(?:PIP|UV)_\w*(?:INDEX|FIND_LINKS)\w*")
-_HOLDS_PASSWORD: Final = re.compile(
+PASSWORD_OF_INDEX: Final = re.compile(
     r"POETRY_HTTP_BASIC_\w+_PASSWORD|POETRY_PYPI_TOKEN_\w+|UV_INDEX_\w+_PASSWORD"
 )
 
@@ -57,7 +57,7 @@ def register_url(url: str) -> None:
 def register_variables(environment: Mapping[str, str]) -> None:
     """Mask the passwords of proxies and package indexes, which children may need and print."""
     for name, value in environment.items():
-        if _HOLDS_PASSWORD.fullmatch(name) and len(value) >= _SHORTEST_PART:
+        if PASSWORD_OF_INDEX.fullmatch(name) and len(value) >= _SHORTEST_PART:
             register(value)
         elif _HOLDS_URLS.fullmatch(name):
             register_url(value)

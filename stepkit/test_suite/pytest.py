@@ -98,11 +98,16 @@ class Reports:
 
 
 def environment(python: Path) -> dict[str, str]:
-    """Return our variables for tests run by ``python``, without those that steer pytest."""
+    """Return our variables for tests run by ``python``.
+
+    Those that steer pytest are left out, and passwords that only installers of packages need.
+    """
     env = {
         name: value
         for name, value in os.environ.items()
-        if name not in _STEERING and not name.startswith(_STEERING_PREFIXES)
+        if name not in _STEERING
+        and not name.startswith(_STEERING_PREFIXES)
+        and not redaction.PASSWORD_OF_INDEX.fullmatch(name)
     }
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}  # the checkout stays clean
     if python == Path(sys.executable):
