@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -10,10 +13,11 @@ from typing import TYPE_CHECKING
 from stepkit.artifacts.directory import Destination
 from stepkit.artifacts.manifest import MANIFEST, enumerate_some
 from stepkit.errors import ConfigurationError, Reason, ToolError
+from stepkit.system import atomic_files
 from stepkit.system.retry import retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from stepkit.artifacts.manifest import Artifact
 
@@ -24,8 +28,8 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """Sends the artifacts of ``directory`` to ``destination``, below ``prefix``.
 
-    ``attempts`` counts the attempts at each file; with ``verify_content`` each copy is read back,
-    otherwise only its size is compared.
+    ``directory`` is a path without links. ``attempts`` counts the attempts at each file; with
+    ``verify_content`` each copy is read back, otherwise only its size is compared.
     """
 
     destination: Destination
@@ -80,7 +84,8 @@ class Publisher:
         location = self.destination.location(key)
 
         def attempt() -> None:
-            self.destination.send(self.directory / artifact.path, key, artifact)
+            with self._opened(artifact) as source:
+                self.destination.send(source, key, artifact)
             stored = self.destination.find(key)
             if stored is None or stored.size != artifact.size:
                 state = f"has {stored.size} bytes" if stored else "is not there"
@@ -96,6 +101,21 @@ class Publisher:
 
         retrying(self.attempts)(attempt)
         logger.info("sent %s (%d bytes)", location, artifact.size)
+
+    @contextmanager
+    def _opened(self, artifact: Artifact) -> Iterator[Path]:
+        """Yield a path that stays this file, whatever takes its place on the volume meanwhile."""
+        path = self.directory / artifact.path
+        with atomic_files.explaining(f"cannot read {path}"):
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            source = Path(f"/proc/self/fd/{handle}")
+            inside = source.readlink().is_relative_to(self.directory)
+            if not inside or not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ToolError(f"{path} was exchanged for a link", reason=Reason.CHECKSUM)
+            yield source
+        finally:
+            os.close(handle)
 
     def _key(self, artifact: Artifact) -> str:
         return str(PurePosixPath(self.prefix, artifact.path))

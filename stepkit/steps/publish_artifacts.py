@@ -120,7 +120,7 @@ def run(options: Options) -> Outputs:
     listed = _read_manifest(options, directory)
     publisher = Publisher(
         destination=_destination(options, directory, prefix),
-        directory=directory,
+        directory=Path(os.path.realpath(directory)),
         prefix=prefix,
         attempts=options.attempts,
         verify_content=options.verify == "content",
