@@ -82,7 +82,7 @@ class NotebookFile(pytest.File):
             of_config = config.markers_of(path) if config else ()
             for marker in (*of_config, *notebook_metadata.markers(notebook, path)):
                 self.add_marker(marker)
-        except ConfigurationError as error:
+        except (ConfigurationError, AttributeError, Warning) as error:  # the latter of a marker
             raise self.CollectError(str(error)) from error
         if not self.options.by_cell:
             yield NotebookTest.from_parent(self, name=self.path.stem)

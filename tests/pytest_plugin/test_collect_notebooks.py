@@ -105,6 +105,8 @@ def test_markers_come_from_stepkit_yaml_and_from_the_notebook(
     [
         ("{", "a.ipynb is not a notebook: it is not JSON: Expecting property name*"),
         ("", "a.ipynb is not a notebook: the file is empty"),
+        ({"metadata": {"stepkit": {"markers": ["_gpu"]}}},
+         "Marker name must NOT start with underscore"),
         ({"metadata": {"stepkit": {"markers": "gpu"}}},
          'a.ipynb: metadata.stepkit is not {"markers": [[]...[]]} with names of markers'),
         ({"metadata": {"execution": {"timeout": "long"}}},
