@@ -77,13 +77,14 @@ def _read(
     """Read a file to its end when it is ``whole``, or until ``left``; wait for more before that."""
     weak = hashlib.md5(usedforsecurity=False) if md5 else None
     strong = hashlib.sha256()
+    buffer = memoryview(bytearray(_CHUNK))
     with path.open("rb", 0) as file:
         while not (left and left.is_set()):
             at_end = whole.is_set()  # asked before the read: what is written until then counts
-            if chunk := file.read(_CHUNK):
-                strong.update(chunk)
+            if count := file.readinto(buffer):
+                strong.update(buffer[:count])
                 if weak:
-                    weak.update(chunk)
+                    weak.update(buffer[:count])
             elif at_end:
                 break
             else:
