@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
-from stepkit.datasets.read_ahead import ReadAhead
 from stepkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ _LONGEST_NAME: Final = 255  # bytes, of a file on Linux
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _CHUNK: Final = 2**20  # bytes
 _LARGEST_HEADER: Final = 2**20  # bytes, of one member in a tar file, with all of its extensions
-_GZIP: Final = b"\x1f\x8b"  # RFC 1952, 2.3.1
 _ENCRYPTED: Final = 0x1  # of a zip member's flags (APPNOTE, 4.4.4)
 
 
@@ -64,12 +62,10 @@ def kind_by_content(path: Path) -> Kind:
 
     Raises :class:`ConfigurationError` when it is neither a tar nor a zip file.
     """
-    import gzip
     import tarfile
     import zipfile
-    import zlib
 
-    with suppress(tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error), _opened(path):
+    with suppress(tarfile.TarError), _opened(path):
         return "tar"
     if zipfile.is_zipfile(path):
         return "zip"
@@ -129,8 +125,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
             pass
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path) -> tarfile.TarFile:
     """Open a tar file whose broken header raises, and whose header is not read without a limit.
 
     The standard library takes a broken header for the end of the archive, and reads a long name, a
@@ -156,12 +151,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
             finally:
                 tarfile.fileobj = file
 
-    with path.open("rb") as file:
-        is_gzip = file.read(len(_GZIP)) == _GZIP
-    with ExitStack() as stack:
-        ahead: Any = stack.enter_context(closing(ReadAhead(path))) if is_gzip else None
-        mode: Literal["r:", "r:*"] = "r:" if is_gzip else "r:*"
-        yield stack.enter_context(tarfile.open(path, mode, fileobj=ahead, tarinfo=Header))
+    return tarfile.open(path, "r:*", tarinfo=Header)
 
 
 class _HeaderFile:
