@@ -9,6 +9,7 @@ DAY: Final = 86400  # seconds
 
 # The units of Go's time.ParseDuration, as in Tekton, and days.
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY}
+_NUMBER, _UNIT = r"\d+(?:\.\d+)?", f"(?:{'|'.join(_UNITS)})"
 _LONGEST: Final = 36500 * DAY  # clocks and timers of the system overflow at 292 years
 
 
@@ -17,11 +18,9 @@ def parse(text: str) -> float:
 
     Returns seconds. Raises :class:`ValueError` whose message a user can read.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        parts = [(text, "s")]
-    elif not parts or "".join(number + unit for number, unit in parts) != text:
+    if not re.fullmatch(rf"{_NUMBER}|(?:{_NUMBER}{_UNIT})+", text):
         raise ValueError(f"{text!r} is not a duration: write 90, 90s, 5m or 1h30m, or 14d for days")
+    parts = re.findall(f"({_NUMBER})({_UNIT})", text) if text[-1].isalpha() else [(text, "s")]
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if seconds > _LONGEST:
         raise ValueError(f"{text!r} is longer than a hundred years")

@@ -139,5 +139,5 @@ def _own_message(error: Any) -> str:
 
 def preview(value: Any) -> str:
     """Return the beginning of a wrong value, in one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    return shorten(text if text.isprintable() else json.dumps(value), _SHOWN)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return shorten(text if text.isprintable() else json.dumps(value, default=str), _SHOWN)

@@ -26,6 +26,7 @@ _SECRET_NAME: Final = re.compile(
     r"(?i)(?:token|password|passwd|passphrase|secret|credentials?|(?:api|access|private)_?key)$"
 )
 _LONGEST_SHOWN: Final = 1000  # characters of a value, as JSON
+_MOST_VALUES: Final = 1_000_000  # of a text, with each alias written out
 _WORDS: Final = {"True": True, "False": False, "None": None}
 
 
@@ -99,11 +100,29 @@ def from_yaml(text: str, source: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         where = re.sub(r"\s+", " ", str(error))
         raise ConfigurationError(f"{source} is not YAML: {where}") from error
+    except (LookupError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{source} is not YAML: a value is not what its tag says, such as !!int"
+        ) from error
     if values is None:
         return {}
+    if _holds_too_much(values):
+        raise ConfigurationError(
+            f"{source} refers to itself, or holds more than {_MOST_VALUES} values with its aliases"
+        )
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ConfigurationError(f"{source} is not a mapping of parameter names to values")
     return values
+
+
+def _holds_too_much(value: Any) -> bool:
+    left, parts = _MOST_VALUES, [value]
+    while parts and len(parts) <= left:
+        part = parts.pop()
+        left -= 1
+        parts.extend(part.values() if isinstance(part, dict) else ())
+        parts.extend(part if isinstance(part, list | tuple | set) else ())
+    return bool(parts)
 
 
 def _from_bytes(value: object) -> str:

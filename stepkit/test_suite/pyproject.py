@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepkit.errors import ConfigurationError
+from stepkit.formats import json_schema
 from stepkit.system import atomic_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
+_SCHEMA: Final = Path(__file__).with_name("packages.schema.json")
 TEST_GROUPS: Final = ("test", "tests", "testing", "dev")  # the usual names
 
 _REQUIREMENT_FILES: Final = ("requirements.txt", "requirements-test.txt", "requirements-tests.txt",
@@ -30,9 +32,14 @@ def read(checkout: Path, name: str = "pyproject.toml") -> dict[str, Any]:
         return {}
     try:
         with atomic_files.explaining(f"cannot read {path}"), path.open("rb") as file:
-            return tomllib.load(file)
-    except ValueError as error:  # a syntax error, or bytes that are not UTF-8
+            found = tomllib.load(file)
+    except (ValueError, RecursionError) as error:  # also for bytes that are not UTF-8
         raise ConfigurationError(f"{path} is not TOML that can be read: {error}") from error
+    if wrong := json_schema.find_problems(found, _SCHEMA):
+        raise json_schema.refusal(
+            [f"{path}: {'.'.join(map(str, keys)) or 'the file'} {what}" for keys, what in wrong]
+        )
+    return found
 
 
 def requirement_files(checkout: Path) -> list[Path]:
@@ -149,7 +156,7 @@ def _requirement_lines(package: Mapping[str, Any], left_out: set[str]) -> Iterat
         return
     name = package["name"]
     source = package.get("source", {})
-    if source and source.get("type") != "legacy":
+    if source and (source.get("type") != "legacy" or "url" not in source):
         raise ConfigurationError(
             f"poetry is not installed, and poetry.lock takes {name} from {source.get('type')}: "
             "install poetry"

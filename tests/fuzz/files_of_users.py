@@ -27,6 +27,7 @@ from stepkit.cli import config_file, flags
 from stepkit.cli.commands import COMMANDS
 from stepkit.cli.parser import UsageError, build_parser
 from stepkit.datasets import archive_members, manifest, unpack
+from stepkit.errors import ConfigurationError
 from stepkit.formats import durations, path_addresses, sizes
 from stepkit.git import urls as git_urls
 from stepkit.golden.comparison import Golden
@@ -221,7 +222,10 @@ def read_words(path: Path) -> None:
     words = text(path).split(" ")
     named = words[0] if words[0] in COMMANDS else None
     args = build_parser(named, brief=not named).parse_args(words)
-    flags.collect(COMMANDS[args.step].Options, args, {})
+    try:
+        flags.collect(COMMANDS[args.step].Options, args, {})
+    except ValueError as error:  # as the command line does
+        raise ConfigurationError(str(error)) from error
 
 
 def read_packages(path: Path) -> None:
@@ -258,16 +262,16 @@ _short = texts(
 )
 READERS = {
     "rules": Reader(read=read_rules, seeds=RULES, name="a.yaml", limit=16),
-    "plan": Reader(read=read_plan, seeds=PLANS, name="a.yaml"),
-    "config": Reader(read=config_file.read, seeds=CONFIG, name="stepkit.yaml"),
-    "datasets": Reader(read=manifest.read, seeds=DATASETS, name="a.yaml"),
-    "pipeline": Reader(read=read_pipeline, seeds=PIPELINES, name="a.yaml", limit=8),
+    "plan": Reader(read=read_plan, seeds=PLANS, name="a.yaml", limit=4),
+    "config": Reader(read=config_file.read, seeds=CONFIG, name="stepkit.yaml", limit=4),
+    "datasets": Reader(read=manifest.read, seeds=DATASETS, name="a.yaml", limit=4),
+    "pipeline": Reader(read=read_pipeline, seeds=PIPELINES, name="a.yaml", limit=16),
     "expectations": Reader(
         read=lambda path: expectations.read((), path, ""), name="a.yaml",
-        seeds=[b"a.html: size>=100KB, images>=3\nb.ipynb: type=notebook\n'c{suffix}': null\n"]),
+        seeds=[b"a.html: size>=100KB, images>=3\nb.ipynb: type=notebook\n'c{suffix}': null\n"], limit=4),
     "parameters": Reader(
         read=lambda path: parameters.for_report(parameters.from_file(path)), name="a.yaml",
-        seeds=[b"n: 1\nl: [1, 2.5, &a x, *a]\nd: {a: 2026-11-30, token: s}\n"]),
+        seeds=[b"n: 1\nl: [1, 2.5, &a x, *a]\nd: {a: 2026-11-30, token: s}\n"], limit=4),
     "notebook": Reader(read=read_notebook, seeds=NOTEBOOKS, name="a.ipynb", limit=16),
     "golden": Reader(read=read_golden, seeds=NOTEBOOKS, name="a.ipynb", limit=8),
     "tar": Reader(read=partial(unpacked, kind="tar"), seeds=[_tar()], of=archives.of_tars),
@@ -278,7 +282,7 @@ READERS = {
         of=texts(["<!", "<![", "<!a[", "<div class='jp-OutputArea-output'>", "<svg>"]),
         raises=(count_results.UncountableError,)),
     "flags": Reader(
-        read=read_words, seeds=COMMAND_LINES, raises=(UsageError, ValueError),
+        read=read_words, seeds=COMMAND_LINES, raises=(UsageError,), limit=4,
         of=texts([" --", "--no-", "=", " -p n 1", " --help-me", *(f"{name} " for name in COMMANDS)])),
     "pyproject": Reader(read=read_packages, seeds=files("pyproject.toml"), name="pyproject.toml",
                         of=texts(["[project]\n", "dependencies = ", "[[a]]", "a.b = 1\n", "name = 1"])),

@@ -1,6 +1,6 @@
 """Whatever a file, a text or an answer holds, a reader returns or raises a StepError of one line.
 
-It takes no longer than ten seconds and changes nothing outside of its directory. `make fuzz` tries
+It takes no longer than ten seconds, and changes nothing outside of its directory. `make fuzz` tries
 50,000 inputs, at random; the quick suite tries the same few each time, and those that once broke
 something: they lie in corpus/READER.
 """
@@ -29,7 +29,8 @@ READERS = {**files_of_users.READERS, **files_of_runs.READERS, **answers.READERS}
 CORPUS = Path(__file__).with_name("corpus")
 KEPT = sorted(str(path.relative_to(CORPUS)) for path in CORPUS.glob("*/*"))
 FOUND = ROOT / ".cache/fuzz"
-LONGEST = 10  # seconds for one input
+LONGEST = 10  # seconds of the processor for one input
+WAITING = 60  # seconds for one input, on a machine with other work
 TRIED = int(os.environ.get("STEPKIT_FUZZ_INPUTS", "0"))  # in all
 SHARE = TRIED / sum(1 / reader.limit for reader in READERS.values())
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate",
@@ -68,17 +69,23 @@ def stop(*_: object) -> None:
 @contextmanager
 def limited(directory: Path) -> Iterator[None]:
     """End what takes longer than LONGEST, and let it change files in ``directory`` alone."""
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    timers = {
+        (signal.ITIMER_PROF, signal.SIGPROF): LONGEST,
+        (signal.ITIMER_REAL, signal.SIGALRM): WAITING,
+    }
+    for (timer, signum), seconds in timers.items():
+        signal.signal(signum, stop)
+        signal.setitimer(timer, seconds)
     inside.append(f"{os.path.realpath(directory)}/")
     try:
         yield
     except Hang:
-        raise AssertionError(f"it took more than {LONGEST} s") from None
+        raise AssertionError("it does not end") from None
     finally:
         inside.clear()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, signum in timers:
+            signal.setitimer(timer, 0)
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def check(name: str, reader: Reader, data: bytes) -> None:
@@ -155,7 +162,7 @@ def say_two_lines(_: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        (hang, "it took more than 0.01 s"),
+        (hang, "it does not end"),
         (write_beside, "open .*/b"),
         (say_two_lines, "not in"),
         (lambda path: {}[path], "KeyError"),

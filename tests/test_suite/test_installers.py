@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import commands
+import jsonschema
 import package_index
 import pytest
 
@@ -112,12 +113,18 @@ def _choose_in_bare_python(checkout: Path, wanted: str = "auto") -> str:
     bare = checkout.with_name("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     source = Path(stepkit.__file__).parent.parent
+    packages = Path(jsonschema.__file__).parents[1]
+    beside = checkout.with_name("beside")
+    beside.mkdir()
+    for name in ("attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"):
+        (beside / name).symlink_to(packages / name)
+    (beside / "typing_extensions.py").symlink_to(packages / "typing_extensions.py")
     code = (
         "import sys; from pathlib import Path; from stepkit.test_suite import installers\n"
         "try: print(installers.choose(sys.argv[1], Path(sys.argv[2]), ()))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
-    env = {"PYTHONPATH": str(source), "PATH": "/nowhere"}
+    env = {"PYTHONPATH": f"{source}:{beside}", "PATH": "/nowhere"}
     return commands.run(bare / "bin/python", "-c", code, wanted, checkout, env=env).stdout
 
 
