@@ -65,7 +65,7 @@ def kind_by_content(path: Path) -> Kind:
     import tarfile
     import zipfile
 
-    with suppress(tarfile.TarError), _opened(path):
+    with explaining_damage(), suppress(tarfile.TarError), _opened(path):
         return "tar"
     if zipfile.is_zipfile(path):
         return "zip"
