@@ -199,7 +199,8 @@ def place_of(execution: Execution, cell: CellRun) -> str:
 def _raised(execution: Execution, cell: CellRun) -> str:
     error = cell.error or Evidence()
     evalue = shorten(" ".join(error.evalue.split()), _EVALUE_LENGTH, ellipsis="")
-    return f"{_cell(execution, cell)} raised {error.ename}{f': {evalue}' if evalue else ''}"
+    what = f"raised {error.ename}" if error.ename else "failed"  # kernels such as bash's name none
+    return f"{_cell(execution, cell)} {what}{f': {evalue}' if evalue else ''}"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--stepkit-args",
         metavar="ARGS",
         default="",
-        help="options of stepkit execute-notebook, as in a shell: '--gpu required -p n 5'",
+        help="options of stepkit execute-notebook, quoted as in a shell: --stepkit-args='-p n 5'",
     )
     add("--stepkit-output", metavar="DIR", help="keep executed notebooks, pages and reports there")
     parser.addini("stepkit", "--stepkit", type="bool", default=False)

@@ -65,6 +65,14 @@ def test_a_cell_error_names_the_cell_its_telling_line_and_the_error() -> None:
     )
 
 
+def test_an_error_without_a_class_has_its_text_alone() -> None:
+    run = cells("error", ename="", evalue="127")  # as the kernel of bash has it
+
+    assert str(failure(Execution(cells=run, ending=Ending.FINISHED))) == (
+        "cell 1 of 1 (`step_1()`) failed: 127"
+    )
+
+
 @pytest.mark.parametrize(
     ("evalue", "call"), [("0", "sys.exit(0)"), ("", "sys.exit()"), ("3", "sys.exit(3)")]
 )
