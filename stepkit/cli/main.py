@@ -32,7 +32,13 @@ from stepkit.cli.secret_variables import SECRET_VARIABLES, SHARED_VARIABLES
 from stepkit.errors import ConfigurationError, StepError
 from stepkit.options import READS, WRITES, marked
 from stepkit.report import earlier_run
-from stepkit.system import os_errors, parent_death, process_memory, stop_requests
+from stepkit.system import (
+    os_errors,
+    parent_death,
+    process_memory,
+    stepkit_process,
+    stop_requests,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code."""
     parent_death.end_with_parent(os.environ)
     redaction.register_of_parent(os.environ)
+    stepkit_process.set_later(os.environ)
     os.umask(os.umask(0o002) | 0o002)  # nothing that a run leaves is writable for everybody
     _print_any_path()
     given = list(sys.argv[1:] if argv is None else argv)

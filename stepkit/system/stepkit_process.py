@@ -18,7 +18,7 @@ from stepkit.system import logfile, parent_death, process
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 OPTION_PREFIX: Final = "STEPKIT_OPT_"  # of variables with defaults of options, for people
 # What a command gets that another one starts: all of its options stand on its command line.
 NO_CONFIG: Final = {"STEPKIT_NO_CONFIG": "1"}
+_LATER: Final = "STEPKIT_LATER"  # a variable with those that a child sets itself, as JSON
 _LEVELS: Final = {
     "DEBUG": logging.DEBUG,
     "WARNING": logging.WARNING,
@@ -45,10 +46,12 @@ def run(
     kill: threading.Event | None,
     grace: float,
     defaults: bool = False,
+    later: Mapping[str, str] | None = None,
 ) -> process.Completed:
     """Run ``stepkit ARGUMENTS`` to its end, and log each line of its log after ``prefix``.
 
-    ``env`` is added to the environment of this process; None leaves a variable out. The child masks
+    ``env`` is added to the environment of this process; None leaves a variable out. ``later`` is
+    for what the child starts, and not for its own Python: see :func:`set_later`. The child masks
     the secrets that this process masks. When another thread sets ``stop``, the child gets SIGTERM
     and has ``grace`` seconds to save its work; ``kill`` ends it at once. It gets SIGTERM too when
     this process dies. It takes defaults from stepkit.yaml and from variables only with
@@ -58,6 +61,7 @@ def run(
     """
     more = ["--log-level=DEBUG"] if logger.isEnabledFor(logging.DEBUG) else []
     ours = {**parent_death.child_environment(), **redaction.child_environment()}
+    ours |= {_LATER: json.dumps(dict(later))} if later else {}
     whole = {**os.environ, **env, **ours, **({} if defaults else NO_CONFIG)}
     return process.run(
         [sys.executable, "-P", "-m", "stepkit", *arguments, "--log-format=json", *more],
@@ -67,6 +71,18 @@ def run(
         kill=kill,
         grace=grace,
     )
+
+
+def set_later(environment: MutableMapping[str, str]) -> None:
+    """Set the variables that the parent gave for what this process starts.
+
+    Whoever chooses the variables of a notebook, such as PYTHONPATH, must not choose the code of the
+    process that judges it. Variables of stepkit that are set stay.
+    """
+    given = environment.pop(_LATER, "{}")
+    ours = {name: text for name, text in environment.items() if name.startswith("STEPKIT_")}
+    with suppress(ValueError, TypeError):  # somebody else's variable of that name
+        environment.update({**json.loads(given), **ours})
 
 
 def _relay(prefix: str, line: str) -> None:

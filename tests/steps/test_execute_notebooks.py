@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from waiting import until
 from stepkit.batch import child as batch_child
 from stepkit.batch.planned_notebook import NotebookRun
 from stepkit.cli import main as cli
+from stepkit.engine.kernel_process import LAUNCHER
 from stepkit.errors import ConfigurationError, Reason, StepError, ToolError, UserCodeError
 from stepkit.step import Checks
 from stepkit.steps import execute_notebooks
@@ -315,6 +317,22 @@ def test_a_kernel_in_the_plans_environment_is_found_by_the_child(several: Run) -
     runs = by_name(error.outputs)
     assert str(error).startswith("02: --kernel asks for kernel 'other', which is not installed")
     assert (runs["01"].status, runs["02"].exit_code) == ("passed", 2)
+
+
+@pytest.mark.slow
+def test_variables_of_a_plan_reach_the_notebook_and_not_its_judge(several: Run) -> None:
+    started = several.directory / "started"
+    (several.directory / "lib").mkdir()
+    (several.directory / "lib/sitecustomize.py").write_text(
+        f"import sys\nopen({str(started)!r}, 'a').write(' '.join(sys.orig_argv) + '\\n')\n"
+    )
+    several.notebook("01", "import os", "assert os.environ['STEPKIT_NO_CONFIG'] == '1'")
+    env = {"PYTHONPATH": str(several.directory / "lib"), "STEPKIT_NO_CONFIG": ""}
+
+    outputs = several.run(plan=several.plan({"path": "01.ipynb", "env": env}))
+
+    assert outputs.passed == 1
+    assert re.findall(r"(?m)^\S+ (\S+)", started.read_text()) == [str(LAUNCHER)]
 
 
 @pytest.mark.parametrize(
