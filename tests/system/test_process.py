@@ -7,7 +7,7 @@ import pytest
 from refusals import refusal
 from waiting import until
 
-from stepkit.errors import ConfigurationError
+from stepkit.errors import ConfigurationError, ToolError
 from stepkit.system import process
 
 
@@ -148,3 +148,20 @@ def test_refuses_a_directory_whose_name_cannot_exist() -> None:
     message = refusal(process.run, ["true"], cwd=Path("a\0b"))
 
     assert "the working directory holds a NUL byte" in message
+
+
+def stream(program: str, tmp_path: Path, *, timeout: float = 60) -> bytes:
+    command = ["sh", "-c", program]
+    with process.streaming(command, cwd=tmp_path, env=dict(os.environ), timeout=timeout) as printed:
+        return printed.read()
+
+
+def test_bytes_are_streamed_as_they_are(tmp_path: Path) -> None:
+    assert stream(r"printf 'a\000\377\r\n'", tmp_path) == b"a\0\xff\r\n"
+
+
+def test_a_stream_whose_program_fails_or_takes_too_long_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="sh ended with code 3"):
+        stream("echo x; exit 3", tmp_path)
+    with pytest.raises(ToolError, match="sh ended with code -9"):
+        stream("exec sleep 60", tmp_path, timeout=0.05)
