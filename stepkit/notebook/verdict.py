@@ -200,7 +200,7 @@ def _raised(execution: Execution, cell: CellRun) -> str:
     error = cell.error or Evidence()
     evalue = shorten(" ".join(error.evalue.split()), _EVALUE_LENGTH, ellipsis="")
     what = f"raised {error.ename}" if error.ename else "failed"  # kernels such as bash's name none
-    return f"{_cell(execution, cell)} {what}{f': {evalue}' if evalue else ''}"
+    return ": ".join(filter(None, [f"{_cell(execution, cell)} {what}", evalue]))
 
 
 @contextmanager
@@ -225,25 +225,23 @@ def stopped_by(execution: Execution, signum: int) -> str:
 
 def _unfinished(execution: Execution, cell: CellRun) -> StepError:
     """Return the error of a run that ended at ``cell`` or before it."""
-    where = _cell(execution, cell)
+    where, seconds = _cell(execution, cell), f"{execution.limit or 0:g} s"
     match execution.ending:
         case Ending.KERNEL_DIED:
             return _kernel_died(execution, where)
         case Ending.CELL_TIMEOUT:
-            what = f"{where} was stopped after {_seconds(execution)} (--execution-timeout)"
+            what = f"{where} was stopped after {seconds} (--execution-timeout)"
         case Ending.RUN_TIMEOUT:
-            what = (
-                f"the run was stopped after {_seconds(execution)} (--run-timeout), during {where}"
-            )
+            what = f"the run was stopped after {seconds} (--run-timeout), during {where}"
         case Ending.HUNG:
             return ToolError(
                 f"the kernel hung in {where}: no output and no work of CPU or GPU for "
-                f"{_seconds(execution)} (--hang-timeout){_not_run(execution)}",
+                f"{seconds} (--hang-timeout){_not_run(execution)}",
                 reason=Reason.KERNEL_HUNG,
             )
         case Ending.OUTPUT_TIMEOUT:
             return ToolError(
-                f"the outputs of {where} did not arrive within {_seconds(execution)} after it ended"
+                f"the outputs of {where} did not arrive within {seconds} after it ended"
                 f"{_not_run(execution)}",
                 reason=Reason.TIMEOUT,
             )
@@ -295,7 +293,3 @@ def _cell(execution: Execution, cell: CellRun) -> str:
 def _not_run(execution: Execution) -> str:
     count = sum(1 for cell in execution.cells if cell.status == "not-run" and cell.number)
     return f"; {count} {'cell' if count == 1 else 'cells'} after it did not run" if count else ""
-
-
-def _seconds(execution: Execution) -> str:
-    return f"{execution.limit or 0:g} s"
