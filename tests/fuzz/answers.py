@@ -124,15 +124,15 @@ def find_error(path: Path) -> None:
     assert "\n" not in venv.find_error(text(path))
 
 
-_answer = partial(Reader, of=_HEADERS, limit=4)
+_answer = partial(Reader, of=_HEADERS, cost=4)
 READERS = {
     "git-stderr": Reader(read=translate, seeds=GIT, of=texts(["fatal: ", "error: ", "No user exists for uid ", "HTTP 503"])),
     "installer": Reader(read=find_error, seeds=[b"error: x\n  caused by: y\n"], of=texts(["error: ", "Error", " |"])),
     "retry-after": Reader(read=lambda path: status_codes.retry_after_seconds(text(path)),
                           seeds=[b"120", b"Fri, 31 Dec 1999 23:59:59 GMT"], of=texts(["+9999", " GMT", "-0000", "Dec"])),
     "content-range": _answer(read=asking(ask_for_range), seeds=ANSWERS),
-    "github-status": _answer(read=asking(ask_for_status), seeds=ANSWERS),
-    "cluster-runs": _answer(read=asking(ask_for_runs), seeds=ANSWERS),
+    "github-status": _answer(read=asking(ask_for_status), seeds=[ANSWERS[6], *ANSWERS]),
+    "cluster-runs": _answer(read=asking(ask_for_runs), seeds=[ANSWERS[7], *ANSWERS]),
     "pushgateway": _answer(read=asking(lambda address, _: PushOptions(metrics_push=address).push(
         "a 1\n", title="t", taken=())), seeds=ANSWERS),
     "baseline-answer": _answer(read=asking(lambda address, _: baseline._download(f"{address}/run.json", FAR)),

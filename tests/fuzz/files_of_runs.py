@@ -187,11 +187,11 @@ _PROGRESS = {
     "cell": {"name": "cell 1", "number": 1, "title": "t", "began": 0.1, "seconds": 0.2},
 }  # fmt: skip
 READERS = {
-    "run-json": Reader(read=show_record, seeds=RECORDS, name="run.json", limit=32),
-    "report": Reader(read=show_reports, seeds=[json.dumps(REPORT).encode(), json.dumps(CLONE).encode()], limit=16),
-    "runs-json": Reader(read=keep_index, seeds=[json.dumps(_RUNS).encode()], name="runs.json", limit=16),
+    "run-json": Reader(read=show_record, seeds=RECORDS, name="run.json", cost=32),
+    "report": Reader(read=show_reports, seeds=[json.dumps(REPORT).encode(), json.dumps(CLONE).encode()], cost=16),
+    "runs-json": Reader(read=keep_index, seeds=[json.dumps(_RUNS).encode()], name="runs.json", cost=16),
     "progress": Reader(read=show_progress, seeds=[json.dumps(_PROGRESS).encode()]),
-    "timeline": Reader(read=show_timeline, seeds=[json.dumps(_TIMELINE).encode()], limit=4),
+    "timeline": Reader(read=show_timeline, seeds=[json.dumps(_TIMELINE).encode()], cost=4),
     "packed-timeline": Reader(read=timeline.read, seeds=[gzip.compress(json.dumps(_TIMELINE).encode())], of=texts([])),
     "artifacts": Reader(read=read_artifacts, name="manifest.json", seeds=[
         b'{"schema": "stepkit.manifest/1", "artifacts": [{"path": "a", "size": 1, "sha256": "%s"}]}' % (b"0" * 64)]),
@@ -209,7 +209,7 @@ READERS = {
     "outcomes": Reader(read=lambda path: record_outcomes.read(path.parent), name="recorded.json", seeds=[
         b'{"collected": ["a"], "ran": ["a"], "failed": [], "hidden": [], "removed": [], "passed": ["a"],'
         b' "interrupted": false, "stopped": "", "overruled": 0}']),
-    "messages": Reader(read=take_messages, seeds=[MESSAGES], of=json_lines, limit=4),
+    "messages": Reader(read=take_messages, seeds=[MESSAGES], of=json_lines, cost=4),
     "kernel-facts": Reader(read=read_kernel_facts.read, seeds=[b'{"python": "3.11", "packages": {"a": "1"}}']),
     "accelerated": Reader(read=read_accelerated_calls.read, of=json_lines, seeds=[
         b'{"cell": 1, "calls": 3, "cpu_calls": 2, "out_of_memory": 0, "seconds": 1.5, "cpu_seconds": 1, "functions": '

@@ -170,7 +170,9 @@ def _zip() -> bytes:
 
 def read_rules(path: Path) -> None:
     book = rules.load(path)
-    rules.apply(rule_books.notebook("import a", "n = 1\nm = 2", "ab", tags={2: ["slow"]}), book)
+    rules.apply(
+        rule_books.notebook("import a", "n = 1\nm = 2", "ab", "x", tags={4: ["slow"]}), book
+    )
 
 
 def read_plan(path: Path) -> None:
@@ -241,8 +243,10 @@ def read_lock(path: Path) -> None:
 def read_git_address(path: Path) -> None:
     from stepkit.git.environment import Access
 
-    git_urls.check_url(Access(url=text(path)))
-    git_urls.check_revision(text(path))
+    url, _, revision = text(path).partition(" ")
+    git_urls.check_url(Access(url=url))
+    if revision:
+        git_urls.check_revision(revision)
 
 
 def each_line(read: Any, path: Path) -> None:
@@ -254,26 +258,26 @@ def count_file(path: Path) -> None:
     count_results.count(path)
 
 
-_URLS = [b"https://example.org/a/b.git", b"git@example.org:a/b", b"ssh://git@[::1]:22/a", b"file:///a",
+_URLS = [b"https://example.org/a/b.git", b"https://example.org/a/b main", b"git@example.org:a/b", b"ssh://git@[::1]:22/a", b"file:///a",
          b"https://me:pw@example.org:443/a?b=c#d"]  # fmt: skip
 _line = partial(partial, each_line)
 _short = texts(
     ["1h", "30m", "ms", "GiB", "%", ".", "=", ",", "slower", "Failed/", "failed=json://"]
 )
 READERS = {
-    "rules": Reader(read=read_rules, seeds=RULES, name="a.yaml", limit=16),
-    "plan": Reader(read=read_plan, seeds=PLANS, name="a.yaml", limit=4),
-    "config": Reader(read=config_file.read, seeds=CONFIG, name="stepkit.yaml", limit=4),
-    "datasets": Reader(read=manifest.read, seeds=DATASETS, name="a.yaml", limit=4),
-    "pipeline": Reader(read=read_pipeline, seeds=PIPELINES, name="a.yaml", limit=16),
+    "rules": Reader(read=read_rules, seeds=RULES, name="a.yaml", cost=16),
+    "plan": Reader(read=read_plan, seeds=PLANS, name="a.yaml", cost=4),
+    "config": Reader(read=config_file.read, seeds=CONFIG, name="stepkit.yaml", cost=4),
+    "datasets": Reader(read=manifest.read, seeds=DATASETS, name="a.yaml", cost=4),
+    "pipeline": Reader(read=read_pipeline, seeds=PIPELINES, name="a.yaml", cost=16),
     "expectations": Reader(
         read=lambda path: expectations.read((), path, ""), name="a.yaml",
-        seeds=[b"a.html: size>=100KB, images>=3\nb.ipynb: type=notebook\n'c{suffix}': null\n"], limit=4),
+        seeds=[b"a.html: size>=100KB, images>=3\nb.ipynb: type=notebook\n'c{suffix}': null\n"], cost=4),
     "parameters": Reader(
         read=lambda path: parameters.for_report(parameters.from_file(path)), name="a.yaml",
-        seeds=[b"n: 1\nl: [1, 2.5, &a x, *a]\nd: {a: 2026-11-30, token: s}\n"], limit=4),
-    "notebook": Reader(read=read_notebook, seeds=NOTEBOOKS, name="a.ipynb", limit=16),
-    "golden": Reader(read=read_golden, seeds=NOTEBOOKS, name="a.ipynb", limit=8),
+        seeds=[b"n: 1\nl: [1, 2.5, &a x, *a]\nd: {a: 2026-11-30, token: s}\n"], cost=4),
+    "notebook": Reader(read=read_notebook, seeds=NOTEBOOKS, name="a.ipynb", cost=16),
+    "golden": Reader(read=read_golden, seeds=NOTEBOOKS, name="a.ipynb", cost=8),
     "tar": Reader(read=partial(unpacked, kind="tar"), seeds=[_tar()], of=archives.of_tars),
     "zip": Reader(read=partial(unpacked, kind="zip"), seeds=[_zip()], of=archives.of_zips),
     "artifact": Reader(
@@ -282,7 +286,7 @@ READERS = {
         of=texts(["<!", "<![", "<!a[", "<div class='jp-OutputArea-output'>", "<svg>"]),
         raises=(count_results.UncountableError,)),
     "flags": Reader(
-        read=read_words, seeds=COMMAND_LINES, raises=(UsageError,), limit=4,
+        read=read_words, seeds=COMMAND_LINES, raises=(UsageError,), cost=4,
         of=texts([" --", "--no-", "=", " -p n 1", " --help-me", *(f"{name} " for name in COMMANDS)])),
     "pyproject": Reader(read=read_packages, seeds=files("pyproject.toml"), name="pyproject.toml",
                         of=texts(["[project]\n", "dependencies = ", "[[a]]", "a.b = 1\n", "name = 1"])),

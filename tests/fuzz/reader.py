@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 class Reader:
     """``read`` gets the path of a file called ``name``, alone in its directory.
 
-    ``raises`` are what its callers handle, beside a StepError. ``limit`` divides how often it is
-    tried, for one that takes long.
+    ``raises`` are what its callers handle, beside a StepError. One with a ``cost`` takes so many
+    times as long as most, and is tried so much less often.
     """
 
     read: Callable[[Path], object]
@@ -25,7 +25,7 @@ class Reader:
     of: Callable[[Sequence[bytes]], st.SearchStrategy[bytes]] = inputs.any_json
     name: str = "a.json"
     raises: tuple[type[BaseException], ...] = ()
-    limit: int = 1
+    cost: int = 1
 
     @property
     def inputs(self) -> st.SearchStrategy[bytes]:
