@@ -159,7 +159,8 @@ def _ask(access: ClusterAccess, method: str, path: str, body: bytes | None = Non
 
 def _refusal(answer: Answer, what: str, verb: str) -> StepError:
     said = ""
-    with suppress(ValueError, TypeError, KeyError, RecursionError):  # a proxy may answer in its place
+    # A proxy may answer in its place.
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
         said = str(json.loads(answer.beginning(seconds=_SECONDS))["message"])
     shown = f" ({shorten(' '.join(said.split()), _MOST_SAID)})" if said else ""
     answer.close()
