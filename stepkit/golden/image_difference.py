@@ -46,7 +46,7 @@ def compare(golden: str, new: str, limits: Limits, tally: Tally) -> Finding | No
             was, now = (Image.open(io.BytesIO(base64.b64decode(text))) for text in (golden, new))
             frames = [getattr(image, "n_frames", 1) for image in (was, now)]
             if frames[0] != frames[1]:
-                return Finding(message=f"an animation of {frames[1]} frames, and not {frames[0]}")
+                return Finding(message=f"the number of frames is {frames[1]}, and not {frames[0]}")
             for number in range(frames[0]):
                 before, after = (_frame(image, number) for image in (was, now))
                 if found := _compare_frames(before, after, limits, tally):

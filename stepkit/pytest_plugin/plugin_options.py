@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -44,7 +45,8 @@ class PluginOptions:
             return None
         base = root if notebook.is_relative_to(root) else notebook.anchor
         name = notebook.relative_to(base).with_suffix("")
-        return self.output / name, self.output / "reports" / f"{'__'.join(name.parts)}.json"
+        # Quoted: each notebook has a report, also a/b.ipynb beside a__b.ipynb.
+        return self.output / name, self.output / "reports" / f"{quote(str(name), safe='')}.json"
 
 
 def read(config: pytest.Config) -> PluginOptions:

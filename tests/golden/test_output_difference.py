@@ -127,7 +127,7 @@ def test_each_frame_of_an_animation_is_compared() -> None:
     (message,) = messages(output(golden), output(new))
     assert message.startswith("image/gif: frame 2: 64 of 64 pixels differ (100 %)")
     assert messages(output(golden), output(short)) == [
-        "image/gif: an animation of 1 frames, and not 2"
+        "image/gif: the number of frames is 1, and not 2"
     ]
 
 
