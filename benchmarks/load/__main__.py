@@ -109,7 +109,7 @@ def table(played: dict[str, Any]) -> Iterator[str]:
                 " / ".join(f"{row['size']:,}" for row in mine) + f" {SCENARIOS[name].unit}",
                 " / ".join(f"{row['seconds']:.1f}" for row in mine),
                 " / ".join(f"{row['cpu']:.1f}" for row in mine),
-                f"{_grows(mine):.2f}",
+                "-" if (grown := _grows(mine)) is None else f"{grown:.2f}",
                 " / ".join(f"{row['memory'] / 2**20:.0f}" for row in mine),
                 str(sum(len(row["problems"]) for row in mine)),
             ]
@@ -120,12 +120,13 @@ def bent(played: dict[str, Any]) -> Iterator[str]:
     """Name each command whose time grows faster than its size."""
     for rows in played.values():
         for what in dict.fromkeys(row["what"] for row in rows):
-            if (grown := _grows([row for row in rows if row["what"] == what])) > _LINEAR:
+            grown = _grows([row for row in rows if row["what"] == what])
+            if grown and grown > _LINEAR:
                 yield f"{what} takes time by the size to the power of {grown:.2f}"
 
 
-def _grows(rows: Sequence[dict[str, Any]]) -> float:
-    return exponent({row["size"]: row["cpu"] for row in rows}) or 0.0
+def _grows(rows: Sequence[dict[str, Any]]) -> float | None:
+    return exponent({row["size"]: row["cpu"] for row in rows})
 
 
 def _add_to(path: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:

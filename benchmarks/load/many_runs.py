@@ -62,7 +62,9 @@ class _Run:
         self._do("execute-notebook", *paths, *report, code=3 if self.fails else 0)
         report = ("--report", reports / "collect-artifacts.json")
         self._do("collect-artifacts", "--artifacts", out, *report)
-        self._do("summarize", "--reports", reports, "--summary", out / "STEP_SUMMARY.md")
+        steps = ("git-clone", "download-dataset", "execute-notebook", "collect-artifacts")
+        summary = ("--summary", out / "STEP_SUMMARY.md", "--expect", *steps)
+        self._do("summarize", "--reports", reports, *summary)
         to = ("--destination", self.volume / "published", "--prefix", self.name, "--index", "true")
         self._do("publish-artifacts", "--artifacts", out, *to)
         if (own / "data" / "census.bin").read_bytes() != _DATA:
