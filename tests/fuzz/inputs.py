@@ -98,7 +98,7 @@ def _parsed(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except ValueError:
-        return list(yaml.load_all(text, yaml.BaseLoader))
+        return list(yaml.load_all(text, yaml.BaseLoader)) or [None]  # of comments alone
 
 
 @st.composite
