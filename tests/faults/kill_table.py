@@ -19,8 +19,9 @@ that changes a file. It looks at the files there (`look`: a kill at that instant
 kills all processes (`kill`), takes from each file what no sync wrote (`power`), or lets the call
 fail (ENOSPC and EDQUOT from there on, EIO and ESTALE once). With `random`, kills follow each other
 at random moments, eight times before a run may end. Each file must be as before or as after an
-undisturbed run; after an error the exit code must be 4, or 0 with all files; and the next run must
-end as if nothing had happened. What it found to remove is counted as `left`.
+undisturbed run; after an error the exit code must be 4, or 0 with all files; and, but for `look`,
+which lets the run go on, the next run must end as if nothing had happened. What it found to remove
+is counted as `left`.
 
 A power cut may empty the progress file and the timeline of a notebook and the sidecars of the
 cache, which are made anew, and may take back a name that was given last: of a report, say, which

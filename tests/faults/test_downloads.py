@@ -240,12 +240,30 @@ def flipped(content: bytes) -> bytes:
 
 @row("D34")
 def test_six_processes_at_once(fault: Fault, server: DataServer) -> None:
-    fault.place("data/census.bin", is_whole)
-    given = flags(f"{server.url}/census.bin")
-    with ThreadPoolExecutor(6) as pool:
-        runs = [pool.submit(fault.run, *given) for _ in range(6)]
+    place = fault.place("data/census.bin", is_whole)
+    given = flags(f"{server.url}/census.bin", f"--stall-timeout={waiting.SOON}")
+    waits: list[bytes] = []
 
-    assert [run.result().exit for run in runs] == [0] * 6
+    def hold(reply: Reply) -> Reply:
+        waiting.until(lambda: len(waits) == 5 or len(server.requests) > 1)
+        return reply
+
+    def look(process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr
+        waits.extend(line for line in process.stderr if b"waiting" in line)
+
+    def run(number: int) -> Ended:
+        elsewhere = [*given, f"--directory=data-{number}"]
+        return fault.execute("download-dataset", elsewhere, meanwhile=look)
+
+    server.faults = [hold]
+    with ThreadPoolExecutor(5) as pool:
+        runs = pool.map(run, range(5))
+        fault.run(*given, meanwhile=look)
+
+    assert [ended.exit for ended in runs] == [0] * 5
+    assert all(map(is_whole, fault.directory.glob("data-*/census.bin")))
+    assert is_whole(place)
     assert len(server.requests) == 1
 
 

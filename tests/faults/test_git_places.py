@@ -189,15 +189,19 @@ def test_eight_runs_at_once(fault: Fault, origin: Origin) -> None:
 @row("G58")
 def test_kills_at_random_moments(fault: Fault, origin: Origin) -> None:
     place = fault.place("source", is_checkout)
+    began = time.monotonic()
     fault.prepare(*arguments(origin, place))
-    moments = random.Random(58)
+    whole, moments = time.monotonic() - began, random.Random(58)
     for number in range(int(os.environ.get("STEPKIT_FAULTS_KILLS", "5"))):
         origin.commit(f"number {number}")
-        fault.run(*arguments(origin, place), meanwhile=killing(moments.uniform(0.1, 0.7)))
+        fault.run(*arguments(origin, place), meanwhile=killing(moments.uniform(0.1, 1) * whole))
         fault.place("source", is_checkout)
 
     fault.prepare(*arguments(origin, place))
-    assert sorted(path.name for path in fault.directory.iterdir()) == [".source.lock", "source"]
+    names = {path.name for path in fault.directory.iterdir()} - {".source.lock", "source"}
+    # A kill before the old checkout was examined leaves it as a backup.
+    assert all(name.startswith("source.backup-2") for name in names)
+    assert all(is_checkout(fault.directory / name) for name in names)
 
 
 @row("G59", "G60")

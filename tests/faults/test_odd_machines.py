@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -192,10 +193,13 @@ def test_kills_during_the_collection(fault: Fault) -> None:
         return len(json.loads(path.read_text())["artifacts"]) >= 2000
 
     manifest = fault.place("artifacts/manifest.json", lists_all)
+    began = time.monotonic()
+    fault.prepare("--artifacts=artifacts")
+    whole = time.monotonic() - began
     for number in range(6):
         (artifacts / f"new-{number}").touch()
         fault.place(manifest, lists_all)
-        fault.run("--artifacts=artifacts", meanwhile=killing(dice.uniform(0.2, 0.6)))
+        fault.run("--artifacts=artifacts", meanwhile=killing(dice.uniform(0.1, 1) * whole))
 
     fault.prepare("--artifacts=artifacts")
     found = json.loads(manifest.read_text())["artifacts"]

@@ -7,6 +7,7 @@ For example, from the root of the tree:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -45,10 +46,16 @@ as it is or encoded, and no command may take longer than three minutes.
 def page(outcomes: Outcomes) -> str:
     """Return the text of docs/faults.md."""
     lines = [_HEAD, *_rows(outcomes.table()), ""]
-    if outcomes.skipped:
-        lines += ["Not run on the machine of the last run:", ""]
-        lines += [f"- {case}: {why}" for case, why in sorted(outcomes.skipped.items())]
-        lines.append("")
+    lines += _listed("Not run on the machine of the last run", outcomes.skipped)
+    lines += _listed(
+        "Found by the last run",
+        {case: ", ".join(kinds) for case, kinds in outcomes.defects.items()},
+    )
+    known = {*outcomes.cases, *(case.partition("-")[0] for case in outcomes.skipped)}
+    uncounted = Counter(number[0] for number in harness.table() if number not in known)
+    lines += _listed(
+        "Rows that are in no counted run yet", {n: str(uncounted[n]) for n in uncounted}
+    )
     for letter, title in _LETTERS.items():
         lines += [f"## {letter}: {title}", ""]
         head = ["", "fault", "command", "ends with", "at its place"]
@@ -61,6 +68,11 @@ def page(outcomes: Outcomes) -> str:
     lines += [f"- {case.number} {case.case} fails: {case.fails}" for case in failing]
     lines += ["", kill_table.TEXT, *_rows(kill_table.read())]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _listed(title: str, cases: dict[str, str]) -> list[str]:
+    lines = [f"- {case}: {text}" for case, text in sorted(cases.items())]
+    return [f"{title}:", "", *lines, ""] if lines else []
 
 
 def _rows(table: list[list[str]]) -> Iterator[str]:
