@@ -54,7 +54,7 @@ def test_the_commands_run_on_a_runner_with_the_variables_of_the_workflow(tmp_pat
 def shares() -> list[tuple[str, float]]:
     """The filters of the stages, and the share of commits that each names."""
     rows = re.findall(r"^\| \d \| (\d+) % \| `(.+?)` \|", GUIDE, flags=re.MULTILINE)
-    return [(pattern.replace(r"\|", "|"), int(share) / 100) for share, pattern in rows]
+    return [(pattern, int(share) / 100) for share, pattern in rows]
 
 
 def test_each_stage_takes_its_share_of_the_commits() -> None:
@@ -81,7 +81,7 @@ def test_the_patch_adds_the_share_to_both_triggers(tmp_path: Path) -> None:
     pattern, _ = shares()[0]
     assert of_push[1] == f"body.after.matches('{pattern}')"
     assert of_pull_request[1] == f"body.pull_request.head.sha.matches('{pattern}')"
-    for sha, taken in (("0" * 40, True), ("1a" + 38 * "0", False), ("19" + 38 * "0", True)):
+    for sha, taken in (("0" * 40, True), ("1d" + 38 * "0", False), ("19" + 38 * "0", True)):
         event = push(commit("[gpu]"), after=sha)
         assert [outcome(one, event) for one in of_push] == [True, taken]
         change = pull_request()

@@ -278,6 +278,14 @@ def test_a_kernel_that_does_not_start_says_why(tmp_path: Path, install_kernel: I
     assert "kernel: no driver" in (tmp_path / "out/papermill.log").read_text()
 
 
+def test_a_directory_is_not_a_notebook(tmp_path: Path) -> None:
+    message = refused(tmp_path)
+
+    assert message == (
+        f"{tmp_path} is a directory: name a notebook in it; execute-notebooks runs several"
+    )
+
+
 def test_names_the_notebook_that_was_probably_meant(tmp_path: Path) -> None:
     write_notebook(tmp_path / "preprocessing.ipynb", "1")
 
@@ -353,7 +361,8 @@ def test_a_parameter_that_cannot_be_a_variable_is_refused(
 def test_a_parameter_that_holds_itself_is_bad_input(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "n = 1", tags={0: ["parameters"]})
 
-    assert "a parameter holds itself" in refused(notebook, parameters_yaml=("n: &x [*x]",))
+    said = refused(notebook, parameters_yaml=("n: &x [*x]",))
+    assert "--parameters-yaml refers to itself" in said
 
 
 def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:

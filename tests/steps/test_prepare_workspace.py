@@ -226,7 +226,10 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run-1").touch()
 
-    assert refusal(prepare, tmp_path / "run-1") == f"cannot make {tmp_path}/run-1: File exists"
+    assert refusal(prepare, tmp_path / "run-1") == (
+        f"cannot make {tmp_path}/run-1: File exists: "
+        "a file is in the way: move it, or choose another path"
+    )
 
 
 def test_too_little_space_is_worth_another_try(tmp_path: Path) -> None:
