@@ -126,7 +126,7 @@ def test_a_good_notebook_passes_and_leaves_every_artifact(tmp_path: Path) -> Non
     assert done.artifacts == ARTIFACTS
     assert "a.ipynb: passed" in done.summary.splitlines()[0]
     headings = [line for line in done.summary.splitlines() if line.startswith("## Tests")]
-    assert headings == ["## Tests: 1 of 1 passed, coverage 100 %"]
+    assert headings == ["## Tests: 1 of 1 passed, coverage of the tests' repository 100 %"]
     manifest = json.loads((done.place / "artifacts/manifest.json").read_text())
     listed = {artifact["path"] for artifact in manifest["artifacts"]}
     unlisted = {"manifest.json", "SHA256SUMS", "output_analysis.progress.json"}

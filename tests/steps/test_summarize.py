@@ -393,7 +393,7 @@ def test_test_totals_come_from_the_report_or_are_unknown(reports: Path) -> None:
     run(reports)
 
     text = page(reports)
-    counted = "5 of 7 passed, 1 failed, 1 allowed to fail, coverage 87.5 %"
+    counted = "5 of 7 passed, 1 failed, 1 allowed to fail, coverage of the tests' repository 87.5 %"
     assert f"## Tests (run-tests): {counted}\n" in text
     assert r"- `test_a`: &lt;b&gt;5 \| 6&lt;/b&gt;" in text
     assert "- `test_b`: no (allowed: issue 5)" in text

@@ -96,7 +96,7 @@ def tests(run: RunJson, suite: TestsJson, links: FileLinks) -> list[str]:
         if number:
             counts.append(f"{number} {what}")
     if suite["coverage"] is not None:
-        counts.append(f"coverage {suite['coverage']:g} %")
+        counts.append(f"coverage of the tests' repository {suite['coverage']:g} %")
     follows = follow_on_failures(run, suite)
     files = {"pytest's report": suite["report"], "log": suite["log"]}
     shown = [links.link(text, path) for text, path in files.items() if links.url(path)]

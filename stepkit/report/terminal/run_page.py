@@ -194,7 +194,8 @@ def _cells_of(notebook: NotebookJson, paint: Paint, *, every: bool) -> Iterator[
 
 
 def _tests(run: RunJson, tests: TestsJson, paint: Paint, *, every: bool) -> Iterator[str]:
-    coverage = f", coverage {tests['coverage']:g} %" if tests["coverage"] is not None else ""
+    percent = tests["coverage"]
+    coverage = f", coverage of the tests' repository {percent:g} %" if percent is not None else ""
     counts = f"{tests['passed']} of {tests['total']} passed"
     said = line_of(tests["message"]) if tests["total"] is None else counts
     yield paint.strong(f"Tests: {said}") + coverage

@@ -142,7 +142,7 @@ def test_what_was_tolerated_is_shown_with_its_reason() -> None:
 
     assert "cell 7: ValueError: column MT is constant: rules.yaml: known failure" in page
     assert "no cell: old: no cell matches (not applied)" in page
-    assert "Tests: 18 of 19 passed, coverage 96.5 %" in page
+    assert "Tests: 18 of 19 passed, coverage of the tests' repository 96.5 %" in page
     assert "allowed    tests/test_page.py::test_plot: assert 3 == 4" in page
 
 
