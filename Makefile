@@ -206,7 +206,7 @@ define ENVIRONMENT
 	    install Python 3.11$(COMMA) 3.12 or 3.13 and name it: make PYTHON=python3.12)
 	@command -v uv >/dev/null || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    $(call STOP,$(PYTHON) cannot make environments: apt-get install python3-venv)
-	@echo 'making $(VENV) from uv.lock: takes a minute or two'
+	@echo 'making $(VENV) from uv.lock: about 2 GB, in a minute or two, longer on a busy machine'
 	@test -x $(RUN) || if command -v uv >/dev/null; \
 	    then uv venv --quiet --python $(PYTHON) --no-python-downloads $(VENV); \
 	    else $(PYTHON) -m venv $(VENV); fi
