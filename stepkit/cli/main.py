@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent_death.end_with_parent(os.environ)
     redaction.register_of_parent(os.environ)
     stepkit_process.set_later(os.environ)
-    os.umask(os.umask(0o002) | 0o002)  # nothing that a run leaves is writable for everybody
+    # Nothing that a run leaves is writable for everybody, and all of it is for this user.
+    os.umask((os.umask(0o002) | 0o002) & 0o077)
     _print_any_path()
     given = list(sys.argv[1:] if argv is None else argv)
     if sorted(given) == ["--json", "--version"]:

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _SHOWN: Final = 8  # names in a message
 _FILTER: Final = re.compile(r"blob:none|blob:limit=\d+[kmg]?")  # git status needs trees
+_SHA256: Final = 64  # hexadecimal digits
 _HAVE: Final = "refs/stepkit/have"
 
 
@@ -105,7 +106,7 @@ def committer_date(checkout: Path, *, timeout: float) -> int:
 
 def _fetch_commit(access: Access, wanted: Wanted, into: Path, local: Callable[..., str]) -> str:
     fetch = ["fetch", "--quiet", "--force", "--update-head-ok", "--no-recurse-submodules"]
-    fetch += ["--tags" if wanted.tags else "--no-tags"]
+    fetch += ["--update-shallow", "--tags" if wanted.tags else "--no-tags"]
     fetch += [f"--depth={wanted.depth}"] if wanted.depth else []
     fetch += [f"--filter={wanted.filter}"] if wanted.filter else []
     fetch += ["--end-of-options", "origin"]
@@ -114,6 +115,9 @@ def _fetch_commit(access: Access, wanted: Wanted, into: Path, local: Callable[..
         if found := _find_fetched(access, wanted.revision, into, local):
             return found
     name = commands.resolve(access, wanted.revision)
+    if len(name) == _SHA256 and commands.FULL_COMMIT.fullmatch(name):
+        local("config", "core.repositoryFormatVersion", "1")
+        local("config", "extensions.objectFormat", "sha256")
     commands.run_remote(access, *fetch, name, cwd=into)
     try:
         return local("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}").strip()

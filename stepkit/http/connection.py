@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepkit import redaction
@@ -72,6 +74,8 @@ class _Link:
         link = self
 
         class Connection(pool.ConnectionCls):  # type: ignore[name-defined, misc]
+            response_class = _FinalResponse
+
             def connect(self) -> None:
                 link._connections.append(self)
                 super().connect()
@@ -83,6 +87,16 @@ class _Link:
                     addresses.check(peer, f"{link.where} leads to {peer}, which")
 
         pool.ConnectionCls = Connection
+
+
+class _FinalResponse(HTTPResponse):
+    """A response without those before it: of the informational ones, Python skips 100 alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status in {HTTPStatus.PROCESSING, HTTPStatus.EARLY_HINTS}:
+            self.headers = None  # type: ignore[assignment]  # else nothing more is read
+            super().begin()
 
 
 class Answer:

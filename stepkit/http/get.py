@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepkit.errors import StepError
     from stepkit.http.connection import Answer
 
+_OF_URLS: Final = "!#$%&'()*+,/:;=?@[]~"  # characters that are not quoted
 _MOST_REDIRECTS: Final = 10
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _MOST_BODY: Final = 2048  # characters of a refusal that are shown
@@ -138,11 +139,11 @@ def _said(answer: Answered) -> str:
 
 
 def _redirect_target(url: str, location: str) -> str:
-    from urllib.parse import urljoin
+    from urllib.parse import quote, urljoin
 
     shown = safe_urls.masked(url)
-    try:
-        target = urljoin(url, location)
+    try:  # servers write names of files as they are: in UTF-8, with blanks
+        target = urljoin(url, quote(location.encode("latin-1", "replace"), safe=_OF_URLS))
     except ValueError as error:
         raise ConfigurationError(f"{shown}: the server redirects to what is not a URL") from error
     if safe_urls.origin(url)[0] == "https" and safe_urls.origin(target)[0] == "http":

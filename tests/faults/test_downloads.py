@@ -6,6 +6,7 @@ import io
 import json
 import random
 import signal
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from urllib.parse import quote
 import certificates
 import children
 import commands
+import loopback
 import pytest
 import waiting
 from data_server import DataServer, Reply, cut, fine, flip, page, serving, status
@@ -424,6 +426,32 @@ def test_two_files_for_one_place(fault: Fault, server: DataServer) -> None:
     fault.run("--manifest=datasets.json", "--directory=data")
 
     assert server.requests == []
+
+
+LENGTH = f"Content-Length: {len(CONTENT)}\r\n\r\n".encode() + CONTENT
+CHUNK = b"%x;a=b\r\n%b\r\n0\r\nX-Sum: 1\r\n\r\n" % (len(CONTENT), CONTENT)
+MOVED = "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n"
+ODD_ANSWERS = {
+    "http-1.0": b"HTTP/1.0 200 OK\r\n" + LENGTH,
+    "early-hints": b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\n" + LENGTH,
+    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK,
+    "fragment": MOVED.format("/there#part?a=b").encode(),
+    "blanks": MOVED.format("/there é").encode(),
+}
+
+
+@row("D47")
+def test_an_answer_that_few_servers_give(fault: Fault) -> None:
+    class Odd(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            path = self.rfile.readline().split()[1]
+            moved = path in {b"/there", b"/there%20%C3%A9"}
+            self.wfile.write(ODD_ANSWERS["http-1.0" if moved else fault.case])
+
+    with loopback.running(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd)) as server:
+        fault.place("data/census.bin", is_whole)
+        fault.run(*flags(f"http://127.0.0.1:{server.server_address[1]}/census.bin"))
 
 
 @row("D45")

@@ -1,4 +1,4 @@
-"""Rows G1 to G46: what goes wrong with git and its servers."""
+"""Rows G1 to G46, G69 and G70: what goes wrong with git and its servers."""
 
 import os
 import shutil
@@ -283,6 +283,32 @@ def test_a_name_of_a_branch_and_of_a_tag(fault: Fault, origin: Origin) -> None:
     origin.commit("second")
 
     clone(fault, origin.url, "--revision", "same")
+
+
+@row("G69")
+def test_a_repository_of_sha256(
+    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    origin = Origin(tmp_path / "sha256")
+    commit = origin.commit("first")
+    monkeypatch.delenv("GIT_DEFAULT_HASH")
+    flags = {"commit": ("--revision", commit), "other-files-stay": ("--delete-existing", "false")}
+    if fault.case == "other-files-stay":
+        clone(fault, origin.url)
+        commit = origin.commit("second")
+
+    assert clone(fault, origin.url, *flags.get(fault.case, ())) == commit
+
+
+@row("G70")
+def test_a_server_with_a_shallow_clone(fault: Fault, origin: Origin, tmp_path: Path) -> None:
+    older, head = origin.head, origin.commit("second")
+    shallow = tmp_path / "shallow"
+    origin.git("clone", "--quiet", "--depth=1", origin.url, str(shallow))
+    flags = {"whole": ("--depth", "0"), "older-commit": ("--revision", older)}
+
+    assert clone(fault, shallow.as_uri(), *flags.get(fault.case, ())) in {head, ""}
 
 
 @row("G40")

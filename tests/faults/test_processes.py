@@ -239,6 +239,16 @@ def test_an_output_that_cannot_be_written(fault: Fault) -> None:
         fault.run("--notebook", notebook, "--output", place)
 
 
+@row("P26", "P27")
+def test_a_process_that_may_do_little(fault: Fault) -> None:
+    limits = {"small": "ulimit -f 100", "": "umask 777"}
+    script = f'{limits.get(fault.case, f"ulimit -n {fault.case}")} && exec "$@"'
+
+    execute(fault, "print('x' * 200_000)", before=("sh", "-c", script, "sh"))
+
+    assert fault.case == "24" or nbformat.read(fault.directory / "out.ipynb", as_version=4).cells
+
+
 @row("P20")
 def test_a_signal_before_the_step_has_begun(fault: Fault) -> None:
     def stop(process: subprocess.Popen[bytes]) -> None:

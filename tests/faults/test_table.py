@@ -8,7 +8,7 @@ from faults import harness, write_page
 from faults.outcomes import Outcomes
 
 TESTS = sorted(Path(__file__).parent.glob("test_*.py"))
-ROWS = {"G": 68, "D": 46, "P": 25, "S": 35, "T": 38}
+ROWS = {"G": 70, "D": 47, "P": 27, "S": 35, "T": 38}
 NUMBERS = [f"{letter}{n}" for letter, rows in ROWS.items() for n in range(1, rows + 1)]
 
 
