@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 TUTORIAL = Path(__file__).parents[1] / "docs/tutorial.md"
 CHECKER = doctest.OutputChecker()
@@ -46,3 +47,12 @@ def test_each_command_of_the_tutorial_prints_what_it_says(tmp_path: Path) -> Non
     for (command, wanted), got in zip(commands_and_outputs(), printed, strict=False):
         same = CHECKER.check_output(f"{wanted.rstrip()}\n", got, doctest.ELLIPSIS) or got == wanted
         assert same, f"{command}\n{wanted}\n{got}"
+
+    workflow = yaml.safe_load((tmp_path / "squares/.github/workflows/notebooks.yml").read_text())
+    lines = [step["run"] for step in workflow["jobs"]["notebooks"]["steps"] if "run" in step]
+    clone = (
+        "cd squares; git add --all; git -c user.name=a -c user.email=a@b.c commit -qm Begin;"
+        "git clone -q . ../clone; cd ../clone"
+    )
+    pushed = ["bash", "-euc", "\n".join([clone, *lines[1:]])]
+    subprocess.run(pushed, cwd=tmp_path, env=env, check=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,12 +75,21 @@ def run(options: Options) -> Outputs:
         atomic_files.write_atomically(path, text)
         written.append(path)
         logger.info("written: %s", path)
+        _warn_of_placeholders(path, text)
     for path in kept:
         logger.info("kept as it is: %s", path)
     message = f"notebooks found: {len(found.notebooks)}, files written: {len(written)}"
     if kept:
         message += f", kept as they were: {len(kept)}"
     return Outputs(written=tuple(written), kept=tuple(kept), message=message)
+
+
+def _warn_of_placeholders(path: Path, text: str) -> None:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := re.search(r"github\.com/you/\w+", line):
+            logger.warning(
+                "%s, line %d: %s is a placeholder: name your clone there", path, number, found[0]
+            )
 
 
 def _files(options: Options, found: Found) -> dict[str, str]:

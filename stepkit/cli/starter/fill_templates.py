@@ -55,7 +55,9 @@ def rules() -> str:
 def ci(service: Service, found: Found, requirement: str) -> str:
     """Return the file of a CI service; ``requirement`` is what pip installs as stepkit."""
     tests, steps = "", "execute-notebooks"
-    command = "stepkit run-tests --artifacts out --report out/reports/run-tests.json"
+    command = (
+        "stepkit run-tests --artifacts out --inputs out/*.html --report out/reports/run-tests.json"
+    )
     if found.has_tests:
         steps += " run-tests"
         tests = {

@@ -37,7 +37,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     notebook(root / "notebooks/b: c.ipynb")
     notebook(root / "notebooks/.ipynb_checkpoints/a-checkpoint.ipynb")
     (root / "notebooks/broken.ipynb").write_text("{")
-    (root / "test_analysis.py").write_text("def test_it():\n    assert True\n")
+    (root / "test_analysis.py").write_text(
+        "from pathlib import Path\n\n\ndef test_it():\n    assert Path('input/a.html').exists()\n"
+    )
     run("git", "init", "-q", root)
     run("git", "-C", root, "remote", "add", "origin", "https://me:p4ss@example.org/me/nb.git")
     monkeypatch.chdir(root)
@@ -156,10 +158,37 @@ def test_a_directory_without_a_notebook_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("service", "line", "placeholder"),
+    [
+        ("github", 14, "github.com/you/stepkit"),
+        ("gitlab", 5, "github.com/you/stepkit"),
+        ("tekton", 17, "github.com/you/notebooks"),
+    ],
+)
+def test_a_placeholder_for_a_repository_is_a_warning_with_its_line(
+    repository: Path,
+    caplog: pytest.LogCaptureFixture,
+    service: str,
+    line: int,
+    placeholder: str,
+) -> None:
+    run("git", "remote", "remove", "origin")
+    (repository / "notebooks/broken.ipynb").unlink()
+    (repository / "test_analysis.py").unlink()
+
+    file = init.run(init.Options(ci=service)).written[-1]  # type: ignore[arg-type]
+
+    assert caplog.messages == [
+        f"{file}, line {line}: {placeholder} is a placeholder: name your clone there"
+    ]
+    assert placeholder in file.read_text().splitlines()[line - 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("service", ["github", "gitlab"])
-def test_the_commands_of_the_ci_file_run_and_tell_what_failed(
-    repository: Path, service: str
+def test_the_commands_of_the_ci_file_run_in_a_clone_and_tell_what_failed(
+    repository: Path, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (repository / "notebooks/broken.ipynb").unlink()
     notebook(repository / "notebooks/a.ipynb")
@@ -170,6 +199,11 @@ def test_the_commands_of_the_ci_file_run_and_tell_what_failed(
     else:
         steps = [*file["notebooks"]["before_script"], *file["notebooks"]["script"]]
     install, *work = steps
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    run("git", "add", "--all")
+    run("git", *identity, "commit", "-qm", "Begin")
+    run("git", "clone", "-q", ".", clone := repository.with_name("clone"))
+    monkeypatch.chdir(clone)
     assert shlex.split(install) == ["pip", "install", "stepkit[tests] @ file:///x: y"]
 
     def go() -> int:
@@ -183,10 +217,10 @@ def test_the_commands_of_the_ci_file_run_and_tell_what_failed(
         ][-1]
 
     assert go() == 0
-    record = json.loads((repository / "out/run.json").read_text())
+    record = json.loads((clone / "out/run.json").read_text())
     assert {step["name"] for step in record["steps"]} >= {"execute-notebooks", "run-tests"}
-    assert (repository / "out/notebook_cells.xml").exists()
+    assert (clone / "out/notebook_cells.xml").exists()
 
-    notebook(repository / "notebooks/a.ipynb", code="1 / 0")
+    notebook(clone / "notebooks/a.ipynb", code="1 / 0")
     assert go() == 3
-    assert "ZeroDivisionError" in (repository / "out/STEP_SUMMARY.md").read_text()
+    assert "ZeroDivisionError" in (clone / "out/STEP_SUMMARY.md").read_text()
