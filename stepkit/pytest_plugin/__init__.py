@@ -6,10 +6,7 @@ of stepkit until then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,3 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
         from stepkit.pytest_plugin.collect_notebooks import CollectNotebooks
 
         config.pluginmanager.register(CollectNotebooks(config), "stepkit-notebooks")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Name the flag that was left out, where pytest takes a notebook for no test at all."""
+    missing = [name for name in config.args if name.partition("::")[0].endswith(".ipynb")]
+    refused = exitstatus == pytest.ExitCode.USAGE_ERROR
+    if refused and missing and not config.pluginmanager.has_plugin("stepkit-notebooks"):
+        terminalreporter.line(f"stepkit runs a notebook as a test with: --stepkit {missing[0]}")

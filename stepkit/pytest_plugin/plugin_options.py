@@ -12,6 +12,7 @@ import pytest
 
 from stepkit.cli import option_defaults
 from stepkit.cli.config_file import ConfigFile
+from stepkit.cli.parser import UsageError, build_parser
 from stepkit.errors import ConfigurationError
 from stepkit.options import WRITES, declared
 from stepkit.step import kebab
@@ -67,6 +68,11 @@ def read(config: pytest.Config) -> PluginOptions:
             f"--stepkit-args: {wrong[0]} names one file, and each notebook has its own: use "
             "--stepkit-output DIR"
         )
+    words = ["execute-notebook", *arguments, "--notebook=a.ipynb", "--output=b.ipynb"]
+    try:
+        build_parser(words[0], optional=defaults.options).parse_args(words)
+    except UsageError as error:
+        raise pytest.UsageError(f"--stepkit-args: {error.message}") from error
     output = config.getini("stepkit_output") and config.rootpath / config.getini("stepkit_output")
     if given.stepkit_output:
         output = Path(given.stepkit_output).absolute()

@@ -137,6 +137,8 @@ def test_a_notebook_that_cannot_be_read_is_an_error_of_collection(
         (["--stepkit-args=--tolerate '"], "", "ERROR: --stepkit-args: No closing quotation"),
         (["--stepkit-args=--page=a.html"], "",
          "ERROR: --stepkit-args: --page names one file, and each notebook has its own: use *"),
+        (["--stepkit-args=--tolerrate 1"], "",
+         "ERROR: --stepkit-args: *--tolerrate*--tolerate*"),
         ([], "marker: {}", "ERROR: stepkit.yaml, line 1: has an unknown key 'marker': did you *"),
     ],
 )  # fmt: skip
@@ -149,6 +151,19 @@ def test_options_that_no_notebook_can_run_with_end_pytest(
 
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines([message])
+
+
+def test_a_notebook_that_is_named_without_the_flag_gets_a_line_that_names_the_flag(
+    collect: Any, pytester: pytest.Pytester
+) -> None:
+    write(pytester.path / "a.ipynb", "1")
+
+    without, beside = collect("a.ipynb"), collect("--stepkit", "b.ipynb")
+
+    hint = "stepkit runs a notebook as a test with: --stepkit "
+    without.stdout.fnmatch_lines([f"{hint}a.ipynb"])
+    beside.stdout.no_fnmatch_line(f"{hint}*")
+    assert without.ret == beside.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_mocks_for_nbmake_do_not_hide_a_file_of_rules(
