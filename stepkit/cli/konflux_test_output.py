@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from stepkit.errors import UserCodeError
+from stepkit.errors import Reason, UserCodeError
 from stepkit.formats.shorten import shorten
 from stepkit.redaction import redact
 from stepkit.step import Checks
@@ -30,11 +30,14 @@ def spell(result: StepResult, secrets: Collection[str]) -> str:
     """Return the object for ``result``, whose output of that name has the numbers, if it has one.
 
     A failure is what the step tested and found bad, an error is why it could not test. A flaky
-    notebook is a warning, though each of its cells passed in the end.
+    notebook is a warning, or with --fail-on-flaky a failure, though each of its cells passed in
+    the end.
     """
     checks = result.outputs.get(NAME)
     if not isinstance(checks, Checks):
         checks = Checks()
+    elif result.reason == Reason.FLAKY:
+        checks = replace(checks, failures=max(checks.failures, 1))
     elif "flaky" in {result.status, (result.reused or {}).get("status")}:
         checks = replace(checks, warnings=max(checks.warnings, 1))
     ended = datetime.fromisoformat(result.started) + timedelta(seconds=result.seconds)

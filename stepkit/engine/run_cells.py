@@ -109,7 +109,7 @@ def run_outputs(outcome: Outcome) -> dict[str, Any]:
     execution = outcome.execution
     return {
         "cells": tuple(execution.cells),
-        "test_output": execution.checks,
+        "test_output": execution.checks(),
         "strays": outcome.strays,
         "messages_lost": execution.messages_lost,
         "zero": execution.zero,

@@ -75,7 +75,8 @@ def _compare_frames(was: Any, now: Any, limits: Limits, tally: Tally) -> Finding
     marked = highest.point(lambda level: 0 if level > limits.colours else 255)
     return Finding(
         message=f"{differing} of {was.width * was.height} pixels differ ({100 * share:.3g} %) by "
-        f"more than {limits.colours} of 255, and the limit is {100 * limits.pixels:g} %",
+        f"more than {limits.colours} of 255, at most by {highest.getextrema()[1]}, and the limit "
+        f"is {100 * limits.pixels:g} %",
         images=_shown(was, now, marked),
     )
 

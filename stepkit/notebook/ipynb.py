@@ -65,6 +65,10 @@ def load(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"there is no notebook {path}{atomic_files.near_names(path)}", reason=Reason.NOT_FOUND
         )
+    if path.is_dir():
+        raise ConfigurationError(
+            f"{path} is a directory: name a notebook in it; execute-notebooks runs several"
+        )
     content: Any = atomic_files.read(path)
     if not content or content.isspace():
         raise ConfigurationError(f"{path} is not a notebook: the file is empty")

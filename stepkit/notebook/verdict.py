@@ -17,7 +17,7 @@ from stepkit.notebook.cpu_fallback import CpuFallback
 from stepkit.step import Checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from _typeshed import DataclassInstance
 
@@ -126,13 +126,17 @@ class Execution:
         """The cells with a tolerated error."""
         return [cell for cell in self.cells if cell.status == "tolerated"]
 
-    @property
-    def checks(self) -> Checks:
-        """How many cells passed, failed, or had a tolerated error."""
-        failures = sum(cell.status in {"error", "stopped"} for cell in self.cells)
-        warnings = len(self.tolerated)
-        passed = sum(cell.status in {"ok", "expected-error"} for cell in self.cells)
-        return Checks(successes=passed, failures=failures, warnings=warnings)
+    def checks(self, differing: Collection[int] = ()) -> Checks:
+        """Return how many cells passed, failed, or had a tolerated error.
+
+        Those of ``differing`` failed by their outputs. An injected cell that passed does not count.
+        """
+        kept = [cell for cell in self.cells if cell.number not in differing]
+        passed = sum(cell.status in {"ok", "expected-error"} for cell in kept if cell.number)
+        failed = sum(cell.status in {"error", "stopped"} for cell in kept)
+        failed += len(self.cells) - len(kept)
+        warnings = sum(cell.status == "tolerated" for cell in kept)
+        return Checks(successes=passed, failures=failed, warnings=warnings)
 
 
 def judge(execution: Execution) -> str:

@@ -205,7 +205,7 @@ def _datasets(options: Options) -> list[Dataset]:
         )
     for dataset in unverified:
         risk = (
-            "an md5 finds damage, and not a file that was made to have it: give its sha256"
+            "an md5 finds damage, but another file can be made to have the same: give a sha256"
             if dataset.md5
             else "without a sha256 a wrong file is not noticed"
         )
@@ -259,9 +259,10 @@ def _load(dataset: Dataset, request: Request, options: Options, cache: Path) -> 
 
 def _loaded(dataset: Dataset, sha256: str, size: int, came: str) -> Loaded:
     if not dataset.sha256:
-        logger.warning(
-            "%s: its sha256 is %s now: write that into the manifest", dataset.path, sha256
-        )
+        by_flag = dataset.promised_by != "the manifest"
+        param = "give it as --sha256 (param dataset-sha256 of a Pipeline)"
+        to_do = param if by_flag else "write that into the manifest"
+        logger.warning("%s: its sha256 is %s now: %s", dataset.path, sha256, to_do)
     verified_by = "sha256" if dataset.sha256 else "md5" if dataset.md5 else ""
     return Loaded(
         path=str(dataset.path),

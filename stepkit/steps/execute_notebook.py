@@ -235,16 +235,12 @@ def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Ou
         notebook=options.output.absolute(),
         log=_log(options),
         kernel=prepared.running.kernel.name,
-        cells_total=execution.total,
-        cells_run=execution.ran,
-        tolerated=len(execution.tolerated),
+        cells_total=execution.total, cells_run=execution.ran, tolerated=len(execution.tolerated),
         variant=options.variant or "",
-        patched=patched,
-        diff=diff,
-        changes=prepared.patched.changes,
+        patched=patched, diff=diff, changes=prepared.patched.changes,
         status="tolerated" if execution.tolerated else "succeeded",
         **engine.run_outputs(outcome),
-    )
+    )  # fmt: skip
     with notebook_verdict.cancelling(execution, outputs):
         verdict = gpu.judge(execution, outcome.notebook, outcome.cpu_fallback)
         verdict, kept = prepared.golden.judge(verdict, outcome.notebook)
@@ -256,7 +252,10 @@ def judge(executed: Executed, *, flaky: bool = False, before: float = 0.0) -> Ou
         why = verdict.error or page_error or options.refusal(outputs, verdict.message, flaky=flaky)
         paths = outputs.notebook, options.notebook, options.metrics
         found = gpu.outputs(verdict, *paths, error=why, flaky=flaky, before=before)
-        outputs = replace(outputs, cells=tuple(verdict.execution.cells), golden=kept, **vars(found))
+        outputs = replace(
+            outputs, cells=tuple(verdict.execution.cells), golden=kept, **vars(found),
+            test_output=verdict.execution.checks(kept.cells if kept else ()),
+        )  # fmt: skip
         if execution.cancelled_by:
             raise Cancelled(execution.cancelled_by, outputs=outputs)
         if shown := notebook_verdict.describe_failure(verdict.execution):

@@ -256,8 +256,8 @@ def _run_pytest(options: Options, checkout: Path, reports: Reports, made: Enviro
     places = (checkout, reports.log.parent, Path(tempfile.gettempdir()))
     failure = verdict.blame_full_disk(failure, places)
     if failure.reason is Reason.NO_TESTS and options.marker:
-        declared = ", ".join(pytest.declared_markers(made.python, checkout)) or "no markers"
-        hint = f"{failure} for the marker {options.marker!r}: the repository declares {declared}"
+        hint = pytest.marker_hint(options.marker, made.python, checkout)
+        hint = f"{failure} for the marker {options.marker!r}{hint}"
         failure = type(failure)(hint, reason=failure.reason, evidence=failure.evidence)
     failure_evidence.log_failures(counts)
     failure.place = failure_evidence.find_place(counts, checkout)

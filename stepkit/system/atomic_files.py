@@ -172,17 +172,21 @@ def sha256(path: Path) -> str:
 
 
 def near_names(path: Path) -> str:
-    """Return a hint at files with a similar name, `` (did you mean a.ipynb?)``, or ``""``."""
+    """Return a hint at files with a similar name, `` (did you mean a.ipynb?)``, or ``""``.
+
+    Without one it names files of the same kind, if there are any.
+    """
     import difflib
 
     try:
         beside = path.parent.iterdir()
-        names = [other.name for other in beside if other.suffix == path.suffix]
+        stems = [other.stem for other in beside if other.suffix == path.suffix]
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    near = near or (sorted(names)[:3] if path.suffix else [])  # of a kind
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    if near := difflib.get_close_matches(path.stem, stems, n=3, cutoff=0.6):
+        return f" (did you mean {' or '.join(stem + path.suffix for stem in near)}?)"
+    of_a_kind = [stem + path.suffix for stem in sorted(stems)[:3]] if path.suffix else []
+    return f" (beside it: {', '.join(of_a_kind)})" if of_a_kind else ""
 
 
 def is_mount_point(path: Path) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepkit import redaction
 from stepkit.errors import ConfigurationError, Reason
+from stepkit.formats.did_you_mean import did_you_mean
 from stepkit.system import atomic_files, process
 from stepkit.test_suite import record_outcomes
 
@@ -38,8 +39,8 @@ _STEERING: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_A
 _STEERING_PREFIXES: Final = ("COVERAGE_", "COV_CORE_", "PYTEST_XDIST_")
 
 _BUILT_IN_MARKERS: Final = frozenset(
-    {"anyio", "asyncio", "filterwarnings", "no_cover", "parametrize", "skip", "skipif", "timeout",
-     "tryfirst", "trylast", "usefixtures", "xdist_group", "xfail"}
+    {"anyio", "asyncio", "filterwarnings", "hypothesis", "no_cover", "parametrize", "skip",
+     "skipif", "timeout", "tryfirst", "trylast", "usefixtures", "xdist_group", "xfail"}
 )  # fmt: skip
 
 # How pytest names the empty configuration that it gets here, as seen from the checkout.
@@ -275,9 +276,11 @@ def undeclared_markers(output: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"Unknown pytest\.mark\.(\w+)", output)))
 
 
-def declared_markers(python: Path, checkout: Path) -> list[str]:
-    """Return the markers that the repository declares, without pytest's own."""
+def marker_hint(marker: str, python: Path, checkout: Path) -> str:
+    """Return the end of a message about a marker of no test: the nearest one, or all declared."""
     command = [str(python), "-m", "pytest", "--markers", "-p", "no:cacheprovider"]
     done = process.run(command, cwd=checkout, env=environment(python), timeout=_PROBE_SECONDS)
     names = re.findall(r"^@pytest\.mark\.(\w+)", done.output, re.MULTILINE)
-    return [name for name in names if name not in _BUILT_IN_MARKERS]
+    if marker in names:
+        return ": it is declared, but no test has it"
+    return did_you_mean(marker, (name for name in names if name not in _BUILT_IN_MARKERS))

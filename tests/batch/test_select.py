@@ -43,7 +43,7 @@ def test_an_existing_file_whose_name_looks_like_a_pattern_is_taken_as_a_path() -
 @pytest.mark.parametrize(
     ("pattern", "hint"),
     [
-        ("source/aa*.ipynb", " (did you mean a.ipynb or b.ipynb?)"),
+        ("source/zzz*.ipynb", " (beside it: a.ipynb, b.ipynb)"),
         ("sauce/*.ipynb", ": there is no directory sauce"),
         ("*.ipynb", ""),
     ],

@@ -98,6 +98,14 @@ def test_a_flaky_notebook_is_a_warning_though_all_its_cells_passed(changes: Any)
     assert (document["result"], document["warnings"]) == ("WARNING", 1)
 
 
+def test_a_flaky_notebook_is_a_failure_where_that_is_asked_for() -> None:
+    result = replace(ended(3, Checks(successes=3)), reason=Reason.FLAKY)
+
+    document = json.loads(konflux_test_output.spell(result, ()))
+
+    assert (document["result"], document["failures"]) == ("FAILURE", 1)
+
+
 def test_a_note_is_one_short_line_without_secrets() -> None:
     message = "the server said\n" + "x" * 60 + " token-1234567 and a lot more"
 

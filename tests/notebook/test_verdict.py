@@ -5,6 +5,7 @@ import pytest
 
 from stepkit.errors import Evidence, Reason, StepError, ToolError, UserCodeError
 from stepkit.notebook.verdict import CellRun, CellStatus, Ending, Execution, judge
+from stepkit.step import Checks
 
 
 def cells(
@@ -53,6 +54,14 @@ def test_the_injected_parameters_do_not_count_as_a_cell_of_the_notebook() -> Non
     execution = Execution(cells=[injected, *cells("ok")], ending=Ending.FINISHED)
 
     assert judge(execution) == "1 of 1 cells ran"
+    assert execution.checks() == Checks(successes=1)
+
+
+def test_a_cell_with_other_outputs_counts_as_failed() -> None:
+    execution = Execution(cells=cells("ok", "tolerated", "ok"), ending=Ending.FINISHED)
+
+    assert execution.checks() == Checks(successes=2, warnings=1)
+    assert execution.checks([2, 3]) == Checks(successes=1, failures=2)
 
 
 def test_a_cell_error_names_the_cell_its_telling_line_and_the_error() -> None:

@@ -142,6 +142,14 @@ def test_a_file_without_a_checksum_is_downloaded_again_when_the_server_has_anoth
     assert place.file.read_bytes() == CONTENT[::-1]
 
 
+def test_a_url_without_a_checksum_gets_one_by_the_flag(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.run(manifest=None, url=f"{place.server.url}/census.bin")
+
+    assert f"its sha256 is {SHA256} now: give it as --sha256 (param dataset-sha256 " in caplog.text
+
+
 def test_checksums_can_be_required(place: Place) -> None:
     message = place.refused(place.entry("a"), require_checksums=True)
 

@@ -10,6 +10,7 @@ from step_runs import failed, refused, run
 from step_runs import printed as what_was_printed
 
 from stepkit.errors import Reason, UserCodeError
+from stepkit.step import Checks
 from stepkit.steps.execute_notebook import Outputs
 
 
@@ -45,6 +46,7 @@ def test_an_output_that_is_not_the_golden_one_fails_with_all_files_in_place(
     assert isinstance(error.outputs, Outputs)
     assert error.outputs.golden
     assert error.outputs.golden.cells == [1]
+    assert error.outputs.test_output == Checks(successes=1, failures=1)
     assert what_was_printed(tmp_path / "out/executed.ipynb") == "score 0.5\ndone\n"
     log = (tmp_path / "out/papermill.log").read_text()
     assert "cell 1 (`print('score', 0.5)`), stdout" in log

@@ -320,10 +320,15 @@ def test_a_plugin_that_breaks_fails_the_run(repository: Repository) -> None:
 def test_the_error_for_a_marker_without_tests_lists_the_markers(repository: Repository) -> None:
     repository.write("pytest.ini", "[pytest]\nmarkers =\n  single_cell: one cell\n  other\n")
     repository.write_tests(MIXED)
+    message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS, marker="gpu")
+    assert message.startswith("pytest found no test to run for the marker 'gpu' (known: ")
+    assert "single_cell" in message
+    assert "hypothesis" not in message
+    message, _ = repository.fail(UserCodeError, Reason.NO_TESTS, marker="other")
+    assert message.endswith("for the marker 'other': it is declared, but no test has it")
     message, outputs = repository.fail(UserCodeError, Reason.NO_TESTS, marker="singel_cell")
-    assert message.startswith(  # markers of installed plugins may follow
-        "pytest found no test to run for the marker 'singel_cell': "
-        "the repository declares single_cell, other"
+    assert message == (
+        "pytest found no test to run for the marker 'singel_cell': did you mean single_cell?"
     )
     assert outputs.total == 0
 

@@ -64,6 +64,15 @@ def test_a_full_disk_keeps_the_older_file(small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == [path]
 
 
+def test_names_files_that_are_near_or_of_the_same_kind(tmp_path: Path) -> None:
+    for name in ("tol.ipynb", "ok8.ipynb", "a.txt"):
+        (tmp_path / name).touch()
+
+    assert atomic_files.near_names(tmp_path / "ok.ipynb") == " (did you mean ok8.ipynb?)"
+    assert atomic_files.near_names(tmp_path / "none.ipynb") == " (beside it: ok8.ipynb, tol.ipynb)"
+    assert atomic_files.near_names(tmp_path / "none.csv") == ""
+
+
 def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
