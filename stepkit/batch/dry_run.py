@@ -45,7 +45,9 @@ def _resolve_variant(one: Planned, options: RulesOptions) -> Planned:
             original,
             book,
             variant=settings.variant,
-            extra_tolerances=[rules.parse_tolerance(text) for text in settings.tolerate],
+            extra_tolerances=[
+                rules.parse_tolerance(text, warn=False) for text in settings.tolerate
+            ],
             language=language,
         )
         given = parameters.join(

@@ -88,7 +88,7 @@ def refusal(problems: Sequence[str]) -> ConfigurationError:
     more = f" (and {len(others)} more)" if others else ""
     shown = tuple(others[:_MOST_PROBLEMS])
     for problem in shown:
-        logger.info("also wrong: %s", problem)
+        logger.error("also wrong: %s", problem)
     return ConfigurationError(first + more, evidence=Evidence(output=shown) if shown else None)
 
 

@@ -77,10 +77,11 @@ def _matches(declared: Tolerance, evalue: str) -> bool:
         return False
 
 
-def parse_tolerance(text: str) -> Tolerance:
+def parse_tolerance(text: str, *, warn: bool = True) -> Tolerance:
     """Read ``KeyError:.*pca # reason``: a class, an expression that the text matches, and why.
 
-    Without the expression, every text matches. Raises :class:`ConfigurationError`.
+    Without the expression, every text matches. Without the reason, the log warns (``warn``).
+    Raises :class:`ConfigurationError`.
     """
     declaration, _, reason = text.rpartition(" # ") if " # " in text else (text, "", "")
     ename, _, evalue = declaration.partition(":")
@@ -89,6 +90,9 @@ def parse_tolerance(text: str) -> Tolerance:
         ename=ename.strip(), evalue=evalue.strip(), reason=reason.strip() or _FROM_FLAG, where=where
     )
     check(declared)
+    if warn and not reason.strip():
+        wide = "" if declared.evalue else f"tolerates every {declared.ename}, and "
+        logger.warning("%s %sgives no reason: add ' # ' and why it is harmless", where, wide)
     return declared
 
 

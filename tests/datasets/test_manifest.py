@@ -119,7 +119,7 @@ def test_an_error_names_its_line(tmp_path: Path, text: str, said: str) -> None:
 def test_further_mistakes_are_evidence_and_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("ERROR")  # what --quiet shows
 
     with pytest.raises(ConfigurationError, match=r"line 2: .* \(and 2 more\)$") as found:
         read(tmp_path, "datasets:\n- url: 5\n- url: https://h/a\n  size: {}\n- {}\n")

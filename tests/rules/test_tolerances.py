@@ -28,10 +28,28 @@ def test_the_reason_is_after_the_last_hash_between_blanks(
 def test_a_declaration_that_just_misses_an_error_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    declared = Tolerances([(parse_tolerance("KeyError:.*pcb"), None)])
+    declared = Tolerances([(parse_tolerance("KeyError:.*pcb # known"), None)])
 
     with caplog.at_level(logging.WARNING):
         assert declared.accept("a", "KeyError", "'pca'\n") is None
         assert declared.accept("a", "ValueError", "'pcb'") is None
 
-    assert caplog.messages == ["--tolerate 'KeyError:.*pcb' does not cover KeyError: 'pca'"]
+    assert caplog.messages == ["--tolerate 'KeyError:.*pcb # known' does not cover KeyError: 'pca'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("KeyError:.*pca # issue 41", None),
+        ("KeyError # issue 41", None),
+        ("KeyError:.*pca", "gives no reason"),
+        ("KeyError", "tolerates every KeyError, and gives no reason"),
+    ],
+)
+def test_a_declaration_without_a_reason_is_a_warning(
+    caplog: pytest.LogCaptureFixture, text: str, warned: str | None
+) -> None:
+    parse_tolerance(text)
+
+    said = f"--tolerate {text!r} {warned}: add ' # ' and why it is harmless"
+    assert caplog.messages == ([said] if warned else [])
