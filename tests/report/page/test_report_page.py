@@ -48,7 +48,7 @@ def test_a_run_that_passed_says_so_with_its_figures() -> None:
         "Duration 23.0 s",
         "Cells 14 of 14",
         "Tests 19 of 19",
-        "96.5 % coverage",
+        "covering 96.5 % of their repository",
         "97959ef",
     ):
         assert fact in head
