@@ -152,5 +152,7 @@ def test_the_failing_demo_shows_the_failed_line_and_what_to_open(
     assert (record["verdict"], record["cause"]["reason"]) == ("failed", "cell-error")
     assert record["tests"] == []
     assert "linear_regression(hours, logarithms)" in done.stderr
+    (repository,) = record["repositories"]
+    assert Path(repository["url"].removeprefix("file://"), "HEAD").is_file()  # to run it again
     assert f"; open {(run / 'artifacts/report.html').as_uri()}" in done.stderr.splitlines()[-1]
     assert f"report={run}/artifacts/report.html" in done.stdout

@@ -13,7 +13,7 @@ For example:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -47,32 +47,32 @@ class Outputs:
 
 def run(options: Options) -> Outputs:
     """Make the two repositories, run the Pipeline, and return its files."""
-    from tempfile import TemporaryDirectory
-
     from stepkit.cli.commands import run_local
     from stepkit.git.make_repository import make_repository
+    from stepkit.system import atomic_files
     from stepkit.tekton import shipped
 
     directory = options.directory.absolute()
-    with TemporaryDirectory(prefix="stepkit-demo-") as temporary:
-        urls = {}
+    repositories = directory / ".stepkit-demo"  # stays: "run it again" in the report clones it
+    with atomic_files.replacing(repositories) as new:
         for name in ("notebooks", "tests"):
-            make_repository(_REPOSITORIES / name, Path(temporary, f"{name}.git"))
-            urls[name] = Path(temporary, f"{name}.git").as_uri()
-        params = tuple(f"{name}={value}" for name, value in _params(options, urls).items())
-        pipeline = run_local.Options(
-            pipeline=shipped.pipelines()["notebook-ci"],
-            param=params,
-            workspace=(f"shared={directory}",),
-        )
-        try:
-            return _files(directory, run_local.run(pipeline))
-        except StepError as error:
-            if not isinstance(error.outputs, run_local.Outputs):
-                raise
-            found = _files(directory, error.outputs)
-            where = f"; open {found.report.as_uri()}" if found.report else ""
-            raise error.leaving(found, suffix=where) from error
+            make_repository(_REPOSITORIES / name, new / f"{name}.git")
+    params = _params(options, repositories)
+    pipeline = run_local.Options(
+        pipeline=shipped.pipelines()["notebook-ci"],
+        param=tuple(f"{name}={value}" for name, value in params.items()),
+        workspace=(f"shared={directory}",),
+    )
+    try:
+        done = run_local.run(pipeline)
+    except StepError as error:
+        if not isinstance(error.outputs, run_local.Outputs):
+            raise
+        found = _files(directory, error.outputs)
+        where = f"; open {found.report.as_uri()}" if found.report else ""
+        raise error.leaving(found, suffix=where) from error
+    without = "" if "tests-url" in params else ", without tests (pytest is not installed)"
+    return _files(directory, replace(done, message=f"{done.message}{without}"))
 
 
 def _files(directory: Path, done: RunLocalOutputs) -> Outputs:
@@ -87,10 +87,11 @@ def _files(directory: Path, done: RunLocalOutputs) -> Outputs:
     )
 
 
-def _params(options: Options, urls: dict[str, str]) -> dict[str, str]:
+def _params(options: Options, repositories: Path) -> dict[str, str]:
     """Return the params of the Pipeline."""
     from importlib.util import find_spec
 
+    urls = {name: (repositories / f"{name}.git").as_uri() for name in ("notebooks", "tests")}
     params = {"notebooks-url": urls["notebooks"], "notebook": "growth.ipynb", "installer": "none"}
     if options.failing:
         params["parameters"] = '["samples=1"]'  # too few for the fit

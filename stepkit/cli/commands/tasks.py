@@ -61,6 +61,9 @@ def run(options: Options) -> Outputs:
     images = ", ".join(image_names.image(kind, options.image) for kind in image_names.SUFFIXES)
     text = (
         f"{options.out}: {count} files of stepkit {stepkit.__version__}, with the images {images}\n"
+        "On a new cluster, first the namespace and what it needs:\n"
+        f"kubectl apply --server-side -k {options.out}/cluster/overlays/minimal\n"
+        "Then, and after each update:\n"
         f"kubectl apply --server-side -n stepkit -k {options.out}"
     )
     return Outputs(text=text, files=count)

@@ -61,6 +61,9 @@ def test_files_with_another_content_are_kept_and_nothing_is_written(
 
     assert files(tmp_path) == files(shipped.directory())
     said = capsys.readouterr().out
+    overlay = tmp_path / "cluster/overlays/minimal"
+    assert f"\nkubectl apply --server-side -k {overlay}\n" in said
+    assert (overlay / "kustomization.yaml").is_file()
     assert said.endswith(f"\nkubectl apply --server-side -n stepkit -k {tmp_path}\n")
 
 
