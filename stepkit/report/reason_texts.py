@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import stepkit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -72,8 +74,22 @@ def explanation(text: ReasonText, width: int) -> str:
         "\n".join(["What to try", *bullets(text.remedies, width)]),
     ]
     if text.more:
-        parts.append(f"More: docs/{text.more}")
+        parts.append(f"More, in stepkit's repository:\n{_address(text.more)}")
     return "\n\n".join(parts)
+
+
+def _address(page: str) -> str:
+    """Return where a page is: on the web for a release, else its path in a clone."""
+    from importlib import metadata
+
+    try:
+        urls = metadata.metadata("stepkit").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        urls = []
+    source = next((url.removeprefix("Source, ") for url in urls if url.startswith("Source, ")), "")
+    if not source or source.startswith("https://github.com/you/"):
+        return f"docs/{page}"
+    return f"{source}/blob/v{stepkit.__version__}/docs/{page}"
 
 
 def listing(width: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import stepkit
 from stepkit import steps
 from stepkit.cli import commands, flags
 from stepkit.errors import ConfigurationError, Reason, ToolError, UserCodeError
@@ -88,3 +89,26 @@ def test_a_condition_belongs_to_a_remedy_and_is_a_regular_expression() -> None:
     assert all(one in remedies for remedies, one in conditions)
     for text in reason_texts.every().values():
         assert all(re.compile(pattern) for pattern in text.only_about.values())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "page"),
+    [
+        (
+            "Project-URL: Source, https://github.com/me/stepkit\n",
+            f"https://github.com/me/stepkit/blob/v{stepkit.__version__}/docs/rules.md",
+        ),
+        ("Project-URL: Source, https://github.com/you/stepkit\n", "docs/rules.md"),
+        ("", "docs/rules.md"),
+    ],
+)
+def test_a_page_has_an_address_where_the_release_names_its_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, page: str
+) -> None:
+    (tmp_path / "stepkit-1.dist-info").mkdir()
+    (tmp_path / "stepkit-1.dist-info/METADATA").write_text(f"Name: stepkit\n{metadata}")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    text = reason_texts.explanation(reason_texts.every()["early-exit"], 80)
+
+    assert text.splitlines()[-1] == page
