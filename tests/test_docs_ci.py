@@ -24,7 +24,7 @@ def test_page():
 
 
 def commands(job: str) -> list[str]:
-    github, gitlab = map(yaml.safe_load, BLOCKS)
+    github, gitlab = map(yaml.safe_load, BLOCKS[:2])
     steps: list[dict[str, Any]] = github["jobs"]["analysis"]["steps"]
     lines = [step.get("run", "") for step in steps]
     found = {"github": lines, "gitlab": gitlab["analysis"]["script"]}[job]
@@ -32,13 +32,41 @@ def commands(job: str) -> list[str]:
 
 
 def test_no_job_puts_stepkit_into_the_checkout_where_pytest_would_collect_its_tests() -> None:
-    github, gitlab = map(yaml.safe_load, BLOCKS)
+    github, gitlab = map(yaml.safe_load, BLOCKS[:2])
     steps: list[dict[str, Any]] = github["jobs"]["analysis"]["steps"]
     before = [step["run"] for step in steps if "run" in step], gitlab["analysis"]["before_script"]
 
     assert [step.get("with") for step in steps if "checkout" in step.get("uses", "")] == [None]
     for lines in before:
         assert lines[0].startswith("pip install 'stepkit[tests] @ git+https://"), lines[0]
+
+
+@pytest.mark.parametrize(
+    ("job", "host", "user"),
+    [("github", "github.com", "x-access-token"), ("gitlab", "git.example.org", "gitlab-ci-token")],
+)
+def test_a_private_clone_gets_the_token_from_git_at_its_host_alone(
+    tmp_path: Path, job: str, host: str, user: str
+) -> None:
+    github, gitlab = map(yaml.safe_load, BLOCKS[2:])
+    text = {"github": github[0]["run"], "gitlab": gitlab["before_script"][0]}[job]
+    configure = text.partition("pip install")[0]
+    env = {
+        "PATH": os.environ["PATH"], "HOME": os.fspath(tmp_path), "GIT_TERMINAL_PROMPT": "0",
+        "CI_SERVER_URL": f"https://{host}", "CI_JOB_TOKEN": "t0ken", "CLONE_TOKEN": "t0ken",
+    }  # fmt: skip
+    subprocess.run(["bash", "-euc", configure], env=env, check=True)
+
+    asked = {
+        name: subprocess.run(
+            ["git", "credential", "fill"], input=f"protocol=https\nhost={name}\n\n", env=env,
+            capture_output=True, text=True, check=False,
+        ).stdout
+        for name in (host, "other.example.org")
+    }  # fmt: skip
+
+    assert f"username={user}\npassword=t0ken\n" in asked[host]
+    assert "t0ken" not in asked["other.example.org"] + (tmp_path / ".gitconfig").read_text()
 
 
 @pytest.mark.slow
