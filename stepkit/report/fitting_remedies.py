@@ -22,6 +22,8 @@ _MODULE: Final = re.compile(r"No module named '([\w.]+)'")
 _CLASS: Final = re.compile(r"^[^\W\d]\w*$")
 # Parts of an error's text that mean themselves in a regular expression and within quotes.
 _PLAIN: Final = re.compile(r"\w[\w ]*\w|\w")
+# What an error is about, such as the file that is missing.
+_NAMED: Final = re.compile(r"'([\w./-]{1,60})'$")
 _SCRIPT_ENDED: Final = re.compile(r"returned non-zero exit status \d+")
 _MOST_TEXT: Final = 60  # characters of an error's text in an expression
 
@@ -64,4 +66,8 @@ def _tolerance(error: ErrorJson | None) -> str:
     if script := _SCRIPT_ENDED.search(error["evalue"]):
         return f"{error['ename']}:.*{script[0]}"
     longest = max(_PLAIN.findall(error["evalue"]), key=len, default="")
-    return f"{error['ename']}:.*{longest[:_MOST_TEXT].strip()}" if longest else error["ename"]
+    text = f".*{longest[:_MOST_TEXT].strip()}"
+    if named := _NAMED.search(error["evalue"]):
+        narrow = f"{text}.*{named[1]}"
+        text = narrow if re.search(narrow, error["evalue"]) else text
+    return f"{error['ename']}:{text}" if longest else error["ename"]

@@ -55,6 +55,18 @@ def test_the_advised_tolerance_is_one_word_of_a_shell_that_accepts_this_error(
     assert Tolerances([(parse_tolerance(declared[0]), None)]).accept("a", ename, evalue)
 
 
+def test_the_advised_tolerance_excuses_the_file_that_is_missing_alone() -> None:
+    evalue = "[Errno 2] No such file or directory: 'data/a.csv'"
+    error = run_records.error(ename="FileNotFoundError", evalue=evalue)
+
+    advised = re.search("declare it: `(--tolerate .*?)`", text_of(failed(error=error)))
+
+    assert advised
+    declared = Tolerances([(parse_tolerance(shlex.split(advised[1])[1]), None)])
+    assert not declared.accept("a", "FileNotFoundError", evalue.replace("a.csv", "b.csv"))
+    assert declared.accept("a", "FileNotFoundError", evalue)
+
+
 def test_the_advised_tolerance_of_a_script_covers_the_text_that_the_kernel_reports() -> None:
     error = run_records.error(
         ename="CalledProcessError",
