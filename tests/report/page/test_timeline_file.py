@@ -49,9 +49,9 @@ def test_a_file_that_is_not_a_timeline_is_none(tmp_path: Path, name: str) -> Non
     [
         b"",
         b"{}",
-        gzip.compress(b"["),
-        gzip.compress(b"[" * 100_000),
-        gzip.compress(b'{"a":1}')[:-9],
+        gzip.compress(b"[", mtime=0),
+        gzip.compress(b"[" * 100_000, mtime=0),
+        gzip.compress(b'{"a":1}', mtime=0)[:-9],
     ],
     ids=["empty", "not packed", "torn JSON", "nested", "torn"],
 )
