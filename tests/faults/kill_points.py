@@ -231,13 +231,19 @@ class Bench:
         if ended.code != 0:
             outcome.next_run.append(f"exit code {ended.code}")
             outcome.log += "\n--- the next run\n" + self._last_lines()
-        if lacks := self._lacks(known):
+        if lacks := self._lacks(known, power=outcome.mode == "power"):
             outcome.next_run.append(f"not as it should be: {lacks}")
         left = [path for path in contents(self.work) if LEFTOVER.fullmatch(path)]
         left = [path for path in left if path not in known.new and not path.endswith(".lock")]
         outcome.next_run += [f"left {path}" for path in left[:1]]
 
-    def _lacks(self, known: Known) -> str:
+    def _lacks(self, known: Known, *, power: bool = False) -> str:
         found = contents(self.work)
-        wrong = [path for path, value in known.new.items() if found.get(path) != value]
-        return ", ".join([path for path in wrong if not LEFTOVER.fullmatch(path)][:3])
+        wrong = [
+            path
+            for path, value in known.new.items()
+            if found.get(path) != value
+            and not LEFTOVER.fullmatch(path)
+            and not (power and NOT_DURABLE.fullmatch(path))
+        ]
+        return ", ".join(wrong[:3])

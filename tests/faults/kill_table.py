@@ -24,9 +24,9 @@ which lets the run go on, the next run must end as if nothing had happened. What
 is counted as `left`.
 
 A power cut may empty the progress file and the timeline of a notebook and the sidecars of the
-cache, which are made anew, and may take back a name that was given last: of a report, say, which
-then says that the step was killed. A kill between the two renames of `git-clone` leaves the new
-checkout, whole, under the name of a backup.
+cache, which are made anew when they are next used, and may take back a name that was given last: of
+a report, say, which then says that the step was killed. A kill between the two renames of
+`git-clone` leaves the new checkout, whole, under the name of a backup.
 
 What they found, all of it mended:
 
