@@ -43,6 +43,7 @@ LFS_SETTINGS: Final = {  # what `git lfs install` writes
     "filter.lfs.smudge": "git-lfs smudge -- %f",
     "filter.lfs.process": "git-lfs filter-process",
     "filter.lfs.required": "true",
+    "checkout.workers": "1",  # with more, git-lfs says "EOF" in place of what the server did
     "lfs.transfer.maxRetries": "3",  # of one file; stepkit tries all again after that
 }
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "https_proxy", "HTTPS_PROXY", "http_proxy",
