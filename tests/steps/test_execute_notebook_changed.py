@@ -86,7 +86,7 @@ def test_a_variant_changes_the_run_and_not_the_notebook(
     assert notebook.read_bytes() == before
     rules_used = [change.rule for change in outputs.changes]
     assert rules_used == ["set path", "replace", "strip-kernel-shutdown"]
-    assert outputs.test_output == Checks(successes=4, warnings=1)
+    assert outputs.test_output == Checks(successes=3, warnings=1)
     (suite,) = suites(junit)
     shutdown = "cell 5 (`IPython.Application.instance().kernel.do_shutdown(True)`) is skipped: it"
     assert cases(suite) == [

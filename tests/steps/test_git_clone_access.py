@@ -260,7 +260,7 @@ def test_a_missing_certificate_file_is_an_error(origin: Origin, tmp_path: Path) 
 
     error = failed(origin, tmp_path / "source", ca_directory=tmp_path, ca_file="gone.crt")
 
-    assert str(error) == f"there is no file {tmp_path}/gone.crt (did you mean ca.crt?)"
+    assert str(error) == f"there is no file {tmp_path}/gone.crt (beside it: ca.crt)"
     assert error.reason == Reason.NOT_FOUND
     # The Task passes a name even if its workspace does not have the file.
     assert clone(origin, tmp_path / "source", ca_file="ca-bundle.crt").commit
