@@ -104,8 +104,10 @@ class Run:
             return _failed(one, error.reason, str(error), error.exit_code)
 
     def _changed(self, path: Path) -> bool:
+        if path not in self.checked:
+            return False
         with suppress(OSError):  # execute-notebook says why it cannot be read
-            return atomic_files.sha256(path) != self.checked.get(path, atomic_files.sha256(path))
+            return atomic_files.sha256(path) != self.checked[path]
         return False
 
 
