@@ -2,7 +2,7 @@
 
     python -m release.catalog DIR
 
-DIR is a repository of its own, with a directory for each kind: `task/git-clone/0.2.0/` has
+DIR is a separate repository, with a directory for each kind: `task/git-clone/0.2.0/` has
 `git-clone.yaml`, `README.md` and `samples/`. Versions that are there stay.
 """
 
